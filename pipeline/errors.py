@@ -1,0 +1,47 @@
+"""Every error that the pipeline raises on purpose.
+
+    PipelineError
+    ├── ManifestError     a dataset.json, recipe or fold assignment is wrong
+    ├── ScanError         a scan or label file cannot be used
+    ├── GeometryError     grids do not agree, or an affine is not a rigid voxel grid
+    ├── ConfigError       a plan, an option or a YAML key is wrong
+    ├── CheckpointError   a model or checkpoint is missing, damaged or does not fit
+    ├── TrainingError     training cannot go on (a loss that is not finite, no case left)
+    └── DeliveryError     a result could not be written
+
+Messages read *case: thing must be rule, got value; remedy.*
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """Base of all errors that a user can act on."""
+
+
+class ManifestError(PipelineError):
+    """The manifest, a recipe or the folds break a rule."""
+
+
+class ScanError(PipelineError):
+    """A scan or label file is missing, damaged or outside what the pipeline accepts."""
+
+
+class GeometryError(PipelineError):
+    """Two grids that must agree do not, or an affine does not describe a voxel grid."""
+
+
+class ConfigError(PipelineError):
+    """A setting is unknown or out of its range."""
+
+
+class CheckpointError(PipelineError):
+    """A model or checkpoint is missing, damaged or does not fit what it is used for."""
+
+
+class TrainingError(PipelineError):
+    """Training cannot go on."""
+
+
+class DeliveryError(PipelineError):
+    """A result could not be written; nothing half-written was left."""

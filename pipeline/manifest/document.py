@@ -1,0 +1,102 @@
+"""Our own dataset.json: a Decathlon datalist with more keys."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.errors import ManifestError
+from pipeline.records import Case, Manifest, Split
+
+
+class CaseEntry(BaseModel):
+    """One entry of `training` or `test`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case_id: str = Field(min_length=1, description="Unique name of the case; masks are named after it.")
+    patient_id: str | None = Field(None, description="Patient (or pseudonym); one patient's cases share a fold.")
+    image: str | list[str] = Field(description="Path of the image, or one per channel, relative to the data root.")
+    label: str | None = Field(None, description="Path of the reference label, relative to the data root.")
+    fold: int | None = Field(None, ge=0, description="Validation fold, from 0.")
+    site: str | None = Field(None, description="Where the scan was made.")
+    scanner: str | None = Field(None, description="What the scan was made with.")
+    study_uid: str | None = Field(None, description="DICOM (0020,000D) or its pseudonym.")
+    series_uid: str | None = Field(None, description="DICOM (0020,000E) or its pseudonym.")
+    sha256: dict[str, str] | None = Field(None, description="SHA-256 of each file, by its relative path.")
+    slice_labels: list[list[str]] | None = Field(None, description="Labels present on each slice along k.")
+
+
+class ManifestDocument(BaseModel):
+    """A medseg dataset.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="medseg dataset manifest")
+
+    name: str = Field(min_length=1, description="Name of the dataset.")
+    version: str = Field("1", description="Version of the dataset.")
+    description: str = Field("", description="What is in it.")
+    licence: str = Field("", description="Under which terms it may be used.")
+    source: str = Field("", description="Where it comes from.")
+    channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
+    labels: dict[str, int] = Field(description="Label values by name; 'background' is 0.")
+    task: Literal["segmentation", "classification", "regression"] = Field("segmentation", description="What is learned.")
+    instances: bool = Field(False, description="Every positive value is one object of the only foreground label.")
+    allow_empty_labels: bool = Field(False, description="A training label may hold no labelled voxel.")
+    training: list[CaseEntry] = Field(description="Cases for training and validation folds.")
+    test: list[CaseEntry] = Field(default_factory=list, description="Cases held out.")
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON schema of `ManifestDocument`, as it stands in `data_manifests/schema.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ManifestDocument.model_json_schema()}
+
+
+def to_manifest(document: ManifestDocument) -> Manifest:
+    """The record that the pipeline uses."""
+    entries: list[tuple[CaseEntry, Split]] = [(entry, "training") for entry in document.training]
+    entries += [(entry, "test") for entry in document.test]
+    has_patients = all(entry.patient_id is not None for entry, _ in entries)
+    return Manifest(
+        name=document.name,
+        version=document.version,
+        description=document.description,
+        licence=document.licence,
+        channels=ordered_channels(document.channel_names),
+        labels=document.labels,
+        task=document.task,
+        instances=document.instances,
+        allow_empty_labels=document.allow_empty_labels,
+        has_patients=has_patients,
+        cases=tuple(_to_case(entry, split) for entry, split in entries),
+    )
+
+
+def to_document(manifest: Manifest) -> ManifestDocument:
+    """The file form of a manifest."""
+    entries: dict[Split, list[CaseEntry]] = {"training": [], "test": []}
+    for case in manifest.cases:
+        content = case.model_dump(exclude={"split", "images", "patient_id"}, mode="json")
+        image = case.images[0] if len(case.images) == 1 else list(case.images)
+        patient_id = case.patient_id if manifest.has_patients else None
+        entries[case.split].append(CaseEntry(image=image, patient_id=patient_id, **content))
+    shared = manifest.model_dump(exclude={"channels", "cases", "has_patients"})
+    names = {str(index): name for index, name in enumerate(manifest.channels)}
+    return ManifestDocument(channel_names=names, training=entries["training"], test=entries["test"], **shared)
+
+
+def ordered_channels(names: dict[str, str]) -> tuple[str, ...]:
+    """Channel names sorted by their index.
+
+    Raises:
+        ManifestError: If the keys are not 0, 1, 2, …
+    """
+    if not all(key.isdigit() for key in names) or sorted(map(int, names)) != list(range(len(names))) or not names:
+        raise ManifestError(f"channel names must be keyed '0', '1', …, got {sorted(names)}; renumber them")
+    return tuple(names[str(index)] for index in range(len(names)))
+
+
+def _to_case(entry: CaseEntry, split: Split) -> Case:
+    content = entry.model_dump(exclude={"image", "patient_id"})
+    images = (entry.image,) if isinstance(entry.image, str) else tuple(entry.image)
+    return Case(images=images, patient_id=entry.patient_id or entry.case_id, split=split, **content)

@@ -1,0 +1,112 @@
+"""Read any supported dataset.json into a `Manifest`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.configuration import describe_problems, parse_config
+from pipeline.errors import ConfigError, ManifestError
+from pipeline.manifest.document import ManifestDocument, to_manifest
+from pipeline.manifest.msd import is_msd, read_msd
+from pipeline.manifest.nnunet import is_nnunet, read_nnunet
+from pipeline.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
+from pipeline.records import Manifest
+
+_log = logging.getLogger(__name__)
+_UNSAFE_ID = re.compile(r"[^\w.+@=, -]|^[.\s]|\.\.|\s$")
+
+
+def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Manifest, Path]:
+    """Read a manifest: our own form, an MSD dataset.json, an nnU-Net raw folder, or a recipe of `data_manifests/`.
+
+    Args:
+        dataset: The JSON file, or the folder that holds a dataset.json.
+        data_root: What the paths are relative to; the file's folder if not given.
+
+    Returns:
+        The manifest, checked, and the data root.
+
+    Raises:
+        ManifestError: If the file is missing, unreadable or breaks a rule.
+    """
+    path = dataset / "dataset.json" if dataset.is_dir() else dataset
+    content = _read_json(path)
+    root = data_root or path.parent
+    if is_recipe(content):
+        manifest = _load_by_recipe(content, path=path, data_root=data_root)
+    elif is_nnunet(content):
+        manifest = read_nnunet(content, root)
+    elif is_msd(content):
+        manifest = read_msd(content)
+    else:
+        manifest = _read_own(content, path=path)
+    _check(manifest)
+    if not manifest.has_patients:
+        _log.warning("manifest %s has no patient_id: each case is treated as a patient of its own", manifest.name)
+    return manifest, root
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ManifestError(f"manifest {path}: must be readable, got: {reason}; check the path") from error
+    except json.JSONDecodeError as error:
+        raise ManifestError(f"manifest {path}: must be JSON, got: {error}; mend that line") from error
+    if not isinstance(content, dict):
+        raise ManifestError(f"manifest {path}: must be a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | None) -> Manifest:
+    try:
+        recipe = parse_config(DatasetRecipe, content, source=f"recipe {path.name}")
+    except ConfigError as error:
+        raise ManifestError(str(error)) from error
+    if data_root is None:
+        raise ManifestError(f"recipe {recipe.recipe}: needs --data-root, the folder that holds {recipe.manifest}")
+    own = _read_json(recipe_manifest_path(recipe, data_root))
+    return read_msd(own) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
+
+
+def _read_own(content: dict[str, Any], *, path: Path) -> Manifest:
+    try:
+        document = ManifestDocument.model_validate({k: v for k, v in content.items() if k != "$schema"})
+    except ValidationError as error:
+        problems = describe_problems(ManifestDocument, error)
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ManifestError(f"manifest {path}: " + "; ".join(problems[:5]) + more) from error
+    return to_manifest(document)
+
+
+def _check(manifest: Manifest) -> None:
+    """Rules that hold for every form."""
+    name = manifest.name
+    if not manifest.cases:
+        raise ManifestError(f"manifest {name}: must list at least one case, got none; check the folder")
+    if manifest.labels.get("background") != 0:
+        raise ManifestError(f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}")
+    repeated = [value for value, count in Counter(manifest.labels.values()).items() if count > 1]
+    if repeated or min(manifest.labels.values()) < 0:
+        raise ManifestError(f"manifest {name}: label values must be different and not negative, got {manifest.labels}")
+    if max(manifest.labels.values()) > 65535:
+        raise ManifestError(f"manifest {name}: label values must be at most 65535, got {max(manifest.labels.values())}")
+    if manifest.instances and len(manifest.foreground) != 1:
+        raise ManifestError(f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}")
+    duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
+    if duplicates:
+        raise ManifestError(f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice; rename one")
+    for case in manifest.cases:
+        if _UNSAFE_ID.search(case.case_id):
+            raise ManifestError(f"case {case.case_id!r}: case_id must be usable as a file name; rename it")
+        for relative in (*case.images, *([case.label] if case.label else [])):
+            if Path(relative).is_absolute() or ".." in Path(relative).parts:
+                raise ManifestError(f"case {case.case_id}: paths must stay under the data root, got one that leaves it")

@@ -1,0 +1,60 @@
+"""Medical Segmentation Decathlon dataset.json, read as it is."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from pipeline.errors import ManifestError
+from pipeline.manifest.document import ordered_channels
+from pipeline.records import Case, Manifest, Split
+from pipeline.scans import scan_stem
+
+
+def is_msd(content: dict[str, Any]) -> bool:
+    """Whether a dataset.json is a Decathlon one: modalities, and cases without ids."""
+    training = content.get("training")
+    is_list = isinstance(training, list)
+    has_ids = is_list and any(isinstance(entry, dict) and "case_id" in entry for entry in training or [])
+    return is_list and "modality" in content and not has_ids
+
+
+def read_msd(content: dict[str, Any]) -> Manifest:
+    """Turn a Decathlon datalist into a manifest; case ids are the image files' names.
+
+    Raises:
+        ManifestError: If a key or an entry is not what the Decathlon's files hold.
+    """
+    try:
+        labels = {str(name): int(value) for value, name in content["labels"].items()}
+        cases = [_case(entry, "training") for entry in content["training"]]
+        cases += [_case(entry, "test") for entry in content.get("test", [])]
+        channels = ordered_channels(dict(content["modality"]))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ManifestError(f"Decathlon dataset.json must follow the MSD layout, got a problem at {error!r}") from error
+    return Manifest(
+        name=str(content.get("name", "dataset")),
+        version=str(content.get("release", "1")),
+        description=str(content.get("description", "")),
+        licence=str(content.get("licence", content.get("license", ""))),
+        channels=channels,
+        labels=labels,
+        allow_empty_labels=False,
+        has_patients=False,
+        cases=tuple(cases),
+    )
+
+
+def _case(entry: str | dict[str, str], split: Split) -> Case:
+    image = entry if isinstance(entry, str) else entry["image"]
+    label = None if isinstance(entry, str) else entry.get("label")
+    path = image.removeprefix("./")
+    case_id = scan_stem(PurePosixPath(path))
+    return Case(
+        case_id=case_id,
+        patient_id=case_id,
+        images=(path,),
+        label=label.removeprefix("./") if label else None,
+        split=split,
+    )
+

@@ -1,0 +1,31 @@
+"""Number formats and memory layouts that a device is fast with."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+PrecisionKind = Literal["auto", "bf16", "fp32"]
+
+
+def uses_bf16(device: torch.device, precision: PrecisionKind = "auto") -> bool:
+    """Whether autocast to bfloat16 is used: as asked for, or where the hardware multiplies it natively."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def autocast(device: torch.device, precision: PrecisionKind = "auto") -> AbstractContextManager[object]:
+    """Autocast to bfloat16 where it pays, else nothing. bfloat16 has float32's range, so no loss scaling is needed."""
+    if uses_bf16(device, precision):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def memory_format(spatial_dims: int) -> torch.memory_format:
+    """Channels last: the layout that convolutions are fastest in on CPUs and tensor cores."""
+    return torch.channels_last_3d if spatial_dims == 3 else torch.channels_last

@@ -1,0 +1,115 @@
+"""Prepared cases on disk: chunked, compressed arrays that training reads crops from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.atomic import atomic_path
+from pipeline.errors import DeliveryError, ScanError
+from pipeline.geometry import Geometry
+from pipeline.records import Array, Labelmap
+
+STORE_FORMAT = 1
+_CHUNK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCase:
+    """A prepared case in the store.
+
+    Attributes:
+        case_id: Which case.
+        folder: `store/<key>`; holds the arrays and `case.json`.
+        shape: Voxels of the network's grid.
+        grid: The network's grid.
+        native: The scan's grid.
+        voxels: Voxel count of each label value on the network's grid.
+    """
+
+    case_id: str
+    folder: Path
+    shape: tuple[int, int, int]
+    grid: Geometry
+    native: Geometry
+    voxels: dict[int, int]
+
+    def image(self) -> Any:
+        """The image `(C, I, J, K)`, float16 or float32; slicing reads only the chunks that are needed."""
+        return _open(self.folder / "image.b2nd")
+
+    def label(self) -> Any:
+        """The label `(I, J, K)` on the network's grid; slicing as for the image."""
+        return _open(self.folder / "label.b2nd")
+
+    def native_label(self) -> Labelmap:
+        """The reference on the scan's grid."""
+        path = self.folder / "native_label.b2nd"
+        return np.asarray(_open(path if path.exists() else self.folder / "label.b2nd")[...])
+
+    def foreground(self) -> Array:
+        """Sampled labelled voxels, int32 of shape `(N, 4)`: value, i, j, k."""
+        return np.asarray(np.load(self.folder / "foreground.npy", allow_pickle=False))
+
+
+def save_case(
+    folder: Path, *, image: Array, label: Labelmap, native_label: Labelmap, foreground: Array, grid: Geometry, native: Geometry
+) -> None:
+    """Write a prepared case; the folder appears whole or not at all."""
+    values, counts = np.unique(label, return_counts=True)
+    facts = {
+        "format": STORE_FORMAT,
+        "grid": {"shape": grid.shape, "affine": grid.affine.tolist()},
+        "native": {"shape": native.shape, "affine": native.affine.tolist()},
+        "voxels": {int(value): int(count) for value, count in zip(values, counts, strict=True)},
+    }
+    try:
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            _save(temporary / "image.b2nd", _compact(image))
+            _save(temporary / "label.b2nd", label)
+            if not np.array_equal(label, native_label):
+                _save(temporary / "native_label.b2nd", native_label)
+            np.save(temporary / "foreground.npy", foreground.astype(np.int32), allow_pickle=False)
+            (temporary / "case.json").write_text(json.dumps(facts), encoding="utf-8")
+    except DeliveryError:
+        if not (folder / "case.json").exists():  # else another process wrote the same content first
+            raise
+
+
+def open_case(folder: Path, *, case_id: str) -> StoredCase:
+    """Open a prepared case.
+
+    Raises:
+        ScanError: If the folder is damaged.
+    """
+    try:
+        facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        grid, native = (Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native"))
+    except (OSError, ValueError, KeyError) as error:
+        raise ScanError(f"case {case_id}: store entry {folder.name} must be whole, got: {error}; delete that folder") from error
+    voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
+    return StoredCase(case_id, folder, grid.shape, grid, native, voxels)
+
+
+def _compact(image: Array) -> Array:
+    """Half precision where the values fit: a quarter of a per mille of rounding, less than bfloat16's."""
+    return image.astype(np.float16) if float(np.abs(image).max(initial=0)) < 6e4 else image.astype(np.float32)
+
+
+def _save(path: Path, array: Array) -> None:
+    import blosc2
+
+    chunks = tuple(min(size, 1 if array.ndim == 4 and axis == 0 else _CHUNK) for axis, size in enumerate(array.shape))
+    parameters = {"codec": blosc2.Codec.ZSTD, "clevel": 3, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
+    blosc2.asarray(np.ascontiguousarray(array), urlpath=str(path), mode="w", chunks=chunks, cparams=parameters)
+
+
+def _open(path: Path) -> Any:
+    import blosc2
+
+    return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})

@@ -1,0 +1,160 @@
+"""NIfTI-1 and NIfTI-2 through nibabel, with the header kept for writing masks on the same grid."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.atomic import atomic_path
+from pipeline.errors import GeometryError, ScanError
+from pipeline.geometry import Geometry
+from pipeline.records import Array, Labelmap, Scan
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
+
+_log = logging.getLogger(__name__)
+_AXIS_CONFLICT_MM = 0.1
+
+
+def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
+    """Read one NIfTI file.
+
+    Args:
+        path: `.nii`, `.nii.gz`, or either file of a `.hdr`/`.img` pair.
+        case_id: Named in every error.
+        is_label: Labels are read as stored, without slope and intercept.
+
+    Returns:
+        `array` of shape `(C, I, J, K)`: float32 for images, the stored type for labels.
+
+    Raises:
+        ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here.
+        GeometryError: If the header's grid is not a straight voxel grid.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        image: Any = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Pair):
+            raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got {type(image).__name__}; convert it")
+        _check_type(image, path=path, case_id=case_id)
+        array = _voxels(image, is_label=is_label)
+    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: {error}; copy or export it again"
+        ) from error
+    array = _channels_first(array, path=path, case_id=case_id)
+    geometry = _geometry(image, array.shape[1:], path=path, case_id=case_id)
+    return Scan(array, geometry, source=path, header=image.header)
+
+
+def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
+    """Write labels on the grid of a scan, with that scan's header where it has one.
+
+    Shape, affine, qform and sform codes, units and orientation are the source's; the voxel type is unsigned, without
+    scaling; free-text fields and extensions, which may name a patient, are left empty.
+
+    Args:
+        mask: Unsigned integers of shape `(I, J, K)`.
+        scan: The source scan.
+        path: Target, ending in `.nii.gz` or `.nii`.
+    """
+    import nibabel
+
+    header = _mask_header(scan)
+    header.set_data_dtype(mask.dtype)
+    header.set_slope_inter(1, 0)
+    voxels = mask[:, :, 0] if scan.header is not None and int(scan.header["dim"][0]) == 2 else mask
+    kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    with atomic_path(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
+        kind(voxels, header.get_best_affine(), header).to_filename(temporary)
+
+
+def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:
+    """Write an image of shape `(C, I, J, K)` with the grid in sform and qform, both as scanner coordinates."""
+    import nibabel
+
+    voxels = array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, -1)
+    image: Any = nibabel.Nifti1Image(voxels, geometry.affine)
+    image.set_sform(geometry.affine, code=1)
+    image.set_qform(geometry.affine, code=1)
+    image.header.set_xyzt_units("mm")
+    with atomic_path(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
+        image.to_filename(temporary)
+
+
+def _check_type(image: Any, *, path: Path, case_id: str) -> None:
+    dtype = image.get_data_dtype()
+    if dtype.names is not None or dtype.kind not in "uif":
+        raise ScanError(
+            f"case {case_id}: file {path.name} must hold real numbers, got voxel type {dtype}; convert it to one "
+            "number per voxel and channel"
+        )
+
+
+def _voxels(image: Any, *, is_label: bool) -> Array:
+    """Stored values of a label; scaled float32 values of an image."""
+    if is_label:
+        return np.asarray(image.dataobj.get_unscaled())
+    return np.asarray(image.dataobj, dtype=np.float32)
+
+
+def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
+    """Voxels as `(C, I, J, K)` from two to five axes."""
+    if array.ndim == 5 and array.shape[3] == 1:
+        array = array[:, :, :, 0]
+    if array.ndim == 2:
+        array = array[:, :, np.newaxis]
+    if array.ndim == 3:
+        return array[np.newaxis]
+    if array.ndim == 4 and 0 not in array.shape:
+        return np.moveaxis(array, -1, 0)
+    raise ScanError(f"case {case_id}: file {path.name} must have 2 to 4 axes, got shape {array.shape}; split it")
+
+
+def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -> Geometry:
+    header = image.header
+    try:
+        geometry = Geometry((shape[0], shape[1], shape[2]), image.affine)
+        if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
+            _warn_of_conflict(geometry, Geometry(geometry.shape, header.get_qform()), path=path, case_id=case_id)
+    except GeometryError as error:
+        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+    return geometry
+
+
+def _warn_of_conflict(sform: Geometry, qform: Geometry, *, path: Path, case_id: str) -> None:
+    distance_mm = sform.distance_mm(qform)
+    if distance_mm > _AXIS_CONFLICT_MM:
+        _log.warning(
+            "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used", case_id, path.name, distance_mm
+        )
+
+
+def _mask_header(scan: Scan) -> Any:
+    """The source's header made fit for a label map, or a new one."""
+    import nibabel
+
+    if scan.header is None:
+        image: Any = nibabel.Nifti1Image(np.zeros(scan.geometry.shape, np.uint8), scan.geometry.affine)
+        image.set_sform(scan.geometry.affine, code=1)
+        image.set_qform(scan.geometry.affine, code=1)
+        image.header.set_xyzt_units("mm")
+        return image.header
+    kind: Any = nibabel.Nifti2Header if isinstance(scan.header, nibabel.Nifti2Header) else nibabel.Nifti1Header
+    header = kind(scan.header.binaryblock, endianness=scan.header.endianness, check=False)
+    header["cal_max"] = header["cal_min"] = 0
+    header["descrip"], header["aux_file"] = b"medseg label map", b""
+    for name in ("db_name", "data_type"):
+        if name in header:
+            header[name] = b""
+    header.set_intent("label")
+    header["magic"] = kind().structarr["magic"]
+    header["vox_offset"] = kind().structarr["vox_offset"]
+    return header

@@ -1,0 +1,75 @@
+"""PNG, TIFF and JPEG pictures through Pillow; colours are channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.atomic import atomic_path
+from pipeline.errors import ScanError
+from pipeline.geometry import Geometry
+from pipeline.records import Array, Labelmap, Scan
+
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+_EXIF_ORIENTATION = 0x0112
+_NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
+
+
+def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
+    """Read one picture.
+
+    A picture has no place in the patient: i runs along its columns, j along its rows, and a pixel counts as 1 mm.
+
+    Args:
+        path: The file.
+        case_id: Named in every error.
+        is_label: Labels keep their stored values; a palette's index is the value.
+
+    Returns:
+        `array` of shape `(C, I, J, 1)`; one channel for grey pictures, three for colours (opacity is dropped).
+
+    Raises:
+        ScanError: If the file is damaged, has several pages or is stored rotated.
+    """
+    try:
+        with Image.open(path) as picture:
+            _check_layout(picture, path=path, case_id=case_id)
+            array = _pixels(picture, is_label=is_label)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole picture, got: {error}; copy or export it again"
+        ) from error
+    shape = (array.shape[1], array.shape[2], array.shape[3])
+    return Scan(array, Geometry(shape, np.eye(4)), source=path)
+
+
+def write_picture_mask(mask: Labelmap, path: Path) -> None:
+    """Write labels of shape `(I, J, 1)` as a grey PNG of 8 or 16 bits with the label values as pixels."""
+    with atomic_path(path, suffix=".png") as temporary:
+        Image.fromarray(np.ascontiguousarray(mask[:, :, 0].T)).save(temporary, format="PNG")
+
+
+def _check_layout(picture: Image.Image, *, path: Path, case_id: str) -> None:
+    if getattr(picture, "n_frames", 1) != 1:
+        raise ScanError(f"case {case_id}: file {path.name} must have one page, got several; split it or use NIfTI")
+    orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+    if orientation != 1:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be stored upright, got EXIF orientation {orientation}; "
+            "rotate the pixels and save it again"
+        )
+
+
+def _pixels(picture: Image.Image, *, is_label: bool) -> Array:
+    """Pixels as `(C, I, J, 1)`."""
+    if picture.mode not in _NUMBERS and not (is_label and picture.mode == "P"):
+        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
+    pixels = np.asarray(picture)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    array = pixels.transpose(2, 1, 0)[..., np.newaxis]
+    return array if is_label else array.astype(np.float32)

@@ -1,0 +1,67 @@
+"""Who hears of a training's numbers as they come."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pipeline.evaluation import summarise
+from pipeline.records import CaseMetrics
+from pipeline.tracking import TrackedRun
+
+
+class TrainingListener(Protocol):
+    """Hears of epochs and validations."""
+
+    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+        """After every epoch: `train_loss`, `learning_rate`, `epoch_seconds`, `elapsed_seconds`."""
+
+    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
+        """After every validation: metrics of whole volumes on their native grids."""
+
+
+class CurvesListener:
+    """Appends every epoch to `curves.csv`.
+
+    Args:
+        path: The file; one that exists is continued.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+        """Append a line."""
+        is_new = not self.path.exists()
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            table = csv.writer(file, lineterminator="\n")
+            if is_new:
+                table.writerow(["epoch", *values])
+            table.writerow([epoch, *(f"{value:.6g}" for value in values.values())])
+
+    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
+        """Nothing: validations have a table of their own."""
+
+
+class TrackingListener:
+    """Sends every number to an MLflow run.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: TrackedRun) -> None:
+        self.run = run
+
+    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+        """Log losses, learning rate and times."""
+        self.run.log_metrics(values, step=epoch)
+
+    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
+        """Log `volume_<metric>/<label>` and the mean over labels."""
+        summary = summarise(rows)
+        values = {f"volume_{entry.metric}/{entry.label}": entry.mean for entry in summary.labels}
+        values |= {f"volume_{metric}/mean": value for metric, value in summary.means.items()}
+        self.run.log_metrics(values, step=epoch)

@@ -1,0 +1,47 @@
+"""Whole validation volumes, measured on their native grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.evaluation import overlap_metrics
+from pipeline.inference import InferenceConfig
+from pipeline.inference.predictor import whole_volume_probabilities
+from pipeline.networks.precision import PrecisionKind
+from pipeline.preprocess import StoredCase, restore_mask
+from pipeline.records import CaseMetrics
+
+
+def validate_volumes(
+    network: nn.Module,
+    cases: Sequence[StoredCase],
+    config: InferenceConfig,
+    *,
+    labels: dict[str, int],
+    device: torch.device,
+    precision: PrecisionKind,
+) -> list[CaseMetrics]:
+    """Predict, restore to the native grid and measure every case.
+
+    Args:
+        network: What to judge; left in evaluation mode.
+        cases: Prepared cases.
+        config: Sliding window.
+        labels: All labels, background included, by name.
+        device: Where the network is.
+        precision: Number format.
+    """
+    network.eval()
+    values = tuple(sorted(labels.values()))
+    foreground = {name: value for name, value in labels.items() if value != 0}
+    rows: list[CaseMetrics] = []
+    for case in cases:
+        image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
+        probabilities = whole_volume_probabilities(network, image, config, device=device, precision=precision)
+        mask = restore_mask(probabilities, case.grid, case.native, values=values)
+        rows += overlap_metrics(case.native_label(), mask, labels=foreground, case_id=case.case_id)
+    return rows
