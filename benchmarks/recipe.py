@@ -1,6 +1,6 @@
 """Which training recipe wins on the hippocampus: one variant per line, same cases, same number of steps.
 
-    python benchmarks/recipe.py --store STORE --data "$MEDSEG_DATA/msd_hippocampus" --steps 1500 --out recipe.jsonl [VARIANT ...]
+    python benchmarks/recipe.py --store STORE --data "$MEDSEG_DATA/msd_hippocampus" --steps 1500 --out recipe.jsonl
 
 Each variant changes the base recipe in one place. Prints mean volume Dice over both labels on fold 0's 40 validation
 cases (native grid), steps and seconds. Runs several variants beside each other with `--parallel`.
@@ -157,7 +157,9 @@ def main() -> None:
         with arguments.out.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         return
-    shared = [f"--{key}={getattr(arguments, key)}" for key in ("data", "store", "out", "steps", "seed", "fold", "threads")]
+    shared = [
+        f"--{key}={getattr(arguments, key)}" for key in ("data", "store", "out", "steps", "seed", "fold", "threads")
+    ]
     running: list[subprocess.Popen[bytes]] = []
     for name in names:
         while len(running) >= arguments.parallel:

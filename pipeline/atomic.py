@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -30,10 +29,12 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        os.replace(temporary, target)
+        temporary.replace(target)
     except OSError as error:
         reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
-        raise DeliveryError(f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another --out") from error
+        raise DeliveryError(
+            f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another --out"
+        ) from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)

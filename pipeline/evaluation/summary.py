@@ -73,6 +73,12 @@ def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None
     return Summary(entries, means, len({row.case_id for row in rows}))
 
 
+def volume_metrics(summary: Summary) -> dict[str, float]:
+    """Flat names for tracking: `volume_<metric>/<label>` and `volume_<metric>/mean`."""
+    values = {f"volume_{entry.metric}/{entry.label}": entry.mean for entry in summary.labels}
+    return values | {f"volume_{metric}/mean": value for metric, value in summary.means.items()}
+
+
 def _summarise_label(rows: Sequence[CaseMetrics], label: str, metric: str, patients: Mapping[str, str]) -> LabelSummary:
     counted = [row for row in rows if not np.isnan(row.values[metric])]
     values = [row.values[metric] for row in counted]

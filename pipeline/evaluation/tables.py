@@ -34,7 +34,9 @@ def write_metrics(rows: Sequence[CaseMetrics], path: Path) -> None:
     write_text(path, buffer.getvalue())
 
 
-def write_summary(summary: Summary, path: Path, *, failures: Sequence[Failure] = (), notes: dict[str, Any] | None = None) -> None:
+def write_summary(
+    summary: Summary, path: Path, *, failures: Sequence[Failure] = (), notes: dict[str, Any] | None = None
+) -> None:
     """The summary with its contract, and which cases are not in it."""
     content = {
         "contract": CONTRACT,
@@ -45,3 +47,13 @@ def write_summary(summary: Summary, path: Path, *, failures: Sequence[Failure] =
         **(notes or {}),
     }
     write_json(path, content)
+
+
+def case_columns(rows: Sequence[CaseMetrics]) -> dict[str, list[Any]]:
+    """Per-case metrics as columns, for a table that is looked at."""
+    columns: dict[str, list[Any]] = {"case_id": [row.case_id for row in rows], "label": [row.label for row in rows]}
+    for metric in dict.fromkeys(metric for row in rows for metric in row.values):
+        columns[metric] = [row.values[metric] for row in rows]
+    columns["label_voxels"] = [row.label_voxels for row in rows]
+    columns["mask_voxels"] = [row.mask_voxels for row in rows]
+    return columns

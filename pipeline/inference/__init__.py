@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.inference.config import InferenceConfig
+from pipeline.inference.inputs import find_inputs
 from pipeline.inference.model_card import ModelCard, load_card, save_card
 from pipeline.inference.predict_cases import CaseInput, predict_cases
 from pipeline.inference.predictor import Predictor
@@ -13,6 +14,7 @@ __all__ = [
     "InferenceConfig",
     "ModelCard",
     "Predictor",
+    "find_inputs",
     "load_card",
     "load_weights",
     "predict_cases",

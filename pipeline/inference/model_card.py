@@ -63,4 +63,6 @@ def load_card(folder: Path) -> ModelCard:
     try:
         return parse_config(ModelCard, json.loads(path.read_text(encoding="utf-8")), source=str(path))
     except (OSError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"model {folder}: {CARD_NAME} must be readable, got: {error}; train again or copy it whole") from error
+        raise CheckpointError(
+            f"model {folder}: {CARD_NAME} must be readable, got: {error}; train again or copy it whole"
+        ) from error

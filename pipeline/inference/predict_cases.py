@@ -30,9 +30,13 @@ class CaseInput:
 
 
 def predict_cases(
-    predictor: Predictor, inputs: Sequence[CaseInput], folder: Path, *, on_done: Callable[[str], None] = lambda case_id: None
+    predictor: Predictor,
+    inputs: Sequence[CaseInput],
+    folder: Path,
+    *,
+    on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[Prediction], list[Failure]]:
-    """Write `<case_id>.nii.gz` (or `.png`), its sidecar `<case_id>.json` with label names and volumes, and `predictions.json`.
+    """Write masks, a sidecar `<case_id>.json` with label names and volumes for each, and `predictions.json`.
 
     Args:
         predictor: Loaded once.
@@ -60,7 +64,11 @@ def _outcomes(predictor: Predictor, inputs: Sequence[CaseInput], folder: Path) -
         try:
             yield _predict_case(predictor, case, folder)
         except (PipelineError, MemoryError, torch.OutOfMemoryError) as error:
-            reason = str(error) if isinstance(error, PipelineError) else f"case {case.case_id}: out of memory; use a smaller scan or more memory"
+            reason = (
+                str(error)
+                if isinstance(error, PipelineError)
+                else f"case {case.case_id}: out of memory; use a smaller scan or more memory"
+            )
             yield Failure(case.case_id, "predict", reason)
 
 

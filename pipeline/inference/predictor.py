@@ -14,7 +14,7 @@ from pipeline.inference.config import InferenceConfig
 from pipeline.inference.model_card import ModelCard, load_card
 from pipeline.inference.weights import load_weights
 from pipeline.networks import UNet
-from pipeline.networks.precision import PrecisionKind, autocast, memory_format
+from pipeline.networks.precision import PrecisionKind, autocast, memory_format, to_device
 from pipeline.preprocess import preprocess_scan, restore_mask
 from pipeline.records import Labelmap, Scan
 
@@ -35,7 +35,7 @@ class Predictor:
         self.card = card
         self.device = device
         self.precision = precision
-        self.network = network.to(device).to(memory_format=memory_format(card.network.spatial_dims)).eval()
+        self.network = to_device(network, device, spatial_dims=card.network.spatial_dims).eval()
 
     @classmethod
     def load(

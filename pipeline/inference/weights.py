@@ -28,4 +28,6 @@ def load_weights(network: nn.Module, path: Path) -> None:
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError) as error:
         first = str(error).splitlines()[0]
-        raise CheckpointError(f"weights {path}: must fit the network of model.json, got: {first}; train again") from error
+        raise CheckpointError(
+            f"weights {path}: must fit the network of model.json, got: {first}; train again"
+        ) from error

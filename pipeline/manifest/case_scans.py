@@ -34,8 +34,8 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
     check_same_grid(geometry, image.geometry, case_id=case.case_id, thing="label", reference="image")
     if not manifest.allow_empty_labels and not label.any():
         raise ScanError(
-            f"case {case.case_id}: label must hold at least one labelled voxel, got none; draw it, drop the case, or set "
-            "allow_empty_labels in the manifest if the patient has nothing to label"
+            f"case {case.case_id}: label must hold at least one labelled voxel, got none; draw it, drop the case, or "
+            "set allow_empty_labels in the manifest if the patient has nothing to label"
         )
     return CaseScans(image, label)
 
@@ -64,7 +64,9 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
         ScanError: If there is none, it cannot be read, or it holds a value that the manifest does not name.
     """
     if case.label is None:
-        raise ScanError(f"case {case.case_id}: label must be given in the manifest, got none; add it or move it to test")
+        raise ScanError(
+            f"case {case.case_id}: label must be given in the manifest, got none; add it or move it to test"
+        )
     label, geometry = read_label(root / case.label, case_id=case.case_id)
     if manifest.instances:
         (value,) = manifest.foreground.values()
@@ -96,4 +98,6 @@ def _check_sums(case: Case, root: Path) -> None:
     for name, expected in (case.sha256 or {}).items():
         path = root / name
         if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-            raise ScanError(f"case {case.case_id}: file {path.name} must have the manifest's SHA-256, got another; copy it again")
+            raise ScanError(
+                f"case {case.case_id}: file {path.name} must have the manifest's SHA-256, got another; copy it again"
+            )

@@ -40,7 +40,9 @@ class ManifestDocument(BaseModel):
     source: str = Field("", description="Where it comes from.")
     channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
     labels: dict[str, int] = Field(description="Label values by name; 'background' is 0.")
-    task: Literal["segmentation", "classification", "regression"] = Field("segmentation", description="What is learned.")
+    task: Literal["segmentation", "classification", "regression"] = Field(
+        "segmentation", description="What is learned."
+    )
     instances: bool = Field(False, description="Every positive value is one object of the only foreground label.")
     allow_empty_labels: bool = Field(False, description="A training label may hold no labelled voxel.")
     training: list[CaseEntry] = Field(description="Cases for training and validation folds.")

@@ -66,9 +66,11 @@ def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
     for case in cases:
         by_patient[case.patient_id] += 1
     if len(by_patient) < folds:
-        raise ManifestError(f"folds must be at most the number of patients {len(by_patient)}, got {folds}; add patients")
+        raise ManifestError(
+            f"folds must be at most the number of patients {len(by_patient)}, got {folds}; add patients"
+        )
     patients = sorted(by_patient)
-    random.Random(seed).shuffle(patients)
+    random.Random(seed).shuffle(patients)  # noqa: S311 (reproducible, not secret)
     patients.sort(key=lambda patient: -by_patient[patient])
     sizes = [0] * folds
     fold_of = {}

@@ -57,4 +57,3 @@ def _case(entry: str | dict[str, str], split: Split) -> Case:
         label=label.removeprefix("./") if label else None,
         split=split,
     )
-

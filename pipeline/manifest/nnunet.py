@@ -35,7 +35,9 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         raise ManifestError(f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}") from error
     regions = [name for name, value in labels.items() if not isinstance(value, int)]
     if regions:
-        raise ManifestError(f"labels must be one whole number each, got regions or others for {regions}; list plain labels")
+        raise ManifestError(
+            f"labels must be one whole number each, got regions or others for {regions}; list plain labels"
+        )
     listed = content.get("dataset")
     cases = _listed(listed) if isinstance(listed, dict) else _found(root, ending, len(channels))
     return Manifest(

@@ -52,14 +52,19 @@ def recipe_manifest_path(recipe: DatasetRecipe, root: Path) -> Path:
     steps = "\n  ".join(recipe.how_to_get)
     path = root / recipe.manifest
     if not path.is_file():
-        raise ManifestError(f"recipe {recipe.recipe}: {recipe.manifest} must exist in --data-root, found none; get it:\n  {steps}")
+        raise ManifestError(
+            f"recipe {recipe.recipe}: {recipe.manifest} must exist in --data-root, found none; get it:\n  {steps}"
+        )
     for name, expected in recipe.sha256.items():
         file = root / name
         if not file.is_file():
-            raise ManifestError(f"recipe {recipe.recipe}: file {name} must exist in --data-root, found none; get it:\n  {steps}")
+            raise ManifestError(
+                f"recipe {recipe.recipe}: file {name} must exist in --data-root, found none; get it:\n  {steps}"
+            )
         found = hashlib.sha256(file.read_bytes()).hexdigest()
         if found != expected:
             raise ManifestError(
-                f"recipe {recipe.recipe}: {name} must have SHA-256 {expected[:12]}…, got {found[:12]}…; get it again:\n  {steps}"
+                f"recipe {recipe.recipe}: {name} must have SHA-256 {expected[:12]}…, got {found[:12]}…; "
+                f"get it again:\n  {steps}"
             )
     return path

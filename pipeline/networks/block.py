@@ -76,7 +76,7 @@ class PlainBlock(nn.Module):
         self.act = style.act()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x `(B, C, …)` to `(B, outputs, …)`."""
+        """X `(B, C, …)` to `(B, outputs, …)`."""
         return self.act(self.second(self.act(self.first(x))))  # type: ignore[no-any-return]  # nn.Module is untyped
 
 
@@ -97,7 +97,7 @@ class BasicResidualBlock(nn.Module):
         self.act = style.act()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x `(B, C, …)` to `(B, outputs, …)`."""
+        """X `(B, C, …)` to `(B, outputs, …)`."""
         return self.act(self.second(self.act(self.first(x))) + self.shortcut(x))  # type: ignore[no-any-return]  # as above
 
 
@@ -119,7 +119,7 @@ class BottleneckResidualBlock(nn.Module):
         self.act = style.act()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x `(B, C, …)` to `(B, outputs, …)`."""
+        """X `(B, C, …)` to `(B, outputs, …)`."""
         features = self.act(self.middle(self.act(self.reduce(x))))
         return self.act(self.expand(features) + self.shortcut(x))  # type: ignore[no-any-return]  # as above
 

@@ -25,7 +25,7 @@ class Encoder(nn.Module):
         self.stages = nn.ModuleList(_build_stage(config, stage, inputs[stage]) for stage in range(len(config.channels)))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """x `(B, in_channels, …)` to feature maps `(B, channels[n], …)`, finest first."""
+        """X `(B, in_channels, …)` to feature maps `(B, channels[n], …)`, finest first."""
         features = []
         for stage in self.stages:
             x = stage(x)

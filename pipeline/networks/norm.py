@@ -45,7 +45,7 @@ class InstanceNorm(nn.Module):
         if x.device.type == "cpu" and not x.is_contiguous():
             samples = [
                 functional.batch_norm(sample, None, None, self.weight, self.bias, training=True, eps=self.eps)
-                for sample in x.split(1)
+                for sample in torch.split(x, 1)
             ]
             return torch.cat(samples)
         return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
+from torch import nn
 
 PrecisionKind = Literal["auto", "bf16", "fp32"]
 
@@ -29,3 +30,11 @@ def autocast(device: torch.device, precision: PrecisionKind = "auto") -> Abstrac
 def memory_format(spatial_dims: int) -> torch.memory_format:
     """Channels last: the layout that convolutions are fastest in on CPUs and tensor cores."""
     return torch.channels_last_3d if spatial_dims == 3 else torch.channels_last
+
+
+def to_device(network: nn.Module, device: torch.device, *, spatial_dims: int) -> nn.Module:
+    """Move a network's weights, in place, to a device and into channels-last order."""
+    for parameter in network.to(device).parameters():
+        if parameter.ndim == spatial_dims + 2:
+            parameter.data = parameter.data.contiguous(memory_format=memory_format(spatial_dims))
+    return network

@@ -57,7 +57,14 @@ class StoredCase:
 
 
 def save_case(
-    folder: Path, *, image: Array, label: Labelmap, native_label: Labelmap, foreground: Array, grid: Geometry, native: Geometry
+    folder: Path,
+    *,
+    image: Array,
+    label: Labelmap,
+    native_label: Labelmap,
+    foreground: Array,
+    grid: Geometry,
+    native: Geometry,
 ) -> None:
     """Write a prepared case; the folder appears whole or not at all."""
     values, counts = np.unique(label, return_counts=True)
@@ -89,9 +96,13 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
     """
     try:
         facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        grid, native = (Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native"))
+        grid, native = (
+            Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native")
+        )
     except (OSError, ValueError, KeyError) as error:
-        raise ScanError(f"case {case_id}: store entry {folder.name} must be whole, got: {error}; delete that folder") from error
+        raise ScanError(
+            f"case {case_id}: store entry {folder.name} must be whole, got: {error}; delete that folder"
+        ) from error
     voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
     return StoredCase(case_id, folder, grid.shape, grid, native, voxels)
 

@@ -43,7 +43,7 @@ def preprocess_scan(
     return done["image"], done["geometry"], done.get("label")
 
 
-class NormaliseChannelsd(MapTransform):
+class NormaliseChannelsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped
     """Each channel's intensities as its configuration says, on the scan's own voxels."""
 
     def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
@@ -59,7 +59,7 @@ class NormaliseChannelsd(MapTransform):
         return item
 
 
-class ToPlanGridd(MapTransform):
+class ToPlanGridd(MapTransform):  # type: ignore[misc]  # as above
     """Resample image and label from `geometry` to the plan's grid, which takes its place."""
 
     def __init__(self, keys: list[str], config: PreprocessConfig) -> None:

@@ -133,7 +133,10 @@ def _warn_of_conflict(sform: Geometry, qform: Geometry, *, path: Path, case_id: 
     distance_mm = sform.distance_mm(qform)
     if distance_mm > _AXIS_CONFLICT_MM:
         _log.warning(
-            "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used", case_id, path.name, distance_mm
+            "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used",
+            case_id,
+            path.name,
+            distance_mm,
         )
 
 

@@ -77,7 +77,9 @@ def scan_stem(path: PurePath) -> str:
 def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
     name = path.name.lower()
     if not path.is_file():
-        raise ScanError(f"case {case_id}: file {path.name} must exist under the data root, found none; check --data-root")
+        raise ScanError(
+            f"case {case_id}: file {path.name} must exist under the data root, found none; check --data-root"
+        )
     if name.endswith(NIFTI_SUFFIXES):
         return read_nifti(path, case_id=case_id, is_label=is_label)
     if name.endswith(PICTURE_SUFFIXES):
@@ -103,5 +105,7 @@ def _as_labels(values: Array, *, path: Path, case_id: str) -> Labelmap:
             )
         values = values.astype(np.int64)
     if values.size and int(values.min()) < 0:
-        raise ScanError(f"case {case_id}: label {path.name} must not be negative, got {int(values.min())}; export it again")
+        raise ScanError(
+            f"case {case_id}: label {path.name} must not be negative, got {int(values.min())}; export it again"
+        )
     return values.astype(np.min_scalar_type(int(values.max())), copy=False)

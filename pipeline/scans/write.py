@@ -30,7 +30,7 @@ def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Pat
     """
     if mask.shape != scan.geometry.shape:
         raise DeliveryError(f"case {case_id}: mask must have the scan's shape {scan.geometry.shape}, got {mask.shape}")
-    unsigned = mask.astype(np.uint8 if int(mask.max(initial=0)) < 256 else np.uint16, copy=False)
+    unsigned: Labelmap = mask.astype(np.uint8 if int(mask.max(initial=0)) < 256 else np.uint16, copy=False)
     path = folder / f"{case_id}{mask_suffix(scan)}"
     if path.suffix == ".png":
         write_picture_mask(unsigned, path)

@@ -99,7 +99,9 @@ class TrackedRun:
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        entries = [Metric(_clean(key), float(value), now, step) for key, value in metrics.items() if math.isfinite(value)]
+        entries = [
+            Metric(_clean(key), float(value), now, step) for key, value in metrics.items() if math.isfinite(value)
+        ]
         self.client.log_batch(self.run_id, metrics=entries)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:

@@ -83,7 +83,9 @@ def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: 
     return noised(image, deviation, chosen, generator), label
 
 
-def _range(image: Tensor, bounds: tuple[float, float], share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _range(
+    image: Tensor, bounds: tuple[float, float], share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """One uniform number per sample, and which samples are chosen; both on the CPU."""
     count = image.shape[0]
     values = torch.empty(count).uniform_(*bounds, generator=generator)

@@ -45,7 +45,9 @@ def load_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optim
         average.load_state_dict(_part(tensors, "average."))
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
         first = str(error).splitlines()[0]
-        raise CheckpointError(f"checkpoint {path.name}: must fit this training, got: {first}; start without --resume") from error
+        raise CheckpointError(
+            f"checkpoint {path.name}: must fit this training, got: {first}; start without --resume"
+        ) from error
     _load_optimiser(optimiser, _part(tensors, "optimiser."))
     return facts
 

@@ -19,7 +19,7 @@ from pipeline.errors import TrainingError
 from pipeline.evaluation import summarise
 from pipeline.inference import InferenceConfig, save_weights
 from pipeline.networks import NetworkConfig, UNet
-from pipeline.networks.precision import memory_format
+from pipeline.networks.precision import to_device
 from pipeline.preprocess import StoredCase
 from pipeline.records import CaseMetrics
 from pipeline.training.averaging import averaged_copy
@@ -148,7 +148,7 @@ def _build(inputs: FitInputs) -> _State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         network = UNet(inputs.network)
-    network = network.to(inputs.device).to(memory_format=memory_format(inputs.network.spatial_dims))
+    to_device(network, inputs.device, spatial_dims=inputs.network.spatial_dims)
     average = averaged_copy(network, decay=config.average_decay)
     if config.optimiser == "sgd":
         optimiser: Optimizer = SGD(
@@ -172,13 +172,11 @@ def _engine(
     losses: list[Tensor] = []
     clock = {"epoch": time.monotonic()}
 
-    @engine.on(Events.ITERATION_STARTED)
     def set_rate() -> None:
         rate = learning_rate(budget.progress(state.step), config)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
 
-    @engine.on(Events.ITERATION_COMPLETED)
     def count() -> None:
         state.average.update_parameters(state.network)
         state.step += 1
@@ -188,7 +186,6 @@ def _engine(
         if progress >= 1:
             engine.terminate()
 
-    @engine.on(Events.EPOCH_COMPLETED | Events.TERMINATE)
     def report() -> None:
         if not losses:
             return
@@ -197,7 +194,8 @@ def _engine(
         losses.clear()
         if not math.isfinite(loss):
             raise TrainingError(
-                f"training loss must be finite, got {loss} in epoch {engine.state.epoch}; lower learning_rate in the plan"
+                f"training loss must be finite, got {loss} in epoch {engine.state.epoch}; lower "
+                "learning_rate in the plan"
             )
         values = {
             "train_loss": loss,
@@ -208,7 +206,6 @@ def _engine(
         for listener in listeners:
             listener.on_epoch(engine.state.epoch, values)
 
-    @engine.on(Events.EPOCH_COMPLETED)
     def judge() -> None:
         progress = budget.progress(state.step)
         if progress < 1 and _is_due(progress, state, budget, config):
@@ -217,6 +214,10 @@ def _engine(
             _save(inputs, state, budget)
         clock["epoch"] = time.monotonic()
 
+    engine.add_event_handler(Events.ITERATION_STARTED, set_rate)
+    engine.add_event_handler(Events.ITERATION_COMPLETED, count)
+    engine.add_event_handler(Events.EPOCH_COMPLETED | Events.TERMINATE, report)
+    engine.add_event_handler(Events.EPOCH_COMPLETED, judge)
     return engine
 
 

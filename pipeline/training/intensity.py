@@ -69,7 +69,9 @@ def lowered(image: Tensor, factor: Tensor, chosen: Tensor) -> Tensor:
     """Keep only a share of the voxels along every axis, and interpolate back."""
 
     def change(part: Tensor, value: Tensor) -> Tensor:
-        return torch.cat([_lower_sample(sample[None], float(f)) for sample, f in zip(part, value.view(-1), strict=True)])
+        return torch.cat(
+            [_lower_sample(sample[None], float(f)) for sample, f in zip(part, value.view(-1), strict=True)]
+        )
 
     return _on_chosen(image, factor, chosen, change)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.evaluation import summarise
+from pipeline.evaluation import summarise, volume_metrics
 from pipeline.records import CaseMetrics
 from pipeline.tracking import TrackedRun
 
@@ -61,7 +61,4 @@ class TrackingListener:
 
     def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
         """Log `volume_<metric>/<label>` and the mean over labels."""
-        summary = summarise(rows)
-        values = {f"volume_{entry.metric}/{entry.label}": entry.mean for entry in summary.labels}
-        values |= {f"volume_{metric}/mean": value for metric, value in summary.means.items()}
-        self.run.log_metrics(values, step=epoch)
+        self.run.log_metrics(volume_metrics(summarise(rows)), step=epoch)

@@ -42,7 +42,7 @@ def training_step(
             scales = network.scales(image.contiguous(memory_format=layout))
         value: Tensor = loss(scales, label)
         optimiser.zero_grad(set_to_none=True)
-        value.backward()
+        torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
         optimiser.step()
         return value.detach()

@@ -1,0 +1,19 @@
+"""From what the scans are like to every setting of the stages below, with a reason for each."""
+
+from __future__ import annotations
+
+from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
+from pipeline.planning.make_plan import make_plan
+from pipeline.planning.plan import Plan, load_plan, override_plan, plan_digest, save_plan
+
+__all__ = [
+    "CaseFingerprint",
+    "Fingerprint",
+    "Plan",
+    "load_plan",
+    "make_plan",
+    "override_plan",
+    "plan_digest",
+    "save_plan",
+    "take_fingerprint",
+]

@@ -1,0 +1,113 @@
+"""What the training scans are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import PipelineError, TrainingError
+from pipeline.manifest import read_case
+from pipeline.records import Array, Case, Failure, Manifest
+
+_ORIENTATION = "RAS"
+_SAMPLES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFingerprint:
+    """One case.
+
+    Attributes:
+        shape: Voxels, axes along RAS for volumes, as stored with the single slice last for pictures.
+        spacing_mm: Along the same axes.
+        foreground: Sampled intensities of labelled voxels, `(C, N)`.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    foreground: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """All training cases that could be read.
+
+    Attributes:
+        cases: One entry each.
+        failures: Cases that could not be read.
+        is_2d: Whether every case has a single slice.
+    """
+
+    cases: tuple[CaseFingerprint, ...]
+    failures: tuple[Failure, ...]
+    is_2d: bool
+
+    def shapes(self) -> Array:
+        """`(N, 3)`."""
+        return np.array([case.shape for case in self.cases])
+
+    def spacings_mm(self) -> Array:
+        """`(N, 3)`."""
+        return np.array([case.spacing_mm for case in self.cases])
+
+    def foreground(self, channel: int) -> Array:
+        """Sampled intensities of one channel's labelled voxels over all cases."""
+        return np.concatenate([case.foreground[channel] for case in self.cases])
+
+
+def take_fingerprint(
+    cases: Sequence[Case],
+    manifest: Manifest,
+    root: Path,
+    *,
+    workers: int = 2,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> Fingerprint:
+    """Read every case once.
+
+    Args:
+        cases: The training cases of the fold; validation cases must not shape the plan.
+        manifest: Where they come from.
+        root: The data root.
+        workers: Threads.
+        on_done: Called with the case id after each case.
+
+    Raises:
+        TrainingError: If no case can be read.
+    """
+    found: dict[str, CaseFingerprint] = {}
+    failures: dict[str, Failure] = {}
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        futures: dict[Future[CaseFingerprint], str] = {
+            pool.submit(_case_fingerprint, case, manifest, root): case.case_id for case in cases
+        }
+        for future in as_completed(futures):
+            case_id = futures[future]
+            try:
+                found[case_id] = future.result()
+            except PipelineError as error:
+                failures[case_id] = Failure(case_id, "plan", str(error))
+            on_done(case_id)
+    ordered = tuple(found[case.case_id] for case in cases if case.case_id in found)
+    failed = tuple(failures[case.case_id] for case in cases if case.case_id in failures)
+    if not ordered:
+        first = failed[0].reason if failed else "the fold is empty"
+        raise TrainingError(f"manifest {manifest.name}: at least one training case must be readable, got none; {first}")
+    return Fingerprint(ordered, failed, is_2d=all(1 in case.shape for case in ordered))
+
+
+def _case_fingerprint(case: Case, manifest: Manifest, root: Path) -> CaseFingerprint:
+    scan, label = read_case(case, manifest, root)
+    grid = scan.geometry
+    if 1 in grid.shape:
+        flat = grid.shape.index(1) if grid.shape[2] > 1 else 2
+        grid = grid.permuted([axis for axis in range(3) if axis != flat] + [flat])
+    else:
+        grid = grid.reoriented(_ORIENTATION)
+    found = np.flatnonzero(label)
+    chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
+    return CaseFingerprint(grid.shape, grid.spacing_mm, scan.array.reshape(scan.array.shape[0], -1)[:, chosen])

@@ -1,0 +1,116 @@
+"""Every decision of a run in one file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from pipeline.atomic import write_text
+from pipeline.configuration import Config, parse_config, read_yaml
+from pipeline.inference import InferenceConfig
+from pipeline.networks import NetworkConfig
+from pipeline.preprocess import PreprocessConfig
+from pipeline.training import TrainingConfig
+
+
+class Plan(Config):
+    """The stages' settings composed.
+
+    Attributes:
+        dataset: For which dataset it was made.
+        preprocess: Grid and intensities.
+        network: Shape of the network.
+        training: Optimisation.
+        inference: Sliding window.
+        reasons: Why, by the setting's dotted name.
+    """
+
+    dataset: str
+    preprocess: PreprocessConfig
+    network: NetworkConfig
+    training: TrainingConfig
+    inference: InferenceConfig
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _patches_fit_the_network(self) -> Self:
+        axes = self.network.spatial_dims
+        for name, patch in (("training", self.training.patch_size), ("inference", self.inference.patch_size)):
+            if axes == 2 and patch[2] != 1:
+                raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
+            if any(size % step for size, step in zip(patch[:axes], self.network.reduction, strict=True)):
+                raise ValueError(f"{name}.patch_size must be multiples of {self.network.reduction}, got {patch}")
+        if len(self.preprocess.normalisation) != self.network.in_channels:
+            raise ValueError("preprocess.normalisation must have one entry per network.in_channels")
+        return self
+
+
+class _FlowDumper(yaml.SafeDumper):
+    """Lists on one line."""
+
+
+_FlowDumper.add_representer(
+    list, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+)
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write YAML in which every reasoned setting has its reason on the line above."""
+    content = plan.model_dump(mode="json")
+    reasons = content.pop("reasons")
+    lines = [f"# medseg plan for {plan.dataset}. Change what you like and give it to `medseg train --plan`.", ""]
+    for section, values in content.items():
+        if not isinstance(values, dict):
+            lines += [_dump({section: values})]
+            continue
+        lines.append(f"{section}:")
+        for key, value in values.items():
+            reason = reasons.get(f"{section}.{key}")
+            lines += [f"  # {reason}"] if reason else []
+            lines += ["  " + line for line in _dump({key: value}).splitlines()]
+    lines += ["# The reasons above once more, for programs.", _dump({"reasons": reasons})]
+    write_text(path, "\n".join(lines).rstrip() + "\n")
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        ConfigError: If it is missing or broken; a misspelt key comes with the nearest right one.
+    """
+    return parse_config(Plan, read_yaml(path), source=f"plan {path}")
+
+
+def override_plan(plan: Plan, changes: dict[str, Any], *, source: str) -> Plan:
+    """A plan with some settings changed.
+
+    Args:
+        plan: Where to start.
+        changes: Sections and keys as in plan.yaml; only those that differ.
+        source: Name of the file, for the message.
+
+    Raises:
+        ConfigError: If a key or value is wrong.
+    """
+    return parse_config(Plan, _merged(plan.model_dump(mode="json"), changes), source=source)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in changes.items():
+        is_nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if is_nested else value
+    return result
+
+
+def plan_digest(plan: Plan) -> str:
+    """SHA-256 over every setting; reasons do not count."""
+    return hashlib.sha256(plan.model_dump_json(exclude={"reasons"}).encode()).hexdigest()
+
+
+def _dump(content: object) -> str:
+    return yaml.dump(content, Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=10_000).rstrip()

@@ -1,0 +1,41 @@
+"""Fixtures that all tests share; scans are phantoms unless a test is marked `data`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.manifest import load_manifest
+from pipeline.phantom import write_cohort
+from pipeline.records import Manifest
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path]:
+    """Eight made-up patients (eleven studies, two patients held out) and their folder; read-only."""
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder, patients=8, test_patients=2)
+    return load_manifest(folder)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The real scans; the test is skipped where there are none."""
+    folder = os.environ.get("MEDSEG_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("MEDSEG_DATA does not point to the real scans")
+    return Path(folder)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none."""
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA GPU on this machine"))

@@ -1,0 +1,1 @@
+"""One short script per stage, and the `medseg` command that dispatches to them."""

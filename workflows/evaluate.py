@@ -1,0 +1,113 @@
+"""medseg evaluate: compare masks with labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workflows import options
+
+EPILOG = """\b
+Example:
+  medseg evaluate data/dataset.json --masks masks --fold 0 --out evaluation
+"""
+
+
+@click.command("evaluate", epilog=EPILOG)
+@click.argument("dataset", type=options.FILE)
+@click.option("--masks", type=options.FILE, required=True, help="Folder that `medseg predict` wrote.")
+@click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the tables; new or empty.")
+@click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases.")
+@click.option(
+    "--split", type=click.Choice(["training", "test"]), help="Only this split.  [default: all cases with labels]"
+)
+@options.data_root
+@options.tracking
+def command(
+    dataset: Path,
+    masks: Path,
+    folder: Path,
+    fold: int | None,
+    split: Any,
+    data_root: Path | None,
+    tracking_uri: str | None,
+    no_tracking: bool,
+) -> None:
+    """Measure the masks of DATASET's cases on the scans' own grids; every case asked for needs a mask."""
+    from pipeline.errors import ManifestError
+    from pipeline.evaluation import evaluate_cases, find_mask, summarise, volume_metrics, write_metrics, write_summary
+    from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
+    from pipeline.scans import read_label
+    from pipeline.tracking import TrackedRun
+    from workflows.console import counting, empty_folder, print_summary, report_failures
+    from workflows.results import save_overlays, track_results
+
+    empty_folder(folder)
+    manifest, root = load_manifest(dataset, data_root=data_root)
+    if fold is not None:
+        _, cases = split_fold(assign_folds(manifest), fold)
+    else:
+        cases = tuple(case for case in manifest.cases if case.label and split in (None, case.split))
+    if not cases:
+        raise ManifestError(
+            f"manifest {manifest.name}: must have labelled cases to evaluate, got none; choose another --split"
+        )
+    with counting(len(cases), "evaluate") as on_done:
+        rows, failures = evaluate_cases(cases, manifest, root, masks=masks, on_done=on_done)
+    seen = _trained_on(masks, {row.case_id for row in rows})
+    if seen:
+        click.echo(f"warning: the model was trained on {len(seen)} of these cases; their numbers flatter it", err=True)
+    summary = summarise(rows, patients={case.case_id: case.patient_id for case in cases})
+    write_metrics(rows, folder / "metrics.csv")
+    write_summary(summary, folder / "summary.json", failures=failures, notes={"trained_on": seen})
+    print_summary(summary)
+    pictures = save_overlays(
+        rows,
+        cases,
+        manifest,
+        root,
+        folder=folder / "overlays",
+        mask_of=lambda case_id, scan: read_label(find_mask(masks, case_id), case_id=case_id)[0],
+    )
+    if not no_tracking:
+        tags = {"medseg.stage": "evaluate", "medseg.manifest_digest": manifest_digest(manifest), **_model_tags(masks)}
+        name = f"evaluate {f'fold {fold}' if fold is not None else split or 'all'}"
+        run = TrackedRun.start(experiment=manifest.name, name=name, tracking_uri=tracking_uri, tags=tags)
+        with run.recording(system_metrics=False):
+            facts = {"cases": len(cases), "labels": manifest.labels}
+            run.log_parameters({"fold": fold, "split": split, "cases": len(cases), "failed_cases": len(failures)})
+            run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
+            run.log_metrics(volume_metrics(summary))
+            files = (folder / "metrics.csv", folder / "summary.json")
+            track_results(run, rows, files=files, pictures=pictures, table="cases.json")
+    click.echo(f"tables and pictures in {folder}")
+    report_failures(failures)
+
+
+def _trained_on(masks: Path, evaluated: set[str]) -> list[str]:
+    """Evaluated cases that the predicting model had been trained on, from the masks' record."""
+    return [
+        case["case_id"]
+        for case in _record(masks).get("cases", [])
+        if case["in_training"] and case["case_id"] in evaluated
+    ]
+
+
+def _model_tags(masks: Path) -> dict[str, str]:
+    """Which model drew the masks."""
+    return {f"medseg.model_{key}": str(value) for key, value in _record(masks).get("model", {}).items()}
+
+
+def _record(masks: Path) -> dict[str, Any]:
+    path = masks / "predictions.json"
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content
+
+
+if __name__ == "__main__":
+    from workflows.cli import run_command
+
+    run_command(command)

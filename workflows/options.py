@@ -1,0 +1,69 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    import torch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+FOLDER = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, exists=True)
+
+
+def data_root(function: Function) -> Function:
+    """`--data-root`."""
+    return click.option(
+        "--data-root", type=FILE, help="What a manifest's paths are relative to.  [default: its folder]"
+    )(function)
+
+
+def device(function: Function) -> Function:
+    """`--device`."""
+    choice = click.Choice(["auto", "cpu", "cuda"])
+    return click.option("--device", type=choice, default="auto", show_default=True, help="Where the network runs.")(
+        function
+    )
+
+
+def tracking(function: Function) -> Function:
+    """`--tracking-uri` and `--no-tracking`."""
+    function = click.option(
+        "--tracking-uri", help="MLflow store.  [default: MLFLOW_TRACKING_URI, else mlflow.db in this folder]"
+    )(function)
+    return click.option("--no-tracking", is_flag=True, help="Log nothing to MLflow.")(function)
+
+
+def workers(function: Function) -> Function:
+    """`--workers`."""
+    return click.option(
+        "--workers", type=click.IntRange(1), default=None, help="Threads that read scans.  [default: cores, at most 16]"
+    )(function)
+
+
+def worker_count(asked: int | None) -> int:
+    """The asked number of threads, or one per core."""
+    import os
+
+    return asked or min(16, os.cpu_count() or 1)
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        click.UsageError: If CUDA is asked for and there is none.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise click.UsageError("--device cuda needs a CUDA GPU, got none; use --device cpu")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
