@@ -62,8 +62,6 @@ def main() -> None:
 def run_command(command: Callable[..., object]) -> None:
     """Run a command: 0 done, 1 failed on data, 2 usage."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     try:
         command()
     except ConfigError as error:

@@ -20,8 +20,8 @@ _ORGANS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float],
     "stomach": ((-52, 30, 42), (38, 30, 34), 42),
     "spleen": ((-88, -36, 40), (26, 24, 40), 50),
     "liver": ((62, 8, 40), (66, 62, 52), 72),
-    "kidney_right": ((54, -52, -34), (22, 21, 40), 46),
-    "kidney_left": ((-54, -54, -26), (22, 20, 41), 46),
+    "kidney_right": ((54, -52, -34), (24, 23, 42), 26),
+    "kidney_left": ((-54, -54, -26), (24, 22, 43), 26),
 }
 _VARIATION_MM = 6.0
 _WAVES = 4

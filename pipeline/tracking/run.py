@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 import time
@@ -161,6 +162,7 @@ class TrackedRun:
 def _connect(tracking_uri: str | None) -> tuple[Any, str]:
     import mlflow
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
     uri = tracking_uri or mlflow.get_tracking_uri()
     with _explained(uri):
         return mlflow.MlflowClient(tracking_uri=uri), uri

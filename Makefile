@@ -1,0 +1,33 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench schema
+
+demo: .venv/installed
+	rm -rf medseg_demo
+	$(BIN)/medseg demo --out medseg_demo
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Needs the real scans: MEDSEG_DATA must point to them.
+bench: .venv/installed
+	$(BIN)/python benchmarks/resample.py
+	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/recipe.py --data "$$MEDSEG_DATA/msd_hippocampus" --store medseg_store --steps 400 --out recipe.jsonl
+
+schema: .venv/installed
+	$(BIN)/python -c 'import json; from pipeline.manifest import manifest_schema; print(json.dumps(manifest_schema(), indent=2))' > data_manifests/schema.json
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
