@@ -62,6 +62,8 @@ def describe_problems(kind: type[BaseModel], error: ValidationError) -> list[str
             clauses.append(f"unknown key {where!r}{_suggestion(kind, problem['loc'])}")
         elif problem["type"] == "missing":
             clauses.append(f"key {where!r} is missing")
+        elif problem["type"] == "value_error":
+            clauses.append(f"{where}: {problem['ctx']['error']}")
         else:
             clauses.append(f"{where} must hold: {problem['msg']}, got {_short(problem['input'])}")
     return clauses

@@ -7,6 +7,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import click
 
@@ -56,23 +57,27 @@ def medseg() -> None:
 
 def main() -> None:
     """Entry point of `medseg`."""
-    run_command(medseg)
+    run_command(partial(medseg, prog_name="medseg"))
 
 
 def run_command(command: Callable[..., object]) -> None:
     """Run a command: 0 done, 1 failed on data, 2 usage."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
-        command()
+        result = command(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)
     except PipelineError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
         sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,7 +119,11 @@ def _save(path: Path, array: Array) -> None:
 
     chunks = tuple(min(size, 1 if array.ndim == 4 and axis == 0 else _CHUNK) for axis, size in enumerate(array.shape))
     parameters = {"codec": blosc2.Codec.ZSTD, "clevel": 3, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
-    blosc2.asarray(np.ascontiguousarray(array), urlpath=str(path), mode="w", chunks=chunks, cparams=parameters)
+    try:
+        blosc2.asarray(np.ascontiguousarray(array), urlpath=str(path), mode="w", chunks=chunks, cparams=parameters)
+    except RuntimeError as error:  # blosc2 does not say why; a full disk is the usual reason
+        is_full = shutil.disk_usage(path.parent).free < array.nbytes
+        raise OSError(errno.ENOSPC if is_full else errno.EIO, str(error)) from error
 
 
 def _open(path: Path) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from pipeline.atomic import atomic_path
 from pipeline.errors import ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Labelmap, Scan
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 _EXIF_ORIENTATION = 0x0112
@@ -33,6 +36,8 @@ def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
     Raises:
         ScanError: If the file is damaged, has several pages or is stored rotated.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as picture:
             _check_layout(picture, path=path, case_id=case_id)
@@ -47,6 +52,8 @@ def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
 
 def write_picture_mask(mask: Labelmap, path: Path) -> None:
     """Write labels of shape `(I, J, 1)` as a grey PNG of 8 or 16 bits with the label values as pixels."""
+    from PIL import Image
+
     with atomic_path(path, suffix=".png") as temporary:
         Image.fromarray(np.ascontiguousarray(mask[:, :, 0].T)).save(temporary, format="PNG")
 

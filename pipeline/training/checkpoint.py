@@ -8,12 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pipeline.atomic import atomic_path
 from pipeline.errors import CheckpointError
+from pipeline.inference.weights import write_tensors
 
 _FORMAT = 1
 
@@ -27,8 +26,7 @@ def save_checkpoint(
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(plain, temporary, metadata={"facts": json.dumps({"format": _FORMAT, **facts})})
+    write_tensors(plain, path, facts={"facts": json.dumps({"format": _FORMAT, **facts})})
 
 
 def load_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optimiser: Optimizer) -> dict[str, Any]:

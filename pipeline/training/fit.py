@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ from pipeline.training.validate import validate_volumes
 CHECKPOINT_NAME = "checkpoint.safetensors"
 _VALIDATION_SHARE = 0.08
 _TAIL_S = 6.0
+_SAVE_EVERY_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class _State:
     step: int = 0
     best_dice: float = float("-inf")
     last_validation: float = 0.0
+    last_save: float = field(default_factory=time.monotonic)
     validation_s: float = 0.0
     rows: list[CaseMetrics] = field(default_factory=list)
 
@@ -134,8 +137,11 @@ def fit(
     length = steps_per_epoch(len(inputs.training), inputs.config)
     engine.load_state_dict({"epoch": state.step // length, "epoch_length": length, "max_epochs": 2**31})
     dataset = PatchDataset(inputs.training, inputs.config, values=sorted(inputs.labels.values()))
+    _reserve_time(inputs, state, budget)
     if budget.progress(state.step) < 1:
-        engine.run(batches(dataset, first_step=state.step, pin_memory=inputs.device.type == "cuda"))
+        is_cuda = inputs.device.type == "cuda"
+        loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
+        engine.run(batches(dataset, first_step=state.step, loaders=loaders, pin_memory=is_cuda))
     _validate(inputs, state, budget, listeners, epoch=math.ceil(state.step / length))
     _save(inputs, state, budget)
     best = state.best_dice if math.isfinite(state.best_dice) else float("nan")
@@ -212,6 +218,8 @@ def _engine(
             _validate(inputs, state, budget, listeners, epoch=engine.state.epoch)
             state.last_validation = progress
             _save(inputs, state, budget)
+        elif time.monotonic() - state.last_save > _SAVE_EVERY_S:
+            _save(inputs, state, budget)
         clock["epoch"] = time.monotonic()
 
     engine.add_event_handler(Events.ITERATION_STARTED, set_rate)
@@ -258,6 +266,22 @@ def _validate(
     budget.keep_back(state.validation_s + _TAIL_S)
 
 
+def _reserve_time(inputs: FitInputs, state: _State, budget: Budget) -> None:
+    """Before the first step under a wall clock, time one case to keep back what the last validation will take."""
+    if budget.remaining_s() is None:
+        return
+    start = time.monotonic()
+    validate_volumes(
+        state.average.module,
+        inputs.validation[:1],
+        inputs.inference,
+        labels=inputs.labels,
+        device=inputs.device,
+        precision=inputs.config.precision,
+    )
+    budget.keep_back((time.monotonic() - start) * len(inputs.validation) + _TAIL_S)
+
+
 def _save(inputs: FitInputs, state: _State, budget: Budget) -> None:
     """Write the delivered weights and the checkpoint."""
     save_weights(state.average.module.state_dict(), inputs.folder / "model" / "last.safetensors")
@@ -274,6 +298,7 @@ def _save(inputs: FitInputs, state: _State, budget: Budget) -> None:
         optimiser=state.optimiser,
         facts=facts,
     )
+    state.last_save = time.monotonic()
 
 
 def _restore(state: _State, inputs: FitInputs) -> None:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import torch
-from monai.data.thread_buffer import ThreadDataLoader
 from torch import Tensor
-from torch.utils.data import Dataset
 
+from pipeline.errors import ScanError
 from pipeline.preprocess import StoredCase
 from pipeline.records import Array
 from pipeline.training.config import TrainingConfig
 
 Patch = dict[str, Tensor]
-_FOREVER = 2**62
 
 
-class PatchDataset(Dataset[Patch]):
+class PatchDataset:
     """Patch number n of an endless, reproducible sequence; every case comes equally often per epoch.
 
     Args:
@@ -33,19 +34,26 @@ class PatchDataset(Dataset[Patch]):
         self.values = np.array(values)
         self._foreground: dict[int, Array] = {}
 
-    def __len__(self) -> int:
-        return _FOREVER
-
     def __getitem__(self, index: int) -> Patch:
+        """Patch `index` of the sequence: image `(C, I, J, K)` float32, label `(1, I, J, K)` class indices.
+
+        Raises:
+            ScanError: If the store's arrays cannot be read.
+        """
         epoch_size = len(self.cases) * self.config.patches_per_case
         epoch, position = divmod(index, epoch_size)
         order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(epoch_size)
         number = int(order[position]) % len(self.cases)
         rng = np.random.default_rng([self.config.seed, 2, index])
         case = self.cases[number]
-        start = self._start(number, rng)
-        image = crop(case.image(), start, self.config.patch_size).astype(np.float32)
-        label = np.searchsorted(self.values, crop(case.label(), start, self.config.patch_size))
+        try:
+            start = self._start(number, rng)
+            image = crop(case.image(), start, self.config.patch_size).astype(np.float32)
+            label = np.searchsorted(self.values, crop(case.label(), start, self.config.patch_size))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ScanError(
+                f"case {case.case_id}: store entry {case.folder.name} must be whole, got: {error}; delete that folder"
+            ) from error
         return {"image": torch.from_numpy(image), "label": torch.from_numpy(label[np.newaxis].astype(np.int16))}
 
     def _start(self, number: int, rng: np.random.Generator) -> tuple[int, ...]:
@@ -86,15 +94,29 @@ def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
     return np.pad(voxels, [(0, 0)] * len(leading) + pads)
 
 
-def batches(dataset: PatchDataset, *, first_step: int, pin_memory: bool) -> Iterator[Patch]:
-    """Batches from a step on, read one ahead by a thread."""
+def batches(dataset: PatchDataset, *, first_step: int, loaders: int = 1, pin_memory: bool = False) -> Iterator[Patch]:
+    """Endless batches from a step on, in order, read ahead by threads; a reader's error is raised here.
+
+    Args:
+        dataset: Where patches come from.
+        first_step: Number of the first batch.
+        loaders: Threads.
+        pin_memory: Whether batches go to a GPU.
+    """
     size = dataset.config.batch_size
-    loader = ThreadDataLoader(
-        dataset,
-        buffer_size=2,
-        batch_size=size,
-        sampler=range(first_step * size, _FOREVER),
-        num_workers=0,
-        pin_memory=pin_memory,
-    )
-    return iter(loader)
+
+    def load(step: int) -> Patch:
+        patches = [dataset[index] for index in range(step * size, (step + 1) * size)]
+        batch = {key: torch.stack([patch[key] for patch in patches]) for key in patches[0]}
+        return {key: tensor.pin_memory() for key, tensor in batch.items()} if pin_memory else batch
+
+    pool = ThreadPoolExecutor(loaders, thread_name_prefix="patches")
+    try:
+        ahead = 2 * loaders
+        pending = deque(pool.submit(load, first_step + n) for n in range(ahead))
+        for step in count(first_step + ahead):
+            batch = pending.popleft().result()
+            pending.append(pool.submit(load, step))
+            yield batch
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

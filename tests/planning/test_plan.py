@@ -1,0 +1,108 @@
+"""plan.yaml: written, read, changed and digested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.errors import ConfigError
+from pipeline.planning import Fingerprint, Plan, load_plan, make_plan, override_plan, plan_digest, save_plan
+from pipeline.records import Manifest
+
+
+@pytest.fixture(scope="module")
+def plan(build_fingerprint: Callable[..., Fingerprint], build_manifest: Callable[..., Manifest]) -> Plan:
+    fingerprint = build_fingerprint([(40, 50, 20)], [(0.78125, 0.78125, 3.0)])
+    return make_plan(fingerprint, build_manifest(), device="cpu")
+
+
+def test_plan_comes_back_as_it_went(plan: Plan, tmp_path: Path) -> None:
+    save_plan(plan, tmp_path / "plan.yaml")
+    assert load_plan(tmp_path / "plan.yaml") == plan
+
+
+def test_each_reason_stands_above_its_setting(plan: Plan, tmp_path: Path) -> None:
+    save_plan(plan, tmp_path / "plan.yaml")
+    lines = (tmp_path / "plan.yaml").read_text(encoding="utf-8").splitlines()
+    place = next(n for n, line in enumerate(lines) if line.startswith("  patch_size:"))
+    assert lines[place - 1] == f"  # {plan.reasons['training.patch_size']}"
+    assert lines[place] == "  patch_size: [40, 56, 20]"
+    assert sum(line.startswith("  # ") for line in lines) == len(plan.reasons)
+
+
+def test_misspelt_key_is_refused_with_the_nearest_right_one(plan: Plan, tmp_path: Path) -> None:
+    content = plan.model_dump(mode="json")
+    content["training"]["learning_rat"] = 0.1
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"unknown key 'training\.learning_rat'; did you mean 'learning_rate'"):
+        load_plan(tmp_path / "plan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [("a: [", "must be readable YAML"), ("- 1", "must hold a mapping"), ("dataset: x", "key 'network' is missing")],
+)
+def test_broken_plan_is_refused(tmp_path: Path, text: str, phrase: str) -> None:
+    (tmp_path / "plan.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=phrase):
+        load_plan(tmp_path / "plan.yaml")
+
+
+def test_missing_plan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must be readable YAML"):
+        load_plan(tmp_path / "gone.yaml")
+
+
+def test_override_changes_what_it_names_and_nothing_else(plan: Plan) -> None:
+    changes = {"training": {"seed": 7, "augment": {"noise": 0.0}}, "inference": {"overlap": 0.25}}
+    changed = override_plan(plan, changes, source="settings")
+    assert (changed.training.seed, changed.training.augment.noise, changed.inference.overlap) == (7, 0.0, 0.25)
+    back: dict[str, Any] = {
+        "training": {"seed": plan.training.seed, "augment": {"noise": plan.training.augment.noise}},
+        "inference": {"overlap": plan.inference.overlap},
+    }
+    assert override_plan(changed, back, source="settings") == plan
+    assert plan.training.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase"),
+    [
+        ({"training": {"sed": 1}}, r"my\.yaml: unknown key 'training\.sed'; did you mean 'seed'"),
+        ({"trainin": {}}, "unknown key 'trainin'; did you mean 'training'"),
+        ({"training": {"augment": {"gama_share": 1}}}, "did you mean 'gamma_share'"),
+        ({"training": {"batch_size": 0}}, "training.batch_size must hold: .*greater than or equal to 1, got 0"),
+        ({"training": {"patch_size": [40, 54, 20]}}, "training.patch_size must be multiples of"),
+        ({"inference": {"patch_size": [40, 54, 20]}}, "inference.patch_size must be multiples of"),
+        ({"network": {"in_channels": 2}}, "must have one entry per network.in_channels"),
+    ],
+)
+def test_override_that_breaks_a_rule_is_refused(plan: Plan, changes: dict[str, Any], phrase: str) -> None:
+    with pytest.raises(ConfigError, match=phrase):
+        override_plan(plan, changes, source="my.yaml")
+
+
+def test_picture_network_needs_a_patch_of_one_slice(
+    build_fingerprint: Callable[..., Fingerprint], build_manifest: Callable[..., Manifest]
+) -> None:
+    flat = make_plan(build_fingerprint([(64, 64, 1)], [(1, 1, 1)], is_2d=True), build_manifest(), device="cpu")
+    with pytest.raises(ConfigError, match="training.patch_size must end in 1 for a 2D network"):
+        override_plan(flat, {"training": {"patch_size": [64, 64, 2]}}, source="settings")
+
+
+def test_digest_ignores_reasons_and_sees_every_setting(plan: Plan) -> None:
+    digest = plan_digest(plan)
+    assert len(digest) == 64
+    assert plan_digest(plan.model_copy(update={"reasons": {}})) == digest
+    assert plan_digest(override_plan(plan, {"training": {"seed": 1}}, source="s")) != digest
+    assert plan_digest(override_plan(plan, {"inference": {"overlap": 0.3}}, source="s")) != digest
+    assert plan_digest(override_plan(plan, {"network": {"norm": "batch"}}, source="s")) != digest
+
+
+def test_digest_survives_the_file(plan: Plan, tmp_path: Path) -> None:
+    save_plan(plan, tmp_path / "plan.yaml")
+    assert plan_digest(load_plan(tmp_path / "plan.yaml")) == plan_digest(plan)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.atomic import atomic_path, write_json, write_text
+from pipeline.errors import DeliveryError
+
+
+def test_text_comes_back_as_written(tmp_path: Path) -> None:
+    write_text(tmp_path / "deep" / "er" / "a.txt", "Zürich 5 µm\n")
+    assert (tmp_path / "deep" / "er" / "a.txt").read_text(encoding="utf-8") == "Zürich 5 µm\n"
+    assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["a.txt"]
+
+
+def test_existing_file_is_replaced(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old and longer")
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "new"
+
+
+def test_target_is_not_there_before_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "a.nii.gz"
+    with atomic_path(target, suffix=".nii.gz") as temporary:
+        temporary.write_bytes(b"x")
+        assert temporary.parent == target.parent
+        assert temporary.name.endswith(".nii.gz")
+        assert not target.exists()
+    assert target.read_bytes() == b"x"
+
+
+def test_folder_appears_whole(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "store") as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text("1", encoding="utf-8")
+        assert not (tmp_path / "store").exists()
+    assert (tmp_path / "store" / "a").read_text(encoding="utf-8") == "1"
+
+
+def test_error_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(KeyError), atomic_path(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half", encoding="utf-8")
+        raise KeyError("stop")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
+
+
+def test_error_in_the_block_removes_a_half_made_folder(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), atomic_path(tmp_path / "store") as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text("half", encoding="utf-8")
+        raise KeyError("stop")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def write_half(self: Path, text: str, encoding: str) -> int:
+        self.write_bytes(text.encode(encoding)[:2])
+        raise OSError(code, "no room")
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(DeliveryError, match=r"a\.json: must be writable in .*got: the disk is full; free space"):
+        write_json(tmp_path / "a.json", {"dice": 0.9})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "a.txt", "old")
+
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", refuse)
+        with pytest.raises(DeliveryError, match="the disk is full"):
+            write_text(tmp_path / "a.txt", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
+
+
+def test_other_trouble_of_the_disk_is_told_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").mkdir()
+    (tmp_path / "a.txt" / "b").touch()
+    with pytest.raises(DeliveryError, match="Is a directory"):
+        write_text(tmp_path / "a.txt", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_nan_becomes_null_at_any_depth(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": float("nan"), "b": [1.5, (float("nan"), {3: float("nan")})]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"a": None, "b": [1.5, [None, {"3": None}]]}
+    assert text.endswith("}\n")

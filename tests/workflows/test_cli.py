@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Medseg
+from workflows.cli import VERBS
+
+HEAVY = ("torch", "monai", "mlflow", "numpy", "nibabel", "ignite")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Heavy modules that a snippet loads in a fresh interpreter."""
+    report = f"import sys\n{code}\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_by("from workflows.cli import medseg\ntry: medseg(['--help'])\nexcept SystemExit: pass") == set()
+
+
+def test_usage_error_of_a_verb_loads_nothing_heavy() -> None:
+    code = "from workflows.cli import medseg\ntry: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
+    assert loaded_by(code) == set()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_an_example(medseg: Medseg, verb: str) -> None:
+    outcome = medseg(verb, "--help")
+    assert outcome.code == 0
+    assert f"medseg {verb}" in outcome.out.split("Example")[1]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_runs_as_a_script(verb: str) -> None:
+    script = Path(__file__).parents[2] / "workflows" / f"{verb}.py"
+    done = subprocess.run([sys.executable, str(script), "--help"], capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout
+
+
+def test_misspelt_verb_names_the_right_one(medseg: Medseg) -> None:
+    outcome = medseg("evalaute")
+    assert outcome.code == 2
+    assert "Did you mean 'evaluate'" in outcome.err
+
+
+def test_misspelt_option_names_the_right_one(medseg: Medseg, tmp_path: Path) -> None:
+    outcome = medseg("train", tmp_path, "--out", tmp_path / "run", "--budgt", "1m")
+    assert outcome.code == 2
+    assert "No such option '--budgt'" in outcome.err
+    assert "'--budget'" in outcome.err.split("Did you mean")[1]
+
+
+def test_budget_and_epochs_together_are_a_usage_error(medseg: Medseg, tmp_path: Path) -> None:
+    outcome = medseg("train", tmp_path, "--out", tmp_path / "run", "--budget", "1m", "--epochs", 3)
+    assert outcome.code == 2
+    assert "exclude each other" in outcome.err
+
+
+@pytest.mark.parametrize("budget", ["10", "ten minutes", "0m", "-1m"])
+def test_budget_without_meaning_is_a_usage_error(
+    medseg: Medseg, cohort: tuple[object, Path], tmp_path: Path, budget: str
+) -> None:
+    outcome = medseg("train", cohort[1], "--out", tmp_path / "run", f"--budget={budget}")
+    assert outcome.code == 2
+    assert "10m" in outcome.err
+
+
+def test_output_folder_that_holds_something_is_refused(medseg: Medseg, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep me")
+    outcome = medseg("demo", "--out", tmp_path)
+    assert outcome.code == 2
+    assert "must be new or empty" in outcome.err
+    assert (tmp_path / "mine.txt").read_text() == "keep me"
+
+
+def test_rooms_for_a_bare_gpu_node_import_without_io_and_tracking_libraries() -> None:
+    blocked = ("nibabel", "SimpleITK", "pydicom", "mlflow", "matplotlib", "PIL", "pandas", "click")
+    code = "import sys\n" + "\n".join(f"sys.modules[{name!r}] = None" for name in blocked)
+    code += "\nimport pipeline.training, pipeline.inference, pipeline.networks, pipeline.preprocess"
+    subprocess.run([sys.executable, "-c", code], check=True)
