@@ -73,7 +73,12 @@ def command(
         mask_of=lambda case_id, scan: read_label(find_mask(masks, case_id), case_id=case_id)[0],
     )
     if not no_tracking:
-        tags = {"medseg.stage": "evaluate", "medseg.manifest_digest": manifest_digest(manifest), **_model_tags(masks)}
+        tags = {
+            "medseg.stage": "evaluate",
+            "mlflow.source.name": "medseg evaluate",
+            "medseg.manifest_digest": manifest_digest(manifest),
+            **_model_tags(masks),
+        }
         name = f"evaluate {f'fold {fold}' if fold is not None else split or 'all'}"
         run = TrackedRun.start(experiment=manifest.name, name=name, tracking_uri=tracking_uri, tags=tags)
         with run.recording(system_metrics=False):

@@ -240,6 +240,7 @@ def _start_run(arguments: TrainArguments, cohort: Cohort, plan: Plan, earlier: d
     tags = {
         "medseg.version": __version__,
         "medseg.stage": "train",
+        "mlflow.source.name": "medseg train",
         "medseg.fold": arguments.fold,
         "medseg.manifest_digest": manifest_digest(cohort.manifest),
         "medseg.plan_digest": plan_digest(plan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -21,11 +22,11 @@ Example:
 @click.option("--tracking-uri", help="MLflow store.  [default: MLFLOW_TRACKING_URI, else mlflow.db in this folder]")
 def command(host: str, port: int, tracking_uri: str | None) -> None:
     """Open the experiments in MLflow's UI, until Ctrl-C."""
-    from pipeline.tracking import default_tracking_uri, ui_command
+    from pipeline.tracking import NO_TELEMETRY, default_tracking_uri, ui_command
 
     uri = tracking_uri or default_tracking_uri()
-    click.echo(f"MLflow UI of {uri} on http://{host}:{port}")
-    sys.exit(subprocess.call(ui_command(uri, host=host, port=port)))
+    click.echo(f"MLflow UI of {uri} on http://{host}:{port}, until Ctrl-C")
+    sys.exit(subprocess.call(ui_command(uri, host=host, port=port), env={**os.environ, **NO_TELEMETRY}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.tracking.library import NO_TELEMETRY
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.ui import default_tracking_uri, ui_command
 
-__all__ = ["TrackedRun", "default_tracking_uri", "ui_command"]
+__all__ = ["NO_TELEMETRY", "TrackedRun", "default_tracking_uri", "ui_command"]

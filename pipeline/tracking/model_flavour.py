@@ -21,17 +21,17 @@ class MaskModel:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def predict(self, table: Any, params: dict[str, Any] | None = None) -> list[str]:
+    def predict(self, table: Any) -> list[str]:
         """Draw the masks of image files.
 
         Args:
-            table: A data frame or mapping with a column `image` of file paths.
-            params: `out`, the folder that masks go to; `masks` in the working folder if not given.
+            table: A data frame or mapping with a column `image` of file paths, and if wanted a column `out` with the
+                folder that all masks go to; without it they go to `masks` in the working folder.
 
         Returns:
             The mask files, in the order of the images; empty text for an image that failed (see `predictions.json`).
         """
-        folder = Path((params or {}).get("out", "masks"))
+        folder = Path(str(next(iter(table["out"])))) if "out" in table else Path("masks")
         inputs = [CaseInput(scan_stem(Path(path)), (Path(path),)) for path in table["image"]]
         delivered, _ = predict_cases(self.predictor, inputs, folder)
         masks = {item.case_id: str(item.mask_path) for item in delivered}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import re
 import time
@@ -13,9 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import ConfigError
+from pipeline.tracking.library import import_mlflow
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
 _BATCH = 100
+_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}  # how the UI shows it
 
 
 class TrackedRun:
@@ -53,7 +54,7 @@ class TrackedRun:
             found = client.get_experiment_by_name(experiment)
             if found is not None and found.lifecycle_stage == "deleted":
                 raise ConfigError(f"experiment {experiment!r} must not be deleted; restore it or choose another name")
-            experiment_id = found.experiment_id if found is not None else client.create_experiment(experiment)
+            experiment_id = found.experiment_id if found else client.create_experiment(experiment, tags=_EXPERIMENT)
             run = client.create_run(experiment_id, run_name=name, tags=dict(tags or {}))
         return cls(client, run.info.run_id, uri)
 
@@ -123,7 +124,7 @@ class TrackedRun:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
-            name=name,
+            name=f"{name} ({context})",
             digest=digest[:36],
             source_type="medseg manifest",
             source=json.dumps({"manifest_digest": digest}),
@@ -139,8 +140,7 @@ class TrackedRun:
             folder: `model.json` and `last.safetensors`.
             version: Of medseg, pinned in the model's requirements.
         """
-        import mlflow
-
+        mlflow = import_mlflow()
         mlflow.set_tracking_uri(self.tracking_uri)
         with mlflow.start_run(run_id=self.run_id):
             mlflow.pyfunc.log_model(
@@ -160,9 +160,7 @@ class TrackedRun:
 
 
 def _connect(tracking_uri: str | None) -> tuple[Any, str]:
-    import mlflow
-
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    mlflow = import_mlflow()
     uri = tracking_uri or mlflow.get_tracking_uri()
     with _explained(uri):
         return mlflow.MlflowClient(tracking_uri=uri), uri

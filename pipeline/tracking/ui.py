@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from pipeline.tracking.library import import_mlflow
+
 
 def default_tracking_uri() -> str:
     """MLflow's own choice: `MLFLOW_TRACKING_URI`, else the working folder's store."""
-    import mlflow
-
-    return str(mlflow.get_tracking_uri())
+    return str(import_mlflow().get_tracking_uri())
 
 
 def ui_command(tracking_uri: str, *, host: str, port: int) -> list[str]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import mlflow
 import nibabel
 import numpy as np
+import pandas
 import pytest
 import SimpleITK
 import yaml
 
 from pipeline.records import Manifest
 from tests.conftest import Medseg
-
 
 SMALL = {
     "network": {
@@ -88,7 +88,9 @@ def assert_on_source_grid(mask_path: Path, image_path: Path) -> None:
 def assert_matches_independent_dice(rows: list[dict[str, str]], manifest: Manifest, data: Path, masks: Path) -> None:
     cases = {case.case_id: case for case in manifest.cases}
     for row in rows:
-        label = np.asarray(nibabel.load(data / str(cases[row["case_id"]].label)).dataobj) == manifest.labels[row["label"]]
+        label = (
+            np.asarray(nibabel.load(data / str(cases[row["case_id"]].label)).dataobj) == manifest.labels[row["label"]]
+        )
         mask = np.asarray(nibabel.load(masks / f"{row['case_id']}.nii.gz").dataobj) == manifest.labels[row["label"]]
         expected = 2 * (label & mask).sum() / (label.sum() + mask.sum())
         assert float(row["dice"]) == pytest.approx(expected, abs=1e-6)
@@ -107,7 +109,10 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     names = {f"volume_{metric}/{label}" for metric in ("dice", "iou") for label in (*manifest.foreground, "mean")}
     assert names | {"train_loss", "learning_rate"} <= set(train.data.metrics)
     assert [metric.step for metric in client.get_metric_history(train.info.run_id, "train_loss")] == [1, 2, 3]
-    assert {item.dataset.name for item in train.inputs.dataset_inputs} == {manifest.name}
+    assert {item.dataset.name for item in train.inputs.dataset_inputs} == {
+        f"{manifest.name} (training)",
+        f"{manifest.name} (validation)",
+    }
     assert len(client.list_artifacts(train.info.run_id, "overlays")) == 3
     files = {item.path for item in client.list_artifacts(train.info.run_id)}
     assert {"plan.yaml", "validation.csv", "validation_cases.json"} <= files
@@ -220,9 +225,10 @@ def test_logged_model_predicts_from_mlflow(place: Path, cohort: tuple[Manifest, 
     assert medseg("train", data, "--out", "run", "--epochs", 1, "--config", "small.yaml").code == 0
     assert medseg("predict", "run", data, "--split", "test", "--out", "masks").code == 0
     mlflow.set_tracking_uri(f"sqlite:///{place / 'mlflow.db'}")
-    (logged,) = mlflow.search_logged_models(output_format="list")
-    model = mlflow.pyfunc.load_model(logged.model_uri)
+    (run,) = mlflow.search_runs(experiment_names=[manifest.name], output_format="list")
+    (logged,) = run.outputs.model_outputs
+    model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     case = manifest.select("test")[0]
-    (path,) = model.unwrap_python_model().predict({"image": [str(data / case.images[0])]}, {"out": "again"})
+    (path,) = model.predict(pandas.DataFrame({"image": [str(data / case.images[0])], "out": ["again"]}))
     again, before = nibabel.load(path), nibabel.load(place / "masks" / f"{case.case_id}.nii.gz")
     assert np.array_equal(again.dataobj, before.dataobj)

@@ -24,7 +24,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_usage_error_of_a_verb_loads_nothing_heavy() -> None:
-    code = "from workflows.cli import medseg\ntry: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
+    code = (
+        "from workflows.cli import medseg\ntry: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
+    )
     assert loaded_by(code) == set()
 
 
