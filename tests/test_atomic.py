@@ -40,20 +40,30 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
     assert (tmp_path / "store" / "a").read_text(encoding="utf-8") == "1"
 
 
-def test_error_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(KeyError), atomic_path(tmp_path / "a.txt") as temporary:
+def write_half_a_file(target: Path) -> None:
+    with atomic_path(target) as temporary:
         temporary.write_text("half", encoding="utf-8")
         raise KeyError("stop")
+
+
+def write_half_a_folder(target: Path) -> None:
+    with atomic_path(target) as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text("half", encoding="utf-8")
+        raise KeyError("stop")
+
+
+def test_error_in_the_block_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(KeyError, match="stop"):
+        write_half_a_file(tmp_path / "a.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "old"
 
 
 def test_error_in_the_block_removes_a_half_made_folder(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), atomic_path(tmp_path / "store") as temporary:
-        temporary.mkdir()
-        (temporary / "a").write_text("half", encoding="utf-8")
-        raise KeyError("stop")
+    with pytest.raises(KeyError, match="stop"):
+        write_half_a_folder(tmp_path / "store")
     assert list(tmp_path.iterdir()) == []
 
 

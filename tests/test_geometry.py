@@ -128,9 +128,7 @@ def test_to_lps_negates_the_first_two_world_axes(geometry: Geometry) -> None:
 
 
 @EXAMPLES
-@given(
-    geometry=grids(min_size=2), direction=st.tuples(*[st.floats(-1, 1)] * 3), shift_mm=st.floats(1e-4, 50)
-)
+@given(geometry=grids(min_size=2), direction=st.tuples(*[st.floats(-1, 1)] * 3), shift_mm=st.floats(1e-4, 50))
 def test_shifted_grid_is_as_far_away_as_the_shift(
     geometry: Geometry, direction: tuple[float, float, float], shift_mm: float
 ) -> None:

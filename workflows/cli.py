@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -63,6 +64,7 @@ def main() -> None:
 def run_command(command: Callable[..., object]) -> None:
     """Run a command: 0 done, 1 failed on data, 2 usage."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill closes the MLflow run too
     try:
         result = command(standalone_mode=False)
     except click.ClickException as error:

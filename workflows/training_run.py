@@ -110,7 +110,8 @@ def train(arguments: TrainArguments, *, started: float) -> None:
         listeners: list[TrainingListener] = [CurvesListener(arguments.folder / "curves.csv")]
         listeners += [TrackingListener(run)] if run else []
         with advancing("train") as on_step:
-            result = fit(inputs, budget, listeners=listeners, on_step=on_step, resume=arguments.resume)
+            resume = arguments.resume and (arguments.folder / CHECKPOINT_NAME).exists()
+            result = fit(inputs, budget, listeners=listeners, on_step=on_step, resume=resume)
         _deliver(run, arguments, cohort, result, failures)
     click.echo(
         f"{result.steps} steps in {result.seconds:.0f} s; model in {arguments.folder / 'model'}, "
@@ -226,7 +227,7 @@ def _card(cohort: Cohort, plan: Plan, training: Prepared) -> ModelCard:
 
 def _budget(arguments: TrainArguments, plan: Plan, cases: int, *, started: float, budget_s: float | None) -> Budget:
     checkpoint = arguments.folder / CHECKPOINT_NAME
-    used_s = float(checkpoint_facts(checkpoint)["elapsed_s"]) if arguments.resume else 0.0
+    used_s = float(checkpoint_facts(checkpoint)["elapsed_s"]) if arguments.resume and checkpoint.exists() else 0.0
     if budget_s is not None:
         return ClockBudget(budget_s, started=started, used_s=used_s)
     return StepBudget((arguments.epochs or plan.training.epochs) * steps_per_epoch(cases, plan.training), used_s=used_s)

@@ -74,6 +74,8 @@ def _outcomes(predictor: Predictor, inputs: Sequence[CaseInput], folder: Path) -
 
 def _predict_case(predictor: Predictor, case: CaseInput, folder: Path) -> Prediction:
     start = time.perf_counter()
+    if f"{case.case_id}.json" == RECORD_NAME:
+        raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
     scan = read_scan(case.files, case_id=case.case_id)
     expected = predictor.card.channels
     if scan.array.shape[0] != len(expected):

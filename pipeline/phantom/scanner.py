@@ -37,9 +37,9 @@ class Scanner:
 
 
 SCANNERS = (
-    Scanner("axial", "north", "LPS", (6.0, 6.0, 6.0), 0.0, 8.0, 0.2, 2.5),
-    Scanner("coronal", "north", "RSP", (5.5, 7.5, 5.5), 8.0, 21.0, 0.35, 3.0),
-    Scanner("thick", "south", "LAS", (5.0, 5.0, 10.0), 15.0, 3.5, 0.3, 2.0),
+    Scanner("axial", "north", "LPS", (7.0, 7.0, 7.0), 0.0, 8.0, 0.2, 2.5),
+    Scanner("coronal", "north", "RSP", (6.5, 8.0, 6.5), 8.0, 21.0, 0.35, 3.0),
+    Scanner("thick", "south", "LAS", (6.0, 6.0, 11.0), 15.0, 3.5, 0.3, 2.0),
 )
 _FIELD_MM = (310.0, 220.0, 210.0)
 

@@ -33,7 +33,7 @@ class Resources:
 
 
 RESOURCES: dict[tuple[DeviceKind, bool], Resources] = {
-    ("cpu", False): Resources(patch_voxels=64**3, step_voxels=360_000, width=16, widest=256),
+    ("cpu", False): Resources(patch_voxels=64**3, step_voxels=180_000, width=16, widest=256),
     ("cpu", True): Resources(patch_voxels=256**2, step_voxels=8 * 256**2, width=16, widest=256),
     ("cuda", False): Resources(patch_voxels=128**3, step_voxels=2 * 128**3, width=32, widest=320),
     ("cuda", True): Resources(patch_voxels=512**2, step_voxels=16 * 512**2, width=32, widest=512),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.atomic import write_text
 from pipeline.evaluation import summarise, volume_metrics
 from pipeline.records import CaseMetrics
 from pipeline.tracking import TrackedRun
@@ -33,13 +33,13 @@ class CurvesListener:
         self.path = path
 
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
-        """Append a line."""
-        is_new = not self.path.exists()
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            if is_new:
-                table.writerow(["epoch", *values])
-            table.writerow([epoch, *(f"{value:.6g}" for value in values.values())])
+        """Append a line; lines of an interrupted run from this epoch on give way."""
+        lines = [",".join(["epoch", *values])]
+        if self.path.exists():
+            earlier = self.path.read_text(encoding="utf-8").splitlines()[1:]
+            lines += [line for line in earlier if int(line.split(",", 1)[0]) < epoch]
+        lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in values.values())]))
+        write_text(self.path, "\n".join(lines) + "\n")
 
     def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
         """Nothing: validations have a table of their own."""

@@ -117,9 +117,7 @@ def test_bad_cases_are_recorded_and_the_others_go_on(
     ]
 
 
-def test_wrong_number_of_channels_is_said_with_their_names(
-    build_card: CardBuilder, scan: Path, tmp_path: Path
-) -> None:
+def test_wrong_number_of_channels_is_said_with_their_names(build_card: CardBuilder, scan: Path, tmp_path: Path) -> None:
     card = build_card(channels=("T1", "FLAIR"))
     _, (failure,) = predict_cases(predictor(card), [CaseInput("a", (scan,))], tmp_path / "out")
     assert "case a: image must have the model's 2 channels (T1, FLAIR), got 1" in failure.reason
@@ -174,3 +172,10 @@ def test_picture_gets_a_png_mask_with_the_label_values(build_card: CardBuilder, 
 def test_no_pickles_are_left_anywhere(build_card: CardBuilder, scan: Path, tmp_path: Path) -> None:
     predict_cases(predictor(build_card()), [CaseInput("seen", (scan,))], tmp_path / "out")
     assert {"".join(path.suffixes) for path in (tmp_path / "out").rglob("*")} == {".nii.gz", ".json"}
+
+
+def test_case_that_would_overwrite_the_record_is_a_failure(build_card: CardBuilder, scan: Path, tmp_path: Path) -> None:
+    inputs = [CaseInput("predictions", (scan,)), CaseInput("seen", (scan,))]
+    predictions, (failure,) = predict_cases(predictor(build_card()), inputs, tmp_path / "out")
+    assert [item.case_id for item in predictions] == ["seen"]
+    assert "case predictions: the name must not be that of predictions.json; rename the scan" in failure.reason

@@ -191,10 +191,10 @@ def test_missing_weights_are_named(build_card: CardBuilder, tmp_path: Path) -> N
         Predictor.load(tmp_path, device=CPU)
 
 
-@pytest.mark.parametrize("damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"\xff" * 99])
-def test_damaged_weights_are_refused(
-    build_card: CardBuilder, tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
+@pytest.mark.parametrize(
+    "damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"\xff" * 99]
+)
+def test_damaged_weights_are_refused(build_card: CardBuilder, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     card = build_card()
     save_card(card, tmp_path)
     path = tmp_path / "last.safetensors"

@@ -52,7 +52,12 @@ def manifest_of(cases: list[Case], **changes: Any) -> Manifest:
 
 
 def write_case(
-    root: Path, *, label: np.ndarray, image_grid: Geometry = OBLIQUE, label_grid: Geometry | None = None, channels: int = 1
+    root: Path,
+    *,
+    label: np.ndarray,
+    image_grid: Geometry = OBLIQUE,
+    label_grid: Geometry | None = None,
+    channels: int = 1,
 ) -> Case:
     """Write one case of noise with the given label and name its files."""
     noise = np.random.default_rng(0).normal(size=(channels, *image_grid.shape)).astype(np.float32)

@@ -54,7 +54,7 @@ def test_flipped_label_is_refused_even_though_the_voxels_fit(tmp_path: Path) -> 
     case = write_case(
         tmp_path, label=np.ones((6, 6, 6), np.uint8), image_grid=straight, label_grid=straight.reoriented("LAS")
     )
-    with pytest.raises(GeometryError, match="corners up to 5 mm apart .*axes LAS against RAS"):
+    with pytest.raises(GeometryError, match=r"corners up to 5 mm apart .*axes LAS against RAS"):
         read_case(case, manifest_of([case]), tmp_path)
 
 
@@ -73,7 +73,7 @@ def test_value_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> Non
 
 def test_empty_label_is_refused(tmp_path: Path) -> None:
     case = write_case(tmp_path, label=np.zeros_like(LABEL))
-    with pytest.raises(ScanError, match="label must hold at least one labelled voxel, got none; .*allow_empty_labels"):
+    with pytest.raises(ScanError, match=r"label must hold at least one labelled voxel, got none; .*allow_empty_labels"):
         read_case(case, manifest_of([case]), tmp_path)
 
 

@@ -99,9 +99,7 @@ def test_own_form_is_read(tmp_path: Path) -> None:
     assert (manifest.name, manifest.version, manifest.channels) == ("livers", "3", ("CT",))
     assert manifest.foreground == {"liver": 1, "tumour": 2}
     assert [case.case_id for case in manifest.select("training")] == ["c0", "c1", "c2"]
-    assert manifest.select("test")[0] == Case(
-        case_id="t0", patient_id="p9", images=("images/t0.nii.gz",), split="test"
-    )
+    assert manifest.select("test")[0] == Case(case_id="t0", patient_id="p9", images=("images/t0.nii.gz",), split="test")
     assert manifest.has_patients
 
 

@@ -65,6 +65,12 @@ def test_validation_folds_cover_every_case_once_and_share_no_patient(studies: li
     assert sorted(validated) == sorted(one.case_id for one in manifest.select("training"))
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_largest_patients_are_dealt_first_so_that_small_ones_fill_up(seed: int) -> None:
+    manifest = assign_folds(cohort_of([1, 1, 1, 1, 4]), folds=2, seed=seed)
+    assert Counter(one.fold for one in manifest.cases) == {0: 4, 1: 4}
+
+
 def test_another_seed_gives_other_folds() -> None:
     manifest = cohort_of([1] * 30)
     assert len({tuple(one.fold for one in assign_folds(manifest, seed=seed).cases) for seed in range(5)}) == 5

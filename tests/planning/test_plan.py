@@ -90,7 +90,7 @@ def test_picture_network_needs_a_patch_of_one_slice(
     build_fingerprint: Callable[..., Fingerprint], build_manifest: Callable[..., Manifest]
 ) -> None:
     flat = make_plan(build_fingerprint([(64, 64, 1)], [(1, 1, 1)], is_2d=True), build_manifest(), device="cpu")
-    with pytest.raises(ConfigError, match="training.patch_size must end in 1 for a 2D network"):
+    with pytest.raises(ConfigError, match=r"training\.patch_size must end in 1 for a 2D network"):
         override_plan(flat, {"training": {"patch_size": [64, 64, 2]}}, source="settings")
 
 

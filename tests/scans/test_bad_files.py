@@ -175,7 +175,9 @@ def test_sform_of_zeros_is_refused(tmp_path: Path) -> None:
 def test_channels_on_different_grids_are_refused_with_the_distance(tmp_path: Path) -> None:
     write_scan(np.zeros((1, 4, 4, 4), np.float32), grid((4, 4, 4)), tmp_path / "t1.nii")
     write_scan(np.zeros((1, 4, 4, 4), np.float32), grid((4, 4, 4), origin_mm=(0, 2.5, 0)), tmp_path / "t2.nii")
-    with pytest.raises(GeometryError, match=r"channel t2\.nii must lie on the grid of t1\.nii, got corners up to 2\.5 mm"):
+    with pytest.raises(
+        GeometryError, match=r"channel t2\.nii must lie on the grid of t1\.nii, got corners up to 2\.5 mm"
+    ):
         read_scan([tmp_path / "t1.nii", tmp_path / "t2.nii"], case_id="c")
 
 

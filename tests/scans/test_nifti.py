@@ -10,7 +10,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,14 +73,14 @@ def nibabel_centroid_ras(path: Path, value: int) -> np.ndarray:
 
 
 def itk_centroid_lps(path: Path, value: int) -> np.ndarray:
-    filter_ = sitk.LabelShapeStatisticsImageFilter()
-    filter_.Execute(sitk.ReadImage(str(path)))
+    filter_ = SimpleITK.LabelShapeStatisticsImageFilter()
+    filter_.Execute(SimpleITK.ReadImage(str(path)))
     return np.array(filter_.GetCentroid(value))
 
 
 def itk_grid(path: Path) -> np.ndarray:
     """Origin, direction and spacing as SimpleITK sees them, of the first volume."""
-    image = sitk.ReadImage(str(path))
+    image = SimpleITK.ReadImage(str(path))
     if image.GetDimension() == 4:
         image = image[:, :, :, 0]
     return np.concatenate([image.GetSize(), image.GetOrigin(), image.GetDirection(), image.GetSpacing()])
@@ -111,7 +111,7 @@ def test_mask_lies_on_the_source_for_simpleitk_too(tmp_path: Path, qform: int, s
     source = write_source(tmp_path / "a.nii.gz", qform=qform, sform=sform)
     mask, path = write_mask_for(source)
     np.testing.assert_array_equal(itk_grid(path), itk_grid(source))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))).T, mask)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T, mask)
     np.testing.assert_array_equal(np.asanyarray(nibabel.load(path).dataobj), mask)
 
 
@@ -167,7 +167,7 @@ def test_mask_of_a_big_endian_source_keeps_its_grid(tmp_path: Path) -> None:
     mask, path = write_mask_for(tmp_path / "a.nii")
     assert nibabel.load(path).get_data_dtype().newbyteorder("=") == np.uint8
     np.testing.assert_array_equal(itk_grid(path), itk_grid(tmp_path / "a.nii"))
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))).T, mask)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T, mask)
 
 
 @pytest.mark.parametrize(("qform", "sform"), [(0, 0), (1, 0), (1, 1)])
@@ -221,7 +221,7 @@ def test_mask_with_values_above_255_has_sixteen_bits(tmp_path: Path) -> None:
     mask = labels_for(scan.geometry.shape).astype(np.int64) * 300
     path = write_mask(mask, scan, tmp_path / "masks", case_id="c")
     assert nibabel.load(path).get_data_dtype() == np.uint16
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))).T, mask)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T, mask)
 
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
@@ -283,7 +283,7 @@ def test_written_scan_comes_back_from_all_three_readers(tmp_path: Path, channels
     scan = read_scan(tmp_path / "a.nii.gz", case_id="c")
     np.testing.assert_array_equal(scan.array, array)
     assert scan.geometry.is_close(OBLIQUE, tolerance_mm=1e-4)
-    itk = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii.gz")))  # (C), K, J, I
+    itk = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(tmp_path / "a.nii.gz")))  # (C), K, J, I
     np.testing.assert_array_equal(itk.reshape(channels, *OBLIQUE.shape[::-1]).transpose(0, 3, 2, 1), array)
     header = nibabel.load(tmp_path / "a.nii.gz").header
     assert (int(header["qform_code"]), int(header["sform_code"])) == (1, 1)
@@ -292,7 +292,7 @@ def test_written_scan_comes_back_from_all_three_readers(tmp_path: Path, channels
 
 def test_geometry_of_a_scan_is_that_of_simpleitk_in_ras(tmp_path: Path) -> None:
     source = write_source(tmp_path / "a.nii.gz")
-    image = sitk.ReadImage(str(source))
+    image = SimpleITK.ReadImage(str(source))
     to_lps = read_scan(source, case_id="c").geometry.to_lps()
     for voxel in [(0, 0, 0), (6, 8, 4), (3, 0, 2)]:
         np.testing.assert_allclose(to_lps @ (*voxel, 1), (*image.TransformIndexToPhysicalPoint(voxel), 1), atol=1e-4)

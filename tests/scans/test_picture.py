@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 from PIL import Image
 
 from pipeline.errors import ScanError
@@ -138,7 +138,7 @@ def test_mask_of_a_picture_is_a_grey_png_that_comes_back(tmp_path: Path, largest
     assert label.dtype == dtype
     np.testing.assert_array_equal(label, mask)
     assert geometry.is_close(scan.geometry)
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(path))).T, mask[:, :, 0])
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))).T, mask[:, :, 0])
 
 
 def test_mask_of_a_jpeg_is_a_png(tmp_path: Path) -> None:
@@ -158,8 +158,10 @@ def test_stem_of_a_scan_leaves_out_the_whole_ending(name: str, stem: str) -> Non
 def test_real_nuclei_are_as_simpleitk_reads_them(real_data: Path) -> None:
     folder = real_data / "nuclei_2d"
     for image in sorted((folder / "images").glob("*.png"))[:3]:
-        colours_by_itk = sitk.GetArrayFromImage(sitk.ReadImage(str(image)))  # J, I, C
-        instances_by_itk = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "instances" / image.name)))  # J, I
+        colours_by_itk = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(image)))  # J, I, C
+        instances_by_itk = SimpleITK.GetArrayFromImage(
+            SimpleITK.ReadImage(str(folder / "instances" / image.name))
+        )  # J, I
         scan = read_scan(image, case_id="c")
         label, geometry = read_label(folder / "instances" / image.name, case_id="c")
         np.testing.assert_array_equal(scan.array[..., 0], colours_by_itk.transpose(2, 1, 0)[:3])

@@ -40,7 +40,7 @@ def dice(one: Tensor, other: Tensor) -> float:
 
 
 def all_on(**changes: Any) -> AugmentConfig:
-    return AugmentConfig(**{name: 1.0 for name in STILL} | {"mirror_axes": (0, 1)} | changes)
+    return AugmentConfig(**dict.fromkeys(STILL, 1.0) | {"mirror_axes": (0, 1)} | changes)
 
 
 @pytest.mark.parametrize("shape", [SHAPE, (3, 2, 16, 12, 1)])
@@ -104,7 +104,7 @@ def test_half_of_all_samples_are_mirrored() -> None:
 
 
 def test_rotation_is_rigid_in_mm_on_an_anisotropic_grid() -> None:
-    shape, spacing = (40, 40, 10), (1.0, 1.0, 4.0)
+    shape, spacing = (44, 30, 10), (1.0, 1.0, 4.0)  # 44×30×40 mm: fields of view that differ, as voxels do
     inside = ball(shape, spacing, 13.0)
     label = inside[None, None].repeat(6, 1, 1, 1, 1).to(torch.int16)
     config = AugmentConfig(
@@ -121,8 +121,8 @@ def test_rotation_is_rigid_in_mm_on_an_anisotropic_grid() -> None:
 
 def test_rod_is_turned_by_its_angle_in_mm() -> None:
     """A rod along i, turned about k only (2D), reaches as far along the turned direction, whatever the pixels."""
-    shape, spacing = (61, 31, 1), (1.0, 2.0, 1.0)
-    i, j = torch.meshgrid(torch.arange(61.0) - 30, 2 * (torch.arange(31.0) - 15), indexing="ij")
+    shape, spacing = (61, 41, 1), (1.0, 2.0, 1.0)
+    i, j = torch.meshgrid(torch.arange(61.0) - 30, 2 * (torch.arange(41.0) - 20), indexing="ij")
     rod = ((i.abs() <= 24) & (j.abs() <= 4))[None, None, :, :, None].repeat(8, 1, 1, 1, 1)
     config = AugmentConfig(
         **STILL | {"affine_share": 1.0, "rotation_degrees": 90.0, "scale": 0.0, "spacing_mm": spacing}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from pipeline.errors import CheckpointError, TrainingError
 from pipeline.networks import UNet
 from pipeline.preprocess import StoredCase
 from pipeline.records import CaseMetrics
-from pipeline.training import CurvesListener, FitInputs, StepBudget, fit, steps_per_epoch
+from pipeline.training import ClockBudget, CurvesListener, FitInputs, StepBudget, fit, steps_per_epoch
 from pipeline.training.checkpoint import checkpoint_facts
 from pipeline.training.fit import CHECKPOINT_NAME
 
@@ -39,7 +39,7 @@ class Notes:
         self.validations.append((epoch, rows))
 
 
-class PowerCut(Exception):
+class PowerCutError(Exception):
     """Stops a training from outside."""
 
 
@@ -50,7 +50,7 @@ def cut_at(step: int) -> Callable[[float, float], None]:
     def on_step(progress: float, loss: float) -> None:
         count[0] += 1
         if count[0] == step:
-            raise PowerCut
+            raise PowerCutError
 
     return on_step
 
@@ -79,13 +79,11 @@ def test_global_random_state_does_not_change_a_training(build_inputs: InputsBuil
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_interrupted_and_resumed_training_equals_an_unbroken_one(
-    build_inputs: InputsBuilder, optimiser: str
-) -> None:
+def test_interrupted_and_resumed_training_equals_an_unbroken_one(build_inputs: InputsBuilder, optimiser: str) -> None:
     """Two steps an epoch, a checkpoint at steps 2 and 4, the power is cut at step 5."""
     whole, broken = (build_inputs(name, optimiser=optimiser, learning_rate=1e-3) for name in ("whole", "broken"))
     fit(whole, StepBudget(6))
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         fit(broken, StepBudget(6), on_step=cut_at(5))
     assert checkpoint_facts(broken.folder / CHECKPOINT_NAME)["step"] == 4
     seen: list[float] = []
@@ -101,7 +99,7 @@ def test_interrupted_and_resumed_training_equals_an_unbroken_one(
 
 def test_resumed_training_remembers_its_best_validation(build_inputs: InputsBuilder) -> None:
     inputs = build_inputs()
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerCutError):
         fit(inputs, StepBudget(6), on_step=cut_at(5))
     best = checkpoint_facts(inputs.folder / CHECKPOINT_NAME)["best_dice"]
     assert 0 <= best < 1
@@ -164,12 +162,21 @@ def test_unfinished_last_epoch_is_reported_too(build_inputs: InputsBuilder) -> N
     assert (result.steps, result.epochs) == (3, 2)
 
 
-def test_curves_are_appended_epoch_by_epoch(build_inputs: InputsBuilder, tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        fit(build_inputs(name, validation=0), StepBudget(4), listeners=[CurvesListener(tmp_path / "curves.csv")])
-    lines = (tmp_path / "curves.csv").read_text(encoding="utf-8").splitlines()
+def test_curves_hold_every_epoch_once_although_a_resumed_run_repeats_some(build_inputs: InputsBuilder) -> None:
+    """The checkpoint is of epoch 2; the power is cut in epoch 4, so epoch 3 is trained twice."""
+    inputs = build_inputs(validation=0, validations=2)
+    curves = CurvesListener(inputs.folder / "curves.csv")
+    with pytest.raises(PowerCutError):
+        fit(inputs, StepBudget(8), listeners=[curves], on_step=cut_at(7))
+    assert checkpoint_facts(inputs.folder / CHECKPOINT_NAME)["step"] == 4
+    before = curves.path.read_text(encoding="utf-8").splitlines()
+    fit(inputs, StepBudget(8), listeners=[curves], resume=True)
+    lines = curves.path.read_text(encoding="utf-8").splitlines()
     assert lines[0] == "epoch,train_loss,learning_rate,epoch_seconds,elapsed_seconds"
-    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "1", "2"]
+    assert [line.split(",")[0] for line in before[1:]] == ["1", "2", "3"]
+    assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3", "4"]
+    assert lines[:3] == before[:3]
+    assert lines[3].split(",")[1:3] == before[3].split(",")[1:3]
 
 
 def test_training_without_validation_cases_has_no_best(build_inputs: InputsBuilder) -> None:
@@ -181,10 +188,9 @@ def test_training_without_validation_cases_has_no_best(build_inputs: InputsBuild
     assert sorted(path.name for path in (inputs.folder / "model").iterdir()) == ["last.safetensors"]
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")  # the damage that is done on purpose
 def test_loss_that_is_not_finite_stops_the_training(build_inputs: InputsBuilder) -> None:
     inputs = build_inputs(learning_rate=1e30, gradient_clip=1e30, warmup=0.0, network={"norm": "none"})
-    with pytest.raises(TrainingError, match="training loss must be finite, got .*lower learning_rate in the plan"):
+    with pytest.raises(TrainingError, match=r"training loss must be finite, got .*lower learning_rate in the plan"):
         fit(inputs, StepBudget(12))
 
 
@@ -268,3 +274,14 @@ def test_checkpoint_says_how_far_the_training_is(build_inputs: InputsBuilder) ->
     assert set(facts) >= {"step", "elapsed_s", "best_dice", "last_validation"}
     assert facts["step"] == 4
     assert json.dumps(facts)
+
+
+@pytest.mark.parametrize("validation", [0, 1])
+def test_wall_clock_budget_is_kept(build_inputs: InputsBuilder, validation: int) -> None:
+    inputs = build_inputs(validation=validation)
+    start = time.monotonic()
+    result = fit(inputs, ClockBudget(3.0, started=start))
+    assert result.steps > 3
+    assert 1.4 < time.monotonic() - start < 6
+    assert 1.4 < result.seconds < 6
+    assert len(result.rows) == 3 * validation

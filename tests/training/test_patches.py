@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pipeline.errors import ScanError
 from pipeline.preprocess import StoredCase
 from pipeline.records import Array
 from pipeline.training import TrainingConfig
@@ -169,3 +172,22 @@ def test_batches_hold_consecutive_patches_from_any_step_on(prepared: tuple[Store
     for one, other in zip(from_start[2:], from_two, strict=True):
         assert torch.equal(one["image"], other["image"])
         assert torch.equal(one["label"], other["label"])
+
+
+def test_several_loaders_give_the_batches_in_the_same_order(prepared: tuple[StoredCase, ...]) -> None:
+    patches = dataset(prepared)
+    one, four = (list(islice(batches(patches, first_step=3, loaders=loaders), 12)) for loaders in (1, 4))
+    for first, second in zip(one, four, strict=True):
+        assert torch.equal(first["image"], second["image"])
+        assert torch.equal(first["label"], second["label"])
+
+
+def test_damaged_store_entry_stops_the_training_and_names_its_case(
+    prepared: tuple[StoredCase, ...], tmp_path: Path
+) -> None:
+    shutil.copytree(prepared[0].folder, tmp_path / "entry")
+    image = tmp_path / "entry" / "image.b2nd"
+    image.write_bytes(image.read_bytes()[:100])
+    damaged = replace(prepared[0], folder=tmp_path / "entry")
+    with pytest.raises(ScanError, match=rf"case {damaged.case_id}: store entry entry must be whole"):
+        next(batches(dataset([damaged]), first_step=0))

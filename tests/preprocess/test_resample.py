@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import GeometryError
+from pipeline.geometry import Geometry
+from pipeline.preprocess.resample import resample_labels, resample_linear
+from tests.grids import OBLIQUE, grid, grids
+
+EXAMPLES = settings(max_examples=30, deadline=None)
+
+
+@st.composite
+def parallel_pairs(draw: st.DrawFn, *, min_size: int = 1, max_shift_mm: float = 5.0) -> tuple[Geometry, Geometry]:
+    """A source, and a target of other spacing, order, direction and place with parallel axes."""
+    source = draw(grids(min_size=min_size))
+    order = draw(st.permutations([0, 1, 2]))
+    spacing = draw(st.tuples(*[st.floats(0.5, 5.0)] * 3))
+    target = source.permuted(order, flips=draw(st.tuples(*[st.booleans()] * 3))).resampled(spacing)
+    assume(np.prod(target.shape) < 50_000)
+    affine = target.affine.copy()
+    shift = st.floats(-max_shift_mm, max_shift_mm)
+    affine[:3, 3] += draw(st.tuples(shift, shift, shift))
+    return source, Geometry(target.shape, affine)
+
+
+def voxels_of(geometry: Geometry) -> np.ndarray:
+    return np.stack(np.meshgrid(*map(np.arange, geometry.shape), indexing="ij"), axis=-1).reshape(-1, 3).astype(float)
+
+
+def noise(geometry: Geometry, *, channels: int = 1, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=(channels, *geometry.shape)).astype(np.float32))
+
+
+def ramp(geometry: Geometry) -> np.ndarray:
+    """A linear function of the place in the patient."""
+    return (geometry.world_mm(voxels_of(geometry)) @ (0.3, -0.2, 0.5) + 7).reshape(geometry.shape)
+
+
+def is_inside(source: Geometry, target: Geometry) -> np.ndarray:
+    """Which target voxels lie between the outermost voxel centres of the source."""
+    voxels = (target.world_mm(voxels_of(target)) - source.affine[:3, 3]) @ np.linalg.inv(source.affine[:3, :3]).T
+    return ((voxels > 1e-6) & (voxels < np.array(source.shape) - 1 - 1e-6)).all(axis=1).reshape(target.shape)
+
+
+def itk_image(array: np.ndarray, geometry: Geometry) -> SimpleITK.Image:
+    image = SimpleITK.GetImageFromArray(array.T)
+    affine = geometry.to_lps()
+    image.SetSpacing(geometry.spacing_mm)
+    image.SetDirection((affine[:3, :3] / geometry.spacing_mm).ravel())
+    image.SetOrigin(affine[:3, 3])
+    return image
+
+
+def itk_resample(array: np.ndarray, source: Geometry, target: Geometry) -> np.ndarray:
+    like = itk_image(np.zeros(target.shape, np.float32), target)
+    return SimpleITK.GetArrayFromImage(
+        SimpleITK.Resample(itk_image(array, source), like, SimpleITK.Transform(), SimpleITK.sitkLinear)
+    ).T
+
+
+@EXAMPLES
+@given(pair=parallel_pairs(max_shift_mm=40.0), value=st.floats(-1e4, 1e4, width=32))
+def test_constant_volume_stays_constant_up_to_and_beyond_the_edges(
+    pair: tuple[Geometry, Geometry], value: float
+) -> None:
+    source, target = pair
+    result = resample_linear(torch.full((2, *source.shape), value), source, target)
+    assert result.shape == (2, *target.shape)
+    assert (result == value).all()
+
+
+@EXAMPLES
+@given(pair=parallel_pairs(min_size=2))
+def test_linear_ramp_in_millimetres_is_reproduced_inside(pair: tuple[Geometry, Geometry]) -> None:
+    source, target = pair
+    result = resample_linear(torch.from_numpy(ramp(source))[None], source, target)[0].numpy()
+    inside = is_inside(source, target)
+    # A target within 1e-3 voxel of the source's is taken as the source's own voxel.
+    tolerance = 1e-3 * sum(source.spacing_mm) + 1e-9
+    np.testing.assert_allclose(result[inside], ramp(target)[inside], atol=tolerance)
+
+
+@EXAMPLES
+@given(pair=parallel_pairs(min_size=3))
+def test_result_agrees_with_simpleitk_inside_the_field_of_view(pair: tuple[Geometry, Geometry]) -> None:
+    source, target = pair
+    array = noise(source)
+    result = resample_linear(array, source, target)[0].numpy()
+    expected = itk_resample(array[0].numpy(), source, target)
+    inside = is_inside(source, target)
+    np.testing.assert_allclose(result[inside], expected[inside], atol=2e-2)
+
+
+def test_result_agrees_with_simpleitk_to_rounding() -> None:
+    target = OBLIQUE.reoriented("SRA").resampled((1.3, 0.9, 1.7))
+    array = noise(OBLIQUE)
+    inside = is_inside(OBLIQUE, target)
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(
+        resample_linear(array, OBLIQUE, target)[0].numpy()[inside],
+        itk_resample(array[0].numpy(), OBLIQUE, target)[inside],
+        atol=1e-5,
+    )
+
+
+def test_edge_value_holds_beyond_the_outermost_voxel_centres() -> None:
+    array = torch.tensor([10.0, 20.0, 30.0]).view(1, 3, 1, 1)
+    target = grid((7, 1, 1), origin_mm=(-2, 0, 0))
+    assert resample_linear(array, grid((3, 1, 1)), target).flatten().tolist() == [10, 10, 10, 20, 30, 30, 30]
+
+
+def test_half_way_between_two_voxels_is_their_mean() -> None:
+    array = torch.tensor([10.0, 20.0, 40.0]).view(1, 3, 1, 1)
+    target = grid((2, 1, 1), origin_mm=(0.5, 0, 0))
+    assert resample_linear(array, grid((3, 1, 1)), target).flatten().tolist() == [15, 30]
+
+
+@EXAMPLES
+@given(geometry=grids())
+def test_same_grid_gives_the_same_voxels_exactly(geometry: Geometry) -> None:
+    array = noise(geometry, channels=2)
+    assert torch.equal(resample_linear(array, geometry, geometry), array)
+
+
+@EXAMPLES
+@given(geometry=grids(), order=st.permutations([0, 1, 2]), flips=st.tuples(*[st.booleans()] * 3))
+def test_turned_grid_moves_voxels_without_changing_them(
+    geometry: Geometry, order: list[int], flips: tuple[bool, ...]
+) -> None:
+    array = noise(geometry)
+    turned = geometry.permuted(order, flips=flips)
+    expected = np.flip(array[0].numpy().transpose(order), [axis for axis, is_flipped in enumerate(flips) if is_flipped])
+    result = resample_linear(array, geometry, turned)
+    np.testing.assert_array_equal(result[0].numpy(), expected)
+    assert torch.equal(resample_linear(result, turned, geometry), array)
+
+
+@EXAMPLES
+@given(pair=parallel_pairs(), data=st.data())
+def test_some_slices_are_those_of_the_whole(pair: tuple[Geometry, Geometry], data: st.DataObject) -> None:
+    source, target = pair
+    start = data.draw(st.integers(0, target.shape[2] - 1))
+    wanted = slice(start, data.draw(st.integers(start + 1, target.shape[2])))
+    whole = resample_linear(noise(source), source, target)
+    part = resample_linear(noise(source), source, target, slices=wanted)
+    torch.testing.assert_close(part, whole[..., wanted], atol=5e-3, rtol=0)
+
+
+def test_rotated_grid_is_refused() -> None:
+    rotated = grid((7, 9, 5), angles=(0.0, 0.3, 0.0))
+    with pytest.raises(GeometryError, match="grids must have parallel axes"):
+        resample_linear(noise(rotated), rotated, grid((7, 9, 5)))
+
+
+@EXAMPLES
+@given(pair=parallel_pairs(max_shift_mm=40.0), values=st.sets(st.integers(0, 65535), min_size=1, max_size=4))
+def test_labels_get_no_value_that_was_not_there(pair: tuple[Geometry, Geometry], values: set[int]) -> None:
+    source, target = pair
+    labels = np.random.default_rng(0).choice(np.array(sorted(values), np.uint16), size=source.shape)
+    result = resample_labels(labels, source, target)
+    assert result.shape == target.shape
+    assert result.dtype == np.uint16
+    assert set(np.unique(result)) <= values
+
+
+@EXAMPLES
+@given(geometry=grids())
+def test_labels_on_the_same_grid_are_the_same(geometry: Geometry) -> None:
+    labels = np.random.default_rng(0).integers(0, 4, geometry.shape).astype(np.uint8)
+    np.testing.assert_array_equal(resample_labels(labels, geometry, geometry), labels)
+
+
+def test_value_between_two_labels_does_not_appear_between_them() -> None:
+    labels = np.array([1, 1, 3, 3], np.uint8).reshape(4, 1, 1)
+    target = grid((31, 1, 1), spacing_mm=(0.1, 1, 1))
+    result = resample_labels(labels, grid((4, 1, 1)), target).ravel()
+    assert result.tolist() == [1] * 15 + [result[15]] + [3] * 15
+    assert result[15] in (1, 3)  # exactly half way
+
+
+def test_upsampled_ball_keeps_its_volume_and_centre() -> None:
+    source = grid((16, 16, 8), spacing_mm=(1.5, 1.5, 3.0))
+    target = source.resampled((1.0, 1.0, 1.0))
+    centre = np.array([12.0, 11.0, 10.0])
+    labels = np.linalg.norm(source.world_mm(voxels_of(source)) - centre, axis=1).reshape(source.shape) < 8
+    result = resample_labels(labels.astype(np.uint8), source, target)
+    before = source.world_mm(np.argwhere(labels).astype(float)).mean(axis=0)
+    after = target.world_mm(np.argwhere(result).astype(float)).mean(axis=0)
+    np.testing.assert_allclose(after, before, atol=0.3)
+    assert result.sum() * target.voxel_ml == pytest.approx(labels.sum() * source.voxel_ml, rel=0.06)

@@ -1,0 +1,267 @@
+"""What arrives in MLflow."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from pipeline.errors import ConfigError
+from pipeline.geometry import Geometry
+from pipeline.inference import InferenceConfig, ModelCard, save_card, save_weights
+from pipeline.networks import NetworkConfig, UNet
+from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
+from pipeline.scans import read_label, write_scan
+from pipeline.tracking import TrackedRun, default_tracking_uri, ui_command
+
+
+@pytest.fixture
+def run(uri: str) -> TrackedRun:
+    return TrackedRun.start(experiment="livers", name="train fold 0", tracking_uri=uri, tags={"medseg.fold": "0"})
+
+
+def status(client: Any, run: TrackedRun) -> str:
+    return str(client.get_run(run.run_id).info.status)
+
+
+def artefacts(client: Any, run: TrackedRun, folder: str | None = None) -> set[str]:
+    return {item.path for item in client.list_artifacts(run.run_id, folder)}
+
+
+def test_run_has_its_name_tags_and_experiment(client: Any, run: TrackedRun) -> None:
+    found = client.get_run(run.run_id)
+    assert found.info.run_name == "train fold 0"
+    assert found.data.tags["medseg.fold"] == "0"
+    assert client.get_experiment(found.info.experiment_id).name == "livers"
+
+
+def test_experiment_is_made_once_for_all_its_runs(client: Any, uri: str) -> None:
+    runs = [TrackedRun.start(experiment="twice", name=str(n), tracking_uri=uri) for n in range(2)]
+    assert len({client.get_run(run.run_id).info.experiment_id for run in runs}) == 1
+
+
+def test_two_runs_are_never_merged(client: Any, uri: str) -> None:
+    one, two = (TrackedRun.start(experiment="pair", name="same name", tracking_uri=uri) for _ in range(2))
+    one.log_parameters({"seed": 1})
+    two.log_parameters({"seed": 2})
+    one.log_metrics({"loss": 0.5})
+    assert one.run_id != two.run_id
+    assert [client.get_run(r.run_id).data.params["seed"] for r in (one, two)] == ["1", "2"]
+    assert client.get_run(one.run_id).data.metrics == {"loss": 0.5}
+    assert client.get_run(two.run_id).data.metrics == {}
+
+
+def test_settings_get_dotted_names(client: Any, run: TrackedRun) -> None:
+    run.log_parameters({"training": {"augment": {"noise": 0.1}, "patch_size": [8, 8, 8]}, "fold": "all", "empty": {}})
+    assert client.get_run(run.run_id).data.params == {
+        "training.augment.noise": "0.1",
+        "training.patch_size": "[8, 8, 8]",
+        "fold": "all",
+        "empty": "{}",
+    }
+
+
+def test_more_settings_than_mlflow_takes_at_once_all_arrive(client: Any, run: TrackedRun) -> None:
+    run.log_parameters({f"p{n}": n for n in range(250)} | {"long": "x" * 7000})
+    params = client.get_run(run.run_id).data.params
+    assert len(params) == 251
+    assert params["p249"] == "249"
+    assert params["long"] == "x" * 6000
+
+
+def test_metrics_keep_their_steps_and_leave_nan_out(client: Any, run: TrackedRun) -> None:
+    for step, value in enumerate((3.0, 2.0, float("nan"), 1.0)):
+        run.log_metrics({"loss": value, "gap": float("inf")}, step=step)
+    history = client.get_metric_history(run.run_id, "loss")
+    assert [(item.step, item.value) for item in history] == [(0, 3.0), (1, 2.0), (3, 1.0)]
+    assert "gap" not in client.get_run(run.run_id).data.metrics
+
+
+@pytest.mark.parametrize(
+    "label", ["liver (left lobe)", "tumour: necrotic+cystic", "Ödem", "a&b=c?", 'quote"s', "100%", "x" * 400]
+)
+def test_label_names_with_odd_characters_are_logged(client: Any, run: TrackedRun, label: str) -> None:
+    run.log_metrics({f"volume_dice/{label}": 0.25})
+    run.log_parameters({f"labels/{label}": 3})
+    data = client.get_run(run.run_id).data
+    (name,) = data.metrics
+    assert data.metrics[name] == 0.25
+    assert name.startswith("volume_dice/")
+    assert list(data.params.values()) == ["3"]
+
+
+def test_table_is_logged_with_its_columns(client: Any, run: TrackedRun, tmp_path: Path) -> None:
+    run.log_table({"case_id": ["a", "b"], "dice": [0.5, None]}, "cases.json")
+    content = json.loads(Path(client.download_artifacts(run.run_id, "cases.json", str(tmp_path))).read_text("utf-8"))
+    assert content == {"columns": ["case_id", "dice"], "data": [["a", 0.5], ["b", None]]}
+
+
+def test_dataset_is_logged_by_name_and_digest_without_a_path(client: Any, run: TrackedRun) -> None:
+    run.log_dataset(name="livers", digest="d" * 64, context="training", facts={"cases": 12, "labels": {"liver": 1}})
+    (entry,) = client.get_run(run.run_id).inputs.dataset_inputs
+    assert {tag.key: tag.value for tag in entry.tags} == {"mlflow.data.context": "training"}
+    assert entry.dataset.name.startswith("livers")
+    assert entry.dataset.digest == "d" * 36
+    assert json.loads(entry.dataset.source) == {"manifest_digest": "d" * 64}
+    assert json.loads(entry.dataset.profile) == {"cases": 12, "labels": {"liver": 1}}
+
+
+def test_training_and_validation_cases_of_one_dataset_are_both_seen(client: Any, run: TrackedRun) -> None:
+    for context, cases in (("training", 12), ("validation", 3)):
+        run.log_dataset(name="spleens", digest="e" * 64, context=context, facts={"cases": cases})
+    found = {
+        entry.tags[0].value: json.loads(entry.dataset.profile)["cases"]
+        for entry in client.get_run(run.run_id).inputs.dataset_inputs
+    }
+    assert found == {"training": 12, "validation": 3}
+
+
+def test_file_is_copied_into_the_run(client: Any, run: TrackedRun, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("a: 1\n", encoding="utf-8")
+    run.log_file(tmp_path / "plan.yaml")
+    run.log_file(tmp_path / "plan.yaml", folder="overlays")
+    assert artefacts(client, run) == {"plan.yaml", "overlays"}
+    assert artefacts(client, run, "overlays") == {"overlays/plan.yaml"}
+
+
+def test_tags_are_set(client: Any, run: TrackedRun) -> None:
+    run.set_tags({"medseg.stage": "evaluate"})
+    assert client.get_run(run.run_id).data.tags["medseg.stage"] == "evaluate"
+
+
+def test_run_that_ends_well_is_finished(client: Any, run: TrackedRun) -> None:
+    with run.recording(system_metrics=False) as same:
+        assert same is run
+        assert status(client, run) == "RUNNING"
+    assert status(client, run) == "FINISHED"
+
+
+@pytest.mark.parametrize(("error", "expected"), [(ValueError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_run_that_is_broken_off_says_so(
+    client: Any, run: TrackedRun, error: type[BaseException], expected: str
+) -> None:
+    with pytest.raises(error), run.recording(system_metrics=False):
+        raise error
+    assert status(client, run) == expected
+
+
+def test_system_metrics_arrive_in_the_run_itself(client: Any, run: TrackedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    with run.recording():
+        time.sleep(0.5)
+    assert client.get_run(run.run_id).data.metrics["system/system_memory_usage_megabytes"] > 0
+    assert status(client, run) == "FINISHED"
+
+
+def test_run_is_resumed_by_its_id(client: Any, uri: str, run: TrackedRun) -> None:
+    later = TrackedRun.start(experiment="livers", name="later, unfinished", tracking_uri=uri)
+    run.log_metrics({"loss": 2.0}, step=0)
+    with pytest.raises(ValueError, match="power"), run.recording(system_metrics=False):
+        raise ValueError("power")
+    again = TrackedRun.resume(run.run_id, tracking_uri=uri)
+    assert again.run_id == run.run_id
+    assert status(client, run) == "RUNNING"
+    with again.recording(system_metrics=False):
+        again.log_metrics({"loss": 1.0}, step=1)
+    assert [item.value for item in client.get_metric_history(run.run_id, "loss")] == [2.0, 1.0]
+    assert status(client, run) == "FINISHED"
+    assert client.get_run(later.run_id).data.metrics == {}
+
+
+def test_resuming_a_run_that_the_store_does_not_hold_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"must be reachable, got: .*not found; check --tracking-uri"):
+        TrackedRun.resume("0" * 32, tracking_uri=uri)
+
+
+def test_deleted_experiment_is_refused(client: Any, uri: str) -> None:
+    client.delete_experiment(client.create_experiment("gone"))
+    with pytest.raises(ConfigError, match="experiment 'gone' must not be deleted; restore it"):
+        TrackedRun.start(experiment="gone", name="x", tracking_uri=uri)
+
+
+def test_default_store_is_the_environment_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri(None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracking.example:5000")
+    assert default_tracking_uri() == "http://tracking.example:5000"
+
+
+def test_ui_is_started_on_the_store(uri: str) -> None:
+    command = ui_command(uri, host="127.0.0.1", port=5001)
+    assert command[1:4] == ["-m", "mlflow", "ui"]
+    assert command[command.index("--backend-store-uri") + 1] == uri
+    assert command[command.index("--port") + 1] == "5001"
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    """A model that sees a bright box: class 1 gets the logit 20 × intensity − 10."""
+    config = NetworkConfig(
+        spatial_dims=3, in_channels=1, out_channels=2, channels=(1,), strides=((1, 1, 1),), kernels=((1, 1, 1),),
+        blocks=(1,), decoder_blocks=(), block="plain", norm="none", activation="relu",
+    )  # fmt: skip
+    network = UNet(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(1.0 if parameter.ndim > 1 else 0.0)
+        head = network.decoder.heads[0]
+        head.weight[:, 0, 0, 0, 0] = torch.tensor([0.0, 20.0])
+        head.bias.copy_(torch.tensor([0.0, -10.0]))
+    card = ModelCard(
+        medseg_version="0.1.0", dataset="boxes 1", channels=("MR",), labels={"background": 0, "box": 5}, network=config,
+        preprocess=PreprocessConfig(axcodes="RAS", normalisation=(ChannelNormalisation(kind="none"),)),
+        inference=InferenceConfig(patch_size=(8, 8, 8)), trained_on=(), manifest_digest="m", plan_digest="p",
+    )  # fmt: skip
+    save_card(card, tmp_path / "model")
+    save_weights(network.state_dict(), tmp_path / "model" / "last.safetensors")
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    array = np.zeros((1, 9, 12, 7), np.float32)
+    array[0, 2:5, 3:9, 1:4] = 1.0
+    path = tmp_path / "scans" / "box.nii.gz"
+    write_scan(array, Geometry((9, 12, 7), np.diag([-1.0, 2.0, -3.0, 1.0])), path)
+    return path
+
+
+def test_logged_model_draws_masks_when_mlflow_loads_it(
+    client: Any, uri: str, run: TrackedRun, model_folder: Path, box: Path
+) -> None:
+    import mlflow
+
+    with run.recording(system_metrics=False):
+        run.log_model(model_folder, version="0.1.0")
+        run.log_metrics({"after": 1.0})
+    mlflow.set_tracking_uri(uri)
+    (logged,) = client.search_logged_models(
+        [client.get_run(run.run_id).info.experiment_id], filter_string=f"source_run_id = '{run.run_id}'"
+    )
+    model = mlflow.pyfunc.load_model(logged.model_uri)
+    drawn, failed = model.predict(pandas.DataFrame({"image": [str(box), str(box.with_name("gone.nii.gz"))]}))
+    assert failed == ""
+    assert drawn == "masks/box.nii.gz"
+    mask, _ = read_label(Path(drawn), case_id="box")
+    expected = np.zeros((9, 12, 7), np.uint8)
+    expected[2:5, 3:9, 1:4] = 5
+    np.testing.assert_array_equal(mask, expected)
+    assert status(client, run) == "FINISHED"
+
+
+def test_logged_model_holds_no_pickle_and_pins_medseg(store: Path, run: TrackedRun, model_folder: Path) -> None:
+    before = set(store.rglob("*"))
+    run.log_model(model_folder, version="0.1.0")
+    files = {path.name: path for path in set(store.rglob("*")) - before if path.is_file()}
+    assert {"MLmodel", "requirements.txt", "model.json", "last.safetensors"} <= set(files)
+    assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".joblib"))]
+    assert "medseg==0.1.0" in files["requirements.txt"].read_text(encoding="utf-8").split()
+    assert files["last.safetensors"].read_bytes() == (model_folder / "last.safetensors").read_bytes()
+    assert "python_model" not in files["MLmodel"].read_text(encoding="utf-8")
