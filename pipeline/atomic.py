@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,11 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
             f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another --out"
         ) from error
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            if temporary.is_dir():
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                temporary.unlink(missing_ok=True)
 
 
 def write_text(target: Path, text: str) -> None:
@@ -49,15 +51,15 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all; NaN becomes null."""
-    write_text(target, json.dumps(_without_nan(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a JSON file whole or not at all; NaN and infinity become null."""
+    write_text(target, json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _without_nan(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _without_nan(item) for key, item in value.items()}
+        return {str(key): _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and value != value:
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import ConfigError
+
+Axis = Annotated[int, Field(ge=0, le=2)]  # of (i, j, k)
+Voxels = Annotated[int, Field(ge=1)]
 
 
 class Config(BaseModel):

@@ -127,10 +127,16 @@ class Geometry:
         return Geometry((i, j, k), self.affine @ change)
 
     def resampled(self, spacing_mm: Triple) -> Geometry:
-        """A grid with exactly this spacing, the same axes and the same centre, that covers the same extent.
+        """A grid with this spacing, the same axes and the same centre, that covers the same extent.
 
-        The number of voxels along each axis is the extent over the spacing, rounded half up, and at least 1.
+        The number of voxels along each axis is the extent over the spacing, rounded half up, and at least 1. An axis
+        whose spacing is wanted to within a ten-thousandth of what it is stays as it is.
+
+        Raises:
+            GeometryError: If a spacing is not positive and finite.
         """
+        if not (np.isfinite(spacing_mm).all() and min(spacing_mm) > 0):
+            raise GeometryError(f"spacing must be positive millimetres, got {tuple(spacing_mm)}")
         old_shape = np.array(self.shape, dtype=np.float64)
         scale = np.array(spacing_mm) / np.array(self.spacing_mm)
         scale = np.where(np.isclose(scale, 1.0, rtol=0, atol=1e-4), 1.0, scale)

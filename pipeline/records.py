@@ -77,6 +77,7 @@ class Manifest(BaseModel):
         version: Version of the dataset.
         description: What is in it.
         licence: Under which terms it may be used.
+        source: Where it comes from.
         channels: Names of the image channels, in order.
         labels: Value of each label by its name, with `background` 0.
         task: What is learned from it.
@@ -92,6 +93,7 @@ class Manifest(BaseModel):
     version: str = "1"
     description: str = ""
     licence: str = ""
+    source: str = ""
     channels: tuple[str, ...]
     labels: dict[str, int]
     task: Literal["segmentation", "classification", "regression"] = "segmentation"

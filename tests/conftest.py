@@ -16,7 +16,7 @@ from pipeline.phantom import write_cohort
 from pipeline.records import Manifest
 from workflows.cli import main
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -106,3 +106,15 @@ def test_nan_becomes_null_at_any_depth(tmp_path: Path) -> None:
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
     assert json.loads(text) == {"a": None, "b": [1.5, [None, {"3": None}]]}
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("name", ["file/below.json", "n" * 300])
+def test_place_that_cannot_be_written_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(DeliveryError, match="must be writable"):
+        write_text(tmp_path / name, "a")
+
+
+def test_infinity_becomes_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": [float("inf"), float("nan"), 1.5]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [None, None, 1.5]}

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from workflows import options
+
+if TYPE_CHECKING:
+    from pipeline.records import Manifest
+    from pipeline.tracking import TrackedRun
 
 EPILOG = """\b
 Example:
@@ -41,7 +45,6 @@ def command(
     from pipeline.evaluation import evaluate_cases, find_mask, summarise, volume_metrics, write_metrics, write_summary
     from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
     from pipeline.scans import read_label
-    from pipeline.tracking import TrackedRun
     from workflows.console import counting, empty_folder, print_summary, report_failures
     from workflows.results import save_overlays, track_results
 
@@ -73,23 +76,34 @@ def command(
         mask_of=lambda case_id, scan: read_label(find_mask(masks, case_id), case_id=case_id)[0],
     )
     if not no_tracking:
-        tags = {
-            "medseg.stage": "evaluate",
-            "mlflow.source.name": "medseg evaluate",
-            "medseg.manifest_digest": manifest_digest(manifest),
-            **_model_tags(masks),
-        }
-        name = f"evaluate {f'fold {fold}' if fold is not None else split or 'all'}"
-        run = TrackedRun.start(experiment=manifest.name, name=name, tracking_uri=tracking_uri, tags=tags)
+        notes = {"fold": fold, "split": split, "cases": len(cases), "failed_cases": len(failures)}
+        files = (folder / "metrics.csv", folder / "summary.json")
+        run = _start_run(manifest, masks, fold=fold, split=split, tracking_uri=tracking_uri)
         with run.recording(system_metrics=False):
+            run.log_parameters(notes)
             facts = {"cases": len(cases), "labels": manifest.labels}
-            run.log_parameters({"fold": fold, "split": split, "cases": len(cases), "failed_cases": len(failures)})
             run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
             run.log_metrics(volume_metrics(summary))
-            files = (folder / "metrics.csv", folder / "summary.json")
             track_results(run, rows, files=files, pictures=pictures, table="cases.json")
     click.echo(f"tables and pictures in {folder}")
     report_failures(failures)
+
+
+def _start_run(
+    manifest: Manifest, masks: Path, *, fold: int | None, split: Any, tracking_uri: str | None
+) -> TrackedRun:
+    """An MLflow run of this evaluation, tagged with the model that drew the masks."""
+    from pipeline.manifest import manifest_digest
+    from pipeline.tracking import TrackedRun
+
+    tags = {
+        "medseg.stage": "evaluate",
+        "mlflow.source.name": "medseg evaluate",
+        "medseg.manifest_digest": manifest_digest(manifest),
+        **{f"medseg.model_{key}": str(value) for key, value in _record(masks).get("model", {}).items()},
+    }
+    name = f"evaluate fold {fold}" if fold is not None else f"evaluate {split or 'all'}"
+    return TrackedRun.start(experiment=manifest.name, name=name, tracking_uri=tracking_uri, tags=tags)
 
 
 def _trained_on(masks: Path, evaluated: set[str]) -> list[str]:
@@ -99,11 +113,6 @@ def _trained_on(masks: Path, evaluated: set[str]) -> list[str]:
         for case in _record(masks).get("cases", [])
         if case["in_training"] and case["case_id"] in evaluated
     ]
-
-
-def _model_tags(masks: Path) -> dict[str, str]:
-    """Which model drew the masks."""
-    return {f"medseg.model_{key}": str(value) for key, value in _record(masks).get("model", {}).items()}
 
 
 def _record(masks: Path) -> dict[str, Any]:

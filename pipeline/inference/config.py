@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline.configuration import Config
+from pipeline.configuration import Axis, Config, Voxels
 
 
 class InferenceConfig(Config):
@@ -17,7 +17,7 @@ class InferenceConfig(Config):
         mirror_axes: Image axes along which flipped copies are predicted too and averaged.
     """
 
-    patch_size: tuple[int, int, int]
+    patch_size: tuple[Voxels, Voxels, Voxels]
     overlap: float = Field(0.5, ge=0, lt=1)
     batch_size: int = Field(4, ge=1)
-    mirror_axes: tuple[int, ...] = ()
+    mirror_axes: tuple[Axis, ...] = ()

@@ -43,7 +43,7 @@ def find_inputs(
     if fold is not None or split is not None:
         raise ManifestError("--fold and --split need a manifest as the only input, got image files; leave them out")
     files = [file for path in paths for file in _files(path)]
-    inputs = _grouped(files) if channels > 1 else [CaseInput(scan_stem(file), (file,)) for file in files]
+    inputs = _grouped(files, channels) if channels > 1 else [CaseInput(scan_stem(file), (file,)) for file in files]
     names = [case.case_id for case in inputs]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -76,10 +76,21 @@ def _files(path: Path) -> list[Path]:
     return [path]
 
 
-def _grouped(files: Sequence[Path]) -> list[CaseInput]:
-    """Files of one case by their channel suffix; others are cases of one file."""
-    groups: dict[str, list[Path]] = defaultdict(list)
+def _grouped(files: Sequence[Path], channels: int) -> list[CaseInput]:
+    """Files of one folder and case by their channel number; others are cases of one file."""
+    inputs = []
+    groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
     for file in files:
         match = _CHANNEL.match(scan_stem(file))
-        groups[match["case"] if match else scan_stem(file)].append(file)
-    return [CaseInput(case_id, tuple(sorted(group))) for case_id, group in groups.items()]
+        if match is None:
+            inputs.append(CaseInput(scan_stem(file), (file,)))
+        else:
+            groups[file.parent, match["case"]][int(match["channel"])] = file
+    for (_, case_id), group in groups.items():
+        if sorted(group) != list(range(channels)):
+            raise ScanError(
+                f"case {case_id}: channel files must be numbered 0000 to {channels - 1:04d}, got {sorted(group)}; "
+                "add the missing ones or take the others away"
+            )
+        inputs.append(CaseInput(case_id, tuple(group[number] for number in range(channels))))
+    return sorted(inputs, key=lambda case: case.case_id)

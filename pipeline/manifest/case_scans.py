@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
         ScanError: If a file cannot be used, fails its checksum, or the number of channels is not the manifest's.
         GeometryError: If the channels lie on different grids.
     """
-    _check_sums(case, root)
+    _check_sums(case, case.images, root)
     image = read_scan([root / name for name in case.images], case_id=case.case_id)
     if image.array.shape[0] != len(manifest.channels):
         raise ScanError(
@@ -67,6 +68,7 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
         raise ScanError(
             f"case {case.case_id}: label must be given in the manifest, got none; add it or move it to test"
         )
+    _check_sums(case, (case.label,), root)
     label, geometry = read_label(root / case.label, case_id=case.case_id)
     if manifest.instances:
         (value,) = manifest.foreground.values()
@@ -94,10 +96,10 @@ def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str
     )
 
 
-def _check_sums(case: Case, root: Path) -> None:
-    for name, expected in (case.sha256 or {}).items():
-        path = root / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+def _check_sums(case: Case, names: Iterable[str], root: Path) -> None:
+    for name in names:
+        path, expected = root / name, (case.sha256 or {}).get(name)
+        if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ScanError(
                 f"case {case.case_id}: file {path.name} must have the manifest's SHA-256, got another; copy it again"
             )

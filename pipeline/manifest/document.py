@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from pipeline.errors import ManifestError
 from pipeline.records import Case, Manifest, Split
@@ -17,7 +17,9 @@ class CaseEntry(BaseModel):
 
     case_id: str = Field(min_length=1, description="Unique name of the case; masks are named after it.")
     patient_id: str | None = Field(None, description="Patient (or pseudonym); one patient's cases share a fold.")
-    image: str | list[str] = Field(description="Path of the image, or one per channel, relative to the data root.")
+    image: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="Path of the image, or one per channel, relative to the data root."
+    )
     label: str | None = Field(None, description="Path of the reference label, relative to the data root.")
     fold: int | None = Field(None, ge=0, description="Validation fold, from 0.")
     site: str | None = Field(None, description="Where the scan was made.")
@@ -39,7 +41,7 @@ class ManifestDocument(BaseModel):
     licence: str = Field("", description="Under which terms it may be used.")
     source: str = Field("", description="Where it comes from.")
     channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
-    labels: dict[str, int] = Field(description="Label values by name; 'background' is 0.")
+    labels: dict[str, StrictInt] = Field(description="Label values by name; 'background' is 0.")
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
     )
@@ -58,18 +60,21 @@ def to_manifest(document: ManifestDocument) -> Manifest:
     """The record that the pipeline uses."""
     entries: list[tuple[CaseEntry, Split]] = [(entry, "training") for entry in document.training]
     entries += [(entry, "test") for entry in document.test]
-    has_patients = all(entry.patient_id is not None for entry, _ in entries)
+    missing = [entry.case_id for entry, _ in entries if entry.patient_id is None]
+    if missing and len(missing) < len(entries):
+        raise ManifestError(f"case {missing[0]}: patient_id must be given for all cases or none; add it or remove all")
     return Manifest(
         name=document.name,
         version=document.version,
         description=document.description,
         licence=document.licence,
+        source=document.source,
         channels=ordered_channels(document.channel_names),
         labels=document.labels,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,
-        has_patients=has_patients,
+        has_patients=not missing,
         cases=tuple(_to_case(entry, split) for entry, split in entries),
     )
 

@@ -65,6 +65,8 @@ def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
     by_patient: dict[str, int] = defaultdict(int)
     for case in cases:
         by_patient[case.patient_id] += 1
+    if folds < 2:
+        raise ManifestError(f"folds must be at least 2, got {folds}")
     if len(by_patient) < folds:
         raise ManifestError(
             f"folds must be at most the number of patients {len(by_patient)}, got {folds}; add patients"

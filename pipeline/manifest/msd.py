@@ -27,6 +27,8 @@ def read_msd(content: dict[str, Any]) -> Manifest:
     """
     try:
         labels = {str(name): int(value) for value, name in content["labels"].items()}
+        if len(labels) < len(content["labels"]):
+            raise ManifestError(f"label names must be different, got {list(content['labels'].values())}; rename one")
         cases = [_case(entry, "training") for entry in content["training"]]
         cases += [_case(entry, "test") for entry in content.get("test", [])]
         channels = ordered_channels(dict(content["modality"]))

@@ -25,21 +25,21 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         root: Its folder.
 
     Raises:
-        ManifestError: If labels are regions, or a channel file is missing.
+        ManifestError: If a key is missing, or labels are regions.
     """
     try:
         channels = ordered_channels({str(key): str(name) for key, name in content["channel_names"].items()})
         labels = {str(name): value for name, value in content["labels"].items()}
         ending = str(content["file_ending"])
-    except (KeyError, AttributeError) as error:
+        listed = _listed(content["dataset"]) if isinstance(content.get("dataset"), dict) else None
+    except (KeyError, AttributeError, TypeError) as error:
         raise ManifestError(f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}") from error
     regions = [name for name, value in labels.items() if not isinstance(value, int)]
     if regions:
         raise ManifestError(
             f"labels must be one whole number each, got regions or others for {regions}; list plain labels"
         )
-    listed = content.get("dataset")
-    cases = _listed(listed) if isinstance(listed, dict) else _found(root, ending, len(channels))
+    cases = listed if listed is not None else _found(root, ending, len(channels))
     return Manifest(
         name=str(content.get("name", root.resolve().name)),
         version=str(content.get("release", "1")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ def build_norm(kind: NormKind, *, spatial_dims: int, channels: int) -> nn.Module
         return nn.Identity()
     if kind == "instance":
         return InstanceNorm(channels)
-    name = ("group", {"num_groups": min(8, channels)}) if kind == "group" else "batch"
+    name = ("group", {"num_groups": math.gcd(8, channels)}) if kind == "group" else "batch"
     norm: nn.Module = get_norm_layer(name, spatial_dims=spatial_dims, channels=channels)
     return norm
 

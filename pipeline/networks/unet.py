@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from pipeline.errors import ConfigError
 from pipeline.networks.config import NetworkConfig
 from pipeline.networks.decoder import Decoder
 from pipeline.networks.encoder import Encoder
@@ -15,12 +16,17 @@ class UNet(nn.Module):
     Args:
         config: Its shape; see `unet_2015` for the original.
 
+    Raises:
+        ConfigError: If the first stage is strided; logits would be coarser than the image.
+
     Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Isensee et al. 2024,
     https://arxiv.org/abs/2404.09556 (residual encoders).
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
+        if max(config.strides[0]) > 1:
+            raise ConfigError(f"network.strides must begin with 1 along every axis for a UNet, got {config.strides[0]}")
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config, channels=self.encoder.channels, strides=self.encoder.strides)

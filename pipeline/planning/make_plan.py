@@ -16,8 +16,8 @@ from pipeline.records import Array, Manifest
 from pipeline.training import AugmentConfig, TrainingConfig
 
 _ANISOTROPIC = 3.0
-_SIDES = re.compile(r"left|right|links|rechts|gauche|droite?|[lr]t?", re.IGNORECASE)
-_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_SIDES = re.compile(r"left|right|links|rechts|gauche|droite?|[lr][ht]?", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+(?![a-z])\d*")
 
 
 def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKind) -> Plan:
@@ -32,7 +32,8 @@ def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKin
     is_2d = fingerprint.is_2d
     resources = RESOURCES[device, is_2d]
     spacing = _spacing(fingerprint, reasons)
-    shape = np.median(fingerprint.shapes() * fingerprint.spacings_mm() / spacing, axis=0)
+    scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
+    shape = np.median(fingerprint.shapes() * scale, axis=0)
     patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=resources.patch_voxels)
     reasons["training.patch_size"] = (
         f"covers the median scan of {_text(np.round(shape))} voxels"
@@ -97,7 +98,9 @@ def _normalisation(
             )
         else:
             channels.append(ChannelNormalisation(kind="zscore"))
-            why.append(f"{name}: intensities have no fixed unit, so each scan by its own mean and deviation")
+            has_unit = name.strip().lower() == "ct"
+            cause = "no labelled voxels to take a scale from" if has_unit else "intensities have no fixed unit"
+            why.append(f"{name}: {cause}, so each scan by its own mean and deviation")
     reasons["preprocess.normalisation"] = "; ".join(dict.fromkeys(why))
     return tuple(channels)
 
@@ -147,7 +150,7 @@ def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) ->
 
 
 def names_a_side(label: str) -> bool:
-    """Whether a label's name holds a word for left or right: `kidney_left`, `LeftLung`, `femur R`, `leftkidney`."""
+    """Whether a label's name holds a word for left or right: `kidney_left`, `LeftLung`, `lh_cortex`, `femur R`."""
     words = _WORDS.findall(label)
     return any(_SIDES.fullmatch(word) for word in words) or label.lower().startswith(("left", "right"))
 

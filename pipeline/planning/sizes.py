@@ -12,6 +12,7 @@ from pipeline.records import Array
 DeviceKind = Literal["cpu", "cuda"]
 _SMALLEST_MAP = 4
 _MOST_STAGES = 6
+_SHORTEST = 8
 _ANISOTROPY = 2.0
 
 
@@ -43,8 +44,9 @@ RESOURCES: dict[tuple[DeviceKind, bool], Resources] = {
 def plan_strides(patch: Array, spacing_mm: Array, *, is_2d: bool) -> tuple[list[list[int]], list[list[int]]]:
     """Strides and kernels per stage, each a list over the network's axes.
 
-    An axis is halved while at least four voxels remain after it and its voxels are not twice as coarse as the finest
-    axis's; a kernel covers an axis once that axis's voxels are less than twice as coarse as the finest.
+    An axis is halved while at least four voxels remain after it and its voxels are not twice as coarse as the finest of
+    the axes that can still be halved; a kernel covers an axis from the stage on at which that axis's voxels are less
+    than twice as coarse as the finest.
 
     Args:
         patch: Voxels of the patch, `(3,)`.
@@ -58,13 +60,13 @@ def plan_strides(patch: Array, spacing_mm: Array, *, is_2d: bool) -> tuple[list[
     size, spacing = np.array(patch[:axes], dtype=float), np.array(spacing_mm[:axes], dtype=float)
     strides, kernels = [[1] * axes], [_kernel(spacing)]
     while len(strides) < _MOST_STAGES:
-        may_halve = (size / 2 >= _SMALLEST_MAP) & (spacing < _ANISOTROPY * spacing.min()) & (size % 2 == 0)
-        if not may_halve.any():
+        can_halve = (size / 2 >= _SMALLEST_MAP) & (size % 2 == 0)
+        if not can_halve.any():
             break
-        stride = np.where(may_halve, 2, 1)
+        stride = np.where(can_halve & (spacing < _ANISOTROPY * spacing[can_halve].min()), 2, 1)
         size, spacing = size / stride, spacing * stride
         strides.append([int(s) for s in stride])
-        kernels.append(_kernel(spacing))
+        kernels.append([max(pair) for pair in zip(_kernel(spacing), kernels[-1], strict=True)])
     return strides, kernels
 
 
@@ -78,9 +80,8 @@ def plan_patch(shape: Array, spacing_mm: Array, *, is_2d: bool, voxels: int) -> 
         voxels: Largest patch.
     """
     patch = np.maximum(np.array(shape, dtype=float), 8 if not is_2d else 1)
-    fixed = np.array([False, False, is_2d])
-    while _rounded(patch, spacing_mm, is_2d=is_2d).prod() > voxels:
-        longest = int(np.argmax(np.where(fixed, -1, patch * spacing_mm)))
+    while _rounded(patch, spacing_mm, is_2d=is_2d).prod() > voxels and (patch > _SHORTEST).any():
+        longest = int(np.argmax(np.where(patch > _SHORTEST, patch * spacing_mm, 0)))
         patch[longest] *= 0.95
     i, j, k = (int(n) for n in _rounded(patch, spacing_mm, is_2d=is_2d))
     return i, j, k
@@ -97,7 +98,7 @@ def _rounded(patch: Array, spacing_mm: Array, *, is_2d: bool) -> Array:
         step = 32 if size >= 128 else 16 if size >= 96 else 8 if size >= 24 else 4 if size >= 12 else 2
         while step > 2 and coarse >= _ANISOTROPY:
             step, coarse = step // 2, coarse / 2
-        result.append(int(np.ceil(np.round(size) / step) * step))
+        result.append(max(step, int(np.ceil(np.round(size) / step) * step)))
     return np.array(result)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.configuration import Config
+
+Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ChannelNormalisation(Config):
@@ -29,6 +31,8 @@ class ChannelNormalisation(Config):
     def _ct_is_complete(self) -> Self:
         if self.kind == "ct" and (self.clip_hu is None or self.mean_hu is None or self.std_hu is None):
             raise ValueError("kind 'ct' needs clip_hu, mean_hu and std_hu")
+        if self.clip_hu is not None and self.clip_hu[0] >= self.clip_hu[1]:
+            raise ValueError(f"clip_hu must rise, got {self.clip_hu}")
         return self
 
 
@@ -42,5 +46,12 @@ class PreprocessConfig(Config):
     """
 
     axcodes: str | None = Field("RAS", pattern="^[RLAPSI]{3}$")
-    spacing_mm: tuple[float, float, float] | None = None
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None
     normalisation: tuple[ChannelNormalisation, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _axes_are_three(self) -> Self:
+        pairs = ("RL", "AP", "SI")
+        if self.axcodes and any(sum(code in pair for code in self.axcodes) != 1 for pair in pairs):
+            raise ValueError(f"axcodes must name each of R/L, A/P and S/I once, got {self.axcodes!r}")
+        return self

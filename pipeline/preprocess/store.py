@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.atomic import atomic_path
-from pipeline.errors import DeliveryError, ScanError
+from pipeline.errors import DeliveryError, PipelineError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Labelmap
 
@@ -101,11 +101,11 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
         grid, native = (
             Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native")
         )
-    except (OSError, ValueError, KeyError) as error:
+        voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, PipelineError) as error:
         raise ScanError(
             f"case {case_id}: store entry {folder.name} must be whole, got: {error}; delete that folder"
         ) from error
-    voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
     return StoredCase(case_id, folder, grid.shape, grid, native, voxels)
 
 

@@ -11,6 +11,7 @@ from monai.transforms.intensity.array import NormalizeIntensity, ThresholdIntens
 from monai.transforms.transform import MapTransform
 from torch import Tensor
 
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.geometry import Geometry
 from pipeline.preprocess.config import ChannelNormalisation, PreprocessConfig
 from pipeline.preprocess.grid import plan_grid
@@ -35,11 +36,24 @@ def preprocess_scan(
 
     Returns:
         Image `(C, I', J', K')` float32, its grid, and the label on that grid.
+
+    Raises:
+        ConfigError: If the scan has not as many channels as the configuration.
     """
     item: dict[Hashable, Any] = {"image": torch.from_numpy(scan.array), "geometry": scan.geometry}
     if label is not None:
         item["label"] = label
-    done = scan_transforms(config)(item)
+    if scan.array.shape[0] != len(config.normalisation):
+        raise ConfigError(
+            f"preprocess.normalisation must have one entry for each of {scan.array.shape[0]} channels, "
+            f"got {len(config.normalisation)}"
+        )
+    try:
+        done = scan_transforms(config)(item)
+    except RuntimeError as error:  # MONAI wraps what a transform raises
+        if isinstance(error.__cause__, PipelineError | MemoryError):
+            raise error.__cause__ from error
+        raise
     return done["image"], done["geometry"], done.get("label")
 
 

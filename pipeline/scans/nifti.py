@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,11 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.1
+_NIFTI1_LONGEST = 32767
+_GRID_FIELDS = (
+    "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+    "srow_x", "srow_y", "srow_z", "xyzt_units",
+)  # fmt: skip
 
 
 def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
@@ -35,17 +42,25 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
         ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here.
         GeometryError: If the header's grid is not a straight voxel grid.
     """
-    import nibabel
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
 
     try:
-        image: Any = nibabel.load(path)
-        if not isinstance(image, nibabel.Nifti1Pair):
-            raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got {type(image).__name__}; convert it")
+        image, stored_bytes = _load(path, case_id=case_id)
         _check_type(image, path=path, case_id=case_id)
+        _check_size(image, stored_bytes, path=path, case_id=case_id)
         array = _voxels(image, is_label=is_label)
-    except (ImageFileError, HeaderDataError, EOFError, OSError, zlib.error, ValueError) as error:
+    except (
+        ImageFileError,
+        HeaderDataError,
+        WrapStructError,
+        EOFError,
+        OSError,
+        zlib.error,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise ScanError(
             f"case {case_id}: file {path.name} must be a whole NIfTI file, got: {error}; copy or export it again"
         ) from error
@@ -55,10 +70,11 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
 
 
 def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
-    """Write labels on the grid of a scan, with that scan's header where it has one.
+    """Write labels on the grid of a scan, with the grid's fields of that scan's header where it has one.
 
     Shape, affine, qform and sform codes, units and orientation are the source's; the voxel type is unsigned, without
-    scaling; free-text fields and extensions, which may name a patient, are left empty.
+    scaling; free-text fields and extensions, which may name a patient, are not carried over. The file is NIfTI-1, also
+    for a NIfTI-2 source, because ITK reads no NIfTI-2; only an axis of more than 32,767 voxels needs NIfTI-2.
 
     Args:
         mask: Unsigned integers of shape `(I, J, K)`.
@@ -87,6 +103,32 @@ def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:
     image.header.set_xyzt_units("mm")
     with atomic_path(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
         image.to_filename(temporary)
+
+
+def _load(path: Path, *, case_id: str) -> tuple[Any, int]:
+    """The image, and how many bytes its voxel file holds; a compressed file is read to its end, checksum included."""
+    import nibabel
+
+    if path.name.lower().endswith(".gz"):
+        with gzip.open(path) as stream:
+            content = stream.read()
+        is_second = {540}.intersection(int.from_bytes(content[:4], order) for order in ("little", "big"))
+        kind: Any = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
+        return kind.from_bytes(content), len(content)
+    image: Any = nibabel.load(path)
+    if not isinstance(image, nibabel.Nifti1Pair):
+        raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got {type(image).__name__}; convert it")
+    return image, Path(image.file_map["image"].filename).stat().st_size
+
+
+def _check_size(image: Any, stored_bytes: int, *, path: Path, case_id: str) -> None:
+    """Refuse a header that promises more voxels than there are, before memory is taken for them."""
+    promised = math.prod(int(size) for size in image.shape) * image.get_data_dtype().itemsize
+    if min(image.shape, default=0) < 1 or promised > stored_bytes:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} "
+            f"bytes, got {stored_bytes}; copy or export it again"
+        )
 
 
 def _check_type(image: Any, *, path: Path, case_id: str) -> None:
@@ -123,14 +165,21 @@ def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -
     try:
         geometry = Geometry((shape[0], shape[1], shape[2]), image.affine)
         if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
-            _warn_of_conflict(geometry, Geometry(geometry.shape, header.get_qform()), path=path, case_id=case_id)
+            _warn_of_conflict(geometry, header, path=path, case_id=case_id)
     except GeometryError as error:
         raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
     return geometry
 
 
-def _warn_of_conflict(sform: Geometry, qform: Geometry, *, path: Path, case_id: str) -> None:
-    distance_mm = sform.distance_mm(qform)
+def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str) -> None:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with np.errstate(all="ignore"):
+            distance_mm = sform.distance_mm(Geometry(sform.shape, header.get_qform()))
+    except (GeometryError, HeaderDataError, ValueError) as error:
+        _log.warning("case %s: qform of %s is broken (%s); the sform is used", case_id, path.name, error)
+        return
     if distance_mm > _AXIS_CONFLICT_MM:
         _log.warning(
             "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used",
@@ -141,7 +190,7 @@ def _warn_of_conflict(sform: Geometry, qform: Geometry, *, path: Path, case_id: 
 
 
 def _mask_header(scan: Scan) -> Any:
-    """The source's header made fit for a label map, or a new one."""
+    """A label map's header with the source's grid."""
     import nibabel
 
     if scan.header is None:
@@ -150,14 +199,11 @@ def _mask_header(scan: Scan) -> Any:
         image.set_qform(scan.geometry.affine, code=1)
         image.header.set_xyzt_units("mm")
         return image.header
-    kind: Any = nibabel.Nifti2Header if isinstance(scan.header, nibabel.Nifti2Header) else nibabel.Nifti1Header
-    header = kind(scan.header.binaryblock, endianness=scan.header.endianness, check=False)
-    header["cal_max"] = header["cal_min"] = 0
-    header["descrip"], header["aux_file"] = b"medseg label map", b""
-    for name in ("db_name", "data_type"):
-        if name in header:
-            header[name] = b""
+    is_large = max(scan.geometry.shape) > _NIFTI1_LONGEST
+    header: Any = nibabel.Nifti2Header() if is_large else nibabel.Nifti1Header()
+    header.set_data_shape(scan.geometry.shape[:2] if int(scan.header["dim"][0]) == 2 else scan.geometry.shape)
+    for name in _GRID_FIELDS:
+        header[name] = scan.header[name]
+    header["descrip"] = b"medseg label map"
     header.set_intent("label")
-    header["magic"] = kind().structarr["magic"]
-    header["vox_offset"] = kind().structarr["vox_offset"]
     return header

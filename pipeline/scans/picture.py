@@ -61,6 +61,8 @@ def write_picture_mask(mask: Labelmap, path: Path) -> None:
 def _check_layout(picture: Image.Image, *, path: Path, case_id: str) -> None:
     if getattr(picture, "n_frames", 1) != 1:
         raise ScanError(f"case {case_id}: file {path.name} must have one page, got several; split it or use NIfTI")
+    if picture.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(picture, "tile", ())):
+        raise ScanError(f"case {case_id}: file {path.name} must have 8 bits per colour, got 16; save it with 8 bits")
     orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
     if orientation != 1:
         raise ScanError(
@@ -72,6 +74,8 @@ def _check_layout(picture: Image.Image, *, path: Path, case_id: str) -> None:
 def _pixels(picture: Image.Image, *, is_label: bool) -> Array:
     """Pixels as `(C, I, J, 1)`."""
     if picture.mode not in _NUMBERS and not (is_label and picture.mode == "P"):
+        if picture.mode == "P":
+            picture = picture.convert("RGBA")
         picture = picture.convert("L" if picture.mode == "LA" else "RGB")
     pixels = np.asarray(picture)
     if pixels.dtype == np.bool_:

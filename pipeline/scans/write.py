@@ -12,6 +12,8 @@ from pipeline.records import Array, Labelmap, Scan
 from pipeline.scans.nifti import write_nifti_mask, write_nifti_scan
 from pipeline.scans.picture import PICTURE_SUFFIXES, write_picture_mask
 
+_LARGEST = 65535
+
 
 def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Path:
     """Write `folder/case_id.nii.gz`, or `.png` where the scan is a picture.
@@ -30,7 +32,12 @@ def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Pat
     """
     if mask.shape != scan.geometry.shape:
         raise DeliveryError(f"case {case_id}: mask must have the scan's shape {scan.geometry.shape}, got {mask.shape}")
-    unsigned: Labelmap = mask.astype(np.uint8 if int(mask.max(initial=0)) < 256 else np.uint16, copy=False)
+    low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
+    if low < 0 or high > _LARGEST:
+        raise DeliveryError(
+            f"case {case_id}: mask values must be 0 to {_LARGEST}, got {low} to {high}; renumber the labels"
+        )
+    unsigned: Labelmap = mask.astype(np.uint8 if high < 256 else np.uint16, copy=False)
     path = folder / f"{case_id}{mask_suffix(scan)}"
     if path.suffix == ".png":
         write_picture_mask(unsigned, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.tracking.library import NO_TELEMETRY
+from pipeline.tracking.quiet_mlflow import NO_TELEMETRY
 from pipeline.tracking.run import TrackedRun
 from pipeline.tracking.ui import default_tracking_uri, ui_command
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import ConfigError
-from pipeline.tracking.library import import_mlflow
+from pipeline.tracking.quiet_mlflow import import_mlflow
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
 _BATCH = 100
@@ -187,5 +187,6 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _clean(name: str) -> str:
-    """A name that MLflow accepts."""
-    return _FORBIDDEN_IN_NAMES.sub("_", name)[:250]
+    """A name that MLflow accepts; between slashes it must read like a path."""
+    parts = [_FORBIDDEN_IN_NAMES.sub("_", part) for part in name.split("/")]
+    return "/".join("_" if part.strip(". ") == "" else part for part in parts)[:250]

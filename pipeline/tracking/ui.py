@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from pipeline.tracking.library import import_mlflow
+from pipeline.tracking.quiet_mlflow import import_mlflow
 
 
 def default_tracking_uri() -> str:

@@ -1,20 +1,23 @@
 """Augmentation of whole batches on the device that trains.
 
-Random numbers come from a CPU generator seeded by the step, so a batch is augmented alike on every device and after a
-resume.
+Which sample is changed and by how much comes from a CPU generator seeded by the step, so a batch is augmented alike on
+every device and after a resume; only the voxels' noise is drawn on the device itself.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.configuration import Config
+from pipeline.configuration import Axis, Config
 from pipeline.training.intensity import blurred, contrasted, lowered, noised, powered
+
+_WIDEST_BLUR = 1.5  # a kernel of seven taps holds two of its standard deviations
 
 
 class AugmentConfig(Config):
@@ -43,7 +46,7 @@ class AugmentConfig(Config):
     affine_share: float = Field(0.5, ge=0, le=1)
     rotation_degrees: float = Field(15.0, ge=0, le=180)
     scale: float = Field(0.15, ge=0, lt=1)
-    mirror_axes: tuple[int, ...] = ()
+    mirror_axes: tuple[Axis, ...] = ()
     gamma_share: float = Field(0.3, ge=0, le=1)
     gamma: tuple[float, float] = (0.7, 1.5)
     contrast_share: float = Field(0.3, ge=0, le=1)
@@ -55,6 +58,18 @@ class AugmentConfig(Config):
     blur_voxels: tuple[float, float] = (0.4, 1.0)
     low_resolution_share: float = Field(0.1, ge=0, le=1)
     low_resolution: float = Field(0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _ranges_have_a_meaning(self) -> Self:
+        for name in ("gamma", "contrast", "blur_voxels"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} must rise from above 0, got {(low, high)}")
+        if self.blur_voxels[1] > _WIDEST_BLUR:
+            raise ValueError(f"blur_voxels must be at most {_WIDEST_BLUR}, got {self.blur_voxels[1]}")
+        if min(self.spacing_mm) <= 0:
+            raise ValueError(f"spacing_mm must be above 0, got {self.spacing_mm}")
+        return self
 
 
 def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: int) -> tuple[Tensor, Tensor]:
@@ -80,7 +95,9 @@ def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: 
     image = blurred(image, *_range(image, config.blur_voxels, config.blur_share, generator))
     image = lowered(image, *_range(image, (config.low_resolution, 1.0), config.low_resolution_share, generator))
     deviation, chosen = _range(image, (0.0, config.noise), config.noise_share, generator)
-    return noised(image, deviation, chosen, generator), label
+    noise_seed = int(torch.randint(2**62, (), generator=generator))
+    on_device = torch.Generator(image.device).manual_seed(noise_seed)
+    return noised(image, deviation, chosen, on_device), label
 
 
 def _range(

@@ -26,7 +26,8 @@ def save_checkpoint(
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{key}": value for key, value in state.items() if isinstance(value, Tensor)}
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_tensors(plain, path, facts={"facts": json.dumps({"format": _FORMAT, **facts})})
+    header = {"format": _FORMAT, "optimiser": type(optimiser).__name__, **facts}
+    write_tensors(plain, path, facts={"facts": json.dumps(header)})
 
 
 def load_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optimiser: Optimizer) -> dict[str, Any]:
@@ -41,12 +42,17 @@ def load_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optim
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         network.load_state_dict(_part(tensors, "network."))
         average.load_state_dict(_part(tensors, "average."))
-    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        if facts["optimiser"] != type(optimiser).__name__:
+            raise CheckpointError(
+                f"checkpoint {path.name}: optimiser must be {facts['optimiser']}, got {type(optimiser).__name__}; "
+                "start a new run"
+            )
+        _load_optimiser(optimiser, _part(tensors, "optimiser."))
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(
             f"checkpoint {path.name}: must fit this training, got: {first}; start without --resume"
         ) from error
-    _load_optimiser(optimiser, _part(tensors, "optimiser."))
     return facts
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.configuration import Config
+from pipeline.configuration import Config, Voxels
 from pipeline.networks.precision import PrecisionKind
 from pipeline.training.augment import AugmentConfig
 
@@ -34,7 +34,7 @@ class TrainingConfig(Config):
         augment: What is done to patches.
     """
 
-    patch_size: tuple[int, int, int]
+    patch_size: tuple[Voxels, Voxels, Voxels]
     batch_size: int = Field(4, ge=1)
     patches_per_case: int = Field(1, ge=1)
     foreground_share: float = Field(0.5, ge=0, le=1)

@@ -37,11 +37,10 @@ def contrasted(image: Tensor, factor: Tensor, shift: Tensor, chosen: Tensor) -> 
 
 
 def noised(image: Tensor, deviation: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Add Gaussian noise, drawn on the CPU so that every device sees the same."""
+    """Add Gaussian noise from a generator on the image's device."""
 
     def change(part: Tensor, value: Tensor) -> Tensor:
-        noise = torch.randn(part.shape, generator=generator).to(part)
-        return part + noise * value
+        return part + torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype) * value
 
     return _on_chosen(image, deviation, chosen, change)
 

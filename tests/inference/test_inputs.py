@@ -116,3 +116,21 @@ def test_split_without_cases_is_refused(cohort: tuple[Manifest, Path], tmp_path:
     save_manifest(manifest.model_copy(update={"cases": manifest.select("training")}), tmp_path / "dataset.json")
     with pytest.raises(ManifestError, match="must have test cases to predict, got none"):
         find_inputs([tmp_path], channels=1, data_root=root, split="test")
+
+
+def make_files(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_channels_of_two_folders_are_not_mixed(tmp_path: Path) -> None:
+    make_files(tmp_path, "p/a_0000.nii.gz", "q/a_0001.nii.gz")
+    with pytest.raises(ScanError, match="case a: channel files must be numbered 0000 to 0001"):
+        find_inputs([tmp_path / "p", tmp_path / "q"], channels=2)
+
+
+def test_missing_channel_is_refused(tmp_path: Path) -> None:
+    make_files(tmp_path, "a_0000.nii.gz", "a_0002.nii.gz")
+    with pytest.raises(ScanError, match=r"got \[0, 2\]; add the missing ones"):
+        find_inputs([tmp_path], channels=2)

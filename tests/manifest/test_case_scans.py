@@ -132,3 +132,11 @@ def test_file_that_does_not_match_its_checksum_is_refused(tmp_path: Path, name: 
     case = write_case(tmp_path, label=LABEL).model_copy(update={"sha256": {name: "0" * 64}})
     with pytest.raises(ScanError, match=f"case c: file {name} must have the manifest's SHA-256, got another; copy it"):
         read_case(case, manifest_of([case]), tmp_path)
+
+
+def test_checksum_of_the_label_is_checked_when_only_the_label_is_read(tmp_path: Path) -> None:
+    case = write_case(tmp_path, label=np.ones(OBLIQUE.shape, np.uint8))
+    wrong = case.model_copy(update={"sha256": {str(case.label): "0" * 64}})
+    with pytest.raises(ScanError, match="must have the manifest's SHA-256, got another"):
+        read_case_label(wrong, manifest_of([wrong]), tmp_path)
+    read_case_image(wrong, manifest_of([wrong]), tmp_path)

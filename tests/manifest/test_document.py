@@ -150,7 +150,10 @@ def test_saved_file_leaves_out_what_is_empty(tmp_path: Path) -> None:
         ({"labels": {"background": 0, "a": 65536}}, "label values must be at most 65535, got 65536"),
         ({"instances": True}, "instances need exactly one foreground label"),
         ({"training": [], "test": []}, "must list at least one case, got none"),
-        ({"training": [{"case_id": "t0", "image": "a"}]}, "case_id must be unique, got 't0' twice; rename one"),
+        (
+            {"training": [{"case_id": "t0", "patient_id": "p", "image": "a"}]},
+            "case_id must be unique, got 't0' twice; rename one",
+        ),
     ],
 )
 def test_broken_rule_is_refused_in_words(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -175,12 +178,15 @@ def test_paths_that_leave_the_data_root_are_refused(tmp_path: Path, path: str, k
 @pytest.mark.parametrize("case_id", ["a/b", "../a", ".hidden", " a", "a ", "a\nb", "a\\b", "a:b", "a..b", "a*"])
 def test_case_id_that_is_no_file_name_is_refused(tmp_path: Path, case_id: str) -> None:
     with pytest.raises(ManifestError, match="case_id must be usable as a file name; rename it"):
-        load_own(tmp_path, training=[{"case_id": case_id, "image": "a.nii.gz"}])
+        load_own(tmp_path, training=[{"case_id": case_id, "patient_id": "p", "image": "a.nii.gz"}])
 
 
 @pytest.mark.parametrize("case_id", ["lung_014", "Größe-7", "a.b+c@d=e, f"])
 def test_case_id_that_is_a_file_name_is_accepted(tmp_path: Path, case_id: str) -> None:
-    assert load_own(tmp_path, training=[{"case_id": case_id, "image": "a.nii.gz"}]).cases[0].case_id == case_id
+    assert (
+        load_own(tmp_path, training=[{"case_id": case_id, "patient_id": "p", "image": "a.nii.gz"}]).cases[0].case_id
+        == case_id
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,6 +210,22 @@ def test_manifest_without_patients_says_so_once(tmp_path: Path, caplog: pytest.L
     assert not manifest.has_patients
     assert len(caplog.records) == 1
     assert "manifest livers has no patient_id" in caplog.text
+
+
+def test_patient_ids_for_some_cases_only_are_refused(tmp_path: Path) -> None:
+    training = [{"case_id": "c", "patient_id": "p", "image": "a"}, {"case_id": "d", "image": "b"}]
+    with pytest.raises(ManifestError, match=r"case d: patient_id must be given for all cases or none"):
+        load_own(tmp_path, training=training, test=[])
+
+
+def test_list_of_no_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"training\.0\.image"):
+        load_own(tmp_path, training=[{"case_id": "c", "patient_id": "p", "image": []}])
+
+
+def test_truth_is_no_label_value(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"labels\.liver must hold"):
+        load_own(tmp_path, labels={"background": 0, "liver": True})
 
 
 def test_manifest_with_patients_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

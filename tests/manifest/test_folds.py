@@ -123,5 +123,13 @@ def test_fold_of_a_manifest_without_folds_is_refused() -> None:
 
 
 def test_only_fold_is_refused_because_nothing_is_left_to_train_on() -> None:
+    manifest = cohort_of([1, 1])
+    only = tuple(case.model_copy(update={"fold": 0}) for case in manifest.cases)
     with pytest.raises(ManifestError, match="fold 0 must leave cases to train on, got none; add a second fold"):
-        split_fold(assign_folds(cohort_of([1, 1]), folds=1), 0)
+        split_fold(manifest.model_copy(update={"cases": only}), 0)
+
+
+@pytest.mark.parametrize("folds", [-1, 0, 1])
+def test_fewer_than_two_folds_are_refused(folds: int) -> None:
+    with pytest.raises(ManifestError, match="folds must be at least 2"):
+        assign_folds(cohort_of([1, 1]), folds=folds)

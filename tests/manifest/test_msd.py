@@ -123,3 +123,9 @@ def test_real_hippocampus_scans_fit_their_labels(real_data: Path) -> None:
         scan, label = read_case(case, manifest, root)
         assert scan.array.shape == (1, *label.shape)
         assert set(np.unique(label)) == {0, 1, 2}
+
+
+def test_two_labels_of_one_name_are_refused(tmp_path: Path) -> None:
+    content = {"name": "n", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "a", "2": "a"}, "training": []}
+    with pytest.raises(ManifestError, match="label names must be different"):
+        load_manifest(write_dataset(tmp_path, content))

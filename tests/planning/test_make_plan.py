@@ -160,13 +160,16 @@ def test_augmentation_knows_the_spacing_of_the_network_s_grid(
     [
         "kidney_left", "left kidney", "LeftLung", "leftkidney", "RightAtrium", "femur R", "femur_L", "L-kidney",
         "LT lung", "Niere links", "rein gauche", "rein droit", "jambe droite", "rechts", "LEFT_LUNG", "lung.right",
+        "lh_hippocampus", "ctx-rh-cuneus", "rib_l_1",
     ],
 )  # fmt: skip
 def test_label_with_a_word_for_left_or_right_names_a_side(label: str) -> None:
     assert names_a_side(label)
 
 
-@pytest.mark.parametrize("label", ["liver", "cleft", "tumour", "bright spot", "renal", "LV", "Rectum", "colon", "tail"])
+@pytest.mark.parametrize(
+    "label", ["liver", "cleft", "tumour", "bright spot", "renal", "LV", "Rectum", "colon", "tail", "vertebrae_L1", "L4"]
+)
 def test_label_without_such_a_word_names_no_side(label: str) -> None:
     assert not names_a_side(label)
 

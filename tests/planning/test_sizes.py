@@ -101,3 +101,15 @@ def test_network_of_the_plan_takes_the_patch(
     size = patch[: config.spatial_dims]
     network = UNet(config).to("meta")
     assert network(torch.empty(1, 1, *size, device="meta")).shape == (1, 2, *size)
+
+
+def test_short_axis_does_not_stop_the_others_from_being_halved() -> None:
+    strides, kernels = plan_strides(np.array([32, 32, 6]), np.ones(3), is_2d=False)
+    assert strides == [[1, 1, 1], [2, 2, 1], [2, 2, 1], [2, 2, 1]]
+    assert kernels == [[3, 3, 3]] * 4
+
+
+def test_patch_of_very_thick_slices_keeps_its_slices() -> None:
+    patch = plan_patch(np.array([600, 600, 1]), np.array([0.1, 0.1, 150.0]), is_2d=False, voxels=64**3)
+    assert min(patch) >= 2
+    assert np.prod(patch) <= 64**3

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pipeline.errors import ScanError
 from pipeline.geometry import Geometry
@@ -20,7 +21,7 @@ from pipeline.preprocess.transforms import preprocess_scan
 from pipeline.records import Case, Manifest
 from pipeline.scans import write_scan
 from tests.grids import OBLIQUE, grid, grids
-from tests.manifest.datasets import manifest_of
+from tests.manifest.datasets import manifest_of, write_case
 
 CONFIG = PreprocessConfig(spacing_mm=(6.0, 6.0, 8.0), normalisation=(ChannelNormalisation(kind="zscore"),))
 
@@ -276,3 +277,23 @@ def test_damaged_entry_is_refused(tmp_path: Path, text: str) -> None:
 def test_missing_entry_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ScanError, match="case c: store entry key must be whole"):
         open_case(tmp_path / "key", case_id="c")
+
+
+def test_error_inside_a_transform_is_the_pipeline_s_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pipeline.preprocess.transforms.resample_linear", out_of_memory)
+    case = write_case(tmp_path, label=np.ones(OBLIQUE.shape, np.uint8))
+    config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
+    prepared = prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")
+    assert [failure.case_id for failure in prepared.failures] == ["c"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"spacing_mm": (0, 1, 1)}, {"spacing_mm": (-1, 1, 1)}, {"axcodes": "RRR"}, {"axcodes": "RAI0"}],
+)
+def test_grid_that_cannot_be_is_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),), **settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import nibabel
@@ -204,3 +205,35 @@ def test_truncated_picture_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(raw[: len(raw) // 2])
     with pytest.raises(ScanError, match="must be a whole picture"):
         read_scan(tmp_path / name, case_id="c")
+
+
+@pytest.mark.parametrize("where", [0.2, 0.5, 0.9])
+def test_one_flipped_bit_of_a_compressed_file_is_noticed(tmp_path: Path, where: float) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", np.random.default_rng(0).integers(0, 999, (20, 20, 20)).astype(np.int16))
+    content = bytearray(path.read_bytes())
+    content[int(where * len(content))] ^= 8
+    path.write_bytes(content)
+    with pytest.raises(ScanError, match=r"case c: file a\.nii\.gz must be a whole NIfTI file"):
+        read_scan(path, case_id="c")
+
+
+def test_broken_qform_beside_a_good_sform_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_nifti(tmp_path / "a.nii", np.ones((4, 5, 6), np.float32))
+    path = write_with_header(tmp_path / "a.nii", 256, "<3f", 1.0, 1.0, 1.0)  # quaternion b, c, d
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<2h", content, 252, 1, 1)  # qform_code, sform_code
+    path.write_bytes(content)
+    assert read_scan(path, case_id="c").array.shape[0] == 1
+    assert "qform of a.nii is broken" in caplog.text
+
+
+def test_picture_of_sixteen_bits_per_colour_is_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = b"".join(b"\0" + bytes(range(12)) for _ in range(2))
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ScanError, match="must have 8 bits per colour, got 16"):
+        read_scan(tmp_path / "a.png", case_id="c")

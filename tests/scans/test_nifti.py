@@ -78,6 +78,15 @@ def itk_centroid_lps(path: Path, value: int) -> np.ndarray:
     return np.array(filter_.GetCentroid(value))
 
 
+def itk_affine(path: Path) -> np.ndarray:
+    """Voxel indices to LPS millimetres, as SimpleITK sees them."""
+    image = SimpleITK.ReadImage(str(path))
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    return affine
+
+
 def itk_grid(path: Path) -> np.ndarray:
     """Origin, direction and spacing as SimpleITK sees them, of the first volume."""
     image = SimpleITK.ReadImage(str(path))
@@ -152,9 +161,12 @@ def test_mask_of_every_kind_of_nifti_keeps_its_grid(tmp_path: Path, name: str, k
     mask, path = write_mask_for(source)
     written = nibabel.load(path)
     assert (int(written.header["qform_code"]), int(written.header["sform_code"])) == (2, 4)
-    np.testing.assert_array_equal(written.affine, nibabel.load(source).affine)
+    np.testing.assert_allclose(written.affine, nibabel.load(source).affine, rtol=1e-6)  # NIfTI-2 holds doubles
     np.testing.assert_array_equal(np.asanyarray(written.dataobj), mask)
-    if kind is not nibabel.Nifti2Image:  # ITK 5.4 has no reader for NIfTI-2
+    if kind is nibabel.Nifti2Image:  # ITK 5.4 has no reader for it, so the mask is NIfTI-1
+        ras_to_lps = np.diag([-1, -1, 1, 1])
+        np.testing.assert_allclose(itk_affine(path), ras_to_lps @ nibabel.load(source).affine, atol=1e-4)
+    else:
         np.testing.assert_array_equal(itk_grid(path), itk_grid(source))
 
 
@@ -356,3 +368,11 @@ def test_any_label_values_come_back(tmp_path_factory: pytest.TempPathFactory, va
     scan = Scan(np.zeros((1, *OBLIQUE.shape), np.float32), OBLIQUE)
     label, _ = read_label(write_mask(mask, scan, tmp_path_factory.mktemp("m"), case_id="c"), case_id="c")
     np.testing.assert_array_equal(label, mask)
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_mask_value_that_no_file_holds_is_refused(tmp_path: Path, value: int) -> None:
+    scan = Scan(np.zeros((1, 2, 2, 2), np.float32), Geometry((2, 2, 2), np.eye(4)))
+    with pytest.raises(DeliveryError, match="mask values must be 0 to 65535"):
+        write_mask(np.full((2, 2, 2), value), scan, tmp_path, case_id="c")
+    assert list(tmp_path.iterdir()) == []
