@@ -32,9 +32,10 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
         yield temporary
         temporary.replace(target)
     except OSError as error:
-        reason = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else str(error)
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)  # NumPy names no number when a write falls short
+        reason = "the disk is full" if is_full else error.strerror
         raise DeliveryError(
-            f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another --out"
+            f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another folder"
         ) from error
     finally:
         with suppress(OSError):

@@ -92,8 +92,15 @@ class Geometry:
             return float("inf")
         return float(np.linalg.norm(self.corners_mm() - other.corners_mm(), axis=1).max())
 
-    def is_close(self, other: Geometry, *, tolerance_mm: float = 1e-2) -> bool:
-        """Whether both grids have the same shape and no corner further apart than the tolerance."""
+    def is_close(self, other: Geometry, *, tolerance_mm: float | None = None) -> bool:
+        """Whether shapes are equal and no corner lies further apart than the tolerance.
+
+        Args:
+            other: The other grid.
+            tolerance_mm: A hundredth of a millimetre, or a tenth of a voxel where that is less, if not given.
+        """
+        if tolerance_mm is None:
+            tolerance_mm = min(1e-2, 0.1 * min(self.spacing_mm))
         return self.distance_mm(other) <= tolerance_mm
 
     def difference(self, other: Geometry) -> str:
@@ -115,6 +122,10 @@ class Geometry:
         order = [world_axes.index(world) for world, _ in wanted]
         flips = [signs[axis] != sign for axis, (_, sign) in zip(order, wanted, strict=True)]
         return self.permuted(order, flips=flips)
+
+    def scaled(self, factor: float) -> Geometry:
+        """The same grid with its millimetres multiplied, as where a header counts in metres or microns."""
+        return Geometry(self.shape, np.diag([factor, factor, factor, 1.0]) @ self.affine) if factor != 1 else self
 
     def permuted(self, order: Sequence[int], *, flips: Sequence[bool] = (False, False, False)) -> Geometry:
         """The same voxels with axis `n` taken from `order[n]`, and flipped where `flips[n]`."""

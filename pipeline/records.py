@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -159,3 +159,11 @@ class Failure:
     case_id: str
     stage: str
     reason: str
+
+    @classmethod
+    def of(cls, case_id: str, stage: str, error: Exception) -> Self:
+        """What an error says, with the case's name in front if it does not say it itself."""
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
+            text = f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
+        return cls(case_id, stage, text if text.startswith(f"case {case_id}") else f"case {case_id}: {text}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 from workflows import options
 
 if TYPE_CHECKING:
+    from pipeline.inference import PredictionRecord
     from pipeline.records import Manifest
     from pipeline.tracking import TrackedRun
 
@@ -43,6 +43,7 @@ def command(
     """Measure the masks of DATASET's cases on the scans' own grids; every case asked for needs a mask."""
     from pipeline.errors import ManifestError
     from pipeline.evaluation import evaluate_cases, find_mask, summarise, volume_metrics, write_metrics, write_summary
+    from pipeline.inference import load_record
     from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
     from pipeline.scans import read_label
     from workflows.console import counting, empty_folder, print_summary, report_failures
@@ -60,9 +61,13 @@ def command(
         )
     with counting(len(cases), "evaluate") as on_done:
         rows, failures = evaluate_cases(cases, manifest, root, masks=masks, on_done=on_done)
-    seen = _trained_on(masks, {row.case_id for row in rows})
+    record = load_record(masks)
+    seen = _trained_on(record, manifest, {row.case_id for row in rows})
     if seen:
-        click.echo(f"warning: the model was trained on {len(seen)} of these cases; their numbers flatter it", err=True)
+        click.echo(
+            f"warning: the model was trained on patients of {len(seen)} of these cases; their numbers flatter it",
+            err=True,
+        )
     summary = summarise(rows, patients={case.case_id: case.patient_id for case in cases})
     write_metrics(rows, folder / "metrics.csv")
     write_summary(summary, folder / "summary.json", failures=failures, notes={"trained_on": seen})
@@ -78,7 +83,7 @@ def command(
     if not no_tracking:
         notes = {"fold": fold, "split": split, "cases": len(cases), "failed_cases": len(failures)}
         files = (folder / "metrics.csv", folder / "summary.json")
-        run = _start_run(manifest, masks, fold=fold, split=split, tracking_uri=tracking_uri)
+        run = _start_run(manifest, record, fold=fold, split=split, tracking_uri=tracking_uri)
         with run.recording(system_metrics=False):
             run.log_parameters(notes)
             facts = {"cases": len(cases), "labels": manifest.labels}
@@ -90,7 +95,7 @@ def command(
 
 
 def _start_run(
-    manifest: Manifest, masks: Path, *, fold: int | None, split: Any, tracking_uri: str | None
+    manifest: Manifest, record: PredictionRecord | None, *, fold: int | None, split: Any, tracking_uri: str | None
 ) -> TrackedRun:
     """An MLflow run of this evaluation, tagged with the model that drew the masks."""
     from pipeline.manifest import manifest_digest
@@ -100,25 +105,17 @@ def _start_run(
         "medseg.stage": "evaluate",
         "mlflow.source.name": "medseg evaluate",
         "medseg.manifest_digest": manifest_digest(manifest),
-        **{f"medseg.model_{key}": str(value) for key, value in _record(masks).get("model", {}).items()},
+        **({"medseg.model_plan_digest": record.model.plan_digest} if record else {}),
     }
     name = f"evaluate fold {fold}" if fold is not None else f"evaluate {split or 'all'}"
     return TrackedRun.start(experiment=manifest.name, name=name, tracking_uri=tracking_uri, tags=tags)
 
 
-def _trained_on(masks: Path, evaluated: set[str]) -> list[str]:
-    """Evaluated cases that the predicting model had been trained on, from the masks' record."""
-    return [
-        case["case_id"]
-        for case in _record(masks).get("cases", [])
-        if case["in_training"] and case["case_id"] in evaluated
-    ]
-
-
-def _record(masks: Path) -> dict[str, Any]:
-    path = masks / "predictions.json"
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return content
+def _trained_on(record: PredictionRecord | None, manifest: Manifest, evaluated: set[str]) -> list[str]:
+    """Evaluated cases of patients on whom the predicting model had been trained."""
+    known = set(record.model.trained_on) if record else set()
+    patients = {case.patient_id for case in manifest.cases if case.case_id in known}
+    return [case.case_id for case in manifest.cases if case.case_id in evaluated and case.patient_id in patients]
 
 
 if __name__ == "__main__":

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import click
 
 from pipeline import __version__
-from pipeline.atomic import write_json
 from pipeline.configuration import read_yaml
 from pipeline.errors import CheckpointError, ManifestError, TrainingError
 from pipeline.evaluation import summarise, write_metrics, write_summary
 from pipeline.inference import ModelCard, Predictor, save_card
 from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
 from pipeline.networks import UNet, count_parameters
-from pipeline.planning import Plan, load_plan, make_plan, override_plan, plan_digest, save_plan, take_fingerprint
+from pipeline.planning import (
+    Plan,
+    check_mirroring,
+    load_plan,
+    make_plan,
+    override_plan,
+    plan_digest,
+    save_plan,
+    take_fingerprint,
+)
 from pipeline.preprocess import Prepared, prepare_cases
 from pipeline.records import Case, Failure, Manifest
 from pipeline.tracking import TrackedRun
@@ -40,8 +46,7 @@ from pipeline.training.fit import CHECKPOINT_NAME
 from workflows.console import advancing, counting, empty_folder, print_summary, report_failures
 from workflows.options import torch_device, worker_count
 from workflows.results import save_overlays, track_results
-
-RUN_NAME = "run.json"
+from workflows.run_record import RunRecord, load_run_record, save_run_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,11 @@ def train(arguments: TrainArguments, *, started: float) -> None:
     run = None if arguments.no_tracking else _start_run(arguments, cohort, plan, earlier)
     save_plan(plan, arguments.folder / "plan.yaml")
     save_card(card, arguments.folder / "model")
-    write_json(arguments.folder / RUN_NAME, _run_record(arguments, cohort, plan, run))
+    save_run_record(_run_record(arguments, cohort, plan, run, earlier), arguments.folder)
+    is_new = earlier is None or earlier.mlflow_run_id is None
     with run.recording() if run else nullcontext():
-        _describe(run, arguments, cohort, plan, failures)
+        if run is not None and is_new:
+            _describe(run, arguments, cohort, plan, failures)
         listeners: list[TrainingListener] = [CurvesListener(arguments.folder / "curves.csv")]
         listeners += [TrackingListener(run)] if run else []
         with advancing("train") as on_step:
@@ -120,31 +127,31 @@ def train(arguments: TrainArguments, *, started: float) -> None:
     report_failures(failures)
 
 
-def _with_earlier(arguments: TrainArguments) -> tuple[TrainArguments, dict[str, Any] | None]:
+def _with_earlier(arguments: TrainArguments) -> tuple[TrainArguments, RunRecord | None]:
     """With `--resume`, the options of the run that is gone on with."""
     if not arguments.resume:
         empty_folder(arguments.folder)
         return arguments, None
-    path = arguments.folder / RUN_NAME
-    try:
-        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        same = {"fold": earlier["fold"], "seed": earlier["seed"], "plan_path": arguments.folder / "plan.yaml"}
-        lengths = (
-            {} if arguments.budget or arguments.epochs else {"budget": earlier["budget"], "epochs": earlier["epochs"]}
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"run {arguments.folder}: {RUN_NAME} must be readable to resume, got: {error}; start anew"
-        ) from error
-    return replace(arguments, config_path=None, **same, **lengths), earlier
+    earlier = load_run_record(arguments.folder)
+    has_length = arguments.budget or arguments.epochs
+    resumed = replace(
+        arguments,
+        fold=earlier.fold,
+        seed=earlier.seed,
+        plan_path=arguments.folder / "plan.yaml",
+        config_path=None,
+        budget=arguments.budget if has_length else earlier.budget,
+        epochs=arguments.epochs if has_length else earlier.epochs,
+    )
+    return resumed, earlier
 
 
-def _check_same_run(earlier: dict[str, Any] | None, cohort: Cohort, plan: Plan) -> None:
-    if earlier is not None and earlier["manifest_digest"] != manifest_digest(cohort.manifest):
+def _check_same_run(earlier: RunRecord | None, cohort: Cohort, plan: Plan) -> None:
+    if earlier is not None and earlier.manifest_digest != manifest_digest(cohort.manifest):
         raise CheckpointError(
             "resume: the manifest must be the one that the run began with, got another; start a new run"
         )
-    if earlier is not None and earlier["plan_digest"] != plan_digest(plan):
+    if earlier is not None and earlier.plan_digest != plan_digest(plan):
         raise CheckpointError(
             "resume: plan.yaml must be as the run began with it, got another; start a new run with --plan"
         )
@@ -156,7 +163,7 @@ def _load_cohort(arguments: TrainArguments) -> Cohort:
         raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
     if arguments.fold == "all":
         return Cohort(manifest, root, manifest.select("training"), ())
-    if not arguments.fold.isdigit():
+    if not (arguments.fold.isascii() and arguments.fold.isdigit()):
         raise click.UsageError(f"--fold must be a number or 'all', got {arguments.fold!r}")
     manifest = assign_folds(manifest)
     return Cohort(manifest, root, *split_fold(manifest, int(arguments.fold)))
@@ -177,6 +184,7 @@ def _plan(arguments: TrainArguments, cohort: Cohort, device: str) -> tuple[Plan,
         plan = override_plan(plan, read_yaml(arguments.config_path), source=f"settings {arguments.config_path}")
     if arguments.seed is not None:
         plan = override_plan(plan, {"training": {"seed": arguments.seed}}, source="--seed")
+    check_mirroring(plan, cohort.manifest)
     if plan.network.out_channels != len(cohort.manifest.labels) or plan.network.in_channels != len(
         cohort.manifest.channels
     ):
@@ -233,11 +241,9 @@ def _budget(arguments: TrainArguments, plan: Plan, cases: int, *, started: float
     return StepBudget((arguments.epochs or plan.training.epochs) * steps_per_epoch(cases, plan.training), used_s=used_s)
 
 
-def _start_run(arguments: TrainArguments, cohort: Cohort, plan: Plan, earlier: dict[str, Any] | None) -> TrackedRun:
-    if earlier is not None and earlier["mlflow_run_id"]:
-        return TrackedRun.resume(
-            earlier["mlflow_run_id"], tracking_uri=arguments.tracking_uri or earlier["tracking_uri"]
-        )
+def _start_run(arguments: TrainArguments, cohort: Cohort, plan: Plan, earlier: RunRecord | None) -> TrackedRun:
+    if earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
+        return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=arguments.tracking_uri or earlier.tracking_uri)
     tags = {
         "medseg.version": __version__,
         "medseg.stage": "train",
@@ -254,27 +260,28 @@ def _start_run(arguments: TrainArguments, cohort: Cohort, plan: Plan, earlier: d
     )
 
 
-def _run_record(arguments: TrainArguments, cohort: Cohort, plan: Plan, run: TrackedRun | None) -> dict[str, Any]:
-    return {
-        "fold": arguments.fold,
-        "seed": arguments.seed,
-        "budget": arguments.budget,
-        "epochs": arguments.epochs,
-        "manifest_digest": manifest_digest(cohort.manifest),
-        "plan_digest": plan_digest(plan),
-        "mlflow_run_id": run.run_id if run else None,
-        "tracking_uri": run.tracking_uri if run else None,
-        "training": [case.case_id for case in cohort.training],
-        "validation": [case.case_id for case in cohort.validation],
-    }
+def _run_record(
+    arguments: TrainArguments, cohort: Cohort, plan: Plan, run: TrackedRun | None, earlier: RunRecord | None
+) -> RunRecord:
+    """What `--resume` needs; a resume without tracking keeps the MLflow run it had."""
+    return RunRecord(
+        fold=arguments.fold,
+        seed=arguments.seed,
+        budget=arguments.budget,
+        epochs=arguments.epochs,
+        manifest_digest=manifest_digest(cohort.manifest),
+        plan_digest=plan_digest(plan),
+        mlflow_run_id=run.run_id if run else earlier.mlflow_run_id if earlier else None,
+        tracking_uri=run.tracking_uri if run else earlier.tracking_uri if earlier else None,
+        training=tuple(case.case_id for case in cohort.training),
+        validation=tuple(case.case_id for case in cohort.validation),
+    )
 
 
 def _describe(
-    run: TrackedRun | None, arguments: TrainArguments, cohort: Cohort, plan: Plan, failures: tuple[Failure, ...]
+    run: TrackedRun, arguments: TrainArguments, cohort: Cohort, plan: Plan, failures: tuple[Failure, ...]
 ) -> None:
     """Parameters, plan and dataset of the run."""
-    if run is None or arguments.resume:
-        return
     settings = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
     extra = {"fold": arguments.fold, "budget": arguments.budget or f"{arguments.epochs or plan.training.epochs} epochs"}
     run.log_parameters(

@@ -7,15 +7,18 @@ from pipeline.inference.inputs import find_inputs
 from pipeline.inference.model_card import ModelCard, load_card, save_card
 from pipeline.inference.predict_cases import CaseInput, predict_cases
 from pipeline.inference.predictor import Predictor
+from pipeline.inference.record import PredictionRecord, load_record
 from pipeline.inference.weights import load_weights, save_weights
 
 __all__ = [
     "CaseInput",
     "InferenceConfig",
     "ModelCard",
+    "PredictionRecord",
     "Predictor",
     "find_inputs",
     "load_card",
+    "load_record",
     "load_weights",
     "predict_cases",
     "save_card",

@@ -10,15 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pipeline.atomic import write_json
 from pipeline.errors import PipelineError, ScanError
 from pipeline.inference.predictor import Predictor
+from pipeline.inference.record import (
+    RECORD_NAME,
+    CaseRecord,
+    FailureRecord,
+    ModelIdentity,
+    PredictionRecord,
+    save_record,
+)
 from pipeline.records import Failure, Labelmap, Prediction, Scan
 from pipeline.scans import read_scan, write_mask
-
-RECORD_NAME = "predictions.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ def predict_cases(
         on_done: Called with the case id after each case.
 
     Returns:
-        What was delivered, and the cases that failed.
+        What was delivered, and what failed; a record that cannot be written is a failure too.
     """
     predictions: list[Prediction] = []
     failures: list[Failure] = []
@@ -55,7 +60,10 @@ def predict_cases(
         else:
             failures.append(outcome)
         on_done(outcome.case_id)
-    _write_record(predictor, predictions, failures, folder)
+    try:
+        save_record(_record(predictor, predictions, failures), folder)
+    except PipelineError as error:
+        failures.append(Failure.of(RECORD_NAME, "write", error))
     return predictions, failures
 
 
@@ -63,13 +71,8 @@ def _outcomes(predictor: Predictor, inputs: Sequence[CaseInput], folder: Path) -
     for case in inputs:
         try:
             yield _predict_case(predictor, case, folder)
-        except (PipelineError, MemoryError, torch.OutOfMemoryError) as error:
-            reason = (
-                str(error)
-                if isinstance(error, PipelineError)
-                else f"case {case.case_id}: out of memory; use a smaller scan or more memory"
-            )
-            yield Failure(case.case_id, "predict", reason)
+        except (PipelineError, MemoryError, RuntimeError) as error:
+            yield Failure.of(case.case_id, "predict", error)
 
 
 def _predict_case(predictor: Predictor, case: CaseInput, folder: Path) -> Prediction:
@@ -84,9 +87,14 @@ def _predict_case(predictor: Predictor, case: CaseInput, folder: Path) -> Predic
             f"got {scan.array.shape[0]}; give one file per channel in that order"
         )
     mask = predictor.mask(scan)
-    path = write_mask(mask, scan, folder, case_id=case.case_id)
     volumes = _volumes_ml(mask, scan, predictor.card.labels)
-    write_json(folder / f"{case.case_id}.json", {"labels": predictor.card.labels, "volume_ml": volumes})
+    sidecar = folder / f"{case.case_id}.json"
+    write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
+    try:
+        path = write_mask(mask, scan, folder, case_id=case.case_id)
+    except PipelineError:
+        sidecar.unlink()
+        raise
     return Prediction(
         case_id=case.case_id,
         mask_path=path,
@@ -108,24 +116,26 @@ def _peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _write_record(
-    predictor: Predictor, predictions: Sequence[Prediction], failures: Sequence[Failure], folder: Path
-) -> None:
+def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: Sequence[Failure]) -> PredictionRecord:
     card = predictor.card
-    record = {
-        "model": {"dataset": card.dataset, "manifest_digest": card.manifest_digest, "plan_digest": card.plan_digest},
-        "labels": card.labels,
-        "cases": [
-            {
-                "case_id": item.case_id,
-                "mask": item.mask_path.name,
-                "seconds": round(item.seconds, 3),
-                "peak_memory_bytes": item.peak_memory_bytes,
-                "volume_ml": item.volume_ml,
-                "in_training": item.in_training,
-            }
+    return PredictionRecord(
+        model=ModelIdentity(
+            dataset=card.dataset,
+            manifest_digest=card.manifest_digest,
+            plan_digest=card.plan_digest,
+            trained_on=card.trained_on,
+        ),
+        labels=card.labels,
+        cases=tuple(
+            CaseRecord(
+                case_id=item.case_id,
+                mask=item.mask_path.name,
+                seconds=round(item.seconds, 3),
+                peak_memory_bytes=item.peak_memory_bytes,
+                volume_ml=item.volume_ml,
+                in_training=item.in_training,
+            )
             for item in predictions
-        ],
-        "failures": [{"case_id": item.case_id, "stage": item.stage, "reason": item.reason} for item in failures],
-    }
-    write_json(folder / RECORD_NAME, record)
+        ),
+        failures=tuple(FailureRecord(case_id=f.case_id, stage=f.stage, reason=f.reason) for f in failures),
+    )

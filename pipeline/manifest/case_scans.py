@@ -12,7 +12,7 @@ import numpy as np
 from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Case, Labelmap, Manifest, Scan
-from pipeline.scans import read_label, read_scan
+from pipeline.scans import pair_of, read_label, read_scan
 
 
 class CaseScans(NamedTuple):
@@ -97,8 +97,8 @@ def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str
 
 
 def _check_sums(case: Case, names: Iterable[str], root: Path) -> None:
-    for name in names:
-        path, expected = root / name, (case.sha256 or {}).get(name)
+    for path in (file for name in names for file in pair_of(root / name)):
+        expected = (case.sha256 or {}).get(path.relative_to(root).as_posix())
         if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ScanError(
                 f"case {case.case_id}: file {path.name} must have the manifest's SHA-256, got another; copy it again"

@@ -16,7 +16,9 @@ class CaseEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     case_id: str = Field(min_length=1, description="Unique name of the case; masks are named after it.")
-    patient_id: str | None = Field(None, description="Patient (or pseudonym); one patient's cases share a fold.")
+    patient_id: str | None = Field(
+        None, min_length=1, description="Patient (or pseudonym); one patient's cases share a fold."
+    )
     image: str | Annotated[list[str], Field(min_length=1)] = Field(
         description="Path of the image, or one per channel, relative to the data root."
     )
@@ -98,7 +100,7 @@ def ordered_channels(names: dict[str, str]) -> tuple[str, ...]:
     Raises:
         ManifestError: If the keys are not 0, 1, 2, …
     """
-    if not all(key.isdigit() for key in names) or sorted(map(int, names)) != list(range(len(names))) or not names:
+    if not names or names.keys() != {str(index) for index in range(len(names))}:
         raise ManifestError(f"channel names must be keyed '0', '1', …, got {sorted(names)}; renumber them")
     return tuple(names[str(index)] for index in range(len(names)))
 

@@ -28,13 +28,12 @@ def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEE
             fewer patients than folds.
     """
     training = manifest.select("training")
-    _check_test_patients(manifest)
+    check_patients(manifest)
     given = [case for case in training if case.fold is not None]
     if given and len(given) != len(training):
         missing = next(case.case_id for case in training if case.fold is None)
         raise ManifestError(f"case {missing}: fold must be given for all training cases or none; add it or remove all")
     if given:
-        _check_patient_folds(training)
         return manifest
     fold_of = _deal(training, folds=folds, seed=seed)
     cases = tuple(
@@ -81,6 +80,16 @@ def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
         fold_of[patient] = fold
         sizes[fold] += by_patient[patient]
     return fold_of
+
+
+def check_patients(manifest: Manifest) -> None:
+    """Hold the manifest to one patient in one place.
+
+    Raises:
+        ManifestError: If a patient is in two folds, or in the training and the test set.
+    """
+    _check_patient_folds(manifest.select("training"))
+    _check_test_patients(manifest)
 
 
 def _check_patient_folds(cases: tuple[Case, ...]) -> None:

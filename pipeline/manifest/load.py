@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from pipeline.configuration import describe_problems, parse_config
 from pipeline.errors import ConfigError, ManifestError
 from pipeline.manifest.document import ManifestDocument, to_manifest
+from pipeline.manifest.folds import check_patients
 from pipeline.manifest.msd import is_msd, read_msd
 from pipeline.manifest.nnunet import is_nnunet, read_nnunet
 from pipeline.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
@@ -55,11 +56,11 @@ def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Mani
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ManifestError(f"manifest {path}: must be readable, got: {reason}; check the path") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ManifestError(f"manifest {path}: must be JSON, got: {error}; mend that line") from error
     if not isinstance(content, dict):
         raise ManifestError(f"manifest {path}: must be a JSON object, got {type(content).__name__}")
@@ -104,6 +105,7 @@ def _check(manifest: Manifest) -> None:
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice; rename one")
+    check_patients(manifest)
     for case in manifest.cases:
         if _UNSAFE_ID.search(case.case_id):
             raise ManifestError(f"case {case.case_id!r}: case_id must be usable as a file name; rename it")

@@ -10,6 +10,8 @@ from pipeline.manifest.document import ordered_channels
 from pipeline.records import Case, Manifest, Split
 from pipeline.scans import scan_stem
 
+_EXTRA = {"patient_id", "fold", "site", "scanner"}
+
 
 def is_msd(content: dict[str, Any]) -> bool:
     """Whether a dataset.json is a Decathlon one: modalities, and cases without ids."""
@@ -31,9 +33,10 @@ def read_msd(content: dict[str, Any]) -> Manifest:
             raise ManifestError(f"label names must be different, got {list(content['labels'].values())}; rename one")
         cases = [_case(entry, "training") for entry in content["training"]]
         cases += [_case(entry, "test") for entry in content.get("test", [])]
-        channels = ordered_channels(dict(content["modality"]))
+        channels = ordered_channels({str(key): str(name) for key, name in content["modality"].items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ManifestError(f"Decathlon dataset.json must follow the MSD layout, got a problem at {error!r}") from error
+    entries = [entry for entry in (*content["training"], *content.get("test", [])) if isinstance(entry, dict)]
     return Manifest(
         name=str(content.get("name", "dataset")),
         version=str(content.get("release", "1")),
@@ -41,21 +44,32 @@ def read_msd(content: dict[str, Any]) -> Manifest:
         licence=str(content.get("licence", content.get("license", ""))),
         channels=channels,
         labels=labels,
-        allow_empty_labels=False,
-        has_patients=False,
+        has_patients=_has_patients(entries, len(cases)),
         cases=tuple(cases),
     )
 
 
-def _case(entry: str | dict[str, str], split: Split) -> Case:
+def _has_patients(entries: list[dict[str, Any]], cases: int) -> bool:
+    """Whether the entries, as some extended files do, name the patients."""
+    named = sum("patient_id" in entry for entry in entries)
+    if named not in (0, cases):
+        raise ManifestError(
+            "Decathlon dataset.json: patient_id must be given for all cases or none; add it or remove all"
+        )
+    return named > 0
+
+
+def _case(entry: str | dict[str, Any], split: Split) -> Case:
+    """A case of the plain form, or of one extended by patients, folds and sites."""
+    extra = {} if isinstance(entry, str) else {key: entry[key] for key in _EXTRA & entry.keys()}
     image = entry if isinstance(entry, str) else entry["image"]
     label = None if isinstance(entry, str) else entry.get("label")
     path = image.removeprefix("./")
     case_id = scan_stem(PurePosixPath(path))
     return Case(
         case_id=case_id,
-        patient_id=case_id,
         images=(path,),
         label=label.removeprefix("./") if label else None,
         split=split,
+        **{"patient_id": case_id, **extra},
     )

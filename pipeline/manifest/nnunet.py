@@ -32,8 +32,12 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         labels = {str(name): value for name, value in content["labels"].items()}
         ending = str(content["file_ending"])
         listed = _listed(content["dataset"]) if isinstance(content.get("dataset"), dict) else None
-    except (KeyError, AttributeError, TypeError) as error:
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ManifestError(f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}") from error
+    if "ignore" in labels:
+        raise ManifestError(
+            "label 'ignore' must not be there, got nnU-Net's value for unlabelled voxels; label them or drop it"
+        )
     regions = [name for name, value in labels.items() if not isinstance(value, int)]
     if regions:
         raise ManifestError(
@@ -55,9 +59,15 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
 def _listed(dataset: dict[str, Any]) -> list[Case]:
     """Cases of the `dataset` key, which names the files of each case."""
     return [
-        Case(case_id=case_id, patient_id=case_id, images=tuple(entry["images"]), label=entry.get("label"))
+        Case(case_id=case_id, patient_id=case_id, images=_names(entry["images"]), label=entry.get("label"))
         for case_id, entry in sorted(dataset.items())
     ]
+
+
+def _names(images: Any) -> tuple[str, ...]:
+    if not isinstance(images, list) or not images:
+        raise ValueError(f"images must be a list of paths, got {images!r}")
+    return tuple(images)
 
 
 def _found(root: Path, ending: str, channels: int) -> list[Case]:

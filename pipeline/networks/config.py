@@ -61,8 +61,8 @@ class NetworkConfig(Config):
                 raise ValueError(f"{name} must have {expected} entries for {stages} stages, got {len(values)}")
         if any(len(axes) != self.spatial_dims for axes in (*self.strides, *self.kernels)):
             raise ValueError(f"strides and kernels must have {self.spatial_dims} axes in every stage")
-        if any(kernel % 2 == 0 for axes in self.kernels for kernel in axes):
-            raise ValueError("kernels must be odd")
+        if any(kernel % 2 == 0 or kernel < 1 for axes in self.kernels for kernel in axes):
+            raise ValueError("kernels must be odd and at least 1")
         if min(*self.channels, *self.blocks, *(s for axes in self.strides for s in axes)) < 1:
             raise ValueError("channels, blocks and strides must be at least 1")
         if self.block == "bottleneck" and any(width % 4 for width in self.channels):

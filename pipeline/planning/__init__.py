@@ -5,11 +5,13 @@ from __future__ import annotations
 from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
 from pipeline.planning.make_plan import make_plan
 from pipeline.planning.plan import Plan, load_plan, override_plan, plan_digest, save_plan
+from pipeline.planning.sides import check_mirroring
 
 __all__ = [
     "CaseFingerprint",
     "Fingerprint",
     "Plan",
+    "check_mirroring",
     "load_plan",
     "make_plan",
     "override_plan",

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError, TrainingError
 from pipeline.manifest import read_case
+from pipeline.preprocess.grid import flat_last
 from pipeline.records import Array, Case, Failure, Manifest
 
 _ORIENTATION = "RAS"
@@ -22,7 +23,7 @@ class CaseFingerprint:
     """One case.
 
     Attributes:
-        shape: Voxels, axes along RAS for volumes, as stored with the single slice last for pictures.
+        shape: Voxels, axes along R, A and S; a single slice comes last.
         spacing_mm: Along the same axes.
         foreground: Sampled intensities of labelled voxels, `(C, N)`.
     """
@@ -89,8 +90,8 @@ def take_fingerprint(
             case_id = futures[future]
             try:
                 found[case_id] = future.result()
-            except PipelineError as error:
-                failures[case_id] = Failure(case_id, "plan", str(error))
+            except (PipelineError, MemoryError, RuntimeError) as error:
+                failures[case_id] = Failure.of(case_id, "plan", error)
             on_done(case_id)
     ordered = tuple(found[case.case_id] for case in cases if case.case_id in found)
     failed = tuple(failures[case.case_id] for case in cases if case.case_id in failures)
@@ -103,11 +104,7 @@ def take_fingerprint(
 def _case_fingerprint(case: Case, manifest: Manifest, root: Path) -> CaseFingerprint:
     scan, label = read_case(case, manifest, root)
     grid = scan.geometry
-    if 1 in grid.shape:
-        flat = grid.shape.index(1) if grid.shape[2] > 1 else 2
-        grid = grid.permuted([axis for axis in range(3) if axis != flat] + [flat])
-    else:
-        grid = grid.reoriented(_ORIENTATION)
+    grid = flat_last(grid.reoriented(_ORIENTATION))
     found = np.flatnonzero(label)
     chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
     return CaseFingerprint(grid.shape, grid.spacing_mm, scan.array.reshape(scan.array.shape[0], -1)[:, chosen])

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 
 from pipeline.inference import InferenceConfig
 from pipeline.networks import NetworkConfig
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.plan import Plan
+from pipeline.planning.sides import names_a_side
 from pipeline.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
 from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
 from pipeline.records import Array, Manifest
 from pipeline.training import AugmentConfig, TrainingConfig
 
 _ANISOTROPIC = 3.0
-_SIDES = re.compile(r"left|right|links|rechts|gauche|droite?|[lr][ht]?", re.IGNORECASE)
-_WORDS = re.compile(r"[A-Z]?[a-z]+\d*|[A-Z]+(?![a-z])\d*")
 
 
 def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKind) -> Plan:
@@ -147,12 +144,6 @@ def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) ->
         return (0, 1)
     reasons[key] = "no flips: bodies are not symmetric, and flips cost accuracy within minutes (benchmarks/README.md)"
     return ()
-
-
-def names_a_side(label: str) -> bool:
-    """Whether a label's name holds a word for left or right: `kidney_left`, `LeftLung`, `lh_cortex`, `femur R`."""
-    words = _WORDS.findall(label)
-    return any(_SIDES.fullmatch(word) for word in words) or label.lower().startswith(("left", "right"))
 
 
 def _patches_per_case(shape: Array, patch: tuple[int, int, int], reasons: dict[str, str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +45,9 @@ class Plan(Config):
                 raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
             if any(size % step for size, step in zip(patch[:axes], self.network.reduction, strict=True)):
                 raise ValueError(f"{name}.patch_size must be multiples of {self.network.reduction}, got {patch}")
+            coarsest = [size // step for size, step in zip(patch[:axes], self.network.reduction, strict=True)]
+            if math.prod(coarsest) == 1:
+                raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
         if len(self.preprocess.normalisation) != self.network.in_channels:
             raise ValueError("preprocess.normalisation must have one entry per network.in_channels")
         return self
@@ -96,7 +100,11 @@ def override_plan(plan: Plan, changes: dict[str, Any], *, source: str) -> Plan:
     Raises:
         ConfigError: If a key or value is wrong.
     """
-    return parse_config(Plan, _merged(plan.model_dump(mode="json"), changes), source=source)
+    content = _merged(plan.model_dump(mode="json"), changes)
+    for section, values in changes.items():
+        for key in values if isinstance(values, dict) and section != "reasons" else ():
+            content["reasons"][f"{section}.{key}"] = f"set by {source}"
+    return parse_config(Plan, content, source=source)
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

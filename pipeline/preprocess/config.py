@@ -40,7 +40,7 @@ class PreprocessConfig(Config):
     """The network's grid and intensities.
 
     Attributes:
-        axcodes: Orientation of the grid's axes; None keeps each scan's own (2D).
+        axcodes: Orientation of the grid's axes; None is R, A, S with a single slice's axis last (2D).
         spacing_mm: Voxel size of the grid along its axes; None keeps each scan's own.
         normalisation: One entry per channel.
     """

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import math
+
+from pipeline.errors import GeometryError
 from pipeline.geometry import Geometry
 from pipeline.preprocess.config import PreprocessConfig
+
+_MOST_VOXELS = 2**31
 
 
 def plan_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
     """The scan's own axes, reoriented and respaced as planned; an oblique scan stays oblique.
 
-    Without an orientation (2D), a single slice is turned so that the axis of length one comes last.
+    Without an orientation (2D), axes run along R, A and S but for a single slice, whose axis comes last; a picture,
+    which has no place in a patient, stays as it is stored.
+
+    Raises:
+        GeometryError: If the grid would have more than two thousand million voxels, as with a wrong voxel size.
     """
-    if config.axcodes is not None:
-        grid = geometry.reoriented(config.axcodes)
-    elif geometry.shape[2] > 1 and 1 in geometry.shape:
-        flat = geometry.shape.index(1)
-        grid = geometry.permuted([axis for axis in range(3) if axis != flat] + [flat])
-    else:
-        grid = geometry
-    return grid if config.spacing_mm is None else grid.resampled(config.spacing_mm)
+    grid = flat_last(geometry.reoriented("RAS")) if config.axcodes is None else geometry.reoriented(config.axcodes)
+    if config.spacing_mm is not None:
+        grid = grid.resampled(config.spacing_mm)
+    if math.prod(grid.shape) > _MOST_VOXELS:
+        raise GeometryError(
+            f"the network's grid must have at most {_MOST_VOXELS} voxels, got {grid.shape} for spacing "
+            f"{tuple(round(size, 3) for size in geometry.spacing_mm)} mm; check the voxel size in the header"
+        )
+    return grid
+
+
+def flat_last(grid: Geometry) -> Geometry:
+    """The grid with the axis of its single slice last, if it has one."""
+    if 1 not in grid.shape or grid.shape[2] == 1:
+        return grid
+    flat = grid.shape.index(1)
+    return grid.permuted([axis for axis in range(3) if axis != flat] + [flat])

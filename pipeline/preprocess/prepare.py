@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, ScanError
 from pipeline.manifest import read_case
 from pipeline.preprocess.config import PreprocessConfig
 from pipeline.preprocess.store import STORE_FORMAT, StoredCase, open_case, save_case
 from pipeline.preprocess.transforms import preprocess_scan
 from pipeline.records import Array, Case, Failure, Labelmap, Manifest
+from pipeline.scans import pair_of
 
 FOREGROUND_SAMPLES = 4096
 
@@ -63,8 +65,8 @@ def prepare_cases(
             case_id = futures[future]
             try:
                 done[case_id] = future.result()
-            except (PipelineError, MemoryError) as error:
-                failures[case_id] = Failure(case_id, "prepare", str(error) or type(error).__name__)
+            except (PipelineError, MemoryError, RuntimeError) as error:
+                failures[case_id] = Failure.of(case_id, "prepare", error)
             on_done(case_id)
     ids = [case.case_id for case in cases]
     return Prepared(
@@ -75,20 +77,24 @@ def prepare_cases(
 
 def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: PreprocessConfig, store: Path) -> StoredCase:
     folder = store / _content_key(case, manifest, root, config)
-    if not (folder / "case.json").exists():
-        scan, label = read_case(case, manifest, root)
-        image, grid, plan_label = preprocess_scan(scan, config, label=label)
-        if plan_label is None:
-            raise ValueError("a label that went in must come out")
-        save_case(
-            folder,
-            image=image.numpy(),
-            label=plan_label,
-            native_label=label,
-            foreground=_sample_foreground(plan_label),
-            grid=grid,
-            native=scan.geometry,
-        )
+    if folder.exists():
+        try:
+            return open_case(folder, case_id=case.case_id)
+        except ScanError:
+            shutil.rmtree(folder)  # a damaged entry is made again
+    scan, label = read_case(case, manifest, root)
+    image, grid, plan_label = preprocess_scan(scan, config, label=label)
+    if plan_label is None:
+        raise ValueError("a label that went in must come out")
+    save_case(
+        folder,
+        image=image.numpy(),
+        label=plan_label,
+        native_label=label,
+        foreground=_sample_foreground(plan_label),
+        grid=grid,
+        native=scan.geometry,
+    )
     return open_case(folder, case_id=case.case_id)
 
 
@@ -104,11 +110,11 @@ def _content_key(case: Case, manifest: Manifest, root: Path, config: PreprocessC
     }
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name in (*case.images, *([case.label] if case.label else [])):
-        digest.update(b"file")
-        path = root / name
-        if path.is_file():
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        for path in pair_of(root / name):
+            digest.update(b"file")
+            if path.is_file():
+                with path.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()[:32]
 
 

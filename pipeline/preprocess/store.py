@@ -42,16 +42,17 @@ class StoredCase:
 
     def image(self) -> Any:
         """The image `(C, I, J, K)`, float16 or float32; slicing reads only the chunks that are needed."""
-        return _open(self.folder / "image.b2nd")
+        return _open(self.folder / "image.b2nd", case_id=self.case_id)
 
     def label(self) -> Any:
         """The label `(I, J, K)` on the network's grid; slicing as for the image."""
-        return _open(self.folder / "label.b2nd")
+        return _open(self.folder / "label.b2nd", case_id=self.case_id)
 
     def native_label(self) -> Labelmap:
         """The reference on the scan's grid."""
         path = self.folder / "native_label.b2nd"
-        return np.asarray(_open(path if path.exists() else self.folder / "label.b2nd")[...])
+        path = path if path.exists() else self.folder / "label.b2nd"
+        return np.asarray(_open(path, case_id=self.case_id)[...])
 
     def foreground(self) -> Array:
         """Sampled labelled voxels, int32 of shape `(N, 4)`: value, i, j, k."""
@@ -91,7 +92,7 @@ def save_case(
 
 
 def open_case(folder: Path, *, case_id: str) -> StoredCase:
-    """Open a prepared case.
+    """Open a prepared case, and every array of it.
 
     Raises:
         ScanError: If the folder is damaged.
@@ -102,11 +103,13 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
             Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native")
         )
         voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
+        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels)
+        case.foreground()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, PipelineError) as error:
-        raise ScanError(
-            f"case {case_id}: store entry {folder.name} must be whole, got: {error}; delete that folder"
-        ) from error
-    return StoredCase(case_id, folder, grid.shape, grid, native, voxels)
+        raise ScanError(f"case {case_id}: {_damaged(folder, error)}") from error
+    for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
+        _open(path, case_id=case_id)
+    return case
 
 
 def _compact(image: Array) -> Array:
@@ -126,7 +129,14 @@ def _save(path: Path, array: Array) -> None:
         raise OSError(errno.ENOSPC if is_full else errno.EIO, str(error)) from error
 
 
-def _open(path: Path) -> Any:
+def _open(path: Path, *, case_id: str) -> Any:
     import blosc2
 
-    return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+    try:
+        return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ScanError(f"case {case_id}: {_damaged(path.parent, error)}") from error
+
+
+def _damaged(folder: Path, error: Exception) -> str:
+    return f"store entry {folder.name} must be whole, got: {error}; delete that folder"

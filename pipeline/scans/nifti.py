@@ -15,11 +15,13 @@ from pipeline.atomic import atomic_path
 from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Labelmap, Scan
+from pipeline.scans.damage import reason_without_folders
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.1
+_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _NIFTI1_LONGEST = 32767
 _GRID_FIELDS = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -62,11 +64,20 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
         OverflowError,
     ) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: {error}; copy or export it again"
+            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: "
+            f"{reason_without_folders(error, path)}; copy or export it again"
         ) from error
     array = _channels_first(array, path=path, case_id=case_id)
     geometry = _geometry(image, array.shape[1:], path=path, case_id=case_id)
     return Scan(array, geometry, source=path, header=image.header)
+
+
+def pair_of(path: Path) -> tuple[Path, ...]:
+    """Both files of a `.hdr`/`.img` pair, or the file itself."""
+    if path.suffix.lower() in (".hdr", ".img"):
+        both = (path.with_suffix(suffix) for suffix in (".hdr", ".img", ".HDR", ".IMG"))
+        return tuple(dict.fromkeys(file for file in both if file.is_file()))
+    return (path,)
 
 
 def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
@@ -163,7 +174,8 @@ def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
 def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -> Geometry:
     header = image.header
     try:
-        geometry = Geometry((shape[0], shape[1], shape[2]), image.affine)
+        unit = str(header.get_xyzt_units()[0])
+        geometry = Geometry((shape[0], shape[1], shape[2]), image.affine).scaled(_UNIT_MM.get(unit, 1.0))
         if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
             _warn_of_conflict(geometry, header, path=path, case_id=case_id)
     except GeometryError as error:
@@ -176,7 +188,8 @@ def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str)
 
     try:
         with np.errstate(all="ignore"):
-            distance_mm = sform.distance_mm(Geometry(sform.shape, header.get_qform()))
+            unit_mm = _UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+            distance_mm = sform.distance_mm(Geometry(sform.shape, header.get_qform()).scaled(unit_mm))
     except (GeometryError, HeaderDataError, ValueError) as error:
         _log.warning("case %s: qform of %s is broken (%s); the sform is used", case_id, path.name, error)
         return

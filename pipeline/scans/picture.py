@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,15 @@ from pipeline.atomic import atomic_path
 from pipeline.errors import ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Labelmap, Scan
+from pipeline.scans.damage import reason_without_folders
 
 if TYPE_CHECKING:
     from PIL import Image
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 _EXIF_ORIENTATION = 0x0112
+# What Pillow's readers raise on damaged files.
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
 _NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
 
 
@@ -42,9 +47,10 @@ def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
         with Image.open(path) as picture:
             _check_layout(picture, path=path, case_id=case_id)
             array = _pixels(picture, is_label=is_label)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole picture, got: {error}; copy or export it again"
+            f"case {case_id}: file {path.name} must be a whole picture, got: "
+            f"{reason_without_folders(error, path)}; copy or export it again"
         ) from error
     shape = (array.shape[1], array.shape[2], array.shape[3])
     return Scan(array, Geometry(shape, np.eye(4)), source=path)

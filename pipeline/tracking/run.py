@@ -142,7 +142,7 @@ class TrackedRun:
         """
         mlflow = import_mlflow()
         mlflow.set_tracking_uri(self.tracking_uri)
-        with mlflow.start_run(run_id=self.run_id):
+        with _explained(self.tracking_uri), mlflow.start_run(run_id=self.run_id):
             mlflow.pyfunc.log_model(
                 name="model",
                 loader_module="pipeline.tracking.model_flavour",
@@ -163,17 +163,35 @@ def _connect(tracking_uri: str | None) -> tuple[Any, str]:
     mlflow = import_mlflow()
     uri = tracking_uri or mlflow.get_tracking_uri()
     with _explained(uri):
-        return mlflow.MlflowClient(tracking_uri=uri), uri
+        return _Explaining(mlflow.MlflowClient(tracking_uri=uri), uri), uri
+
+
+class _Explaining:
+    """An MLflow client whose errors are ours."""
+
+    def __init__(self, client: Any, uri: str) -> None:
+        self._client = client
+        self._uri = uri
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+
+        def explained_call(*arguments: Any, **settings: Any) -> Any:
+            with _explained(self._uri):
+                return call(*arguments, **settings)
+
+        return explained_call
 
 
 @contextmanager
 def _explained(uri: str) -> Iterator[None]:
-    """Turn MLflow's errors into ours, with the remedy."""
+    """Turn MLflow's and its database's errors into ours, with the remedy."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError) as error:
         first = str(error).splitlines()[0]
         raise ConfigError(f"MLflow store {uri}: must be reachable, got: {first}; check --tracking-uri") from error
 

@@ -125,7 +125,7 @@ def fit(
         resume: Go on from the checkpoint in `inputs.folder`.
 
     Raises:
-        TrainingError: If there is no case, or the loss is not finite.
+        TrainingError: If there is no case, no time for a step, or the loss is not finite.
         CheckpointError: If `resume` and the checkpoint does not fit.
     """
     if not inputs.training:
@@ -135,13 +135,15 @@ def fit(
         _restore(state, inputs)
     engine = _engine(inputs, state, budget, listeners, on_step)
     length = steps_per_epoch(len(inputs.training), inputs.config)
-    engine.load_state_dict({"epoch": state.step // length, "epoch_length": length, "max_epochs": 2**31})
+    engine.load_state_dict({"iteration": state.step, "epoch_length": length, "max_epochs": 2**31})
     dataset = PatchDataset(inputs.training, inputs.config, values=sorted(inputs.labels.values()))
     _reserve_time(inputs, state, budget)
     if budget.progress(state.step) < 1:
         is_cuda = inputs.device.type == "cuda"
         loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
         engine.run(batches(dataset, first_step=state.step, loaders=loaders, pin_memory=is_cuda))
+    if state.step == 0:
+        raise TrainingError("budget must leave time for a first step, got none; give more, or a smaller plan")
     _validate(inputs, state, budget, listeners, epoch=math.ceil(state.step / length))
     _save(inputs, state, budget)
     best = state.best_dice if math.isfinite(state.best_dice) else float("nan")

@@ -147,7 +147,12 @@ def test_cases_that_the_network_was_trained_on_are_marked(build_card: CardBuilde
 def test_record_says_which_model_drew_the_masks(build_card: CardBuilder, scan: Path, tmp_path: Path) -> None:
     predict_cases(predictor(build_card()), [CaseInput("seen", (scan,))], tmp_path / "out")
     record = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
-    assert record["model"] == {"dataset": "made up 1", "manifest_digest": "m" * 64, "plan_digest": "p" * 64}
+    assert record["model"] == {
+        "dataset": "made up 1",
+        "manifest_digest": "m" * 64,
+        "plan_digest": "p" * 64,
+        "trained_on": ["seen"],
+    }
     assert record["labels"] == {"background": 0, "spleen": 3, "liver": 7}
     (case,) = record["cases"]
     assert case["mask"] == "seen.nii.gz"

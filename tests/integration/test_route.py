@@ -177,7 +177,7 @@ def test_evaluating_training_cases_says_that_the_numbers_flatter(
     outcome = medseg(
         "evaluate", cohort[1], "--masks", "masks", "--split", "training", "--out", "evaluation", "--no-tracking"
     )
-    assert "their numbers flatter it" in outcome.err
+    assert "their numbers flatter it" in outcome.err, outcome.err
     seen = set(json.loads((place / "evaluation" / "summary.json").read_text())["trained_on"])
     assert seen == set(json.loads((place / "run" / "model" / "model.json").read_text())["trained_on"])
 
@@ -232,3 +232,47 @@ def test_logged_model_predicts_from_mlflow(place: Path, cohort: tuple[Manifest, 
     (path,) = model.predict(pandas.DataFrame({"image": [str(data / case.images[0])], "out": ["again"]}))
     again, before = nibabel.load(path), nibabel.load(place / "masks" / f"{case.case_id}.nii.gz")
     assert np.array_equal(again.dataobj, before.dataobj)
+
+
+def test_evaluation_says_when_a_patient_was_trained_on_by_another_case(
+    place: Path, own_cohort: Path, medseg: Medseg
+) -> None:
+    content = json.loads((own_cohort / "dataset.json").read_text())
+    repeated = next(entry for entry in content["training"] if entry["case_id"].endswith("_1"))
+    content["training"].remove(repeated)
+    (own_cohort / "dataset.json").write_text(json.dumps(content))
+    assert medseg("train", own_cohort, "--out", "run", "--fold", "all", "--epochs", 1, "--config", "small.yaml",
+                  "--no-tracking").code == 0  # fmt: skip
+    content["training"] = [repeated, next(e for e in content["training"] if e["patient_id"] == repeated["patient_id"])]
+    (own_cohort / "later.json").write_text(json.dumps(content))
+    assert medseg("predict", "run", own_cohort / "later.json", "--split", "training", "--out", "masks").code == 0
+    outcome = medseg("evaluate", own_cohort / "later.json", "--masks", "masks", "--split", "training", "--out", "e",
+                     "--no-tracking")  # fmt: skip
+    assert "trained on patients of 2 of these cases" in outcome.err
+
+
+def test_budget_without_time_for_a_step_delivers_nothing(
+    place: Path, cohort: tuple[Manifest, Path], medseg: Medseg
+) -> None:
+    outcome = medseg("train", cohort[1], "--out", "run", "--budget", "0.1s", "--config", "small.yaml", "--no-tracking")
+    assert outcome.code == 1
+    assert "budget must leave time for a first step" in outcome.err
+    assert not list((place / "run").rglob("*.safetensors"))
+
+
+def test_damaged_records_are_clear_errors(place: Path, cohort: tuple[Manifest, Path], medseg: Medseg) -> None:
+    (place / "masks").mkdir()
+    (place / "masks" / "predictions.json").write_text("[]")
+    evaluated = medseg("evaluate", cohort[1], "--masks", "masks", "--out", "e", "--no-tracking")
+    assert (evaluated.code, "must be as predict wrote it" in evaluated.err) == (1, True)
+    (place / "run").mkdir()
+    (place / "run" / "run.json").write_text('{"fold": 0}')
+    resumed = medseg("train", cohort[1], "--out", "run", "--resume", "--no-tracking")
+    assert (resumed.code, "must be readable to resume" in resumed.err) == (1, True)
+
+
+def test_plan_that_would_swap_sides_is_refused(place: Path, cohort: tuple[Manifest, Path], medseg: Medseg) -> None:
+    (place / "flip.yaml").write_text("inference: {mirror_axes: [0]}")
+    outcome = medseg("train", cohort[1], "--out", "run", "--epochs", 1, "--config", "flip.yaml", "--no-tracking")
+    assert outcome.code == 2
+    assert "must not flip left and right" in outcome.err

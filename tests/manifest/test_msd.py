@@ -129,3 +129,26 @@ def test_two_labels_of_one_name_are_refused(tmp_path: Path) -> None:
     content = {"name": "n", "modality": {"0": "CT"}, "labels": {"0": "background", "1": "a", "2": "a"}, "training": []}
     with pytest.raises(ManifestError, match="label names must be different"):
         load_manifest(write_dataset(tmp_path, content))
+
+
+def entry_of(number: int, **extra: Any) -> dict[str, Any]:
+    return {"image": f"imagesTr/c{number}.nii.gz", "label": f"labelsTr/c{number}.nii.gz", **extra}
+
+
+def content_of(*entries: dict[str, Any]) -> dict[str, Any]:
+    labels = {"0": "background", "1": "a"}
+    return {"name": "n", "modality": {"0": "CT"}, "labels": labels, "training": list(entries)}
+
+
+def test_patients_and_folds_of_an_extended_file_are_kept(tmp_path: Path) -> None:
+    content = content_of(entry_of(0, patient_id="p", fold=1), entry_of(1, patient_id="p", fold=1))
+    manifest, _ = load_manifest(write_dataset(tmp_path, content))
+    assert manifest.has_patients
+    assert [(case.patient_id, case.fold) for case in manifest.cases] == [("p", 1), ("p", 1)]
+
+
+def test_patient_in_training_and_test_is_refused_while_loading(tmp_path: Path) -> None:
+    content = content_of(entry_of(0, patient_id="p"))
+    content["test"] = [{"image": "imagesTs/t.nii.gz", "patient_id": "p"}]
+    with pytest.raises(ManifestError, match="its patient must not be in the test set"):
+        load_manifest(write_dataset(tmp_path, content))

@@ -101,3 +101,18 @@ def test_images_without_channel_number_are_not_cases(tmp_path: Path) -> None:
 def test_broken_layout_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(ManifestError, match=r"nnU-Net dataset\.json must follow its layout"):
         load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", **changes))
+
+
+def test_ignore_label_is_refused(tmp_path: Path) -> None:
+    labels = {"background": 0, "a": 1, "ignore": 2}
+    content = {"channel_names": {"0": "CT"}, "labels": labels, "file_ending": ".nii.gz", "numTraining": 1}
+    with pytest.raises(ManifestError, match="label 'ignore' must not be there"):
+        load_manifest(write_dataset(tmp_path, content))
+
+
+@pytest.mark.parametrize("images", ["abc.nii.gz", [], [1], None])
+def test_listed_images_that_are_no_paths_are_refused(tmp_path: Path, images: object) -> None:
+    content = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"}
+    content["dataset"] = {"c": {"images": images, "label": "l.nii.gz"}}
+    with pytest.raises(ManifestError, match=r"nnU-Net dataset\.json must follow its layout"):
+        load_manifest(write_dataset(tmp_path, content))

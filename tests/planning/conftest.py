@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.planning import CaseFingerprint, Fingerprint
+from pipeline.planning import CaseFingerprint, Fingerprint, Plan, make_plan
 from pipeline.records import Case, Manifest
 
 FingerprintBuilder = Callable[..., Fingerprint]
@@ -43,3 +43,10 @@ def build_manifest() -> ManifestBuilder:
         return Manifest(name="made up", channels=tuple(channels), labels=names, cases=(case,))
 
     return build
+
+
+@pytest.fixture(scope="session")
+def plan(build_fingerprint: FingerprintBuilder, build_manifest: ManifestBuilder) -> Plan:
+    """A plan for one anisotropic CT."""
+    fingerprint = build_fingerprint([(40, 50, 20)], [(0.78125, 0.78125, 3.0)])
+    return make_plan(fingerprint, build_manifest(), device="cpu")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import TrainingError
 from pipeline.planning import CaseFingerprint, Fingerprint, make_plan, take_fingerprint
-from pipeline.planning.make_plan import names_a_side
+from pipeline.planning.sides import names_a_side
 from pipeline.planning.sizes import DeviceKind
 from pipeline.records import Case, Manifest
 

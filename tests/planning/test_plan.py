@@ -14,12 +14,6 @@ from pipeline.planning import Fingerprint, Plan, load_plan, make_plan, override_
 from pipeline.records import Manifest
 
 
-@pytest.fixture(scope="module")
-def plan(build_fingerprint: Callable[..., Fingerprint], build_manifest: Callable[..., Manifest]) -> Plan:
-    fingerprint = build_fingerprint([(40, 50, 20)], [(0.78125, 0.78125, 3.0)])
-    return make_plan(fingerprint, build_manifest(), device="cpu")
-
-
 def test_plan_comes_back_as_it_went(plan: Plan, tmp_path: Path) -> None:
     save_plan(plan, tmp_path / "plan.yaml")
     assert load_plan(tmp_path / "plan.yaml") == plan
@@ -65,8 +59,14 @@ def test_override_changes_what_it_names_and_nothing_else(plan: Plan) -> None:
         "training": {"seed": plan.training.seed, "augment": {"noise": plan.training.augment.noise}},
         "inference": {"overlap": plan.inference.overlap},
     }
-    assert override_plan(changed, back, source="settings") == plan
+    restored = override_plan(changed, back, source="settings")
+    assert restored.model_dump(exclude={"reasons"}) == plan.model_dump(exclude={"reasons"})
     assert plan.training.seed == 0
+
+
+def test_reason_of_an_overridden_setting_says_by_what(plan: Plan) -> None:
+    changed = override_plan(plan, {"training": {"patch_size": [16, 16, 16]}}, source="my.yaml")
+    assert changed.reasons["training.patch_size"] == "set by my.yaml"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -297,3 +298,34 @@ def test_error_inside_a_transform_is_the_pipeline_s_own(tmp_path: Path, monkeypa
 def test_grid_that_cannot_be_is_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),), **settings)
+
+
+def test_cases_stored_as_pairs_are_told_apart_by_their_voxels(tmp_path: Path) -> None:
+    cases = []
+    for number in range(2):
+        label = np.zeros((6, 6, 6), np.uint8)
+        label[number : number + 2, 2:4, 2:4] = 1
+        for name, array in (("image", np.full((6, 6, 6), 10.0 * number, np.float32)), ("label", label)):
+            nibabel.save(nibabel.Nifti1Pair(array, np.eye(4)), tmp_path / f"{name}{number}.hdr")
+        files = {"images": (f"image{number}.hdr",), "label": f"label{number}.hdr"}
+        cases.append(Case(case_id=f"c{number}", patient_id=f"p{number}", **files))
+    config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="none"),))
+    prepared = prepare_cases(cases, manifest_of(cases), tmp_path, config=config, store=tmp_path / "store")
+    assert prepared.failures == ()
+    assert [float(case.image()[...].mean()) for case in prepared.cases] == [0.0, 10.0]
+
+
+@pytest.mark.parametrize("name", ["image.b2nd", "label.b2nd", "case.json", "foreground.npy"])
+def test_damaged_entry_is_made_again(tmp_path: Path, name: str) -> None:
+    case = write_case(tmp_path, label=np.ones(OBLIQUE.shape, np.uint8))
+    config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
+
+    def prepare() -> Prepared:
+        return prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")
+
+    (first,) = prepare().cases
+    whole = (first.folder / name).read_bytes()
+    (first.folder / name).write_bytes(whole[:20])
+    again = prepare()
+    assert again.failures == ()
+    assert len((first.folder / name).read_bytes()) == len(whole)

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import GeometryError
 from pipeline.geometry import Geometry
 from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, restore_mask
 from pipeline.preprocess.resample import resample_labels
@@ -143,8 +144,20 @@ def test_plan_grid_has_the_planned_axes_and_spacing_and_stays_oblique() -> None:
     )
 
 
-def test_plan_grid_without_wishes_is_the_scan_itself() -> None:
-    assert plan_grid(OBLIQUE, config_for(None, None)).distance_mm(OBLIQUE) == 0
+def test_plan_grid_without_wishes_is_the_scan_along_right_anterior_superior() -> None:
+    expected = OBLIQUE.reoriented("RAS")
+    assert plan_grid(OBLIQUE, config_for(None, None)).distance_mm(expected) == 0
+
+
+@pytest.mark.parametrize("axcodes", ["RAS", "LAS", "LPS", "ASR", "SRA", "IPL"])
+def test_slice_has_one_grid_however_it_is_stored(axcodes: str) -> None:
+    axial = grid((9, 8, 1), spacing_mm=(1.0, 2.0, 5.0))
+    assert plan_grid(axial.reoriented(axcodes), config_for(None, None)).distance_mm(axial) < 1e-9
+
+
+def test_grid_of_an_absurd_size_is_refused() -> None:
+    with pytest.raises(GeometryError, match="check the voxel size in the header"):
+        plan_grid(grid((100, 100, 100), spacing_mm=(5e3, 5e3, 5e3)), config_for("RAS", (1.0, 1.0, 1.0)))
 
 
 @pytest.mark.parametrize(

@@ -237,3 +237,20 @@ def test_picture_of_sixteen_bits_per_colour_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(content)
     with pytest.raises(ScanError, match="must have 8 bits per colour, got 16"):
         read_scan(tmp_path / "a.png", case_id="c")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 10, gzip.compress(b""), gzip.compress(b"\0" * 10)])
+def test_empty_compressed_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(ScanError, match=r"case c: file a\.nii\.gz must be a whole NIfTI file"):
+        read_scan(tmp_path / "a.nii.gz", case_id="c")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.nii", "a.nii.gz", "a.tif"])
+def test_error_does_not_tell_the_folder_which_may_name_a_patient(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "Doe_John_1950"
+    folder.mkdir()
+    (folder / name).write_bytes(b"nothing of the kind, but long enough to be looked at" * 20)
+    with pytest.raises(ScanError) as refused:
+        read_scan(folder / name, case_id="c")
+    assert "Doe" not in str(refused.value)

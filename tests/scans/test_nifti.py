@@ -376,3 +376,16 @@ def test_mask_value_that_no_file_holds_is_refused(tmp_path: Path, value: int) ->
     with pytest.raises(DeliveryError, match="mask values must be 0 to 65535"):
         write_mask(np.full((2, 2, 2), value), scan, tmp_path, case_id="c")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("meter", 1000.0), ("mm", 1.0), ("micron", 0.001), ("unknown", 1.0)])
+def test_header_in_metres_or_microns_is_read_in_millimetres(tmp_path: Path, unit: str, millimetres: float) -> None:
+    image = nibabel.Nifti1Image(np.ones((4, 5, 6), np.uint8), np.diag([2.0, 3.0, 4.0, 1.0]))
+    image.header.set_xyzt_units(unit)
+    image.to_filename(tmp_path / "a.nii")
+    scan = read_scan(tmp_path / "a.nii", case_id="c")
+    np.testing.assert_allclose(scan.geometry.spacing_mm, np.array([2.0, 3.0, 4.0]) * millimetres)
+    path = write_mask(np.ones((4, 5, 6), np.uint8), scan, tmp_path, case_id="m")
+    np.testing.assert_array_equal(nibabel.load(path).affine, image.affine)
+    assert nibabel.load(path).header.get_xyzt_units()[0] == unit
+    assert read_label(path, case_id="c")[1].is_close(scan.geometry)
