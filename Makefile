@@ -20,6 +20,7 @@ check: .venv/installed
 
 # Needs the real scans: MEDSEG_DATA must point to them.
 bench: .venv/installed
+	$(BIN)/python benchmarks/norm.py
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/recipe.py --data "$$MEDSEG_DATA/msd_hippocampus" --store medseg_store --steps 400 --out recipe.jsonl
