@@ -16,7 +16,6 @@ from pipeline.tracking.quiet_mlflow import import_mlflow
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
 _BATCH = 100
-_EXPERIMENT = {"mlflow.experimentKind": "custom_model_development"}  # how the UI shows it
 
 
 class TrackedRun:
@@ -54,7 +53,7 @@ class TrackedRun:
             found = client.get_experiment_by_name(experiment)
             if found is not None and found.lifecycle_stage == "deleted":
                 raise ConfigError(f"experiment {experiment!r} must not be deleted; restore it or choose another name")
-            experiment_id = found.experiment_id if found else client.create_experiment(experiment, tags=_EXPERIMENT)
+            experiment_id = found.experiment_id if found else client.create_experiment(experiment)
             run = client.create_run(experiment_id, run_name=name, tags=dict(tags or {}))
         return cls(client, run.info.run_id, uri)
 
