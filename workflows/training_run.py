@@ -181,7 +181,7 @@ def _plan(arguments: TrainArguments, cohort: Cohort, device: str) -> tuple[Plan,
         failures = fingerprint.failures
         plan = make_plan(fingerprint, cohort.manifest, device="cuda" if device == "cuda" else "cpu")
     if arguments.config_path is not None:
-        plan = override_plan(plan, read_yaml(arguments.config_path), source=f"settings {arguments.config_path}")
+        plan = override_plan(plan, read_yaml(arguments.config_path), source=f"settings {arguments.config_path.name}")
     if arguments.seed is not None:
         plan = override_plan(plan, {"training": {"seed": arguments.seed}}, source="--seed")
     check_mirroring(plan, cohort.manifest)

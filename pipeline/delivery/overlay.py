@@ -46,9 +46,9 @@ def save_overlay(
         _draw_picture(axes[0], scan, label, mask, labels)
     else:
         _draw_volume(axes, scan, label, mask, labels)
-    figure.suptitle(f"{title}   (solid: reference, dashed: mask)", color="white", fontsize=11)
+    figure.suptitle(f"{title}\nsolid: reference, dashed: mask", color="white", fontsize=11)
     _add_legend(figure, labels)
-    figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.88, wspace=0.08)
+    figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
     with atomic_path(path, suffix=".png") as temporary:
         figure.savefig(temporary)
 
