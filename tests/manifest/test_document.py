@@ -24,17 +24,22 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_si
 
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
-    """Any manifest in which every case says its patient."""
+    """Any manifest in which every case says its patient, and a patient is in one split and fold."""
     channels = draw(st.lists(NAMES, min_size=1, max_size=3))
     foreground = draw(st.lists(NAMES.filter(lambda name: name != "background"), max_size=3, unique=True))
+    ids = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+    patients = draw(st.lists(NAMES, min_size=1, max_size=4, unique=True))
+    folds = {patient: draw(st.none() | st.integers(0, 4)) for patient in patients}
+    splits = {patient: draw(st.sampled_from(["training", "test"])) for patient in patients}
+    patient_of = {case_id: draw(st.sampled_from(patients)) for case_id in ids}
     cases = [
         Case(
             case_id=case_id,
-            patient_id=draw(NAMES),
+            patient_id=patient_of[case_id],
             images=tuple(f"images/{case_id}_{index}.nii.gz" for index in range(len(channels))),
             label=draw(st.none() | st.just(f"labels/{case_id}.nii.gz")),
-            fold=draw(st.none() | st.integers(0, 4)),
-            split=draw(st.sampled_from(["training", "test"])),
+            fold=folds[patient_of[case_id]],
+            split=splits[patient_of[case_id]],
             site=draw(st.none() | TEXTS),
             scanner=draw(st.none() | TEXTS),
             study_uid=draw(st.none() | st.just("1.2.840.1")),
@@ -42,7 +47,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
             sha256=draw(st.none() | st.just({f"images/{case_id}_0.nii.gz": "0" * 64})),
             slice_labels=draw(st.none() | st.just((("liver",), (), ("liver", "tumour")))),
         )
-        for case_id in draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
+        for case_id in ids
     ]
     cases.sort(key=lambda case: case.split == "test")
     return Manifest(
