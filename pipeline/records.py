@@ -51,6 +51,8 @@ class Case(BaseModel):
         series_uid: DICOM (0020,000E), or its pseudonym.
         sha256: Checksum of each file by its relative path; checked on reading.
         slice_labels: Names of the labels present on each slice along k.
+        modality: DICOM (0008,0060) of the images, joined by `+` where the channels differ.
+        label_ml: Volume of each label in millilitres, by name; what `split` balances.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,6 +69,8 @@ class Case(BaseModel):
     series_uid: str | None = None
     sha256: dict[str, str] | None = None
     slice_labels: tuple[tuple[str, ...], ...] | None = None
+    modality: str | None = None
+    label_ml: dict[str, float] | None = None
 
 
 class Manifest(BaseModel):

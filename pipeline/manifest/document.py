@@ -30,6 +30,8 @@ class CaseEntry(BaseModel):
     series_uid: str | None = Field(None, description="DICOM (0020,000E) or its pseudonym.")
     sha256: dict[str, str] | None = Field(None, description="SHA-256 of each file, by its relative path.")
     slice_labels: list[list[str]] | None = Field(None, description="Labels present on each slice along k.")
+    modality: str | None = Field(None, description="DICOM (0008,0060), joined by '+' where the channels differ.")
+    label_ml: dict[str, float] | None = Field(None, description="Millilitres of each label, by name.")
 
 
 class ManifestDocument(BaseModel):
