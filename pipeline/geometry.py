@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,6 +59,25 @@ class Geometry:
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "affine", affine)
 
+    @classmethod
+    def from_lps_axes(
+        cls, shape: tuple[int, int, int], *, origin_mm: Affine, steps_mm: tuple[Affine, Affine, Affine]
+    ) -> Self:
+        """The grid that DICOM and ITK describe by a first voxel and the step to the next one along each axis.
+
+        Args:
+            shape: Voxels along `(i, j, k)`.
+            origin_mm: LPS+ millimetres of the centre of voxel (0, 0, 0), shape `(3,)`.
+            steps_mm: LPS+ millimetres from a voxel to the next along i, j and k, each of shape `(3,)`.
+
+        Raises:
+            GeometryError: If that is no voxel grid.
+        """
+        affine = np.eye(4)
+        affine[:3, :3] = np.stack(steps_mm, axis=1)
+        affine[:3, 3] = origin_mm
+        return cls(shape, _LPS_FROM_RAS @ affine)
+
     @property
     def spacing_mm(self) -> Triple:
         """Distance between neighbouring voxel centres along `(i, j, k)`."""
@@ -85,6 +104,14 @@ class Geometry:
     def world_mm(self, voxels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """RAS+ millimetres of voxel coordinates, both of shape `(N, 3)`."""
         return np.asarray(voxels @ self.affine[:3, :3].T + self.affine[:3, 3])
+
+    def voxels(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Voxel coordinates of RAS+ millimetres, both of shape `(N, 3)`; the inverse of `world_mm`."""
+        return np.asarray(np.linalg.solve(self.affine[:3, :3], (points_mm - self.affine[:3, 3]).T).T)
+
+    def voxels_of_lps(self, points_mm: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Voxel coordinates of the LPS+ millimetres of DICOM and ITK, both of shape `(N, 3)`."""
+        return self.voxels(points_mm @ _LPS_FROM_RAS[:3, :3])
 
     def distance_mm(self, other: Geometry) -> float:
         """Largest displacement between corresponding corners; infinite where the shapes differ."""
@@ -179,6 +206,39 @@ class Geometry:
     def to_lps(self) -> Affine:
         """The affine in the LPS+ millimetres of DICOM and ITK."""
         return np.asarray(_LPS_FROM_RAS @ self.affine)
+
+
+def straightened(shape: tuple[int, int, int], affine: Affine) -> Geometry:
+    """The grid with perpendicular axes that is nearest to an affine with sheared ones.
+
+    Voxel sizes and the centre of the grid stay; the axes become the nearest orthonormal ones, so that no corner moves
+    further than it must.
+
+    Args:
+        shape: Voxels along `(i, j, k)`.
+        affine: `(4, 4)` to RAS+ millimetres, finite and not singular.
+
+    Source: Higham 1986, https://doi.org/10.1137/0907079, the orthogonal polar factor.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    left, _, right = np.linalg.svd(affine[:3, :3] / spacing)
+    straight = np.array(affine, dtype=np.float64)
+    straight[:3, :3] = (left @ right) * spacing
+    straight[:3, 3] += (affine[:3, :3] - straight[:3, :3]) @ ((np.array(shape) - 1) / 2)
+    return Geometry(shape, straight)
+
+
+def shear_of(affine: Affine) -> float:
+    """How far voxel axes are from perpendicular: the largest cosine between two of them."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+
+def affine_distance_mm(shape: tuple[int, int, int], affine: Affine, other: Affine) -> float:
+    """Largest displacement of a corner of a grid between two affines, sheared ones too."""
+    corners = Geometry(shape, np.eye(4)).corners_mm()
+    change = np.asarray(affine, dtype=np.float64) - other
+    return float(np.linalg.norm(corners @ change[:3, :3].T + change[:3, 3], axis=1).max())
 
 
 def _check_affine(affine: Affine) -> None:

@@ -25,7 +25,7 @@ _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EO
 _NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
 
 
-def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
+def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = False) -> Scan:
     """Read one picture.
 
     A picture has no place in the patient: i runs along its columns, j along its rows, and a pixel counts as 1 mm.
@@ -34,6 +34,7 @@ def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
         path: The file.
         case_id: Named in every error.
         is_label: Labels keep their stored values; a palette's index is the value.
+        upright: Whether a picture that is stored rotated is turned as its EXIF orientation says, instead of refused.
 
     Returns:
         `array` of shape `(C, I, J, 1)`; one channel for grey pictures, three for colours (opacity is dropped).
@@ -41,10 +42,11 @@ def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
     Raises:
         ScanError: If the file is damaged, has several pages or is stored rotated.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened) if upright else opened
             _check_layout(picture, path=path, case_id=case_id)
             array = _pixels(picture, is_label=is_label)
     except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
@@ -54,6 +56,15 @@ def read_picture(path: Path, *, case_id: str, is_label: bool) -> Scan:
         ) from error
     shape = (array.shape[1], array.shape[2], array.shape[3])
     return Scan(array, Geometry(shape, np.eye(4)), source=path)
+
+
+def write_picture(array: Array, path: Path) -> None:
+    """Write 8-bit pixels of shape `(1 or 3, I, J, 1)`, or 16-bit grey ones, as a PNG that holds nothing but pixels."""
+    from PIL import Image
+
+    pixels = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
+    with atomic_path(path, suffix=".png") as temporary:
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(temporary, format="PNG")
 
 
 def write_picture_mask(mask: Labelmap, path: Path) -> None:

@@ -10,10 +10,11 @@ import numpy as np
 from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Labelmap, Scan
+from pipeline.scans.itk import ITK_SUFFIXES, read_itk
 from pipeline.scans.nifti import NIFTI_SUFFIXES, read_nifti
 from pipeline.scans.picture import PICTURE_SUFFIXES, read_picture
 
-SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *PICTURE_SUFFIXES)
+SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)
 
 
 def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
@@ -82,6 +83,8 @@ def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
         )
     if name.endswith(NIFTI_SUFFIXES):
         return read_nifti(path, case_id=case_id, is_label=is_label)
+    if name.endswith(ITK_SUFFIXES):
+        return read_itk(path, case_id=case_id, is_label=is_label)
     if name.endswith(PICTURE_SUFFIXES):
         return read_picture(path, case_id=case_id, is_label=is_label)
     raise ScanError(f"case {case_id}: file {path.name} must end in one of {', '.join(SCAN_SUFFIXES)}; convert it")

@@ -1,0 +1,35 @@
+"""DICOM in: series of images, segmentations and structure sets; the only place that imports pydicom."""
+
+from __future__ import annotations
+
+from pipeline.scans.dicom.damage import quiet_dicom
+from pipeline.scans.dicom.identity import Identity
+from pipeline.scans.dicom.instance import Instance, is_dicom, read_instance
+from pipeline.scans.dicom.label_object import Drawn, LabelObject, draw_label_object, read_label_object
+from pipeline.scans.dicom.planes import Problem
+from pipeline.scans.dicom.repair import REPAIRS, straight_geometry
+from pipeline.scans.dicom.series import LABEL_CLASSES, FoundSeries, SeriesRules, find_series
+from pipeline.scans.dicom.suv import suv_factor
+from pipeline.scans.dicom.volume import SeriesScan, read_series
+
+__all__ = [
+    "LABEL_CLASSES",
+    "REPAIRS",
+    "Drawn",
+    "FoundSeries",
+    "Identity",
+    "Instance",
+    "LabelObject",
+    "Problem",
+    "SeriesRules",
+    "SeriesScan",
+    "draw_label_object",
+    "find_series",
+    "is_dicom",
+    "quiet_dicom",
+    "read_instance",
+    "read_label_object",
+    "read_series",
+    "straight_geometry",
+    "suv_factor",
+]

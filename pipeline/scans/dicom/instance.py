@@ -1,0 +1,183 @@
+"""What one DICOM file says about itself: read once, without its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import ScanError
+from pipeline.scans.dicom.damage import reading_dicom
+from pipeline.scans.dicom.elements import number, text
+from pipeline.scans.dicom.frame import Frame
+from pipeline.scans.dicom.functional_groups import frames_of
+from pipeline.scans.dicom.identity import Identity
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+    from pydicom.tag import BaseTag
+
+# (0002,0010) file meta comes along by itself. Names as in PS3.6.
+_TAGS = (
+    "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "SeriesDate", "SeriesTime",
+    "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "AcquisitionDateTime", "Modality",
+    "Manufacturer", "ManufacturerModelName", "SeriesDescription", "BodyPartExamined", "ConversionType",
+    "PatientIdentityRemoved", "BurnedInAnnotation", "RecognizableVisualFeatures",
+    "SliceThickness", "SpacingBetweenSlices", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelSpacing",
+    "EchoTime", "InversionTime", "FlipAngle", "TriggerTime", "RepetitionTime", "DiffusionBValue",
+    "DiffusionGradientOrientation", "GantryDetectorTilt", "FrameReferenceTime",
+    "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID", "TemporalPositionIdentifier",
+    "ImagesInAcquisition", "EchoNumbers", "GridFrameOffsetVector", "DetectorInformationSequence",
+    "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
+    "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "Units", "DoseGridScaling",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
+    "SequenceOfUltrasoundRegions",
+)  # fmt: skip
+_PRIVATE_TAGS = (0x0019100A, 0x0019100C, 0x00291010)  # Siemens: images in the mosaic, b-value, CSA image header
+_LONGEST_SIDE = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One DICOM file.
+
+    Attributes:
+        path: Where it lies.
+        sop_class: Name of the SOP class in PS3.4, or "" where the file gives none.
+        sop_uid: (0008,0018).
+        series_uid: (0020,000E).
+        study_uid: (0020,000D).
+        frame_of_reference_uid: (0020,0052).
+        modality: (0008,0060).
+        image_type: (0008,0008).
+        series_time: Date and time of the content, to tell the latest of several label objects.
+        study_date: (0008,0020), `YYYYMMDD`.
+        description: (0008,103E); free text.
+        scanner: Manufacturer and model.
+        rows: Height of a frame.
+        columns: Width of a frame.
+        samples: Values per pixel.
+        photometric: (0028,0004).
+        has_pixels: Whether rows and columns are given.
+        units: (0054,1001), of PET.
+        images_in_acquisition: (0020,1002), or 0.
+        is_burned_in: Whether the file says that text may be burned into the pixels.
+        identity: Everything that tells who the patient is.
+        frames: One per image plane.
+    """
+
+    path: Path
+    sop_class: str
+    sop_uid: str
+    series_uid: str
+    study_uid: str
+    frame_of_reference_uid: str
+    modality: str
+    image_type: tuple[str, ...]
+    series_time: str
+    study_date: str
+    description: str
+    scanner: str
+    rows: int
+    columns: int
+    samples: int
+    photometric: str
+    has_pixels: bool
+    units: str
+    images_in_acquisition: int
+    is_burned_in: bool
+    identity: Identity
+    frames: tuple[Frame, ...]
+
+
+def read_instance(path: Path) -> Instance | None:
+    """Read the header of one file.
+
+    Returns:
+        None if the file is not DICOM, or is a DICOMDIR.
+
+    Raises:
+        ScanError: If it is DICOM but cannot be read. The message names no file: names may hold a patient's.
+    """
+    from pydicom.filereader import dcmread
+
+    if not is_dicom(path):
+        return None
+    with reading_dicom("header"), path.open("rb") as stream:
+        header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted_tags())
+        if not header or text(header, "SOPClassUID") == "1.2.840.10008.1.3.10":
+            return None
+        return _to_instance(path, header)
+
+
+@cache
+def _wanted_tags() -> list[BaseTag]:
+    from pydicom.tag import Tag
+
+    return [Tag(tag) for tag in (*_TAGS, *Identity.TAGS)] + [Tag(tag) for tag in _PRIVATE_TAGS]
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the first bytes are a DICOM file's: the prefix of PS3.10 section 7.1, or a data set without it."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(140)
+    except OSError as error:
+        raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
+    if start[128:132] == b"DICM":
+        return True
+    # Without a preamble a data set opens with group 0002 or 0008, in little or big endian, and a short first value.
+    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
+    if group in (0x0002, 0x0008) and element <= 0x0100:
+        return start[4:6].isalpha() or int.from_bytes(start[4:8], "little") < 256
+    return False
+
+
+def _to_instance(path: Path, header: FileDataset) -> Instance:
+    rows, columns = int(number(header, "Rows", 0)), int(number(header, "Columns", 0))
+    if not (0 <= rows <= _LONGEST_SIDE and 0 <= columns <= _LONGEST_SIDE):
+        raise ScanError(f"rows and columns must be at most {_LONGEST_SIDE}, got {rows} and {columns}; export it again")
+    has_pixels = rows > 0 and columns > 0
+    uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
+    return Instance(
+        path=path,
+        sop_class=str(getattr(uid, "name", uid)),
+        sop_uid=text(header, "SOPInstanceUID") or str(header.file_meta.get("MediaStorageSOPInstanceUID") or ""),
+        series_uid=text(header, "SeriesInstanceUID"),
+        study_uid=text(header, "StudyInstanceUID"),
+        frame_of_reference_uid=text(header, "FrameOfReferenceUID"),
+        modality=text(header, "Modality").upper(),
+        image_type=tuple(str(value).upper() for value in _values(header, "ImageType")),
+        series_time=(text(header, "ContentDate") or text(header, "SeriesDate"))
+        + (text(header, "ContentTime") or text(header, "SeriesTime")),
+        study_date=text(header, "StudyDate"),
+        description=text(header, "SeriesDescription"),
+        scanner=" ".join(filter(None, (text(header, "Manufacturer"), text(header, "ManufacturerModelName")))),
+        rows=rows,
+        columns=columns,
+        samples=int(number(header, "SamplesPerPixel", 1)),
+        photometric=text(header, "PhotometricInterpretation").upper(),
+        has_pixels=has_pixels,
+        units=text(header, "Units").upper(),
+        images_in_acquisition=int(number(header, "ImagesInAcquisition", 0)),
+        is_burned_in=_is_burned_in(header),
+        identity=Identity.of(header),
+        frames=frames_of(path, header) if has_pixels else (),
+    )
+
+
+def _is_burned_in(header: FileDataset) -> bool:
+    """What (0028,0301) says; screenshots and ultrasound that say nothing count as burned in."""
+    said = text(header, "BurnedInAnnotation").upper()
+    if said in ("YES", "NO"):
+        return said == "YES"
+    return text(header, "Modality").upper() == "US" or text(header, "ConversionType") != ""
+
+
+def _values(header: FileDataset, keyword: str) -> tuple[object, ...]:
+    value = header.get(keyword)
+    if value is None or value == "":
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)

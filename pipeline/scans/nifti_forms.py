@@ -1,0 +1,92 @@
+"""How a NIfTI header places its voxels, told without refusing anything."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.geometry import Affine, affine_distance_mm
+from pipeline.scans.nifti import NIFTI_SUFFIXES
+
+_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NiftiForms:
+    """What a header says of the grid.
+
+    Attributes:
+        shape: Voxels along `(i, j, k)`.
+        affine: The `(4, 4)` matrix that readers use, in RAS+ millimetres; it may be sheared or broken.
+        sform_code: 0 where the header holds no sform.
+        qform_code: 0 where the header holds no qform.
+        conflict_mm: How far sform and qform put a corner apart; infinite for a broken qform, 0 where there is one form.
+        voxel_type: Name of the stored voxel type, such as `int16`.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Affine
+    sform_code: int
+    qform_code: int
+    conflict_mm: float
+    voxel_type: str
+
+
+def read_nifti_forms(path: Path) -> NiftiForms | None:
+    """The forms of a NIfTI file's header; None where the file is not NIfTI or its header cannot be read."""
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            return _forms(read_header(path)[0])
+    except (HeaderDataError, WrapStructError, EOFError, OSError, ValueError, KeyError):
+        return None
+
+
+def read_header(path: Path) -> tuple[Any, bytes]:
+    """The header as it is stored, unchecked, and the bytes of its file; of a pair, those of the `.hdr`."""
+    import nibabel
+
+    file = header_file(path)
+    with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as stream:
+        content = stream.read(540)
+    is_second = {540}.intersection(int.from_bytes(content[:4], order) for order in ("little", "big"))
+    kind: Any = nibabel.Nifti2Header if is_second else nibabel.Nifti1Header
+    return kind(content[: 540 if is_second else 348], check=False), content
+
+
+def header_file(path: Path) -> Path:
+    """The file that holds the header: of a pair the `.hdr`."""
+    if path.suffix.lower() != ".img":
+        return path
+    return next((file for end in (".hdr", ".HDR") if (file := path.with_suffix(end)).is_file()), path)
+
+
+def _forms(header: Any) -> NiftiForms:
+    i, j, k = ([max(int(size), 1) for size in header.get_data_shape()] + [1, 1, 1])[:3]
+    unit_mm = _UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    return NiftiForms(
+        (i, j, k),
+        np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ header.get_best_affine(),
+        *codes,
+        conflict_mm=_conflict_mm(header, (i, j, k)) * unit_mm if min(codes) > 0 else 0.0,
+        voxel_type=str(header.get_data_dtype()),
+    )
+
+
+def _conflict_mm(header: Any, shape: tuple[int, int, int]) -> float:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        distance_mm = affine_distance_mm(shape, header.get_sform(), header.get_qform())
+    except (HeaderDataError, ValueError):
+        return float("inf")
+    return distance_mm if np.isfinite(distance_mm) else float("inf")
