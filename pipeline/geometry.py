@@ -78,6 +78,12 @@ class Geometry:
         affine[:3, 3] = origin_mm
         return cls(shape, _LPS_FROM_RAS @ affine)
 
+    @classmethod
+    def flat(cls, width: int, height: int, *, spacing_mm: tuple[float, float]) -> Self:
+        """The grid of a radiograph or photograph, which has no place in the patient: along rows, then along columns."""
+        steps = (np.array([spacing_mm[0], 0.0, 0.0]), np.array([0.0, spacing_mm[1], 0.0]), np.array([0.0, 0.0, 1.0]))
+        return cls.from_lps_axes((width, height, 1), origin_mm=np.zeros(3), steps_mm=steps)
+
     @property
     def spacing_mm(self) -> Triple:
         """Distance between neighbouring voxel centres along `(i, j, k)`."""

@@ -53,6 +53,7 @@ class Case(BaseModel):
         slice_labels: Names of the labels present on each slice along k.
         modality: DICOM (0008,0060) of the images, joined by `+` where the channels differ.
         label_ml: Volume of each label in millilitres, by name; what `split` balances.
+        study_date: `YYYYMMDD`, moved by a number of days that is the patient's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +72,7 @@ class Case(BaseModel):
     slice_labels: tuple[tuple[str, ...], ...] | None = None
     modality: str | None = None
     label_ml: dict[str, float] | None = None
+    study_date: str | None = None
 
 
 class Manifest(BaseModel):

@@ -6,13 +6,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from pipeline.evaluation import Summary
+    from pipeline.manifest.ingest import IngestReport, Progress
     from pipeline.records import Failure
+
+_MOST_LINES = 10
 
 
 @contextmanager
@@ -26,6 +29,30 @@ def counting(total: int, what: str) -> Iterator[Callable[[str], None]]:
             bar.update()
 
         yield on_done
+
+
+@contextmanager
+def finding() -> Iterator[Progress]:
+    """A bar over the files of a source, then one over its cases."""
+    from tqdm import tqdm
+
+    from pipeline.manifest.ingest import Progress
+
+    silent = not sys.stderr.isatty()
+    with tqdm(desc="read headers", unit="file", disable=silent) as files:
+        bars: list[Any] = []
+
+        def on_cases(total: int) -> None:
+            files.close()
+            bars.append(tqdm(total=total, desc="ingest", unit="case", disable=silent))
+
+        yield Progress(lambda count: _advance(files, count), on_cases, lambda case_id: _advance(bars[0], 1))
+        for bar in bars:
+            bar.close()
+
+
+def _advance(bar: Any, count: int) -> None:
+    bar.update(count)
 
 
 @contextmanager
@@ -55,6 +82,35 @@ def print_summary(summary: Summary) -> None:
         )
     for metric, value in summary.means.items():
         click.echo(f"{'mean over labels':>{width}} {metric:<5} {value:.4f}")
+
+
+def print_ingest(report: IngestReport, folder: Path, key_file: Path) -> None:
+    """What was found, what became of it, and what to look at."""
+    found = ", ".join(f"{count} {kind}" for kind, count in report.files.items() if count)
+    click.echo(f"found: {found or 'nothing'}")
+    for modality, row in sorted(report.by_modality().items()):
+        click.echo(f"{modality:>10}: {row['cases']} case(s), {row['labelled']} with a label")
+    for reason, count in report.aside.items():
+        click.echo(f"set aside {count}: {reason}")
+    for reason, count in report.unreadable.items():
+        click.echo(f"unreadable {count} file(s): {reason}", err=True)
+    structures = report.structures.items()
+    lines = [f"{name!r} -> label {entry['label']} in {entry['cases']} case(s)" for name, entry in structures]
+    _echo_first(lines, "structure")
+    _echo_first([f"{case['case_id']}: {note}" for case in report.cases for note in case["notes"]], "note")
+    _echo_first(list(report.lost_labels), "in no case")
+    for risk, count in report.count_risks().items():
+        click.echo(f"risk: {count} case(s) with {risk.replace('_', ' ')}; see ingest.json", err=True)
+    click.echo(f"{len(report.cases)} case(s) in {folder}; details in {folder / 'ingest.json'}")
+    click.echo(f"pseudonyms were made with {key_file}: keep it, and do not pass it on with the dataset")
+
+
+def _echo_first(lines: list[str], what: str) -> None:
+    """The first lines of many."""
+    for line in lines[:_MOST_LINES]:
+        click.echo(f"{what}: {line}")
+    if len(lines) > _MOST_LINES:
+        click.echo(f"{what}: and {len(lines) - _MOST_LINES} more; see ingest.json")
 
 
 def report_failures(failures: Sequence[Failure]) -> None:

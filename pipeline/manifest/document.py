@@ -32,6 +32,7 @@ class CaseEntry(BaseModel):
     slice_labels: list[list[str]] | None = Field(None, description="Labels present on each slice along k.")
     modality: str | None = Field(None, description="DICOM (0008,0060), joined by '+' where the channels differ.")
     label_ml: dict[str, float] | None = Field(None, description="Millilitres of each label, by name.")
+    study_date: str | None = Field(None, description="YYYYMMDD, moved by a number of days of the patient's own.")
 
 
 class ManifestDocument(BaseModel):
@@ -87,10 +88,7 @@ def to_document(manifest: Manifest) -> ManifestDocument:
     """The file form of a manifest."""
     entries: dict[Split, list[CaseEntry]] = {"training": [], "test": []}
     for case in manifest.cases:
-        content = case.model_dump(exclude={"split", "images", "patient_id"}, mode="json")
-        image = case.images[0] if len(case.images) == 1 else list(case.images)
-        patient_id = case.patient_id if manifest.has_patients else None
-        entries[case.split].append(CaseEntry(image=image, patient_id=patient_id, **content))
+        entries[case.split].append(_to_entry(case, has_patients=manifest.has_patients))
     shared = manifest.model_dump(exclude={"channels", "cases", "has_patients"})
     names = {str(index): name for index, name in enumerate(manifest.channels)}
     return ManifestDocument(channel_names=names, training=entries["training"], test=entries["test"], **shared)
@@ -107,7 +105,20 @@ def ordered_channels(names: dict[str, str]) -> tuple[str, ...]:
     return tuple(names[str(index)] for index in range(len(names)))
 
 
+# A hundred thousand cases pass here, so fields are handed over as they are instead of being dumped first.
 def _to_case(entry: CaseEntry, split: Split) -> Case:
-    content = entry.model_dump(exclude={"image", "patient_id"})
-    images = (entry.image,) if isinstance(entry.image, str) else tuple(entry.image)
-    return Case(images=images, patient_id=entry.patient_id or entry.case_id, split=split, **content)
+    content = vars(entry).copy()
+    image = content.pop("image")
+    patient_id = content.pop("patient_id") or entry.case_id
+    images = (image,) if isinstance(image, str) else tuple(image)
+    return Case(images=images, patient_id=patient_id, split=split, **content)
+
+
+def _to_entry(case: Case, *, has_patients: bool) -> CaseEntry:
+    content = vars(case).copy()
+    del content["split"]
+    images = content.pop("images")
+    content["patient_id"] = case.patient_id if has_patients else None
+    if case.slice_labels is not None:
+        content["slice_labels"] = [list(names) for names in case.slice_labels]
+    return CaseEntry(image=images[0] if len(images) == 1 else list(images), **content)

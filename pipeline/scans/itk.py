@@ -50,6 +50,29 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
     return Scan(array if is_label else array.astype(np.float32, copy=False), geometry, source=path)
 
 
+def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
+    """Grid and channels that a header names, without reading the voxels.
+
+    Raises:
+        ScanError: If the header is damaged, or has neither two nor three axes.
+        GeometryError: If the grid is no straight voxel grid.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ScanError(f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file") from error
+    if reader.GetDimension() not in (2, 3):
+        raise ScanError(f"case {case_id}: file {path.name} must have 2 or 3 axes; split it")
+    try:
+        return _geometry(reader), int(reader.GetNumberOfComponents())
+    except GeometryError as error:
+        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+
+
 def segment_names(path: Path) -> dict[int, str]:
     """Name of each label value that 3D Slicer keeps in a `.seg.nrrd`; empty for other files."""
     import SimpleITK as sitk
@@ -127,7 +150,7 @@ def _channels_first(values: Array, image: sitk.Image) -> Array:
     return np.asarray(values.transpose(3, 2, 1, 0))
 
 
-def _geometry(image: sitk.Image) -> Geometry:
+def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
     size, axes = list(image.GetSize()), image.GetDimension()
     direction, spacing, origin = np.eye(3), np.ones(3), np.zeros(3)
     direction[:axes, :axes] = np.array(image.GetDirection()).reshape(axes, axes)

@@ -7,6 +7,8 @@ import logging
 import math
 import os
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,32 +48,35 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
         ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here.
         GeometryError: If the header's grid is not a straight voxel grid.
     """
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
-    try:
+    with _damage(path, case_id=case_id):
         image, stored_bytes = _load(path, case_id=case_id)
         _check_type(image, path=path, case_id=case_id)
         _check_size(image, stored_bytes, path=path, case_id=case_id)
         array = _voxels(image, is_label=is_label)
-    except (
-        ImageFileError,
-        HeaderDataError,
-        WrapStructError,
-        EOFError,
-        OSError,
-        zlib.error,
-        ValueError,
-        OverflowError,
-    ) as error:
-        raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
-        ) from error
     array = _channels_first(array, path=path, case_id=case_id)
     geometry = _geometry(image, array.shape[1:], path=path, case_id=case_id)
     return Scan(array, geometry, source=path, header=image.header)
+
+
+def read_nifti_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
+    """Grid and channels that a header names, without reading the voxels.
+
+    Raises:
+        ScanError: If the file is no NIfTI.
+        GeometryError: If the grid is no straight voxel grid.
+    """
+    import nibabel
+
+    with _damage(path, case_id=case_id):
+        image: Any = nibabel.load(path)
+        if not isinstance(image, nibabel.Nifti1Pair):
+            raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got another format; convert it")
+        shape = tuple(int(size) for size in image.shape)
+    sizes = (*(size for size in shape[:3]), 1, 1)[:3] if len(shape) < 3 else shape[:3]
+    channels = math.prod(shape[3:])
+    if len(shape) < 2 or min(shape) < 1 or (len(shape) == 5 and shape[3] != 1) or len(shape) > 5:
+        raise ScanError(f"case {case_id}: file {path.name} must have 2 to 4 axes, got shape {shape}; split it")
+    return _geometry(image, sizes, path=path, case_id=case_id), channels
 
 
 def pair_of(path: Path) -> tuple[Path, ...]:
@@ -134,6 +139,31 @@ def _write_gzip(image: Any, path: Path) -> None:
         image.header.write_to(stream)
         for plane in np.asarray(image.dataobj).T:  # the last axis varies slowest in a NIfTI file
             stream.write(np.ascontiguousarray(plane).data)
+
+
+@contextmanager
+def _damage(path: Path, *, case_id: str) -> Iterator[None]:
+    """Turn what nibabel raises on damaged files into a `ScanError`."""
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    try:
+        yield
+    except (
+        ImageFileError,
+        HeaderDataError,
+        WrapStructError,
+        EOFError,
+        OSError,
+        zlib.error,
+        ValueError,
+        OverflowError,
+    ) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: "
+            f"{reason_without_folders(error, path)}; copy or export it again"
+        ) from error
 
 
 def _load(path: Path, *, case_id: str) -> tuple[Any, int]:

@@ -58,6 +58,27 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
     return Scan(array, Geometry(shape, np.eye(4)), source=path)
 
 
+def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:
+    """Width, height and channels of an upright picture, without reading the pixels.
+
+    Raises:
+        ScanError: If it is no picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            channels = 1 if picture.mode in (*_NUMBERS, "LA") else 3
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole picture, got: "
+            f"{reason_without_folders(error, path)}; copy or export it again"
+        ) from error
+    return (height, width, channels) if turned else (width, height, channels)
+
+
 def write_picture(array: Array, path: Path) -> None:
     """Write 8-bit pixels of shape `(1 or 3, I, J, 1)`, or 16-bit grey ones, as a PNG that holds nothing but pixels."""
     from PIL import Image

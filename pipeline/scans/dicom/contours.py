@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.errors import GeometryError
+from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Mask
 from pipeline.scans.dicom.elements import numbers, text
@@ -29,9 +29,9 @@ def roi_names(dataset: Dataset) -> tuple[str, ...]:
 
 
 def structure_planes(dataset: Dataset) -> Points:
-    """All corners of all contours, LPS+ millimetres, `(N, 3)`."""
-    corners = [contour for _, contours in _structures(dataset) for contour in contours]
-    return np.concatenate(corners) if corners else np.zeros((0, 3))
+    """One corner of every contour, LPS+ millimetres, `(N, 3)`."""
+    corners = [contour[0] for _, contours in _structures(dataset) for contour in contours]
+    return np.array(corners).reshape(-1, 3)
 
 
 def draw_contours(dataset: Dataset, grid: Geometry, tolerance: float) -> Iterator[tuple[str, Mask, tuple[str, ...]]]:
@@ -67,12 +67,25 @@ def _structures(dataset: Dataset) -> Iterator[tuple[str, list[Points]]]:
     for roi in dataset.get("ROIContourSequence") or ():
         contours = []
         for contour in roi.get("ContourSequence") or ():
-            values = numbers(contour, "ContourData")
-            if text(contour, "ContourGeometricType").upper() in _AREAS and len(values) >= 9 and len(values) % 3 == 0:
-                contours.append(np.array(values).reshape(-1, 3))
+            points = _points(contour)
+            if text(contour, "ContourGeometricType").upper() in _AREAS and len(points) >= 3:
+                contours.append(points)
         if contours:
             number = text(roi, "ReferencedROINumber")
             yield names.get(number, f"ROI {number}"), contours
+
+
+def _points(contour: Dataset) -> Points:
+    """Corners of a contour, `(N, 3)`; from the text of the file, since pydicom makes an object of every number."""
+    raw = contour.get_item("ContourData") if "ContourData" in contour else None
+    value = getattr(raw, "value", None)
+    if isinstance(value, bytes):
+        values = np.array(value.decode("ascii").strip(" \0").split("\\"), dtype=np.float64)
+    else:
+        values = np.array(numbers(contour, "ContourData"), dtype=np.float64)
+    if len(values) % 3 or not np.isfinite(values).all():
+        raise ScanError("contours must have three finite coordinates per corner, got others; export it again")
+    return values.reshape(-1, 3)
 
 
 def _slice_axis(contours: list[Points], name: str) -> int:

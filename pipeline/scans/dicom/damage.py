@@ -30,6 +30,8 @@ def reading_dicom(what: str) -> Iterator[None]:
 @contextmanager
 def quiet_dicom() -> Iterator[None]:
     """Silence pydicom's warnings and logging, which quote values; enter once, before any thread starts."""
+    import pydicom  # noqa: F401 (its import sets the level of its logger; so it comes first)
+
     logger = logging.getLogger("pydicom")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -64,6 +64,8 @@ class Instance:
         units: (0054,1001), of PET.
         images_in_acquisition: (0020,1002), or 0.
         is_burned_in: Whether the file says that text may be burned into the pixels.
+        body_part: (0018,0015).
+        has_recognisable_features: (0028,0302).
         identity: Everything that tells who the patient is.
         frames: One per image plane.
     """
@@ -88,6 +90,8 @@ class Instance:
     units: str
     images_in_acquisition: int
     is_burned_in: bool
+    body_part: str
+    has_recognisable_features: bool
     identity: Identity
     frames: tuple[Frame, ...]
 
@@ -163,6 +167,8 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
         units=text(header, "Units").upper(),
         images_in_acquisition=int(number(header, "ImagesInAcquisition", 0)),
         is_burned_in=_is_burned_in(header),
+        body_part=text(header, "BodyPartExamined"),
+        has_recognisable_features=text(header, "RecognizableVisualFeatures").upper() == "YES",
         identity=Identity.of(header),
         frames=frames_of(path, header) if has_pixels else (),
     )

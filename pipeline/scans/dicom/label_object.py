@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
 
 Kind = Literal["SEG", "RTSTRUCT"]
+_NUMBERS = {0x30060050, 0x7FE00010}  # contour and pixel data refer to nothing and are slow to convert
 
 
 class Drawn(NamedTuple):
@@ -132,7 +133,9 @@ def _references(dataset: Dataset) -> tuple[set[str], set[str]]:
     series: set[str] = set()
     pending: list[Dataset] = [dataset]
     while pending:
-        for element in pending.pop():
+        item = pending.pop()
+        for tag in item.keys() - _NUMBERS:
+            element = item[tag]
             if element.VR == "SQ":
                 pending += element.value
             elif element.keyword == "ReferencedSOPInstanceUID":

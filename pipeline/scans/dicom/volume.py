@@ -143,7 +143,5 @@ def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[
         # Low values are bright there (PS3.3 C.7.6.3.1.2); everything after this expects high ones to be.
         brightest = ((1 << bits) - 1) * frame.slope + 2 * frame.intercept
         volume = (int(brightest) - volume.astype(np.int32)).astype(volume.dtype)
-    steps = (np.array([columns_mm, 0, 0]), np.array([0, rows_mm, 0]), np.array([0, 0, 1.0]))
-    shape = (frame.columns, frame.rows, 1)
-    geometry = Geometry.from_lps_axes(shape, origin_mm=np.zeros(3), steps_mm=steps)
+    geometry = Geometry.flat(frame.columns, frame.rows, spacing_mm=(columns_mm, rows_mm))
     return Scan(volume, geometry, source=frame.path), notes

@@ -1,0 +1,307 @@
+"""From a folder of scans as hospitals have them to a dataset of NIfTI files with a manifest."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pipeline.errors import ManifestError, PipelineError
+from pipeline.manifest.ingest.build_image import build_image
+from pipeline.manifest.ingest.build_label import build_label
+from pipeline.manifest.ingest.case_plan import CasePlan, LabelOfCase, plan_cases
+from pipeline.manifest.ingest.image_source import ImageSource, file_image, series_image, tokens_of
+from pipeline.manifest.ingest.key import Pseudonyms
+from pipeline.manifest.ingest.label_source import LabelSource, as_objects, mask_label, object_label
+from pipeline.manifest.ingest.mapping import Mapping, load_mapping, propose_mapping, save_mapping
+from pipeline.manifest.ingest.match import Images
+from pipeline.manifest.ingest.name_tokens import name_tokens, says_mask
+from pipeline.manifest.ingest.report import IngestReport, write_dataset
+from pipeline.manifest.ingest.scrub import Scrubber
+from pipeline.manifest.ingest.state import State
+from pipeline.manifest.ingest.value_names import ValueNames
+from pipeline.manifest.ingest.walk import Source, walk_source
+from pipeline.records import Failure
+from pipeline.scans import PICTURE_SUFFIXES, scan_stem
+from pipeline.scans.dicom import LABEL_CLASSES, SeriesRules, find_series, quiet_dicom
+
+Repair = Literal["tilt", "gaps", "grids", "orientations"]
+REPAIR_CHOICES: tuple[Repair, ...] = ("tilt", "gaps", "grids", "orientations")
+
+
+@dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How to ingest.
+
+    Attributes:
+        repair: What is repaired instead of refused.
+        min_slices: Fewest slices of a volume.
+        suv: Whether PET becomes SUV by body weight.
+        shift_dates: Whether the manifest gets study dates, moved by a number of days per patient.
+        kind: Volumes or pictures; what there is more of in importance, volumes first, if not given.
+        workers: Threads.
+        name: Of the dataset; the output folder's if not given.
+    """
+
+    repair: frozenset[str] = frozenset()
+    min_slices: int = 3
+    suv: bool = False
+    shift_dates: bool = False
+    kind: Literal["volumes", "pictures"] | None = None
+    workers: int = 2
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is called as the work goes on, from the calling thread."""
+
+    on_files: Callable[[int], None] = lambda count: None
+    on_cases: Callable[[int], None] = lambda total: None
+    on_case: Callable[[str], None] = lambda case_id: None
+
+
+class _Found(NamedTuple):
+    """Images and labels of a source."""
+
+    images: list[ImageSource]
+    labels: list[LabelOfCase]
+    lost: list[tuple[LabelSource, str]]
+
+
+def ingest(
+    source: Path,
+    out: Path,
+    *,
+    names: Pseudonyms,
+    mapping_file: Path | None = None,
+    options: IngestOptions,
+    progress: Progress,
+) -> IngestReport:
+    """Build a dataset from everything below a folder.
+
+    Cases that are done and whose files did not change are not read again. One that cannot be read is reported and
+    stops no other.
+
+    Args:
+        source: Any depth, any file names.
+        out: New, empty, or begun by an earlier ingest.
+        names: Gives pseudonyms.
+        mapping_file: Which structure is which label; proposed, and written to `out`, if not given.
+        options: How.
+        progress: Callbacks.
+
+    Returns:
+        What was done, as it is written to `ingest.json`.
+
+    Raises:
+        ConfigError: If the mapping is wrong.
+        ManifestError: If `out` cannot be used, or nothing was found.
+    """
+    mapping = load_mapping(mapping_file) if mapping_file else None
+    state = State(out, names)
+    with quiet_dicom():
+        files = walk_source(source, without=out, workers=options.workers, on_file=progress.on_files)
+        found = _find(files, source, options)
+        scrub = Scrubber(
+            (instance.identity for instance in files.instances),
+            extra=() if names.keep_ids else _folder_words(found.images),
+            harmless=("unknown", "anonymous", "anonymized", "none"),
+        )
+        if mapping is None:
+            mapping = propose_mapping([one.label for one in found.labels])
+            _save_proposal(mapping, scrub, out)
+        plans = plan_cases(found.images, found.labels, mapping, names)
+        _check_ids(plans)
+        progress.on_cases(len(plans))
+        records, failures = _build_all(plans, out, state, mapping, scrub, options, progress)
+    report = IngestReport.of(files, plans, records, failures, found.lost, mapping, scrub, names)
+    write_dataset(report, plans, records, out, mapping, names, options.name or out.name, options.shift_dates, state)
+    return report
+
+
+def _find(files: Source, root: Path, options: IngestOptions) -> _Found:
+    """Images, and the labels that belong to them."""
+    rules = SeriesRules(options.min_slices, "orientations" in options.repair)
+    images = [series_image(found, repair=options.repair) for found in find_series(files.instances, rules)]
+    masks, plain = _masks_and_images([*files.volumes, *files.pictures])
+    known = ValueNames(root)
+    per_folder: dict[Path, int] = defaultdict(int)
+    for path in plain:
+        per_folder[path.parent] += 1
+    with ThreadPoolExecutor(max_workers=options.workers) as pool:
+        images += pool.map(
+            lambda path: file_image(path, root, shares_folder=per_folder[path.parent] > _MOST_OF_ONE_PATIENT), plain
+        )
+        images = _one_kind(images, options.kind)
+        index = Images(images)
+        objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
+        labels = list(pool.map(object_label, objects))
+        masks = _masks_of_kind(masks, images)
+        told = {folder: known.near(folder) for folder in {path.parent for path in masks}}
+        matched = list(pool.map(lambda path: _match_mask(path, index, told[path.parent]), masks))
+    if any(label.has_objects for label, _, _ in matched):
+        matched = [(as_objects(label), image, how) for label, image, how in matched]
+    found = _Found(images, [], [])
+    for label in labels:
+        match = index.of_object(label)
+        _sort_in(found, label, match.image, match.how)
+    for label, image, how in matched:
+        _sort_in(found, label, image, how)
+    return found
+
+
+_MOST_OF_ONE_PATIENT = 12
+
+
+def _sort_in(found: _Found, label: LabelSource, image: ImageSource | None, how: str) -> None:
+    if label.refusal or image is None or image.refusal:
+        reason = label.refusal or (how if image is None else f"its image was refused: {image.refusal}")
+        found.lost.append((label, reason))
+    else:
+        found.labels.append(LabelOfCase(label, image, how))
+
+
+def _masks_and_images(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    masks = [path for path in paths if says_mask(scan_stem(path), path.parent.name)]
+    known = set(masks)
+    return masks, [path for path in paths if path not in known]
+
+
+def _match_mask(path: Path, index: Images, value_names: dict[int, str]) -> tuple[LabelSource, ImageSource | None, str]:
+    """A mask file with its image: the likest name in the nearest folder, else the only one on its grid there."""
+    candidates, by_name = index.of_mask(path)
+    shared = frozenset[str]().union(*(tokens_of(image) for image in candidates)) | name_tokens(path.parent.name)
+    label = mask_label(path, shared_words=shared, value_names=value_names)
+    if label.refusal or not candidates or label.grid is None:
+        return label, None, "no image beside it, and none with a like name, was found"
+    grid = label.grid
+    same = [
+        image for image in candidates
+        if image.grid is not None and grid.reoriented(image.grid.axcodes).is_close(image.grid)
+    ]  # fmt: skip
+    how = "name and grid" if by_name else "folder and grid"
+    if len(same) == 1:
+        return label, same[0], how
+    if len(candidates) == 1:
+        return label, candidates[0], "name" if by_name else "folder"
+    count = len(same) or len(candidates)
+    return label, None, f"{count} images fit it equally well (by {how}); name it like its image"
+
+
+def _one_kind(images: list[ImageSource], kind: Literal["volumes", "pictures"] | None) -> list[ImageSource]:
+    """Set aside what does not go into one dataset: pictures beside volumes, colours beside grey."""
+    usable = [image for image in images if not image.refusal]
+    wants_pictures = kind == "pictures" if kind else not any(not image.is_picture for image in usable)
+    alike = [image for image in usable if image.is_picture == wants_pictures]
+    counts: dict[int, int] = defaultdict(int)
+    for image in alike:
+        counts[image.channels] += 1
+    channels = max(counts, key=lambda one: (counts[one], -one), default=1)
+    return [_aside(image, wants_pictures, channels) for image in images]
+
+
+def _masks_of_kind(masks: list[Path], images: Sequence[ImageSource]) -> list[Path]:
+    """Without the masks of pictures where the dataset holds volumes: they were set aside with their pictures."""
+    if any(image.is_picture and not image.refusal for image in images):
+        return masks
+    return [path for path in masks if not path.name.lower().endswith(PICTURE_SUFFIXES)]
+
+
+def _aside(image: ImageSource, wants_pictures: bool, channels: int) -> ImageSource:
+    if image.refusal:
+        return image
+    if image.is_picture != wants_pictures:
+        other = "pictures" if image.is_picture else "volumes"
+        reason = (
+            f"a dataset must hold volumes or pictures, got both; ingest these and their masks apart with --kind {other}"
+        )
+    elif image.channels != channels:
+        reason = (
+            f"images of a dataset must have the same channels ({channels}), got {image.channels}; ingest them apart"
+        )
+    else:
+        return image
+    return replace(image, refusal=reason, is_aside=True)
+
+
+def _folder_words(images: Sequence[ImageSource]) -> set[str]:
+    """Names of patient folders and files, which may be patients' names."""
+    return {word for image in images if image.found is None for word in image.patient.split("/")}
+
+
+def _save_proposal(mapping: Mapping, scrub: Scrubber, out: Path) -> None:
+    """Write the proposal for review, without identifying values."""
+    labels = {
+        scrub.clean(name): rule.model_copy(update={"names": tuple(scrub.clean(one) for one in rule.names)})
+        for name, rule in mapping.labels.items()
+    }
+    save_mapping(mapping.model_copy(update={"labels": labels}), out / "mapping.yaml")
+
+
+def _check_ids(plans: Sequence[CasePlan]) -> None:
+    patients: dict[str, str] = {}
+    for plan in plans:
+        if patients.setdefault(plan.patient_id, plan.reference.patient) != plan.reference.patient:
+            raise ManifestError(f"patient {plan.patient_id}: two patients must not share an id; use another --key")
+
+
+def _build_all(
+    plans: Sequence[CasePlan], out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions,
+    progress: Progress,
+) -> tuple[dict[str, dict[str, Any]], list[Failure]]:  # fmt: skip
+    """Build every case that is not done, in parallel."""
+    records: dict[str, dict[str, Any]] = {}
+    failures: dict[str, Failure] = {}
+    wanted = [plan for plan in plans if not plan.refusal]
+    for plan in plans:
+        if plan.refusal:
+            if not plan.is_aside:
+                failures[plan.case_id] = Failure.of(plan.case_id, "ingest", ManifestError(plan.refusal))
+            progress.on_case(plan.case_id)
+    with ThreadPoolExecutor(max_workers=options.workers) as pool:
+        futures: dict[Future[dict[str, Any]], str] = {
+            pool.submit(_build, plan, out, state, mapping, scrub, options): plan.case_id for plan in wanted
+        }
+        try:
+            for future in as_completed(futures):
+                case_id = futures[future]
+                try:
+                    records[case_id] = future.result()
+                except (PipelineError, MemoryError, OSError) as error:
+                    failures[case_id] = Failure.of(case_id, "ingest", error)
+                progress.on_case(case_id)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    order = [plan.case_id for plan in plans]
+    return records, [failures[case_id] for case_id in order if case_id in failures]
+
+
+def _build(
+    plan: CasePlan, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions
+) -> dict[str, Any]:
+    """Build what of a case is not done yet, and record it."""
+    reading: dict[str, object] = {"repair": sorted(options.repair), "suv": options.suv}
+    record = state.read(plan.case_id)
+    seal = state.image_seal(plan, reading)
+    if record.get("image_seal") != seal or not _exist(out, record.get("image", {}).get("images", [])):
+        built = build_image(plan, out, repair=options.repair, suv=options.suv)
+        record = {"image_seal": seal, "image": built._asdict()}
+        state.write(plan.case_id, record)
+    label_seal = state.label_seal(plan, {**reading, "mapping": mapping.model_dump(mode="json"), "image": seal})
+    label = record.get("label", {}).get("label")
+    if record.get("label_seal") != label_seal or (label and not _exist(out, [label])):
+        record = {key: record[key] for key in ("image_seal", "image")}
+        if plan.labels:
+            record["label"] = build_label(plan, out, mapping=mapping, scrub=scrub, repair=options.repair)._asdict()
+        record["label_seal"] = label_seal
+        state.write(plan.case_id, record)
+    return record
+
+
+def _exist(out: Path, paths: Sequence[str]) -> bool:
+    return bool(paths) and all((out / path).is_file() for path in paths)

@@ -1,0 +1,224 @@
+"""What an ingest did, and the dataset's manifest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic import write_json
+from pipeline.manifest.ingest.case_plan import CasePlan
+from pipeline.manifest.ingest.key import Pseudonyms
+from pipeline.manifest.ingest.label_source import LabelSource
+from pipeline.manifest.ingest.mapping import Mapping
+from pipeline.manifest.ingest.risks import find_risks
+from pipeline.manifest.ingest.scrub import Scrubber
+from pipeline.manifest.ingest.state import State
+from pipeline.manifest.ingest.walk import Source
+from pipeline.manifest.save import save_manifest
+from pipeline.records import Case, Failure, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What was found and what became of it; holds pseudonyms only.
+
+    Attributes:
+        files: Number of files by what they are.
+        cases: One entry per case that was written.
+        failures: Cases that could not be written, and why.
+        aside: Number of series or files that were set aside, by reason.
+        lost_labels: Labels that went into no case, and why.
+        structures: Label and number of cases of each structure name.
+        risks: What may tell who a patient is.
+        unreadable: Number of damaged DICOM files, by reason.
+    """
+
+    files: dict[str, int]
+    cases: tuple[dict[str, Any], ...]
+    failures: tuple[Failure, ...]
+    aside: dict[str, int]
+    lost_labels: tuple[str, ...]
+    structures: dict[str, dict[str, Any]]
+    risks: tuple[dict[str, str], ...]
+    unreadable: dict[str, int]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether everything that looked like a scan or label went into a case."""
+        return not self.failures and not self.lost_labels and not self.unreadable
+
+    def by_modality(self) -> dict[str, dict[str, int]]:
+        """Number of cases, and of those with a label, by modality."""
+        rows: dict[str, dict[str, int]] = {}
+        for case in self.cases:
+            modality = "+".join(dict.fromkeys(one["modality"] or "other" for one in case["channels"]))
+            row = rows.setdefault(modality, {"cases": 0, "labelled": 0})
+            row["cases"] += 1
+            row["labelled"] += bool(case["labels"])
+        return rows
+
+    def count_risks(self) -> dict[str, int]:
+        """Number of cases by kind of risk."""
+        return dict(Counter(kind for kind, _ in {(risk["risk"], risk["case_id"]) for risk in self.risks}))
+
+    @classmethod
+    def of(
+        cls,
+        files: Source,
+        plans: Sequence[CasePlan],
+        records: AnyMapping[str, dict[str, Any]],
+        failures: Sequence[Failure],
+        lost: Iterable[tuple[LabelSource, str]],
+        mapping: Mapping,
+        scrub: Scrubber,
+        names: Pseudonyms,
+    ) -> IngestReport:
+        """Sum up a run."""
+        done = [plan for plan in plans if plan.case_id in records]
+        risks = [
+            {"case_id": plan.case_id, "risk": risk.kind, "message": risk.message}
+            for plan in done
+            for image in plan.images
+            for risk in find_risks(image)
+        ]
+        return cls(
+            files={
+                "DICOM": len(files.instances),
+                "NIfTI, NRRD, MetaImage": len(files.volumes),
+                "pictures": len(files.pictures),
+                "unreadable DICOM": len(files.unreadable),
+                "other": files.ignored,
+            },
+            cases=tuple(_entry(plan, records[plan.case_id], scrub, names) for plan in done),
+            failures=tuple(Failure(f.case_id, f.stage, scrub.clean(f.reason)) for f in failures),
+            aside=dict(Counter(plan.refusal for plan in plans if plan.is_aside)),
+            lost_labels=tuple(_lost(label, reason, scrub, names) for label, reason in lost),
+            structures=_structures(records.values()),
+            risks=tuple(risks),
+            unreadable=dict(Counter(reason for _, reason in files.unreadable)),
+        )
+
+
+def write_dataset(
+    report: IngestReport,
+    plans: Sequence[CasePlan],
+    records: AnyMapping[str, dict[str, Any]],
+    out: Path,
+    mapping: Mapping,
+    names: Pseudonyms,
+    name: str,
+    shift_dates: bool,
+    state: State,
+) -> None:
+    """Write `ingest.json` and, if there is a case, `dataset.json`; remove files of cases that are no more."""
+    _remove_stale(out, {plan.case_id for plan in plans if plan.case_id in records}, records, state)
+    write_json(
+        out / "ingest.json",
+        {
+            "files": report.files,
+            "cases": report.cases,
+            "failures": [{"case_id": f.case_id, "reason": f.reason} for f in report.failures],
+            "set_aside": report.aside,
+            "labels_in_no_case": report.lost_labels,
+            "unreadable": report.unreadable,
+            "structures": report.structures,
+            "risks": report.risks,
+        },
+    )
+    cases = [_case(plan, records[plan.case_id], names, shift_dates) for plan in plans if plan.case_id in records]
+    if cases:
+        labels = {"background": 0, **{label: rule.value for label, rule in mapping.labels.items()}}
+        manifest = Manifest(
+            name=name,
+            description="Built by medseg ingest; see ingest.json",
+            channels=_channels(plans, records, mapping),
+            labels=labels,
+            instances=mapping.instances,
+            cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
+        )
+        save_manifest(manifest, out / "dataset.json")
+
+
+def _entry(plan: CasePlan, record: dict[str, Any], scrub: Scrubber, names: Pseudonyms) -> dict[str, Any]:
+    image, label = record["image"], record.get("label", {})
+    return {
+        "case_id": plan.case_id,
+        "patient_id": plan.patient_id,
+        "channels": [
+            {
+                "modality": one.modality,
+                "description": "" if one.found is None and not names.keep_ids else scrub.clean(one.description),
+                "series_uid": names.uid(one.series_uid),
+                "files": len(one.files),
+                "sha256_of_files": source,
+            }
+            for one, source in zip(plan.images, image["source_sha256"], strict=True)
+        ],
+        "labels": label.get("matched_by", []),
+        "structures": label.get("structures", {}),
+        "notes": [scrub.clean(note) for note in [*image["notes"], *label.get("notes", [])]],
+    }
+
+
+def _case(plan: CasePlan, record: dict[str, Any], names: Pseudonyms, shift_dates: bool) -> Case:
+    image, label = record["image"], record.get("label", {})
+    reference = plan.reference
+    sums = dict(image["sha256"])
+    if label.get("label"):
+        sums[label["label"]] = label["sha256"]
+    return Case(
+        case_id=plan.case_id,
+        patient_id=plan.patient_id,
+        images=tuple(image["images"]),
+        label=label.get("label"),
+        split="training" if label.get("label") else "test",
+        site=names.site(reference.institution),
+        scanner=reference.scanner or None,
+        study_uid=names.uid(reference.study) if reference.found else None,
+        series_uid=names.uid(reference.series_uid),
+        study_date=names.shifted_date(reference.patient, reference.study_date) if shift_dates else None,
+        sha256=sums,
+        modality="+".join(dict.fromkeys(one.modality for one in plan.images if one.modality)) or None,
+        label_ml=label.get("label_ml") or None,
+    )
+
+
+def _channels(plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]], mapping: Mapping) -> tuple[str, ...]:
+    if mapping.channels:
+        return tuple(rule.name for rule in mapping.channels)
+    done = [plan for plan in plans if plan.case_id in records]
+    count = records[done[0].case_id]["image"]["channels"]
+    if count == 3 and done[0].reference.is_picture:
+        return ("red", "green", "blue")
+    modalities = {plan.reference.modality for plan in done}
+    name = modalities.pop() if len(modalities) == 1 else ""
+    return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
+
+
+def _lost(label: LabelSource, reason: str, scrub: Scrubber, names: Pseudonyms) -> str:
+    mark = names.series(str(label.path))
+    return f"label {mark} ({label.kind}, {len(label.names)} structure(s)): {scrub.clean(reason)}"
+
+
+def _structures(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        for structure, label in record.get("label", {}).get("structures", {}).items():
+            entry = found.setdefault(structure, {"label": label, "cases": 0})
+            entry["cases"] += 1
+    return dict(sorted(found.items()))
+
+
+def _remove_stale(out: Path, keep: set[str], records: AnyMapping[str, dict[str, Any]], state: State) -> None:
+    """Remove the files of cases that an earlier run made and this one does not have."""
+    used = {path for record in records.values() for path in record["image"]["images"]}
+    used |= {record["label"]["label"] for record in records.values() if record.get("label")}
+    state.forget(keep)
+    for folder in ("images", "labels"):
+        for path in sorted((out / folder).glob("*")):
+            if path.relative_to(out).as_posix() not in used:
+                path.unlink()

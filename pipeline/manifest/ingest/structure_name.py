@@ -1,0 +1,52 @@
+"""What a structure of a source is called in the dataset: one spelling for many, as a proposal to review."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+_APART = re.compile(r"[^a-z0-9]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SIDES = {
+    "l": "left", "li": "left", "left": "left", "links": "left", "gauche": "left", "sinistra": "left",
+    "izquierdo": "left", "izquierda": "left", "sin": "left", "lt": "left", "linke": "left", "linker": "left",
+    "r": "right", "re": "right", "right": "right", "rechts": "right", "droit": "right", "droite": "right",
+    "destra": "right", "derecho": "right", "derecha": "right", "rt": "right", "rechte": "right", "rechter": "right",
+}  # fmt: skip
+_MODALITIES = frozenset(
+    [
+        "ct", "mr", "mri", "mrt", "pet", "pt", "t1", "t2", "t1w", "t2w", "flair", "adc", "dwi", "pd", "cbct",
+        "us",
+    ]
+)  # fmt: skip
+
+
+def normalised(name: str) -> str:
+    """Lower case without accents, words joined by underscores: `Niere Links` is `niere_links`."""
+    plain = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name).replace("ß", "ss"))
+    ascii_only = "".join(char for char in plain if not unicodedata.combining(char))
+    return _APART.sub("_", ascii_only.lower()).strip("_")
+
+
+def proposed_label(name: str) -> str:
+    """A label name for a structure: known synonyms in one language, the side last, the modality left out."""
+    words = [word for word in normalised(name).split("_") if word]
+    while len(words) > 1 and words[-1] in _MODALITIES:
+        words.pop()
+    sides = [_SIDES[word] for word in words if word in _SIDES]
+    rest = [word for word in words if word not in _SIDES]
+    if len(sides) != 1 or not rest:
+        sides, rest = [], words
+    stem = "_".join(rest)
+    return "_".join([_synonyms().get(stem, stem), *sides]) or "structure"
+
+
+@cache
+def _synonyms() -> dict[str, str]:
+    """Label by each of its synonyms, from the file that a person can review and extend."""
+    content = yaml.safe_load(files("pipeline.manifest.ingest").joinpath("synonyms.yaml").read_text(encoding="utf-8"))
+    return {normalised(synonym): label for label, synonyms in content.items() for synonym in (label, *synonyms)}
