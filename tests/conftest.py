@@ -36,6 +36,11 @@ def real_data() -> Path:
     return Path(folder)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--fuzz 10000` mutates that many files instead of a few hundred."""
+    parser.addoption("--fuzz", type=int, default=210, help="Mutated scan files to read (default 210).")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none."""
     if torch.cuda.is_available():

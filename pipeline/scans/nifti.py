@@ -23,7 +23,7 @@ from pipeline.scans.damage import reason_without_folders
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
 _log = logging.getLogger(__name__)
-_AXIS_CONFLICT_MM = 0.1
+_AXIS_CONFLICT_MM = 0.02
 _UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _NIFTI1_LONGEST = 32767
 _NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that say that no extension follows
@@ -184,11 +184,19 @@ def _load(path: Path, *, case_id: str) -> tuple[Any, int]:
 
 def _check_size(image: Any, stored_bytes: int, *, path: Path, case_id: str) -> None:
     """Refuse a header that promises more voxels than there are, before memory is taken for them."""
-    promised = math.prod(int(size) for size in image.shape) * image.get_data_dtype().itemsize
+    voxels = math.prod(int(size) for size in image.shape) * image.get_data_dtype().itemsize
+    promised = voxels + int(image.dataobj.offset)
     if min(image.shape, default=0) < 1 or promised > stored_bytes:
         raise ScanError(
             f"case {case_id}: file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} "
             f"bytes, got {stored_bytes}; copy or export it again"
+        )
+    if promised < stored_bytes:
+        _log.warning(
+            "case %s: file %s is %d bytes longer than its header promises; its voxels may be shifted",
+            case_id,
+            path.name,
+            stored_bytes - promised,
         )
 
 
@@ -224,8 +232,11 @@ def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
 def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -> Geometry:
     header = image.header
     try:
-        unit = str(header.get_xyzt_units()[0])
-        geometry = Geometry((shape[0], shape[1], shape[2]), image.affine).scaled(_UNIT_MM.get(unit, 1.0))
+        geometry = Geometry((shape[0], shape[1], shape[2]), image.affine).scaled(_unit_mm(header))
+        if _unit_mm(header) != 1:
+            _log.warning("case %s: the header of %s counts in units of %g mm", case_id, path.name, _unit_mm(header))
+        if int(header["qform_code"]) <= 0 and int(header["sform_code"]) <= 0:
+            _log.warning("case %s: the header of %s gives no place in the patient", case_id, path.name)
         if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
             _warn_of_conflict(geometry, header, path=path, case_id=case_id)
     except GeometryError as error:
@@ -233,13 +244,21 @@ def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -
     return geometry
 
 
+def _unit_mm(header: Any) -> float:
+    """Millimetres per unit of the header; 1 where it names none, or one that does not exist."""
+    try:
+        unit = str(header.get_xyzt_units()[0])
+    except KeyError:
+        unit = "unknown"
+    return _UNIT_MM.get(unit, 1.0)
+
+
 def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str) -> None:
     from nibabel.spatialimages import HeaderDataError
 
     try:
         with np.errstate(all="ignore"):
-            unit_mm = _UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
-            distance_mm = sform.distance_mm(Geometry(sform.shape, header.get_qform()).scaled(unit_mm))
+            distance_mm = sform.distance_mm(Geometry(sform.shape, header.get_qform()).scaled(_unit_mm(header)))
     except (GeometryError, HeaderDataError, ValueError) as error:
         _log.warning("case %s: qform of %s is broken (%s); the sform is used", case_id, path.name, error)
         return

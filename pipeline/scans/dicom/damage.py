@@ -21,7 +21,10 @@ def reading_dicom(what: str) -> Iterator[None]:
         yield
     except (PipelineError, MemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        # Decoders written in Rust raise their panics past Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         raise ScanError(
             f"DICOM {what} must be whole, got damage that a {type(error).__name__} tells of; export it again"
         ) from None

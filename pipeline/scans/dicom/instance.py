@@ -60,6 +60,7 @@ class Instance:
         columns: Width of a frame.
         samples: Values per pixel.
         photometric: (0028,0004).
+        pixel_format: Bits allocated and stored, and whether values are signed.
         has_pixels: Whether rows and columns are given.
         units: (0054,1001), of PET.
         images_in_acquisition: (0020,1002), or 0.
@@ -86,6 +87,7 @@ class Instance:
     columns: int
     samples: int
     photometric: str
+    pixel_format: tuple[int, int, int]
     has_pixels: bool
     units: str
     images_in_acquisition: int
@@ -163,6 +165,11 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
         columns=columns,
         samples=int(number(header, "SamplesPerPixel", 1)),
         photometric=text(header, "PhotometricInterpretation").upper(),
+        pixel_format=(
+            int(number(header, "BitsAllocated", 0)),
+            int(number(header, "BitsStored", 0)),
+            int(number(header, "PixelRepresentation", 0)),
+        ),
         has_pixels=has_pixels,
         units=text(header, "Units").upper(),
         images_in_acquisition=int(number(header, "ImagesInAcquisition", 0)),

@@ -27,6 +27,7 @@ _PIXEL_TAGS = (
     "BluePaletteColorLookupTableData",
 )  # fmt: skip
 _STORES = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_ITEM_STARTS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 _BEST_COMPRESSION = 100_000  # a blank frame: more values per coded byte are a damaged header
 
 
@@ -103,6 +104,8 @@ def _check_promise(dataset: FileDataset) -> None:
     held = next((dataset[tag].value for tag in _STORES if tag in dataset), None)
     if not held:
         raise ScanError("DICOM pixel data must be there, got none; export it again")
+    if not syntax.is_compressed and bytes(held[:4]) in _ITEM_STARTS:
+        raise ScanError("compressed pixel data must come with its transfer syntax, got none; export it again")
     frames = int(number(dataset, "NumberOfFrames", 1))
     pixels = int(number(dataset, "Rows", 0)) * int(number(dataset, "Columns", 0))
     values = frames * pixels * int(number(dataset, "SamplesPerPixel", 1))

@@ -105,7 +105,8 @@ def _by_size(group: Sequence[Instance]) -> list[list[Instance]]:
     sizes: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
     for instance in group:
         spacing = instance.frames[0].spacing_mm or ()
-        key = (instance.rows, instance.columns, instance.samples, *(round(mm, 3) for mm in spacing))
+        pixel = (instance.samples, instance.photometric, *instance.pixel_format)
+        key = (instance.rows, instance.columns, *pixel, *(round(mm, 3) for mm in spacing))
         sizes[key].append(instance)
     return list(sizes.values())
 
@@ -268,6 +269,8 @@ def _by_value(value: str) -> tuple[float, str]:
 def _notes(members: Sequence[Instance], planes: Planes, *, parts: int) -> tuple[str, ...]:
     """Doubts that do not stop a volume."""
     notes = []
+    if members[0].modality == "CT" and len({(frame.slope, frame.intercept) for frame in planes.frames}) > 1:
+        notes.append("the rescale slope or intercept differs between its slices, which is rare for CT; look at it")
     promised = members[0].images_in_acquisition
     if parts == 1 and promised > len(planes.frames) and members[0].modality == "CT":
         notes.append(
