@@ -7,12 +7,13 @@ import logging
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from pipeline.configuration import describe_problems, parse_config
 from pipeline.errors import ConfigError, ManifestError
+from pipeline.manifest.collector import collector_paused
 from pipeline.manifest.document import ManifestDocument, to_manifest
 from pipeline.manifest.folds import check_patients
 from pipeline.manifest.msd import is_msd, read_msd
@@ -22,6 +23,22 @@ from pipeline.records import Manifest
 
 _log = logging.getLogger(__name__)
 _UNSAFE_ID = re.compile(r"[^\w.+@=, -]|^[.\s]|\.\.|\s$")
+
+
+class ManifestFile(NamedTuple):
+    """A manifest and the file that it came from.
+
+    Attributes:
+        manifest: What was read, checked.
+        root: What its paths are relative to.
+        path: The JSON file that was named; for a recipe the recipe.
+        is_own: Whether that file is in our own form, so that a new version may take its place.
+    """
+
+    manifest: Manifest
+    root: Path
+    path: Path
+    is_own: bool
 
 
 def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Manifest, Path]:
@@ -37,26 +54,43 @@ def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Mani
     Raises:
         ManifestError: If the file is missing, unreadable or breaks a rule.
     """
+    file = open_manifest(dataset, data_root=data_root)
+    return file.manifest, file.root
+
+
+def open_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFile:
+    """As `load_manifest`, and say which file it was and in which form, for those who write a new version of it."""
+    file = read_manifest(dataset, data_root=data_root)
+    check_manifest(file.manifest)
+    if not file.manifest.has_patients:
+        _log.warning("manifest %s has no patient_id: each case is treated as a patient of its own", file.manifest.name)
+    return file
+
+
+def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFile:
+    """As `open_manifest`, without holding the manifest to any rule but the form of its file, for `audit`."""
     path = dataset / "dataset.json" if dataset.is_dir() else dataset
-    content = _read_json(path)
     root = data_root or path.parent
+    with collector_paused():
+        content = _read_json(path)
+        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content))
+        manifest = _parse(content, path=path, root=root, data_root=data_root)
+    return ManifestFile(manifest, root, path, is_own)
+
+
+def _parse(content: dict[str, Any], *, path: Path, root: Path, data_root: Path | None) -> Manifest:
     if is_recipe(content):
-        manifest = _load_by_recipe(content, path=path, data_root=data_root)
-    elif is_nnunet(content):
-        manifest = read_nnunet(content, root)
-    elif is_msd(content):
-        manifest = read_msd(content)
-    else:
-        manifest = _read_own(content, path=path)
-    _check(manifest)
-    if not manifest.has_patients:
-        _log.warning("manifest %s has no patient_id: each case is treated as a patient of its own", manifest.name)
-    return manifest, root
+        return _load_by_recipe(content, path=path, data_root=data_root)
+    if is_nnunet(content):
+        return read_nnunet(content, root)
+    if is_msd(content):
+        return read_msd(content)
+    return _read_own(content, path=path)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ManifestError(f"manifest {path}: must be readable, got: {reason}; check the path") from error
@@ -88,8 +122,22 @@ def _read_own(content: dict[str, Any], *, path: Path) -> Manifest:
     return to_manifest(document)
 
 
-def _check(manifest: Manifest) -> None:
-    """Rules that hold for every form."""
+def check_manifest(manifest: Manifest) -> None:
+    """Hold a manifest to the rules of every form.
+
+    Raises:
+        ManifestError: With the first rule that it breaks.
+    """
+    check_names(manifest)
+    check_patients(manifest)
+
+
+def check_names(manifest: Manifest) -> None:
+    """The rules on labels, case ids and paths, and none on patients.
+
+    Raises:
+        ManifestError: With the first rule that it breaks.
+    """
     name = manifest.name
     if not manifest.cases:
         raise ManifestError(f"manifest {name}: must list at least one case, got none; check the folder")
@@ -105,10 +153,9 @@ def _check(manifest: Manifest) -> None:
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice; rename one")
-    check_patients(manifest)
     for case in manifest.cases:
         if _UNSAFE_ID.search(case.case_id):
             raise ManifestError(f"case {case.case_id!r}: case_id must be usable as a file name; rename it")
         for relative in (*case.images, *([case.label] if case.label else [])):
-            if Path(relative).is_absolute() or ".." in Path(relative).parts:
+            if relative.startswith("/") or (".." in relative and ".." in Path(relative).parts):
                 raise ManifestError(f"case {case.case_id}: paths must stay under the data root, got one that leaves it")

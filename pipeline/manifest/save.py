@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.atomic import write_json
+from pipeline.atomic import write_text
+from pipeline.manifest.collector import collector_paused
 from pipeline.manifest.document import to_document
 from pipeline.records import Manifest
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:
-    """Write `dataset.json`, leaving out what is empty."""
-    write_json(path, to_document(manifest).model_dump(mode="json", exclude_none=True))
+    """Write `dataset.json` whole or not at all, leaving out what is empty."""
+    with collector_paused():
+        text = to_document(manifest).model_dump_json(indent=2, exclude_none=True)
+    write_text(path, text + "\n")
