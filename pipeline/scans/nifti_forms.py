@@ -26,6 +26,7 @@ class NiftiForms:
         qform_code: 0 where the header holds no qform.
         conflict_mm: How far sform and qform put a corner apart; infinite for a broken qform, 0 where there is one form.
         voxel_type: Name of the stored voxel type, such as `int16`.
+        is_scaled: Whether the header has stored values multiplied or shifted.
     """
 
     shape: tuple[int, int, int]
@@ -34,6 +35,7 @@ class NiftiForms:
     qform_code: int
     conflict_mm: float
     voxel_type: str
+    is_scaled: bool = False
 
 
 def read_nifti_forms(path: Path) -> NiftiForms | None:
@@ -78,8 +80,14 @@ def _forms(header: Any) -> NiftiForms:
         np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ header.get_best_affine(),
         *codes,
         conflict_mm=_conflict_mm(header, (i, j, k)) * unit_mm if min(codes) > 0 else 0.0,
-        voxel_type=str(header.get_data_dtype()),
+        voxel_type=header.get_data_dtype().name,
+        is_scaled=_is_scaled(float(header["scl_slope"]), float(header["scl_inter"])),
     )
+
+
+def _is_scaled(slope: float, intercept: float) -> bool:
+    """A slope of 0 means that there is no scaling (NIfTI-1, scl_slope)."""
+    return bool(np.isfinite([slope, intercept]).all()) and slope != 0 and (slope, intercept) != (1.0, 0.0)
 
 
 def _conflict_mm(header: Any, shape: tuple[int, int, int]) -> float:
