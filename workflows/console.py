@@ -88,8 +88,11 @@ def print_ingest(report: IngestReport, folder: Path, key_file: Path) -> None:
     """What was found, what became of it, and what to look at."""
     found = ", ".join(f"{count} {kind}" for kind, count in report.files.items() if count)
     click.echo(f"found: {found or 'nothing'}")
-    for modality, row in sorted(report.by_modality().items()):
-        click.echo(f"{modality:>10}: {row['cases']} case(s), {row['labelled']} with a label")
+    rows = report.by_modality()
+    width = max([len(modality) for modality in rows] + [len("modality")])
+    click.echo(f"{'modality':<{width}} {'cases':>8} {'labelled':>8} {'refused':>8}")
+    for modality, row in rows.items():
+        click.echo(f"{modality:<{width}} {row['cases']:>8} {row['labelled']:>8} {row['refused']:>8}")
     for reason, count in report.aside.items():
         click.echo(f"set aside {count}: {reason}")
     for reason, count in report.unreadable.items():
@@ -102,7 +105,7 @@ def print_ingest(report: IngestReport, folder: Path, key_file: Path) -> None:
     for risk, count in report.count_risks().items():
         click.echo(f"risk: {count} case(s) with {risk.replace('_', ' ')}; see ingest.json", err=True)
     click.echo(f"{len(report.cases)} case(s) in {folder}; details in {folder / 'ingest.json'}")
-    click.echo(f"pseudonyms were made with {key_file}: keep it, and do not pass it on with the dataset")
+    click.echo(f"the key of the pseudonyms is {key_file}: keep it, and do not pass it on with the dataset")
 
 
 def _echo_first(lines: list[str], what: str) -> None:

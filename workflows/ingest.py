@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -61,12 +62,16 @@ def command(
     from workflows.console import finding, print_ingest, report_failures
 
     key_file = key or folder.absolute().with_name(folder.absolute().name + ".key")
+    if folder.resolve() in key_file.resolve().parents:
+        raise click.UsageError(f"--key {key_file} must not lie in the dataset, with which it would be passed on")
     names = Pseudonyms(load_key(key_file), keep_ids=keep_ids)
     asked = IngestOptions(repair, min_slices, suv, shift_dates, kind, options.worker_count(workers), name)
     with finding() as progress:
         report = ingest(source, folder, names=names, mapping_file=mapping, options=asked, progress=progress)
     print_ingest(report, folder, key_file)
     report_failures(report.failures)
+    if not report.is_clean:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +13,7 @@ from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Scan
 from pipeline.scans.damage import reason_without_folders
+from pipeline.scans.itk_storage import check_storage
 
 if TYPE_CHECKING:
     import SimpleITK as sitk
@@ -35,10 +38,14 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
     """
     import SimpleITK as sitk
 
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(_utf8_name(path, case_id=case_id))
     try:
-        image = sitk.ReadImage(str(path))
+        reader.ReadImageInformation()
+        check_storage(path, _promised_bytes(reader))
+        image = reader.Execute()
         array = _channels_first(sitk.GetArrayFromImage(image), image)
-    except (RuntimeError, ValueError, MemoryError) as error:
+    except (RuntimeError, ValueError, MemoryError, OSError, ScanError) as error:
         raise ScanError(
             f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file, got: "
             f"{reason_without_folders(error, path).splitlines()[-1].strip()}; copy or export it again"
@@ -60,7 +67,7 @@ def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(_utf8_name(path, case_id=case_id))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
@@ -77,8 +84,10 @@ def segment_names(path: Path) -> dict[int, str]:
     """Name of each label value that 3D Slicer keeps in a `.seg.nrrd`; empty for other files."""
     import SimpleITK as sitk
 
+    if not path.name.lower().endswith(ITK_SUFFIXES):
+        return {}
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(_utf8_name(path, case_id="label"))
     try:
         reader.ReadImageInformation()
         keys = set(reader.GetMetaDataKeys())
@@ -136,6 +145,24 @@ def _image(array: Array, geometry: Geometry) -> sitk.Image:
     image.SetOrigin([float(value) for value in affine[:3, 3]])
     image.SetDirection([float(value) for value in (affine[:3, :3] / spacing).ravel()])
     return image
+
+
+def _promised_bytes(reader: sitk.ImageFileReader) -> int:
+    """Size of the voxels by the header."""
+    import SimpleITK as sitk
+
+    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    voxels = math.prod(int(size) for size in reader.GetSize()) * int(reader.GetNumberOfComponents())
+    return voxels * (int(bits[1]) // 8 if bits else 0)
+
+
+def _utf8_name(path: Path, *, case_id: str) -> str:
+    """The path as text; SimpleITK ends the whole process over one that is not UTF-8."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ScanError(f"case {case_id}: names of NRRD and MetaImage files must be UTF-8; rename it") from error
+    return str(path)
 
 
 def _channels_first(values: Array, image: sitk.Image) -> Array:

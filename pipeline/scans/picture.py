@@ -46,8 +46,8 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
 
     try:
         with Image.open(path) as opened:
+            _check_layout(opened, path=path, case_id=case_id, upright=upright)
             picture = ImageOps.exif_transpose(opened) if upright else opened
-            _check_layout(picture, path=path, case_id=case_id)
             array = _pixels(picture, is_label=is_label)
     except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
         raise ScanError(
@@ -96,13 +96,13 @@ def write_picture_mask(mask: Labelmap, path: Path) -> None:
         Image.fromarray(np.ascontiguousarray(mask[:, :, 0].T)).save(temporary, format="PNG")
 
 
-def _check_layout(picture: Image.Image, *, path: Path, case_id: str) -> None:
+def _check_layout(picture: Image.Image, *, path: Path, case_id: str, upright: bool) -> None:
     if getattr(picture, "n_frames", 1) != 1:
         raise ScanError(f"case {case_id}: file {path.name} must have one page, got several; split it or use NIfTI")
     if picture.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(picture, "tile", ())):
         raise ScanError(f"case {case_id}: file {path.name} must have 8 bits per colour, got 16; save it with 8 bits")
     orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
-    if orientation != 1:
+    if orientation != 1 and not upright:
         raise ScanError(
             f"case {case_id}: file {path.name} must be stored upright, got EXIF orientation {orientation}; "
             "rotate the pixels and save it again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,12 +12,14 @@ import numpy as np
 from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.manifest.ingest.case_plan import CasePlan
+from pipeline.manifest.ingest.copies import voxel_digest
 from pipeline.manifest.ingest.image_source import ImageSource
+from pipeline.manifest.ingest.scan_notes import ScanNotes
 from pipeline.records import Array, Scan
 from pipeline.scans import covered_fraction, read_picture, read_scan, regrid, write_picture, write_scan
 from pipeline.scans.dicom import read_series, suv_factor
 
-_LEAST_COVERED = 0.5
+_MOST_COVERED = 0.9
 
 
 class BuiltImage(NamedTuple):
@@ -26,6 +29,7 @@ class BuiltImage(NamedTuple):
         images: Paths relative to the dataset.
         sha256: Checksum of each.
         source_sha256: Of each channel's source: SHA-256 over its files' sorted SHA-256 lines.
+        voxels_sha256: Of each channel's voxels turned to RAS, by which exports of one series know each other.
         channels: Number of channels.
         notes: What was done and what a person should know.
     """
@@ -33,12 +37,20 @@ class BuiltImage(NamedTuple):
     images: tuple[str, ...]
     sha256: dict[str, str]
     source_sha256: tuple[str, ...]
+    voxels_sha256: tuple[str, ...]
     channels: int
     notes: tuple[str, ...]
 
 
-def build_image(plan: CasePlan, out: Path, *, repair: frozenset[str], suv: bool) -> BuiltImage:
+def build_image(plan: CasePlan, out: Path, *, repair: frozenset[str], suv: bool, said: ScanNotes) -> BuiltImage:
     """Read, bring onto the reference grid and write every channel.
+
+    Args:
+        plan: The case.
+        out: The dataset.
+        repair: What is repaired instead of refused.
+        suv: Whether PET becomes SUV.
+        said: What the readers warn of.
 
     Raises:
         ScanError: If a file is damaged.
@@ -47,21 +59,24 @@ def build_image(plan: CasePlan, out: Path, *, repair: frozenset[str], suv: bool)
     notes: list[str] = []
     paths: list[str] = []
     sources: list[str] = []
+    voxels: list[str] = []
     channels = 0
     for number, image in enumerate(plan.images):
+        said.forget()
         scan, source, told = _read(image, plan.case_id, repair=repair, suv=suv)
-        notes += [*image.notes, *told]
+        notes += [*image.notes, *told, *said.take(image.files[0], plan.case_id)]
         array = scan.array
         if image is not plan.reference:
             array, how = _onto_reference(scan, image, plan)
             notes.append(how)
         suffix = f"_{number:04d}" if len(plan.images) > 1 else ""
-        grid = _grid(plan.reference)
-        paths.append(_write(array, grid if len(plan.images) > 1 else scan.geometry, image, out, plan.case_id + suffix))
+        grid = _grid(plan.reference) if len(plan.images) > 1 else scan.geometry
+        paths.append(_write(array, grid, image, out, plan.case_id + suffix))
         sources.append(source)
+        voxels.append(voxel_digest(array, grid))
         channels += array.shape[0]
     sums = {path: hashlib.sha256((out / path).read_bytes()).hexdigest() for path in paths}
-    return BuiltImage(tuple(paths), sums, tuple(sources), channels, tuple(notes))
+    return BuiltImage(tuple(paths), sums, tuple(sources), tuple(voxels), channels, tuple(notes))
 
 
 def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool) -> tuple[Scan, str, tuple[str, ...]]:
@@ -73,7 +88,7 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
             notes = (*notes, f"activity was multiplied by {factor:.6g} to give SUV by body weight")
         return scan, source, notes
     path = image.files[0]
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = _digest(image.files)
     try:
         if image.is_picture:
             return read_picture(path, case_id=case_id, is_label=False, upright=True), digest, ()
@@ -81,6 +96,14 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
     except (ScanError, GeometryError) as error:
         raise type(error)(str(error).replace(path.name, "…")) from error
     return Scan(_whole_numbers(scan.array), scan.geometry, source=path), digest, ()
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """SHA-256 of a file; of several, as of a header and its voxels, over their sorted SHA-256 lines."""
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return (
+        sums[0] if len(sums) == 1 else hashlib.sha256("".join(f"{one}\n" for one in sorted(sums)).encode()).hexdigest()
+    )
 
 
 def _whole_numbers(array: Array) -> Array:
@@ -102,13 +125,12 @@ def _onto_reference(scan: Scan, image: ImageSource, plan: CasePlan) -> tuple[Arr
     if scan.geometry.is_close(grid):
         return scan.array, f"{name} lies on the grid of the reference"
     covered = covered_fraction(grid, scan.geometry)
-    if covered < _LEAST_COVERED:
-        raise GeometryError(
-            f"{name} must cover at least half of the reference, got {covered:.0%}; choose another reference"
-        )
+    if covered == 0:
+        raise GeometryError(f"{name} must overlap the reference, got no common place; choose another reference")
     values = scan.array.astype(np.float32)
     moved = regrid(Scan(values, scan.geometry), grid, order="linear")
-    return moved, f"{name} was resampled (linear) onto the grid of the reference, of which it covers {covered:.0%}"
+    little = "only " if covered < _MOST_COVERED else ""
+    return moved, f"{name} was resampled (linear) onto the reference, of which it covers {little}{covered:.0%}"
 
 
 def _write(array: Array, grid: Geometry, image: ImageSource, out: Path, name: str) -> str:

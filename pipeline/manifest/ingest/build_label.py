@@ -15,6 +15,7 @@ from pipeline.manifest.ingest.case_plan import CasePlan, LabelOfCase
 from pipeline.manifest.ingest.label_source import draw_label, on_grid, read_instances
 from pipeline.manifest.ingest.mapping import Mapping
 from pipeline.manifest.ingest.scrub import Scrubber
+from pipeline.manifest.ingest.structure_name import normalised
 from pipeline.records import Labelmap, Mask, Scan
 from pipeline.scans import write_mask, write_scan
 
@@ -42,8 +43,8 @@ class BuiltLabel(NamedTuple):
 def build_label(plan: CasePlan, out: Path, *, mapping: Mapping, scrub: Scrubber, repair: frozenset[str]) -> BuiltLabel:
     """Draw every structure that the mapping names, and write the label volume.
 
-    Where labels overlap, the one that stands further down in the mapping is drawn on top; where two objects hold the
-    same label, the later one counts.
+    Where labels overlap, the one that stands further down in the mapping is drawn on top. Where two objects hold the
+    same label, the later one counts; but mask files of different structures are joined.
 
     Raises:
         ManifestError: If a structure is named nowhere in the mapping.
@@ -55,15 +56,24 @@ def build_label(plan: CasePlan, out: Path, *, mapping: Mapping, scrub: Scrubber,
     drawn: dict[str, Cropped] = {}
     grid = _grid_of(plan.labels[0])
     if mapping.instances:
-        label = read_instances(plan.labels[-1].label, grid, may_regrid="grids" in repair)
+        last = plan.labels[-1]
+        label = read_instances(last.label, grid, may_regrid="grids" in repair, is_picture=last.image.is_picture)
+        notes += ["of several masks of objects the latest counts"] * (len(plan.labels) > 1)
         (name,) = mapping.labels
         structures[name] = name
         return _write(plan, out, label, mapping, structures, notes)
+    parts: dict[str, set[str]] = {}
     for one in plan.labels:
         for name, mask in _draw(one, mapping, scrub, repair, structures, notes).items():
-            if name in drawn:
+            own = {normalised(told) for told in one.label.names if _label_of(told, mapping, scrub) == name}
+            if name not in drawn:
+                drawn[name], parts[name] = mask, own
+            elif one.label.label_object is None and not own & parts[name]:
+                drawn[name] = _joined(drawn[name], mask, grid.shape)  # files of parts, as of the lobes of a lung
+                parts[name] |= own
+            else:
                 notes.append(f"label {name} is held by several objects; the latest counts")
-            drawn[name] = mask
+                drawn[name], parts[name] = mask, own
     if not drawn:
         return BuiltLabel(None, "", {}, structures, _how(plan), tuple(notes))
     order = [name for name in mapping.labels if name in drawn]
@@ -80,13 +90,16 @@ def _draw(
 ) -> dict[str, Cropped]:  # fmt: skip
     """The masks of one object by label; structures of one label are joined."""
     masks: dict[str, Cropped] = {}
-    unknown = [name for name in one.label.names if mapping.label_of(name) is None]
+    unknown = [name for name in one.label.names if _label_of(name, mapping, scrub) is None]
     if unknown:
         listed = ", ".join(repr(scrub.clean(name)) for name in unknown[:5])
         raise ManifestError(f"structures must be named in the mapping, got {listed}; add them to labels or to ignore")
-    drawing = draw_label(one.label, _grid_of(one), is_moved=one.image.is_moved, may_regrid="grids" in repair)
+    drawing = draw_label(
+        one.label, _grid_of(one), is_moved=one.image.is_moved, may_regrid="grids" in repair,
+        is_picture=one.image.is_picture,
+    )  # fmt: skip
     for structure, mask, told in drawing:
-        label = mapping.label_of(structure) or ""
+        label = _label_of(structure, mapping, scrub) or ""
         name = scrub.clean(structure)
         structures[name] = label or "(ignored)"
         notes += [f"structure {name}: {note}" for note in told]
@@ -98,6 +111,12 @@ def _draw(
             mask[masks[label].box] |= masks[label].mask
         masks[label] = crop(mask)
     return masks
+
+
+def _label_of(structure: str, mapping: Mapping, scrub: Scrubber) -> str | None:
+    """The label of a structure, by its name or by what the mapping shows of it."""
+    found = mapping.label_of(structure)
+    return mapping.label_of(scrub.clean(structure)) if found is None else found
 
 
 class Cropped(NamedTuple):
@@ -115,6 +134,13 @@ def crop(mask: Mask) -> Cropped:
         sides.append(slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0))
     box = (sides[0], sides[1], sides[2])
     return Cropped(box, mask[box].copy())
+
+
+def _joined(one: Cropped, other: Cropped, shape: tuple[int, int, int]) -> Cropped:
+    whole = np.zeros(shape, bool)
+    for part in (one, other):
+        whole[part.box] |= part.mask
+    return crop(whole)
 
 
 def _overlaps(drawn: dict[str, Cropped], order: list[str]) -> list[str]:

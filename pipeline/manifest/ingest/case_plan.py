@@ -6,11 +6,13 @@ import fnmatch
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from pipeline.manifest.ingest.image_source import ImageSource
 from pipeline.manifest.ingest.key import Pseudonyms, safe_id
 from pipeline.manifest.ingest.label_source import LabelSource
 from pipeline.manifest.ingest.mapping import ChannelRule, Mapping
+from pipeline.scans import scan_stem
 
 
 @dataclass(slots=True, eq=False)
@@ -67,11 +69,24 @@ def plan_cases(
     return plans
 
 
+def labels_left_over(plans: Sequence[CasePlan], labels: Sequence[LabelOfCase]) -> list[str]:
+    """Why labels that found an image go into no case, one reason for each: the mapping asks for others."""
+    used = {id(label) for plan in plans if not plan.is_aside for label in plan.labels}
+    channels = {id(image) for plan in plans if not plan.is_aside for image in plan.images}
+    return [
+        "a label of a channel whose label is not taken; see label_from in the mapping"
+        if id(one.image) in channels
+        else "a label of an image that is no channel of the mapping"
+        for one in labels if id(one) not in used
+    ]  # fmt: skip
+
+
 def _single(image: ImageSource, names: Pseudonyms) -> CasePlan:
-    patient = names.patient(image.patient)
+    patient = names.patient(image.patient, is_id=image.has_patient_id)
     kind = (image.modality or ("picture" if image.is_picture else "scan")).lower()
     if names.keep_ids and image.found is None:
-        case_id = safe_id(image.key.replace("/", "_")).rsplit(".nii", 1)[0].rsplit(".", 1)[0]
+        path = PurePosixPath(image.key)
+        case_id = safe_id("_".join((*path.parts[:-1], scan_stem(path))))
     elif names.keep_ids:
         case_id = f"{patient}_{safe_id(kind)}"
     else:
@@ -94,11 +109,23 @@ def _by_channels(images: Sequence[ImageSource], mapping: Mapping, names: Pseudon
     for image in images:
         if not image.is_aside:
             groups[image.patient, image.study if mapping.group_by == "study" else ""].append(image)
-    return [_multichannel(group, study, mapping, names) for (_, study), group in sorted(groups.items())]
+    plans = [_multichannel(group, study, mapping, names) for (_, study), group in sorted(groups.items())]
+    return [*plans, *(_left_out(one, names) for one in images if not _has_channel(one, mapping))]
+
+
+def _has_channel(image: ImageSource, mapping: Mapping) -> bool:
+    return not image.is_aside and any(_fits(image, rule) for rule in mapping.channels)
+
+
+def _left_out(image: ImageSource, names: Pseudonyms) -> CasePlan:
+    plan = _single(image, names)
+    plan.refusal = image.refusal if image.is_aside else "it is no channel of the mapping"
+    plan.is_aside = True
+    return plan
 
 
 def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names: Pseudonyms) -> CasePlan:
-    patient = names.patient(group[0].patient)
+    patient = names.patient(group[0].patient, is_id=group[0].has_patient_id)
     chosen: list[ImageSource] = []
     refusals: list[str] = []
     for rule in mapping.channels:

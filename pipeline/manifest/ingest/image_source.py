@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.geometry import Geometry
-from pipeline.manifest.ingest.name_tokens import is_role_folder, name_tokens
+from pipeline.manifest.ingest.patient_name import PatientName
 from pipeline.scans import read_grid, scan_stem
 from pipeline.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
 
@@ -37,6 +37,8 @@ class ImageSource:
         is_moved: Whether a repair moves its slices.
         notes: What a person should know of it.
         found: The DICOM series; None for files.
+        is_named_by_file: Whether a file's own name told whose it is.
+        has_patient_id: Whether `patient` is an id, and not a name that stands in for one.
     """
 
     key: str
@@ -59,6 +61,15 @@ class ImageSource:
     is_moved: bool = False
     notes: tuple[str, ...] = ()
     found: FoundSeries | None = None
+    is_named_by_file: bool = False
+    has_patient_id: bool = True
+
+
+_VOXEL_ENDINGS = {
+    ".hdr": (".img", ".IMG"),
+    ".mhd": (".raw", ".zraw", ".raw.gz"),
+    ".nhdr": (".raw", ".raw.gz"),
+}
 
 
 def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
@@ -95,28 +106,30 @@ def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
         is_moved=bool(found.problems) and not refusals,
         notes=(*found.notes, *told_apart),
         found=found,
+        has_patient_id=bool(first.identity.patient_id),
     )
 
 
-def file_image(path: Path, root: Path, *, shares_folder: bool) -> ImageSource:
+def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
     """The image that a NIfTI, NRRD, MetaImage or picture file is.
 
     Args:
         path: The file.
         root: The source folder.
-        shares_folder: Whether its folder holds images of many patients, so that the file's name tells whose it is.
+        name: Whose it is.
     """
     grid: Geometry | None = None
     channels, is_picture, refusal = 1, False, ""
     try:
         grid, channels, is_picture = read_grid(path, case_id="file")
     except PipelineError as error:
-        refusal = str(error).replace(f"file {path.name}", "the file").removeprefix("case file: ")
+        refusal = (
+            str(error).replace(f"file {path.name}", "the file").replace(path.name, "…").removeprefix("case file: ")
+        )
     relative = path.relative_to(root)
-    by_name = shares_folder or relative.parent == Path() or is_role_folder(relative.parent.name)
     return ImageSource(
         key=relative.as_posix(),
-        patient=scan_stem(relative) if by_name else relative.parent.as_posix(),
+        patient=name.patient,
         study=relative.parent.as_posix(),
         series_uid="",
         modality="",
@@ -125,13 +138,21 @@ def file_image(path: Path, root: Path, *, shares_folder: bool) -> ImageSource:
         scanner="",
         study_date="",
         frame_of_reference_uid="",
-        files=(path,),
+        files=(path, *voxel_files(path)),
         folder=path.parent,
         channels=channels,
         is_picture=is_picture,
         grid=grid,
         refusal=refusal,
+        is_named_by_file=name.is_by_file,
     )
+
+
+def voxel_files(path: Path) -> tuple[Path, ...]:
+    """The files beside a header that hold its voxels."""
+    endings = _VOXEL_ENDINGS.get(path.suffix.lower(), ())
+    candidates = (path.with_name(path.stem + ending) for ending in endings)
+    return tuple(found for found in candidates if found.is_file())
 
 
 def dicom_patient(instance: Instance) -> str:
@@ -142,13 +163,6 @@ def dicom_patient(instance: Instance) -> str:
     if identity.name.strip("^ "):
         return f"{identity.name}|{identity.birth_date}"
     return instance.study_uid or instance.frame_of_reference_uid or str(instance.path.parent)
-
-
-def tokens_of(image: ImageSource) -> frozenset[str]:
-    """Words of its file's and folder's names, to match masks by."""
-    if image.found is None:
-        return name_tokens(scan_stem(image.files[0])) | name_tokens(image.folder.name)
-    return name_tokens(image.folder.name)
 
 
 def _series_grid(found: FoundSeries) -> Geometry:

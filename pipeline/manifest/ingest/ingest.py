@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pipeline.errors import ManifestError, PipelineError
+from pipeline.atomic import write_text
+from pipeline.errors import ConfigError, ManifestError, PipelineError, ScanError
 from pipeline.manifest.ingest.build_image import build_image
 from pipeline.manifest.ingest.build_label import build_label
-from pipeline.manifest.ingest.case_plan import CasePlan, LabelOfCase, plan_cases
-from pipeline.manifest.ingest.image_source import ImageSource, file_image, series_image, tokens_of
+from pipeline.manifest.ingest.case_plan import CasePlan, LabelOfCase, labels_left_over, plan_cases
+from pipeline.manifest.ingest.copies import set_aside_copies
+from pipeline.manifest.ingest.image_source import ImageSource, file_image, series_image
 from pipeline.manifest.ingest.key import Pseudonyms
-from pipeline.manifest.ingest.label_source import LabelSource, as_objects, mask_label, object_label
-from pipeline.manifest.ingest.mapping import Mapping, load_mapping, propose_mapping, save_mapping
+from pipeline.manifest.ingest.label_source import LabelSource, as_objects, lies_on, mask_label, object_label
+from pipeline.manifest.ingest.mapping import Mapping, load_mapping, mapping_text, propose_mapping
+from pipeline.manifest.ingest.mask_match import MaskMatcher
 from pipeline.manifest.ingest.match import Images
-from pipeline.manifest.ingest.name_tokens import name_tokens, says_mask
+from pipeline.manifest.ingest.name_tokens import masks_and_images, name_tokens
+from pipeline.manifest.ingest.patient_name import patient_names
 from pipeline.manifest.ingest.report import IngestReport, write_dataset
+from pipeline.manifest.ingest.scan_notes import ScanNotes, catching_notes
 from pipeline.manifest.ingest.scrub import Scrubber
 from pipeline.manifest.ingest.state import State
+from pipeline.manifest.ingest.structure_name import normalised
 from pipeline.manifest.ingest.value_names import ValueNames
 from pipeline.manifest.ingest.walk import Source, walk_source
 from pipeline.records import Failure
-from pipeline.scans import PICTURE_SUFFIXES, scan_stem
+from pipeline.scans import PICTURE_SUFFIXES
 from pipeline.scans.dicom import LABEL_CLASSES, SeriesRules, find_series, quiet_dicom
 
 Repair = Literal["tilt", "gaps", "grids", "orientations"]
@@ -98,51 +105,69 @@ def ingest(
         What was done, as it is written to `ingest.json`.
 
     Raises:
-        ConfigError: If the mapping is wrong.
+        ConfigError: If the mapping is wrong, or the proposed one was edited and not given.
         ManifestError: If `out` cannot be used, or nothing was found.
     """
     mapping = load_mapping(mapping_file) if mapping_file else None
-    state = State(out, names)
-    with quiet_dicom():
+    if out.resolve() in (source.resolve(), *source.resolve().parents):
+        raise ManifestError(f"dataset {out.name}: must not hold its own source; choose another --out")
+    state, proposal = State(out, names), out / "mapping.yaml"
+    if mapping is None and not state.is_own_text(proposal):
+        raise ConfigError(f"mapping {proposal}: was edited; give it with --mapping, or remove it for a new proposal")
+    with quiet_dicom(), catching_notes() as said:
         files = walk_source(source, without=out, workers=options.workers, on_file=progress.on_files)
         found = _find(files, source, options)
+        if not found.images:
+            raise ManifestError(_nothing(files))
         scrub = Scrubber(
             (instance.identity for instance in files.instances),
-            extra=() if names.keep_ids else _folder_words(found.images),
-            harmless=("unknown", "anonymous", "anonymized", "none"),
+            patients=() if names.keep_ids else _folder_words(found.images),
+            keeps_ids=names.keep_ids,
         )
         if mapping is None:
-            mapping = propose_mapping([one.label for one in found.labels])
-            _save_proposal(mapping, scrub, out)
+            mapping = propose_mapping(one.label.renamed(scrub.clean) for one in found.labels)
+            state.remember_text(mapping_text(mapping))
+            write_text(proposal, mapping_text(mapping))
         plans = plan_cases(found.images, found.labels, mapping, names)
+        unused = labels_left_over(plans, found.labels)
         _check_ids(plans)
         progress.on_cases(len(plans))
-        records, failures = _build_all(plans, out, state, mapping, scrub, options, progress)
-    report = IngestReport.of(files, plans, records, failures, found.lost, mapping, scrub, names)
-    write_dataset(report, plans, records, out, mapping, names, options.name or out.name, options.shift_dates, state)
+        records, failures = _build_all(plans, out, state, mapping, scrub, options, progress, said)
+        _set_aside_copies(plans, records, state)
+        orphans = [plan for plan in plans if records.get(plan.case_id, {}).get("is_copy")]
+        for plan in orphans:  # what they were copies of is gone
+            state.write(plan.case_id, {})
+        more, failed = _build_all(orphans, out, state, mapping, scrub, options, progress, said)
+        records, failures = {**records, **more}, [*failures, *failed]
+    report = IngestReport.of(files, plans, records, failures, found.lost, unused, scrub, names)
+    write_dataset(report, plans, records, out, mapping, names, options.name or out.name, options.shift_dates, state,
+                  scrub)  # fmt: skip
     return report
+
+
+def _nothing(files: Source) -> str:
+    """Why there is nothing to do, so that a share that is not mounted empties no dataset."""
+    told = f"; {len(files.unreadable)} file(s) cannot be read: {files.unreadable[0][1]}" if files.unreadable else ""
+    return f"source: must hold a scan, got none in {files.count} file(s){told}; check the folder"
 
 
 def _find(files: Source, root: Path, options: IngestOptions) -> _Found:
     """Images, and the labels that belong to them."""
     rules = SeriesRules(options.min_slices, "orientations" in options.repair)
     images = [series_image(found, repair=options.repair) for found in find_series(files.instances, rules)]
-    masks, plain = _masks_and_images([*files.volumes, *files.pictures])
+    images = _doubtful(images, {path.parent for path, _ in files.unreadable})
+    masks, plain = masks_and_images([*files.volumes, *files.pictures], root)
     known = ValueNames(root)
-    per_folder: dict[Path, int] = defaultdict(int)
-    for path in plain:
-        per_folder[path.parent] += 1
+    whose = patient_names(plain, root)
     with ThreadPoolExecutor(max_workers=options.workers) as pool:
-        images += pool.map(
-            lambda path: file_image(path, root, shares_folder=per_folder[path.parent] > _MOST_OF_ONE_PATIENT), plain
-        )
+        images += pool.map(lambda path: file_image(path, root, whose[path]), plain)
         images = _one_kind(images, options.kind)
-        index = Images(images)
+        index, matcher = Images(images), MaskMatcher(images, root)
         objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
         labels = list(pool.map(object_label, objects))
         masks = _masks_of_kind(masks, images)
         told = {folder: known.near(folder) for folder in {path.parent for path in masks}}
-        matched = list(pool.map(lambda path: _match_mask(path, index, told[path.parent]), masks))
+        matched = list(pool.map(lambda path: _match_mask(path, matcher, told[path.parent]), masks))
     if any(label.has_objects for label, _, _ in matched):
         matched = [(as_objects(label), image, how) for label, image, how in matched]
     found = _Found(images, [], [])
@@ -154,7 +179,13 @@ def _find(files: Source, root: Path, options: IngestOptions) -> _Found:
     return found
 
 
-_MOST_OF_ONE_PATIENT = 12
+def _doubtful(images: Sequence[ImageSource], damaged: set[Path]) -> list[ImageSource]:
+    """Images with a note where a file beside theirs could not be read: it may have been their first or last slice."""
+    note = "a file beside its own cannot be read; it may have been a slice at one of its ends"
+    return [
+        replace(image, notes=(*image.notes, note)) if any(path.parent in damaged for path in image.files) else image
+        for image in images
+    ]
 
 
 def _sort_in(found: _Found, label: LabelSource, image: ImageSource | None, how: str) -> None:
@@ -165,29 +196,23 @@ def _sort_in(found: _Found, label: LabelSource, image: ImageSource | None, how: 
         found.labels.append(LabelOfCase(label, image, how))
 
 
-def _masks_and_images(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    masks = [path for path in paths if says_mask(scan_stem(path), path.parent.name)]
-    known = set(masks)
-    return masks, [path for path in paths if path not in known]
-
-
-def _match_mask(path: Path, index: Images, value_names: dict[int, str]) -> tuple[LabelSource, ImageSource | None, str]:
-    """A mask file with its image: the likest name in the nearest folder, else the only one on its grid there."""
-    candidates, by_name = index.of_mask(path)
-    shared = frozenset[str]().union(*(tokens_of(image) for image in candidates)) | name_tokens(path.parent.name)
+def _match_mask(
+    path: Path, matcher: MaskMatcher, value_names: dict[int, str]
+) -> tuple[LabelSource, ImageSource | None, str]:
+    """A mask file with its image: of those that its name or folder allow, the only one or the only one on its grid."""
+    candidates, by_name, needs_grid = matcher.of_mask(path)
+    shared = matcher.shared_words(path, candidates)
     label = mask_label(path, shared_words=shared, value_names=value_names)
     if label.refusal or not candidates or label.grid is None:
         return label, None, "no image beside it, and none with a like name, was found"
-    grid = label.grid
-    same = [
-        image for image in candidates
-        if image.grid is not None and grid.reoriented(image.grid.axcodes).is_close(image.grid)
-    ]  # fmt: skip
+    same = [image for image in candidates if lies_on(label, image)]
     how = "name and grid" if by_name else "folder and grid"
     if len(same) == 1:
         return label, same[0], how
-    if len(candidates) == 1:
+    if len(candidates) == 1 and not needs_grid:
         return label, candidates[0], "name" if by_name else "folder"
+    if not same and needs_grid:
+        return label, None, "no image beside it lies on its grid and has a like name; name it like its image"
     count = len(same) or len(candidates)
     return label, None, f"{count} images fit it equally well (by {how}); name it like its image"
 
@@ -228,18 +253,12 @@ def _aside(image: ImageSource, wants_pictures: bool, channels: int) -> ImageSour
     return replace(image, refusal=reason, is_aside=True)
 
 
-def _folder_words(images: Sequence[ImageSource]) -> set[str]:
-    """Names of patient folders and files, which may be patients' names."""
-    return {word for image in images if image.found is None for word in image.patient.split("/")}
-
-
-def _save_proposal(mapping: Mapping, scrub: Scrubber, out: Path) -> None:
-    """Write the proposal for review, without identifying values."""
-    labels = {
-        scrub.clean(name): rule.model_copy(update={"names": tuple(scrub.clean(one) for one in rule.names)})
-        for name, rule in mapping.labels.items()
-    }
-    save_mapping(mapping.model_copy(update={"labels": labels}), out / "mapping.yaml")
+def _folder_words(images: Sequence[ImageSource]) -> list[str]:
+    """Names of patient folders and files, which may be patients' names, without words that most of them share."""
+    patients = {image.patient for image in images if image.found is None}
+    counts = Counter(word for patient in patients for word in name_tokens(patient))
+    shared = {word for word, count in counts.items() if len(patients) > 2 and count > len(patients) / 2}
+    return [word for patient in patients for word in re.split(r"[\W_]+", patient) if normalised(word) not in shared]
 
 
 def _check_ids(plans: Sequence[CasePlan]) -> None:
@@ -252,6 +271,7 @@ def _check_ids(plans: Sequence[CasePlan]) -> None:
 def _build_all(
     plans: Sequence[CasePlan], out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions,
     progress: Progress,
+    said: ScanNotes,
 ) -> tuple[dict[str, dict[str, Any]], list[Failure]]:  # fmt: skip
     """Build every case that is not done, in parallel."""
     records: dict[str, dict[str, Any]] = {}
@@ -264,15 +284,18 @@ def _build_all(
             progress.on_case(plan.case_id)
     with ThreadPoolExecutor(max_workers=options.workers) as pool:
         futures: dict[Future[dict[str, Any]], str] = {
-            pool.submit(_build, plan, out, state, mapping, scrub, options): plan.case_id for plan in wanted
+            pool.submit(_build, plan, out, state, mapping, scrub, options, said): plan.case_id for plan in wanted
         }
         try:
             for future in as_completed(futures):
                 case_id = futures[future]
                 try:
                     records[case_id] = future.result()
-                except (PipelineError, MemoryError, OSError) as error:
+                except (PipelineError, MemoryError) as error:
                     failures[case_id] = Failure.of(case_id, "ingest", error)
+                except OSError as error:  # its own text names the file
+                    reason = f"its files must be readable, got: {error.strerror}; mend that and ingest again"
+                    failures[case_id] = Failure.of(case_id, "ingest", ScanError(reason))
                 progress.on_case(case_id)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -281,20 +304,29 @@ def _build_all(
     return records, [failures[case_id] for case_id in order if case_id in failures]
 
 
+def _set_aside_copies(plans: Sequence[CasePlan], records: dict[str, dict[str, Any]], state: State) -> None:
+    """Set exports aside, and remember them: their files are removed, but need not be read again to know them."""
+    built = dict(records)
+    for case_id in set_aside_copies(plans, records):
+        state.write(case_id, {**built[case_id], "is_copy": True})
+
+
 def _build(
-    plan: CasePlan, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions
+    plan: CasePlan, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions, said: ScanNotes
 ) -> dict[str, Any]:
     """Build what of a case is not done yet, and record it."""
     reading: dict[str, object] = {"repair": sorted(options.repair), "suv": options.suv}
     record = state.read(plan.case_id)
     seal = state.image_seal(plan, reading)
-    if record.get("image_seal") != seal or not _exist(out, record.get("image", {}).get("images", [])):
-        built = build_image(plan, out, repair=options.repair, suv=options.suv)
+    is_copy = bool(record.get("is_copy"))  # its files were removed, but what they would be is known
+    if record.get("image_seal") != seal or not (is_copy or _exist(out, record.get("image", {}).get("images", []))):
+        state.write(plan.case_id, {})  # what was made before is no longer true, also if this fails
+        built = build_image(plan, out, repair=options.repair, suv=options.suv, said=said)
         record = {"image_seal": seal, "image": built._asdict()}
         state.write(plan.case_id, record)
     label_seal = state.label_seal(plan, {**reading, "mapping": mapping.model_dump(mode="json"), "image": seal})
     label = record.get("label", {}).get("label")
-    if record.get("label_seal") != label_seal or (label and not _exist(out, [label])):
+    if record.get("label_seal") != label_seal or (label and not is_copy and not _exist(out, [label])):
         record = {key: record[key] for key in ("image_seal", "image")}
         if plan.labels:
             record["label"] = build_label(plan, out, mapping=mapping, scrub=scrub, repair=options.repair)._asdict()

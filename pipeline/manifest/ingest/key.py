@@ -15,7 +15,7 @@ from pipeline.errors import ManifestError
 
 _KEY_BYTES = 32
 _MAX_SHIFT_DAYS = 365
-_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]+")
+_NOT_IN_IDS = re.compile(r"[^A-Za-z0-9._-]+|(?<=\.)\.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Pseudonyms:
         """By which two runs know that they share a key."""
         return self._digest("key", "fingerprint")[:16]
 
-    def patient(self, patient: str) -> str:
-        """The patient's id in the dataset."""
-        return safe_id(patient) if self.keep_ids else "p" + self._digest("patient", patient)[:12]
+    def patient(self, patient: str, *, is_id: bool = True) -> str:
+        """The patient's id in the dataset; names that stand in for a missing id are never kept."""
+        return safe_id(patient) if self.keep_ids and is_id else "p" + self._digest("patient", patient)[:12]
 
     def series(self, series: str) -> str:
         """A short name of a volume, to tell a patient's cases apart."""

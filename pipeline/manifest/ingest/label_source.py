@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import GeometryError, PipelineError
+from pipeline.errors import GeometryError, PipelineError, ScanError
 from pipeline.geometry import Geometry
-from pipeline.records import Labelmap, Scan
+from pipeline.manifest.ingest.image_source import ImageSource
+from pipeline.records import Array, Labelmap, Scan
 from pipeline.scans import PICTURE_SUFFIXES, read_label, read_picture, regrid, scan_stem, segment_names
 from pipeline.scans.dicom import Drawn, Instance, LabelObject, draw_label_object, read_label_object
 
 OFF_GRID_AFTER_REPAIR = 0.5
 OBJECT = "object"
 _MANY_VALUES = 64
+_LOSSY = (".jpg", ".jpeg")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +46,11 @@ class LabelSource:
     grid: Geometry | None = None
     has_objects: bool = False
     refusal: str = ""
+
+    def renamed(self, change: Callable[[str], str]) -> LabelSource:
+        """The same with other names for its structures."""
+        values = {value: change(name) for value, name in self.values.items()} if self.values is not None else None
+        return replace(self, names=tuple(dict.fromkeys(map(change, self.names))), values=values)
 
 
 def object_label(instance: Instance) -> LabelSource:
@@ -74,8 +81,8 @@ def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[in
         return LabelSource(path, "mask", refusal=reason)
     values = [int(value) for value in np.unique(mask) if value]
     keep = name_tokens(scan_stem(path)) - shared_words
-    words = [word for word in normalised(scan_stem(path)).split("_") if word in keep and not word.isdigit()]
-    stem = " ".join(words)
+    words = [word for word in normalised(scan_stem(path)).split("_") if word in keep]
+    stem = " ".join(words) if any(not word.isdigit() for word in words) else ""
     told = segment_names(path) or ({} if stem else value_names)
     many = _are_objects(path, values) and not told and not stem
     if len(values) == 1 and not told:
@@ -96,12 +103,11 @@ def as_objects(label: LabelSource) -> LabelSource:
 
 def _are_objects(path: Path, values: list[int]) -> bool:
     """Whether a picture's values run from 1 to more than any list of structures has."""
-    is_picture = path.name.lower().endswith(PICTURE_SUFFIXES)
-    return is_picture and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
+    return _is_picture_path(path) and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
 
 
 def draw_label(
-    label: LabelSource, grid: Geometry, *, is_moved: bool = False, may_regrid: bool = False
+    label: LabelSource, grid: Geometry, *, is_moved: bool = False, may_regrid: bool = False, is_picture: bool = False
 ) -> Iterator[Drawn]:
     """Draw each structure on an image's grid.
 
@@ -110,6 +116,7 @@ def draw_label(
         grid: The image's.
         is_moved: Whether a repair moved the image's slices, so that stored planes lie off its voxels.
         may_regrid: Whether a label on another grid is resampled (nearest) instead of refused.
+        is_picture: Whether the image is a picture, so that a mask picture of its size lies on it pixel by pixel.
 
     Raises:
         GeometryError: If it lies on another grid.
@@ -120,6 +127,7 @@ def draw_label(
         yield from draw_label_object(label.label_object, grid, tolerance=tolerance)
         return
     mask, own = _read_mask(label.path)
+    own = _placed(label, own, grid, is_picture=is_picture)
     placed = on_grid(mask, own, grid, may_regrid=may_regrid)
     notes = () if own.is_close(grid) or placed is mask else (_how(own, grid),)
     for number, name in enumerate(label.names):
@@ -127,10 +135,42 @@ def draw_label(
         yield Drawn(name, np.isin(placed, members), notes if number == 0 else ())
 
 
-def read_instances(label: LabelSource, grid: Geometry, *, may_regrid: bool) -> Labelmap:
+def read_instances(label: LabelSource, grid: Geometry, *, may_regrid: bool, is_picture: bool = False) -> Labelmap:
     """A mask file whose values number single objects, on an image's grid."""
     mask, own = _read_mask(label.path)
-    return on_grid(mask, own, grid, may_regrid=may_regrid)
+    return on_grid(mask, _placed(label, own, grid, is_picture=is_picture), grid, may_regrid=may_regrid)
+
+
+def lies_on(label: LabelSource, image: ImageSource) -> bool:
+    """Whether a mask file lies on the grid of an image, its axes turned or not."""
+    if label.grid is None or image.grid is None:
+        return False
+    if image.is_picture and _is_picture_file(label):
+        return label.grid.shape == image.grid.shape
+    return label.grid.reoriented(image.grid.axcodes).is_close(image.grid)
+
+
+def _placed(label: LabelSource, own: Geometry, grid: Geometry, *, is_picture: bool) -> Geometry:
+    """Where a mask lies: pictures have no place but that of the picture that they were drawn on.
+
+    Raises:
+        GeometryError: If a mask picture has another size than its image, which nothing can mend.
+    """
+    if not _is_picture_file(label):
+        return own
+    if not is_picture or own.shape != grid.shape:
+        raise GeometryError(
+            f"a mask picture must have its image's size {grid.shape[:2]}, got {own.shape[:2]}; export it again"
+        )
+    return grid
+
+
+def _is_picture_file(label: LabelSource) -> bool:
+    return _is_picture_path(label.path)
+
+
+def _is_picture_path(path: Path) -> bool:
+    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> Labelmap:
@@ -161,11 +201,24 @@ def _how(own: Geometry, grid: Geometry) -> str:
 
 
 def _read_mask(path: Path) -> tuple[Labelmap, Geometry]:
-    if path.name.lower().endswith(PICTURE_SUFFIXES):
+    if _is_picture_path(path):
         scan = read_picture(path, case_id="mask", is_label=True, upright=True)
-        if scan.array.shape[0] > 1 and (scan.array == scan.array[:1]).all():
-            return scan.array[0], scan.geometry  # grey saved as colour
-        if scan.array.shape[0] > 1:
-            raise GeometryError("a mask must have one channel, got colours; save label values as grey")
-        return scan.array[0], scan.geometry
+        return _one_channel(scan.array, is_lossy=path.suffix.lower() in _LOSSY), scan.geometry
     return read_label(path, case_id="mask")
+
+
+def _one_channel(pixels: Array, *, is_lossy: bool) -> Labelmap:
+    """The label values of a picture of shape `(C, I, J, 1)`.
+
+    Raises:
+        ScanError: If it holds colours, fractions, negative values or what a lossy format made of labels.
+    """
+    if not (pixels == pixels[:1]).all():  # grey saved as colour is fine
+        raise ScanError("a mask must have one channel, got colours; save label values as grey")
+    mask = pixels[0]
+    values = np.unique(mask)
+    if is_lossy and len(values) > 2:
+        raise ScanError(f"a mask must be stored without loss, got a JPEG of {len(values)} values; save it as PNG")
+    if not np.isfinite(values).all() or (values != np.rint(values)).any() or values.min() < 0:
+        raise ScanError("a mask must hold whole numbers from 0, got others; export label values, no probabilities")
+    return np.asarray(mask.astype(np.min_scalar_type(int(values.max())), copy=False))

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, model_validator
 
-from pipeline.atomic import write_text
 from pipeline.configuration import Config, parse_config, read_yaml
 from pipeline.manifest.ingest.label_source import LabelSource
 from pipeline.manifest.ingest.structure_name import normalised, proposed_label
 
+LARGEST_VALUE = 65535
 _HEADER = textwrap.dedent(
     """\
     # Which structure of the source becomes which label. Proposed by `medseg ingest` from the names that it found;
@@ -40,7 +40,7 @@ class LabelRule(Config):
         names: What the source calls it.
     """
 
-    value: int = Field(ge=1, le=65535)
+    value: int = Field(ge=1, le=LARGEST_VALUE)
     names: tuple[str, ...] = Field(min_length=1)
 
 
@@ -96,12 +96,17 @@ class Mapping(Config):
         return self
 
     def label_of(self, structure: str) -> str | None:
-        """The label of a structure; "" if it is to be ignored, None if it is named nowhere."""
+        """The label of a structure; "" if it is to be ignored, None if it is named nowhere.
+
+        A name that is given in full goes before one with a star, whatever the order.
+        """
         name = normalised(structure)
-        for label, rule in self.labels.items():
-            if any(_fits(name, pattern) for pattern in rule.names):
-                return label
-        return "" if any(_fits(name, pattern) for pattern in self.ignore) else None
+        rules = [*((label, rule.names) for label, rule in self.labels.items()), ("", self.ignore)]
+        for fits in (_is_same, _fits):
+            for label, patterns in rules:
+                if any(fits(name, pattern) for pattern in patterns):
+                    return label
+        return None
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -113,8 +118,8 @@ def load_mapping(path: Path) -> Mapping:
     return parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
 
 
-def save_mapping(mapping: Mapping, path: Path) -> None:
-    """Write a mapping for review."""
+def mapping_text(mapping: Mapping) -> str:
+    """A mapping as YAML for review."""
     content: dict[str, Any] = {
         "labels": {name: {"value": rule.value, "names": list(rule.names)} for name, rule in mapping.labels.items()},
         "ignore": list(mapping.ignore),
@@ -123,8 +128,7 @@ def save_mapping(mapping: Mapping, path: Path) -> None:
         content["instances"] = True
     if mapping.channels:
         content |= mapping.model_dump(exclude={"labels", "ignore", "instances"}, exclude_none=True, mode="json")
-    text = yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=110)
-    write_text(path, _HEADER + text)
+    return _HEADER + yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=110)
 
 
 def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
@@ -143,20 +147,25 @@ def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
     for label, members in groups.items():
         is_apart = any(len(members & one) > 1 for one in together)
         for name in members:
-            kept[(normalised(name) or "structure") if is_apart else label].add(name)
+            kept[_usable((normalised(name) or "structure") if is_apart else label)].add(name)
     own = {value: name for label in sources for value, name in (label.values or {}).items()}
     values = _values(sorted(kept, key=_natural), kept, own if not any(one.label_object for one in sources) else {})
     rules = {
-        label: LabelRule(value=values[label], names=tuple(sorted(kept[label])))
+        label: LabelRule(value=values[label], names=tuple(sorted({name.replace("*", " ") for name in kept[label]})))
         for label in sorted(kept, key=values.__getitem__)
     }
     return Mapping(labels=rules, instances=len(rules) == 1 and any(label.has_objects for label in sources))
 
 
+def _usable(label: str) -> str:
+    """A label's name; `background` is taken."""
+    return "background_structure" if label == "background" else label
+
+
 def _values(labels: Sequence[str], names: dict[str, set[str]], own: dict[int, str]) -> dict[str, int]:
     """Values 1, 2, …; but the masks' own where all labels come from masks that agree on them."""
     stored = {label: [value for value, name in own.items() if name in names[label]] for label in labels}
-    if all(len(values) == 1 for values in stored.values()):
+    if all(len(values) == 1 and values[0] <= LARGEST_VALUE for values in stored.values()):
         return {label: values[0] for label, values in stored.items()}
     return {label: value for value, label in enumerate(labels, start=1)}
 
@@ -172,8 +181,10 @@ def _natural(name: str) -> tuple[object, ...]:
     return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
 
 
+def _is_same(name: str, pattern: str) -> bool:
+    return "*" not in pattern and name == normalised(pattern)
+
+
 def _fits(name: str, pattern: str) -> bool:
-    if "*" not in pattern and "?" not in pattern:
-        return name == normalised(pattern)
     starred = "*".join(normalised(part) for part in pattern.split("*"))
     return fnmatch.fnmatchcase(name, starred)

@@ -1,4 +1,4 @@
-"""Which image a label belongs to: by what it refers to, else by where it lies; and which of the two it was."""
+"""Which image a label object belongs to: by what it refers to, else by where it lies; and which of the two it was."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.manifest.ingest.image_source import ImageSource, tokens_of
+from pipeline.manifest.ingest.image_source import ImageSource
 from pipeline.manifest.ingest.label_source import LabelSource
-from pipeline.manifest.ingest.name_tokens import name_tokens
-from pipeline.scans import scan_stem
 from pipeline.scans.dicom import LabelObject
 
 _ON_PLANE = 0.1
@@ -38,8 +36,6 @@ class Images:
         self._by_uid: dict[str, list[ImageSource]] = defaultdict(list)
         self._by_series: dict[str, list[ImageSource]] = defaultdict(list)
         self._by_frame: dict[str, list[ImageSource]] = defaultdict(list)
-        self._below: dict[Path, list[ImageSource]] = defaultdict(list)
-        self._by_words: dict[tuple[Path, frozenset[str]], list[ImageSource]] = defaultdict(list)
         for image in images:
             if image.is_aside:
                 continue
@@ -47,9 +43,6 @@ class Images:
                 self._by_uid[instance.sop_uid].append(image)
             self._by_series[image.series_uid].append(image)
             self._by_frame[image.frame_of_reference_uid].append(image)
-            for folder in (image.folder, *image.folder.parents):
-                self._below[folder].append(image)
-                self._by_words[folder, tokens_of(image)].append(image)
 
     def of_object(self, label: LabelSource) -> Match:
         """The image of a SEG or RTSTRUCT: by referenced images, by referenced series, by frame of reference."""
@@ -65,26 +58,6 @@ class Images:
             if candidates:
                 return _best(_unique(candidates), found, label.path, how)
         return Match(None, "no image that it refers to, and none in its frame of reference, was found")
-
-    def of_mask(self, path: Path) -> tuple[list[ImageSource], bool]:
-        """The images that a mask file may belong to, the nearest folder and the likest name first.
-
-        Returns:
-            The candidates of equal rank, and whether a name or folder of their own sets them apart.
-        """
-        words = name_tokens(scan_stem(path)) | name_tokens(path.parent.name)
-        for folder in path.parents:
-            below = self._below.get(folder)
-            if not below:
-                continue
-            exact = self._by_words.get((folder, words))
-            if exact:
-                return exact, len(below) > len(exact)
-            ranks = [(len(words & tokens_of(image)), -len(words ^ tokens_of(image))) for image in below]
-            shared = max(rank[0] for rank in ranks)
-            best = max(ranks)
-            return [i for i, rank in zip(below, ranks, strict=True) if rank[0] == best[0]], shared > 0
-        return [], False
 
     def _in_frame(self, found: LabelObject) -> list[ImageSource]:
         uid = found.frame_of_reference_uid

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_json
+from pipeline.manifest.ingest.carry_over import carry_over, previous_manifest
 from pipeline.manifest.ingest.case_plan import CasePlan
 from pipeline.manifest.ingest.key import Pseudonyms
 from pipeline.manifest.ingest.label_source import LabelSource
@@ -30,11 +31,12 @@ class IngestReport:
         files: Number of files by what they are.
         cases: One entry per case that was written.
         failures: Cases that could not be written, and why.
-        aside: Number of series or files that were set aside, by reason.
+        aside: Number of series, files or labels that were set aside, by reason.
         lost_labels: Labels that went into no case, and why.
         structures: Label and number of cases of each structure name.
         risks: What may tell who a patient is.
         unreadable: Number of damaged DICOM files, by reason.
+        refused: Number of failures, by modality.
     """
 
     files: dict[str, int]
@@ -45,6 +47,7 @@ class IngestReport:
     structures: dict[str, dict[str, Any]]
     risks: tuple[dict[str, str], ...]
     unreadable: dict[str, int]
+    refused: dict[str, int]
 
     @property
     def is_clean(self) -> bool:
@@ -52,14 +55,16 @@ class IngestReport:
         return not self.failures and not self.lost_labels and not self.unreadable
 
     def by_modality(self) -> dict[str, dict[str, int]]:
-        """Number of cases, and of those with a label, by modality."""
+        """Number of cases, of those with a label, and of what was refused, by modality."""
         rows: dict[str, dict[str, int]] = {}
         for case in self.cases:
             modality = "+".join(dict.fromkeys(one["modality"] or "other" for one in case["channels"]))
-            row = rows.setdefault(modality, {"cases": 0, "labelled": 0})
+            row = rows.setdefault(modality, {"cases": 0, "labelled": 0, "refused": 0})
             row["cases"] += 1
             row["labelled"] += bool(case["labels"])
-        return rows
+        for modality, count in self.refused.items():
+            rows.setdefault(modality, {"cases": 0, "labelled": 0, "refused": 0})["refused"] += count
+        return dict(sorted(rows.items()))
 
     def count_risks(self) -> dict[str, int]:
         """Number of cases by kind of risk."""
@@ -73,12 +78,13 @@ class IngestReport:
         records: AnyMapping[str, dict[str, Any]],
         failures: Sequence[Failure],
         lost: Iterable[tuple[LabelSource, str]],
-        mapping: Mapping,
+        unused: Iterable[str],
         scrub: Scrubber,
         names: Pseudonyms,
     ) -> IngestReport:
         """Sum up a run."""
         done = [plan for plan in plans if plan.case_id in records]
+        unlisted = _unlabelled_beside_labelled(done, records)
         risks = [
             {"case_id": plan.case_id, "risk": risk.kind, "message": risk.message}
             for plan in done
@@ -91,15 +97,16 @@ class IngestReport:
                 "NIfTI, NRRD, MetaImage": len(files.volumes),
                 "pictures": len(files.pictures),
                 "unreadable DICOM": len(files.unreadable),
-                "other": files.ignored,
+                "other": len(files.ignored),
             },
-            cases=tuple(_entry(plan, records[plan.case_id], scrub, names) for plan in done),
-            failures=tuple(Failure(f.case_id, f.stage, scrub.clean(f.reason)) for f in failures),
-            aside=dict(Counter(plan.refusal for plan in plans if plan.is_aside)),
+            cases=tuple(_entry(plan, records[plan.case_id], scrub, names, plan.case_id in unlisted) for plan in done),
+            failures=tuple(_cleaned(failure, scrub) for failure in failures),
+            aside=dict(Counter([*(scrub.clean(plan.refusal) for plan in plans if plan.is_aside), *unused])),
             lost_labels=tuple(_lost(label, reason, scrub, names) for label, reason in lost),
             structures=_structures(records.values()),
             risks=tuple(risks),
             unreadable=dict(Counter(reason for _, reason in files.unreadable)),
+            refused=_refused(plans, {failure.case_id for failure in failures}),
         )
 
 
@@ -113,9 +120,10 @@ def write_dataset(
     name: str,
     shift_dates: bool,
     state: State,
+    scrub: Scrubber,
 ) -> None:
     """Write `ingest.json` and, if there is a case, `dataset.json`; remove files of cases that are no more."""
-    _remove_stale(out, {plan.case_id for plan in plans if plan.case_id in records}, records, state)
+    _remove_stale(out, plans, records, state)
     write_json(
         out / "ingest.json",
         {
@@ -129,11 +137,18 @@ def write_dataset(
             "risks": report.risks,
         },
     )
-    cases = [_case(plan, records[plan.case_id], names, shift_dates) for plan in plans if plan.case_id in records]
+    done = [plan for plan in plans if plan.case_id in records]
+    unused = _unlabelled_beside_labelled(done, records)
+    cases = [
+        _case(plan, records[plan.case_id], names, scrub, shift_dates) for plan in done if plan.case_id not in unused
+    ]
     if cases:
+        before = previous_manifest(out)
+        cases = carry_over(cases, before)
         labels = {"background": 0, **{label: rule.value for label, rule in mapping.labels.items()}}
         manifest = Manifest(
             name=name,
+            version=before.version if before else "1",
             description="Built by medseg ingest; see ingest.json",
             channels=_channels(plans, records, mapping),
             labels=labels,
@@ -141,10 +156,30 @@ def write_dataset(
             cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
         )
         save_manifest(manifest, out / "dataset.json")
+    else:
+        (out / "dataset.json").unlink(missing_ok=True)
 
 
-def _entry(plan: CasePlan, record: dict[str, Any], scrub: Scrubber, names: Pseudonyms) -> dict[str, Any]:
+def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
+    """Without identifying values, but with its case's name, which may look like one."""
+    start = f"case {failure.case_id}: "
+    return Failure(failure.case_id, failure.stage, start + scrub.clean(failure.reason.removeprefix(start)))
+
+
+def _unlabelled_beside_labelled(plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]]) -> set[str]:
+    """Cases without a label of patients who have one with a label: no patient may be in training and in test."""
+    has_label = {plan.case_id: bool(records[plan.case_id].get("label", {}).get("label")) for plan in plans}
+    labelled = {plan.patient_id for plan in plans if has_label[plan.case_id]}
+    return {plan.case_id for plan in plans if plan.patient_id in labelled and not has_label[plan.case_id]}
+
+
+def _entry(
+    plan: CasePlan, record: dict[str, Any], scrub: Scrubber, names: Pseudonyms, is_unused: bool
+) -> dict[str, Any]:
     image, label = record["image"], record.get("label", {})
+    notes = [scrub.clean(note) for note in [*image["notes"], *label.get("notes", [])]]
+    if is_unused:
+        notes.append("it is not in dataset.json: it has no label, and another case of its patient is for training")
     return {
         "case_id": plan.case_id,
         "patient_id": plan.patient_id,
@@ -159,12 +194,12 @@ def _entry(plan: CasePlan, record: dict[str, Any], scrub: Scrubber, names: Pseud
             for one, source in zip(plan.images, image["source_sha256"], strict=True)
         ],
         "labels": label.get("matched_by", []),
-        "structures": label.get("structures", {}),
-        "notes": [scrub.clean(note) for note in [*image["notes"], *label.get("notes", [])]],
+        "structures": {scrub.clean(name): found for name, found in label.get("structures", {}).items()},
+        "notes": notes,
     }
 
 
-def _case(plan: CasePlan, record: dict[str, Any], names: Pseudonyms, shift_dates: bool) -> Case:
+def _case(plan: CasePlan, record: dict[str, Any], names: Pseudonyms, scrub: Scrubber, shift_dates: bool) -> Case:
     image, label = record["image"], record.get("label", {})
     reference = plan.reference
     sums = dict(image["sha256"])
@@ -177,8 +212,8 @@ def _case(plan: CasePlan, record: dict[str, Any], names: Pseudonyms, shift_dates
         label=label.get("label"),
         split="training" if label.get("label") else "test",
         site=names.site(reference.institution),
-        scanner=reference.scanner or None,
-        study_uid=names.uid(reference.study) if reference.found else None,
+        scanner=scrub.clean(reference.scanner) or None,
+        study_uid=names.uid(reference.found.first.study_uid) if reference.found else None,
         series_uid=names.uid(reference.series_uid),
         study_date=names.shifted_date(reference.patient, reference.study_date) if shift_dates else None,
         sha256=sums,
@@ -199,6 +234,15 @@ def _channels(plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]
     return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
 
 
+def _refused(plans: Sequence[CasePlan], failed: set[str]) -> dict[str, int]:
+    modalities = (
+        "+".join(dict.fromkeys(image.modality or "other" for image in plan.images)) or "other"
+        for plan in plans
+        if plan.case_id in failed
+    )
+    return dict(Counter(modalities))
+
+
 def _lost(label: LabelSource, reason: str, scrub: Scrubber, names: Pseudonyms) -> str:
     mark = names.series(str(label.path))
     return f"label {mark} ({label.kind}, {len(label.names)} structure(s)): {scrub.clean(reason)}"
@@ -213,11 +257,15 @@ def _structures(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _remove_stale(out: Path, keep: set[str], records: AnyMapping[str, dict[str, Any]], state: State) -> None:
-    """Remove the files of cases that an earlier run made and this one does not have."""
-    used = {path for record in records.values() for path in record["image"]["images"]}
+def _remove_stale(out: Path, plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]], state: State) -> None:
+    """Remove the files of cases that an earlier run made and this one does not have.
+
+    Images whose labels alone could not be drawn stay, so that a mended mapping finds them.
+    """
+    waiting = [state.read(plan.case_id) for plan in plans if plan.case_id not in records and not plan.refusal]
+    used = {path for record in (*records.values(), *waiting) for path in record.get("image", {}).get("images", ())}
     used |= {record["label"]["label"] for record in records.values() if record.get("label")}
-    state.forget(keep)
+    state.forget({plan.case_id for plan in plans})
     for folder in ("images", "labels"):
         for path in sorted((out / folder).glob("*")):
             if path.relative_to(out).as_posix() not in used:

@@ -31,13 +31,13 @@ class State:
         about = {"format": _FORMAT, "key": names.fingerprint, "keep_ids": names.keep_ids}
         path = self._folder / "about.json"
         if path.is_file():
-            if json.loads(path.read_text(encoding="utf-8")) != about:
+            if self._read(path) != about:
                 raise ManifestError(
                     f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others; "
                     "give the same --key, or another --out"
                 )
             return
-        if out.exists() and any(entry.name != ".ingest" for entry in out.iterdir()):
+        if out.exists() and (not out.is_dir() or any(entry.name != ".ingest" for entry in out.iterdir())):
             raise ManifestError(f"dataset {out.name}: must be new, empty or begun by ingest; choose another --out")
         write_json(path, about)
 
@@ -52,20 +52,30 @@ class State:
     def label_seal(self, plan: CasePlan, options: dict[str, object]) -> str:
         """Changes whenever the case's label files, the mapping or the options do."""
         parts = [json.dumps(options, sort_keys=True)]
-        parts += [_file_seal(one.label.path) for one in plan.labels]
+        for one in plan.labels:
+            parts += [_file_seal(one.label.path), repr(one.label.names), repr(one.label.values)]
         return self._names.seal("\n".join(parts))
 
     def read(self, case_id: str) -> dict[str, Any]:
         """What was recorded of a case; empty if nothing was, or the record is damaged."""
-        try:
-            content = json.loads(self._path(case_id).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return self._read(self._path(case_id))
 
     def write(self, case_id: str, record: dict[str, Any]) -> None:
         """Record a case."""
         write_json(self._path(case_id), record)
+
+    def is_own_text(self, path: Path) -> bool:
+        """Whether a file is missing or holds what was proposed, and nothing that a person wrote."""
+        if not path.is_file():
+            return True
+        return self._names.seal(path.read_text(encoding="utf-8")) in self._proposed()
+
+    def remember_text(self, text: str) -> None:
+        """Know a proposal again."""
+        write_json(self._folder / "proposed.json", {"seals": sorted({*self._proposed(), self._names.seal(text)})})
+
+    def _proposed(self) -> list[str]:
+        return list(self._read(self._folder / "proposed.json").get("seals", ()))
 
     def forget(self, keep: set[str]) -> list[dict[str, Any]]:
         """Drop the records of all other cases, and return them."""
@@ -75,6 +85,14 @@ class State:
                 dropped.append(self.read(path.stem))
                 path.unlink()
         return dropped
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     def _path(self, case_id: str) -> Path:
         return self._folder / "cases" / f"{case_id}.json"

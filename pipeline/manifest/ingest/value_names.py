@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.manifest.load import load_manifest
+from pipeline.manifest.load import read_manifest
 
 
 class ValueNames:
@@ -34,7 +34,7 @@ class ValueNames:
         if not (folder / "dataset.json").is_file():
             return {}
         try:
-            manifest, _ = load_manifest(folder)
+            manifest = read_manifest(folder).manifest  # not checked: only names are taken, and warnings would quote it
         except PipelineError:
             return {}
         return {value: name for name, value in manifest.foreground.items()}

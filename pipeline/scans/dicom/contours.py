@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 Points = npt.NDArray[np.float64]
 _AREAS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")
 _FLAT = 0.1  # voxels that a planar contour may leave its slice
+_FARTHEST_MM = 1e6
+_HALF_WAY = 0.51  # of a slice: planes half-way between slices all move the same way, rounded coordinates or not
 
 
 def roi_names(dataset: Dataset) -> tuple[str, ...]:
@@ -47,12 +48,15 @@ def draw_contours(dataset: Dataset, grid: Geometry, tolerance: float) -> Iterato
 
     Source: PS3.3 C.8.8.6, ROI Contour module.
     """
-    for name, contours in _structures(dataset):
-        voxels = [grid.voxels_of_lps(contour) for contour in contours]
-        axis = _slice_axis(voxels, name)
+    for number, (name, contours) in enumerate(_structures(dataset), start=1):
+        once = {contour.tobytes(): contour for contour in contours}  # twice the same would be a hole
+        voxels = [grid.voxels_of_lps(contour) for contour in once.values()]
+        axis = _slice_axis(voxels, number)
         mask = np.zeros(grid.shape, bool)
         planes = _by_plane(voxels, axis)
         notes = _draw(planes, mask, axis, tolerance)
+        if len(once) < len(contours):
+            notes.append(f"{len(contours) - len(once)} contour(s) are copies of others and were drawn once")
         if _gaps(mask, axis):
             notes.append(f"{_gaps(mask, axis)} slice(s) between its first and last contour have none")
         yield name, mask, tuple(notes)
@@ -79,30 +83,36 @@ def _points(contour: Dataset) -> Points:
     """Corners of a contour, `(N, 3)`; from the text of the file, since pydicom makes an object of every number."""
     raw = contour.get_item("ContourData") if "ContourData" in contour else None
     value = getattr(raw, "value", None)
-    if isinstance(value, bytes):
+    if isinstance(value, bytes) and value.strip(b" \0"):
         values = np.array(value.decode("ascii").strip(" \0").split("\\"), dtype=np.float64)
     else:
         values = np.array(numbers(contour, "ContourData"), dtype=np.float64)
-    if len(values) % 3 or not np.isfinite(values).all():
+    if len(values) % 3 or not (np.abs(values) < _FARTHEST_MM).all():
         raise ScanError("contours must have three finite coordinates per corner, got others; export it again")
     return values.reshape(-1, 3)
 
 
-def _slice_axis(contours: list[Points], name: str) -> int:
+def _slice_axis(contours: list[Points], number: int) -> int:
     """The grid's axis across which every contour is flat; slices first."""
     for axis in (2, 1, 0):
         if all(np.ptp(contour[:, axis]) <= 2 * _FLAT for contour in contours):
             return axis
     raise GeometryError(
-        f"contours of {name!r} must lie in slices of the image, got some that cross them; export it as a DICOM SEG"
+        f"contours must lie in slices of the image, got some of structure {number} that cross them; export it as a "
+        "DICOM SEG"
     )
 
 
 def _by_plane(contours: list[Points], axis: int) -> dict[float, list[Points]]:
     """Contours of one plane together, by its place along the axis in voxels."""
-    planes: dict[float, list[Points]] = defaultdict(list)
-    for contour in contours:
-        planes[round(float(contour[:, axis].mean()) * 20) / 20].append(np.delete(contour, axis, axis=1))
+    planes: dict[float, list[Points]] = {}
+    place = -np.inf
+    for contour in sorted(contours, key=lambda one: float(one[:, axis].mean())):
+        own = float(contour[:, axis].mean())
+        if own - place > _FLAT:
+            place = own
+            planes[place] = []
+        planes[place].append(np.delete(contour, axis, axis=1))
     return planes
 
 
@@ -112,7 +122,7 @@ def _draw(planes: dict[float, list[Points]], mask: Mask, axis: int, tolerance: f
     slices = np.moveaxis(mask, axis, 0)
     nearest: dict[int, float] = {}
     for place in sorted(planes):
-        k = int(np.rint(place))
+        k = int(np.floor(place + _HALF_WAY))
         if not 0 <= k < slices.shape[0]:
             outside += 1
         elif k in nearest:

@@ -40,6 +40,7 @@ def quiet_dicom() -> Iterator[None]:
     logger.setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+        warnings.filterwarnings("ignore", message="The DICOM readers are highly experimental")  # NiBabel's, of mosaics
         try:
             yield
         finally:

@@ -37,6 +37,7 @@ _TAGS = (
 )  # fmt: skip
 _PRIVATE_TAGS = (0x0019100A, 0x0019100C, 0x00291010)  # Siemens: images in the mosaic, b-value, CSA image header
 _LONGEST_SIDE = 65535
+_YOUNG_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # of which pydicom 3.0 has no name
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ def read_instance(path: Path) -> Instance | None:
         return None
     with reading_dicom("header"), path.open("rb") as stream:
         header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted_tags())
+        if not header and header.preamble:
+            raise ScanError("a DICOM file must hold a data set, got none; copy or export it again")
         if not header or text(header, "SOPClassUID") == "1.2.840.10008.1.3.10":
             return None
         return _to_instance(path, header)
@@ -134,11 +137,12 @@ def is_dicom(path: Path) -> bool:
         raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
     if start[128:132] == b"DICM":
         return True
-    # Without a preamble a data set opens with group 0002 or 0008, in little or big endian, and a short first value.
-    group, element = int.from_bytes(start[:2], "little"), int.from_bytes(start[2:4], "little")
-    if group in (0x0002, 0x0008) and element <= 0x0100:
+    # Without a preamble a data set opens with group 0002 or 0008 and a short first value; in big endian with its type.
+    if len(start) < 8:
+        return False
+    if start[:2] in (b"\2\0", b"\x08\0") and int.from_bytes(start[2:4], "little") <= 0x0100:
         return start[4:6].isalpha() or int.from_bytes(start[4:8], "little") < 256
-    return False
+    return start[:2] == b"\0\x08" and int.from_bytes(start[2:4], "big") <= 0x0100 and start[4:6].isalpha()
 
 
 def _to_instance(path: Path, header: FileDataset) -> Instance:
@@ -146,10 +150,10 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
     if not (0 <= rows <= _LONGEST_SIDE and 0 <= columns <= _LONGEST_SIDE):
         raise ScanError(f"rows and columns must be at most {_LONGEST_SIDE}, got {rows} and {columns}; export it again")
     has_pixels = rows > 0 and columns > 0
-    uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
+    _check_frames(path, header)
     return Instance(
         path=path,
-        sop_class=str(getattr(uid, "name", uid)),
+        sop_class=_class_name(header),
         sop_uid=text(header, "SOPInstanceUID") or str(header.file_meta.get("MediaStorageSOPInstanceUID") or ""),
         series_uid=text(header, "SeriesInstanceUID"),
         study_uid=text(header, "StudyInstanceUID"),
@@ -179,6 +183,26 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
         identity=Identity.of(header),
         frames=frames_of(path, header) if has_pixels else (),
     )
+
+
+def _check_frames(path: Path, header: FileDataset) -> None:
+    """Refuse more frames than the file has room for, before there is an object for each; one frame is checked later."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    count, bits = number(header, "NumberOfFrames", 1), 8.0
+    native = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian)
+    if header.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian) in native:
+        bits = number(header, "Rows", 0) * number(header, "Columns", 0) * number(header, "BitsAllocated", 1)
+    size = path.stat().st_size
+    if count > 1 and count * bits > 8 * size:
+        raise ScanError(f"a file must have room for its {count:.0f} frames, got {size} bytes; export it again")
+
+
+def _class_name(header: FileDataset) -> str:
+    """Name of the SOP class, or "" where it is none that is known: a damaged one may hold anything."""
+    uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
+    name = str(getattr(uid, "name", ""))
+    return _YOUNG_CLASSES.get(str(uid), "" if name == str(uid) else name)
 
 
 def _is_burned_in(header: FileDataset) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
 
 Kind = Literal["SEG", "RTSTRUCT"]
+_UNDEFINED = 0xFFFFFFFF
 _NUMBERS = {0x30060050, 0x7FE00010}  # contour and pixel data refer to nothing and are slow to convert
 
 
@@ -104,9 +105,16 @@ def draw_label_object(label: LabelObject, grid: Geometry, *, tolerance: float = 
 
 
 def _read(path: Path) -> FileDataset:
+    """The whole file; one that ends early is refused, since pydicom would only leave out the last contours."""
+    from pydicom.dataelem import RawDataElement
     from pydicom.filereader import dcmread
 
-    return dcmread(path, force=True)
+    dataset = dcmread(path, force=True)
+    for tag in dataset.keys():  # noqa: SIM118 (iterating a data set converts its elements)
+        raw = dataset.get_item(tag)
+        if isinstance(raw, RawDataElement) and raw.length != _UNDEFINED and len(raw.value or b"") < raw.length:
+            raise ScanError("DICOM label must be whole, got a file that ends early; copy or export it again")
+    return dataset
 
 
 def _kind(dataset: Dataset) -> Kind:

@@ -36,8 +36,7 @@ def mosaic_frames(picture: Frame, header: Dataset) -> tuple[Frame, ...]:
         ScanError: If the number or the spacing of the slices is not given.
     """
     csa = _csa_header(header)
-    stored = header.get(_IMAGES_IN_MOSAIC)
-    count = int(_csa_number(csa, "NumberOfImagesInMosaic") or (float(stored.value) if stored is not None else 0))
+    count = int(_csa_number(csa, "NumberOfImagesInMosaic") or _private_count(header))
     step = number(header, "SpacingBetweenSlices", number(header, "SliceThickness", 0.0))
     if picture.position_mm is None or picture.orientation is None or picture.spacing_mm is None or step <= 0:
         raise ScanError("a mosaic must give position, orientation and slice spacing, got none; export single slices")
@@ -67,16 +66,21 @@ def mosaic_frames(picture: Frame, header: Dataset) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
+def _private_count(header: Dataset) -> int:
+    """Slices by (0019,100A), an unsigned short whose type is lost where a file does not state types."""
+    element = header.get(_IMAGES_IN_MOSAIC)
+    value = 0 if element is None else element.value
+    return int.from_bytes(value, "little") if isinstance(value, bytes) else int(value or 0)
+
+
 def _csa_header(header: Dataset) -> dict[str, Any]:
+    """Tags of the CSA header; empty without one, as an anonymiser may have left it."""
     from nibabel.nicom import csareader
 
     element = header.get(_CSA_IMAGE_HEADER)
     if element is None or not isinstance(element.value, bytes):
         return {}
-    try:
-        tags: dict[str, Any] = csareader.read(element.value)["tags"]
-    except csareader.CSAReadError:
-        return {}
+    tags: dict[str, Any] = csareader.read(element.value)["tags"]  # without it the slices may run the other way
     return tags
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import ScanError
 from pipeline.records import Array
+from pipeline.scans.dicom.codestream import check_frame
 from pipeline.scans.dicom.damage import reading_dicom
 from pipeline.scans.dicom.elements import number, text
 
@@ -24,7 +25,8 @@ _PIXEL_TAGS = (
     "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
     "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
     "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
-    "BluePaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
 )  # fmt: skip
 _STORES = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _ITEM_STARTS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
@@ -69,9 +71,10 @@ def decode(dataset: FileDataset) -> Array:
     from pydicom.pixels.processing import apply_color_lut
 
     complete_meta(dataset)
-    _check_promise(dataset)
+    check_promise(dataset)
+    check_frames(dataset)
     samples = int(number(dataset, "SamplesPerPixel", 1))
-    values = np.asarray(dataset.pixel_array)
+    values = _used_bits(np.asarray(dataset.pixel_array), dataset)
     if text(dataset, "PhotometricInterpretation").upper() == "PALETTE COLOR":
         values, samples = apply_color_lut(values, dataset), 3
     shape = (
@@ -82,7 +85,7 @@ def decode(dataset: FileDataset) -> Array:
     )
     if values.size != int(np.prod(shape)):
         raise ScanError(f"decoded pixels must fill {shape} frames, rows, columns and samples, got {values.shape}")
-    return _used_bits(values.reshape(shape), dataset)
+    return values.reshape(shape)
 
 
 def complete_meta(dataset: FileDataset) -> None:
@@ -98,7 +101,7 @@ def complete_meta(dataset: FileDataset) -> None:
         dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
 
 
-def _check_promise(dataset: FileDataset) -> None:
+def check_promise(dataset: FileDataset) -> None:
     """Refuse a header that promises more pixels than the file holds, before memory is taken for them."""
     syntax = dataset.file_meta.TransferSyntaxUID
     held = next((dataset[tag].value for tag in _STORES if tag in dataset), None)
@@ -115,6 +118,24 @@ def _check_promise(dataset: FileDataset) -> None:
         raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} bytes; export it again")
     if syntax.is_compressed and values > _BEST_COMPRESSION * len(held):
         raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} coded bytes; export it again")
+
+
+def check_frames(dataset: FileDataset) -> None:
+    """Refuse coded frames that contradict the header."""
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import RLELossless
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed or syntax == RLELossless:
+        return
+    for code in generate_frames(dataset.PixelData, number_of_frames=int(number(dataset, "NumberOfFrames", 1))):
+        check_frame(
+            code,
+            rows=int(number(dataset, "Rows", 0)),
+            columns=int(number(dataset, "Columns", 0)),
+            samples=int(number(dataset, "SamplesPerPixel", 1)),
+            bits_allocated=int(number(dataset, "BitsAllocated", 16)),
+        )
 
 
 def _used_bits(values: Array, dataset: FileDataset) -> Array:

@@ -23,6 +23,7 @@ MAX_TILT = 1e-3
 SAME_POSITION_MM = 1e-3
 _EVEN = 0.05
 _EVEN_MM = 0.01
+_SIDEWAYS_MM = 0.02  # of positions that were rounded to a hundredth of a millimetre
 
 
 class Problem(NamedTuple):
@@ -72,22 +73,49 @@ class Planes:
             return 0.0
         steps = np.diff(self.depths_mm)
         # A missing slice makes some steps larger, never smaller; so the base is among the smallest.
-        near = steps[steps <= np.min(steps) * (1 + 2 * _EVEN)]
-        return float(np.median(near))
+        least = float(np.min(steps))
+        near = steps[steps <= least + max(2 * _EVEN * least, min(2 * _EVEN_MM, 0.5 * least))]
+        return float(np.mean(near))
+
+    @property
+    def even_steps(self) -> int:
+        """Steps of an even grid from the first plane to the last: whole ones between planes where they follow such."""
+        if len(self.frames) < 2:
+            return 0
+        counts = whole_steps(self)
+        return int(np.rint(self.depths_mm[-1] / self.step_mm)) if counts is None else int(counts.sum())
+
+    @property
+    def sideways_mm(self) -> Vector:
+        """How far each plane is shifted in itself against the first, shape `(K, 3)`."""
+        offsets = self.positions_mm - self.positions_mm[0]
+        shifts: Vector = offsets - np.outer(self.depths_mm, self.normal)
+        return shifts
+
+    @property
+    def is_tilted(self) -> bool:
+        """Whether planes are shifted by more than the rounding of their positions explains."""
+        rounding = max(SAME_POSITION_MM, min(_SIDEWAYS_MM, _EVEN * min(self.spacing_mm)))
+        depth = self.depths_mm[-1] if len(self.frames) > 1 else 1.0
+        return bool(np.linalg.norm(self.sideways_mm, axis=1).max(initial=0) > max(MAX_TILT * depth, rounding))
+
+    @property
+    def direction(self) -> Vector:
+        """Where the planes follow each other, per millimetre along the normal: with what little they are off it."""
+        if len(self.frames) < 2 or self.is_tilted:
+            return self.normal
+        way: Vector = (self.positions_mm[-1] - self.positions_mm[0]) / self.depths_mm[-1]
+        return way if np.linalg.norm(way - self.normal) <= MAX_TILT else self.normal
 
     def geometry(self) -> Geometry:
-        """The straight grid of planes without a problem, from the first to the last position.
-
-        Raises:
-            GeometryError: If the planes are tilted.
-        """
+        """The straight grid of planes without a problem, from the first to the last position."""
         first = self.frames[0]
         count = len(self.frames)
-        step = (self.positions_mm[-1] - self.positions_mm[0]) / (count - 1) if count > 1 else self.normal
+        step_mm = self.depths_mm[-1] / (count - 1) if count > 1 else 1.0
         return Geometry.from_lps_axes(
             (first.columns, first.rows, count),
             origin_mm=self.positions_mm[0],
-            steps_mm=(self.along * self.spacing_mm[0], self.down * self.spacing_mm[1], step),
+            steps_mm=(self.along * self.spacing_mm[0], self.down * self.spacing_mm[1], self.direction * step_mm),
         )
 
 
@@ -178,12 +206,10 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
 
 def _tilt(planes: Planes) -> Problem | None:
     """Sideways drift of the slices: steady as of a tilted gantry, or not."""
-    offsets = planes.positions_mm - planes.positions_mm[0]
-    sideways = offsets - np.outer(planes.depths_mm, planes.normal)
-    depth = planes.depths_mm[-1] if len(planes.frames) > 1 else 1.0
-    if float(np.linalg.norm(sideways, axis=1).max(initial=0)) <= max(MAX_TILT * depth, SAME_POSITION_MM):
+    if not planes.is_tilted:
         return None
-    slope = sideways[-1] / depth
+    sideways = planes.sideways_mm
+    slope = sideways[-1] / planes.depths_mm[-1]
     degrees = float(np.degrees(np.arctan(np.linalg.norm(slope))))
     steady = np.linalg.norm(sideways - np.outer(planes.depths_mm, slope), axis=1).max() <= 0.5 * min(planes.spacing_mm)
     if steady:
@@ -197,20 +223,16 @@ def _tilt(planes: Planes) -> Problem | None:
 
 def _gaps(planes: Planes) -> Problem | None:
     """Uneven steps: whole slices missing, or no common spacing."""
-    depths, step = planes.depths_mm, planes.step_mm
-    tolerance = max(_EVEN * step, _EVEN_MM)
+    depths = planes.depths_mm
     even = np.linspace(0, depths[-1], len(depths))
-    if np.abs(depths - even).max() <= tolerance:
+    if np.abs(depths - even).max() <= evenness_mm(planes.step_mm):
         return None
-    # Missing slices leave every place a whole number of steps from the first; the step is refined over the whole stack.
-    counts = np.rint(np.diff(depths) / step)
-    refined = depths[-1] / counts.sum()
-    places = np.concatenate([[0], np.cumsum(counts)]) * refined
-    if np.abs(depths - places).max() <= max(_EVEN * refined, _EVEN_MM) and counts.min() >= 1:
+    counts = whole_steps(planes)
+    if counts is not None:
         missing = int(counts.sum()) - len(counts)
         return Problem(
             "missing_slices",
-            f"slices must follow each other every {refined:.4g} mm, got {missing} missing in "
+            f"slices must follow each other every {depths[-1] / counts.sum():.4g} mm, got {missing} missing in "
             f"{int(np.count_nonzero(counts > 1))} gap(s)",
             "copy the missing files, or ingest with --repair gaps to interpolate them",
         )
@@ -220,3 +242,18 @@ def _gaps(planes: Planes) -> Problem | None:
         f"slices must be evenly spaced, got steps of {steps.min():.4g} to {steps.max():.4g} mm",
         "ingest with --repair gaps to resample them evenly",
     )
+
+
+def whole_steps(planes: Planes) -> Vector | None:
+    """Steps between neighbouring planes where slices are missing, `(K - 1,)`; None where they are no whole numbers."""
+    depths = planes.depths_mm
+    counts: Vector = np.rint(np.diff(depths) / planes.step_mm)
+    refined_mm = depths[-1] / counts.sum()  # over the whole stack, since each position may be rounded
+    places = np.concatenate([[0], np.cumsum(counts)]) * refined_mm
+    is_whole = counts.min() >= 1 and np.abs(depths - places).max() <= evenness_mm(refined_mm)
+    return counts if is_whole else None
+
+
+def evenness_mm(step_mm: float) -> float:
+    """How far a plane may lie off its even place."""
+    return max(_EVEN * step_mm, _EVEN_MM)

@@ -8,10 +8,9 @@ import numpy as np
 
 from pipeline.geometry import Geometry
 from pipeline.records import Array
-from pipeline.scans.dicom.planes import Planes, ProblemKind, Vector
+from pipeline.scans.dicom.planes import Planes, ProblemKind, Vector, evenness_mm
 
 REPAIRS: dict[ProblemKind, str] = {"tilt": "tilt", "missing_slices": "gaps", "uneven_spacing": "gaps"}
-_SAME_PLACE = 0.05  # of a step: a slice that lies this near to its even place is taken as it is
 
 
 class Straight(NamedTuple):
@@ -29,10 +28,11 @@ def straight_geometry(planes: Planes) -> Geometry:
     the first to the last plane in even steps.
     """
     low, size = _frame_of(planes)
-    shape = (*size, len(_even_places(planes)))
+    places = _even_places(planes)
+    shape = (*size, len(places))
     i_mm, j_mm = planes.spacing_mm
     origin = planes.positions_mm[0] + planes.along * low[0] * i_mm + planes.down * low[1] * j_mm
-    steps = (planes.along * i_mm, planes.down * j_mm, planes.normal * planes.step_mm)
+    steps = (planes.along * i_mm, planes.down * j_mm, planes.direction * places[1])
     return Geometry.from_lps_axes(shape, origin_mm=origin, steps_mm=steps)
 
 
@@ -57,10 +57,10 @@ def straighten(volume: Array, planes: Planes) -> Straight:
         for channel in range(volume.shape[0]):
             wide[channel, :, :, k] = _shifted(volume[channel, :, :, k], shift, (width, height), float(air))
     places = _even_places(planes)
-    even = np.stack([_between(wide, planes.depths_mm, place, planes.step_mm) for place in places], axis=-1)
+    even = np.stack([_between(wide, planes.depths_mm, place, evenness_mm(places[1])) for place in places], axis=-1)
     if volume.dtype.kind in "iu":
         even = np.rint(even)
-    made = sum(np.abs(planes.depths_mm - place).min() > _SAME_PLACE * planes.step_mm for place in places)
+    made = sum(np.abs(planes.depths_mm - place).min() > evenness_mm(places[1]) for place in places)
     return Straight(even.astype(volume.dtype), straight_geometry(planes), _describe(shifts, made, len(places)))
 
 
@@ -75,7 +75,9 @@ def _describe(shifts: Vector, made: int, count: int) -> tuple[str, ...]:
 
 def _shifts(planes: Planes) -> Vector:
     """In-plane place of each plane's first pixel in pixels along i and j, relative to the first plane's, `(K, 2)`."""
-    offsets = planes.positions_mm - planes.positions_mm[0]
+    if not planes.is_tilted:
+        return np.zeros((len(planes.frames), 2))
+    offsets = planes.sideways_mm
     i_mm, j_mm = planes.spacing_mm
     return np.stack([offsets @ planes.along / i_mm, offsets @ planes.down / j_mm], axis=1)
 
@@ -108,14 +110,13 @@ def _shifted(plane: Array, shift: Vector, size: tuple[int, int], air: float) -> 
 
 def _even_places(planes: Planes) -> Vector:
     """Depths of the even grid, from the first plane to the last."""
-    count = int(np.rint(planes.depths_mm[-1] / planes.step_mm)) + 1
-    return np.arange(count, dtype=np.float64) * planes.step_mm
+    return np.linspace(0, planes.depths_mm[-1], planes.even_steps + 1)
 
 
-def _between(wide: Array, depths: Vector, place: float, step: float) -> Array:
+def _between(wide: Array, depths: Vector, place: float, tolerance_mm: float) -> Array:
     """The slice at a depth: the nearest one where it lies there, else linear between its two neighbours."""
     nearest = int(np.abs(depths - place).argmin())
-    if abs(depths[nearest] - place) <= _SAME_PLACE * step or not depths[0] < place < depths[-1]:
+    if abs(depths[nearest] - place) <= tolerance_mm or not depths[0] < place < depths[-1]:
         return np.asarray(wide[..., nearest])
     above = int(np.searchsorted(depths, place))
     weight = (place - depths[above - 1]) / (depths[above] - depths[above - 1])

@@ -16,12 +16,13 @@ from pipeline.records import Array, Mask
 from pipeline.scans.dicom.elements import first_item, number, text
 from pipeline.scans.dicom.frame import Frame
 from pipeline.scans.dicom.functional_groups import frames_of
-from pipeline.scans.dicom.pixels import complete_meta
+from pipeline.scans.dicom.pixels import check_frames, check_promise, complete_meta
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
 
 Points = npt.NDArray[np.float64]
+_SAME_SIZE = 0.1  # of a voxel
 _HALF = 0.5  # of the largest fractional value: from there on a pixel belongs to the segment
 
 
@@ -32,8 +33,7 @@ def segment_names(dataset: Dataset) -> tuple[str, ...]:
 
 def segment_planes(dataset: Dataset) -> Points:
     """First pixel of every frame, LPS+ millimetres, `(N, 3)`."""
-    frames = frames_of(Path(), dataset)
-    return np.array([frame.position_mm for frame in frames if frame.position_mm]).reshape(-1, 3)
+    return np.array([frame.position_mm for frame in _frames(dataset) if frame.position_mm]).reshape(-1, 3)
 
 
 def draw_segments(
@@ -53,7 +53,9 @@ def draw_segments(
     Source: PS3.3 A.51, C.8.20.
     """
     complete_meta(dataset)
-    frames = frames_of(Path(), dataset)
+    check_promise(dataset)
+    check_frames(dataset)
+    frames = _frames(dataset)
     names = _names(dataset)
     is_labelmap = text(dataset, "SegmentationType").upper() == "LABELMAP"
     members = dict.fromkeys(names, range(len(frames))) if is_labelmap else _by_segment(dataset, len(frames))
@@ -76,6 +78,12 @@ def _names(dataset: Dataset) -> dict[int, str]:
     return dict(sorted(named.items()))
 
 
+def _frames(dataset: Dataset) -> tuple[Frame, ...]:
+    if not dataset.get("PerFrameFunctionalGroupsSequence"):
+        raise ScanError("every frame of a SEG must have functional groups, got none; export it again")
+    return frames_of(Path(), dataset)
+
+
 def _by_segment(dataset: Dataset, count: int) -> dict[int, list[int]]:
     """Frames of each segment."""
     shared = first_item(dataset, "SharedFunctionalGroupsSequence")
@@ -92,15 +100,28 @@ def _by_segment(dataset: Dataset, count: int) -> dict[int, list[int]]:
 
 def _pixels(dataset: FileDataset, index: int, segment: int) -> Mask:
     """Where a frame shows the segment, shape `(rows, columns)`."""
-    from pydicom.pixels.utils import pixel_array
-
-    values: Array = pixel_array(dataset, index=index)
+    values = _values(dataset, index)
     kind = text(dataset, "SegmentationType").upper()
     if kind == "LABELMAP":
         return np.asarray(values == segment)
     if kind == "FRACTIONAL":
         return np.asarray(values >= _HALF * number(dataset, "MaximumFractionalValue", 255))
     return np.asarray(values > 0)
+
+
+def _values(dataset: FileDataset, index: int) -> Array:
+    """Stored values of one frame."""
+    from pydicom.pixels.utils import pixel_array
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if number(dataset, "BitsAllocated", 0) != 1 or syntax.is_compressed or not syntax.is_little_endian:
+        values: Array = pixel_array(dataset, index=index)
+        return values
+    # Frames of single bits follow each other within a byte, where pydicom decodes only all of them at once.
+    shape = int(number(dataset, "Rows", 0)), int(number(dataset, "Columns", 0))
+    first, skipped = divmod(index * shape[0] * shape[1], 8)
+    packed = np.frombuffer(dataset.PixelData, np.uint8)[first : first + (skipped + shape[0] * shape[1] + 7) // 8]
+    return np.unpackbits(packed, bitorder="little")[skipped : skipped + shape[0] * shape[1]].reshape(shape)
 
 
 def _place(pixels: Mask, frame: Frame, mask: Mask, grid: Geometry, tolerance: float) -> int:
@@ -131,9 +152,14 @@ def _steps(frame: Frame, grid: Geometry) -> tuple[Points, Points, Points]:
 def _check_on_grid(origin: Points, down: Points, along: Points, size: tuple[int, ...], tolerance: float) -> None:
     """Refuse frames whose pixels are not the image's voxels."""
     drift = max(np.abs(down - np.rint(down)).max() * size[0], np.abs(along - np.rint(along)).max() * size[1])
-    are_steps = all(np.abs(np.rint(step)).sum() == 1 for step in (down, along))
+    sizes = [float(np.linalg.norm(step)) for step in (along, down)]
+    if max(abs(one - 1) for one in sizes) > _SAME_SIZE:
+        raise GeometryError(
+            f"frames of a SEG must have the pixels of its image, got steps of {sizes[0]:.3g} by {sizes[1]:.3g} voxels; "
+            "export it on the image's grid"
+        )
     off = float(np.abs(origin - np.rint(origin)).max())
-    if not are_steps or drift > 0.25 or off > tolerance:
+    if drift > 0.25 or off > tolerance:
         raise GeometryError(
             f"frames of a SEG must lie on the voxels of its image, got some {max(off, float(drift)):.2g} voxels off; "
             "ingest with --repair grids to resample it, or export it on the image's grid"

@@ -101,24 +101,23 @@ def _series_key(instance: Instance) -> tuple[object, ...]:
 
 
 def _by_size(group: Sequence[Instance]) -> list[list[Instance]]:
-    """Instances of one matrix, pixel spacing and kind of pixel."""
+    """Instances of one matrix and kind of pixel."""
     sizes: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
     for instance in group:
-        spacing = instance.frames[0].spacing_mm or ()
         pixel = (instance.samples, instance.photometric, *instance.pixel_format)
-        key = (instance.rows, instance.columns, *pixel, *(round(mm, 3) for mm in spacing))
-        sizes[key].append(instance)
+        sizes[instance.rows, instance.columns, *pixel].append(instance)
     return list(sizes.values())
 
 
 def _without_copies(group: Sequence[Instance]) -> tuple[list[Instance], int]:
-    """The instances with each UID once; files without a UID are all kept."""
-    seen: set[str] = set()
+    """The instances with each UID once at a place; files without a UID are all kept."""
+    seen: set[tuple[object, ...]] = set()
     unique = []
     for instance in group:
-        if instance.sop_uid and instance.sop_uid in seen:
+        key = (instance.sop_uid, *(frame.position_mm for frame in instance.frames))
+        if instance.sop_uid and key in seen:
             continue
-        seen.add(instance.sop_uid)
+        seen.add(key)
         unique.append(instance)
     return unique, len(group) - len(unique)
 
@@ -141,7 +140,7 @@ def _stacks(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
     """The volumes among instances of one size."""
     owner = {(frame.path, frame.index): instance for instance in group for frame in instance.frames}
     clusters = _by_orientation([frame for instance in group for frame in instance.frames])
-    parts = [part for cluster in clusters for part in _separate(cluster)]
+    parts = [part for cluster in clusters for even in _by_spacing(cluster) for part in _separate(even)]
     found = []
     for frames, marks in parts:
         planes = stack_planes(frames)
@@ -159,17 +158,15 @@ def _stacks(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
 def _set_aside(instance: Instance) -> Problem | None:
     """Localizers, screen copies and objects without pixels: what nobody segments."""
     if not instance.has_pixels:
-        kind = instance.sop_class if instance.sop_class.isprintable() else ""
-        return Problem(
-            "set_aside", f"only images are ingested, got {kind or 'an object without pixels'}", "nothing to do"
-        )
+        kind = instance.sop_class or "an object without pixels"
+        return Problem("set_aside", f"only images are ingested, got {kind}", "nothing to do")
     if "LOCALIZER" in instance.image_type:
         return Problem("set_aside", "it is a localizer", "nothing to do; localizers only plan the scan")
     is_copy = instance.sop_class.startswith(("Secondary Capture", "Multi-frame"))
     if is_copy and instance.modality not in PICTURE_MODALITIES and not any(f.position_mm for f in instance.frames):
         return Problem("set_aside", "it is a screen copy without a place in the patient", "export the original images")
-    if instance.sop_class.startswith("RT Dose"):
-        return Problem("set_aside", "it is a dose distribution", "nothing to do; doses are not ingested")
+    if instance.sop_class.startswith(("RT Dose", "RT Image")):
+        return Problem("set_aside", "it is a dose or a portal image", "nothing to do; these are not ingested")
     return None
 
 
@@ -200,6 +197,14 @@ def _by_orientation(frames: list[Frame]) -> list[list[Frame]]:
             clusters.append([frame])
             leaders.append(cosines)
     return clusters
+
+
+def _by_spacing(frames: list[Frame]) -> list[list[Frame]]:
+    """Frames of one pixel spacing: those of one file may differ."""
+    groups: dict[tuple[float, ...], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[tuple(round(mm, 3) for mm in frame.spacing_mm or ())].append(frame)
+    return list(groups.values())
 
 
 def _mixed(clusters: Sequence[Sequence[Frame]]) -> Problem:

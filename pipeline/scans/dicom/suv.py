@@ -38,7 +38,8 @@ def suv_factor(found: FoundSeries) -> float:
         if units == "CNTS":
             return _philips_factor(header)
         if units != "BQML":
-            raise ScanError(f"PET units must be BQML, CNTS or GML for SUV, got {units or 'none'}; leave --suv out")
+            got = "others" if units else "none"
+            raise ScanError(f"PET units must be BQML, CNTS or GML for SUV, got {got}; leave --suv out")
         return _factor(header, _acquisition_times(found))
 
 
@@ -60,8 +61,9 @@ def _factor(header: Dataset, acquired: list[datetime]) -> float:
     if correction == "ADMIN":
         return weight_kg * 1000.0 / dose_bq
     if correction != "START":
-        raise ScanError(f"PET must be decay-corrected to START or ADMIN for SUV, got {correction or 'none'}")
-    elapsed_s = (_scan_start(header, acquired) - _injection(header, tracer)).total_seconds()
+        raise ScanError("PET must be decay-corrected to START or ADMIN for SUV, got neither; leave --suv out")
+    scan = _scan_start(header, acquired)
+    elapsed_s = (scan - _injection(tracer, scan)).total_seconds()
     if not 0 <= elapsed_s < _DAY_S:
         raise ScanError(f"injection must lie within a day before the scan, got {elapsed_s:.0f} s; leave --suv out")
     return float(weight_kg * 1000.0 / (dose_bq * 2.0 ** (-elapsed_s / half_life_s)))
@@ -77,17 +79,13 @@ def _scan_start(header: Dataset, acquired: list[datetime]) -> datetime:
     return min(known)
 
 
-def _injection(header: Dataset, tracer: Dataset) -> datetime:
+def _injection(tracer: Dataset, scan: datetime) -> datetime:
+    """The stated moment, or the last one before the scan at the stated time of day."""
     whole = text(tracer, "RadiopharmaceuticalStartDateTime")
-    if whole:
-        found = _moment(whole[:8], whole[8:])
-    else:
-        found = _moment(
-            text(header, "SeriesDate") or text(header, "StudyDate"), text(tracer, "RadiopharmaceuticalStartTime")
-        )
-        scan = _moment(text(header, "SeriesDate") or text(header, "StudyDate"), text(header, "SeriesTime"))
-        if found is not None and scan is not None and found > scan:
-            found -= timedelta(days=1)  # injected before midnight
+    time = text(tracer, "RadiopharmaceuticalStartTime")
+    found = _moment(whole[:8], whole[8:]) if whole else _moment(f"{scan:%Y%m%d}", time)
+    if found is not None and not whole and found > scan:
+        found -= timedelta(days=1)  # injected before midnight
     if found is None:
         raise ScanError("SUV needs the time of the injection, got none; leave --suv out")
     return found
@@ -103,7 +101,9 @@ def _acquisition_times(found: FoundSeries) -> list[datetime]:
 
 
 def _moment(date: str, time: str) -> datetime | None:
-    """A date `YYYYMMDD` and a time `HHMMSS.ffffff`, of which the end may be missing."""
+    """A date `YYYYMMDD` and a time `HHMMSS.ffffff`, of which the end may be missing; None without both."""
+    if not time:
+        return None
     digits = (time.split("+")[0].split("-")[0].replace(".", "") + "0" * 12)[:12]
     try:
         return datetime.strptime(date + digits, "%Y%m%d%H%M%S%f")

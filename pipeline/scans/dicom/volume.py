@@ -128,10 +128,15 @@ class _Canvas:
         if self._is_float:
             return np.dtype(np.float32)
         self._low, self._high = min(self._low, int(plane.min())), max(self._high, int(plane.max()))
-        for kind in _INTEGERS:
-            if np.iinfo(kind).min <= self._low and self._high <= np.iinfo(kind).max:
-                return np.dtype(kind)
-        raise ScanError(f"voxels must fit 32 bits, got {self._low} to {self._high}; export it again")
+        return _smallest_type(self._low, self._high)
+
+
+def _smallest_type(low: int, high: int) -> np.dtype[np.generic]:
+    """The integers that hold a range."""
+    for kind in _INTEGERS:
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return np.dtype(kind)
+    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}; export it again")
 
 
 def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[str, ...]]:
@@ -139,9 +144,17 @@ def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[
     frame = found.frames[0]
     notes = () if frame.spacing_mm else ("the pixel spacing is not given: a pixel counts as 1 mm",)
     rows_mm, columns_mm = frame.spacing_mm or (1.0, 1.0)
-    if found.first.photometric == "MONOCHROME1" and volume.dtype.kind in "iu":
-        # Low values are bright there (PS3.3 C.7.6.3.1.2); everything after this expects high ones to be.
-        brightest = ((1 << bits) - 1) * frame.slope + 2 * frame.intercept
-        volume = (int(brightest) - volume.astype(np.int32)).astype(volume.dtype)
+    if found.first.photometric == "MONOCHROME1":
+        is_signed = found.first.pixel_format[2] == 1
+        ends = -1 if is_signed else (1 << bits) - 1  # the least and the greatest value that the bits hold, added
+        volume = _turned_round(volume, ends * frame.slope + 2 * frame.intercept)
     geometry = Geometry.flat(frame.columns, frame.rows, spacing_mm=(columns_mm, rows_mm))
     return Scan(volume, geometry, source=frame.path), notes
+
+
+def _turned_round(volume: Array, ends: float) -> Array:
+    """Greys where low values are bright (PS3.3 C.7.6.3.1.2): everything after this expects high ones to be."""
+    if volume.dtype.kind == "f":
+        return (ends - volume.astype(np.float64)).astype(np.float32)
+    turned = int(ends) - volume.astype(np.int64)
+    return turned.astype(_smallest_type(int(turned.min()), int(turned.max())))
