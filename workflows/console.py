@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -100,6 +101,8 @@ def print_ingest(report: IngestReport, folder: Path, key_file: Path) -> None:
     structures = report.structures.items()
     lines = [f"{name!r} -> label {entry['label']} in {entry['cases']} case(s)" for name, entry in structures]
     _echo_first(lines, "structure")
+    for how, count in Counter(how for case in report.cases for how in case["labels"]).items():
+        click.echo(f"labels: {count} {how}")
     _echo_first([f"{case['case_id']}: {note}" for case in report.cases for note in case["notes"]], "note")
     _echo_first(list(report.lost_labels), "in no case")
     for risk, count in report.count_risks().items():

@@ -14,7 +14,7 @@ REPAIRS = ("tilt", "gaps", "grids", "orientations")
 EPILOG = """\b
 Example; the key stays with you, and mapping.yaml is for you to review:
   medseg ingest /data/export --out dataset
-  medseg ingest /data/export --out dataset --mapping mapping.yaml
+  medseg ingest /data/export --out dataset --mapping dataset/mapping.yaml
 """
 
 

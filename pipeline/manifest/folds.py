@@ -99,7 +99,7 @@ def _check_patient_folds(cases: tuple[Case, ...]) -> None:
         if first.fold != case.fold:
             raise ManifestError(
                 f"case {case.case_id}: fold must be that of its patient's case {first.case_id} ({first.fold}), "
-                f"got {case.fold}; a patient must not be in two folds"
+                f"got {case.fold}; a patient must not be in two folds; mend the folds, or drop them with audit --fix"
             )
 
 

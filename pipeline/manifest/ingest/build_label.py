@@ -89,10 +89,11 @@ def _draw(
     notes: list[str],
 ) -> dict[str, Cropped]:  # fmt: skip
     """The masks of one object by label; structures of one label are joined."""
+    seen: dict[str, str] = {}
     masks: dict[str, Cropped] = {}
     unknown = [name for name in one.label.names if _label_of(name, mapping, scrub) is None]
     if unknown:
-        listed = ", ".join(repr(scrub.clean(name)) for name in unknown[:5])
+        listed = ", ".join(repr(scrub.name(name)) for name in unknown[:5])
         raise ManifestError(f"structures must be named in the mapping, got {listed}; add them to labels or to ignore")
     drawing = draw_label(
         one.label, _grid_of(one), is_moved=one.image.is_moved, may_regrid="grids" in repair,
@@ -100,7 +101,9 @@ def _draw(
     )  # fmt: skip
     for structure, mask, told in drawing:
         label = _label_of(structure, mapping, scrub) or ""
-        name = scrub.clean(structure)
+        name = scrub.name(structure)
+        if label and seen.setdefault(name, structure) != structure:
+            notes.append(f"structures that are both {name} once names are taken out were joined as {label}")
         structures[name] = label or "(ignored)"
         notes += [f"structure {name}: {note}" for note in told]
         if not label:
@@ -116,7 +119,7 @@ def _draw(
 def _label_of(structure: str, mapping: Mapping, scrub: Scrubber) -> str | None:
     """The label of a structure, by its name or by what the mapping shows of it."""
     found = mapping.label_of(structure)
-    return mapping.label_of(scrub.clean(structure)) if found is None else found
+    return mapping.label_of(scrub.name(structure)) if found is None else found
 
 
 class Cropped(NamedTuple):

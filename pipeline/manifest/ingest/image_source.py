@@ -145,6 +145,7 @@ def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
         grid=grid,
         refusal=refusal,
         is_named_by_file=name.is_by_file,
+        has_patient_id=name.is_id,
     )
 
 

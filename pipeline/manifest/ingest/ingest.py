@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError, ManifestError, PipelineError, ScanError
 from pipeline.manifest.ingest.build_image import build_image
 from pipeline.manifest.ingest.build_label import build_label
 from pipeline.manifest.ingest.case_plan import CasePlan, LabelOfCase, labels_left_over, plan_cases
+from pipeline.manifest.ingest.copies import REASON as COPY
 from pipeline.manifest.ingest.copies import set_aside_copies
 from pipeline.manifest.ingest.image_source import ImageSource, file_image, series_image
 from pipeline.manifest.ingest.key import Pseudonyms
@@ -23,7 +24,7 @@ from pipeline.manifest.ingest.mapping import Mapping, load_mapping, mapping_text
 from pipeline.manifest.ingest.mask_match import MaskMatcher
 from pipeline.manifest.ingest.match import Images
 from pipeline.manifest.ingest.name_tokens import masks_and_images, name_tokens
-from pipeline.manifest.ingest.patient_name import patient_names
+from pipeline.manifest.ingest.patient_name import PatientName, patient_names
 from pipeline.manifest.ingest.report import IngestReport, write_dataset
 from pipeline.manifest.ingest.scan_notes import ScanNotes, catching_notes
 from pipeline.manifest.ingest.scrub import Scrubber
@@ -123,9 +124,10 @@ def ingest(
             (instance.identity for instance in files.instances),
             patients=() if names.keep_ids else _folder_words(found.images),
             keeps_ids=names.keep_ids,
+            tag=names.series,
         )
         if mapping is None:
-            mapping = propose_mapping(one.label.renamed(scrub.clean) for one in found.labels)
+            mapping = propose_mapping(one.label.renamed(scrub.name) for one in found.labels)
             state.remember_text(mapping_text(mapping))
             write_text(proposal, mapping_text(mapping))
         plans = plan_cases(found.images, found.labels, mapping, names)
@@ -134,6 +136,7 @@ def ingest(
         progress.on_cases(len(plans))
         records, failures = _build_all(plans, out, state, mapping, scrub, options, progress, said)
         _set_aside_copies(plans, records, state)
+        unused += [f"a label of a copy: {COPY}" for plan in plans if plan.refusal == COPY for _ in plan.labels]
         orphans = [plan for plan in plans if records.get(plan.case_id, {}).get("is_copy")]
         for plan in orphans:  # what they were copies of is gone
             state.write(plan.case_id, {})
@@ -158,7 +161,7 @@ def _find(files: Source, root: Path, options: IngestOptions) -> _Found:
     images = _doubtful(images, {path.parent for path, _ in files.unreadable})
     masks, plain = masks_and_images([*files.volumes, *files.pictures], root)
     known = ValueNames(root)
-    whose = patient_names(plain, root)
+    whose = patient_names(plain, root, _patients_below(images))
     with ThreadPoolExecutor(max_workers=options.workers) as pool:
         images += pool.map(lambda path: file_image(path, root, whose[path]), plain)
         images = _one_kind(images, options.kind)
@@ -179,6 +182,15 @@ def _find(files: Source, root: Path, options: IngestOptions) -> _Found:
     return found
 
 
+def _patients_below(images: Sequence[ImageSource]) -> dict[Path, set[PatientName]]:
+    """The patients of DICOM series by every folder that holds some."""
+    patients: dict[Path, set[PatientName]] = defaultdict(set)
+    for image in images:
+        for folder in (image.folder, *image.folder.parents):
+            patients[folder].add(PatientName(image.patient, False, image.has_patient_id))
+    return patients
+
+
 def _doubtful(images: Sequence[ImageSource], damaged: set[Path]) -> list[ImageSource]:
     """Images with a note where a file beside theirs could not be read: it may have been their first or last slice."""
     note = "a file beside its own cannot be read; it may have been a slice at one of its ends"
@@ -189,6 +201,11 @@ def _doubtful(images: Sequence[ImageSource], damaged: set[Path]) -> list[ImageSo
 
 
 def _sort_in(found: _Found, label: LabelSource, image: ImageSource | None, how: str) -> None:
+    is_other = image is not None and image.found is not None and label.patient not in ("", image.patient)
+    if is_other and how.startswith("frame"):
+        image, how = None, "it names another patient than the image that it fits; correct the patient, and ingest again"
+    elif is_other:
+        how += ", though it names another patient"
     if label.refusal or image is None or image.refusal:
         reason = label.refusal or (how if image is None else f"its image was refused: {image.refusal}")
         found.lost.append((label, reason))
@@ -255,10 +272,10 @@ def _aside(image: ImageSource, wants_pictures: bool, channels: int) -> ImageSour
 
 def _folder_words(images: Sequence[ImageSource]) -> list[str]:
     """Names of patient folders and files, which may be patients' names, without words that most of them share."""
-    patients = {image.patient for image in images if image.found is None}
-    counts = Counter(word for patient in patients for word in name_tokens(patient))
-    shared = {word for word, count in counts.items() if len(patients) > 2 and count > len(patients) / 2}
-    return [word for patient in patients for word in re.split(r"[\W_]+", patient) if normalised(word) not in shared]
+    names = {f"{image.study}/{image.patient}" for image in images if image.found is None}
+    counts = Counter(word for name in names for word in name_tokens(name))
+    shared = {word for word, count in counts.items() if len(names) > 2 and count > len(names) / 2}
+    return [word for name in names for word in re.split(r"[\W_]+", name) if normalised(word) not in shared]
 
 
 def _check_ids(plans: Sequence[CasePlan]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.errors import GeometryError, PipelineError, ScanError
 from pipeline.geometry import Geometry
-from pipeline.manifest.ingest.image_source import ImageSource
+from pipeline.manifest.ingest.image_source import ImageSource, dicom_patient
 from pipeline.records import Array, Labelmap, Scan
 from pipeline.scans import PICTURE_SUFFIXES, read_label, read_picture, regrid, scan_stem, segment_names
 from pipeline.scans.dicom import Drawn, Instance, LabelObject, draw_label_object, read_label_object
@@ -35,6 +35,7 @@ class LabelSource:
         grid: Of a mask file.
         has_objects: Whether a mask file numbers single objects instead of structures.
         refusal: Why it cannot be read; "" if it can.
+        patient: Whom a DICOM object names; never written.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class LabelSource:
     grid: Geometry | None = None
     has_objects: bool = False
     refusal: str = ""
+    patient: str = ""
 
     def renamed(self, change: Callable[[str], str]) -> LabelSource:
         """The same with other names for its structures."""
@@ -59,8 +61,11 @@ def object_label(instance: Instance) -> LabelSource:
         found = read_label_object(instance.path)
     except (PipelineError, MemoryError) as error:
         return LabelSource(instance.path, instance.modality or "label object", refusal=str(error))
+    patient = dicom_patient(instance)
     refusal = "" if found.names else f"a {found.kind} must hold a structure, got none; export it again"
-    return LabelSource(instance.path, found.kind, found.names, instance.series_time, found, refusal=refusal)
+    return LabelSource(
+        instance.path, found.kind, found.names, instance.series_time, found, refusal=refusal, patient=patient
+    )
 
 
 def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[int, str]) -> LabelSource:

@@ -84,6 +84,14 @@ class Mapping(Config):
         values = [rule.value for rule in self.labels.values()]
         if len(set(values)) != len(values) or "background" in self.labels:
             raise ValueError("labels must have different values, and 'background' is always 0")
+        spelt = [
+            normalised(name)
+            for rule in self.labels.values()
+            for name in {normalised(n): n for n in rule.names}.values()
+        ]
+        if len(set(spelt)) != len(spelt):
+            twice = next(name for name in spelt if spelt.count(name) > 1)
+            raise ValueError(f"a structure must be named under one label, got {twice!r} under two")
         if self.instances and len(self.labels) != 1:
             raise ValueError(f"instances need exactly one label, got {len(self.labels)}")
         names = [channel.name for channel in self.channels]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -30,13 +30,17 @@ class PatientName(NamedTuple):
     Attributes:
         patient: In the source's own words.
         is_by_file: Whether the file's name told, and not its folder's.
+        is_id: Whether it may stay as it is where ids are kept.
     """
 
     patient: str
     is_by_file: bool
+    is_id: bool = True
 
 
-def patient_names(paths: Sequence[Path], root: Path) -> dict[Path, PatientName]:
+def patient_names(
+    paths: Sequence[Path], root: Path, known: Mapping[Path, set[PatientName]] | None = None
+) -> dict[Path, PatientName]:
     """The patient of each scan file.
 
     A folder with few scans is a patient's; its parts for visits, dates and modalities are not. Where a folder holds
@@ -45,6 +49,7 @@ def patient_names(paths: Sequence[Path], root: Path) -> dict[Path, PatientName]:
     Args:
         paths: All scan files that are no masks.
         root: The source folder, whose own name tells nothing.
+        known: The patients of the DICOM files below each folder: a folder with those of one patient is that one's.
     """
     counts = Counter(path.parent for path in paths)
     repeated = _repeated_in_role_folders(paths)
@@ -56,7 +61,9 @@ def patient_names(paths: Sequence[Path], root: Path) -> dict[Path, PatientName]:
         if folder == PurePath() or is_shared or by_role:
             names[path] = PatientName(_of_file(scan_stem(path)), True)
         else:
-            names[path] = PatientName(_of_folder(folder), False)
+            patient = _of_folder(folder)
+            inside = (known or {}).get(root / patient, set())
+            names[path] = next(iter(inside)) if len(inside) == 1 else PatientName(patient, False)
     return names
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from pipeline.manifest.ingest.name_tokens import ROLE_WORDS
@@ -46,11 +46,18 @@ class Scrubber:
         identities: Of every file that was read.
         patients: Names of patient folders and files, which may be patients' names.
         keeps_ids: Whether patient ids are pseudonyms already and stay.
+        tag: A short keyed hash, to tell names apart that look alike once cleaned.
     """
 
     def __init__(
-        self, identities: Iterable[Identity], *, patients: Iterable[str] = (), keeps_ids: bool = False
+        self,
+        identities: Iterable[Identity],
+        *,
+        patients: Iterable[str] = (),
+        keeps_ids: bool = False,
+        tag: Callable[[str], str] = lambda text: "",
     ) -> None:
+        self._tag = tag
         self._words: set[str] = set()
         self._parts: dict[str, set[str]] = defaultdict(set)
         self._cleaned: dict[str, str] = {}
@@ -65,6 +72,11 @@ class Scrubber:
                 self._add_part(written)
         for patient in patients:
             self._add_name(patient)
+
+    def name(self, text: str) -> str:
+        """The name of a structure; one of which nothing is left gets a keyed tag, so that two of them stay apart."""
+        cleaned = self.clean(text)
+        return cleaned if cleaned == text or _RUN.search(cleaned) else f"structure {self._tag(text)}".strip()
 
     def clean(self, text: str) -> str:
         """The text with every identifying value replaced by an ellipsis."""

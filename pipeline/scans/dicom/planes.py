@@ -14,8 +14,8 @@ from pipeline.scans.dicom.frame import Frame, Orientation
 
 Vector = npt.NDArray[np.float64]
 ProblemKind = Literal[
-    "tilt", "missing_slices", "uneven_spacing", "mixed_orientation", "one_position", "repeated_positions",
-    "too_few_slices", "no_position", "not_readable", "set_aside",
+    "tilt", "missing_slices", "uneven_spacing", "mixed_orientation", "mixed_sources", "one_position",
+    "repeated_positions", "too_few_slices", "no_position", "not_readable", "set_aside",
 ]  # fmt: skip
 
 SAME_DIRECTION = 1e-4
@@ -197,7 +197,7 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
         return (
             Problem(
                 "repeated_positions",
-                f"each position must hold one slice, got {repeats} more that no header value tells apart",
+                f"each position must hold one slice, got {repeats} more that the headers do not clearly tell apart",
                 "export each acquisition as a series of its own",
             ),
         )

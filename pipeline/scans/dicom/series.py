@@ -128,12 +128,29 @@ def _volumes(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
         return [FoundSeries(tuple(group), (), None, (aside,))]
     if group[0].modality in PICTURE_MODALITIES:
         return [_picture(instance, part) for part, instance in enumerate(group)]
+    mixed = _mixed_sources(group)
+    if mixed is not None:
+        return [FoundSeries(tuple(group), (), None, (mixed,))]
     clusters = _by_orientation([frame for instance in group for frame in instance.frames])
     if len(clusters) > 1 and not rules.separate_orientations:
         return [FoundSeries(tuple(group), (), None, (_mixed(clusters),))]
     sized = _by_size(group)
     parts = [part for one in sized for part in _stacks(one, rules)]
     return [replace(part, part=number) for number, part in enumerate(parts)]
+
+
+def _mixed_sources(group: Sequence[Instance]) -> Problem | None:
+    """Patients or frames of reference that share a series UID: their slices do not belong into one volume."""
+    patients = {(one.identity.patient_id, one.identity.name, one.identity.birth_date) for one in group}
+    frames = {one.frame_of_reference_uid for one in group}
+    for what, count in (("patient", len(patients)), ("frame of reference", len(frames))):
+        if count > 1:
+            return Problem(
+                "mixed_sources",
+                f"slices of a series must belong to one {what}, got {count} under one series UID",
+                "export the original series; the UIDs were changed",
+            )
+    return None
 
 
 def _stacks(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:

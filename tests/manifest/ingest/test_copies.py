@@ -56,6 +56,18 @@ def test_export_with_a_mask_takes_the_place_and_the_patient_of_its_series(tmp_pa
     assert case.patient_id == Pseudonyms(KEY).patient("1234567")
 
 
+def test_file_beside_the_series_of_one_patient_is_that_patients(tmp_path: Path) -> None:
+    for patient in ("Meier", "Schmidt"):
+        write_ct(tmp_path / "src" / patient / "CT", PatientID=f"id of {patient}", seed=ord(patient[0]))
+        write_nifti(tmp_path / "src" / patient / "nifti" / "pet.nii.gz", voxels(seed=2 * ord(patient[0])))
+        write_nifti(tmp_path / "src" / patient / "nifti" / "pet_mask.nii.gz", LIVER)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert done.report.is_clean
+    assert len(done.report.cases) == 4
+    ids = {Pseudonyms(KEY).patient(f"id of {patient}") for patient in ("Meier", "Schmidt")}
+    assert {entry["patient_id"] for entry in done.document["cases"]} == ids
+
+
 def test_two_files_or_two_series_alike_are_both_kept(tmp_path: Path) -> None:
     for patient in ("a", "b"):
         write_ct(tmp_path / "src" / patient, PatientID=f"100{patient}")

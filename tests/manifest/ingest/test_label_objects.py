@@ -347,3 +347,11 @@ def test_wrong_checksum_is_found_when_a_case_is_read(tmp_path: Path) -> None:
             read_case(done.case, done.manifest, done.folder)
         (done.folder / name).write_bytes(content)
     read_case(done.case, done.manifest, done.folder)
+
+
+def test_structures_named_for_patients_only_stay_apart(tmp_path: Path) -> None:
+    images = write_ct(tmp_path / "src", PatientName="Adler^Eva")
+    write_rtstruct({"Eva": (2, 4, 2, 4, 1, 2), "Adler": (6, 8, 6, 8, 1, 2)}, images, tmp_path / "src" / "rs")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert len(done.manifest.foreground) == 2
+    assert {int(value) for value in np.unique(done.label())} == {0, 1, 2}

@@ -215,7 +215,8 @@ def test_proposed_mapping_of_names_that_were_taken_out_can_be_given_back(tmp_pat
     write_rtstruct(boxes, images, tmp_path / "src" / "rs")
     first = run_ingest(tmp_path / "src", tmp_path / "out")
     again = run_ingest(tmp_path / "src", tmp_path / "again", mapping=tmp_path / "out" / "mapping.yaml")
-    assert first.manifest.labels == {"background": 0, "gtv": 1, "liver": 2, "structure": 3}
+    masked = next(name for name in first.manifest.labels if name.startswith("structure_"))
+    assert first.manifest.labels == {"background": 0, "gtv": 1, "liver": 2, masked: 3}
     assert again.manifest.labels == first.manifest.labels
     np.testing.assert_array_equal(first.label(), again.label())
     assert {int(value) for value in np.unique(again.label())} == {0, 1, 2, 3}
@@ -319,6 +320,16 @@ def test_names_and_folders_that_stand_in_for_an_id_are_never_kept(tmp_path: Path
     assert done.case.study_uid is None
     told = [repr(done.report), repr(done.case)]
     assert leaks(["Krawuttke", "Mustermann", "Erika", "19640812"], *told, folders=[done.folder]) == []
+
+
+def test_folder_named_for_a_patient_is_scrubbed_although_its_headers_are_clean(tmp_path: Path) -> None:
+    folder = tmp_path / "src" / "Krawuttke_Waldemar"
+    write_ct(folder / "CT", PatientID="0815", PatientName="anon")
+    write_nifti(folder / "pet.nii.gz", voxels(seed=3))
+    write_slicer_segmentation(folder / "pet.seg.nrrd", "Waldemar tumor")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert set(done.manifest.labels) == {"background", "tumor"}
+    assert leaks(["Krawuttke", "Waldemar"], repr(done.report), folders=[done.folder]) == []
 
 
 def test_site_is_told_apart_but_not_named(tmp_path: Path) -> None:

@@ -160,7 +160,9 @@ def test_slices_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
     write(tmp_path, 1)
     (found,) = found_in(tmp_path)
     assert [problem.kind for problem in found.problems] == ["repeated_positions"]
-    with pytest.raises(ScanError, match="each position must hold one slice, got 5 more that no header value tells"):
+    with pytest.raises(
+        ScanError, match="each position must hold one slice, got 5 more that the headers do not clearly tell"
+    ):
         read_series(found)
 
 
@@ -169,7 +171,9 @@ def test_one_slice_twice_is_refused(tmp_path: Path) -> None:
     datasets[2].SOPInstanceUID = "1.2.3.9"
     datasets[2].ContentTime = "111111"
     datasets[2].save_as(tmp_path / "again")
-    with pytest.raises(ScanError, match="got 1 more that no header value tells apart; export each acquisition"):
+    with pytest.raises(
+        ScanError, match="got 1 more that the headers do not clearly tell apart; export each acquisition"
+    ):
         read_series(found_in(tmp_path)[0])
 
 
