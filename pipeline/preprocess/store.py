@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from pipeline.records import Array, Labelmap
 
 STORE_FORMAT = 1
 _CHUNK = 64
+# NumPy parses the header with `ast`, which fails now and then where two threads of Python 3.11 do so at a time.
+_READING_NPY = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class StoredCase:
 
     def foreground(self) -> Array:
         """Sampled labelled voxels, int32 of shape `(N, 4)`: value, i, j, k."""
-        return np.asarray(np.load(self.folder / "foreground.npy", allow_pickle=False))
+        with _READING_NPY:
+            return np.asarray(np.load(self.folder / "foreground.npy", allow_pickle=False))
 
 
 def save_case(

@@ -186,7 +186,7 @@ def _spellings(names: Sequence[str]) -> frozenset[str]:
 def _natural(name: str) -> tuple[object, ...]:
     """`value_10` after `value_9`."""
     parts = name.split("_")
-    return tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts)
+    return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
 
 
 def _is_same(name: str, pattern: str) -> bool:

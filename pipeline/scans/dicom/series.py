@@ -143,6 +143,8 @@ def _mixed_sources(group: Sequence[Instance]) -> Problem | None:
     """Patients or frames of reference that share a series UID: their slices do not belong into one volume."""
     patients = {(one.identity.patient_id, one.identity.name, one.identity.birth_date) for one in group}
     frames = {one.frame_of_reference_uid for one in group}
+    if len(frames) == len(group):
+        frames = set()  # one per file: an anonymiser made them, and they tell nothing
     for what, count in (("patient", len(patients)), ("frame of reference", len(frames))):
         if count > 1:
             return Problem(

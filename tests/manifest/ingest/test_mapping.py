@@ -92,7 +92,7 @@ def test_structure_called_background_becomes_a_label_of_another_name(tmp_path: P
     assert len(labels) == 3
 
 
-@example([("\x85",), ("a\x85b", "a b"), ("*", "a*", "ab"), ("- x: {", "null", "1.0")])
+@example([("\U00011052", "rib \u00b2"), ("\x85",), ("a\x85b", "a b"), ("*", "a*", "ab"), ("- x: {", "null", "1.0")])
 @given(st.lists(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=4, unique=True).map(tuple), max_size=6))
 def test_every_proposal_names_every_structure_once_and_survives_its_file(objects: list[tuple[str, ...]]) -> None:
     mapping = propose_mapping([obj(*names) for names in objects])

@@ -9,9 +9,19 @@ import pytest
 
 from pipeline.geometry import Geometry
 from pipeline.scans.dicom import SeriesRules, find_series, quiet_dicom, read_instance
-from tests.dicom_files import write_series
+from tests.dicom_files import save, write_series
 
 UID = "1.2.826.0.1.3680043.8.498.77"
+
+
+def test_frames_of_reference_that_differ_in_every_file_tell_nothing(tmp_path: Path) -> None:
+    array = np.arange(12 * 10 * 8, dtype=np.int16).reshape(12, 10, 8)
+    for number, data in enumerate(write_series(array, Geometry(array.shape, np.eye(4)), tmp_path)):
+        data.FrameOfReferenceUID = f"1.2.3.{number}"
+        save(data, tmp_path / f"{number:05d}")
+    with quiet_dicom():
+        (found,) = find_series([one for path in tmp_path.iterdir() if (one := read_instance(path))], SeriesRules())
+    assert found.problems == ()
 
 
 @pytest.mark.parametrize(
