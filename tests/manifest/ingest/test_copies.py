@@ -45,10 +45,10 @@ def test_export_beside_its_series_is_set_aside(tmp_path: Path, axcodes: str) -> 
 
 
 def test_export_with_a_mask_takes_the_place_and_the_patient_of_its_series(tmp_path: Path) -> None:
-    write_ct(tmp_path / "src" / "p1" / "dicom", PatientID="1234567")
-    write_ct(tmp_path / "src" / "p1" / "more", PatientID="1234567", seed=4)
-    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels())
-    write_nifti(tmp_path / "src" / "p1" / "ct_mask.nii.gz", LIVER)
+    write_ct(tmp_path / "src" / "dicom" / "one", PatientID="1234567")
+    write_ct(tmp_path / "src" / "dicom" / "more", PatientID="1234567", seed=4)
+    write_nifti(tmp_path / "src" / "exports" / "p1" / "ct.nii.gz", voxels())
+    write_nifti(tmp_path / "src" / "exports" / "p1" / "ct_mask.nii.gz", LIVER)
     done = run_ingest(tmp_path / "src", tmp_path / "out")
     (case,) = done.manifest.cases
     np.testing.assert_array_equal(done.label(case) > 0, LIVER)

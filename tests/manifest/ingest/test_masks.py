@@ -117,6 +117,7 @@ def test_mask_says_how_it_was_matched(tmp_path: Path) -> None:
         (["case_001.nii.gz", "case_003.nii.gz"], "case_002_seg.nii.gz"),
         (["train/p10.nii.gz"], "train/p1_mask.nii.gz"),
         (["meier.nii.gz", "schmidt.nii.gz"], "mueller_seg.nii.gz"),
+        (["dataset/images/meier.nii.gz"], "dataset/labels/mueller.nii.gz"),
         (["ct_meier.nii.gz", "ct_schmidt.nii.gz"], "ct_mueller_seg.nii.gz"),
     ],
 )
