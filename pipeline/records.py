@@ -35,6 +35,32 @@ class Scan:
     header: Any = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceScores:
+    """What a slice classifier says of one case, slice by slice along one axis of the scan's own grid.
+
+    Attributes:
+        case_id: Which case.
+        patient_id: Whose; intervals resample patients.
+        axis: Axis of the scan's array that the slices follow.
+        positions_mm: Centre of each slice along the patient axis that it follows most (R, A or S), shape `(N,)`.
+        probabilities: Of each class on each slice, shape `(N, classes)`.
+        study: Of each class anywhere in the case, shape `(classes,)`.
+        truth: 1 where the class is on the slice, 0 where not, -1 where nobody knows, shape `(N, classes)`; None without
+            a reference.
+        study_truth: The same for the whole case, shape `(classes,)`.
+    """
+
+    case_id: str
+    patient_id: str
+    axis: int
+    positions_mm: Array
+    probabilities: Array
+    study: Array
+    truth: Array | None = None
+    study_truth: Array | None = None
+
+
 class Case(BaseModel):
     """One study of one patient: the channels of one grid, and the reference label where there is one.
 
