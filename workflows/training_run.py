@@ -42,7 +42,7 @@ from pipeline.training import (
     steps_per_epoch,
 )
 from pipeline.training.checkpoint import checkpoint_facts
-from pipeline.training.fit import CHECKPOINT_NAME
+from pipeline.training.engine import CHECKPOINT_NAME
 from workflows.console import advancing, counting, empty_folder, print_summary, report_failures
 from workflows.options import torch_device, worker_count
 from workflows.results import save_overlays, track_results

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipeline.atomic import write_text
-from pipeline.evaluation import summarise, volume_metrics
-from pipeline.records import CaseMetrics
 from pipeline.tracking import TrackedRun
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One validation.
+
+    Attributes:
+        score: What decides which weights are best; more is better.
+        values: Numbers by name, for tracking.
+        rows: One record per case and label, or per case: whatever the task measures.
+    """
+
+    score: float
+    values: dict[str, float]
+    rows: Sequence[Any]
 
 
 class TrainingListener(Protocol):
@@ -18,8 +32,8 @@ class TrainingListener(Protocol):
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         """After every epoch: `train_loss`, `learning_rate`, `epoch_seconds`, `elapsed_seconds`."""
 
-    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
-        """After every validation: metrics of whole volumes on their native grids."""
+    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+        """After every validation of all validation cases."""
 
 
 class CurvesListener:
@@ -41,7 +55,7 @@ class CurvesListener:
         lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in values.values())]))
         write_text(self.path, "\n".join(lines) + "\n")
 
-    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
+    def on_validation(self, epoch: int, judgement: Judgement) -> None:
         """Nothing: validations have a table of their own."""
 
 
@@ -59,6 +73,6 @@ class TrackingListener:
         """Log losses, learning rate and times."""
         self.run.log_metrics(values, step=epoch)
 
-    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
-        """Log `volume_<metric>/<label>` and the mean over labels."""
-        self.run.log_metrics(volume_metrics(summarise(rows)), step=epoch)
+    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+        """Log the validation's numbers."""
+        self.run.log_metrics(judgement.values, step=epoch)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from pipeline.training.config import TrainingConfig
+from pipeline.training.config import OptimisationConfig
 
 
-def learning_rate(progress: float, config: TrainingConfig) -> float:
+def learning_rate(progress: float, config: OptimisationConfig) -> float:
     """Rate at a share of the budget: a linear rise over the warm-up, then a decay to nothing.
 
     Args:

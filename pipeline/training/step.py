@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from ignite.engine import Engine
 from torch import Tensor, nn
@@ -13,11 +11,10 @@ from pipeline.networks import UNet
 from pipeline.networks.precision import autocast, memory_format
 from pipeline.training.augment import augment_batch
 from pipeline.training.config import TrainingConfig
+from pipeline.training.engine import Step
 from pipeline.training.patches import Patch
 
 _SEED_STRIDE = 1_000_003
-
-Step = Callable[[Engine, Patch], Tensor]
 
 
 def training_step(

@@ -19,7 +19,7 @@ from pipeline.training.averaging import averaged_copy
 from pipeline.training.checkpoint import checkpoint_facts, load_checkpoint, save_checkpoint
 
 Trainee = tuple[nn.Module, AveragedModel, Optimizer]
-FACTS = {"step": 7, "elapsed_s": 1.5, "best_dice": 0.75}
+FACTS = {"step": 7, "elapsed_s": 1.5, "best_score": 0.75}
 
 
 def trainee(seed: int, *, steps: int, optimiser: str = "adamw", width: int = 4) -> Trainee:
@@ -79,9 +79,9 @@ def test_optimiser_state_lies_as_its_parameters_do(tmp_path: Path) -> None:
 
 
 def test_facts_are_read_without_the_tensors(tmp_path: Path) -> None:
-    save(tmp_path / "c.safetensors", trainee(0, steps=1), {"step": 1, "best_dice": -math.inf})
+    save(tmp_path / "c.safetensors", trainee(0, steps=1), {"step": 1, "best_score": -math.inf})
     facts = checkpoint_facts(tmp_path / "c.safetensors")
-    assert (facts["step"], facts["best_dice"]) == (1, -math.inf)
+    assert (facts["step"], facts["best_score"]) == (1, -math.inf)
 
 
 def test_checkpoint_is_a_safetensors_file_of_its_own_and_replaces_the_last(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from pipeline.preprocess import StoredCase
 from pipeline.records import CaseMetrics
 from pipeline.training import ClockBudget, CurvesListener, FitInputs, StepBudget, fit, steps_per_epoch
 from pipeline.training.checkpoint import checkpoint_facts
-from pipeline.training.fit import CHECKPOINT_NAME
+from pipeline.training.engine import CHECKPOINT_NAME
+from pipeline.training.listener import Judgement
 
 InputsBuilder = Callable[..., FitInputs]
 
@@ -35,8 +36,8 @@ class Notes:
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         self.epochs.append((epoch, values))
 
-    def on_validation(self, epoch: int, rows: Sequence[CaseMetrics]) -> None:
-        self.validations.append((epoch, rows))
+    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+        self.validations.append((epoch, judgement.rows))
 
 
 class PowerCutError(Exception):
@@ -101,7 +102,7 @@ def test_resumed_training_remembers_its_best_validation(build_inputs: InputsBuil
     inputs = build_inputs()
     with pytest.raises(PowerCutError):
         fit(inputs, StepBudget(6), on_step=cut_at(5))
-    best = checkpoint_facts(inputs.folder / CHECKPOINT_NAME)["best_dice"]
+    best = checkpoint_facts(inputs.folder / CHECKPOINT_NAME)["best_score"]
     assert 0 <= best < 1
     assert fit(inputs, StepBudget(6), resume=True).best_dice >= best
 
@@ -271,7 +272,7 @@ def test_checkpoint_says_how_far_the_training_is(build_inputs: InputsBuilder) ->
     inputs = build_inputs()
     fit(inputs, StepBudget(4))
     facts = checkpoint_facts(inputs.folder / CHECKPOINT_NAME)
-    assert set(facts) >= {"step", "elapsed_s", "best_dice", "last_validation"}
+    assert set(facts) >= {"step", "elapsed_s", "best_score", "last_validation"}
     assert facts["step"] == 4
     assert json.dumps(facts)
 
