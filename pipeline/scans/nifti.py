@@ -19,9 +19,11 @@ from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Array, Labelmap, Scan
 from pipeline.scans.damage import reason_without_folders
+from pipeline.scans.nifti_header import read_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
+_LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
 _UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
@@ -235,6 +237,8 @@ def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -
         geometry = Geometry((shape[0], shape[1], shape[2]), image.affine).scaled(_unit_mm(header))
         if _unit_mm(header) != 1:
             _log.warning("case %s: the header of %s counts in units of %g mm", case_id, path.name, _unit_mm(header))
+        if 0 in (int(header["qform_code"]), int(header["sform_code"])):
+            _warn_of_unknown_codes(path, case_id=case_id)
         if int(header["qform_code"]) <= 0 and int(header["sform_code"]) <= 0:
             _log.warning("case %s: the header of %s gives no place in the patient", case_id, path.name)
         if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
@@ -242,6 +246,14 @@ def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -
     except GeometryError as error:
         raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
     return geometry
+
+
+def _warn_of_unknown_codes(path: Path, *, case_id: str) -> None:
+    """Say so where nibabel took a code that does not exist for 0, so that only the other form counts."""
+    stored = read_header(path)[0]
+    for name in ("qform_code", "sform_code"):
+        if not 0 <= int(stored[name]) <= _LAST_FORM_CODE:
+            _log.warning("case %s: %s of %s must be 0 to 5, got %d", case_id, name, path.name, int(stored[name]))
 
 
 def _unit_mm(header: Any) -> float:

@@ -12,7 +12,7 @@ from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import straightened
 from pipeline.scans.damage import reason_without_folders
 from pipeline.scans.nifti import pair_of
-from pipeline.scans.nifti_forms import header_file, read_header
+from pipeline.scans.nifti_header import header_file, read_header
 from pipeline.scans.read import read_label
 
 _PLACE_FIELDS = (

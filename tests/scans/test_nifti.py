@@ -356,6 +356,15 @@ def test_forms_that_disagree_are_told_with_the_distance(tmp_path: Path, caplog: 
     np.testing.assert_allclose(written.get_sform(), OBLIQUE.affine, atol=1e-4)
 
 
+def test_form_code_that_does_not_exist_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_source(tmp_path / "a.nii", qform=1, sform=1)
+    content = bytearray(path.read_bytes())
+    content[254:256] = (-767).to_bytes(2, "little", signed=True)
+    path.write_bytes(content)
+    read_scan([path], case_id="c7")
+    assert "case c7: sform_code of a.nii must be 0 to 5, got -767" in caplog.text
+
+
 def test_forms_that_agree_are_not_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     read_scan(write_source(tmp_path / "a.nii"), case_id="c")
     assert caplog.text == ""
