@@ -170,6 +170,22 @@ class Geometry:
         i, j, k = (self.shape[axis] for axis in order)
         return Geometry((i, j, k), self.affine @ change)
 
+    def cropped(self, axis: int, extent: range) -> Geometry:
+        """The voxels with `extent.start <= index < extent.stop` along one axis, where they were.
+
+        Raises:
+            GeometryError: If that is none, or reaches beyond the grid.
+        """
+        if not 0 <= extent.start < extent.stop <= self.shape[axis]:
+            raise GeometryError(
+                f"crop must hold at least one of the {self.shape[axis]} voxels along axis {axis}, "
+                f"got {extent.start} to {extent.stop}"
+            )
+        shape = [extent.stop - extent.start if n == axis else size for n, size in enumerate(self.shape)]
+        change = np.eye(4)
+        change[axis, 3] = extent.start
+        return Geometry((shape[0], shape[1], shape[2]), self.affine @ change)
+
     def resampled(self, spacing_mm: Triple) -> Geometry:
         """A grid with this spacing, the same axes and the same centre, that covers the same extent.
 

@@ -68,6 +68,25 @@ def test_reoriented_there_and_back_is_the_same_grid(geometry: Geometry, axcodes:
 
 
 @EXAMPLES
+@given(data=st.data(), geometry=grids(), axis=st.integers(0, 2))
+def test_cropped_voxels_keep_their_millimetres(data: st.DataObject, geometry: Geometry, axis: int) -> None:
+    start = data.draw(st.integers(0, geometry.shape[axis] - 1))
+    extent = range(start, data.draw(st.integers(start + 1, geometry.shape[axis])))
+    cropped = geometry.cropped(axis, extent)
+    kept = np.take(numbered(geometry), extent, axis)
+    assert cropped.shape == kept.shape
+    for new in (np.zeros((1, 3)), np.array([cropped.shape]) - 1.0):
+        old = np.argwhere(numbered(geometry) == kept[tuple(new[0].astype(int))]).astype(float)
+        np.testing.assert_allclose(cropped.world_mm(new), geometry.world_mm(old), atol=1e-9)
+
+
+@pytest.mark.parametrize(("start", "stop"), [(2, 2), (-1, 2), (3, 6), (4, 1)])
+def test_crop_of_nothing_or_beyond_the_grid_is_refused(start: int, stop: int) -> None:
+    with pytest.raises(GeometryError, match="crop must hold at least one of the 5 voxels along axis 2"):
+        OBLIQUE.cropped(2, range(start, stop))
+
+
+@EXAMPLES
 @given(geometry=grids(), order=st.permutations([0, 1, 2]), flips=st.tuples(*[st.booleans()] * 3))
 def test_permuted_voxels_keep_their_millimetres(geometry: Geometry, order: list[int], flips: tuple[bool, ...]) -> None:
     permuted = geometry.permuted(order, flips=flips)

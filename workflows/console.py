@@ -14,7 +14,7 @@ import click
 if TYPE_CHECKING:
     from pipeline.evaluation import Summary
     from pipeline.manifest.ingest import IngestReport, Progress
-    from pipeline.records import Failure
+    from pipeline.records import Failure, Prediction
 
 _MOST_LINES = 10
 
@@ -111,12 +111,29 @@ def print_ingest(report: IngestReport, folder: Path, key_file: Path) -> None:
     click.echo(f"the key of the pseudonyms is {key_file}: keep it, and do not pass it on with the dataset")
 
 
-def _echo_first(lines: list[str], what: str) -> None:
+def _echo_first(lines: list[str], what: str, where: str = "ingest.json") -> None:
     """The first lines of many."""
     for line in lines[:_MOST_LINES]:
         click.echo(f"{what}: {line}")
     if len(lines) > _MOST_LINES:
-        click.echo(f"{what}: and {len(lines) - _MOST_LINES} more; see ingest.json")
+        click.echo(f"{what}: and {len(lines) - _MOST_LINES} more; see {where}")
+
+
+def print_oversight(delivered: Sequence[Prediction]) -> None:
+    """How much a gate left out, and which masks a classifier doubts."""
+    seen = [(item, item.oversight) for item in delivered if item.oversight is not None]
+    gates = [oversight.gate for _, oversight in seen if oversight.gate is not None]
+    if gates:
+        kept = sum(gate.stop - gate.start for gate in gates) / max(sum(gate.slices for gate in gates), 1)
+        empty = sum(gate.start == gate.stop for gate in gates)
+        seconds = sum(gate.seconds for gate in gates)
+        click.echo(
+            f"gate: {kept:.0%} of the slices segmented, none in {empty} case(s); the classifier took {seconds:.1f} s"
+        )
+    flagged = [(item, oversight.quality) for item, oversight in seen if oversight.quality.is_flagged]
+    _echo_first([f"{item.case_id}: {quality.reason}" for item, quality in flagged], "flagged", "predictions.json")
+    if seen:
+        click.echo(f"{len(flagged)} of {len(seen)} mask(s) flagged for disagreeing with the classifier")
 
 
 def report_failures(failures: Sequence[Failure]) -> None:

@@ -28,6 +28,13 @@ Example:
 @click.option(
     "--split", type=click.Choice(["training", "test"]), help="Only this split.  [default: all cases with labels]"
 )
+@click.option(
+    "--dice-bound",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="A mask with a mean Dice below it counts as failed, where a classifier has checked the masks.",
+)
 @options.data_root
 @options.tracking
 def command(
@@ -36,6 +43,7 @@ def command(
     folder: Path,
     fold: int | None,
     split: Any,
+    dice_bound: float,
     data_root: Path | None,
     tracking_uri: str | None,
     no_tracking: bool,
@@ -47,6 +55,7 @@ def command(
     from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
     from pipeline.scans import read_label
     from workflows.console import counting, empty_folder, print_summary, report_failures
+    from workflows.quality_power import print_power, quality_power
     from workflows.results import save_overlays, track_results
 
     empty_folder(folder)
@@ -68,10 +77,13 @@ def command(
             f"warning: the model was trained on patients of {len(seen)} of these cases; their numbers flatter it",
             err=True,
         )
-    summary = summarise(rows, patients={case.case_id: case.patient_id for case in cases})
+    patients = {case.case_id: case.patient_id for case in cases}
+    summary = summarise(rows, patients=patients)
     write_metrics(rows, folder / "metrics.csv")
-    write_summary(summary, folder / "summary.json", failures=failures, notes={"trained_on": seen})
+    power = quality_power(rows, record, bound=dice_bound, patients=patients)
+    write_summary(summary, folder / "summary.json", failures=failures, notes={"trained_on": seen, "quality": power})
     print_summary(summary)
+    print_power(power)
     pictures = save_overlays(
         rows,
         cases,
@@ -89,6 +101,7 @@ def command(
             facts = {"cases": len(cases), "labels": manifest.labels}
             run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
             run.log_metrics(volume_metrics(summary))
+            run.log_metrics({"quality_auroc": power["auroc"]} if power else {})
             track_results(run, rows, files=files, pictures=pictures, table="cases.json")
     click.echo(f"tables and pictures in {folder}")
     report_failures(failures)

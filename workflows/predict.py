@@ -10,12 +10,15 @@ import click
 from workflows import options
 
 if TYPE_CHECKING:
+    from pipeline.inference import Predictor
+    from pipeline.inference.slices import SliceOverseer
     from pipeline.records import Split
 
 EPILOG = """\b
 Examples:
   medseg predict run data/dataset.json --fold 0 --out masks
   medseg predict run scan.nii.gz more_scans/ --out masks
+  medseg predict run scans/ --gate classifier --out masks
 """
 
 
@@ -27,6 +30,25 @@ Examples:
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split of a manifest.")
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", show_default=True,
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip
+@click.option(
+    "--gate",
+    "gate",
+    type=options.FILE,
+    help="A run of `medseg classify train`: segment only the slab in which it finds something, and check masks.",
+)
+@click.option(
+    "--sensitivity",
+    type=click.FloatRange(0.5, 1),
+    default=0.99,
+    show_default=True,
+    help="Share of the slices with a label that the gate is to keep.",
+)
+@click.option(
+    "--check",
+    "check",
+    type=options.FILE,
+    help="A run of `medseg classify train`: flag masks that disagree with it, but segment everything.",
+)
 @options.data_root
 @options.device
 def command(
@@ -36,22 +58,43 @@ def command(
     fold: int | None,
     split: Split | None,
     weights: str,
+    gate: Path | None,
+    sensitivity: float,
+    check: Path | None,
     data_root: Path | None,
     device: str,
 ) -> None:
     """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
     from pipeline.inference import Predictor, find_inputs, predict_cases
-    from workflows.console import counting, empty_folder, report_failures
+    from workflows.console import counting, empty_folder, print_oversight, report_failures
 
     empty_folder(folder)
     model = run / "model" if (run / "model").is_dir() else run
     predictor = Predictor.load(model, weights=weights, device=options.torch_device(device))
     cases = find_inputs(inputs, channels=len(predictor.card.channels), data_root=data_root, fold=fold, split=split)
+    overseer = _overseer(gate, check, sensitivity, predictor)
     with counting(len(cases), "predict") as on_done:
-        delivered, failures = predict_cases(predictor, cases, folder, on_done=on_done)
+        delivered, failures = predict_cases(predictor, cases, folder, overseer=overseer, on_done=on_done)
     seconds = sum(item.seconds for item in delivered)
     click.echo(f"{len(delivered)} mask(s) in {folder}, {seconds:.1f} s; details in {folder / 'predictions.json'}")
+    print_oversight(delivered)
     report_failures(failures)
+
+
+def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceOverseer | None:
+    """The classifier that gates or checks, if one is given."""
+    from pipeline.inference.slices import Gate, SliceOverseer, SlicePredictor
+
+    if gate and check:
+        raise click.UsageError("--gate checks masks too; leave --check out")
+    run = gate or check
+    if run is None:
+        return None
+    classifier = SlicePredictor.load(run, device=predictor.device)
+    labels = predictor.card.labels
+    names = [name for name, value in labels.items() if value != 0]
+    chosen = Gate.of(classifier.card, sensitivity=sensitivity, labels=names) if gate else None
+    return SliceOverseer(classifier, labels=labels, gate=chosen)
 
 
 if __name__ == "__main__":

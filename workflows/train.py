@@ -36,9 +36,10 @@ def command(**arguments: Any) -> None:
     started = time.monotonic()
     if arguments["budget"] and arguments["epochs"]:
         raise click.UsageError("--budget and --epochs exclude each other; give one")
-    from workflows.training_run import TrainArguments, train
+    from workflows.run_stages import RunArguments
+    from workflows.training_run import train
 
-    train(TrainArguments(**arguments), started=started)
+    train(RunArguments(**arguments), started=started)
 
 
 if __name__ == "__main__":

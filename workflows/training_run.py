@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from pathlib import Path
 
 import click
 
 from pipeline import __version__
 from pipeline.configuration import read_yaml
-from pipeline.errors import CheckpointError, ManifestError, TrainingError
+from pipeline.errors import ManifestError, TrainingError
 from pipeline.evaluation import summarise, write_metrics, write_summary
 from pipeline.inference import ModelCard, Predictor, save_card
-from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
+from pipeline.manifest import manifest_digest
 from pipeline.networks import UNet, count_parameters
 from pipeline.planning import (
     Plan,
@@ -26,72 +24,57 @@ from pipeline.planning import (
     take_fingerprint,
 )
 from pipeline.preprocess import Prepared, prepare_cases
-from pipeline.records import Case, Failure, Manifest
+from pipeline.records import Failure
 from pipeline.tracking import TrackedRun
 from pipeline.training import (
-    Budget,
-    ClockBudget,
     CurvesListener,
     FitInputs,
     FitResult,
-    StepBudget,
     TrackingListener,
     TrainingListener,
     fit,
     parse_duration_s,
     steps_per_epoch,
 )
-from pipeline.training.checkpoint import checkpoint_facts
 from pipeline.training.engine import CHECKPOINT_NAME
-from workflows.console import advancing, counting, empty_folder, print_summary, report_failures
+from workflows.console import advancing, counting, print_summary, report_failures
 from workflows.options import torch_device, worker_count
 from workflows.results import save_overlays, track_results
-from workflows.run_record import RunRecord, load_run_record, save_run_record
+from workflows.run_record import save_run_record
+from workflows.run_stages import (
+    Cohort,
+    RunArguments,
+    check_same_run,
+    load_cohort,
+    log_cohort,
+    make_budget,
+    make_run_record,
+    merge_failures,
+    start_run,
+    with_earlier,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class TrainArguments:
-    """The options of `medseg train`; see its help."""
-
-    dataset: Path
-    folder: Path
-    fold: str
-    budget: str | None
-    epochs: int | None
-    plan_path: Path | None
-    config_path: Path | None
-    seed: int | None
-    resume: bool
-    store: Path
-    data_root: Path | None
-    device: str
-    workers: int | None
-    tracking_uri: str | None
-    no_tracking: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Cohort:
-    """The cases of the fold."""
-
-    manifest: Manifest
-    root: Path
-    training: tuple[Case, ...]
-    validation: tuple[Case, ...]
-
-
-def train(arguments: TrainArguments, *, started: float) -> None:
+def train(arguments: RunArguments, *, started: float) -> None:
     """Run every stage, and say where things went."""
-    arguments, earlier = _with_earlier(arguments)
+    arguments, earlier = with_earlier(arguments)
     budget_s = parse_duration_s(arguments.budget) if arguments.budget else None
     device = torch_device(arguments.device)
-    cohort = _load_cohort(arguments)
+    cohort = load_cohort(arguments)
+    if cohort.manifest.task != "segmentation":
+        raise ManifestError(f"manifest {cohort.manifest.name}: task must be segmentation, got {cohort.manifest.task}")
     plan, failures = _plan(arguments, cohort, device.type)
-    _check_same_run(earlier, cohort, plan)
+    check_same_run(earlier, cohort, plan)
     training, validation = _prepare(arguments, cohort, plan)
-    failures = _merge_failures(failures, training.failures, validation.failures)
+    failures = merge_failures(failures, training.failures, validation.failures)
     card = _card(cohort, plan, training)
-    budget = _budget(arguments, plan, len(training.cases), started=started, budget_s=budget_s)
+    budget = make_budget(
+        arguments,
+        epochs=plan.training.epochs,
+        steps_per_epoch=steps_per_epoch(len(training.cases), plan.training),
+        started=started,
+        budget_s=budget_s,
+    )
     inputs = FitInputs(
         training.cases,
         validation.cases,
@@ -106,10 +89,10 @@ def train(arguments: TrainArguments, *, started: float) -> None:
         raise TrainingError(
             f"manifest {cohort.manifest.name}: no training case could be prepared; {failures[0].reason}"
         )
-    run = None if arguments.no_tracking else _start_run(arguments, cohort, plan, earlier)
+    run = start_run(arguments, cohort, plan, earlier)
     save_plan(plan, arguments.folder / "plan.yaml")
     save_card(card, arguments.folder / "model")
-    save_run_record(_run_record(arguments, cohort, plan, run, earlier), arguments.folder)
+    save_run_record(make_run_record(arguments, cohort, plan, run, earlier), arguments.folder)
     is_new = earlier is None or earlier.mlflow_run_id is None
     with run.recording() if run else nullcontext():
         if run is not None and is_new:
@@ -127,49 +110,7 @@ def train(arguments: TrainArguments, *, started: float) -> None:
     report_failures(failures)
 
 
-def _with_earlier(arguments: TrainArguments) -> tuple[TrainArguments, RunRecord | None]:
-    """With `--resume`, the options of the run that is gone on with."""
-    if not arguments.resume:
-        empty_folder(arguments.folder)
-        return arguments, None
-    earlier = load_run_record(arguments.folder)
-    has_length = arguments.budget or arguments.epochs
-    resumed = replace(
-        arguments,
-        fold=earlier.fold,
-        seed=earlier.seed,
-        plan_path=arguments.folder / "plan.yaml",
-        config_path=None,
-        budget=arguments.budget if has_length else earlier.budget,
-        epochs=arguments.epochs if has_length else earlier.epochs,
-    )
-    return resumed, earlier
-
-
-def _check_same_run(earlier: RunRecord | None, cohort: Cohort, plan: Plan) -> None:
-    if earlier is not None and earlier.manifest_digest != manifest_digest(cohort.manifest):
-        raise CheckpointError(
-            "resume: the manifest must be the one that the run began with, got another; start a new run"
-        )
-    if earlier is not None and earlier.plan_digest != plan_digest(plan):
-        raise CheckpointError(
-            "resume: plan.yaml must be as the run began with it, got another; start a new run with --plan"
-        )
-
-
-def _load_cohort(arguments: TrainArguments) -> Cohort:
-    manifest, root = load_manifest(arguments.dataset, data_root=arguments.data_root)
-    if manifest.task != "segmentation":
-        raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
-    if arguments.fold == "all":
-        return Cohort(manifest, root, manifest.select("training"), ())
-    if not (arguments.fold.isascii() and arguments.fold.isdigit()):
-        raise click.UsageError(f"--fold must be a number or 'all', got {arguments.fold!r}")
-    manifest = assign_folds(manifest)
-    return Cohort(manifest, root, *split_fold(manifest, int(arguments.fold)))
-
-
-def _plan(arguments: TrainArguments, cohort: Cohort, device: str) -> tuple[Plan, tuple[Failure, ...]]:
+def _plan(arguments: RunArguments, cohort: Cohort, device: str) -> tuple[Plan, tuple[Failure, ...]]:
     failures: tuple[Failure, ...] = ()
     if arguments.plan_path is not None:
         plan = load_plan(arguments.plan_path)
@@ -195,7 +136,7 @@ def _plan(arguments: TrainArguments, cohort: Cohort, device: str) -> tuple[Plan,
     return plan, failures
 
 
-def _prepare(arguments: TrainArguments, cohort: Cohort, plan: Plan) -> tuple[Prepared, Prepared]:
+def _prepare(arguments: RunArguments, cohort: Cohort, plan: Plan) -> tuple[Prepared, Prepared]:
     prepared = []
     with counting(len(cohort.training) + len(cohort.validation), "prepare") as on_done:
         for cases in (cohort.training, cohort.validation):
@@ -213,11 +154,6 @@ def _prepare(arguments: TrainArguments, cohort: Cohort, plan: Plan) -> tuple[Pre
     return prepared[0], prepared[1]
 
 
-def _merge_failures(*groups: tuple[Failure, ...]) -> tuple[Failure, ...]:
-    """Every failed case once."""
-    return tuple({failure.case_id: failure for group in groups for failure in group}.values())
-
-
 def _card(cohort: Cohort, plan: Plan, training: Prepared) -> ModelCard:
     return ModelCard(
         medseg_version=__version__,
@@ -233,53 +169,8 @@ def _card(cohort: Cohort, plan: Plan, training: Prepared) -> ModelCard:
     )
 
 
-def _budget(arguments: TrainArguments, plan: Plan, cases: int, *, started: float, budget_s: float | None) -> Budget:
-    checkpoint = arguments.folder / CHECKPOINT_NAME
-    used_s = float(checkpoint_facts(checkpoint)["elapsed_s"]) if arguments.resume and checkpoint.exists() else 0.0
-    if budget_s is not None:
-        return ClockBudget(budget_s, started=started, used_s=used_s)
-    return StepBudget((arguments.epochs or plan.training.epochs) * steps_per_epoch(cases, plan.training), used_s=used_s)
-
-
-def _start_run(arguments: TrainArguments, cohort: Cohort, plan: Plan, earlier: RunRecord | None) -> TrackedRun:
-    if earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
-        return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=arguments.tracking_uri or earlier.tracking_uri)
-    tags = {
-        "medseg.version": __version__,
-        "medseg.stage": "train",
-        "mlflow.source.name": "medseg train",
-        "medseg.fold": arguments.fold,
-        "medseg.manifest_digest": manifest_digest(cohort.manifest),
-        "medseg.plan_digest": plan_digest(plan),
-    }
-    return TrackedRun.start(
-        experiment=cohort.manifest.name,
-        name=f"train fold {arguments.fold}",
-        tracking_uri=arguments.tracking_uri,
-        tags=tags,
-    )
-
-
-def _run_record(
-    arguments: TrainArguments, cohort: Cohort, plan: Plan, run: TrackedRun | None, earlier: RunRecord | None
-) -> RunRecord:
-    """What `--resume` needs; a resume without tracking keeps the MLflow run it had."""
-    return RunRecord(
-        fold=arguments.fold,
-        seed=arguments.seed,
-        budget=arguments.budget,
-        epochs=arguments.epochs,
-        manifest_digest=manifest_digest(cohort.manifest),
-        plan_digest=plan_digest(plan),
-        mlflow_run_id=run.run_id if run else earlier.mlflow_run_id if earlier else None,
-        tracking_uri=run.tracking_uri if run else earlier.tracking_uri if earlier else None,
-        training=tuple(case.case_id for case in cohort.training),
-        validation=tuple(case.case_id for case in cohort.validation),
-    )
-
-
 def _describe(
-    run: TrackedRun, arguments: TrainArguments, cohort: Cohort, plan: Plan, failures: tuple[Failure, ...]
+    run: TrackedRun, arguments: RunArguments, cohort: Cohort, plan: Plan, failures: tuple[Failure, ...]
 ) -> None:
     """Parameters, plan and dataset of the run."""
     settings = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
@@ -288,21 +179,12 @@ def _describe(
         {**settings, **extra, "parameters": count_parameters(UNet(plan.network)), "failed_cases": len(failures)}
     )
     run.log_file(arguments.folder / "plan.yaml")
-    for context, cases in (("training", cohort.training), ("validation", cohort.validation)):
-        facts = {
-            "cases": len(cases),
-            "patients": len({case.patient_id for case in cases}),
-            "labels": cohort.manifest.labels,
-        }
-        if cases:
-            run.log_dataset(
-                name=cohort.manifest.name, digest=manifest_digest(cohort.manifest), context=context, facts=facts
-            )
+    log_cohort(run, cohort)
 
 
 def _deliver(
     run: TrackedRun | None,
-    arguments: TrainArguments,
+    arguments: RunArguments,
     cohort: Cohort,
     result: FitResult,
     failures: tuple[Failure, ...],

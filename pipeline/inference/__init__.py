@@ -8,6 +8,7 @@ from pipeline.inference.model_card import ModelCard, load_card, save_card
 from pipeline.inference.predict_cases import CaseInput, predict_cases
 from pipeline.inference.predictor import Predictor
 from pipeline.inference.record import PredictionRecord, load_record
+from pipeline.inference.slab import Slab
 from pipeline.inference.weights import load_weights, save_weights
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ModelCard",
     "PredictionRecord",
     "Predictor",
+    "Slab",
     "find_inputs",
     "load_card",
     "load_record",

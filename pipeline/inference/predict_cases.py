@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.atomic import write_json
 from pipeline.errors import PipelineError, ScanError
+from pipeline.inference.overseer import Overseer
 from pipeline.inference.predictor import Predictor
 from pipeline.inference.record import (
     RECORD_NAME,
@@ -39,6 +40,7 @@ def predict_cases(
     inputs: Sequence[CaseInput],
     folder: Path,
     *,
+    overseer: Overseer | None = None,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[Prediction], list[Failure]]:
     """Write masks, a sidecar `<case_id>.json` with label names and volumes for each, and `predictions.json`.
@@ -47,6 +49,7 @@ def predict_cases(
         predictor: Loaded once.
         inputs: Which cases.
         folder: Where to.
+        overseer: A slice classifier that says what to segment, and whether masks agree with it.
         on_done: Called with the case id after each case.
 
     Returns:
@@ -54,7 +57,7 @@ def predict_cases(
     """
     predictions: list[Prediction] = []
     failures: list[Failure] = []
-    for outcome in _outcomes(predictor, inputs, folder):
+    for outcome in _outcomes(predictor, inputs, folder, overseer):
         if isinstance(outcome, Prediction):
             predictions.append(outcome)
         else:
@@ -67,15 +70,17 @@ def predict_cases(
     return predictions, failures
 
 
-def _outcomes(predictor: Predictor, inputs: Sequence[CaseInput], folder: Path) -> Iterator[Prediction | Failure]:
+def _outcomes(
+    predictor: Predictor, inputs: Sequence[CaseInput], folder: Path, overseer: Overseer | None
+) -> Iterator[Prediction | Failure]:
     for case in inputs:
         try:
-            yield _predict_case(predictor, case, folder)
+            yield _predict_case(predictor, case, folder, overseer)
         except (PipelineError, MemoryError, RuntimeError) as error:
             yield Failure.of(case.case_id, "predict", error)
 
 
-def _predict_case(predictor: Predictor, case: CaseInput, folder: Path) -> Prediction:
+def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, overseer: Overseer | None) -> Prediction:
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
         raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
@@ -86,7 +91,10 @@ def _predict_case(predictor: Predictor, case: CaseInput, folder: Path) -> Predic
             f"case {case.case_id}: image must have the model's {len(expected)} channels ({', '.join(expected)}), "
             f"got {scan.array.shape[0]}; give one file per channel in that order"
         )
-    mask = predictor.mask(scan)
+    oversight = overseer.look(scan, case_id=case.case_id) if overseer else None
+    mask = predictor.mask(scan, slab=oversight.slab if oversight else None)
+    if overseer and oversight:
+        oversight = overseer.judge(mask, oversight)
     volumes = _volumes_ml(mask, scan, predictor.card.labels)
     sidecar = folder / f"{case.case_id}.json"
     write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
@@ -102,6 +110,7 @@ def _predict_case(predictor: Predictor, case: CaseInput, folder: Path) -> Predic
         peak_memory_bytes=_peak_memory_bytes(),
         volume_ml=volumes,
         in_training=case.case_id in predictor.card.trained_on,
+        oversight=oversight,
     )
 
 
@@ -134,6 +143,8 @@ def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: S
                 peak_memory_bytes=item.peak_memory_bytes,
                 volume_ml=item.volume_ml,
                 in_training=item.in_training,
+                gate=item.oversight.gate if item.oversight else None,
+                quality=item.oversight.quality if item.oversight else None,
             )
             for item in predictions
         ),

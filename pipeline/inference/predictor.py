@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 import torch
-from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
-from pipeline.inference.config import InferenceConfig
+from pipeline.geometry import Geometry
+from pipeline.inference.image import box_around, network_image, part_of
+from pipeline.inference.memory import check_memory
 from pipeline.inference.model_card import ModelCard, load_card
+from pipeline.inference.slab import Slab
+from pipeline.inference.sliding import probability_planes, whole_volume_probabilities
 from pipeline.inference.weights import load_weights
+from pipeline.inference.windows import plan_windows
 from pipeline.networks import UNet
-from pipeline.networks.precision import PrecisionKind, autocast, memory_format, to_device
-from pipeline.preprocess import preprocess_scan, restore_mask
+from pipeline.networks.precision import PrecisionKind, to_device
+from pipeline.preprocess import plan_grid
+from pipeline.preprocess.restore import restore_planes
 from pipeline.records import Labelmap, Scan
 
 
@@ -51,14 +56,41 @@ class Predictor:
         load_weights(network, folder / f"{weights}.safetensors")
         return cls(network, card, device=device, precision=precision)
 
-    def mask(self, scan: Scan) -> Labelmap:
-        """Label values on the scan's own grid, shape `(I, J, K)`."""
-        image, grid, _ = preprocess_scan(scan, self.card.preprocess)
-        probabilities = self.probabilities(image)
-        return restore_mask(probabilities, grid, scan.geometry, values=self.card.values)
+    def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
+        """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
+
+        Within a slab the mask is that of the whole scan: the whole scan's statistics normalise it, and all of the whole
+        scan's windows that touch the slab are looked at, but nothing else is resampled, predicted or restored.
+
+        Args:
+            scan: As read.
+            slab: Slices to look at; all if not given. Outside the mask is 0, and all of it if the slab is empty.
+
+        Raises:
+            GeometryError: If the slab reaches beyond the scan.
+            ScanError: If that needs more memory than is free.
+        """
+        if slab is None:
+            return self._draw(scan, scan.geometry)
+        mask = np.zeros(scan.geometry.shape, np.min_scalar_type(max(self.card.values)))
+        if not slab.is_empty:
+            native = scan.geometry.cropped(slab.axis, range(slab.start, slab.stop))
+            place = tuple(slice(slab.start, slab.stop) if axis == slab.axis else slice(None) for axis in range(3))
+            mask[place] = self._draw(scan, native)
+        return mask
+
+    def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
+        """The mask of a part of a scan, on that part's grid."""
+        grid = plan_grid(scan.geometry, self.card.preprocess)
+        plan = plan_windows(grid.shape, self.card.inference, box=box_around(native, grid))
+        channels, classes = scan.array.shape[0], len(self.card.values)
+        check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
+        image = network_image(scan, self.card.preprocess, part_of(grid, plan.seen))
+        planes = probability_planes(self.network, image, plan, device=self.device, precision=self.precision)
+        return restore_planes(planes, part_of(grid, plan.box), native, values=self.card.values, axis=plan.axis)
 
     def probabilities(self, image: Tensor) -> Tensor:
-        """Class probabilities on the network's grid.
+        """Class probabilities on the network's grid, all at once; `mask` does without them.
 
         Args:
             image: Preprocessed, `(C, I, J, K)`.
@@ -69,54 +101,3 @@ class Predictor:
         return whole_volume_probabilities(
             self.network, image, self.card.inference, device=self.device, precision=self.precision
         )
-
-
-@torch.inference_mode()
-def whole_volume_probabilities(
-    network: nn.Module,
-    image: Tensor,
-    config: InferenceConfig,
-    *,
-    device: torch.device,
-    precision: PrecisionKind = "auto",
-) -> Tensor:
-    """Slide a network over a volume and average the flipped copies' probabilities.
-
-    Args:
-        network: In evaluation mode, on `device`.
-        image: Preprocessed, `(C, I, J, K)`.
-        config: Windows and flips.
-        device: Where the network is.
-        precision: Number format.
-
-    Returns:
-        `(classes, I, J, K)`, float32, on `device`.
-    """
-    is_2d = config.patch_size[2] == 1
-
-    def window_logits(windows: Tensor) -> Tensor:
-        windows = windows.to(memory_format=memory_format(3))
-        with autocast(device, precision):
-            logits: Tensor = network(windows[..., 0])[..., None] if is_2d else network(windows)
-        return logits.float()
-
-    batch = image[None].float().to(device)  # (1, C, I, J, K)
-    flips = [axes for count in range(len(config.mirror_axes) + 1) for axes in combinations(config.mirror_axes, count)]
-    total: Tensor | None = None
-    for axes in flips:
-        flipped_axes = [axis + 2 for axis in axes]
-        logits = sliding_window_inference(
-            batch.flip(flipped_axes),
-            config.patch_size,
-            config.batch_size,
-            window_logits,
-            overlap=config.overlap,
-            mode="gaussian",
-        )
-        if not isinstance(logits, Tensor):
-            raise TypeError("a network must return one tensor of logits")
-        probabilities = logits.softmax(dim=1).flip(flipped_axes)
-        total = probabilities if total is None else total.add_(probabilities)
-    if total is None:
-        raise ValueError("at least the unflipped image is predicted")
-    return (total / len(flips))[0]

@@ -21,6 +21,46 @@ class ModelIdentity(Config):
     trained_on: tuple[str, ...]
 
 
+class GateRecord(Config):
+    """Which slices of a case were segmented.
+
+    Attributes:
+        sensitivity: That the gate's threshold was chosen for.
+        threshold: On the probability that a slice shows anything.
+        axis: Of the scan's own array.
+        start: First slice.
+        stop: One past the last; equal to `start` where nothing was found.
+        slices: Of the whole scan.
+        seconds: That the classifier took.
+    """
+
+    sensitivity: float
+    threshold: float
+    axis: int
+    start: int
+    stop: int
+    slices: int
+    seconds: float
+
+
+class QualityRecord(Config):
+    """How far a mask and a slice classifier disagree.
+
+    Attributes:
+        disagreement: Mean over slices and labels of |probability - drawn|.
+        longest_run: Most neighbouring slices on which one label is contradicted.
+        limit: Disagreement that 95 % of the classifier's validation cases stay below with their own reference.
+        is_flagged: Whether someone should look at the mask.
+        reason: The worst slice, where it is flagged.
+    """
+
+    disagreement: float
+    longest_run: int
+    limit: float | None
+    is_flagged: bool
+    reason: str | None
+
+
 class CaseRecord(Config):
     """One delivered mask."""
 
@@ -30,6 +70,8 @@ class CaseRecord(Config):
     peak_memory_bytes: int
     volume_ml: dict[str, float]
     in_training: bool
+    gate: GateRecord | None = None
+    quality: QualityRecord | None = None
 
 
 class FailureRecord(Config):

@@ -31,16 +31,30 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, *, facts: dict[str, st
             raise OSError(errno.ENOSPC if "No space left" in str(error) else errno.EIO, str(error)) from error
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict that a weights file holds.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
+    try:
+        state: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"weights {path}: must be readable, got: {error}; train again") from error
+    return state
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load weights into a network of the same shape.
 
     Raises:
         CheckpointError: If the file is missing, damaged or from another network.
     """
+    state = read_weights(path)
     try:
-        network.load_state_dict(load_file(path))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        network.load_state_dict(state)
+    except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(
-            f"weights {path}: must fit the network of model.json, got: {first}; train again"
+            f"weights {path}: must fit the network that is described beside them, got: {first}; train again"
         ) from error

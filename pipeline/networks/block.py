@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from monai.networks.layers.factories import Conv, Pool
 from monai.networks.layers.utils import get_act_layer
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from pipeline.networks.config import ActivationKind, BlockKind, NormKind
 from pipeline.networks.norm import build_norm
+
+ShortcutKind = Literal["averaged", "strided"]
 
 _ACTIVATIONS: dict[ActivationKind, tuple[str, dict[str, object]]] = {
     "relu": ("relu", {"inplace": True}),
@@ -21,12 +24,15 @@ _ACTIVATIONS: dict[ActivationKind, tuple[str, dict[str, object]]] = {
 
 
 class BlockStyle:
-    """What all blocks of a network share: dimensions, norm and activation."""
+    """What all blocks of a network share: dimensions, norm, activation and how a shortcut is strided."""
 
-    def __init__(self, spatial_dims: int, norm: NormKind, activation: ActivationKind) -> None:
+    def __init__(
+        self, spatial_dims: int, norm: NormKind, activation: ActivationKind, *, shortcut: ShortcutKind = "averaged"
+    ) -> None:
         self.spatial_dims = spatial_dims
         self.norm = norm
         self.activation = activation
+        self.shortcut = shortcut
 
     def conv(self, inputs: int, outputs: int, *, kernel: Sequence[int], stride: Sequence[int]) -> nn.Module:
         """A convolution that keeps the size but for its stride; with a bias only where no norm follows."""
@@ -83,8 +89,8 @@ class PlainBlock(nn.Module):
 class BasicResidualBlock(nn.Module):
     """Two convolutions beside a shortcut.
 
-    Source: He et al. 2015, https://arxiv.org/abs/1512.03385, fig. 2; the strided shortcut averages before its 1×1
-    convolution (He et al. 2018, https://arxiv.org/abs/1812.01187, ResNet-D).
+    Source: He et al. 2015, https://arxiv.org/abs/1512.03385, fig. 2; unless the style says otherwise, the strided
+    shortcut averages before its 1×1 convolution (He et al. 2018, https://arxiv.org/abs/1812.01187, ResNet-D).
     """
 
     def __init__(
@@ -125,10 +131,18 @@ class BottleneckResidualBlock(nn.Module):
 
 
 def build_shortcut(style: BlockStyle, inputs: int, outputs: int, *, stride: Sequence[int]) -> nn.Module:
-    """Identity where the shape stays, else average pooling over the stride and a 1×1 convolution."""
+    """Identity where the shape stays, else what brings the block's input to the shape of its output.
+
+    `averaged`: average pooling over the stride, and a 1×1 convolution where the width changes (ResNet-D).
+    `strided`: one strided 1×1 convolution, which skips pixels (the paper's option B, and torchvision's weights).
+    """
+    if inputs == outputs and max(stride) == 1:
+        return nn.Identity()
+    if style.shortcut == "strided":
+        return nn.Sequential(style.conv_norm(inputs, outputs, kernel=style.unit, stride=stride))
     layers: list[nn.Module] = []
     if max(stride) > 1:
         layers.append(Pool[Pool.AVG, style.spatial_dims](tuple(stride), tuple(stride), ceil_mode=True))
     if inputs != outputs:
         layers.append(style.conv_norm(inputs, outputs, kernel=style.unit, stride=style.unit))
-    return nn.Sequential(*layers) if layers else nn.Identity()
+    return nn.Sequential(*layers)

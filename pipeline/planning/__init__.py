@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pipeline.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
 from pipeline.planning.make_plan import make_plan
-from pipeline.planning.plan import Plan, load_plan, override_plan, plan_digest, save_plan
+from pipeline.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
 from pipeline.planning.sides import check_mirroring
+from pipeline.planning.slice_plan import SliceChoices, SlicePlan, make_slice_plan
 
 __all__ = [
     "CaseFingerprint",
     "Fingerprint",
     "Plan",
+    "SliceChoices",
+    "SlicePlan",
     "check_mirroring",
     "load_plan",
+    "load_plan_of",
     "make_plan",
+    "make_slice_plan",
     "override_plan",
     "plan_digest",
     "save_plan",

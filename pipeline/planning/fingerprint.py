@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import PipelineError, TrainingError
-from pipeline.manifest import read_case
+from pipeline.manifest import read_case, read_case_image
 from pipeline.preprocess.grid import flat_last
 from pipeline.records import Array, Case, Failure, Manifest
 
@@ -65,6 +65,7 @@ def take_fingerprint(
     manifest: Manifest,
     root: Path,
     *,
+    with_labels: bool = True,
     workers: int = 2,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Fingerprint:
@@ -74,6 +75,7 @@ def take_fingerprint(
         cases: The training cases of the fold; validation cases must not shape the plan.
         manifest: Where they come from.
         root: The data root.
+        with_labels: Whether intensities are of labelled voxels; otherwise of all, and no label is read.
         workers: Threads.
         on_done: Called with the case id after each case.
 
@@ -84,7 +86,8 @@ def take_fingerprint(
     failures: dict[str, Failure] = {}
     with ThreadPoolExecutor(max_workers=workers) as pool:
         futures: dict[Future[CaseFingerprint], str] = {
-            pool.submit(_case_fingerprint, case, manifest, root): case.case_id for case in cases
+            pool.submit(_case_fingerprint, case, manifest, root, with_labels=with_labels): case.case_id
+            for case in cases
         }
         for future in as_completed(futures):
             case_id = futures[future]
@@ -101,10 +104,13 @@ def take_fingerprint(
     return Fingerprint(ordered, failed, is_2d=all(1 in case.shape for case in ordered))
 
 
-def _case_fingerprint(case: Case, manifest: Manifest, root: Path) -> CaseFingerprint:
-    scan, label = read_case(case, manifest, root)
-    grid = scan.geometry
-    grid = flat_last(grid.reoriented(_ORIENTATION))
-    found = np.flatnonzero(label)
+def _case_fingerprint(case: Case, manifest: Manifest, root: Path, *, with_labels: bool) -> CaseFingerprint:
+    if with_labels:
+        scan, label = read_case(case, manifest, root)
+        found = np.flatnonzero(label)
+    else:
+        scan = read_case_image(case, manifest, root)
+        found = np.arange(scan.array[0].size)
+    grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
     chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
     return CaseFingerprint(grid.shape, grid.spacing_mm, scan.array.reshape(scan.array.shape[0], -1)[:, chosen])

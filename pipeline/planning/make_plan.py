@@ -47,7 +47,7 @@ def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKin
         preprocess=PreprocessConfig(
             axcodes=None if is_2d else "RAS",
             spacing_mm=None if is_2d else (i, j, k),
-            normalisation=_normalisation(fingerprint, manifest, reasons),
+            normalisation=plan_normalisation(fingerprint, manifest, reasons),
         ),
         network=_network(patch, spacing, manifest, resources, is_2d=is_2d, reasons=reasons),
         training=TrainingConfig(
@@ -80,9 +80,10 @@ def _spacing(fingerprint: Fingerprint, reasons: dict[str, str]) -> Array:
     return np.round(median, 4)
 
 
-def _normalisation(
-    fingerprint: Fingerprint, manifest: Manifest, reasons: dict[str, str]
+def plan_normalisation(
+    fingerprint: Fingerprint, manifest: Manifest, reasons: dict[str, str], *, section: str = "preprocess"
 ) -> tuple[ChannelNormalisation, ...]:
+    """Intensities of each channel, with the reason under the section that they belong to."""
     channels, why = [], []
     for index, name in enumerate(manifest.channels):
         values = fingerprint.foreground(index)
@@ -98,7 +99,7 @@ def _normalisation(
             has_unit = name.strip().lower() == "ct"
             cause = "no labelled voxels to take a scale from" if has_unit else "intensities have no fixed unit"
             why.append(f"{name}: {cause}, so each scan by its own mean and deviation")
-    reasons["preprocess.normalisation"] = "; ".join(dict.fromkeys(why))
+    reasons[f"{section}.normalisation"] = "; ".join(dict.fromkeys(why))
     return tuple(channels)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import yaml
 from pydantic import Field, model_validator
@@ -18,7 +18,25 @@ from pipeline.preprocess import PreprocessConfig
 from pipeline.training import TrainingConfig
 
 
-class Plan(Config):
+class PlanFile(Config):
+    """What every plan has.
+
+    Attributes:
+        verb: Of medseg, that takes the plan.
+        dataset: For which dataset it was made.
+        reasons: Why, by the setting's dotted name.
+    """
+
+    verb: ClassVar[str]
+
+    dataset: str
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+
+AnyPlan = TypeVar("AnyPlan", bound=PlanFile)
+
+
+class Plan(PlanFile):
     """The stages' settings composed.
 
     Attributes:
@@ -30,12 +48,12 @@ class Plan(Config):
         reasons: Why, by the setting's dotted name.
     """
 
-    dataset: str
+    verb = "train"
+
     preprocess: PreprocessConfig
     network: NetworkConfig
     training: TrainingConfig
     inference: InferenceConfig
-    reasons: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _patches_fit_the_network(self) -> Self:
@@ -62,11 +80,11 @@ _FlowDumper.add_representer(
 )
 
 
-def save_plan(plan: Plan, path: Path) -> None:
+def save_plan(plan: PlanFile, path: Path) -> None:
     """Write YAML in which every reasoned setting has its reason on the line above."""
     content = plan.model_dump(mode="json")
     reasons = content.pop("reasons")
-    lines = [f"# medseg plan for {plan.dataset}. Change what you like and give it to `medseg train --plan`.", ""]
+    lines = [f"# medseg plan for {plan.dataset}. Change what you like and give it to `medseg {plan.verb} --plan`.", ""]
     for section, values in content.items():
         if not isinstance(values, dict):
             lines += [_dump({section: values})]
@@ -81,15 +99,24 @@ def save_plan(plan: Plan, path: Path) -> None:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan.
+    """Read a plan of `medseg train`.
 
     Raises:
         ConfigError: If it is missing or broken; a misspelt key comes with the nearest right one.
     """
-    return parse_config(Plan, read_yaml(path), source=f"plan {path}")
+    return load_plan_of(Plan, path)
 
 
-def override_plan(plan: Plan, changes: dict[str, Any], *, source: str) -> Plan:
+def load_plan_of(kind: type[AnyPlan], path: Path) -> AnyPlan:
+    """Read a plan of a kind.
+
+    Raises:
+        ConfigError: As `load_plan`.
+    """
+    return parse_config(kind, read_yaml(path), source=f"plan {path}")
+
+
+def override_plan(plan: AnyPlan, changes: dict[str, Any], *, source: str) -> AnyPlan:
     """A plan with some settings changed.
 
     Args:
@@ -104,7 +131,7 @@ def override_plan(plan: Plan, changes: dict[str, Any], *, source: str) -> Plan:
     for section, values in changes.items():
         for key in values if isinstance(values, dict) and section != "reasons" else ():
             content["reasons"][f"{section}.{key}"] = f"set by {source}"
-    return parse_config(Plan, content, source=source)
+    return parse_config(type(plan), content, source=source)
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +142,7 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def plan_digest(plan: Plan) -> str:
+def plan_digest(plan: PlanFile) -> str:
     """SHA-256 over every setting; reasons do not count."""
     return hashlib.sha256(plan.model_dump_json(exclude={"reasons"}).encode()).hexdigest()
 

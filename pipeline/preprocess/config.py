@@ -41,12 +41,12 @@ class PreprocessConfig(Config):
 
     Attributes:
         axcodes: Orientation of the grid's axes; None is R, A, S with a single slice's axis last (2D).
-        spacing_mm: Voxel size of the grid along its axes; None keeps each scan's own, along one axis or along all.
+        spacing_mm: Voxel size of the grid along its axes; None keeps each scan's own.
         normalisation: One entry per channel.
     """
 
     axcodes: str | None = Field("RAS", pattern="^[RLAPSI]{3}$")
-    spacing_mm: tuple[Millimetres | None, Millimetres | None, Millimetres | None] | None = None
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] | None = None
     normalisation: tuple[ChannelNormalisation, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -22,8 +22,7 @@ def plan_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
     """
     grid = flat_last(geometry.reoriented("RAS")) if config.axcodes is None else geometry.reoriented(config.axcodes)
     if config.spacing_mm is not None:
-        i, j, k = (asked or own for asked, own in zip(config.spacing_mm, grid.spacing_mm, strict=True))
-        grid = grid.resampled((i, j, k))
+        grid = grid.resampled(config.spacing_mm)
     if math.prod(grid.shape) > _MOST_VOXELS:
         raise GeometryError(
             f"the network's grid must have at most {_MOST_VOXELS} voxels, got {grid.shape} for spacing "

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from pipeline.records import Array, Case, Failure, Labelmap, Manifest
 from pipeline.scans import pair_of
 
 FOREGROUND_SAMPLES = 4096
+Result = TypeVar("Result")
 
 
 class Prepared(NamedTuple):
@@ -57,10 +58,21 @@ def prepare_cases(
     def prepare(case: Case) -> StoredCase:
         return _prepare_case(case, manifest, root, config=config, store=store)
 
-    done: dict[str, StoredCase] = {}
+    return Prepared(*prepare_each(cases, prepare, workers=workers, on_done=on_done))
+
+
+def prepare_each(
+    cases: Sequence[Case],
+    prepare: Callable[[Case], Result],
+    *,
+    workers: int,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> tuple[tuple[Result, ...], tuple[Failure, ...]]:
+    """Prepare cases in threads; what came of them and what failed, both in the order asked for."""
+    done: dict[str, Result] = {}
     failures: dict[str, Failure] = {}
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures: dict[Future[StoredCase], str] = {pool.submit(prepare, case): case.case_id for case in cases}
+        futures: dict[Future[Result], str] = {pool.submit(prepare, case): case.case_id for case in cases}
         for future in as_completed(futures):
             case_id = futures[future]
             try:
@@ -69,7 +81,7 @@ def prepare_cases(
                 failures[case_id] = Failure.of(case_id, "prepare", error)
             on_done(case_id)
     ids = [case.case_id for case in cases]
-    return Prepared(
+    return (
         tuple(done[case_id] for case_id in ids if case_id in done),
         tuple(failures[case_id] for case_id in ids if case_id in failures),
     )
@@ -108,9 +120,14 @@ def _content_key(case: Case, manifest: Manifest, root: Path, config: PreprocessC
         "allow_empty_labels": manifest.allow_empty_labels,
         "sha256": case.sha256,
     }
+    return content_key(settings, [root / name for name in (*case.images, *([case.label] if case.label else []))])
+
+
+def content_key(settings: dict[str, Any], files: Sequence[Path]) -> str:
+    """32 hexadecimal digits over settings and the bytes of files, both of an `.hdr/.img` pair."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for name in (*case.images, *([case.label] if case.label else [])):
-        for path in pair_of(root / name):
+    for file in files:
+        for path in pair_of(file):
             digest.update(b"file")
             if path.is_file():
                 with path.open("rb") as stream:

@@ -45,17 +45,17 @@ class StoredCase:
 
     def image(self) -> Any:
         """The image `(C, I, J, K)`, float16 or float32; slicing reads only the chunks that are needed."""
-        return _open(self.folder / "image.b2nd", case_id=self.case_id)
+        return open_array(self.folder / "image.b2nd", case_id=self.case_id)
 
     def label(self) -> Any:
         """The label `(I, J, K)` on the network's grid; slicing as for the image."""
-        return _open(self.folder / "label.b2nd", case_id=self.case_id)
+        return open_array(self.folder / "label.b2nd", case_id=self.case_id)
 
     def native_label(self) -> Labelmap:
         """The reference on the scan's grid."""
         path = self.folder / "native_label.b2nd"
         path = path if path.exists() else self.folder / "label.b2nd"
-        return np.asarray(_open(path, case_id=self.case_id)[...])
+        return np.asarray(open_array(path, case_id=self.case_id)[...])
 
     def foreground(self) -> Array:
         """Sampled labelled voxels, int32 of shape `(N, 4)`: value, i, j, k."""
@@ -84,10 +84,10 @@ def save_case(
     try:
         with atomic_path(folder) as temporary:
             temporary.mkdir()
-            _save(temporary / "image.b2nd", _compact(image))
-            _save(temporary / "label.b2nd", label)
+            write_array(temporary / "image.b2nd", compact(image))
+            write_array(temporary / "label.b2nd", label)
             if not np.array_equal(label, native_label):
-                _save(temporary / "native_label.b2nd", native_label)
+                write_array(temporary / "native_label.b2nd", native_label)
             np.save(temporary / "foreground.npy", foreground.astype(np.int32), allow_pickle=False)
             (temporary / "case.json").write_text(json.dumps(facts), encoding="utf-8")
     except DeliveryError:
@@ -110,21 +110,25 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
         case = StoredCase(case_id, folder, grid.shape, grid, native, voxels)
         case.foreground()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, PipelineError) as error:
-        raise ScanError(f"case {case_id}: {_damaged(folder, error)}") from error
+        raise ScanError(f"case {case_id}: {damaged_entry(folder, error)}") from error
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
-        _open(path, case_id=case_id)
+        open_array(path, case_id=case_id)
     return case
 
 
-def _compact(image: Array) -> Array:
+def compact(image: Array) -> Array:
     """Half precision where the values fit: a quarter of a per mille of rounding, less than bfloat16's."""
     return image.astype(np.float16) if float(np.abs(image).max(initial=0)) < 6e4 else image.astype(np.float32)
 
 
-def _save(path: Path, array: Array) -> None:
+def write_array(path: Path, array: Array, *, chunks: tuple[int, ...] | None = None) -> None:
+    """Write an array in compressed chunks; by default 64 voxels along each axis, and each channel apart."""
     import blosc2
 
-    chunks = tuple(min(size, 1 if array.ndim == 4 and axis == 0 else _CHUNK) for axis, size in enumerate(array.shape))
+    if chunks is None:
+        chunks = tuple(
+            min(size, 1 if array.ndim == 4 and axis == 0 else _CHUNK) for axis, size in enumerate(array.shape)
+        )
     parameters = {"codec": blosc2.Codec.ZSTD, "clevel": 3, "filters": [blosc2.Filter.BITSHUFFLE], "nthreads": 1}
     try:
         blosc2.asarray(np.ascontiguousarray(array), urlpath=str(path), mode="w", chunks=chunks, cparams=parameters)
@@ -133,14 +137,20 @@ def _save(path: Path, array: Array) -> None:
         raise OSError(errno.ENOSPC if is_full else errno.EIO, str(error)) from error
 
 
-def _open(path: Path, *, case_id: str) -> Any:
+def open_array(path: Path, *, case_id: str) -> Any:
+    """Open an array, of which slicing reads only the chunks that are needed.
+
+    Raises:
+        ScanError: If it is missing or damaged.
+    """
     import blosc2
 
     try:
         return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
     except (OSError, RuntimeError, ValueError) as error:
-        raise ScanError(f"case {case_id}: {_damaged(path.parent, error)}") from error
+        raise ScanError(f"case {case_id}: {damaged_entry(path.parent, error)}") from error
 
 
-def _damaged(folder: Path, error: Exception) -> str:
+def damaged_entry(folder: Path, error: Exception) -> str:
+    """What is wrong with an entry, and the remedy."""
     return f"store entry {folder.name} must be whole, got: {error}; delete that folder"

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from pipeline.errors import ScanError
 from pipeline.preprocess import StoredCase
 from pipeline.records import Array
-from pipeline.training.config import TrainingConfig
+from pipeline.training.config import OptimisationConfig, TrainingConfig
 
 Patch = dict[str, Tensor]
 
@@ -94,7 +95,18 @@ def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
     return np.pad(voxels, [(0, 0)] * len(leading) + pads)
 
 
-def batches(dataset: PatchDataset, *, first_step: int, loaders: int = 1, pin_memory: bool = False) -> Iterator[Patch]:
+class Samples(Protocol):
+    """An endless, reproducible sequence of samples."""
+
+    @property
+    def config(self) -> OptimisationConfig:
+        """Its batch size."""
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Sample `index`."""
+
+
+def batches(dataset: Samples, *, first_step: int, loaders: int = 1, pin_memory: bool = False) -> Iterator[Patch]:
     """Endless batches from a step on, in order, read ahead by threads; a reader's error is raised here.
 
     Args:

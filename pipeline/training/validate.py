@@ -10,9 +10,11 @@ from torch import nn
 
 from pipeline.evaluation import overlap_metrics
 from pipeline.inference import InferenceConfig
-from pipeline.inference.predictor import whole_volume_probabilities
+from pipeline.inference.sliding import probability_planes
+from pipeline.inference.windows import plan_windows
 from pipeline.networks.precision import PrecisionKind
-from pipeline.preprocess import StoredCase, restore_mask
+from pipeline.preprocess import StoredCase
+from pipeline.preprocess.restore import restore_planes
 from pipeline.records import CaseMetrics
 
 
@@ -25,7 +27,7 @@ def validate_volumes(
     device: torch.device,
     precision: PrecisionKind,
 ) -> list[CaseMetrics]:
-    """Predict, restore to the native grid and measure every case.
+    """Predict, restore to the native grid as `Predictor.mask` does, and measure every case.
 
     Args:
         network: What to judge; left in evaluation mode.
@@ -41,7 +43,8 @@ def validate_volumes(
     rows: list[CaseMetrics] = []
     for case in cases:
         image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
-        probabilities = whole_volume_probabilities(network, image, config, device=device, precision=precision)
-        mask = restore_mask(probabilities, case.grid, case.native, values=values)
+        plan = plan_windows(case.grid.shape, config)
+        planes = probability_planes(network, image, plan, device=device, precision=precision)
+        mask = restore_planes(planes, case.grid, case.native, values=values, axis=plan.axis)
         rows += overlap_metrics(case.native_label(), mask, labels=foreground, case_id=case.case_id)
     return rows

@@ -31,6 +31,16 @@ def test_wider_shortcut_is_a_1x1_convolution() -> None:
     assert count_parameters(build_shortcut(PLAIN, 4, 8, stride=(1, 1, 1))) == 4 * 8 + 8
 
 
+def test_strided_shortcut_of_the_paper_skips_pixels() -> None:
+    style = BlockStyle(2, "none", "relu", shortcut="strided")
+    shortcut = build_shortcut(style, 4, 8, stride=(2, 1))
+    x = torch.randn(2, 4, 7, 5)
+    (layer,) = [module for module in shortcut.modules() if isinstance(module, nn.Conv2d)]
+    torch.testing.assert_close(shortcut(x), functional.conv2d(x[:, :, ::2], layer.weight, layer.bias))
+    assert isinstance(build_shortcut(style, 4, 4, stride=(1, 1)), nn.Identity)
+    assert count_parameters(build_shortcut(style, 4, 4, stride=(2, 1))) == 4 * 4 + 4
+
+
 def test_residual_block_with_silent_convolutions_hands_its_input_on() -> None:
     block = BasicResidualBlock(PLAIN, 4, 4, kernel=(3, 3, 3), stride=(1, 1, 1))
     for parameter in block.parameters():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +15,8 @@ from hypothesis import strategies as st
 from pipeline.errors import GeometryError
 from pipeline.geometry import Geometry
 from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, restore_mask
-from pipeline.preprocess.resample import resample_labels
+from pipeline.preprocess.resample import resample_labels, resample_linear
+from pipeline.preprocess.restore import restore_planes
 from tests.grids import ALL_AXCODES, OBLIQUE, grid, grids
 
 EXAMPLES = settings(max_examples=30, deadline=None)
@@ -57,6 +62,58 @@ def test_slab_by_slab_is_the_same_as_all_at_once(
     assert whole.shape == native.shape
     # Where two classes are within rounding of each other either is right; there are next to none in random numbers.
     assert (whole != slabs).mean() < 0.01
+
+
+@EXAMPLES
+@given(
+    data=st.data(),
+    native=grids(max_tilt=0.3),
+    axcodes=st.sampled_from(ALL_AXCODES),
+    spacing_mm=st.tuples(*[st.floats(0.8, 4.0)] * 3),
+    axis=st.integers(0, 2),
+    slab_bytes=st.sampled_from([0, 300, 4000, 2**27]),
+)
+def test_planes_that_come_in_chunks_along_any_axis_give_the_mask_of_all_at_once(
+    data: st.DataObject,
+    native: Geometry,
+    axcodes: str,
+    spacing_mm: tuple[float, float, float],
+    axis: int,
+    slab_bytes: int,
+) -> None:
+    network = plan_grid(native, config_for(axcodes, spacing_mm))
+    probabilities = smooth_probabilities(network)
+    cuts = sorted(data.draw(st.sets(st.integers(1, network.shape[axis]))) | {0, network.shape[axis]})
+    chunks = probabilities.split([stop - start for start, stop in pairwise(cuts)], dim=axis + 1)
+    found = restore_planes(chunks, network, native, values=(0, 3, 7), axis=axis, slab_bytes=slab_bytes)
+    restored = resample_linear(probabilities, network, native)
+    first, second = restored.topk(2, dim=0).values
+    is_sure = (first - second > 5e-3).numpy()  # a part may take the nearest voxel where the whole does not
+    np.testing.assert_array_equal(found[is_sure], np.array([0, 3, 7])[restored.argmax(dim=0).numpy()][is_sure])
+
+
+def test_chunks_are_let_go_when_they_are_used() -> None:
+    geometry = grid((40, 4, 4))
+    alive: list[weakref.ref[torch.Tensor]] = []
+    most = 0
+
+    def chunks() -> Iterator[torch.Tensor]:
+        nonlocal most
+        for _ in range(40):
+            chunk = torch.rand(2, 1, 4, 4)
+            alive.append(weakref.ref(chunk))
+            most = max(most, sum(reference() is not None for reference in alive))
+            yield chunk
+
+    restore_planes(chunks(), geometry, geometry, values=(0, 1), axis=0, slab_bytes=4 * 3 * 2 * 4 * 4 * 4)
+    assert most <= 5  # three wait, one is on its way, one is the generator's
+
+
+@pytest.mark.parametrize("planes", [2, 4])
+def test_chunks_that_are_not_the_grid_are_refused(planes: int) -> None:
+    geometry = grid((3, 2, 2))
+    with pytest.raises(ValueError, match=f"chunks must have 3 planes, got {planes}"):
+        restore_planes([torch.rand(2, planes, 2, 2)], geometry, geometry, values=(0, 1), axis=0)
 
 
 @EXAMPLES

@@ -1,0 +1,139 @@
+"""Memory and time of a mask: streamed plane by plane against MONAI's sliding window over the whole volume.
+
+    python benchmarks/inference_memory.py [--rounds 3]
+
+Each runs in a process of its own, in turns, on one thread; prints medians of processor seconds and of peak memory above
+that of the idle process (the network and what is imported), and their ratios. The network is small, so that what lies
+round it shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from pipeline.geometry import Geometry
+    from pipeline.inference import InferenceConfig
+
+VOLUMES = {  # native shape, millimetres, window, classes
+    "hippocampus, 3 classes": ((64, 64, 64), (1.0, 1.0, 1.0), (40, 56, 40), 3),
+    "192³, 3 classes": ((192, 192, 192), (1.0, 1.0, 1.0), (96, 96, 96), 3),
+    "256×256×200, 20 classes": ((256, 256, 200), (0.8, 0.8, 1.25), (64, 64, 64), 20),
+}
+TARGET_MM = (1.0, 1.0, 1.0)
+
+
+def whole(
+    network: nn.Module, image: Tensor, grid: Geometry, native: Geometry, config: InferenceConfig, classes: int
+) -> np.ndarray:
+    """All classes of all voxels at once, as it was done before."""
+    import torch
+    from monai.inferers.utils import sliding_window_inference
+
+    from pipeline.networks.precision import memory_format
+    from pipeline.preprocess import restore_mask
+
+    def window_logits(windows: Tensor) -> Tensor:
+        logits: Tensor = network(windows.to(memory_format=memory_format(3)))
+        return logits.float()
+
+    with torch.inference_mode():
+        logits = sliding_window_inference(
+            image[None], config.patch_size, config.batch_size, window_logits, overlap=config.overlap, mode="gaussian"
+        )
+        probabilities = logits.softmax(dim=1).flip([])
+        probabilities = (probabilities / 1)[0]
+    return restore_mask(probabilities, grid, native, values=tuple(range(classes)))
+
+
+def streamed(
+    network: nn.Module, image: Tensor, grid: Geometry, native: Geometry, config: InferenceConfig, classes: int
+) -> np.ndarray:
+    """As `Predictor.mask` does it."""
+    import torch
+
+    from pipeline.inference.sliding import probability_planes
+    from pipeline.inference.windows import plan_windows
+    from pipeline.preprocess.restore import restore_planes
+
+    plan = plan_windows(grid.shape, config)
+    planes = probability_planes(network, image, plan, device=torch.device("cpu"), precision="fp32")
+    return restore_planes(planes, grid, native, values=tuple(range(classes)), axis=plan.axis)
+
+
+def measure(kind: str, volume: str) -> None:
+    """Draw one mask and print seconds, extra megabytes and a checksum."""
+    import numpy as np
+    import torch
+
+    from pipeline.geometry import Geometry
+    from pipeline.inference import InferenceConfig
+    from pipeline.networks import NetworkConfig, UNet
+
+    shape, spacing_mm, patch_size, classes = VOLUMES[volume]
+    torch.manual_seed(0)
+    torch.set_num_threads(1)  # so that processor seconds are work, not waiting
+    config = NetworkConfig(
+        spatial_dims=3, in_channels=1, out_channels=classes, channels=(4, 8), strides=((1, 1, 1), (2, 2, 2)),
+        kernels=((3, 3, 3),) * 2, blocks=(1, 1), decoder_blocks=(1,),
+    )  # fmt: skip
+    network = UNet(config).eval()
+    native = Geometry(shape, np.diag([*spacing_mm, 1.0]))
+    grid = native.resampled(TARGET_MM)
+    image = torch.randn(1, *grid.shape)
+    network(torch.zeros(1, 1, 8, 8, 8))
+    idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    draw = whole if kind == "whole" else streamed
+    mask = draw(network, image, grid, native, InferenceConfig(patch_size=patch_size, batch_size=2), classes)
+    seconds = time.process_time() - start
+    extra_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024
+    print(f"{seconds:.4f} {extra_mb:.1f} {int(mask.sum())}")
+
+
+def compare(volume: str, rounds: int) -> None:
+    """Run both in turns and print the medians of one volume."""
+    runs: dict[str, list[tuple[float, float]]] = {"whole": [], "streamed": []}
+    for _ in range(rounds):
+        for kind, results in runs.items():
+            command = [sys.executable, __file__, "--kind", kind, "--volume", volume]
+            text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            seconds, extra_mb = text.split()[:2]
+            results.append((float(seconds), float(extra_mb)))
+    medians = {
+        kind: [sorted(column)[rounds // 2] for column in zip(*results, strict=True)] for kind, results in runs.items()
+    }
+    (old_s, old_mb), (new_s, new_mb) = medians["whole"], medians["streamed"]
+    print(
+        f"| {volume} | {old_s:.2f} | {new_s:.2f} | {new_s / old_s:.2f} "
+        f"| {old_mb:.0f} | {new_mb:.0f} | {new_mb / max(old_mb, 1):.2f} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Print one row per volume."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--kind", choices=["whole", "streamed"])
+    parser.add_argument("--volume", choices=list(VOLUMES))
+    arguments = parser.parse_args()
+    if arguments.kind:
+        measure(arguments.kind, arguments.volume)
+        return
+    print("| volume | whole, CPU s | streamed, CPU s | ratio | whole, MB | streamed, MB | ratio |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for volume in VOLUMES:
+        compare(volume, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()

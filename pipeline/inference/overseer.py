@@ -1,0 +1,37 @@
+"""Someone who says what of a scan to segment, and whether the mask is to be believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.inference.record import GateRecord, QualityRecord
+from pipeline.inference.slab import Slab
+from pipeline.records import Labelmap, Scan, SliceScores
+
+
+@dataclass(frozen=True, slots=True)
+class Oversight:
+    """About one case.
+
+    Attributes:
+        scores: The classifier's.
+        slab: What to segment; None for all.
+        gate: For the record of predictions.
+        quality: The same, once there is a mask.
+    """
+
+    scores: SliceScores
+    slab: Slab | None = None
+    gate: GateRecord | None = None
+    quality: QualityRecord | None = None
+
+
+class Overseer(Protocol):
+    """A slice classifier beside the segmenting network."""
+
+    def look(self, scan: Scan, *, case_id: str) -> Oversight:
+        """Before the mask is drawn."""
+
+    def judge(self, mask: Labelmap, oversight: Oversight) -> Oversight:
+        """Once it is drawn."""

@@ -1,0 +1,113 @@
+"""Classes of slices or studies from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import ManifestError, ScanError
+from pipeline.preprocess.slices.prepare import StoredSlices
+from pipeline.preprocess.slices.targets import UNKNOWN, ClassKind, SliceTargets
+from pipeline.records import Case
+
+_WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "": UNKNOWN, "?": UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """A CSV file as rows.
+
+    Attributes:
+        classes: In the order of their columns, or of their names where one column names the class.
+        kind: `multiclass` where one column names the class.
+        has_slices: Whether rows are about slices; otherwise about whole cases.
+        rows: By case and by slice along the scan's own array (-1 for the whole case), one value per class.
+    """
+
+    classes: tuple[str, ...]
+    kind: ClassKind
+    has_slices: bool
+    rows: dict[str, dict[int, tuple[int, ...]]]
+
+    def read(self, stored: StoredSlices, case: Case) -> SliceTargets:
+        """The truth about a case; slices without a row are unknown.
+
+        Raises:
+            ScanError: If the file has no row of it, or names a slice that it does not have.
+        """
+        given = self.rows.get(case.case_id)
+        if given is None:
+            raise ScanError(f"case {case.case_id}: must have a row in the CSV file of classes, got none; add it")
+        truth = np.full((len(stored), len(self.classes)), UNKNOWN, dtype=np.int8)
+        if not self.has_slices:
+            return SliceTargets(truth, np.array(given[-1], dtype=np.int8))
+        for index, values in given.items():
+            if not 0 <= index < len(stored):
+                raise ScanError(
+                    f"case {case.case_id}: slices must be numbered 0 to {len(stored) - 1} along the array's axis "
+                    f"{stored.axis}, got {index}; check the plane and whether the file counts from 1"
+                )
+            truth[index] = values
+        return SliceTargets(stored.in_scan_order(truth), _study(truth))
+
+
+def read_target_table(path: Path) -> TargetTable:
+    """Read `case_id`, perhaps `slice` (from 0, along the scan's own array), and either `class` or a column per class.
+
+    Values are 1/0, true/false or yes/no; blank or `?` is unknown.
+
+    Raises:
+        ManifestError: If a column or value is missing or wrong, or a row comes twice.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            lines = list(reader)
+            columns = [name.strip() for name in reader.fieldnames or []]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"classes {path.name}: must be a readable CSV file, got {error}") from error
+    if any(None in line or None in line.values() for line in lines):
+        raise ManifestError(f"classes {path.name}: every line must have {len(columns)} cells, got more or fewer in one")
+    lines = [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
+    values = [name for name in columns if name not in ("case_id", "slice")]
+    if "case_id" not in columns or not values:
+        raise ManifestError(
+            f"classes {path.name}: must have a column case_id and a column class or one per class, got {columns}"
+        )
+    is_named = values == ["class"]
+    classes = tuple(sorted({line["class"] for line in lines} - {""})) if is_named else tuple(values)
+    rows: dict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
+    for number, line in enumerate(lines, start=2):
+        where = f"classes {path.name}, line {number}"
+        index = _index(line["slice"], where) if "slice" in columns else -1
+        if index in rows[line["case_id"]]:
+            raise ManifestError(f"{where}: a case{' and slice' if index >= 0 else ''} must come once, got it twice")
+        rows[line["case_id"]][index] = _values(line, classes, where, is_named=is_named)
+    if not rows:
+        raise ManifestError(f"classes {path.name}: must have a row for each case, got none")
+    return TargetTable(classes, "multiclass" if is_named else "multilabel", "slice" in columns, dict(rows))
+
+
+def _index(text: str, where: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ManifestError(f"{where}: slice must be a whole number from 0, got {text!r}")
+    return int(text)
+
+
+def _values(line: dict[str, str], classes: tuple[str, ...], where: str, *, is_named: bool) -> tuple[int, ...]:
+    if is_named:
+        return tuple(UNKNOWN if line["class"] == "" else int(line["class"] == name) for name in classes)
+    wrong = [line[name] for name in classes if line[name].lower() not in _WORDS]
+    if wrong:
+        raise ManifestError(f"{where}: classes must hold 1, 0 or nothing, got {wrong[0]!r}")
+    return tuple(_WORDS[line[name].lower()] for name in classes)
+
+
+def _study(truth: np.ndarray) -> np.ndarray:
+    """1 where any slice shows the class, 0 where all are known not to, else unknown."""
+    absent = (truth == 0).all(axis=0)
+    return np.where((truth == 1).any(axis=0), 1, np.where(absent, 0, UNKNOWN)).astype(np.int8)

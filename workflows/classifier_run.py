@@ -1,0 +1,376 @@
+"""The stages of `medseg classify train`, one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import torch
+
+from pipeline import __version__
+from pipeline.configuration import read_yaml
+from pipeline.errors import ConfigError, ManifestError, TrainingError
+from pipeline.inference import load_card
+from pipeline.inference.slices import ClassifierCard, SlicePredictor, save_classifier_card
+from pipeline.inference.weights import read_weights
+from pipeline.manifest import manifest_digest
+from pipeline.networks import count_parameters
+from pipeline.networks.classifier import (
+    SliceClassifier,
+    encoder_classifier,
+    load_imagenet,
+    load_unet_encoder,
+)
+from pipeline.planning import (
+    SliceChoices,
+    SlicePlan,
+    load_plan_of,
+    make_slice_plan,
+    override_plan,
+    plan_digest,
+    save_plan,
+    take_fingerprint,
+)
+from pipeline.preprocess.slices import PreparedSlices, StoredSlices, prepare_slices
+from pipeline.preprocess.slices.table import TargetTable, read_target_table
+from pipeline.preprocess.slices.targets import (
+    BACKGROUND,
+    LabelTargets,
+    ManifestTargets,
+    SliceTargets,
+    TargetConfig,
+    TargetReader,
+    read_targets,
+)
+from pipeline.records import Case, Failure
+from pipeline.tracking import TrackedRun
+from pipeline.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
+from pipeline.training.engine import CHECKPOINT_NAME, Outcome, run_task
+from pipeline.training.slices import ClassificationInputs, ClassificationTask, calibrate
+from workflows.console import advancing, counting, report_failures
+from workflows.options import torch_device, worker_count
+from workflows.run_record import save_run_record
+from workflows.run_stages import (
+    Cohort,
+    RunArguments,
+    check_same_run,
+    load_cohort,
+    log_cohort,
+    make_budget,
+    make_run_record,
+    merge_failures,
+    start_run,
+    with_earlier,
+)
+from workflows.slice_results import deliver_scores, print_scores, track_scores
+
+_PLANE_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassifierArguments(RunArguments):
+    """The options of `medseg classify train`; see its help."""
+
+    plane: str
+    context: int
+    labels: str
+    min_area_mm2: float
+    kind: str | None
+    classes: str | None
+    pooling: str | None
+    architecture: str
+    initial: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSlices:
+    """Prepared cases of the fold with a known truth."""
+
+    training: tuple[StoredSlices, ...]
+    validation: tuple[StoredSlices, ...]
+    truth: dict[str, SliceTargets]
+    failures: tuple[Failure, ...]
+
+
+def train_classifier(arguments: ClassifierArguments, *, started: float) -> None:
+    """Run every stage, and say where things went."""
+    arguments, earlier = with_earlier(arguments)
+    budget_s = parse_duration_s(arguments.budget) if arguments.budget else None
+    device = torch_device(arguments.device)
+    cohort = load_cohort(arguments)
+    table = _table(arguments)
+    plan, failures = plan_classifier(arguments, cohort, table, device.type)
+    check_same_run(earlier, cohort, plan)
+    slices = prepare_labelled(arguments, cohort, plan, table)
+    failures = merge_failures(failures, slices.failures)
+    if not slices.training:
+        raise TrainingError(
+            f"manifest {cohort.manifest.name}: no training case could be prepared; {failures[0].reason}"
+        )
+    task = ClassificationTask(_inputs(arguments, plan, slices, device))
+    budget = make_budget(
+        arguments,
+        epochs=plan.training.epochs,
+        steps_per_epoch=task.steps_per_epoch,
+        started=started,
+        budget_s=budget_s,
+    )
+    run = start_run(arguments, cohort, plan, earlier)
+    save_plan(plan, arguments.folder / "plan.yaml")
+    card = _card(cohort, plan, slices, task)
+    save_classifier_card(card, arguments.folder / "model")
+    save_run_record(make_run_record(arguments, cohort, plan, run, earlier), arguments.folder)
+    is_new = earlier is None or earlier.mlflow_run_id is None
+    with run.recording() if run else nullcontext():
+        if run is not None and is_new:
+            _describe(run, arguments, cohort, plan, failures)
+        listeners: list[TrainingListener] = [CurvesListener(arguments.folder / "curves.csv")]
+        listeners += [TrackingListener(run)] if run else []
+        with advancing("train") as on_step:
+            resume = arguments.resume and (arguments.folder / CHECKPOINT_NAME).exists()
+            outcome = run_task(task, budget, listeners=listeners, on_step=on_step, resume=resume)
+        _deliver(run, arguments, card, task, outcome, failures)
+    click.echo(
+        f"{outcome.steps} steps in {outcome.seconds:.0f} s; classifier in {arguments.folder / 'model'}, "
+        f"plan, curves and pictures in {arguments.folder}"
+    )
+    report_failures(failures)
+
+
+def target_reader(config: TargetConfig, table: TargetTable | None) -> TargetReader:
+    """Where the truth comes from.
+
+    Raises:
+        ConfigError: If it is a CSV file that is not given.
+    """
+    if table is not None:
+        return table
+    if config.source == "csv":
+        raise ConfigError("labels: the classes were learned from a CSV file; give it with --labels")
+    return LabelTargets(config) if config.source == "label" else ManifestTargets(config)
+
+
+def labelled(
+    prepared: PreparedSlices, cases: Sequence[Case], reader: TargetReader
+) -> tuple[tuple[StoredSlices, ...], dict[str, SliceTargets], tuple[Failure, ...]]:
+    """The prepared cases whose truth is known, that truth, and all failures."""
+    truth, missing = read_targets(reader, prepared.cases, cases)
+    known = tuple(case for case in prepared.cases if case.case_id in truth)
+    lost = tuple(Failure(case_id, "labels", reason) for case_id, reason in missing.items())
+    return known, truth, (*prepared.failures, *lost)
+
+
+def prepare_labelled(
+    arguments: RunArguments, cohort: Cohort, plan: SlicePlan, table: TargetTable | None
+) -> LabelledSlices:
+    """Cut the fold's cases into slices, with the truth of each."""
+    reader = target_reader(plan.targets, table)
+    parts = []
+    with counting(len(cohort.training) + len(cohort.validation), "prepare") as on_done:
+        for cases in (cohort.training, cohort.validation):
+            prepared = prepare_slices(
+                cases,
+                cohort.manifest,
+                cohort.root,
+                config=plan.slices,
+                with_labels=plan.targets.source == "label",
+                store=arguments.store,
+                workers=worker_count(arguments.workers),
+                on_done=on_done,
+            )
+            parts.append(labelled(prepared, cases, reader))
+    (training, truth, failures), (validation, more_truth, more_failures) = parts
+    return LabelledSlices(training, validation, truth | more_truth, merge_failures(failures, more_failures))
+
+
+def _table(arguments: ClassifierArguments) -> TargetTable | None:
+    if arguments.labels in ("label", "slice_labels"):
+        return None
+    path = Path(arguments.labels)
+    if not path.is_file():
+        raise click.UsageError(f"--labels must be 'label', 'slice_labels' or a CSV file, got {arguments.labels!r}")
+    return read_target_table(path)
+
+
+def plan_classifier(
+    arguments: ClassifierArguments, cohort: Cohort, table: TargetTable | None, device: str
+) -> tuple[SlicePlan, tuple[Failure, ...]]:
+    """The plan that is given, or one made from the training cases, with the changes asked for."""
+    failures: tuple[Failure, ...] = ()
+    if arguments.plan_path is not None:
+        plan = load_plan_of(SlicePlan, arguments.plan_path)
+    else:
+        choices = _choices(arguments, cohort, table)
+        with_labels = choices.targets.source == "label"
+        manifest = cohort.manifest.model_copy(update={"allow_empty_labels": True})
+        with counting(len(cohort.training), "plan") as on_done:
+            fingerprint = take_fingerprint(
+                cohort.training,
+                manifest,
+                cohort.root,
+                with_labels=with_labels,
+                workers=worker_count(arguments.workers),
+                on_done=on_done,
+            )
+        failures = fingerprint.failures
+        plan = make_slice_plan(fingerprint, manifest, choices, device="cuda" if device == "cuda" else "cpu")
+        if arguments.initial is not None and arguments.initial.is_dir():
+            plan = _encoder_plan(plan, arguments.initial)
+    if arguments.config_path is not None:
+        plan = override_plan(plan, read_yaml(arguments.config_path), source=f"settings {arguments.config_path.name}")
+    if arguments.seed is not None:
+        plan = override_plan(plan, {"training": {"seed": arguments.seed}}, source="--seed")
+    if len(plan.slices.normalisation) != len(cohort.manifest.channels):
+        raise ManifestError(
+            f"plan: slices must have the manifest's {len(cohort.manifest.channels)} image channels, got "
+            f"{len(plan.slices.normalisation)}; plan again"
+        )
+    return plan, failures
+
+
+def _choices(arguments: ClassifierArguments, cohort: Cohort, table: TargetTable | None) -> SliceChoices:
+    source = "csv" if table else arguments.labels
+    kind = arguments.kind or (table.kind if table else "multilabel")
+    pooling = arguments.pooling or ("max" if table and not table.has_slices else "none")
+    if table and not table.has_slices and pooling == "none":
+        raise click.UsageError("--labels has no column slice, so that studies are labelled; choose a --pooling")
+    if table and (kind != table.kind or arguments.classes):
+        raise click.UsageError("--kind and --classes are those of the CSV file; leave them out")
+    if kind == "multiclass" and pooling != "none" and not table:
+        raise click.UsageError("--kind multiclass is of slices; a study shows several labels: choose multilabel")
+    return SliceChoices.model_validate(
+        {
+            "plane": arguments.plane,
+            "context": arguments.context,
+            "architecture": arguments.architecture,
+            "pooling": pooling,
+            "targets": {
+                "source": source,
+                "kind": kind,
+                "classes": table.classes if table else _classes(arguments, cohort, kind),
+                "min_area_mm2": arguments.min_area_mm2,
+            },
+        }
+    )
+
+
+def _classes(arguments: ClassifierArguments, cohort: Cohort, kind: str) -> tuple[str, ...]:
+    known = tuple(cohort.manifest.foreground)
+    asked = tuple(name.strip() for name in arguments.classes.split(",")) if arguments.classes else known
+    unknown = sorted(set(asked) - set(known))
+    if unknown or len(set(asked)) < len(asked):
+        raise click.UsageError(f"--classes must be different ones of {', '.join(known)}, got {arguments.classes}")
+    return (BACKGROUND, *asked) if kind == "multiclass" else asked
+
+
+def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
+    """The encoder of a segmentation run as the classifier, on pictures that it can halve."""
+    card = load_card(run / "model" if (run / "model").is_dir() else run)
+    slices = 2 * plan.slices.context + 1
+    network = encoder_classifier(
+        card.network,
+        out_channels=len(plan.targets.classes),
+        slices=slices,
+        pooling=plan.network.pooling,
+        slice_axis=_PLANE_AXIS[plan.slices.plane],
+    )
+    return override_plan(plan, {"network": network.model_dump(mode="json")}, source=f"--init {run.name}")
+
+
+def _inputs(
+    arguments: ClassifierArguments, plan: SlicePlan, slices: LabelledSlices, device: torch.device
+) -> ClassificationInputs:
+    return ClassificationInputs(
+        training=slices.training,
+        validation=slices.validation,
+        truth=slices.truth,
+        targets=plan.targets,
+        slices=plan.slices,
+        network=plan.network,
+        config=plan.training,
+        device=device,
+        folder=arguments.folder,
+        initialise=_initialiser(arguments, plan),
+    )
+
+
+def _initialiser(arguments: ClassifierArguments, plan: SlicePlan) -> Callable[[SliceClassifier], None] | None:
+    """What loads the weights to begin with."""
+    path = arguments.initial
+    if path is None or arguments.resume:
+        return None
+    if not path.is_dir():
+        return lambda network: load_imagenet(network, path)
+    folder = path / "model" if (path / "model").is_dir() else path
+    weights = read_weights(folder / "last.safetensors")
+    axis = _PLANE_AXIS[plan.slices.plane]
+    return lambda network: load_unet_encoder(network, weights, slice_axis=axis)
+
+
+def _card(cohort: Cohort, plan: SlicePlan, slices: LabelledSlices, task: ClassificationTask) -> ClassifierCard:
+    return ClassifierCard(
+        medseg_version=__version__,
+        dataset=f"{cohort.manifest.name} {cohort.manifest.version}",
+        channels=cohort.manifest.channels,
+        slices=plan.slices,
+        targets=plan.targets,
+        network=plan.network,
+        shift=tuple(float(value) for value in task.shift),
+        trained_on=tuple(case.case_id for case in slices.training),
+        manifest_digest=manifest_digest(cohort.manifest),
+        plan_digest=plan_digest(plan),
+    )
+
+
+def _describe(
+    run: TrackedRun,
+    arguments: ClassifierArguments,
+    cohort: Cohort,
+    plan: SlicePlan,
+    failures: tuple[Failure, ...],
+) -> None:
+    """Parameters, plan and dataset of the run."""
+    settings = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
+    extra = {"fold": arguments.fold, "budget": arguments.budget or f"{arguments.epochs or plan.training.epochs} epochs"}
+    parameters = count_parameters(SliceClassifier(plan.network))
+    run.log_parameters({**settings, **extra, "parameters": parameters, "failed_cases": len(failures)})
+    run.log_file(arguments.folder / "plan.yaml")
+    log_cohort(run, cohort)
+
+
+def _deliver(
+    run: TrackedRun | None,
+    arguments: ClassifierArguments,
+    card: ClassifierCard,
+    task: ClassificationTask,
+    outcome: Outcome,
+    failures: tuple[Failure, ...],
+) -> None:
+    """Calibrate on the validation cases, and write their tables and pictures."""
+    judged = list(outcome.last.rows) if outcome.last else []
+    calibration = calibrate(judged, card.targets, shift=task.shift)
+    card = card.model_copy(update={"calibration": calibration})
+    save_classifier_card(card, arguments.folder / "model")
+    if run is not None:
+        run.log_metrics({"temperature": calibration.temperature})
+        for path in sorted((arguments.folder / "model").iterdir()):
+            run.log_file(path, folder="classifier")
+    if not judged:
+        return
+    click.echo(f"temperature {calibration.temperature:.2f}, fitted on the {len(judged)} validation cases")
+    predictor = SlicePredictor.load(arguments.folder, device=task.device)
+    notes = {"calibrated_on": "these validation cases, which flatters the calibration"}
+    delivered = deliver_scores(
+        predictor,
+        task.inputs.validation,
+        task.inputs.truth,
+        folder=arguments.folder / "validation",
+        failures=failures,
+        notes=notes,
+    )
+    print_scores(delivered.summary)
+    if run is not None:
+        track_scores(run, delivered)

@@ -1,0 +1,42 @@
+"""medseg classify evaluate: how well a slice classifier does on labelled cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workflows import options
+
+EPILOG = """\b
+Example:
+  medseg classify evaluate classifier dataset.json --fold 0 --out evaluation
+"""
+
+
+@click.command("evaluate", epilog=EPILOG)
+@click.argument("run", type=options.FILE)
+@click.argument("dataset", type=options.FILE)
+@click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the tables; new or empty.")
+@click.option("--labels", "table_path", type=options.FILE, help="CSV file of classes, for a classifier trained on one.")
+@click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases.")
+@click.option("--split", type=click.Choice(["training", "test"]), help="Only this split.  [default: all cases]")
+@click.option("--specificity", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
+              help="At which sensitivities are given.")  # fmt: skip
+@click.option("--store", type=options.FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases.")
+@options.data_root
+@options.device
+@options.workers
+@options.tracking
+def command(**arguments: Any) -> None:
+    """Measure the classifier of RUN on DATASET's cases; every case asked for needs a truth."""
+    from workflows.slice_evaluation import EvaluationArguments, evaluate_classifier
+
+    evaluate_classifier(EvaluationArguments(**arguments))
+
+
+if __name__ == "__main__":
+    from workflows.cli import run_command
+
+    run_command(command)

@@ -1,0 +1,48 @@
+"""medseg classify gate: what a gate saves and what it costs, on labelled cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from workflows import options
+
+EPILOG = """\b
+Example:
+  medseg classify gate run classifier dataset.json --fold 0 --out gate
+"""
+
+
+@click.command("gate", epilog=EPILOG)
+@click.argument("run", type=options.FILE)
+@click.argument("classifier", type=options.FILE)
+@click.argument("dataset", type=options.FILE)
+@click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the tables; new or empty.")
+@click.option(
+    "--sensitivity",
+    "sensitivities",
+    type=click.FloatRange(0.5, 1),
+    multiple=True,
+    default=(0.95, 0.99, 1.0),
+    show_default=True,
+    help="Share of slices with a label that the gate is to keep; may be given again.",
+)
+@click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases.")
+@click.option(
+    "--split", type=click.Choice(["training", "test"]), help="Only this split.  [default: all labelled cases]"
+)
+@options.data_root
+@options.device
+@options.tracking
+def command(**arguments: Any) -> None:
+    """Segment DATASET's cases with RUN, whole and only where CLASSIFIER finds something, and compare time and Dice."""
+    from workflows.gate_trial import GateArguments, try_gate
+
+    try_gate(GateArguments(**arguments))
+
+
+if __name__ == "__main__":
+    from workflows.cli import run_command
+
+    run_command(command)

@@ -1,0 +1,72 @@
+"""medseg classify train: from a manifest to a trained slice classifier."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from workflows import options
+
+EPILOG = """\b
+Examples:
+  medseg classify train dataset.json --plane coronal --out classifier --fold 0 --budget 5m
+  medseg classify train dataset.json --labels findings.csv --pooling attention --out classifier
+"""
+
+_ARCHITECTURES = (
+    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34", "alexnet", "vgg16",
+    "bn_inception", "densenet121", "efficientnet_b0",
+)  # fmt: skip
+
+
+@click.command("train", epilog=EPILOG)
+@click.argument("dataset", type=options.FILE)
+@click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the run; new or empty.")
+@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial", show_default=True,
+              help="Plane of the slices, along the scan's own axis that is nearest.")  # fmt: skip
+@click.option("--context", type=click.IntRange(0, 8), default=1, show_default=True,
+              help="Slices on either side that are seen too (2.5D); 0 is 2D.")  # fmt: skip
+@click.option("--labels", default="label", show_default=True,
+              help="'label' (volumes), 'slice_labels' (of the manifest), or a CSV file: case_id, perhaps slice (from "
+              "0), and class, or a column of 1 and 0 per class.")  # fmt: skip
+@click.option("--min-area", "min_area_mm2", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Square millimetres of a label that a slice must exceed to show it.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["multilabel", "multiclass"]), help="Several classes at once, or one of them."
+              "  [default: multilabel, but for a CSV file with a column class]")  # fmt: skip
+@click.option("--classes", help="Names of the classes, with commas.  [default: all]")
+@click.option("--pooling", type=click.Choice(["none", "max", "mean", "attention"]), default=None,
+              help="Learn from labels of whole studies, and pool their slices so.  "
+              "[default: none, or max for a CSV file without slices]")  # fmt: skip
+@click.option("--architecture", type=click.Choice(_ARCHITECTURES), default="resnet18", show_default=True)
+@click.option("--init", "initial", type=options.FILE,
+              help="Weights to begin with: ImageNet's in torchvision's naming, or a run of `medseg train`, whose "
+              "encoder is then the architecture.")  # fmt: skip
+@click.option("--fold", default="0", show_default=True, help="Validation fold, or 'all' to train on every case.")
+@click.option("--budget", help="Wall clock for everything this command does: 90s, 10m, 2h, 1d.")
+@click.option("--epochs", type=click.IntRange(1), help="Length in epochs.  [default: the plan's]")
+@click.option("--plan", "plan_path", type=options.FILE, help="A plan.yaml to use instead of planning.")
+@click.option("--config", "config_path", type=options.FILE, help="YAML of plan settings to change.")
+@click.option("--seed", type=click.IntRange(0), help="Of weights, sampling and augmentation.  [default: the plan's]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings.")
+@click.option("--store", type=options.FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases.")
+@options.data_root
+@options.device
+@options.workers
+@options.tracking
+def command(**arguments: Any) -> None:
+    """Learn which slices of DATASET's scans show which labels."""
+    started = time.monotonic()
+    if arguments["budget"] and arguments["epochs"]:
+        raise click.UsageError("--budget and --epochs exclude each other; give one")
+    from workflows.classifier_run import ClassifierArguments, train_classifier
+
+    train_classifier(ClassifierArguments(**arguments), started=started)
+
+
+if __name__ == "__main__":
+    from workflows.cli import run_command
+
+    run_command(command)

@@ -1,0 +1,265 @@
+"""The stages of `medseg classify compare`."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import click
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.atomic import write_json
+from pipeline.delivery.classification import (
+    ComparedNetwork,
+    GradientFlow,
+    LossCurve,
+    save_ball_chart,
+    save_depth_chart,
+    save_gradient_flow,
+    save_loss_curves,
+    save_parameter_chart,
+)
+from pipeline.errors import PipelineError
+from pipeline.evaluation.classification import ClassificationSummary, Measure, summarise_scores
+from pipeline.networks import count_parameters
+from pipeline.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, smallest_size
+from pipeline.networks.cost import count_multiply_adds
+from pipeline.networks.gradient_flow import gradient_norms
+from pipeline.planning import SlicePlan, override_plan, save_plan
+from pipeline.records import Failure, SliceScores
+from pipeline.tracking import TrackedRun
+from pipeline.training import parse_duration_s
+from pipeline.training.engine import run_task
+from pipeline.training.slices import ClassificationInputs, ClassificationTask
+from pipeline.training.slices.loss import ClassLoss
+from workflows.classifier_run import ClassifierArguments, LabelledSlices, plan_classifier, prepare_labelled
+from workflows.console import advancing, empty_folder, report_failures
+from workflows.options import torch_device
+from workflows.run_stages import Cohort, load_cohort, log_cohort, make_budget, merge_failures
+
+_TRAINING_CASES = 40
+_FAMILIES = {"plain": "plain", "resnet": "residual"}
+_DEPTHS = {"alexnet": 8, "vgg16": 16, "bn_inception": 32, "densenet121": 121, "efficientnet_b0": 82}
+_GRADIENT_BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One network's training.
+
+    Attributes:
+        network: What is compared.
+        losses: Of each step, where they could be had without waiting for a GPU.
+        flow: Gradient norm of each convolution of the fresh network, from input to output.
+    """
+
+    network: ComparedNetwork
+    losses: tuple[float, ...]
+    flow: tuple[float, ...]
+
+
+def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> None:
+    """Train each network with the same slices, steps or seconds, and draw what came of it."""
+    unknown = sorted(set(names) - set(_architectures()))
+    if unknown or len(set(names)) < len(names):
+        raise click.UsageError(f"--networks must be different ones of {', '.join(_architectures())}, got {names}")
+    folder = empty_folder(arguments.folder)
+    device = torch_device(arguments.device)
+    cohort = load_cohort(arguments)
+    plan, failures = plan_classifier(arguments, cohort, None, device.type)
+    plans = {name: _with_network(plan, name) for name in names}
+    largest = max(smallest_size(one.network) for one in plans.values())
+    plans = {name: _at_least(one, largest) for name, one in plans.items()}
+    slices = prepare_labelled(arguments, cohort, plans[names[0]], None)
+    failures = merge_failures(failures, slices.failures)
+    trials: list[Trial] = []
+    for name, one in plans.items():
+        try:
+            trials.append(_try_network(name, one, arguments, slices, device))
+        except (PipelineError, MemoryError, RuntimeError) as error:
+            failures = (*failures, Failure.of(name, "compare", error))
+            click.echo(f"{name}: {error}", err=True)
+    if trials:
+        pictures = _save_pictures(trials, folder, plan)
+        content = {"error": _error_name(plan), "networks": [asdict(trial.network) for trial in trials]}
+        write_json(folder / "comparison.json", content)
+        if not arguments.no_tracking:
+            _track(arguments, cohort, trials, folder, pictures)
+        click.echo(f"table and pictures in {folder}")
+    report_failures(failures)
+
+
+def _architectures() -> tuple[str, ...]:
+    return tuple(name for name in get_args(Architecture) if name != "encoder")
+
+
+def _with_network(plan: SlicePlan, name: str) -> SlicePlan:
+    """The plan with a network as it was published, but for channels and classes."""
+    network = ClassifierConfig.model_validate(
+        {"architecture": name, "in_channels": plan.network.in_channels, "out_channels": plan.network.out_channels}
+    )
+    reasons = {key: why for key, why in plan.reasons.items() if not key.startswith("network.")}
+    return plan.model_copy(update={"network": network, "reasons": reasons})
+
+
+def _at_least(plan: SlicePlan, pixels: int) -> SlicePlan:
+    """Slices that every network of the comparison can take."""
+    if min(plan.slices.size) >= pixels:
+        return plan
+    size = [max(side, math.ceil(pixels / 16) * 16) for side in plan.slices.size]
+    return override_plan(plan, {"slices": {"size": size}}, source="the largest need of the compared networks")
+
+
+def _try_network(
+    name: str, plan: SlicePlan, arguments: ClassifierArguments, slices: LabelledSlices, device: torch.device
+) -> Trial:
+    folder = arguments.folder / name
+    task = ClassificationTask(_inputs(plan, slices, device, folder))
+    flow = _gradient_flow(task)
+    started = time.monotonic()
+    budget = make_budget(
+        replace(arguments, folder=folder),
+        epochs=plan.training.epochs,
+        steps_per_epoch=task.steps_per_epoch,
+        started=started,
+        budget_s=parse_duration_s(arguments.budget) if arguments.budget else None,
+    )
+    save_plan(plan, folder / "plan.yaml")
+    losses: list[float] = []
+    with advancing(name) as on_step:
+
+        def note(progress: float, loss: float) -> None:
+            losses.append(loss)
+            on_step(progress, loss)
+
+        outcome = run_task(task, budget, on_step=note)
+    seconds = time.monotonic() - started
+    network = _trained_network(task)
+    sample = slices.training[:: max(1, len(slices.training) // _TRAINING_CASES)]
+    judged = {"validation": outcome.last.rows if outcome.last else [], "training": task.judge_cases(network, sample)}
+    errors = {key: _error(_summary(plan, [case.scores for case in rows])) for key, rows in judged.items()}
+    shape = (1, plan.slices.channels, *plan.slices.size)
+    compared = ComparedNetwork(
+        name=name,
+        family=next((family for start, family in _FAMILIES.items() if name.startswith(start)), "classical"),
+        depth=plan.network.depth or _DEPTHS[name],
+        parameters=count_parameters(network),
+        multiply_adds=count_multiply_adds(network, shape),
+        error=errors["validation"].value,
+        train_error=errors["training"].value,
+        low=errors["validation"].low,
+        high=errors["validation"].high,
+        seconds=seconds,
+    )
+    click.echo(
+        f"{name:<16} {compared.parameters / 1e6:7.2f} M parameters, {compared.multiply_adds / 1e9:6.2f} G "
+        f"multiply-adds, {outcome.steps} steps in {seconds:.0f} s, {_error_name(plan)} {compared.error:.3f} "
+        f"({compared.low:.3f} to {compared.high:.3f}), on training slices {compared.train_error:.3f}"
+    )
+    return Trial(compared, tuple(losses), flow)
+
+
+def _inputs(plan: SlicePlan, slices: LabelledSlices, device: torch.device, folder: Path) -> ClassificationInputs:
+    return ClassificationInputs(
+        training=slices.training,
+        validation=slices.validation,
+        truth=slices.truth,
+        targets=plan.targets,
+        slices=plan.slices,
+        network=plan.network,
+        config=plan.training,
+        device=device,
+        folder=folder,
+    )
+
+
+def _trained_network(task: ClassificationTask) -> SliceClassifier:
+    from pipeline.inference import load_weights
+
+    network = SliceClassifier(task.inputs.network)
+    load_weights(network, task.folder / "model" / "last.safetensors")
+    return network.to(task.device).eval()
+
+
+def _gradient_flow(task: ClassificationTask) -> tuple[float, ...]:
+    """Norms of the weights' gradients of the fresh network on one batch of real slices; shortcuts left out."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.inputs.config.seed)
+        network = SliceClassifier(task.inputs.network)
+    count = min(_GRADIENT_BATCH, len(task.samples))
+    samples = [task.samples[index] for index in range(count)]
+    images = torch.stack([sample["image"] for sample in samples])
+    targets = torch.stack([sample["target"] for sample in samples])
+    loss = ClassLoss(task.inputs.targets.kind, task.weights)
+    norms = gradient_norms(network.train(), images, targets, partial(_plain_loss, loss))
+    return tuple(norm.weight for name, norm in norms.items() if "shortcut" not in name)
+
+
+def _plain_loss(loss: ClassLoss, logits: Tensor, targets: Tensor) -> Tensor:
+    value: Tensor = loss(logits, targets)
+    return value
+
+
+def _summary(plan: SlicePlan, scores: Sequence[SliceScores]) -> ClassificationSummary:
+    return summarise_scores(scores, classes=plan.targets.classes, kind=plan.targets.kind)
+
+
+def _error(summary: ClassificationSummary) -> Measure:
+    """Top-1 error, or one less the mean AUROC where several labels can hold."""
+    good = summary.slice.choice.accuracy if summary.slice.choice else summary.slice.means["auroc"]
+    return replace(good, value=1 - good.value, low=1 - good.high, high=1 - good.low)
+
+
+def _error_name(plan: SlicePlan) -> str:
+    return "top-1 error" if plan.targets.kind == "multiclass" else "1 − AUROC"
+
+
+def _save_pictures(trials: Sequence[Trial], folder: Path, plan: SlicePlan) -> list[Path]:
+    networks = [trial.network for trial in trials]
+    error, title = _error_name(plan), f"{plan.dataset}, {plan.slices.plane} slices of {plan.slices.size} pixels"
+    names = ("error_against_cost", "error_against_parameters", "error_against_depth", "training_loss", "gradient_flow")
+    paths = [folder / f"{name}.png" for name in names]
+    save_ball_chart(networks, paths[0], error_name=error, title=title)
+    save_parameter_chart(networks, paths[1], error_name=error, title=title)
+    deep = [trial for trial in trials if trial.network.family in _FAMILIES.values()]
+    if not deep:
+        return paths[:2]
+    save_depth_chart([trial.network for trial in deep], paths[2], error_name=error, title=title)
+    curves = [
+        LossCurve(t.network.name, t.network.family, np.arange(1, len(t.losses) + 1), np.array(t.losses)) for t in deep
+    ]
+    save_loss_curves(curves, paths[3], title=title)
+    flows = [GradientFlow(t.network.name, t.network.family, np.array(t.flow)) for t in deep]
+    save_gradient_flow(flows, paths[4], title=f"{title}, before the first step")
+    return paths
+
+
+def _track(
+    arguments: ClassifierArguments, cohort: Cohort, trials: Sequence[Trial], folder: Path, pictures: Sequence[Path]
+) -> None:
+    """One run per network, and one that holds table and pictures."""
+    for trial in trials:
+        network = trial.network
+        tags = {"medseg.stage": "classify compare", "mlflow.source.name": "medseg classify compare"}
+        run = _start(arguments, cohort, f"classify compare {network.name}", tags)
+        with run.recording(system_metrics=False):
+            run.log_parameters({"architecture": network.name, "family": network.family, "depth": network.depth})
+            numbers = ("parameters", "multiply_adds", "error", "train_error", "seconds")
+            run.log_metrics({name: float(getattr(network, name)) for name in numbers})
+            log_cohort(run, cohort)
+    run = _start(arguments, cohort, "classify compare", {"medseg.stage": "classify compare"})
+    with run.recording(system_metrics=False):
+        run.log_file(folder / "comparison.json")
+        for picture in pictures:
+            run.log_file(picture, folder="pictures")
+
+
+def _start(arguments: ClassifierArguments, cohort: Cohort, name: str, tags: dict[str, str]) -> TrackedRun:
+    return TrackedRun.start(experiment=cohort.manifest.name, name=name, tracking_uri=arguments.tracking_uri, tags=tags)
