@@ -57,7 +57,7 @@ def key_slices(
             best.append(KeySlice(index, float(position), name, float(probability)))
     kept: list[KeySlice] = []
     for one in sorted(best, key=lambda one: -one.probability):
-        if len(kept) < count and all(abs(one.index - other.index) > _APART for other in kept):
+        if len(kept) < count and all(abs(one.index - other.index) >= _APART for other in kept):
             kept.append(one)
     return tuple(kept)
 

@@ -39,9 +39,9 @@ def save_triage_page(
 ) -> None:
     """Write a self-contained page of all studies, the most probable first, and what failed above them.
 
-    A thousand studies with two key slices take about 8 MB, and less than 20 MB if all is noise. A study
-    whose numbers are NaN or infinite has no rank and stands among the failures. Of more than eight classes the eight with the highest
-    probabilities get a column; the ranking by any class is over all of them.
+    A thousand studies with two key slices take about 8 MB, and less than 20 MB if all pictures are noise. A study whose
+    numbers are NaN or infinite has no rank and stands among the failures. Of more than eight classes the eight with the
+    highest probabilities get a column; the ranking by any class is over all of them.
 
     Args:
         studies: In any order.
