@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -34,7 +36,7 @@ from pipeline.planning import (
     save_plan,
     take_fingerprint,
 )
-from pipeline.preprocess.slices import PreparedSlices, StoredSlices, prepare_slices
+from pipeline.preprocess.slices import PreparedSlices, SliceConfig, StoredSlices, prepare_slices
 from pipeline.preprocess.slices.table import TargetTable, read_target_table
 from pipeline.preprocess.slices.targets import (
     BACKGROUND,
@@ -277,7 +279,19 @@ def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
         pooling=plan.network.pooling,
         slice_axis=_PLANE_AXIS[plan.slices.plane],
     )
-    return override_plan(plan, {"network": network.model_dump(mode="json")}, source=f"--init {run.name}")
+    changes: dict[str, Any] = {"network": network.model_dump(mode="json")}
+    changes["slices"] = {"normalisation": [one.model_dump(mode="json") for one in card.preprocess.normalisation]}
+    if card.preprocess.spacing_mm is not None:
+        along = _PLANE_AXIS[plan.slices.plane]
+        in_plane = [mm for axis, mm in enumerate(card.preprocess.spacing_mm) if axis != along]
+        changes["slices"] |= _respaced(plan.slices, max(in_plane))
+    return override_plan(plan, changes, source=f"--init {run.name}")
+
+
+def _respaced(slices: SliceConfig, pixel_mm: float) -> dict[str, Any]:
+    """The same extent in other pixels, in multiples of 16."""
+    sides = [side * slices.pixel_mm / pixel_mm for side in slices.size]
+    return {"pixel_mm": pixel_mm, "size": [max(32, math.ceil(side / 16 - 1e-6) * 16) for side in sides]}
 
 
 def _inputs(

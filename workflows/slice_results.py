@@ -101,6 +101,8 @@ def deliver_scores(
 def print_scores(summary: ClassificationSummary) -> None:
     """A line per level and class."""
     width = max(len(name) for name in (*summary.classes, "mean over classes"))
+    if summary.patients < 2:
+        click.echo(f"no intervals: all cases are of {summary.patients} patient(s)")
     for level in (summary.slice, summary.study):
         for entry in level.classes:
             auroc, precision = entry.measures["auroc"], entry.measures["average_precision"]

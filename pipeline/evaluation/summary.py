@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.evaluation.resampling import FEW_PATIENTS, jackknife_interval
 from pipeline.records import CaseMetrics
 
 _RESAMPLES = 2000
@@ -56,7 +57,8 @@ class Summary:
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:
     """Average per label over cases, then over labels.
 
-    The interval resamples patients (cases, where none are given) with replacement 2,000 times, with a fixed seed.
+    The interval resamples patients (cases, where none are given) with replacement 2,000 times, with a fixed seed; with
+    fewer than 20 of them it is that of `jackknife_interval`, as resampling few is far too sure of itself.
 
     Args:
         rows: Per case and label.
@@ -101,13 +103,16 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
-    """95 % percentile interval of the mean under resampling of whole groups."""
+    """95 % percentile interval of the mean under resampling of whole groups; of few groups, leaving each out once."""
     names = sorted(set(groups))
     if len(names) < 2:
         return float("nan"), float("nan")
     index = np.array([names.index(group) for group in groups])
     sums = np.bincount(index, weights=np.array(values), minlength=len(names))
     counts = np.bincount(index, minlength=len(names))
+    if len(names) < FEW_PATIENTS:
+        rest = (sums.sum() - sums) / (counts.sum() - counts)
+        return jackknife_interval(float(sums.sum() / counts.sum()), rest)
     drawn = np.random.default_rng(_SEED).integers(len(names), size=(_RESAMPLES, len(names)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])

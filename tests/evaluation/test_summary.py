@@ -89,12 +89,12 @@ def test_interval_agrees_with_the_normal_approximation_for_many_cases() -> None:
 
 
 def test_cases_of_one_patient_are_drawn_together() -> None:
-    """Ten equal cases per patient hold no more than one: the interval is that of two patients, from end to end."""
+    """Ten equal cases per patient hold no more than one: two patients say next to nothing."""
     rows = [row(f"{patient}_{n}", "liver", dice) for patient, dice in (("p", 0.2), ("q", 0.8)) for n in range(10)]
     patients = {entry.case_id: entry.case_id[0] for entry in rows}
     grouped, alone = summarise(rows, patients=patients).labels[0], summarise(rows).labels[0]
     assert grouped.mean == alone.mean == pytest.approx(0.5)
-    assert (grouped.low, grouped.high) == pytest.approx((0.2, 0.8))
+    assert grouped.high - grouped.low > 0.99
     assert 0.2 < alone.low < alone.high < 0.8
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.evaluation.classification.calibration import BINS, bin_of
 from pipeline.evaluation.classification.operating_point import threshold_for_specificity
 from pipeline.evaluation.classification.ranked_scores import RankedScores
-from pipeline.evaluation.classification.resampling import percentile_interval
+from pipeline.evaluation.resampling import FEW_PATIENTS, jackknife_interval, percentile_interval
 from pipeline.evaluation.classification.score_table import ScoreTable
 from pipeline.records import Array
 
@@ -117,8 +117,10 @@ def score_class(
 
 def with_interval(value: float, resampled: Array, *, patients: int) -> Measure:
     """A value with the interval of its resamples; without one for fewer than two patients or no value."""
-    if patients < 2 or np.isnan(value):
+    if patients < 2 or np.isnan(value) or not len(resampled):
         return Measure(value, float("nan"), float("nan"), 0)
+    if len(resampled) < FEW_PATIENTS:
+        return Measure(value, *jackknife_interval(value, resampled), int(np.isnan(resampled).sum()))
     return Measure(value, *percentile_interval(resampled))
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.errors import GeometryError
+from pipeline.evaluation.classification.class_scores import with_interval
 from pipeline.evaluation.classification.ranked_scores import RankedScores
-from pipeline.evaluation.classification.resampling import patient_weights, percentile_interval
+from pipeline.evaluation.resampling import interval_weights
 
 
 class FailureDetection(NamedTuple):
@@ -67,7 +68,8 @@ def failure_auroc(
     auroc = float(ranked.measure(every, specificity=1.0)["auroc"][0])
     low = high = float("nan")
     if len(names) > 1 and not np.isnan(auroc):
-        resampled = ranked.measure(patient_weights(len(names), resamples), specificity=1.0)["auroc"]
-        low, high, _ = percentile_interval(resampled)
+        resampled = ranked.measure(interval_weights(len(names), resamples), specificity=1.0)["auroc"]
+        interval = with_interval(auroc, resampled, patients=len(names))
+        low, high = interval.low, interval.high
     failed = int(has_failed.sum())
     return FailureDetection(auroc, low, high, failed, len(has_failed) - failed)

@@ -16,7 +16,7 @@ from pipeline.evaluation.classification.class_scores import (
     score_class,
     with_interval,
 )
-from pipeline.evaluation.classification.resampling import patient_weights
+from pipeline.evaluation.resampling import interval_weights
 from pipeline.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
 from pipeline.records import Array, SliceScores
 
@@ -96,7 +96,7 @@ def summarise_scores(
         classes: Names of the columns.
         kind: `multilabel` where classes may occur together, `multiclass` where each row holds one.
         specificity: In (0, 1].
-        resamples: How many; fewer than 40 give no intervals.
+        resamples: How many; fewer than 40 give no intervals. With fewer than 20 patients each is left out once instead.
 
     Raises:
         ConfigError: If the specificity is out of range.
@@ -109,7 +109,7 @@ def summarise_scores(
     if not 0 < specificity <= 1:
         raise ConfigError(f"specificity must lie in (0, 1], got {specificity}; choose for example 0.95")
     patients = len({case.patient_id for case in scores})
-    weights = patient_weights(patients, resamples)
+    weights = interval_weights(patients, resamples)
     by_slice, by_study = (
         _summarise_level(
             stack_scores(scores, classes=classes, level=level),

@@ -21,7 +21,8 @@ CONTRACT = {
     "ties": "equal probabilities are kept or left together; a pair of equals counts half in the AUROC",
     "threshold": "lowest given probability whose specificity is at least the stated one on these data; null: none is",
     "calibration_error": f"mean |stated - observed| over rows in {BINS} bins of equal width",
-    "interval": "95 %, percentiles over patients drawn with replacement; draws without a value are dropped and counted",
+    "interval": "95 %, percentiles over patients drawn with replacement, draws without a value dropped and counted; "
+    "with fewer than 20 patients, jackknife over patients on log odds with Student's t",
     "means": "over the classes that have the measure",
 }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from pipeline.evaluation.classification.ranked_scores import RankedScores
-from pipeline.evaluation.classification.resampling import patient_weights, percentile_interval
+from pipeline.evaluation.resampling import patient_weights, percentile_interval
 from pipeline.records import Array
 
 SEEDS: Any = st.integers(0, 2**31)

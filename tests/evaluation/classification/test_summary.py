@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
@@ -18,14 +19,16 @@ from sklearn.metrics import (
 )
 
 from pipeline.errors import ConfigError, GeometryError, ScanError
+from pipeline.evaluation import resampling
 from pipeline.evaluation.classification import (
     ClassificationSummary,
     TwoByTwo,
+    class_scores,
     flat_metrics,
     stack_scores,
     summarise_scores,
 )
-from pipeline.evaluation.classification.resampling import patient_weights
+from pipeline.evaluation.resampling import patient_weights
 from pipeline.records import SliceScores
 from tests.evaluation.classification.made_scores import case_of, random_choices, random_cohort
 
@@ -57,6 +60,54 @@ def test_measures_of_each_class_are_scikit_learn_s_on_known_rows() -> None:
             assert entry.patients == 6
 
 
+@pytest.fixture
+def drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw patients again however few they are."""
+    for module in (resampling, class_scores):
+        monkeypatch.setattr(module, "FEW_PATIENTS", 0)
+
+
+def test_few_patients_are_left_out_one_by_one() -> None:
+    """Against the jackknife by hand, on log odds with Student's t of four degrees of freedom."""
+    rng = np.random.default_rng(3)
+    scores = [case_of(rng.random(12).tolist(), [int(n % 3 == 0) for n in range(12)], case_id=str(p)) for p in range(5)]
+    measure = summary_of(scores).slice.classes[0].measures["auroc"]
+    odds = []
+    for out in range(5):
+        rest = [case for n, case in enumerate(scores) if n != out]
+        truth, found = (np.concatenate([getattr(c, k)[:, 0] for c in rest]) for k in ("truth", "probabilities"))
+        auroc = roc_auc_score(truth, found)
+        odds.append(np.log(auroc / (1 - auroc)))
+    error = np.sqrt(4 / 5 * np.square(np.array(odds) - np.mean(odds)).sum())
+    middle = np.log(measure.value / (1 - measure.value))
+    ends = [1 / (1 + np.exp(-(middle + sign * 2.7764451 * error))) for sign in (-1, 1)]
+    assert (measure.low, measure.high) == pytest.approx(ends, abs=1e-6)
+
+
+def test_two_patients_give_a_wide_interval() -> None:
+    scores = [
+        case_of([0.9, 0.2, 0.6, 0.4], [1, 0, 1, 0], case_id="a"),
+        case_of([0.9, 0.5, 0.3, 0.1], [1, 0, 1, 0], case_id="b"),
+    ]
+    measure = summary_of(scores).slice.classes[0].measures["auroc"]
+    assert measure.high - measure.low > 0.5
+
+
+def test_perfect_auroc_of_few_patients_is_not_certain() -> None:
+    scores = [case_of([0.9, 0.2], [1, 0], case_id=str(n)) for n in range(6)]
+    measure = summary_of(scores).slice.classes[0].measures["auroc"]
+    assert (measure.value, measure.high) == (1, 1)
+    assert measure.low == pytest.approx(binomtest(6, 6).proportion_ci(method="exact").low)
+
+
+def test_class_of_a_single_patient_has_no_interval() -> None:
+    scores = [case_of([0.9, 0.2], [1, 0], case_id="p"), case_of([0.3, 0.2], [0, 0], case_id="q")]
+    measure = summary_of(scores).slice.classes[0].measures["auroc"]
+    assert math.isnan(measure.low)
+    assert measure.dropped == 1
+
+
+@pytest.mark.usefixtures("drawing")
 def test_interval_is_that_of_repeating_the_rows_of_drawn_patients() -> None:
     scores = random_cohort(1, classes=1, unknown=0.0)
     summary = summary_of(scores, resamples=80)
@@ -96,6 +147,7 @@ def test_patients_are_drawn_not_cases_or_slices() -> None:
     assert (measure.low, measure.high) == pytest.approx((0.75, 0.75))
 
 
+@pytest.mark.usefixtures("drawing")
 def test_class_that_vanishes_from_a_resample_is_dropped_and_counted() -> None:
     scores = [case_of([0.9, 0.2], [1, 0], case_id="p")] + [
         case_of([0.3, 0.2], [0, 0], case_id=str(n)) for n in range(3)
