@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.evaluation.classification.calibration import BINS, bin_of
 from pipeline.evaluation.classification.operating_point import threshold_for_specificity
 from pipeline.evaluation.classification.ranked_scores import RankedScores
-from pipeline.evaluation.resampling import FEW_PATIENTS, jackknife_interval, percentile_interval
 from pipeline.evaluation.classification.score_table import ScoreTable
+from pipeline.evaluation.resampling import FEW_PATIENTS, jackknife_interval, percentile_interval
 from pipeline.records import Array
 
 MEASURES = ("auroc", "average_precision", "sensitivity", "brier", "calibration_error")

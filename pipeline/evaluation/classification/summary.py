@@ -16,8 +16,8 @@ from pipeline.evaluation.classification.class_scores import (
     score_class,
     with_interval,
 )
-from pipeline.evaluation.resampling import interval_weights
 from pipeline.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
+from pipeline.evaluation.resampling import interval_weights
 from pipeline.records import Array, SliceScores
 
 LEVELS: tuple[Level, ...] = ("slice", "study")
