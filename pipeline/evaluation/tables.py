@@ -18,7 +18,7 @@ CONTRACT = {
     "aggregation": "per case, then mean over cases, then over labels",
     "both_empty": "left out and counted",
     "one_empty": "counts 0",
-    "interval": "95 %, bootstrap over patients, 2,000 resamples; with fewer than 20 patients, jackknife over them on log "
+    "interval": "95 %, bootstrap over patients, 2,000 resamples; of fewer than 20 patients, jackknife over them on log "
     "odds with Student's t",
 }
 
