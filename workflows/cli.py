@@ -15,7 +15,7 @@ import click
 from pipeline import __version__
 from pipeline.errors import ConfigError, PipelineError
 
-VERBS = ("ingest", "audit", "split", "train", "predict", "evaluate", "classify", "demo", "ui")
+VERBS = ("ingest", "audit", "split", "lens", "train", "predict", "evaluate", "classify", "demo", "ui")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:

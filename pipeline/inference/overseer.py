@@ -19,12 +19,14 @@ class Oversight:
         slab: What to segment; None for all.
         gate: For the record of predictions.
         quality: The same, once there is a mask.
+        pixel_mm2: Area of a voxel of the scan on the classifier's slices.
     """
 
     scores: SliceScores
     slab: Slab | None = None
     gate: GateRecord | None = None
     quality: QualityRecord | None = None
+    pixel_mm2: float = 1.0
 
 
 class Overseer(Protocol):

@@ -122,7 +122,8 @@ def _picture(
         if pixel_mm <= round(finest, 4)
         else f"{extents.max():.0f} mm, the longer side of nearly all training scans, in {longest} pixels on {device}"
     )
-    first, second = (int(np.ceil(extent / pixel_mm / _MULTIPLE - 1e-6)) * _MULTIPLE for extent in extents)
+    # Whole pixels, as the pictures themselves have: `pixel_mm` is rounded, and may be a little too small.
+    first, second = (int(np.ceil(round(extent / pixel_mm) / _MULTIPLE)) * _MULTIPLE for extent in extents)
     reasons["slices.size"] = f"holds 95 % of the training slices whole, in multiples of {_MULTIPLE}"
     return pixel_mm, (max(first, 2 * _MULTIPLE), max(second, 2 * _MULTIPLE))
 

@@ -159,6 +159,22 @@ def test_compared_networks_share_slices_and_steps(place: Path, cohort: tuple[Man
         assert (place / "comparison" / f"{name}.png").stat().st_size > 10_000
 
 
+def test_segmentation_run_gives_its_encoder_to_the_classifier(
+    place: Path, cohort: tuple[Manifest, Path], medseg: Medseg
+) -> None:
+    _, data = cohort
+    segmented = medseg("train", data, "--out", "run", "--epochs", 1, "--config", "small.yaml", "--no-tracking")
+    assert segmented.code == 0, segmented.err
+    done = medseg("classify", "train", data, "--init", "run", "--out", "classifier", "--epochs", 1, "--no-tracking")
+    assert done.code == 0, done.err
+    plan = yaml.safe_load((place / "classifier" / "plan.yaml").read_text())
+    segmenter = yaml.safe_load((place / "run" / "plan.yaml").read_text())
+    assert plan["network"]["architecture"] == "encoder"
+    assert plan["network"]["encoder"]["channels"] == SEGMENTER["network"]["channels"]
+    assert plan["slices"]["normalisation"] == segmenter["preprocess"]["normalisation"]
+    assert plan["slices"]["pixel_mm"] == max(segmenter["preprocess"]["spacing_mm"][:2])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

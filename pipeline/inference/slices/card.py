@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.atomic import write_text
 from pipeline.configuration import Config, parse_config
@@ -78,17 +79,35 @@ class ClassifierCard(Config):
     manifest_digest: str
     plan_digest: str
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        counts = (len(self.targets.classes), self.network.out_channels, len(self.shift))
+        if len(set(counts)) > 1:
+            raise ValueError(f"classes, network.out_channels and shift must be as many, got {counts}")
+        if len(self.channels) != len(self.slices.normalisation) or self.network.in_channels != self.slices.channels:
+            raise ValueError(
+                f"network.in_channels must be the {len(self.channels)} channels times the slices, got "
+                f"{self.network.in_channels} for {self.slices.channels}"
+            )
+        return self
+
     def gate_point(self, sensitivity: float) -> GatePoint:
         """The threshold of the lowest listed sensitivity that is at least the one asked for.
 
         Raises:
-            ConfigError: If the classifier was trained without validation cases.
+            ConfigError: If the classifier was trained without validation cases, or none is listed.
         """
-        points = [point for point in self.calibration.gate if point.sensitivity >= sensitivity - 1e-9]
-        if not points:
+        listed = self.calibration.gate
+        if not listed:
             raise ConfigError(
                 "gate: the classifier must have been trained with validation cases that show something, got "
                 f"{self.calibration.cases} case(s); train it with --fold K instead of --fold all"
+            )
+        points = [point for point in listed if point.sensitivity >= sensitivity - 1e-9]
+        if not points:
+            raise ConfigError(
+                f"gate: sensitivity must be at most {listed[-1].sensitivity:g}, the highest that the classifier has a "
+                f"threshold for, got {sensitivity:g}"
             )
         return points[0]
 

@@ -10,7 +10,8 @@ from pipeline.errors import ConfigError
 from pipeline.inference.record import QualityRecord
 from pipeline.inference.slices.card import ClassifierCard
 from pipeline.inference.slices.disagreement import slice_disagreement
-from pipeline.records import Labelmap, SliceScores
+from pipeline.preprocess.slices.targets import TargetConfig
+from pipeline.records import Array, Labelmap, Mask, SliceScores
 
 
 def shared_classes(card: ClassifierCard, labels: Mapping[str, int]) -> tuple[str, ...]:
@@ -29,20 +30,25 @@ def shared_classes(card: ClassifierCard, labels: Mapping[str, int]) -> tuple[str
 
 
 def judge_mask(
-    mask: Labelmap, scores: SliceScores, card: ClassifierCard, *, labels: Mapping[str, int]
+    mask: Labelmap, scores: SliceScores, card: ClassifierCard, *, labels: Mapping[str, int], pixel_mm2: float
 ) -> QualityRecord:
     """Compare a mask with the classifier's probabilities, slice by slice.
+
+    A slice of the mask shows what it would have taught the classifier: labels above its area threshold, or with one
+    class per slice the largest of them.
 
     Args:
         mask: Label values on the scan's own grid, `(I, J, K)`.
         scores: Of the same scan.
         card: The classifier's.
         labels: Value of each of the model's labels by name.
+        pixel_mm2: Area of a voxel on a slice.
     """
     shared = shared_classes(card, labels)
     columns = [card.targets.classes.index(name) for name in shared]
     others = tuple(axis for axis in range(3) if axis != scores.axis)
-    shows = np.stack([(mask == labels[name]).any(axis=others) for name in shared], axis=1)  # (N, classes)
+    voxels = np.stack([(mask == labels[name]).sum(axis=others) for name in shared], axis=1)  # (N, classes)
+    shows = _shown(voxels * pixel_mm2, card.targets)
     found = slice_disagreement(scores.probabilities[:, columns], shows, classes=shared)
     limit = card.calibration.disagreement_limit
     is_flagged = limit is not None and found.mean > limit
@@ -62,3 +68,12 @@ def judge_mask(
         is_flagged=is_flagged,
         reason=reason,
     )
+
+
+def _shown(areas_mm2: Array, targets: TargetConfig) -> Mask:
+    """Which classes slices of these areas show, `(N, classes)`."""
+    shows: Mask = areas_mm2 > targets.min_area_mm2
+    if targets.kind == "multilabel":
+        return shows
+    largest = np.where(shows, areas_mm2, -1).argmax(axis=1)
+    return np.asarray(shows & (np.arange(shows.shape[1]) == largest[:, np.newaxis]))

@@ -11,6 +11,7 @@ from pipeline.inference.record import GateRecord
 from pipeline.inference.slices.gate import Gate
 from pipeline.inference.slices.quality import judge_mask, shared_classes
 from pipeline.inference.slices.slice_predictor import SlicePredictor
+from pipeline.preprocess.slices import slice_axis
 from pipeline.records import Labelmap, Scan
 
 
@@ -35,9 +36,11 @@ class SliceOverseer:
     def look(self, scan: Scan, *, case_id: str) -> Oversight:
         """Classify the slices, and choose what to segment."""
         start = time.perf_counter()
-        scores = self.classifier.scores(scan, case_id=case_id)
+        every = self.gate.every(self._step_mm(scan)) if self.gate else 1
+        scores = self.classifier.scores(scan, case_id=case_id, every=every)
+        pixel_mm2 = _pixel_mm2(scan, scores.axis)
         if self.gate is None:
-            return Oversight(scores)
+            return Oversight(scores, pixel_mm2=pixel_mm2)
         slab = self.gate.slab(scores, self.classifier.card)
         record = GateRecord(
             sensitivity=self.gate.sensitivity,
@@ -48,9 +51,22 @@ class SliceOverseer:
             slices=len(scores.positions_mm),
             seconds=round(time.perf_counter() - start, 3),
         )
-        return Oversight(scores, slab, record)
+        return Oversight(scores, slab, record, pixel_mm2=pixel_mm2)
+
+    def _step_mm(self, scan: Scan) -> float:
+        """From slice to slice."""
+        positions_mm = slice_axis(scan.geometry, self.classifier.card.slices.plane).positions_mm
+        return abs(float(positions_mm[1] - positions_mm[0])) if len(positions_mm) > 1 else float("inf")
 
     def judge(self, mask: Labelmap, oversight: Oversight) -> Oversight:
         """Compare the mask with the classifier."""
-        quality = judge_mask(mask, oversight.scores, self.classifier.card, labels=self.labels)
+        quality = judge_mask(
+            mask, oversight.scores, self.classifier.card, labels=self.labels, pixel_mm2=oversight.pixel_mm2
+        )
         return replace(oversight, quality=quality)
+
+
+def _pixel_mm2(scan: Scan, axis: int) -> float:
+    """Area of a voxel seen along an axis of the scan's array."""
+    first, second = (mm for other, mm in enumerate(scan.geometry.spacing_mm) if other != axis)
+    return first * second

@@ -12,12 +12,19 @@ from torch import Tensor
 
 from pipeline.errors import ScanError
 from pipeline.inference.slices.card import ClassifierCard, load_classifier_card
-from pipeline.inference.slices.outputs import SliceOutputs, slice_outputs, slice_probabilities, study_probabilities
+from pipeline.inference.slices.outputs import (
+    SliceOutputs,
+    looked_at,
+    slice_outputs,
+    slice_probabilities,
+    study_probabilities,
+)
 from pipeline.inference.weights import load_weights
 from pipeline.networks.classifier import SliceClassifier
 from pipeline.networks.precision import PrecisionKind, to_device
 from pipeline.preprocess.slices import StoredSlices, slice_stack
 from pipeline.preprocess.slices.targets import SliceTargets
+from pipeline.preprocess.store import compact
 from pipeline.records import Array, Scan, SliceScores
 
 
@@ -53,11 +60,17 @@ class SlicePredictor:
         load_weights(network, folder / f"{weights}.safetensors")
         return cls(network, card, device=device, precision=precision)
 
-    def scores(self, scan: Scan, *, case_id: str, patient_id: str | None = None) -> SliceScores:
+    def scores(self, scan: Scan, *, case_id: str, patient_id: str | None = None, every: int = 1) -> SliceScores:
         """Probabilities of the scan's slices, in the order of its own array.
 
+        Args:
+            scan: As read.
+            case_id: For the scores and errors.
+            patient_id: The case's own if not given.
+            every: Look at each so many slices only; between them, probabilities are interpolated.
+
         Raises:
-            ScanError: If the scan does not have the classifier's channels.
+            ScanError: If the scan does not have the classifier's channels, or the network says NaN of it.
         """
         card = self.card
         if len(scan.array) != len(card.channels):
@@ -66,8 +79,15 @@ class SlicePredictor:
                 f"({', '.join(card.channels)}), got {len(scan.array)}; give one file per channel in that order"
             )
         stack, along = slice_stack(scan, card.slices)
-        found = self._scores(self.outputs(stack), positions_mm=along.positions_mm, is_flipped=along.is_flipped)
-        return replace(found, case_id=case_id, patient_id=patient_id or case_id, axis=along.axis)
+        # Rounded as in the store, so that thresholds chosen on prepared cases hold for their scans to the last bit.
+        rounded = torch.from_numpy(compact(stack.numpy()).astype(np.float32))
+        found = self._scores(
+            self.outputs(rounded, every=every),
+            positions_mm=along.positions_mm,
+            is_flipped=along.is_flipped,
+            every=every,
+        )
+        return _finite(replace(found, case_id=case_id, patient_id=patient_id or case_id, axis=along.axis))
 
     def stored_scores(
         self, stored: StoredSlices, truth: SliceTargets | None = None, *, is_calibrated: bool = True
@@ -78,6 +98,9 @@ class SlicePredictor:
             stored: Prepared as the classifier's card says.
             truth: In the order of the slice axis.
             is_calibrated: Whether to divide logits by the temperature.
+
+        Raises:
+            ScanError: If the network says NaN of it.
         """
         temperature = None if is_calibrated else 1.0
         found = self._scores(
@@ -86,7 +109,7 @@ class SlicePredictor:
             is_flipped=stored.is_flipped,
             temperature=temperature,
         )
-        return replace(
+        scores = replace(
             found,
             case_id=stored.case_id,
             patient_id=stored.patient_id,
@@ -94,14 +117,27 @@ class SlicePredictor:
             truth=None if truth is None else stored.in_scan_order(truth.slices),
             study_truth=None if truth is None else truth.study,
         )
+        return _finite(scores)
 
-    def outputs(self, stack: Tensor) -> SliceOutputs:
-        """Logits of pictures `(N, C, I, J)`."""
-        context = self.card.slices.context
-        return slice_outputs(self.network, stack, context=context, device=self.device, precision=self.precision)
+    def outputs(self, stack: Tensor, *, every: int = 1) -> SliceOutputs:
+        """Logits of pictures `(N, C, I, J)`, or of each so many of them."""
+        return slice_outputs(
+            self.network,
+            stack,
+            context=self.card.slices.context,
+            device=self.device,
+            precision=self.precision,
+            every=every,
+        )
 
     def _scores(
-        self, outputs: SliceOutputs, *, positions_mm: Array, is_flipped: bool, temperature: float | None = None
+        self,
+        outputs: SliceOutputs,
+        *,
+        positions_mm: Array,
+        is_flipped: bool,
+        temperature: float | None = None,
+        every: int = 1,
     ) -> SliceScores:
         card = self.card
         settings: dict[str, Any] = {
@@ -110,5 +146,19 @@ class SlicePredictor:
         }
         found = slice_probabilities(outputs.slices, **settings, kind=card.targets.kind)
         study = study_probabilities(outputs, found, **settings, kind=card.targets.kind)
+        count = len(positions_mm)
+        places = looked_at(count, every)
+        if len(places) < count:
+            found = np.stack([np.interp(np.arange(count), places, column) for column in found.T], axis=1)
         order = slice(None, None, -1 if is_flipped else 1)
         return SliceScores("", "", 0, positions_mm[order], found[order], study)
+
+
+def _finite(scores: SliceScores) -> SliceScores:
+    """The same scores: a gate would take NaN for a scan that shows nothing, and a check for a mask that is right."""
+    if not (np.isfinite(scores.probabilities).all() and np.isfinite(scores.study).all()):
+        raise ScanError(
+            f"case {scores.case_id}: the classifier's probabilities must be finite, got NaN; look at the scan's "
+            "intensities, or train the classifier again"
+        )
+    return scores

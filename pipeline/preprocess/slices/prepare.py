@@ -57,7 +57,18 @@ class StoredSlices:
 
     def stack(self) -> Tensor:
         """All pictures in memory, float32."""
-        return torch.from_numpy(np.asarray(self.open()[...]).astype(np.float32))
+        return self.read(0, len(self))
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Pictures `start <= n < stop` in memory, float32.
+
+        Raises:
+            ScanError: If the store's array cannot be read.
+        """
+        try:
+            return torch.from_numpy(np.asarray(self.open()[start:stop]).astype(np.float32))
+        except (OSError, RuntimeError, ValueError, AttributeError) as error:  # as blosc2 says it
+            raise ScanError(f"case {self.case_id}: {damaged_entry(self.folder, error)}") from error
 
     def in_scan_order(self, values: Array) -> Array:
         """Values per slice, `(N, …)`, in the order of the scan's own array."""
@@ -169,6 +180,7 @@ def _open(folder: Path, case: Case) -> StoredSlices:
     try:
         facts = json.loads((folder / "slices.json").read_text(encoding="utf-8"))
         areas = facts["areas_mm2"]
+        areas = None if areas is None else {name: np.array(area, np.float64) for name, area in areas.items()}
         stored = StoredSlices(
             case_id=case.case_id,
             patient_id=case.patient_id,
@@ -176,10 +188,11 @@ def _open(folder: Path, case: Case) -> StoredSlices:
             positions_mm=np.array(facts["positions_mm"], dtype=np.float64),
             axis=int(facts["axis"]),
             is_flipped=bool(facts["is_flipped"]),
-            areas_mm2=None if areas is None else {name: np.array(area) for name, area in areas.items()},
+            areas_mm2=areas,
         )
-        if len(stored.open()) != len(stored):
-            raise ValueError(f"{len(stored.open())} pictures for {len(stored)} slices")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        counts = {len(stored.open()), *(len(area) for area in (areas or {}).values())}
+        if counts != {len(stored)}:
+            raise ValueError(f"{sorted(counts)} pictures or areas for {len(stored)} slices")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ScanError(f"case {case.case_id}: {damaged_entry(folder, error)}") from error
     return stored

@@ -15,6 +15,7 @@ from pipeline.preprocess.slices.targets import UNKNOWN, ClassKind, SliceTargets
 from pipeline.records import Case
 
 _WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "": UNKNOWN, "?": UNKNOWN}
+_NO_NAME = {"", "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +64,11 @@ def read_target_table(path: Path) -> TargetTable:
     Raises:
         ManifestError: If a column or value is missing or wrong, or a row comes twice.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            lines = list(reader)
-            columns = [name.strip() for name in reader.fieldnames or []]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"classes {path.name}: must be a readable CSV file, got {error}") from error
-    if any(None in line or None in line.values() for line in lines):
-        raise ManifestError(f"classes {path.name}: every line must have {len(columns)} cells, got more or fewer in one")
-    lines = [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
+    columns, lines = _read_lines(path)
+    _check_columns(columns, path)
     values = [name for name in columns if name not in ("case_id", "slice")]
-    if "case_id" not in columns or not values:
-        raise ManifestError(
-            f"classes {path.name}: must have a column case_id and a column class or one per class, got {columns}"
-        )
     is_named = values == ["class"]
-    classes = tuple(sorted({line["class"] for line in lines} - {""})) if is_named else tuple(values)
+    classes = _named_classes(lines, path) if is_named else tuple(values)
     rows: dict[str, dict[int, tuple[int, ...]]] = defaultdict(dict)
     for number, line in enumerate(lines, start=2):
         where = f"classes {path.name}, line {number}"
@@ -92,6 +81,46 @@ def read_target_table(path: Path) -> TargetTable:
     return TargetTable(classes, "multiclass" if is_named else "multilabel", "slice" in columns, dict(rows))
 
 
+def _read_lines(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Column names and lines, without spaces round them."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            lines = list(reader)
+            columns = [name.strip() for name in reader.fieldnames or []]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"classes {path.name}: must be a readable CSV file, got {error}") from error
+    if any(None in line or None in line.values() for line in lines):
+        raise ManifestError(f"classes {path.name}: every line must have {len(columns)} cells, got more or fewer in one")
+    return columns, [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
+
+
+def _check_columns(columns: list[str], path: Path) -> None:
+    if "case_id" not in columns or not set(columns) - {"case_id", "slice"}:
+        raise ManifestError(
+            f"classes {path.name}: must have a column case_id and a column class or one per class, got {columns}"
+        )
+    if "" in columns:
+        raise ManifestError(
+            f"classes {path.name}: every column must have a name, got none for column {columns.index('') + 1}; name "
+            "it or take it out"
+        )
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice:
+        raise ManifestError(f"classes {path.name}: columns must have different names, got {twice} twice")
+
+
+def _named_classes(lines: list[dict[str, str]], path: Path) -> tuple[str, ...]:
+    """The classes that a column `class` names."""
+    found = tuple(sorted({line["class"] for line in lines} - _NO_NAME))
+    if lines and len(found) < 2:
+        raise ManifestError(
+            f"classes {path.name}: column class must name at least two classes, got {', '.join(found) or 'none'}; give "
+            "a column per class of 1 and 0 instead"
+        )
+    return found
+
+
 def _index(text: str, where: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ManifestError(f"{where}: slice must be a whole number from 0, got {text!r}")
@@ -100,7 +129,7 @@ def _index(text: str, where: str) -> int:
 
 def _values(line: dict[str, str], classes: tuple[str, ...], where: str, *, is_named: bool) -> tuple[int, ...]:
     if is_named:
-        return tuple(UNKNOWN if line["class"] == "" else int(line["class"] == name) for name in classes)
+        return tuple(UNKNOWN if line["class"] in _NO_NAME else int(line["class"] == name) for name in classes)
     wrong = [line[name] for name in classes if line[name].lower() not in _WORDS]
     if wrong:
         raise ManifestError(f"{where}: classes must hold 1, 0 or nothing, got {wrong[0]!r}")

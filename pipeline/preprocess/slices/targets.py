@@ -78,9 +78,16 @@ class LabelTargets:
         if stored.areas_mm2 is None:
             raise ScanError(f"case {case.case_id}: label must be given in the manifest, got none; add it or drop it")
         names = [name for name in self.config.classes if name != BACKGROUND or name in stored.areas_mm2]
+        unknown = [name for name in names if name not in stored.areas_mm2]
+        if unknown:
+            raise ScanError(
+                f"case {case.case_id}: classes must be among the labels {list(stored.areas_mm2)}, got {unknown}; plan "
+                "for this manifest"
+            )
         areas = np.stack([stored.areas_mm2[name] for name in names], axis=1)  # (N, labels)
         shown = areas > self.config.min_area_mm2
         if self.config.kind == "multiclass":
+            _check_classes_cover(shown, self.config.classes, case_id=case.case_id)
             shown = _one_of_each(areas, shown, names, self.config.classes)
         return known_targets(shown)
 
@@ -133,6 +140,16 @@ def known_targets(shown: Array) -> SliceTargets:
     """Targets of which every slice is known; a study shows what any of its slices shows."""
     slices = shown.astype(np.int8)
     return SliceTargets(slices, slices.max(axis=0))
+
+
+def _check_classes_cover(shown: Array, classes: tuple[str, ...], *, case_id: str) -> None:
+    """Refuse a slice that is of none of the classes."""
+    bare = np.flatnonzero(~shown.any(axis=1))
+    if len(bare) and BACKGROUND not in classes:
+        raise ScanError(
+            f"case {case_id}: every slice must be of one class, got none on slice {bare[0]}; add {BACKGROUND!r} to the "
+            "classes"
+        )
 
 
 def _one_of_each(areas: Array, shown: Array, names: list[str], classes: tuple[str, ...]) -> Array:

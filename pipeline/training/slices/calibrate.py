@@ -15,6 +15,7 @@ from pipeline.records import Array
 from pipeline.training.slices.task import JudgedCase
 
 _USUAL = 95.0
+_COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
 
 
 def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Array) -> Calibration:
@@ -26,8 +27,8 @@ def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Arr
         shift: What the class weights add to the logits, `(classes,)`.
 
     Returns:
-        The temperature, of slices, or of studies where no slice is known; thresholds for keeping slices that show
-        anything, and the disagreement with their own reference that 95 % of the cases stay below.
+        The temperature, of slices, or of studies where the network pools them, at least 0.5; thresholds for keeping
+        slices that show anything, and the disagreement with their own reference that 95 % of the cases stay below.
     """
     if not judged:
         return Calibration()
@@ -39,6 +40,7 @@ def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Arr
         temperature = fit_temperature(np.stack(study_logits) - shift, study_truth, kind=targets.kind)
     else:
         temperature = fit_temperature(logits, slice_truth, kind=targets.kind)
+    temperature = max(temperature, _COLDEST)
     probabilities = slice_probabilities(logits, shift=np.zeros_like(shift), temperature=temperature, kind=targets.kind)
     return Calibration(
         cases=len(judged),
@@ -71,13 +73,15 @@ def _shows_anything(truth: Array, targets: TargetConfig) -> Array:
 def _disagreement_limit(
     judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Array, temperature: float
 ) -> float | None:
-    """Usual disagreement of classifier and reference; None where no case has all slices known."""
+    """Usual disagreement of classifier and reference over labels; None where no case has all slices known."""
+    labels = [name for name in targets.classes if name != BACKGROUND]
+    columns = [targets.classes.index(name) for name in labels]
     found = []
     for case in judged:
         truth = _truth(case)
         if (truth >= 0).all():
             p = slice_probabilities(case.outputs.slices, shift=shift, temperature=temperature, kind=targets.kind)
-            found.append(slice_disagreement(p, truth == 1, classes=targets.classes).mean)
+            found.append(slice_disagreement(p[:, columns], truth[:, columns] == 1, classes=labels).mean)
     return float(np.percentile(found, _USUAL)) if found else None
 
 

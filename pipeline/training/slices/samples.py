@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.errors import ScanError
 from pipeline.preprocess.slices import StoredSlices, with_context
 from pipeline.preprocess.slices.targets import SliceTargets
 from pipeline.records import Array
@@ -114,10 +113,4 @@ def _order(seed: int, epoch: int, count: int) -> Array:
 def _picture(case: StoredSlices, index: int, context: int) -> Tensor:
     """One slice with its neighbours, of which only those that are needed are read."""
     low, high = max(index - context, 0), min(index + context + 1, len(case))
-    try:
-        part = torch.from_numpy(np.asarray(case.open()[low:high]).astype(np.float32))
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ScanError(
-            f"case {case.case_id}: store entry {case.folder.name} must be whole, got: {error}; delete that folder"
-        ) from error
-    return with_context(part, index - low, context)
+    return with_context(case.read(low, high), index - low, context)

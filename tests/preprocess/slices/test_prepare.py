@@ -44,7 +44,7 @@ def test_area_is_the_labelled_pixels_of_the_slice_in_mm2(geometry: Geometry, pla
 
 
 def test_areas_lie_on_the_slices_whose_pictures_show_them(tmp_path: Path) -> None:
-    """Image and label are the same voxels, so that a picture is bright where its area says so; head first in the file."""
+    """Image and label are the same voxels: a picture is bright where its area says so. The head comes first."""
     geometry = grid((12, 12, 7), spacing_mm=(1, 1, 3), axcodes="LPI")
     label = np.zeros(geometry.shape, np.uint8)
     label[3:8, 4:6, 1:3] = 1
@@ -219,13 +219,28 @@ def test_damaged_entry_is_made_again(case: Case, tmp_path: Path, how: str) -> No
     assert len(again.stack()) == len(again) == len(whole)
 
 
-def test_entry_damaged_after_it_was_opened_is_named_with_the_remedy(case: Case, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.9])
+def test_entry_cut_short_after_it_was_opened_is_named_with_the_remedy(case: Case, tmp_path: Path, share: float) -> None:
     (stored,) = prepare([case], tmp_path)
     path = stored.folder / "slices.b2nd"
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 3] + b"\xff" * (len(whole) - len(whole) // 3))
+    path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(ScanError, match=r"case a: store entry .* must be whole, got: .*; delete that folder"):
         stored.stack()
+
+
+def test_chunk_that_cannot_be_unpacked_is_an_error_that_names_the_case(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Torn:
+        def __getitem__(self, key: slice) -> None:
+            raise RuntimeError("Error while getting the buffer")  # as blosc2 puts it
+
+    (stored,) = prepare([case], tmp_path)
+    monkeypatch.setattr(StoredSlices, "open", lambda self: Torn())
+    for read in (stored.stack, lambda: stored.read(0, 1)):
+        with pytest.raises(ScanError, match=r"case a: store entry .* must be whole, got: Error while .*; delete that"):
+            read()
 
 
 def test_photograph_is_prepared(tmp_path: Path) -> None:
@@ -247,9 +262,7 @@ def test_channels_come_in_the_order_of_the_case(tmp_path: Path) -> None:
     assert stored.stack().amax(dim=(0, 2, 3)).tolist() == [2.0, 1.0]
 
 
-def test_slices_of_one_patient_never_lie_in_both_parts_of_a_fold(
-    cohort: tuple[Manifest, Path], tmp_path: Path
-) -> None:
+def test_slices_of_one_patient_never_lie_in_both_parts_of_a_fold(cohort: tuple[Manifest, Path], tmp_path: Path) -> None:
     manifest, root = cohort
     patients = []
     for cases in split_fold(assign_folds(manifest, folds=3), 0):

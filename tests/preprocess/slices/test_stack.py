@@ -74,11 +74,12 @@ def test_two_scans_of_one_patient_give_the_same_pictures() -> None:
 
 
 def test_larger_pixels_average_what_they_cover() -> None:
-    geometry = grid((16, 16, 2), spacing_mm=(1, 1, 5))
+    """Stripes one voxel wide in every four, that single samples would hit or miss."""
+    geometry = grid((32, 32, 2), spacing_mm=(1, 1, 5))
     array = np.zeros(geometry.shape, np.float32)
-    array[::2] = 2.0  # stripes that every second pixel alone would see as all or nothing
+    array[::4] = 4.0
     stack, _ = slice_stack(scan_of(array, geometry), slice_config(pixel_mm=4.0, size=(8, 8)))
-    inside = stack[:, 0, 3:5, 3:5]
+    inside = stack[:, 0, 2:6, 2:6]
     torch.testing.assert_close(inside, torch.ones_like(inside), atol=0.1, rtol=0)
 
 

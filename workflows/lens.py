@@ -1,0 +1,39 @@
+"""medseg lens: what a plan's network can see, what it listens to and what it costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from workflows import options
+
+EPILOG = """\b
+Examples:
+  medseg demo --out medseg_demo; medseg lens medseg_demo/run/plan.yaml --out lens
+  medseg lens classifier/plan.yaml
+"""
+
+
+@click.command("lens", epilog=EPILOG)
+@click.argument("plan", type=options.FILE)
+@click.option(
+    "--out", "folder", type=options.FOLDER, help="Folder of lens.json, receptive_field.png and gradient_flow.png."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and noise.")
+def command(plan: Path, folder: Path | None, seed: int) -> None:
+    """Receptive field, cost and gradients of PLAN's untrained network; PLAN is a plan.yaml or the run that holds it."""
+    from workflows.lens_report import print_lens, save_lens
+    from workflows.network_lens import load_subject, look_at
+
+    lens = look_at(load_subject(plan), seed=seed)
+    print_lens(lens)
+    if folder:
+        save_lens(lens, folder)
+        click.echo(f"lens.json, receptive_field.png and gradient_flow.png in {folder}")
+
+
+if __name__ == "__main__":
+    from workflows.cli import run_command
+
+    run_command(command)
