@@ -36,8 +36,10 @@ def main() -> None:
     out: Path = arguments.out
     out.mkdir(parents=True)
     make_dataset(arguments.data, out / "data")
+    config = out / "patches.yaml"  # windows as long as the structure, not as the volume
+    config.write_text("training: {patch_size: [40, 56, 40]}\ninference: {patch_size: [40, 56, 40]}\n")
     shared = ["--fold", "0", "--budget", arguments.budget, "--no-tracking", "--store", out / "store"]
-    run("train", out / "data", "--out", out / "run", *shared)
+    run("train", out / "data", "--out", out / "run", "--config", config, *shared)
     run("classify", "train", out / "data", "--plane", "coronal", "--out", out / "classifier", *shared)
     run("classify", "gate", out / "run", out / "classifier", out / "data", "--fold", "0", "--out", out / "gate",
         "--no-tracking")  # fmt: skip

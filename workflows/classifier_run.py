@@ -21,6 +21,7 @@ from pipeline.inference.weights import read_weights
 from pipeline.manifest import manifest_digest
 from pipeline.networks import count_parameters
 from pipeline.networks.classifier import (
+    ClassifierConfig,
     SliceClassifier,
     encoder_classifier,
     load_imagenet,
@@ -219,8 +220,13 @@ def plan_classifier(
             )
         failures = fingerprint.failures
         plan = make_slice_plan(fingerprint, manifest, choices, device="cuda" if device == "cuda" else "cpu")
-        if arguments.initial is not None and arguments.initial.is_dir():
-            plan = _encoder_plan(plan, arguments.initial)
+        if arguments.initial is not None:
+            plan = _initial_plan(plan, arguments.initial)
+    if table is not None and table.classes != plan.targets.classes:
+        raise ManifestError(
+            f"classes: the CSV file must have the plan's {', '.join(plan.targets.classes)} in that order, got "
+            f"{', '.join(table.classes)}; reorder its columns, or plan again"
+        )
     if arguments.config_path is not None:
         plan = override_plan(plan, read_yaml(arguments.config_path), source=f"settings {arguments.config_path.name}")
     if arguments.seed is not None:
@@ -268,8 +274,16 @@ def _classes(arguments: ClassifierArguments, cohort: Cohort, kind: str) -> tuple
     return (BACKGROUND, *asked) if kind == "multiclass" else asked
 
 
+def _initial_plan(plan: SlicePlan, path: Path) -> SlicePlan:
+    """The shape that weights from elsewhere fit: the published one, or the encoder of a segmentation run."""
+    if path.is_dir():
+        return _encoder_plan(plan, path)
+    width = ClassifierConfig.model_fields["width"].default
+    return override_plan(plan, {"network": {"width": width}}, source=f"--init {path.name}")
+
+
 def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
-    """The encoder of a segmentation run as the classifier, on pictures that it can halve."""
+    """The encoder of a segmentation run as the classifier, on pictures in the pixels that it knows."""
     card = load_card(run / "model" if (run / "model").is_dir() else run)
     slices = 2 * plan.slices.context + 1
     network = encoder_classifier(

@@ -33,6 +33,7 @@ from pipeline.networks.classifier import Architecture, ClassifierConfig, SliceCl
 from pipeline.networks.cost import count_multiply_adds
 from pipeline.networks.gradient_flow import gradient_norms
 from pipeline.planning import SlicePlan, override_plan, save_plan
+from pipeline.planning.slice_plan import learning_rate_of
 from pipeline.records import Failure, SliceScores
 from pipeline.tracking import TrackedRun
 from pipeline.training import parse_duration_s
@@ -106,7 +107,10 @@ def _with_network(plan: SlicePlan, name: str) -> SlicePlan:
         {"architecture": name, "in_channels": plan.network.in_channels, "out_channels": plan.network.out_channels}
     )
     reasons = {key: why for key, why in plan.reasons.items() if not key.startswith("network.")}
-    return plan.model_copy(update={"network": network, "reasons": reasons})
+    training = plan.training
+    if "training.learning_rate" not in reasons:  # set by no one
+        training = training.model_copy(update={"learning_rate": learning_rate_of(network.architecture)})
+    return plan.model_copy(update={"network": network, "training": training, "reasons": reasons})
 
 
 def _at_least(plan: SlicePlan, pixels: int) -> SlicePlan:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from pipeline.configuration import Config
-from pipeline.networks.classifier import ClassifierConfig
+from pipeline.networks.classifier import ClassifierConfig, smallest_size
 from pipeline.networks.classifier.config import Architecture, PoolingKind
 from pipeline.planning.fingerprint import Fingerprint
 from pipeline.planning.make_plan import plan_normalisation
@@ -21,9 +21,9 @@ from pipeline.training import AugmentConfig
 from pipeline.training.slices import SliceTrainingConfig
 
 _LONGEST_SIDE: dict[DeviceKind, int] = {"cpu": 128, "cuda": 256}
-_SMALL_SIDE = 64
-_SMALL_WIDTH: dict[DeviceKind, int] = {"cpu": 16, "cuda": 32}
+_WIDTH: dict[DeviceKind, int] = {"cpu": 32, "cuda": 64}
 _MULTIPLE = 16
+_RATE_WITHOUT_NORM = 1e-4
 # A picture's two axes, of those of a scan along R, A and S.
 _SIDES: dict[Plane, tuple[int, int]] = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 
@@ -97,11 +97,13 @@ def make_slice_plan(
     slices = SliceConfig(
         plane=choices.plane, pixel_mm=pixel_mm, size=size, context=choices.context, normalisation=normalisation
     )
+    network = _network(choices, slices, device, reasons)
+    slices = _large_enough(slices, network, reasons)
     return SlicePlan(
         dataset=manifest.name,
         slices=slices,
         targets=choices.targets,
-        network=_network(choices, slices, device, reasons),
+        network=network,
         training=_training(choices, pixel_mm, reasons),
         reasons=reasons,
     )
@@ -139,21 +141,33 @@ def _network(
     )
     if not (shared.is_residual or shared.is_plain):
         return shared
-    if max(slices.size) > _SMALL_SIDE:
-        reasons["network.stem"] = "the paper's; small slices would be left without pixels"
-        return shared
-    reasons["network.stem"] = (
-        f"slices of at most {_SMALL_SIDE} pixels are too small for the paper's, which divides by 4"
-    )
-    width = _SMALL_WIDTH[device]
-    reasons["network.width"] = f"for {device}: the small stem leaves sixteen times the pixels of the paper's"
-    return shared.model_copy(update={"stem": "small", "width": width})
+    width = _WIDTH[device]
+    reasons["network.width"] = f"channels of the first stage that {device} trains in minutes"
+    return shared.model_copy(update={"width": width})
+
+
+def _large_enough(slices: SliceConfig, network: ClassifierConfig, reasons: dict[str, str]) -> SliceConfig:
+    """Pictures that the network can take, with a rim where the slices are smaller."""
+    fewest = int(np.ceil(smallest_size(network) / _MULTIPLE)) * _MULTIPLE
+    if min(slices.size) >= fewest:
+        return slices
+    reasons["slices.size"] += f", and the {fewest} pixels that {network.architecture} needs"
+    first, second = (max(side, fewest) for side in slices.size)
+    return slices.model_copy(update={"size": (first, second)})
 
 
 def _training(choices: SliceChoices, pixel_mm: float, reasons: dict[str, str]) -> SliceTrainingConfig:
     reasons["training.augment"] = "no flips: a body's sides differ, and labels may name one"
     augment = AugmentConfig(spacing_mm=(pixel_mm, pixel_mm, 1.0))
+    rate = learning_rate_of(choices.architecture)
+    if rate != SliceTrainingConfig().learning_rate:
+        reasons["training.learning_rate"] = f"{choices.architecture} has no normalisation, and learns nothing at 1e-3"
     if choices.pooling == "none":
-        return SliceTrainingConfig(augment=augment)
+        return SliceTrainingConfig(augment=augment, learning_rate=rate)
     reasons["training.batch_size"] = "studies, of slices_per_study slices each"
-    return SliceTrainingConfig(augment=augment, batch_size=4)
+    return SliceTrainingConfig(augment=augment, batch_size=4, learning_rate=rate)
+
+
+def learning_rate_of(architecture: Architecture) -> float:
+    """Peak rate of a network; those without normalisation need a lower one."""
+    return _RATE_WITHOUT_NORM if architecture in ("alexnet", "vgg16") else SliceTrainingConfig().learning_rate

@@ -132,13 +132,17 @@ def test_network_takes_every_channel_of_every_neighbour(
     assert len(plan.slices.normalisation) == len(channels)
 
 
-@pytest.mark.parametrize(("device", "width"), [("cpu", 16), ("cuda", 32)])
-def test_small_pictures_get_the_small_stem(plan_of: Planner, device: DeviceKind, width: int) -> None:
-    small = plan_of((60, 60, 10), (1, 1, 1), device=device)
-    assert (small.network.stem, small.network.width) == ("small", width)
-    assert "too small for the paper's" in small.reasons["network.stem"]
-    large = plan_of((90, 60, 10), (1, 1, 1), device=device)
-    assert (large.network.stem, large.network.width) == ("imagenet", 64)
+@pytest.mark.parametrize(("device", "width"), [("cpu", 32), ("cuda", 64)])
+def test_width_is_what_the_device_trains_in_minutes(plan_of: Planner, device: DeviceKind, width: int) -> None:
+    plan = plan_of((60, 60, 10), (1, 1, 1), device=device)
+    assert (plan.network.stem, plan.network.width) == ("imagenet", width)
+    assert device in plan.reasons["network.width"]
+
+
+def test_pictures_are_as_large_as_the_network_needs(plan_of: Planner) -> None:
+    plan = plan_of((40, 60, 10), (1, 1, 1), architecture="alexnet")
+    assert plan.slices.size == (64, 64)
+    assert "alexnet needs" in plan.reasons["slices.size"]
 
 
 def test_classical_nets_keep_their_own_shape(plan_of: Planner) -> None:

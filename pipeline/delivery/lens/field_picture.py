@@ -57,7 +57,7 @@ def save_field_picture(
     scale = np.ones(len(patch)) if spacing_mm is None else np.asarray(spacing_mm, float)
     unit = "voxels" if spacing_mm is None else "mm"
     pairs = [(0, 1), (0, 2), (1, 2)] if len(patch) == 3 else [(0, 1)]
-    figure = new_figure(12, 8) if len(pairs) > 1 else new_figure(11, 5)
+    figure = new_figure(12, 8) if len(pairs) > 1 else new_figure(9.5, 5)
     panels = np.asarray(figure.subplots(2, 3) if len(pairs) > 1 else figure.subplots(1, 2)).reshape(2, len(pairs))
     sizes = {"patch": np.asarray(patch) * scale, "effective": np.asarray(effective_size, float) * scale}
     fields = {box.name: np.asarray(box.size) * scale for box in boxes[-_MOST_BOXES:]}
@@ -132,4 +132,4 @@ def _legend(figure: Any, panels: Array, unit: str, fields: dict[str, Array], siz
 
 
 def _times(size: Array) -> str:
-    return "×".join(f"{length:.0f}" if length >= 10 else f"{length:.1f}" for length in size)
+    return "×".join(f"{length:.0f}" if length >= 10 or length == int(length) else f"{length:.1f}" for length in size)

@@ -16,7 +16,6 @@ from pipeline.preprocess.slices.targets import BACKGROUND
 from pipeline.records import SliceScores
 
 MARGIN_MM = 5.0
-_LOOKED_AT = 0.6  # of the margin may lie between two slices that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,6 @@ class Gate:
             )
         point = card.gate_point(sensitivity)
         return cls(point.sensitivity, point.threshold, margin_mm)
-
-    def every(self, step_mm: float) -> int:
-        """Of how many slices one need be looked at, so that the margin covers what lies between."""
-        return max(1, int(_LOOKED_AT * self.margin_mm / max(step_mm, 1e-3) + 1e-6))
 
     def slab(self, scores: SliceScores, card: ClassifierCard) -> Slab:
         """What to segment of a scan; an empty slab where no slice reaches the threshold."""

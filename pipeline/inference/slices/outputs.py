@@ -35,13 +35,7 @@ class SliceOutputs(NamedTuple):
 
 @torch.inference_mode()
 def slice_outputs(
-    network: SliceClassifier,
-    stack: Tensor,
-    *,
-    context: int,
-    device: torch.device,
-    precision: PrecisionKind = "auto",
-    every: int = 1,
+    network: SliceClassifier, stack: Tensor, *, context: int, device: torch.device, precision: PrecisionKind = "auto"
 ) -> SliceOutputs:
     """Logits of every slice of one case, and of the case.
 
@@ -51,12 +45,10 @@ def slice_outputs(
         context: Neighbouring slices on either side that the network takes.
         device: Where the network is.
         precision: Number format.
-        every: Which slices to look at: the first, each so many further on, and the last.
     """
     features = []
-    wanted = looked_at(len(stack), every)
-    for start in range(0, len(wanted), BATCH):
-        pictures = [with_context(stack, int(index), context) for index in wanted[start : start + BATCH]]
+    for start in range(0, len(stack), BATCH):
+        pictures = [with_context(stack, index, context) for index in range(start, min(start + BATCH, len(stack)))]
         batch = torch.stack(pictures).to(device).contiguous(memory_format=torch.channels_last)
         with autocast(device, precision):
             features.append(network.features(batch).float())
@@ -66,11 +58,6 @@ def slice_outputs(
     weights = network.slice_weights(found, [len(found)]) if pooling == "attention" else None
     logits = network.classify(found)
     return SliceOutputs(_array(logits), *(None if part is None else _array(part) for part in (study, weights)))
-
-
-def looked_at(count: int, every: int) -> Array:
-    """Rising indices of the first of `count` slices, each `every` further on, and the last."""
-    return np.union1d(np.arange(0, count, every), [count - 1])
 
 
 def slice_probabilities(logits: Array, *, shift: Array, temperature: float, kind: ClassKind) -> Array:

@@ -11,7 +11,6 @@ from pipeline.inference.record import GateRecord
 from pipeline.inference.slices.gate import Gate
 from pipeline.inference.slices.quality import judge_mask, shared_classes
 from pipeline.inference.slices.slice_predictor import SlicePredictor
-from pipeline.preprocess.slices import slice_axis
 from pipeline.records import Labelmap, Scan
 
 
@@ -36,8 +35,7 @@ class SliceOverseer:
     def look(self, scan: Scan, *, case_id: str) -> Oversight:
         """Classify the slices, and choose what to segment."""
         start = time.perf_counter()
-        every = self.gate.every(self._step_mm(scan)) if self.gate else 1
-        scores = self.classifier.scores(scan, case_id=case_id, every=every)
+        scores = self.classifier.scores(scan, case_id=case_id)
         pixel_mm2 = _pixel_mm2(scan, scores.axis)
         if self.gate is None:
             return Oversight(scores, pixel_mm2=pixel_mm2)
@@ -52,11 +50,6 @@ class SliceOverseer:
             seconds=round(time.perf_counter() - start, 3),
         )
         return Oversight(scores, slab, record, pixel_mm2=pixel_mm2)
-
-    def _step_mm(self, scan: Scan) -> float:
-        """From slice to slice."""
-        positions_mm = slice_axis(scan.geometry, self.classifier.card.slices.plane).positions_mm
-        return abs(float(positions_mm[1] - positions_mm[0])) if len(positions_mm) > 1 else float("inf")
 
     def judge(self, mask: Labelmap, oversight: Oversight) -> Oversight:
         """Compare the mask with the classifier."""

@@ -14,7 +14,6 @@ from pipeline.errors import ScanError
 from pipeline.inference.slices.card import ClassifierCard, load_classifier_card
 from pipeline.inference.slices.outputs import (
     SliceOutputs,
-    looked_at,
     slice_outputs,
     slice_probabilities,
     study_probabilities,
@@ -60,14 +59,8 @@ class SlicePredictor:
         load_weights(network, folder / f"{weights}.safetensors")
         return cls(network, card, device=device, precision=precision)
 
-    def scores(self, scan: Scan, *, case_id: str, patient_id: str | None = None, every: int = 1) -> SliceScores:
+    def scores(self, scan: Scan, *, case_id: str, patient_id: str | None = None) -> SliceScores:
         """Probabilities of the scan's slices, in the order of its own array.
-
-        Args:
-            scan: As read.
-            case_id: For the scores and errors.
-            patient_id: The case's own if not given.
-            every: Look at each so many slices only; between them, probabilities are interpolated.
 
         Raises:
             ScanError: If the scan does not have the classifier's channels, or the network says NaN of it.
@@ -81,12 +74,7 @@ class SlicePredictor:
         stack, along = slice_stack(scan, card.slices)
         # Rounded as in the store, so that thresholds chosen on prepared cases hold for their scans to the last bit.
         rounded = torch.from_numpy(compact(stack.numpy()).astype(np.float32))
-        found = self._scores(
-            self.outputs(rounded, every=every),
-            positions_mm=along.positions_mm,
-            is_flipped=along.is_flipped,
-            every=every,
-        )
+        found = self._scores(self.outputs(rounded), positions_mm=along.positions_mm, is_flipped=along.is_flipped)
         return _finite(replace(found, case_id=case_id, patient_id=patient_id or case_id, axis=along.axis))
 
     def stored_scores(
@@ -119,16 +107,10 @@ class SlicePredictor:
         )
         return _finite(scores)
 
-    def outputs(self, stack: Tensor, *, every: int = 1) -> SliceOutputs:
-        """Logits of pictures `(N, C, I, J)`, or of each so many of them."""
-        return slice_outputs(
-            self.network,
-            stack,
-            context=self.card.slices.context,
-            device=self.device,
-            precision=self.precision,
-            every=every,
-        )
+    def outputs(self, stack: Tensor) -> SliceOutputs:
+        """Logits of pictures `(N, C, I, J)`."""
+        context = self.card.slices.context
+        return slice_outputs(self.network, stack, context=context, device=self.device, precision=self.precision)
 
     def _scores(
         self,
@@ -137,7 +119,6 @@ class SlicePredictor:
         positions_mm: Array,
         is_flipped: bool,
         temperature: float | None = None,
-        every: int = 1,
     ) -> SliceScores:
         card = self.card
         settings: dict[str, Any] = {
@@ -146,10 +127,6 @@ class SlicePredictor:
         }
         found = slice_probabilities(outputs.slices, **settings, kind=card.targets.kind)
         study = study_probabilities(outputs, found, **settings, kind=card.targets.kind)
-        count = len(positions_mm)
-        places = looked_at(count, every)
-        if len(places) < count:
-            found = np.stack([np.interp(np.arange(count), places, column) for column in found.T], axis=1)
         order = slice(None, None, -1 if is_flipped else 1)
         return SliceScores("", "", 0, positions_mm[order], found[order], study)
 

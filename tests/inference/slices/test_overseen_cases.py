@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from pipeline.errors import ConfigError, ScanError
@@ -209,6 +211,28 @@ def test_record_without_a_classifier_says_nothing_of_it(build_card: CardBuilder,
     record = load_record(tmp_path / "out")
     assert record is not None
     assert (record.cases[0].gate, record.cases[0].quality) == (None, None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 60), st.floats(0.3, 4), st.sampled_from(["RAS", "LPI", "SAR", "IPL"]), st.floats(0, 12), st.data()
+)
+def test_even_a_single_slice_that_shows_something_lies_in_the_slab(
+    count: int, step_mm: float, axcodes: str, margin_mm: float, data: st.DataObject
+) -> None:
+    gate = Gate(0.95, 0.5, margin_mm)
+    geometry = grid((8, 9, count), spacing_mm=(1, 1, step_mm), axcodes=axcodes)
+    axis = next(n for n, code in enumerate(axcodes) if code in "SI")
+    length = data.draw(st.integers(1, count))
+    start = data.draw(st.integers(0, count - length))
+    array = np.zeros(geometry.shape, np.float32)
+    np.moveaxis(array, axis, 0)[start : start + length] = 1
+    overseer = SliceOverseer(knowing_predictor(classifier_card()), labels={"spleen": 3, "liver": 7}, gate=gate)
+    slab = overseer.look(Scan(array[None], geometry), case_id="a").slab
+    assert slab is not None
+    assert slab.axis == axis
+    assert slab.start <= start
+    assert start + length <= slab.stop
 
 
 def test_overseer_without_a_shared_label_is_refused() -> None:

@@ -164,7 +164,7 @@ def test_study_or_slices_that_are_no_numbers_are_refused(part: str, monkeypatch:
     count = OBLIQUE.shape[slice_axis(OBLIQUE, "axial").axis]
     outputs = SliceOutputs(np.zeros((count, 2)), np.zeros(2), None)
     outputs = outputs._replace(**{part: getattr(outputs, part) * np.nan})
-    monkeypatch.setattr(SlicePredictor, "outputs", lambda self, stack: outputs)
+    monkeypatch.setattr(SlicePredictor, "outputs", lambda self, stack, **settings: outputs)
     scan = Scan(np.zeros((1, *OBLIQUE.shape), np.float32), OBLIQUE)
     with pytest.raises(ScanError, match="case x7: the classifier's probabilities must be finite"):
         knowing_predictor().scores(scan, case_id="x7")

@@ -76,7 +76,9 @@ def test_effective_field_lies_within_the_theoretical_one_whatever_the_norm(norm:
     assert all(parameter.requires_grad for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("norm", [InstanceNorm(6), nn.InstanceNorm2d(6, affine=True), nn.InstanceNorm2d(6), nn.GroupNorm(2, 6)])
+@pytest.mark.parametrize(
+    "norm", [InstanceNorm(6), nn.InstanceNorm2d(6, affine=True), nn.InstanceNorm2d(6), nn.GroupNorm(2, 6)]
+)
 def test_norm_with_fixed_statistics_gives_the_same_values(norm: nn.Module) -> None:
     network = nn.Sequential(nn.Conv2d(1, 6, 3), norm)
     with torch.no_grad():

@@ -33,6 +33,11 @@ def classifier(architecture: Any, **settings: Any) -> SliceClassifier:
     return SliceClassifier(ClassifierConfig(architecture=architecture, out_channels=2, **settings))
 
 
+def weightless(architecture: Any) -> SliceClassifier:
+    with torch.device("meta"):
+        return classifier(architecture)
+
+
 def clipped(field: Field, unit: tuple[int, ...], shape: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     """What a unit sees of an image of that shape."""
     pairs = zip(field.interval(unit), shape, strict=True)
@@ -91,7 +96,7 @@ def test_original_unet_s_output_sees_188_or_204_pixels_by_where_it_lies() -> Non
 )
 def test_classifier_s_last_map_sees_what_is_published(architecture: str, size: int) -> None:
     """ResNet-18: 11 + 4 · 8, then 8 + 3 · 16, 16 + 3 · 32, 32 + 3 · 64; inception: Araujo et al. 2019, inception_v2."""
-    assert receptive_fields(classifier(architecture).to("meta")).output.size == (size, size)
+    assert receptive_fields(weightless(architecture)).output.size == (size, size)
 
 
 @pytest.mark.parametrize(
@@ -100,11 +105,11 @@ def test_classifier_s_last_map_sees_what_is_published(architecture: str, size: i
 def test_deep_residual_net_sees_what_is_published_if_strided_where_the_paper_does(
     architecture: str, published: int, ours: int
 ) -> None:
-    """He et al. stride the first 1×1 of a stage; ours, as torchvision, the 3×3 behind it, which sees less by 8 + 16 + 32.
+    """He et al. stride a stage's first 1×1; ours, as torchvision, the 3×3 behind it: 8 + 16 + 32 pixels less.
 
     Source: Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields.
     """
-    network = classifier(architecture).to("meta")
+    network = weightless(architecture)
     assert receptive_fields(network).output.size == (ours, ours)
     for stage in network.body.stages[1:]:
         stage[0].reduce[0].stride, stage[0].middle[0].stride = (2, 2), (1, 1)
@@ -114,7 +119,7 @@ def test_deep_residual_net_sees_what_is_published_if_strided_where_the_paper_doe
 @pytest.mark.parametrize(("architecture", "body", "pooled"), [("vgg16", 196, 212), ("alexnet", 163, 195)])
 def test_classical_net_s_last_pooling_sees_what_is_published(architecture: str, body: int, pooled: int) -> None:
     """Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields: pool5 of VGG-16 and AlexNet."""
-    network = classifier(architecture).to("meta")
+    network = weightless(architecture)
     assert receptive_fields(network).output.size == (body, body)
     assert receptive_fields(nn.Sequential(network.body, network.neck[0])).output.size == (pooled, pooled)
 
@@ -174,7 +179,9 @@ def test_every_unit_of_a_unet_s_output_sees_what_its_gradient_reaches(
     )  # fmt: skip
     network = UNet(config)
     field = receptive_fields(network).output
-    shape = tuple(math.ceil((2 * size + 12) / step) * step for size, step in zip(field.size, config.reduction, strict=True))
+    shape = tuple(
+        math.ceil((2 * size + 12) / step) * step for size, step in zip(field.size, config.reduction, strict=True)
+    )
     unit = tuple(size // 2 + shift for size in shape)
     assert measured_support(network, shape, unit=unit) == field.interval(unit)
 
@@ -186,7 +193,9 @@ def test_anisotropic_3d_unet_sees_what_its_gradient_reaches(changes: dict[str, A
     for unit in [(16, 16, 12), (17, 18, 13)]:
         assert measured_support(network, shape, unit=unit) == clipped(fields.output, unit, shape)
     inner = fields.modules["encoder.stages.1"]
-    assert measured_support(network, shape, layer="encoder.stages.1", unit=(7, 8, 9)) == clipped(inner, (7, 8, 9), shape)
+    assert measured_support(network, shape, layer="encoder.stages.1", unit=(7, 8, 9)) == clipped(
+        inner, (7, 8, 9), shape
+    )
     assert bool(fields.mixers) == (changes.get("norm", "instance") != "none")
 
 
