@@ -37,7 +37,7 @@ def main() -> None:
     out.mkdir(parents=True)
     make_dataset(arguments.data, out / "data")
     config = out / "patches.yaml"  # windows as long as the structure, not as the volume
-    config.write_text("training: {patch_size: [40, 56, 40]}\ninference: {patch_size: [40, 56, 40]}\n")
+    config.write_text("training: {patch_size: [40, 64, 40]}\ninference: {patch_size: [40, 64, 40]}\n")
     shared = ["--fold", "0", "--budget", arguments.budget, "--no-tracking", "--store", out / "store"]
     run("train", out / "data", "--out", out / "run", "--config", config, *shared)
     run("classify", "train", out / "data", "--plane", "coronal", "--out", out / "classifier", *shared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -14,9 +15,11 @@ import torch
 
 from pipeline import __version__
 from pipeline.configuration import read_yaml
-from pipeline.errors import ConfigError, ManifestError, TrainingError
+from pipeline.errors import CheckpointError, ConfigError, ManifestError, TrainingError
+from pipeline.evaluation.classification.calibration import HOTTEST
 from pipeline.inference import load_card
 from pipeline.inference.slices import ClassifierCard, SlicePredictor, save_classifier_card
+from pipeline.inference.slices.card import CLASSIFIER_NAME
 from pipeline.inference.weights import read_weights
 from pipeline.manifest import manifest_digest
 from pipeline.networks import count_parameters
@@ -48,7 +51,7 @@ from pipeline.preprocess.slices.targets import (
     TargetReader,
     read_targets,
 )
-from pipeline.records import Case, Failure
+from pipeline.records import Case, Failure, Manifest
 from pipeline.tracking import TrackedRun
 from pipeline.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
 from pipeline.training.engine import CHECKPOINT_NAME, Outcome, run_task
@@ -107,6 +110,9 @@ def train_classifier(arguments: ClassifierArguments, *, started: float) -> None:
     table = _table(arguments)
     plan, failures = plan_classifier(arguments, cohort, table, device.type)
     check_same_run(earlier, cohort, plan)
+    labels_digest = _labels_digest(arguments)
+    if earlier is not None and earlier.labels_digest != labels_digest:
+        raise CheckpointError("resume: --labels must be the file that the run began with, got another; start a new run")
     slices = prepare_labelled(arguments, cohort, plan, table)
     failures = merge_failures(failures, slices.failures)
     if not slices.training:
@@ -124,8 +130,10 @@ def train_classifier(arguments: ClassifierArguments, *, started: float) -> None:
     run = start_run(arguments, cohort, plan, earlier)
     save_plan(plan, arguments.folder / "plan.yaml")
     card = _card(cohort, plan, slices, task)
-    save_classifier_card(card, arguments.folder / "model")
-    save_run_record(make_run_record(arguments, cohort, plan, run, earlier), arguments.folder)
+    if not (arguments.resume and (arguments.folder / "model" / CLASSIFIER_NAME).exists()):
+        save_classifier_card(card, arguments.folder / "model")
+    record = make_run_record(arguments, cohort, plan, run, earlier).model_copy(update={"labels_digest": labels_digest})
+    save_run_record(record, arguments.folder)
     is_new = earlier is None or earlier.mlflow_run_id is None
     with run.recording() if run else nullcontext():
         if run is not None and is_new:
@@ -143,7 +151,7 @@ def train_classifier(arguments: ClassifierArguments, *, started: float) -> None:
     report_failures(failures)
 
 
-def target_reader(config: TargetConfig, table: TargetTable | None) -> TargetReader:
+def target_reader(config: TargetConfig, table: TargetTable | None, manifest: Manifest) -> TargetReader:
     """Where the truth comes from.
 
     Raises:
@@ -153,7 +161,9 @@ def target_reader(config: TargetConfig, table: TargetTable | None) -> TargetRead
         return table
     if config.source == "csv":
         raise ConfigError("labels: the classes were learned from a CSV file; give it with --labels")
-    return LabelTargets(config) if config.source == "label" else ManifestTargets(config)
+    if config.source == "label":
+        return LabelTargets(config)
+    return ManifestTargets(config, known=tuple(manifest.foreground))
 
 
 def labelled(
@@ -170,7 +180,7 @@ def prepare_labelled(
     arguments: RunArguments, cohort: Cohort, plan: SlicePlan, table: TargetTable | None
 ) -> LabelledSlices:
     """Cut the fold's cases into slices, with the truth of each."""
-    reader = target_reader(plan.targets, table)
+    reader = target_reader(plan.targets, table, cohort.manifest)
     parts = []
     with counting(len(cohort.training) + len(cohort.validation), "prepare") as on_done:
         for cases in (cohort.training, cohort.validation):
@@ -187,6 +197,11 @@ def prepare_labelled(
             parts.append(labelled(prepared, cases, reader))
     (training, truth, failures), (validation, more_truth, more_failures) = parts
     return LabelledSlices(training, validation, truth | more_truth, merge_failures(failures, more_failures))
+
+
+def _labels_digest(arguments: ClassifierArguments) -> str | None:
+    path = Path(arguments.labels)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _table(arguments: ClassifierArguments) -> TargetTable | None:
@@ -247,6 +262,8 @@ def _choices(arguments: ClassifierArguments, cohort: Cohort, table: TargetTable 
         raise click.UsageError("--labels has no column slice, so that studies are labelled; choose a --pooling")
     if table and (kind != table.kind or arguments.classes):
         raise click.UsageError("--kind and --classes are those of the CSV file; leave them out")
+    if arguments.min_area_mm2 and source != "label":
+        raise click.UsageError("--min-area is of label volumes; leave it out")
     if kind == "multiclass" and pooling != "none" and not table:
         raise click.UsageError("--kind multiclass is of slices; a study shows several labels: choose multilabel")
     return SliceChoices.model_validate(
@@ -267,7 +284,10 @@ def _choices(arguments: ClassifierArguments, cohort: Cohort, table: TargetTable 
 
 def _classes(arguments: ClassifierArguments, cohort: Cohort, kind: str) -> tuple[str, ...]:
     known = tuple(cohort.manifest.foreground)
-    asked = tuple(name.strip() for name in arguments.classes.split(",")) if arguments.classes else known
+    asked = known
+    if arguments.classes:
+        is_one = arguments.classes in known  # a name may have a comma
+        asked = (arguments.classes,) if is_one else tuple(name.strip() for name in arguments.classes.split(","))
     unknown = sorted(set(asked) - set(known))
     if unknown or len(set(asked)) < len(asked):
         raise click.UsageError(f"--classes must be different ones of {', '.join(known)}, got {arguments.classes}")
@@ -389,6 +409,10 @@ def _deliver(
     if not judged:
         return
     click.echo(f"temperature {calibration.temperature:.2f}, fitted on the {len(judged)} validation cases")
+    if calibration.temperature >= HOTTEST - 1e-6:
+        click.echo("warning: the classifier has learned nothing that its validation cases bear out", err=True)
+    if outcome.epochs < 2 and outcome.steps < task.steps_per_epoch:
+        click.echo("warning: the budget was over before every slice had been seen once; give more", err=True)
     predictor = SlicePredictor.load(arguments.folder, device=task.device)
     notes = {"calibrated_on": "these validation cases, which flatters the calibration"}
     delivered = deliver_scores(
@@ -401,4 +425,4 @@ def _deliver(
     )
     print_scores(delivered.summary)
     if run is not None:
-        track_scores(run, delivered)
+        track_scores(run, delivered, step=outcome.epochs + 1)

@@ -59,7 +59,7 @@ def command(**arguments: Any) -> None:
     if not arguments["budget"]:
         arguments["epochs"] = arguments["epochs"] or 2
     unused: dict[str, Any] = {"plan_path": None, "resume": False, "labels": "label", "pooling": "none", "initial": None}
-    compare_networks(ClassifierArguments(**arguments, **unused, architecture=names[0]), names)
+    compare_networks(ClassifierArguments(**arguments, **unused, architecture="resnet18"), names)
 
 
 if __name__ == "__main__":

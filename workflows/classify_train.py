@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from workflows import options
 
@@ -16,6 +17,7 @@ Examples:
   medseg classify train dataset.json --labels findings.csv --pooling attention --out classifier
 """
 
+_PLANNED = ("plane", "context", "min_area_mm2", "kind", "classes", "pooling", "architecture")
 _ARCHITECTURES = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34", "alexnet", "vgg16",
     "bn_inception", "densenet121", "efficientnet_b0",
@@ -61,6 +63,11 @@ def command(**arguments: Any) -> None:
     started = time.monotonic()
     if arguments["budget"] and arguments["epochs"]:
         raise click.UsageError("--budget and --epochs exclude each other; give one")
+    if arguments["plan_path"] or arguments["resume"]:
+        context = click.get_current_context()
+        given = [name for name in _PLANNED if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            raise click.UsageError(f"--{given[0].replace('_', '-')} is decided by the plan; leave it out, or plan anew")
     from workflows.classifier_run import ClassifierArguments, train_classifier
 
     train_classifier(ClassifierArguments(**arguments), started=started)

@@ -130,6 +130,8 @@ def print_oversight(delivered: Sequence[Prediction]) -> None:
         click.echo(
             f"gate: {kept:.0%} of the slices segmented, none in {empty} case(s); the classifier took {seconds:.1f} s"
         )
+    nothing = [item.case_id for item, oversight in seen if oversight.gate and oversight.slab.is_empty]
+    _echo_first([f"{case_id}: no slice reached the threshold; nothing was segmented" for case_id in nothing], "gate")
     flagged = [(item, oversight.quality) for item, oversight in seen if oversight.quality.is_flagged]
     _echo_first([f"{item.case_id}: {quality.reason}" for item, quality in flagged], "flagged", "predictions.json")
     if seen:

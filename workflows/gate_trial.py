@@ -76,6 +76,12 @@ def try_gate(arguments: GateArguments) -> None:
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
     cases = _cases(arguments, manifest)
+    notes = _flattered(cases, manifest, predictor, classifier)
+    for name, ids in notes.items():
+        if ids:
+            click.echo(
+                f"note: {len(ids)} of these cases were {name.replace('_', ' ')}; their numbers flatter", err=True
+            )
     rows: list[GateRow] = []
     failures: list[Failure] = []
     with counting(len(cases), "gate") as on_done:
@@ -87,7 +93,9 @@ def try_gate(arguments: GateArguments) -> None:
             on_done(case.case_id)
     _write_rows(rows, folder / "gate.csv")
     summary = [_summary(rows, gate) for gate in gates] if rows else []
-    write_json(folder / "gate.json", {"gates": summary, "failures": [asdict(failure) for failure in failures]})
+    write_json(
+        folder / "gate.json", {"gates": summary, "notes": notes, "failures": [asdict(failure) for failure in failures]}
+    )
     for entry in summary:
         click.echo(
             f"sensitivity {entry['sensitivity']:g}: {entry['kept']:.0%} of the slices, {entry['seconds']:.2f} s a case "
@@ -146,11 +154,26 @@ def _mean_dice(label: Labelmap, mask: Labelmap, manifest: Manifest, case: Case) 
     return fmean(values) if values else float("nan")
 
 
+def _flattered(
+    cases: Sequence[Case], manifest: Manifest, predictor: Predictor, classifier: SlicePredictor
+) -> dict[str, list[str]]:
+    """Cases of patients that either network was trained on, and those that the thresholds were chosen on."""
+    known = set(predictor.card.trained_on) | set(classifier.card.trained_on)
+    patients = {case.patient_id for case in manifest.cases if case.case_id in known}
+    fitted = set(classifier.card.calibration.calibrated_on)
+    return {
+        "trained_on": [case.case_id for case in cases if case.patient_id in patients],
+        "calibrated_on": [case.case_id for case in cases if case.case_id in fitted],
+    }
+
+
 def _summary(rows: Sequence[GateRow], gate: Gate) -> dict[str, float]:
     whole = [row for row in rows if row.sensitivity is None]
     gated = [row for row in rows if row.sensitivity == gate.sensitivity]
     seconds_whole, seconds = fmean(row.seconds for row in whole), fmean(row.seconds for row in gated)
-    dice_whole, dice = (float(np.nanmean([row.dice for row in part])) for part in (whole, gated))
+    pairs = np.array([(first.dice, second.dice) for first, second in zip(whole, gated, strict=True)])
+    both = pairs[~np.isnan(pairs).any(axis=1)]
+    dice_whole, dice = both.mean(axis=0).tolist() if len(both) else (float("nan"), float("nan"))
     return {
         "sensitivity": gate.sensitivity,
         "threshold": gate.threshold,
@@ -162,6 +185,8 @@ def _summary(rows: Sequence[GateRow], gate: Gate) -> dict[str, float]:
         "dice": dice,
         "dice_whole": dice_whole,
         "dice_lost": dice_whole - dice,
+        "compared": len(both),
+        "false_positives_left_out": int((np.isnan(pairs[:, 1]) & (pairs[:, 0] == 0)).sum()),
     }
 
 

@@ -71,6 +71,8 @@ def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> No
     unknown = sorted(set(names) - set(_architectures()))
     if unknown or len(set(names)) < len(names):
         raise click.UsageError(f"--networks must be different ones of {', '.join(_architectures())}, got {names}")
+    if arguments.fold == "all":
+        raise click.UsageError("--fold must be a number: networks are compared on validation cases")
     folder = empty_folder(arguments.folder)
     device = torch_device(arguments.device)
     cohort = load_cohort(arguments)

@@ -34,7 +34,8 @@ Examples:
     "--gate",
     "gate",
     type=options.FILE,
-    help="A run of `medseg classify train`: segment only the slab in which it finds something, and check masks.",
+    help="A run of `medseg classify train`: segment only the slab in which it finds something, and "
+    "check masks there; what it leaves out is not checked.",
 )
 @click.option(
     "--sensitivity",
@@ -83,6 +84,7 @@ def command(
 
 def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceOverseer | None:
     """The classifier that gates or checks, if one is given."""
+    from pipeline.errors import ConfigError
     from pipeline.inference.slices import Gate, SliceOverseer, SlicePredictor
 
     if gate and check:
@@ -91,8 +93,18 @@ def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predict
     if run is None:
         return None
     classifier = SlicePredictor.load(run, device=predictor.device)
+    if classifier.card.calibration.disagreement_limit is None:
+        message = "the classifier has no limit of disagreement, so that no mask can be flagged: train it with --fold K"
+        if check:
+            raise ConfigError(f"--check: {message}")
+        click.echo(f"warning: {message}", err=True)
     labels = predictor.card.labels
     names = [name for name, value in labels.items() if value != 0]
+    unchecked = [name for name in names if name not in classifier.card.targets.classes]
+    if unchecked:
+        click.echo(
+            f"warning: the classifier does not know {', '.join(unchecked)}; masks are not checked for them", err=True
+        )
     chosen = Gate.of(classifier.card, sensitivity=sensitivity, labels=names) if gate else None
     return SliceOverseer(classifier, labels=labels, gate=chosen)
 

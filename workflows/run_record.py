@@ -26,6 +26,7 @@ class RunRecord(Config):
         tracking_uri: Its store.
         training: Case ids.
         validation: Case ids.
+        labels_digest: SHA-256 of the CSV file of classes, if there is one.
     """
 
     fold: str
@@ -38,6 +39,7 @@ class RunRecord(Config):
     tracking_uri: str | None
     training: tuple[str, ...]
     validation: tuple[str, ...]
+    labels_digest: str | None = None
 
 
 def save_run_record(record: RunRecord, folder: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
-from pipeline.errors import ManifestError
+from pipeline.errors import ConfigError, ManifestError
 from pipeline.inference.slices import SlicePredictor
 from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
 from pipeline.preprocess.slices import prepare_slices
 from pipeline.preprocess.slices.table import read_target_table
+from pipeline.preprocess.slices.targets import BACKGROUND
 from pipeline.records import Case, Manifest, Split
 from pipeline.tracking import TrackedRun
 from workflows.classifier_run import labelled, target_reader
@@ -47,9 +48,18 @@ def evaluate_classifier(arguments: EvaluationArguments) -> None:
     cases = _cases(arguments, manifest)
     table = read_target_table(arguments.table_path) if arguments.table_path else None
     targets = predictor.card.targets
+    table_name = arguments.table_path.name if arguments.table_path else ""
+    if table is not None and targets.source != "csv":
+        raise ConfigError(f"--labels: the classifier learned from {targets.source}; leave the CSV file out")
+    if targets.source == "label" and set(targets.classes) - {BACKGROUND} - set(manifest.foreground):
+        raise ManifestError(
+            f"manifest {manifest.name}: labels must hold the classifier's {', '.join(targets.classes)}, got "
+            f"{', '.join(manifest.foreground)}; evaluate on the dataset that it was made for"
+        )
     if table is not None and table.classes != targets.classes:
         raise ManifestError(
-            f"classes {table}: must be the classifier's {', '.join(targets.classes)}, got {', '.join(table.classes)}"
+            f"classes {table_name}: must be the classifier's {', '.join(targets.classes)}, got "
+            f"{', '.join(table.classes)}; give the file in the form that it was trained on"
         )
     with counting(len(cases), "prepare") as on_done:
         prepared = prepare_slices(
@@ -62,13 +72,18 @@ def evaluate_classifier(arguments: EvaluationArguments) -> None:
             workers=worker_count(arguments.workers),
             on_done=on_done,
         )
-    known, truth, failures = labelled(prepared, cases, target_reader(targets, table))
+    known, truth, failures = labelled(prepared, cases, target_reader(targets, table, manifest))
     seen = _trained_on(predictor, manifest, {case.case_id for case in known})
     if seen:
         click.echo(
             f"warning: the classifier was trained on patients of {len(seen)} of these cases; their numbers flatter it",
             err=True,
         )
+    fitted = sorted(set(predictor.card.calibration.calibrated_on) & {case.case_id for case in known})
+    if fitted:
+        click.echo(f"note: temperature and thresholds were fitted on {len(fitted)} of these cases", err=True)
+    if not known:
+        raise ManifestError(f"manifest {manifest.name}: no case could be evaluated; {failures[0].reason}")
     delivered = deliver_scores(
         predictor,
         known,
@@ -76,7 +91,7 @@ def evaluate_classifier(arguments: EvaluationArguments) -> None:
         folder=folder,
         specificity=arguments.specificity,
         failures=failures,
-        notes={"trained_on": seen},
+        notes={"trained_on": seen, "calibrated_on": fitted},
     )
     print_scores(delivered.summary)
     if not arguments.no_tracking:

@@ -115,9 +115,9 @@ def print_scores(summary: ClassificationSummary) -> None:
             click.echo(f"{level.level} {'top-1 accuracy':>{width}} {_with_interval(level.choice.accuracy)}")
 
 
-def track_scores(run: TrackedRun, delivered: DeliveredScores) -> None:
-    """Log numbers, tables and pictures."""
-    run.log_metrics(flat_metrics(delivered.summary))
+def track_scores(run: TrackedRun, delivered: DeliveredScores, *, step: int = 0) -> None:
+    """Log numbers, tables and pictures; at a step after all others, so that MLflow shows them as the latest."""
+    run.log_metrics(flat_metrics(delivered.summary), step=step)
     for file in delivered.files:
         run.log_file(file)
     classes = delivered.summary.classes

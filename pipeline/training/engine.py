@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -128,6 +129,7 @@ def run_task(
         TrainingError: If there is no time for a step, or the loss is not finite.
         CheckpointError: If `resume` and the checkpoint does not fit.
     """
+    logging.getLogger("ignite").setLevel(logging.CRITICAL)  # what it says of an error is raised all the same
     state = _build(task)
     if resume:
         _restore(state, task)
@@ -246,9 +248,10 @@ def _validate(task: Task, state: _State, budget: Budget, listeners: Sequence[Tra
         state.validation_s = time.monotonic() - start
         for listener in listeners:
             listener.on_validation(epoch, state.last)
-        if state.last.score > state.best_score:
+        best = task.folder / "model" / "best.safetensors"
+        if state.last.score > state.best_score or not best.exists():
             state.best_score = state.last.score
-            save_weights(average.state_dict(), task.folder / "model" / "best.safetensors")
+            save_weights(average.state_dict(), best)
     budget.keep_back(state.validation_s + _TAIL_S)
 
 

@@ -190,3 +190,38 @@ def test_choices_that_exclude_each_other_are_told(
     done = medseg("classify", "train", cohort[1], "--out", "run", *arguments)
     assert done.code == 2
     assert message in done.err
+
+
+def test_decided_plan_refuses_options_that_would_change_it(
+    place: Path, cohort: tuple[Manifest, Path], medseg: Medseg
+) -> None:
+    (place / "plan.yaml").write_text("{}")
+    done = medseg("classify", "train", cohort[1], "--out", "run", "--plan", "plan.yaml", "--plane", "sagittal")
+    assert done.code == 2
+    assert "--plane is decided by the plan" in done.err
+
+
+def test_classifier_without_validation_cases_checks_no_mask_and_resumes_only_with_its_own_table(
+    place: Path, cohort: tuple[Manifest, Path], medseg: Medseg
+) -> None:
+    manifest, data = cohort
+    settings = ["--config", "slices.yaml", "--context", 0, "--no-tracking"]
+    done = medseg("classify", "train", data, "--out", "all", "--fold", "all", "--epochs", 1, *settings)
+    assert done.code == 0, done.err
+    segmented = medseg("train", data, "--out", "run", "--epochs", 1, "--config", "small.yaml", "--no-tracking")
+    assert segmented.code == 0, segmented.err
+    checked = medseg("predict", "run", data, "--split", "test", "--check", "all", "--out", "masks")
+    assert checked.code == 2
+    assert "no mask can be flagged" in checked.err
+
+    lines = [f"{case.case_id},{n % 2}" for n, case in enumerate(manifest.cases)]
+    (place / "findings.csv").write_text("\n".join(["case_id,tall", *lines]))
+    first = medseg("classify", "train", data, "--labels", "findings.csv", "--out", "csv", "--epochs", 1, *settings)
+    assert first.code == 0, first.err
+    (place / "findings.csv").write_text("\n".join(["case_id,tall", *(line[:-1] + "1" for line in lines)]))
+    again = medseg(
+        "classify", "train", data, "--labels", "findings.csv", "--out", "csv", "--epochs", 2, "--resume",
+        "--no-tracking",
+    )  # fmt: skip
+    assert again.code == 1
+    assert "--labels must be the file that the run began with" in again.err

@@ -39,12 +39,14 @@ class Calibration(Config):
 
     Attributes:
         cases: How many validation cases.
+        calibrated_on: Their ids; numbers on them flatter temperature and thresholds.
         temperature: That logits are divided by.
         gate: Thresholds for stated sensitivities, the lowest sensitivity first; empty without validation cases.
         disagreement_limit: 95 % of the validation cases disagree less with their own reference; None without any.
     """
 
     cases: int = 0
+    calibrated_on: tuple[str, ...] = ()
     temperature: float = Field(1.0, gt=0)
     gate: tuple[GatePoint, ...] = ()
     disagreement_limit: float | None = None
@@ -100,8 +102,9 @@ class ClassifierCard(Config):
         listed = self.calibration.gate
         if not listed:
             raise ConfigError(
-                "gate: the classifier must have been trained with validation cases that show something, got "
-                f"{self.calibration.cases} case(s); train it with --fold K instead of --fold all"
+                "gate: the classifier must have thresholds from validation cases whose slices are known to show "
+                f"something or nothing, got none from {self.calibration.cases} case(s); train it to its end "
+                "(--resume), with --fold K and labels per slice"
             )
         points = [point for point in listed if point.sensitivity >= sensitivity - 1e-9]
         if not points:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import ScanError
-from pipeline.inference.slices.card import ClassifierCard, load_classifier_card
+from pipeline.inference.slices.card import Calibration, ClassifierCard, load_classifier_card
 from pipeline.inference.slices.outputs import (
     SliceOutputs,
     slice_outputs,
@@ -55,6 +55,8 @@ class SlicePredictor:
         """
         folder = run / "model" if (run / "model").is_dir() else run
         card = load_classifier_card(folder)
+        if weights != "last":  # which the calibration was fitted for
+            card = card.model_copy(update={"calibration": Calibration()})
         network = SliceClassifier(card.network)
         load_weights(network, folder / f"{weights}.safetensors")
         return cls(network, card, device=device, precision=precision)

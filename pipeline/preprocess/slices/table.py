@@ -89,13 +89,19 @@ def _read_lines(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             lines = list(reader)
             columns = [name.strip() for name in reader.fieldnames or []]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"classes {path.name}: must be a readable CSV file, got {error}") from error
+        raise ManifestError(
+            f"classes {path.name}: must be a CSV file in UTF-8 with commas, got {error}; export it so"
+        ) from error
     if any(None in line or None in line.values() for line in lines):
         raise ManifestError(f"classes {path.name}: every line must have {len(columns)} cells, got more or fewer in one")
     return columns, [{key.strip(): value.strip() for key, value in line.items()} for line in lines]
 
 
 def _check_columns(columns: list[str], path: Path) -> None:
+    if len(columns) == 1 and (";" in columns[0] or "\t" in columns[0]):
+        raise ManifestError(
+            f"classes {path.name}: columns must be separated by commas, got {columns[0]!r}; export it so"
+        )
     if "case_id" not in columns or not set(columns) - {"case_id", "slice"}:
         raise ManifestError(
             f"classes {path.name}: must have a column case_id and a column class or one per class, got {columns}"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.configuration import Config
 from pipeline.errors import ScanError
@@ -34,6 +34,12 @@ class TargetConfig(Config):
     kind: ClassKind = "multilabel"
     classes: tuple[str, ...] = Field(min_length=1)
     min_area_mm2: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _names_can_be_told_apart(self) -> Self:
+        if len(set(self.classes)) < len(self.classes) or "mean" in self.classes:
+            raise ValueError(f"classes must have different names, and none of them 'mean', got {list(self.classes)}")
+        return self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,10 +103,12 @@ class ManifestTargets:
 
     Args:
         config: Classes.
+        known: More names that slices may have without being learned.
     """
 
-    def __init__(self, config: TargetConfig) -> None:
+    def __init__(self, config: TargetConfig, *, known: Sequence[str] = ()) -> None:
         self.config = config
+        self.known = {*config.classes, *known, BACKGROUND}
 
     def read(self, stored: StoredSlices, case: Case) -> SliceTargets:
         """The truth about a case."""
@@ -117,7 +125,7 @@ class ManifestTargets:
                 f"case {case.case_id}: slice_labels must have one entry for each of {len(stored)} slices, got "
                 f"{len(given)}; mend the manifest"
             )
-        rows = [_named(names, self.config, case_id=case.case_id) for names in given]
+        rows = [_named(names, self.config, self.known, case_id=case.case_id) for names in given]
         return known_targets(stored.in_scan_order(np.array(rows)))
 
 
@@ -162,13 +170,13 @@ def _one_of_each(areas: Array, shown: Array, names: list[str], classes: tuple[st
     return result
 
 
-def _named(names: Sequence[str], config: TargetConfig, *, case_id: str) -> list[bool]:
+def _named(names: Sequence[str], config: TargetConfig, known: set[str], *, case_id: str) -> list[bool]:
     """One row: which classes are named."""
     given = list(names) or [BACKGROUND]
-    unknown = sorted(set(given) - set(config.classes) - {BACKGROUND})
+    unknown = sorted(set(given) - known)
     if unknown:
         raise ScanError(
-            f"case {case_id}: slice labels must be among {list(config.classes)}, got {unknown}; name them in the "
+            f"case {case_id}: slice labels must be among {sorted(known)}, got {unknown}; name them in the "
             "manifest or mend them"
         )
     row = [name in given for name in config.classes]

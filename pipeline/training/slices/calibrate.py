@@ -44,6 +44,7 @@ def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Arr
     probabilities = slice_probabilities(logits, shift=np.zeros_like(shift), temperature=temperature, kind=targets.kind)
     return Calibration(
         cases=len(judged),
+        calibrated_on=tuple(case.scores.case_id for case in judged),
         temperature=temperature,
         gate=_gate(probabilities, slice_truth, targets),
         disagreement_limit=_disagreement_limit(judged, targets, shift=shift, temperature=temperature),

@@ -98,7 +98,13 @@ class ClassificationTask:
         if not len(self.samples):
             raise TrainingError("training must have at least one sample with a known class, got none; label some")
         self.steps_per_epoch = steps_per_epoch(len(self.samples), inputs.config)
-        self.weights = self._class_weights()
+        rows = self._known_rows()
+        if not ((rows == 1).any(axis=0) & (rows == 0).any(axis=0)).any():
+            raise TrainingError(
+                "training must have a class that some samples show and others do not, got none; choose other "
+                "--classes, another --min-area or another --plane"
+            )
+        self.weights = self._class_weights(rows)
 
     @property
     def shift(self) -> Array:
@@ -192,12 +198,14 @@ class ClassificationTask:
         )
         return JudgedCase(scores, outputs)
 
-    def _class_weights(self) -> Array:
+    def _known_rows(self) -> Array:
+        """Truth of all training slices, or studies, `(N, classes)`."""
         inputs = self.inputs
         truths = [inputs.truth[case.case_id] for case in inputs.training]
-        rows = (
-            np.stack([t.study for t in truths]) if inputs.is_per_study else np.concatenate([t.slices for t in truths])
-        )
+        return np.concatenate([truth.study[None] if inputs.is_per_study else truth.slices for truth in truths])
+
+    def _class_weights(self, rows: Array) -> Array:
+        inputs = self.inputs
         if not inputs.config.balance:
             return np.ones(rows.shape[1])
         return class_weights(rows, kind=inputs.targets.kind, strongest=inputs.config.strongest_weight)

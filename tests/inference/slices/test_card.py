@@ -88,5 +88,5 @@ def test_sensitivity_above_all_listed_ones_is_refused() -> None:
 
 
 def test_classifier_without_validation_cases_has_no_gate() -> None:
-    with pytest.raises(ConfigError, match=r"got 0 case\(s\); train it with --fold K"):
+    with pytest.raises(ConfigError, match=r"got none from 0 case\(s\); train it to its end"):
         card_of(calibration=Calibration()).gate_point(0.9)

@@ -110,5 +110,5 @@ def test_gate_of_a_classifier_has_its_threshold_for_the_next_sensitivity() -> No
 
 
 def test_classifier_without_thresholds_is_refused() -> None:
-    with pytest.raises(ConfigError, match="must have been trained with validation cases"):
+    with pytest.raises(ConfigError, match="must have thresholds from validation cases"):
         Gate.of(card_of(calibration=Calibration()), sensitivity=0.95, labels=["liver"])

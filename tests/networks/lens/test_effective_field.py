@@ -51,6 +51,13 @@ def test_field_that_reaches_beyond_the_image_is_said_to_be_cut() -> None:
     assert effective_field(ones(3), (6,), unit=(0,)).theory == ((-3, 3),)
 
 
+def test_image_channels_of_opposite_sign_do_not_cancel() -> None:
+    conv = nn.Conv1d(2, 1, 3, padding=1, bias=False)
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor([[[1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]]]))
+    assert effective_field(nn.Sequential(conv), (7,)).size == (pytest.approx(0.9545 * 3),)
+
+
 def test_axes_are_kept_apart() -> None:
     conv = nn.Conv2d(1, 1, (3, 7), padding=(1, 3), bias=False)
     nn.init.ones_(conv.weight)

@@ -22,7 +22,7 @@ def test_patch_holds_structure_and_field_in_voxels_of_the_grid() -> None:
 
 
 def test_rounding_error_costs_no_voxel() -> None:
-    assert patch_for_structure((0.3,), spacing_mm=(0.1,)) == (3,)
+    assert patch_for_structure((0.1,), spacing_mm=(0.1,), field_mm=(0.2,)) == (3,)
 
 
 def test_nothing_needs_one_step() -> None:

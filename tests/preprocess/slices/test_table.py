@@ -111,7 +111,7 @@ def test_file_means_the_same_however_it_is_written(table: Reader, text: str) -> 
         ("", "must have a column case_id"),
         ("case_id,slice\na,0\n", r"a column class or one per class, got \['case_id', 'slice'\]"),
         ("case,slice,liver\na,0,1\n", "must have a column case_id"),
-        (SLICES.replace(",", ";"), r"must have a column case_id .* got \['case_id;slice;liver;spleen'\]"),
+        (SLICES.replace(",", ";"), "columns must be separated by commas, got 'case_id;slice;liver;spleen'"),
         ("case_id,slice,liver\n", "must have a row for each case, got none"),
         ("case_id,slice,liver\na,0,1,0\n", "every line must have 3 cells"),
         ("case_id,slice,liver\na,0\n", "every line must have 3 cells"),
@@ -130,7 +130,7 @@ def test_file_means_the_same_however_it_is_written(table: Reader, text: str) -> 
         ("case_id,slice,class\na,0,\n", "column class must name at least two classes, got none"),
         ("case_id,slice,class\na,0,liver\na,1,?\n", "column class must name at least two classes, got liver"),
         ("case_id,slice,class,liver\na,0,x,1\n", "classes must hold 1, 0 or nothing, got 'x'"),
-        ("case_id,liver\nä,1\n".encode("latin-1"), "must be a readable CSV file"),
+        ("case_id,liver\nä,1\n".encode("latin-1"), "must be a CSV file in UTF-8 with commas"),
     ],
 )
 def test_wrong_file_is_refused(table: Reader, text: str | bytes, message: str) -> None:
@@ -140,7 +140,7 @@ def test_wrong_file_is_refused(table: Reader, text: str | bytes, message: str) -
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"gone\.csv: must be a readable CSV file"):
+    with pytest.raises(ManifestError, match=r"gone\.csv: must be a CSV file in UTF-8 with commas"):
         read_target_table(tmp_path / "gone.csv")
 
 

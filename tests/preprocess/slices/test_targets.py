@@ -163,7 +163,12 @@ def test_unnamed_slice_is_background_where_every_slice_is_of_one_class() -> None
         ([["liver"]], stored_with(None, count=2), BOTH, "one entry for each of 2 slices, got 1; mend the manifest"),
         ([["liver"]] * 3, stored_with(None, count=2), BOTH, "one entry for each of 2 slices, got 3"),
         ([["liver"]] * 2, stored_with(None, count=2, axis=1), BOTH, "along axis 1; choose the --plane"),
-        ([["lung"], []], stored_with(None, count=2), BOTH, r"must be among \['liver', 'spleen'\], got \['lung'\]"),
+        (
+            [["lung"], []],
+            stored_with(None, count=2),
+            BOTH,
+            r"must be among \['background', 'liver', 'spleen'\], got \['lung'\]",
+        ),
         (
             [["liver", "spleen"], []],
             stored_with(None, count=2),

@@ -220,12 +220,12 @@ def test_training_without_any_known_class_is_refused(build_inputs: InputsBuilder
         ClassificationTask(replace(inputs, truth=truth))
 
 
-def test_validation_without_any_known_class_has_no_best(build_inputs: InputsBuilder) -> None:
+def test_validation_without_any_known_class_keeps_its_first_weights_as_best(build_inputs: InputsBuilder) -> None:
     inputs = build_inputs()
     hidden = {case.case_id: known([[-1, -1]] * SLICES) for case in inputs.validation}
     outcome = run_task(ClassificationTask(replace(inputs, truth={**inputs.truth, **hidden})), StepBudget(2))
     assert math.isnan(outcome.best_score)
-    assert [path.name for path in (inputs.folder / "model").iterdir()] == ["last.safetensors"]
+    assert {path.name for path in (inputs.folder / "model").iterdir()} == {"last.safetensors", "best.safetensors"}
 
 
 @pytest.mark.parametrize("pooling", ["max", "mean", "attention"])
