@@ -329,3 +329,23 @@ def test_damaged_entry_is_made_again(tmp_path: Path, name: str) -> None:
     again = prepare()
     assert again.failures == ()
     assert len((first.folder / name).read_bytes()) == len(whole)
+
+
+@pytest.mark.parametrize("name", ["image.b2nd", "label.b2nd", "foreground.npy"])
+@pytest.mark.parametrize("share", [0.5, 0.95])
+def test_entry_with_one_other_bit_is_made_again(tmp_path: Path, name: str, share: float) -> None:
+    """Compressed voxels unpack to others without complaint."""
+    rng = np.random.default_rng(0)
+    case = write_case(tmp_path, label=rng.integers(1, 3, OBLIQUE.shape).astype(np.uint8))
+    config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
+
+    def prepare() -> Prepared:
+        return prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")
+
+    (first,) = prepare().cases
+    whole = (first.folder / name).read_bytes()
+    turned = bytearray(whole)
+    turned[int(len(whole) * share)] ^= 1
+    (first.folder / name).write_bytes(turned)
+    assert prepare().failures == ()
+    assert (first.folder / name).read_bytes() == whole

@@ -20,10 +20,10 @@ from pipeline.preprocess.prepare import content_key, prepare_each
 from pipeline.preprocess.slices.config import SliceConfig
 from pipeline.preprocess.slices.slice_axis import SliceAxis
 from pipeline.preprocess.slices.stack import slice_stack
-from pipeline.preprocess.store import compact, damaged_entry, open_array, write_array
+from pipeline.preprocess.store import check_sums, compact, damaged_entry, file_sums, open_array, write_array
 from pipeline.records import Array, Case, Failure, Labelmap, Manifest
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _key(case: Case, manifest: Manifest, root: Path, config: SliceConfig, *, wit
 
 
 def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Array] | None) -> None:
-    facts = {
+    facts: dict[str, Any] = {
         "positions_mm": along.positions_mm.tolist(),
         "axis": along.axis,
         "is_flipped": along.is_flipped,
@@ -170,6 +170,7 @@ def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Arra
         with atomic_path(folder) as temporary:
             temporary.mkdir()
             write_array(temporary / "slices.b2nd", pictures, chunks=(1, *pictures.shape[1:]))
+            facts["sha256"] = file_sums(temporary)
             (temporary / "slices.json").write_text(json.dumps(facts), encoding="utf-8")
     except DeliveryError:
         if not (folder / "slices.json").exists():  # else another process wrote the same content first
@@ -179,6 +180,7 @@ def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Arra
 def _open(folder: Path, case: Case) -> StoredSlices:
     try:
         facts = json.loads((folder / "slices.json").read_text(encoding="utf-8"))
+        check_sums(folder, facts["sha256"])
         areas = facts["areas_mm2"]
         areas = None if areas is None else {name: np.array(area, np.float64) for name, area in areas.items()}
         stored = StoredSlices(

@@ -197,6 +197,11 @@ def damage(stored: StoredSlices, how: str) -> None:
     elif how == "an area missing":
         content["areas_mm2"]["liver"].pop()
         facts.write_text(json.dumps(content), encoding="utf-8")
+    elif how == "a bit turned":
+        path = stored.folder / "slices.b2nd"
+        turned = bytearray(path.read_bytes())
+        turned[len(turned) // 2] ^= 1
+        path.write_bytes(turned)
     elif how == "areas of nothing":
         content["areas_mm2"] = 3
         facts.write_text(json.dumps(content), encoding="utf-8")
@@ -204,15 +209,17 @@ def damage(stored: StoredSlices, how: str) -> None:
 
 DAMAGES = [
     "pictures cut short", "pictures gone", "facts gone", "facts cut short", "a fact missing", "a slice missing",
-    "an area missing", "areas of nothing",
+    "an area missing", "areas of nothing", "a bit turned",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_damaged_entry_is_made_again(case: Case, tmp_path: Path, how: str) -> None:
     (whole,) = prepare([case], tmp_path)
+    pictures = whole.stack().numpy()
     damage(whole, how)
     (again,) = prepare([case], tmp_path)
+    np.testing.assert_array_equal(again.stack().numpy(), pictures)
     assert again.areas_mm2 is not None
     assert whole.areas_mm2 is not None
     np.testing.assert_array_equal(again.areas_mm2["liver"], whole.areas_mm2["liver"])
