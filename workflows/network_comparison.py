@@ -90,7 +90,7 @@ def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> No
             failures = (*failures, Failure.of(name, "compare", error))
             click.echo(f"{name}: {error}", err=True)
     if trials:
-        pictures = _save_pictures(trials, folder, plan)
+        pictures = _save_pictures(trials, folder, plans[names[0]])
         content = {"error": _error_name(plan), "networks": [asdict(trial.network) for trial in trials]}
         write_json(folder / "comparison.json", content)
         if not arguments.no_tracking:
@@ -229,7 +229,8 @@ def _error_name(plan: SlicePlan) -> str:
 
 def _save_pictures(trials: Sequence[Trial], folder: Path, plan: SlicePlan) -> list[Path]:
     networks = [trial.network for trial in trials]
-    error, title = _error_name(plan), f"{plan.dataset}, {plan.slices.plane} slices of {plan.slices.size} pixels"
+    size = "×".join(str(side) for side in plan.slices.size)
+    error, title = _error_name(plan), f"{plan.dataset}, {plan.slices.plane} slices of {size} pixels"
     names = ("error_against_cost", "error_against_parameters", "error_against_depth", "training_loss", "gradient_flow")
     paths = [folder / f"{name}.png" for name in names]
     save_ball_chart(networks, paths[0], error_name=error, title=title)

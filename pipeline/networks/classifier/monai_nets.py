@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from pipeline.networks.classifier.backbone import Backbone, mean_over_picture
 from pipeline.networks.classifier.config import ClassifierConfig
 
+# MONAI keeps EfficientNet's 0.01, with which the statistics of a training of minutes are still those of the start.
+_MOMENTUM = 0.1
+
 
 def build_densenet121(config: ClassifierConfig) -> Backbone:
     """Four dense blocks and the mean over the picture.
@@ -29,6 +32,9 @@ def build_efficientnet_b0(config: ClassifierConfig) -> Backbone:
     network = EfficientNetBN(
         "efficientnet-b0", pretrained=False, spatial_dims=2, in_channels=config.in_channels, num_classes=1
     )
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = _MOMENTUM
     neck = nn.Sequential(*mean_over_picture(), network._dropout)
     return Backbone(EfficientNetBody(network), neck, network._fc.in_features)
 
