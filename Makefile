@@ -23,6 +23,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/norm.py
 	$(BIN)/python benchmarks/resample.py
 	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/inference_memory.py
 	$(BIN)/python benchmarks/manifest_scale.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]'
 	$(BIN)/python benchmarks/intake.py --data "$$MEDSEG_DATA"

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from pipeline.phantom.anatomy import LABELS, Anatomy
 from pipeline.phantom.cohort import write_cohort
+from pipeline.phantom.hospital import Exported, write_hospital_export
 from pipeline.phantom.scanner import SCANNERS, Scanner, image_anatomy
 
-__all__ = ["LABELS", "SCANNERS", "Anatomy", "Scanner", "image_anatomy", "write_cohort"]
+__all__ = [
+    "LABELS",
+    "SCANNERS",
+    "Anatomy",
+    "Exported",
+    "Scanner",
+    "image_anatomy",
+    "write_cohort",
+    "write_hospital_export",
+]

@@ -1,4 +1,4 @@
-"""Every notebook runs from a clean kernel, and none is committed with outputs."""
+"""Every notebook runs from a clean kernel and says nothing on stderr, and none is committed with outputs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ def test_notebooks_are_numbered_without_a_gap() -> None:
     assert [int(path.name[:2]) for path in NOTEBOOKS] == list(range(1, len(NOTEBOOKS) + 1))
 
 
-def test_readme_names_every_notebook() -> None:
+def test_readme_names_every_notebook_in_order() -> None:
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert [path.stem for path in NOTEBOOKS if path.stem not in text] == []
+    places = [text.find(path.stem) for path in NOTEBOOKS]
+    assert -1 not in places
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stored_without_outputs(path: Path) -> None:
-    for cell in nbformat.read(path, as_version=4).cells:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
         if cell.cell_type == "code":
             assert cell.outputs == []
             assert cell.execution_count is None
@@ -35,4 +40,8 @@ def test_notebook_runs_from_a_clean_kernel(path: Path, tmp_path: Path, monkeypat
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
     client.execute()
-    assert any(cell.get("outputs") for cell in notebook.cells)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert [output.evalue for output in outputs if output.output_type == "error"] == []
+    assert [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []
+    assert list(tmp_path.iterdir()) == []

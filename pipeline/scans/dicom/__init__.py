@@ -1,4 +1,4 @@
-"""DICOM in: series of images, segmentations and structure sets; the only place that imports pydicom."""
+"""DICOM in, and out for made-up patients; the only place that imports pydicom."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pipeline.scans.dicom.instance import Instance, is_dicom, read_instance
 from pipeline.scans.dicom.label_object import Drawn, LabelObject, draw_label_object, read_label_object
 from pipeline.scans.dicom.planes import Problem
 from pipeline.scans.dicom.repair import REPAIRS, straight_geometry
+from pipeline.scans.dicom.segmentation_writer import write_dicom_seg
 from pipeline.scans.dicom.series import LABEL_CLASSES, FoundSeries, SeriesRules, find_series
+from pipeline.scans.dicom.series_writer import write_dicom_series
 from pipeline.scans.dicom.suv import suv_factor
 from pipeline.scans.dicom.volume import SeriesScan, read_series
 
@@ -32,4 +34,6 @@ __all__ = [
     "read_series",
     "straight_geometry",
     "suv_factor",
+    "write_dicom_seg",
+    "write_dicom_series",
 ]
