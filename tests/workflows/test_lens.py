@@ -95,10 +95,9 @@ def test_plan_of_a_classifier_is_read_as_one(medseg: Medseg, tmp_path: Path) -> 
     lens = json.loads((tmp_path / "lens" / "lens.json").read_text(encoding="utf-8"))
     assert lens["patch"] == list(plan.slices.size)
     assert lens["spacing_mm"] == [2, 2]
-    assert [stage["name"] for stage in lens["stages"]] == ["1/1", "1/2", "1/4", "1/8", "head"]
-    # Small stem 3; then 4 · 2, 2 + 3 · 4, 4 + 3 · 8 and 8 + 3 · 16.
-    assert lens["field"] == [109, 109]
-    assert "theoretical field of the last map: 109×109 voxels (218×218 mm)" in outcome.out
+    assert [stage["name"] for stage in lens["stages"]] == ["1/2", "1/4", "1/8", "1/16", "1/32", "head"]
+    assert lens["field"] == [435, 435]  # Araujo et al. 2019, table 1: ResNet-18
+    assert "theoretical field of the last map: 435×435 voxels (870×870 mm)" in outcome.out
 
 
 def test_field_smaller_than_the_patch_is_said_along_which_axes(medseg: Medseg, tmp_path: Path) -> None:

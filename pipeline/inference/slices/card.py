@@ -19,13 +19,13 @@ CLASSIFIER_NAME = "classifier.json"
 
 
 class GatePoint(Config):
-    """A threshold on the probability that a slice shows any class, as the validation slices gave it.
+    """A threshold on the probability that a slice shows any class, as the validation cases gave it.
 
     Attributes:
-        sensitivity: The stated share of slices that show something.
-        threshold: Slices at or above it are kept.
-        reached: Share of the slices that show something and were kept.
-        kept: Share of all slices that were kept.
+        sensitivity: The stated share of the slices that show something.
+        threshold: The slab reaches from the first to the last slice at or above it, and a margin further.
+        reached: Share of the slices that show something and lay in the slabs.
+        kept: Share of all slices that lay in the slabs.
     """
 
     sensitivity: float

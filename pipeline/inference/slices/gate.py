@@ -13,7 +13,7 @@ from pipeline.inference.slab import Slab
 from pipeline.inference.slices.card import ClassifierCard
 from pipeline.inference.slices.outputs import any_probability
 from pipeline.preprocess.slices.targets import BACKGROUND
-from pipeline.records import SliceScores
+from pipeline.records import Array, SliceScores
 
 MARGIN_MM = 5.0
 
@@ -52,17 +52,24 @@ class Gate:
 
     def slab(self, scores: SliceScores, card: ClassifierCard) -> Slab:
         """What to segment of a scan; an empty slab where no slice reaches the threshold."""
-        shows = any_probability(scores.probabilities, card.targets.classes, card.targets.kind) >= self.threshold
-        found = np.flatnonzero(shows)
-        if not len(found):
-            return Slab(scores.axis, 0, 0)
-        margin = self._margin(scores)
-        start, stop = int(found[0]) - margin, int(found[-1]) + 1 + margin
-        return Slab(scores.axis, max(start, 0), min(stop, len(shows)))
+        shows = any_probability(scores.probabilities, card.targets.classes, card.targets.kind)
+        start, stop = kept_range(shows, scores.positions_mm, threshold=self.threshold, margin_mm=self.margin_mm)
+        return Slab(scores.axis, start, stop)
 
-    def _margin(self, scores: SliceScores) -> int:
-        """Slices."""
-        if len(scores.positions_mm) < 2:
-            return 0
-        step_mm = abs(float(scores.positions_mm[1] - scores.positions_mm[0]))
-        return max(1, math.ceil(self.margin_mm / max(step_mm, 1e-3)))
+
+def kept_range(shows: Array, positions_mm: Array, *, threshold: float, margin_mm: float = MARGIN_MM) -> tuple[int, int]:
+    """First slice that is kept and one past the last; both 0 where no slice reaches the threshold.
+
+    Args:
+        shows: How likely each slice shows anything, `(N,)`.
+        positions_mm: Of the slices, evenly spaced, `(N,)`.
+        threshold: On that probability.
+        margin_mm: Kept beyond the first and the last slice that reaches it, at least one slice.
+    """
+    found = np.flatnonzero(shows >= threshold)
+    if not len(found):
+        return 0, 0
+    margin = 0
+    if len(shows) > 1:
+        margin = max(1, math.ceil(margin_mm / max(abs(float(positions_mm[1] - positions_mm[0])), 1e-3)))
+    return max(int(found[0]) - margin, 0), min(int(found[-1]) + 1 + margin, len(shows))

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.evaluation.classification import fit_temperature, operating_points
+from pipeline.evaluation.classification import fit_temperature
+from pipeline.evaluation.classification.operating_point import SENSITIVITIES
 from pipeline.inference.slices import Calibration, GatePoint, slice_probabilities
 from pipeline.inference.slices.disagreement import slice_disagreement
+from pipeline.inference.slices.gate import kept_range
 from pipeline.inference.slices.outputs import any_probability
 from pipeline.preprocess.slices.targets import BACKGROUND, TargetConfig
 from pipeline.records import Array
 from pipeline.training.slices.task import JudgedCase
 
 _USUAL = 95.0
+_THRESHOLDS = 400
 _COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
 
 
@@ -41,26 +44,45 @@ def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Arr
     else:
         temperature = fit_temperature(logits, slice_truth, kind=targets.kind)
     temperature = max(temperature, _COLDEST)
-    probabilities = slice_probabilities(logits, shift=np.zeros_like(shift), temperature=temperature, kind=targets.kind)
+    settled = slice_probabilities(logits, shift=np.zeros_like(shift), temperature=temperature, kind=targets.kind)
+    ends = np.cumsum([len(case.outputs.slices) for case in judged])[:-1]
     return Calibration(
         cases=len(judged),
         calibrated_on=tuple(case.scores.case_id for case in judged),
         temperature=temperature,
-        gate=_gate(probabilities, slice_truth, targets),
+        gate=_gate(judged, np.split(settled, ends), targets),
         disagreement_limit=_disagreement_limit(judged, targets, shift=shift, temperature=temperature),
     )
 
 
-def _gate(probabilities: Array, truth: Array, targets: TargetConfig) -> tuple[GatePoint, ...]:
+def _gate(judged: Sequence[JudgedCase], probabilities: Sequence[Array], targets: TargetConfig) -> tuple[GatePoint, ...]:
+    """The highest threshold for each sensitivity, measured on what a gate keeps: whole slabs, not single slices."""
     if targets.kind == "multiclass" and BACKGROUND not in targets.classes:
         return ()
-    shows = _shows_anything(truth, targets)
-    if not (shows == 1).any():
+    every_case = [_shows_anything(_truth(case), targets) for case in judged]
+    known = [number for number, one in enumerate(every_case) if (one >= 0).any()]
+    shows = [every_case[number] for number in known]
+    positions = [judged[number].scores.positions_mm for number in known]
+    positives = sum(int((one == 1).sum()) for one in shows)
+    if not positives:
         return ()
-    points = operating_points(any_probability(probabilities, targets.classes, targets.kind), shows)
-    return tuple(
-        GatePoint(sensitivity=p.sensitivity, threshold=p.threshold, reached=p.reached, kept=p.kept) for p in points
-    )
+    found = [any_probability(probabilities[number], targets.classes, targets.kind) for number in known]
+    every = np.unique(np.concatenate(found))[::-1]
+    thresholds = every[np.unique(np.linspace(0, len(every) - 1, min(len(every), _THRESHOLDS)).astype(int))]
+    points: list[GatePoint] = []
+    for threshold in thresholds:
+        ranges = [
+            kept_range(one, places, threshold=float(threshold)) for one, places in zip(found, positions, strict=True)
+        ]
+        inside = sum(int((one[a:b] == 1).sum()) for one, (a, b) in zip(shows, ranges, strict=True))
+        kept = sum(stop - start for start, stop in ranges) / sum(len(one) for one in shows)
+        reached = inside / positives
+        points += [
+            GatePoint(sensitivity=wanted, threshold=float(threshold), reached=reached, kept=kept)
+            for wanted in SENSITIVITIES[len(points) :]
+            if reached >= wanted
+        ]
+    return tuple(points)
 
 
 def _shows_anything(truth: Array, targets: TargetConfig) -> Array:

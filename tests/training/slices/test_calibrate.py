@@ -11,6 +11,7 @@ import torch
 
 from pipeline.evaluation.classification import fit_temperature
 from pipeline.inference.slices import SliceOutputs, slice_probabilities
+from pipeline.inference.slices.gate import kept_range
 from pipeline.inference.slices.outputs import any_probability
 from pipeline.preprocess.slices.targets import ClassKind, TargetConfig
 from pipeline.records import Array, SliceScores
@@ -117,30 +118,43 @@ def test_every_gate_reaches_its_sensitivity_on_the_validation_slices(targets: Ta
             truth = (rng.random((40, width)) < 0.2).astype(int)
         cases.append(judged(rng.normal(size=(40, width)) + 2 * truth, truth, name=f"{number}"))
     found = calibrate(cases, targets, shift=shift)
-    logits = np.concatenate([case.outputs.slices for case in cases])
-    truth = np.concatenate([case.scores.truth for case in cases])
-    p = slice_probabilities(logits, shift=shift, temperature=found.temperature, kind=targets.kind)
-    anything = any_probability(p, targets.classes, targets.kind)
-    shows = truth[:, 1:].any(axis=1) if targets.kind == "multiclass" else truth.any(axis=1)
     assert [point.sensitivity for point in found.gate] == sorted(point.sensitivity for point in found.gate)
     assert found.gate[-1].sensitivity == 1.0
+    thresholds = [point.threshold for point in found.gate]
+    assert thresholds == sorted(thresholds, reverse=True)
     for point in found.gate:
-        kept = anything >= point.threshold
-        assert kept[shows].mean() == pytest.approx(point.reached)
+        inside = positives = kept = 0
+        for case in cases:
+            p = slice_probabilities(case.outputs.slices, shift=shift, temperature=found.temperature, kind=targets.kind)
+            anything = any_probability(p, targets.classes, targets.kind)
+            truth = np.asarray(case.scores.truth)
+            shows = truth[:, 1:].any(axis=1) if targets.kind == "multiclass" else truth.any(axis=1)
+            start, stop = kept_range(anything, case.scores.positions_mm, threshold=point.threshold)
+            inside, positives, kept = inside + shows[start:stop].sum(), positives + shows.sum(), kept + stop - start
+        assert inside / positives == pytest.approx(point.reached)
         assert point.reached >= point.sensitivity
-        assert kept.mean() == pytest.approx(point.kept)
-        higher = anything[shows & (anything > point.threshold)]
-        assert len(higher) / shows.sum() < point.sensitivity  # no higher threshold would do
+        assert kept / 160 == pytest.approx(point.kept)
+
+
+def test_one_false_alarm_far_away_asks_for_a_higher_threshold() -> None:
+    """Slices 10 to 19 of 100 show something; between the first and the last sure one the slab has no holes."""
+    truth = np.zeros((100, 2), int)
+    truth[10:20, 0] = 1
+    logits = np.full((100, 2), -6.0)
+    logits[[10, 19], 0] = 6.0
+    logits[90, 0] = 3.0
+    found = calibrate([judged(logits, truth)], BOTH, shift=NONE)
+    assert found.gate[-1].reached == 1.0
+    assert found.gate[-1].kept < 0.3
 
 
 def test_slice_that_may_show_something_is_neither_to_be_kept_nor_left() -> None:
-    """Known: one of two classes absent, the other unknown; such a slice, however sure the network, moves no point."""
-    logits = np.array([[4.0, -4.0], [2.0, -4.0], [-4.0, -4.0], [9.0, 9.0], [-9.0, -9.0]])
-    truth = np.array([[1, -1], [1, 0], [0, 0], [0, -1], [-1, 0]])
+    """Known: one of two classes absent, the other unknown; such slices count neither as kept rightly nor as lost."""
+    logits = np.array([[4.0, -4.0], [2.0, -4.0], *[[-4.0, -4.0]] * 40, [-9.0, -9.0]])
+    truth = np.array([[1, -1], [1, 0], *[[0, 0]] * 40, [-1, 0]])
     found = calibrate([judged(logits, truth)], BOTH, shift=NONE)
-    assert found.gate[-1].kept == pytest.approx(2 / 3)
-    expected = slice_probabilities(logits[:2], shift=NONE, temperature=found.temperature, kind="multilabel").max(axis=1)
-    assert found.gate[-1].threshold == pytest.approx(expected.min())
+    assert found.gate[-1].reached == 1.0
+    assert found.gate[-1].kept < 0.5
 
 
 def test_no_gate_where_no_slice_shows_anything_or_every_slice_is_of_a_class() -> None:
