@@ -1,7 +1,7 @@
 """What a slice classifier saves as a gate: hippocampi in long volumes of real, label-free slices.
 
 The Decathlon's hippocampus scans are crops of about 35×50×35 mm. Here each is set at a random place into a stack of
-256 coronal slices; the others are label-free slices of other patients of the same fold, so that a segmenter and a
+256 coronal slices for training, and of 512 for another trial; the others are label-free slices of other patients of the same fold, so that a segmenter and a
 classifier have to tell the structure from real tissue. Then `medseg train`, `medseg classify train` and
 `medseg classify gate` run as a user would run them.
 
@@ -22,7 +22,7 @@ import numpy as np
 from pipeline.manifest import assign_folds, load_manifest, read_case, split_fold
 from pipeline.records import Array, Case, Manifest
 
-SIDE, LENGTH, SEED = 40, 256, 0
+SIDE, LENGTH, TRIAL_LENGTH, SEED = 40, 256, 512, 0
 TRAINING, VALIDATION = 100, 20
 
 
@@ -35,14 +35,16 @@ def main() -> None:
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True)
-    make_dataset(arguments.data, out / "data")
+    make_dataset(arguments.data, out / "data", length=LENGTH)
+    make_dataset(arguments.data, out / "trial", length=TRIAL_LENGTH)
     config = out / "patches.yaml"  # windows as long as the structure, not as the volume
     config.write_text("training: {patch_size: [40, 64, 40]}\ninference: {patch_size: [40, 64, 40]}\n")
     shared = ["--fold", "0", "--budget", arguments.budget, "--no-tracking", "--store", out / "store"]
     run("train", out / "data", "--out", out / "run", "--config", config, *shared)
     run("classify", "train", out / "data", "--plane", "coronal", "--out", out / "classifier", *shared)
-    run("classify", "gate", out / "run", out / "classifier", out / "data", "--fold", "0", "--out", out / "gate",
-        "--no-tracking")  # fmt: skip
+    for name in ("data", "trial"):
+        run("classify", "gate", out / "run", out / "classifier", out / name, "--fold", "0", "--out", out / f"gate_{name}",
+            "--no-tracking")  # fmt: skip
     masks, check = out / "masks", out / "classifier"
     run("predict", out / "run", out / "data", "--fold", "0", "--check", check, "--out", masks)
     run("evaluate", out / "data", "--masks", masks, "--fold", "0", "--out", out / "evaluation", "--no-tracking")
@@ -55,7 +57,7 @@ def run(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "workflows.cli", *command[1:]], check=True)
 
 
-def make_dataset(source: Path, folder: Path) -> None:
+def make_dataset(source: Path, folder: Path, *, length: int) -> None:
     """Write long volumes, labels and a manifest with the source's folds."""
     manifest, root = load_manifest(source)
     training, validation = split_fold(assign_folds(manifest), 0)
@@ -65,7 +67,7 @@ def make_dataset(source: Path, folder: Path) -> None:
         pairs = [crop(case, manifest, root) for case in cases]
         empty = np.concatenate([image[:, ~label.any(axis=(0, 2))] for image, label in pairs], axis=1)
         for case, (image, label) in zip(cases, pairs, strict=True):
-            entries.append(write_case(case, lengthen(image, label, empty, rng), folder, fold=fold))
+            entries.append(write_case(case, lengthen(image, label, empty, rng, length=length), folder, fold=fold))
     content = {
         "name": "long hippocampus", "channel_names": {"0": "MRI"}, "labels": manifest.labels, "training": entries,
     }  # fmt: skip
@@ -92,11 +94,11 @@ def fitted(array: Array, fill: float) -> Array:
     return array
 
 
-def lengthen(image: Array, label: Array, empty: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+def lengthen(image: Array, label: Array, empty: Array, rng: np.random.Generator, *, length: int) -> tuple[Array, Array]:
     """The crop somewhere among label-free slices; these come in runs, as they follow each other in their scans."""
-    start = int(rng.integers(0, LENGTH - image.shape[1]))
+    start = int(rng.integers(0, length - image.shape[1]))
     first = int(rng.integers(0, empty.shape[1]))
-    filler = np.take(empty, range(first, first + LENGTH), axis=1, mode="wrap").copy()
+    filler = np.take(empty, range(first, first + length), axis=1, mode="wrap").copy()
     filler[:, start : start + image.shape[1]] = image
     whole = np.zeros(filler.shape, label.dtype)
     whole[:, start : start + image.shape[1]] = label
