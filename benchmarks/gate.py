@@ -1,9 +1,9 @@
 """What a slice classifier saves as a gate: hippocampi in long volumes of real, label-free slices.
 
 The Decathlon's hippocampus scans are crops of about 35×50×35 mm. Here each is set at a random place into a stack of
-256 coronal slices for training, and of 512 for another trial; the others are label-free slices of other patients of the same fold, so that a segmenter and a
-classifier have to tell the structure from real tissue. Then `medseg train`, `medseg classify train` and
-`medseg classify gate` run as a user would run them.
+256 coronal slices for training, and of 512 for another trial; the others are label-free slices of other patients of the
+same fold, so that a segmenter and a classifier have to tell the structure from real tissue. Then `medseg train`,
+`medseg classify train` and `medseg classify gate` run as a user would run them.
 
     python benchmarks/gate.py --data "$MEDSEG_DATA/msd_hippocampus" --out long --budget 5m
 """
@@ -43,8 +43,8 @@ def main() -> None:
     run("train", out / "data", "--out", out / "run", "--config", config, *shared)
     run("classify", "train", out / "data", "--plane", "coronal", "--out", out / "classifier", *shared)
     for name in ("data", "trial"):
-        run("classify", "gate", out / "run", out / "classifier", out / name, "--fold", "0", "--out", out / f"gate_{name}",
-            "--no-tracking")  # fmt: skip
+        trial = ["--fold", "0", "--out", out / f"gate_{name}", "--no-tracking"]
+        run("classify", "gate", out / "run", out / "classifier", out / name, *trial)
     masks, check = out / "masks", out / "classifier"
     run("predict", out / "run", out / "data", "--fold", "0", "--check", check, "--out", masks)
     run("evaluate", out / "data", "--masks", masks, "--fold", "0", "--out", out / "evaluation", "--no-tracking")
