@@ -8,9 +8,6 @@ from pipeline.evaluation.classification.class_scores import ClassScores, Measure
 from pipeline.evaluation.classification.curves import precision_recall_curve, roc_curve
 from pipeline.evaluation.classification.failure_detection import FailureDetection, failure_auroc
 from pipeline.evaluation.classification.operating_point import (
-    OperatingPoint,
-    operating_points,
-    threshold_for_sensitivity,
     threshold_for_specificity,
 )
 from pipeline.evaluation.classification.ranking import (
@@ -44,7 +41,6 @@ __all__ = [
     "Level",
     "LevelSummary",
     "Measure",
-    "OperatingPoint",
     "ReliabilityBins",
     "ScoreTable",
     "TellingSlice",
@@ -53,7 +49,6 @@ __all__ = [
     "failure_auroc",
     "fit_temperature",
     "flat_metrics",
-    "operating_points",
     "precision_recall_curve",
     "rank_studies",
     "reliability_bins",
@@ -64,7 +59,6 @@ __all__ = [
     "summarise_scores",
     "telling_slices",
     "telling_studies",
-    "threshold_for_sensitivity",
     "threshold_for_specificity",
     "write_classification",
     "write_slices",

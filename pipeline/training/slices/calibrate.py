@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.evaluation.classification import fit_temperature
-from pipeline.evaluation.classification.operating_point import SENSITIVITIES
 from pipeline.inference.slices import Calibration, GatePoint, slice_probabilities
 from pipeline.inference.slices.disagreement import slice_disagreement
 from pipeline.inference.slices.gate import kept_range
@@ -18,6 +17,7 @@ from pipeline.training.slices.task import JudgedCase
 
 _USUAL = 95.0
 _THRESHOLDS = 400
+_SENSITIVITIES = (0.5, 0.8, 0.9, 0.95, 0.975, 0.98, 0.99, 0.995, 0.999, 1.0)
 _COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
 
 
@@ -79,7 +79,7 @@ def _gate(judged: Sequence[JudgedCase], probabilities: Sequence[Array], targets:
         reached = inside / positives
         points += [
             GatePoint(sensitivity=wanted, threshold=float(threshold), reached=reached, kept=kept)
-            for wanted in SENSITIVITIES[len(points) :]
+            for wanted in _SENSITIVITIES[len(points) :]
             if reached >= wanted
         ]
     return tuple(points)
