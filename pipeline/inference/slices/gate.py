@@ -33,10 +33,8 @@ class Gate:
     margin_mm: float = MARGIN_MM
 
     @classmethod
-    def of(
-        cls, card: ClassifierCard, *, sensitivity: float, labels: Sequence[str], margin_mm: float = MARGIN_MM
-    ) -> Gate:
-        """The gate of a classifier for a segmentation of these labels.
+    def of(cls, card: ClassifierCard, *, sensitivity: float, labels: Sequence[str]) -> Gate:
+        """The gate of a classifier for a segmentation of these labels, with the margin that its thresholds are for.
 
         Raises:
             ConfigError: If the classifier does not know all of the labels, or no threshold for that sensitivity.
@@ -48,7 +46,7 @@ class Gate:
                 f"{', '.join(unknown)}; train it on the model's labels"
             )
         point = card.gate_point(sensitivity)
-        return cls(point.sensitivity, point.threshold, margin_mm)
+        return cls(point.sensitivity, point.threshold)
 
     def slab(self, scores: SliceScores, card: ClassifierCard) -> Slab:
         """What to segment of a scan; an empty slab where no slice reaches the threshold."""
