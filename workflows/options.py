@@ -47,6 +47,32 @@ def workers(function: Function) -> Function:
     )(function)
 
 
+def training(function: Function) -> Function:
+    """What every training command takes: where to, which fold, how long, with which plan, and the shared options."""
+    choices = (
+        click.option("--out", "folder", type=FOLDER, required=True, help="Folder of the run; new or empty."),
+        click.option(
+            "--fold", default="0", show_default=True, help="Validation fold, or 'all' to train on every case."
+        ),
+        click.option("--budget", help="Wall clock for everything this command does: 90s, 10m, 2h, 1d."),
+        click.option("--epochs", type=click.IntRange(1), help="Length in epochs.  [default: the plan's]"),
+        click.option("--plan", "plan_path", type=FILE, help="A plan.yaml to use instead of planning."),
+        click.option("--config", "config_path", type=FILE, help="YAML of plan settings to change."),
+        click.option(
+            "--seed", type=click.IntRange(0), help="Of weights, sampling and augmentation.  [default: the plan's]"
+        ),
+        click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings."),
+        click.option("--store", type=FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases."),
+        data_root,
+        device,
+        workers,
+        tracking,
+    )
+    for choice in reversed(choices):
+        function = choice(function)
+    return function
+
+
 def worker_count(asked: int | None) -> int:
     """The asked number of threads, or one per core."""
     import os
