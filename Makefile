@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench schema
+.PHONY: demo test check bench gpu schema
 
 demo: .venv/installed
 	rm -rf medseg_demo
@@ -28,6 +28,13 @@ bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[bench]'
 	$(BIN)/python benchmarks/intake.py --data "$$MEDSEG_DATA"
 	$(BIN)/python benchmarks/recipe.py --data "$$MEDSEG_DATA/msd_hippocampus" --store medseg_store --steps 400 --out recipe.jsonl
+
+# Everything that a CUDA machine can tell; `make gpu DEVICE=cpu QUICK=1` tries the script without one. It installs
+# nothing: an existing .venv is used, else python3, and PYTHON=... names another.
+DEVICE ?= cuda
+gpu:
+	$(if $(filter file,$(origin PYTHON)),$(or $(wildcard $(BIN)/python),$(PYTHON)),$(PYTHON)) \
+		benchmarks/gpu.py --out gpu_results --device $(DEVICE) $(if $(QUICK),--quick)
 
 schema: .venv/installed
 	$(BIN)/python -c 'import json; from pipeline.manifest import manifest_schema; print(json.dumps(manifest_schema(), indent=2))' > data_manifests/schema.json

@@ -37,13 +37,28 @@ def real_data() -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--fuzz 10000` mutates that many files instead of a few hundred."""
+    """`--fuzz 10000` mutates that many files instead of a few hundred; `--accelerator cpu` tries the tests for GPUs."""
     parser.addoption("--fuzz", type=int, default=210, help="Mutated scan files to read (default 210).")
+    parser.addoption(
+        "--accelerator", choices=["cuda", "cpu"], default="cuda", help="Device of the tests marked gpu (default cuda)."
+    )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.fixture(scope="session")
+def accelerator(pytestconfig: pytest.Config) -> torch.device:
+    """The device that tests marked gpu hold against the CPU."""
+    return torch.device(pytestconfig.getoption("--accelerator"))
+
+
+@pytest.fixture
+def exact_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Float32 convolutions on a GPU without TF32, which keeps ten bits of what is multiplied."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none."""
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() or config.getoption("--accelerator") == "cpu":
         return
     for item in items:
         if item.get_closest_marker("gpu"):

@@ -1,11 +1,10 @@
-"""Voxel grids for the tests: oblique, flipped and anisotropic ones by hypothesis, and one of each by hand."""
+"""Voxel grids for the tests, made by their parts; `grid_strategies` draws any."""
 
 from __future__ import annotations
 
 from itertools import permutations, product
 
 import numpy as np
-from hypothesis import strategies as st
 
 from pipeline.geometry import Geometry
 
@@ -36,21 +35,3 @@ def grid(
 OBLIQUE = grid((7, 9, 5), spacing_mm=(0.8, 1.1, 3.0), angles=(0.2, -0.1, 0.3), origin_mm=(-12, 5, 40), axcodes="LPS")
 
 ALL_AXCODES = tuple("".join(codes) for axes in permutations(("RL", "AP", "SI")) for codes in product(*axes))
-
-_spacings = st.floats(0.3, 6.0)
-_millimetres = st.floats(-300, 300)
-
-
-@st.composite
-def grids(draw: st.DrawFn, *, max_tilt: float = np.pi, min_size: int = 1) -> Geometry:
-    """Any rigid grid: each axis order and direction, spacing, place, and tilt up to `max_tilt` radians per axis."""
-    sizes = st.integers(min_size, 12)
-    # Not below a micro-radian: SimpleITK cannot invert a direction whose parts are subnormal numbers.
-    tilts = st.floats(-max_tilt, max_tilt).map(lambda angle: round(angle, 6))
-    return grid(
-        draw(st.tuples(sizes, sizes, sizes)),
-        spacing_mm=draw(st.tuples(_spacings, _spacings, _spacings)),
-        angles=draw(st.tuples(tilts, tilts, tilts)),
-        origin_mm=draw(st.tuples(_millimetres, _millimetres, _millimetres)),
-        axcodes=draw(st.sampled_from(ALL_AXCODES)),
-    )

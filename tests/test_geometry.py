@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import GeometryError
 from pipeline.geometry import Geometry
-from tests.grids import ALL_AXCODES, OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import ALL_AXCODES, OBLIQUE, grid
 
 EXAMPLES = settings(max_examples=40, deadline=None)
 TARGET_SPACINGS = st.tuples(*[st.floats(0.4, 5.0)] * 3)

@@ -18,7 +18,8 @@ from pipeline.inference.image import box_around, network_image, part_of
 from pipeline.inference.windows import plan_windows
 from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
 from pipeline.records import Scan
-from tests.grids import ALL_AXCODES, grids
+from tests.grid_strategies import grids
+from tests.grids import ALL_AXCODES
 from tests.inference.whole import Edgy, whole_mask, whole_probabilities
 
 CPU = torch.device("cpu")

@@ -21,7 +21,8 @@ from pipeline.preprocess.store import open_case, save_case
 from pipeline.preprocess.transforms import preprocess_scan
 from pipeline.records import Case, Manifest
 from pipeline.scans import write_scan
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 from tests.manifest.datasets import manifest_of, write_case
 
 CONFIG = PreprocessConfig(spacing_mm=(6.0, 6.0, 8.0), normalisation=(ChannelNormalisation(kind="zscore"),))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.errors import GeometryError
 from pipeline.geometry import Geometry
 from pipeline.preprocess.resample import resample_labels, resample_linear
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 EXAMPLES = settings(max_examples=30, deadline=None)
 

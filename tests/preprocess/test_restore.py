@@ -17,7 +17,8 @@ from pipeline.geometry import Geometry
 from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, restore_mask
 from pipeline.preprocess.resample import resample_labels, resample_linear
 from pipeline.preprocess.restore import restore_planes
-from tests.grids import ALL_AXCODES, OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import ALL_AXCODES, OBLIQUE, grid
 
 EXAMPLES = settings(max_examples=30, deadline=None)
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from pipeline.geometry import Geometry
 from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
 from pipeline.records import Scan
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 CT = ChannelNormalisation(kind="ct", clip_hu=(-100.0, 300.0), mean_hu=50.0, std_hu=25.0)
 ZSCORE = ChannelNormalisation(kind="zscore")

@@ -17,7 +17,8 @@ from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.records import Scan
 from pipeline.scans import covered_fraction, read_grid, read_label, read_scan, regrid, segment_names
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 ENDINGS = (".nrrd", ".nhdr", ".mha", ".mhd")
 VOXELS = np.random.default_rng(0).integers(-1000, 1000, OBLIQUE.shape).astype(np.int16)

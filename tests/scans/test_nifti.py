@@ -18,7 +18,8 @@ from pipeline.errors import DeliveryError
 from pipeline.geometry import Geometry
 from pipeline.records import Scan
 from pipeline.scans import read_label, read_scan, write_mask, write_scan
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 CODES = [(0, 0), (1, 0), (0, 1), (0, 2), (2, 0), (1, 1), (1, 2), (4, 2), (3, 3), (5, 4)]
 

@@ -21,7 +21,8 @@ from pipeline.networks.classifier import SliceClassifier
 from pipeline.preprocess.slices import Plane, SliceConfig, slice_axis
 from pipeline.preprocess.slices.targets import LabelTargets, TargetConfig
 from pipeline.records import Scan
-from tests.grids import OBLIQUE, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE
 from tests.inference.slices.knowing import CPU, Knowing, card_of, knowing_predictor
 from tests.preprocess.slices.scans import NONE, manifest_of, prepare, write_labelled
 

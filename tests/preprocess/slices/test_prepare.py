@@ -18,7 +18,8 @@ from pipeline.preprocess.slices import Plane, StoredSlices, prepare_slices, slic
 from pipeline.preprocess.slices.prepare import label_areas_mm2
 from pipeline.records import Case, Manifest
 from pipeline.scans import read_scan, write_scan
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 from tests.preprocess.slices.scans import LABELS, NONE, manifest_of, prepare, slice_config, write_labelled
 
 FOREGROUND = {"liver": 1, "spleen": 2}

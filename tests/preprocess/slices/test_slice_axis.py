@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.geometry import Geometry
 from pipeline.preprocess.slices import Plane, slice_axis
 from pipeline.records import Array
-from tests.grids import ALL_AXCODES, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import ALL_AXCODES, grid
 
 WORLD: dict[Plane, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 planes = st.sampled_from(list(WORLD))

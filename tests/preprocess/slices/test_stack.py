@@ -18,7 +18,8 @@ from pipeline.preprocess import ChannelNormalisation
 from pipeline.preprocess.slices import Plane, slice_stack, with_context
 from pipeline.records import Array, Scan
 from pipeline.scans import read_scan
-from tests.grids import ALL_AXCODES, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import ALL_AXCODES, grid
 from tests.preprocess.slices.scans import NONE, slice_config
 
 # Axes of a RAS+ array in the order picture, picture, slices.

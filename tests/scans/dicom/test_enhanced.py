@@ -14,7 +14,8 @@ from pipeline.errors import ScanError
 from pipeline.geometry import Geometry
 from pipeline.scans.dicom import read_instance, read_series
 from tests.dicom_files import assert_same_voxels, found_in, read_folder, write_enhanced
-from tests.grids import OBLIQUE, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE
 
 MACROS = ("PixelMeasures", "PlaneOrientation", "PixelValueTransformation")
 ARRAY = np.random.default_rng(5).integers(-1000, 3000, OBLIQUE.shape).astype(np.int16)

@@ -14,7 +14,8 @@ from pipeline.errors import ScanError
 from pipeline.geometry import Geometry
 from pipeline.scans.dicom import read_instance, read_series
 from tests.dicom_files import assert_same_voxels, found_in, read_folder, write_mosaic
-from tests.grids import grid, grids
+from tests.grid_strategies import grids
+from tests.grids import grid
 
 LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 # k along the cross product of row and column direction, as DICOM counts.

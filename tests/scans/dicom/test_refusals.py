@@ -16,7 +16,8 @@ from pipeline.scans.dicom import SeriesRules, read_series
 from pipeline.scans.dicom.frame import Frame
 from pipeline.scans.dicom.planes import Planes, Problem, find_problems, stack_planes
 from tests.dicom_files import assert_same_voxels, decimals, found_in, read_folder, write_series
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 LONG = grid((5, 4, 20), spacing_mm=(0.7, 0.8, 2.5), angles=(0.3, -0.2, 0.1), origin_mm=(-50, 20, 300), axcodes="LPS")
 

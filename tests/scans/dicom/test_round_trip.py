@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.geometry import Geometry
 from tests.dicom_files import assert_same_voxels, found_in, read_folder, write_series
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 KINDS = {
     np.dtype(np.int16): (-32768, 32767),

@@ -21,7 +21,8 @@ from pipeline.geometry import Geometry
 from pipeline.scans.dicom import Drawn, draw_label_object, find_series, read_instance, read_label_object
 from pipeline.scans.dicom.series import LABEL_CLASSES, SeriesRules
 from tests.dicom_files import decimals, write_series
-from tests.grids import OBLIQUE, grid, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE, grid
 
 SHAPE = OBLIQUE.shape  # 7 columns by 9 rows are 63 pixels: frames of single bits do not end on bytes
 

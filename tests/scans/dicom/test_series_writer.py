@@ -14,7 +14,8 @@ from pipeline.errors import DeliveryError
 from pipeline.geometry import Geometry
 from pipeline.scans.dicom import draw_label_object, read_label_object, write_dicom_seg, write_dicom_series
 from tests.dicom_files import assert_same_voxels, instances_in, read_folder
-from tests.grids import OBLIQUE, grids
+from tests.grid_strategies import grids
+from tests.grids import OBLIQUE
 
 
 def noise(geometry: Geometry, dtype: type = np.int16) -> np.ndarray:

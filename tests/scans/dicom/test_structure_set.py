@@ -17,7 +17,8 @@ from pipeline.errors import GeometryError, ScanError
 from pipeline.geometry import Geometry
 from pipeline.scans.dicom import Drawn, draw_label_object, read_label_object
 from tests.dicom_files import write_series, write_structure_set
-from tests.grids import grid, grids
+from tests.grid_strategies import grids
+from tests.grids import grid
 
 SLANTED = grid((20, 24, 9), spacing_mm=(0.8, 1.1, 3.0), angles=(0.2, -0.1, 0.3), origin_mm=(-12, 5, 40), axcodes="LPS")
 SQUARE = np.array([[0, 0], [0, 1], [1, 1], [1, 0]], float)

@@ -1,0 +1,199 @@
+"""Part b: the training step of the CUDA plan, ours and nnU-Net's."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.gpu_parts import nnunet
+from benchmarks.gpu_parts.bare_step import StepSettings, bare_step
+from benchmarks.gpu_parts.context import Context
+from benchmarks.gpu_parts.meter import Measured, measure, memory_name, synchronise
+from benchmarks.gpu_parts.subject import ct_plan, sizes
+from pipeline.geometry import Geometry
+from pipeline.networks import UNet
+from pipeline.networks.precision import to_device
+from pipeline.planning import Plan
+from pipeline.preprocess import StoredCase
+from pipeline.preprocess.store import open_case, save_case
+from pipeline.training.loss import SegmentationLoss
+from pipeline.training.patches import Patch, PatchDataset, batches
+from pipeline.training.step import training_step
+
+_LABELS = 2
+_STORED_CASES = 4
+_COMPILE_S = 40  # a guess, until a CUDA machine has told
+
+
+def run(context: Context) -> None:
+    """Measure every variant, those that matter most first."""
+    plan = ct_plan(labels=_LABELS, is_quick=context.is_quick)
+    _ours(context, plan, StepSettings())
+    _ours(context, plan, StepSettings(is_channels_last=False))
+    _augmented(context, plan)
+    _loaded(context, plan)
+    has_nnunet = nnunet.is_installed()
+    if not has_nnunet:
+        context.rows.note("dynamic_network_architectures is not installed: nnU-Net's networks are not measured")
+    for kind in nnunet.KINDS if has_nnunet else ():
+        _nnunet(context, plan, kind, None)
+    _ours(context, plan, StepSettings(number_format="fp32"))
+    backend = "aot_eager" if context.is_quick else "inductor"
+    _ours(context, plan, StepSettings(is_channels_last=False, compile_backend=backend))
+    for kind in nnunet.KINDS if has_nnunet else ():
+        _nnunet(context, plan, kind, backend)
+    _ours(context, plan, StepSettings(compile_backend=backend))
+
+
+def _ours(context: Context, plan: Plan, settings: StepSettings) -> None:
+    """Our network and optimiser on a batch that already lies on the device."""
+    subject = f"ours, {settings.text()}"
+    if settings.compile_backend is not None and not _has_time_to_compile(context, subject):
+        return
+    network = UNet(plan.network).to(context.device).train()
+    optimiser = torch.optim.AdamW(network.parameters(), plan.training.learning_rate, fused=True)
+    step = bare_step(network, network.scales, optimiser, *_batch(context, plan), settings)
+    _report(context, plan, subject, step)
+
+
+def _nnunet(context: Context, plan: Plan, kind: nnunet.NetworkKind, compile_backend: str | None) -> None:
+    """One of nnU-Net's networks as its trainer runs it: channels first, float16 with loss scaling on CUDA."""
+    settings = StepSettings("fp16" if context.is_cuda else "bf16", False, compile_backend)
+    subject = f"nnU-Net's {kind}, {settings.text()}"
+    if compile_backend is not None and not _has_time_to_compile(context, subject):
+        return
+    network = nnunet.build_network(kind, plan.network).to(context.device).train()
+    step = bare_step(network, network, nnunet.build_optimiser(network), *_batch(context, plan), settings)
+    _report(context, plan, subject, step)
+
+
+def _has_time_to_compile(context: Context, subject: str) -> bool:
+    return context.has_time_for(1 if context.is_quick else _COMPILE_S, subject)
+
+
+def _augmented(context: Context, plan: Plan) -> None:
+    """The step as `medseg train` does it, augmentation on the device included."""
+    step, _ = _product_step(context, plan)
+    image, label = _batch(context, plan)
+    batch = {"image": image, "label": label.to(torch.int16)}
+    _report(context, plan, "ours, the step of medseg train with augmentation", lambda: step(batch))
+
+
+def _loaded(context: Context, plan: Plan) -> None:
+    """The same with patches read from a store, and the share of time in which no batch was ready."""
+    step, _ = _product_step(context, plan)
+    dataset = PatchDataset(_stored_cases(context, plan), plan.training, values=range(_LABELS + 1))
+    loaders = 8 if context.is_cuda else 1
+    stream = batches(dataset, first_step=0, loaders=loaders, pin_memory=context.is_cuda)
+    waits: list[float] = []
+    milliseconds: list[float] = []
+    blocks, steps = _repeats(context)
+    for block in range(blocks + 1):  # the first warms up
+        waited, started = 0.0, time.perf_counter()
+        for _ in range(steps):
+            waited += _next_and_step(stream, step, context)
+        took = time.perf_counter() - started
+        if block:
+            waits.append(100 * waited / took)
+            milliseconds.append(1000 * took / steps)
+    stream.close()
+    subject = f"ours, the step of medseg train fed from a store by {loaders} threads, {_sizes(plan)}"
+    repeat = f"block of {steps} steps"
+    context.rows.add(subject, "time per step", milliseconds, "ms", repeat=repeat)
+    context.rows.add(subject, "share of time waiting for data", waits, "%", repeat=repeat)
+
+
+def _next_and_step(stream: Iterator[Patch], step: Callable[[Patch], Tensor], context: Context) -> float:
+    """Do one step and wait for its end; seconds in which the next batch was not ready."""
+    start = time.perf_counter()
+    batch = next(stream)
+    waited = time.perf_counter() - start
+    step(batch)
+    synchronise(context.device)
+    return waited
+
+
+def _product_step(context: Context, plan: Plan) -> tuple[Callable[[Patch], Tensor], nn.Module]:
+    """The product's own step, with a counter in place of Ignite's engine."""
+    network = UNet(plan.network)
+    to_device(network, context.device, spatial_dims=3)
+    optimiser = torch.optim.AdamW(network.parameters(), plan.training.learning_rate, fused=True)
+    step = training_step(network, optimiser, SegmentationLoss(), plan.training, context.device)
+    engine = SimpleNamespace(state=SimpleNamespace(iteration=0))
+
+    def numbered(batch: Patch) -> Tensor:
+        engine.state.iteration += 1
+        return step(engine, batch)
+
+    return numbered, network
+
+
+def _report(context: Context, plan: Plan, subject: str, step: Callable[[], object]) -> None:
+    """Time blocks of steps, and record milliseconds, patches per second and memory."""
+    blocks, steps = _repeats(context)
+
+    def block() -> None:
+        for _ in range(steps):
+            step()
+
+    try:
+        step()  # compiles, and lets cuDNN choose
+        measured: Measured = measure(block, context.device, repeats=blocks)
+    except RuntimeError as error:  # out of memory, or a compiler that gives up: the other variants go on
+        context.rows.note(f"{subject}, {_sizes(plan)}: failed, {str(error).splitlines()[0]}")
+    else:
+        subject, repeat = f"{subject}, {_sizes(plan)}", f"block of {steps} steps"
+        batch = plan.training.batch_size
+        context.rows.add(subject, "time per step", [1000 * s / steps for s in measured.seconds], "ms", repeat=repeat)
+        context.rows.add(
+            subject, "throughput", [batch * steps / s for s in measured.seconds], "patches/s", repeat=repeat
+        )
+        context.rows.add(subject, memory_name(context.device), measured.peak_gib, "GiB", repeat=repeat)
+    finally:
+        gc.collect()
+        if context.is_cuda:
+            torch.cuda.empty_cache()
+
+
+def _repeats(context: Context) -> tuple[int, int]:
+    """Blocks, and steps in each."""
+    return (3, 2) if context.is_quick else (5, 6)
+
+
+def _batch(context: Context, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Noise and random classes."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (plan.training.batch_size, 1, *plan.training.patch_size)
+    image = torch.randn(shape, generator=generator)
+    label = torch.randint(_LABELS + 1, shape, generator=generator).float()
+    return image.to(context.device), label.to(context.device)
+
+
+def _stored_cases(context: Context, plan: Plan) -> list[StoredCase]:
+    """Smooth made-up volumes in a store, each as large as two patches along every axis."""
+    rng = np.random.default_rng(0)
+    shape = tuple(2 * size for size in plan.training.patch_size)
+    grid = Geometry((shape[0], shape[1], shape[2]), np.eye(4))
+    ramp = np.add.outer(np.add.outer(*(np.linspace(0, 9, n) for n in shape[:2])), np.linspace(0, 9, shape[2]))
+    label = (np.floor(ramp) % (_LABELS + 1)).astype(np.uint8)
+    cases = []
+    for number in range(_STORED_CASES):
+        image = np.sin(ramp + number) + rng.normal(0, 0.1, shape)
+        voxels = np.argwhere(label)[:: max(1, label.size // 4096)]
+        foreground = np.concatenate([label[tuple(voxels.T)][:, None], voxels], axis=1)
+        folder = context.scratch / "steps_store" / str(number)
+        save_case(
+            folder, image=image[None], label=label, native_label=label, foreground=foreground, grid=grid, native=grid
+        )
+        cases.append(open_case(folder, case_id=f"made up {number}"))
+    return cases
+
+
+def _sizes(plan: Plan) -> str:
+    return sizes(plan.training.patch_size, plan.training.batch_size)
