@@ -37,7 +37,7 @@ gpu:
 		benchmarks/gpu.py --out gpu_results --device $(DEVICE) $(if $(QUICK),--quick)
 
 schema: .venv/installed
-	$(BIN)/python -c 'import json; from pipeline.manifest import manifest_schema; print(json.dumps(manifest_schema(), indent=2))' > data_manifests/schema.json
+	$(BIN)/python -c 'import json; from medseg.manifest import manifest_schema; print(json.dumps(manifest_schema(), indent=2))' > data_manifests/schema.json
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-
-from pipeline.manifest import assign_folds, load_manifest, read_case, split_fold
-from pipeline.records import Array, Case, Manifest
+from medseg.manifest import assign_folds, load_manifest, read_case, split_fold
+from medseg.records import Array, Case, Manifest
 
 SIDE, LENGTH, TRIAL_LENGTH, SEED = 40, 256, 512, 0
 TRAINING, VALIDATION = 100, 20
@@ -54,7 +53,7 @@ def run(*arguments: object) -> None:
     """One command, shown and run."""
     command = ["medseg", *map(str, arguments)]
     print("$", *command, flush=True)
-    subprocess.run([sys.executable, "-m", "workflows.cli", *command[1:]], check=True)
+    subprocess.run([sys.executable, "-m", "medseg.workflows.cli", *command[1:]], check=True)
 
 
 def make_dataset(source: Path, folder: Path, *, length: int) -> None:

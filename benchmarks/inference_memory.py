@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    from medseg.geometry import Geometry
+    from medseg.inference import InferenceConfig
     from torch import Tensor, nn
-
-    from pipeline.geometry import Geometry
-    from pipeline.inference import InferenceConfig
 
 VOLUMES = {  # native shape, millimetres, window, classes
     "hippocampus, 3 classes": ((64, 64, 64), (1.0, 1.0, 1.0), (40, 56, 40), 3),
@@ -36,10 +35,9 @@ def whole(
 ) -> np.ndarray:
     """All classes of all voxels at once, as it was done before."""
     import torch
+    from medseg.networks.precision import memory_format
+    from medseg.preprocess import restore_mask
     from monai.inferers.utils import sliding_window_inference
-
-    from pipeline.networks.precision import memory_format
-    from pipeline.preprocess import restore_mask
 
     def window_logits(windows: Tensor) -> Tensor:
         logits: Tensor = network(windows.to(memory_format=memory_format(3)))
@@ -59,10 +57,9 @@ def streamed(
 ) -> np.ndarray:
     """As `Predictor.mask` does it."""
     import torch
-
-    from pipeline.inference.sliding import probability_planes
-    from pipeline.inference.windows import plan_windows
-    from pipeline.preprocess.restore import restore_planes
+    from medseg.inference.sliding import probability_planes
+    from medseg.inference.windows import plan_windows
+    from medseg.preprocess.restore import restore_planes
 
     plan = plan_windows(grid.shape, config)
     planes = probability_planes(network, image, plan, device=torch.device("cpu"), precision="fp32")
@@ -73,10 +70,9 @@ def measure(kind: str, volume: str) -> None:
     """Draw one mask and print seconds, extra megabytes and a checksum."""
     import numpy as np
     import torch
-
-    from pipeline.geometry import Geometry
-    from pipeline.inference import InferenceConfig
-    from pipeline.networks import NetworkConfig, UNet
+    from medseg.geometry import Geometry
+    from medseg.inference import InferenceConfig
+    from medseg.networks import NetworkConfig, UNet
 
     shape, spacing_mm, patch_size, classes = VOLUMES[volume]
     torch.manual_seed(0)

@@ -17,10 +17,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import SimpleITK as sitk
-
-from pipeline.geometry import Geometry
-from pipeline.records import Array
-from pipeline.scans.dicom import FoundSeries, SeriesRules, find_series, quiet_dicom, read_instance, read_series
+from medseg.geometry import Geometry
+from medseg.records import Array
+from medseg.scans.dicom import FoundSeries, SeriesRules, find_series, quiet_dicom, read_instance, read_series
 
 DCM2NIIX = Path(sys.executable).with_name("dcm2niix")
 CHEST = "chest_ct_dicom"

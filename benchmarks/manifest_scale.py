@@ -87,10 +87,10 @@ def measure(kind: str, path: Path, *, cases: int) -> None:
 
 
 def _take_through_stages(seconds: dict[str, float], path: Path) -> None:
-    from pipeline.manifest.digest import manifest_digest
-    from pipeline.manifest.load import check_manifest, load_manifest
-    from pipeline.manifest.save import save_manifest
-    from pipeline.manifest.split import SplitConfig, split_manifest
+    from medseg.manifest.digest import manifest_digest
+    from medseg.manifest.load import check_manifest, load_manifest
+    from medseg.manifest.save import save_manifest
+    from medseg.manifest.split import SplitConfig, split_manifest
 
     manifest, _ = _timed(seconds, "load and validate", lambda: load_manifest(path))
     _timed(seconds, "of which rules across cases", lambda: check_manifest(manifest))

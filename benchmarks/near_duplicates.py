@@ -1,4 +1,4 @@
-"""How well near-duplicates are told from look-alikes: the thresholds of pipeline.manifest.audit.near_duplicates.
+"""How well near-duplicates are told from look-alikes: the thresholds of medseg.manifest.audit.near_duplicates.
 
 Copies of real scans, changed as exports and anonymisers change them, against all pairs of different patients. Needs
 the real scans: MEDSEG_DATA must point to them.
@@ -14,15 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from medseg.manifest import load_manifest
+from medseg.manifest.audit.canonical import canonical
+from medseg.manifest.audit.image_hash import HASH_BITS, VOLUME_SIZE, image_hash, shrink
+from medseg.manifest.audit.likeness import likeness
+from medseg.manifest.audit.near_duplicates import CANDIDATE_BITS, LIKELY, SURE, find_near_duplicates
+from medseg.records import Array
+from medseg.scans import read_scan
 from scipy import ndimage
-
-from pipeline.manifest import load_manifest
-from pipeline.manifest.audit.canonical import canonical
-from pipeline.manifest.audit.image_hash import HASH_BITS, VOLUME_SIZE, image_hash, shrink
-from pipeline.manifest.audit.likeness import likeness
-from pipeline.manifest.audit.near_duplicates import CANDIDATE_BITS, LIKELY, SURE, find_near_duplicates
-from pipeline.records import Array
-from pipeline.scans import read_scan
 
 DATA = Path(os.environ["MEDSEG_DATA"])
 HERE = Path(__file__).parents[1]

@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable
 
 import torch
+from medseg.networks import NetworkConfig, UNet
+from medseg.networks.norm import InstanceNorm
+from medseg.networks.precision import autocast, to_device
 from torch import nn
-
-from pipeline.networks import NetworkConfig, UNet
-from pipeline.networks.norm import InstanceNorm
-from pipeline.networks.precision import autocast, to_device
 
 CPU = torch.device("cpu")
 ROUNDS = 7

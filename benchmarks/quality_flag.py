@@ -13,15 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-from pipeline.evaluation import overlap_metrics
-from pipeline.evaluation.classification import failure_auroc
-from pipeline.inference import load_record
-from pipeline.inference.slices import SlicePredictor
-from pipeline.inference.slices.quality import judge_mask
-from pipeline.manifest import load_manifest, read_case
-from pipeline.records import Labelmap
-from pipeline.scans import read_label
+from medseg.evaluation import overlap_metrics
+from medseg.evaluation.classification import failure_auroc
+from medseg.inference import load_record
+from medseg.inference.slices import SlicePredictor
+from medseg.inference.slices.quality import judge_mask
+from medseg.manifest import load_manifest, read_case
+from medseg.records import Labelmap
+from medseg.scans import read_label
 
 FAILURES = ("drop", "cut", "swap", "shift")
 BOUND = 0.8

@@ -94,13 +94,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train and measure one variant."""
     import torch
-
-    from pipeline.evaluation import summarise
-    from pipeline.inference import InferenceConfig
-    from pipeline.manifest import assign_folds, load_manifest, split_fold
-    from pipeline.networks import NetworkConfig, UNet, count_parameters
-    from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, prepare_cases
-    from pipeline.training import AugmentConfig, FitInputs, StepBudget, TrainingConfig, fit
+    from medseg.evaluation import summarise
+    from medseg.inference import InferenceConfig
+    from medseg.manifest import assign_folds, load_manifest, split_fold
+    from medseg.networks import NetworkConfig, UNet, count_parameters
+    from medseg.preprocess import ChannelNormalisation, PreprocessConfig, prepare_cases
+    from medseg.training import AugmentConfig, FitInputs, StepBudget, TrainingConfig, fit
 
     torch.set_num_threads(arguments.threads)
     variant = VARIANTS[name]

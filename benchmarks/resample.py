@@ -21,11 +21,10 @@ def measure(kind: str) -> None:
     """Resample once and print seconds and extra megabytes."""
     import numpy as np
     import torch
+    from medseg.geometry import Geometry
+    from medseg.preprocess.resample import resample_linear
     from monai.data.meta_tensor import MetaTensor
     from monai.transforms.spatial.array import Spacing
-
-    from pipeline.geometry import Geometry
-    from pipeline.preprocess.resample import resample_linear
 
     affine = np.diag([*SPACING_MM, 1.0])
     volume = torch.rand(1, *SHAPE)

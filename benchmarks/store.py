@@ -12,10 +12,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from medseg.geometry import Geometry
+from medseg.preprocess.store import open_case, save_case
 from scipy.ndimage import gaussian_filter
-
-from pipeline.geometry import Geometry
-from pipeline.preprocess.store import open_case, save_case
 
 SHAPE = (256, 256, 192)
 CROP = 64

@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
-
-from pipeline.manifest import load_manifest
-from pipeline.phantom import write_cohort
-from pipeline.records import Manifest
-from workflows.cli import main
+from medseg.manifest import load_manifest
+from medseg.phantom import write_cohort
+from medseg.records import Manifest
+from medseg.workflows.cli import main
 
 torch.set_num_threads(1)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from medseg.geometry import Geometry
+from medseg.scans.dicom import FoundSeries, SeriesRules, SeriesScan, find_series, read_instance, read_series
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import (
@@ -21,9 +23,6 @@ from pydicom.uid import (
     generate_uid,
 )
 from pydicom.valuerep import format_number_as_ds
-
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import FoundSeries, SeriesRules, SeriesScan, find_series, read_instance, read_series
 
 PATIENT: dict[str, Any] = {
     "PatientID": "MRN-0047110815",

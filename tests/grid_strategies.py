@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
+from medseg.geometry import Geometry
 
-from pipeline.geometry import Geometry
 from tests.grids import ALL_AXCODES, grid
 
 _spacings = st.floats(0.3, 6.0)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import permutations, product
 
 import numpy as np
-
-from pipeline.geometry import Geometry
+from medseg.geometry import Geometry
 
 
 def rotation(angles: tuple[float, float, float]) -> np.ndarray:

@@ -5,9 +5,8 @@ import json
 from pathlib import Path
 
 import pytest
-
-from pipeline.atomic import atomic_path, write_json, write_text
-from pipeline.errors import DeliveryError
+from medseg.atomic import atomic_path, write_json, write_text
+from medseg.errors import DeliveryError
 
 
 def test_text_comes_back_as_written(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from medseg.configuration import Config, parse_config, read_yaml
+from medseg.errors import ConfigError
 from pydantic import Field, ValidationError
-
-from pipeline.configuration import Config, parse_config, read_yaml
-from pipeline.errors import ConfigError
 
 
 class Optimiser(Config):

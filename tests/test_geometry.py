@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from medseg.errors import GeometryError
+from medseg.geometry import Geometry
 
-from pipeline.errors import GeometryError
-from pipeline.geometry import Geometry
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES, OBLIQUE, grid
 

@@ -12,11 +12,10 @@ from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from pipeline.manifest.audit import Audit, Fix
+    from medseg.manifest.audit import Audit, Fix
 
 EPILOG = """\b
 Examples:
@@ -35,8 +34,8 @@ def command(
     dataset: Path, data_root: Path | None, folder: Path | None, target: Path | None, workers: int | None
 ) -> None:
     """Look at every case of DATASET and write audit.json and audit.html; exit code 1 if there are errors."""
-    from pipeline.manifest.audit import audit_manifest, fix_dataset, load_for_audit, write_audit
-    from workflows.console import counting
+    from medseg.manifest.audit import audit_manifest, fix_dataset, load_for_audit, write_audit
+    from medseg.workflows.console import counting
 
     if target and target.exists():
         raise click.UsageError(f"--fix {target} must be a new folder; choose another name")
@@ -63,7 +62,7 @@ def command(
 @contextmanager
 def _quiet_readers() -> Iterator[None]:
     """Readers keep to themselves what they warn of: it is among the findings."""
-    log = logging.getLogger("pipeline.scans")
+    log = logging.getLogger("medseg.scans")
     level = log.level
     log.setLevel(logging.ERROR)
     try:
@@ -96,6 +95,6 @@ def _print_findings(audit: Audit) -> None:
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -12,25 +12,24 @@ from typing import Any
 
 import click
 import torch
-
-from pipeline import __version__
-from pipeline.configuration import read_yaml
-from pipeline.errors import CheckpointError, ConfigError, ManifestError, TrainingError
-from pipeline.evaluation.classification.calibration import HOTTEST
-from pipeline.inference import load_card
-from pipeline.inference.slices import ClassifierCard, SlicePredictor, save_classifier_card
-from pipeline.inference.slices.card import CLASSIFIER_NAME
-from pipeline.inference.weights import read_weights
-from pipeline.manifest import manifest_digest
-from pipeline.networks import count_parameters
-from pipeline.networks.classifier import (
+from medseg import __version__
+from medseg.configuration import read_yaml
+from medseg.errors import CheckpointError, ConfigError, ManifestError, TrainingError
+from medseg.evaluation.classification.calibration import HOTTEST
+from medseg.inference import load_card
+from medseg.inference.slices import ClassifierCard, SlicePredictor, save_classifier_card
+from medseg.inference.slices.card import CLASSIFIER_NAME
+from medseg.inference.weights import read_weights
+from medseg.manifest import manifest_digest
+from medseg.networks import count_parameters
+from medseg.networks.classifier import (
     ClassifierConfig,
     SliceClassifier,
     encoder_classifier,
     load_imagenet,
     load_unet_encoder,
 )
-from pipeline.planning import (
+from medseg.planning import (
     SliceChoices,
     SlicePlan,
     load_plan_of,
@@ -40,9 +39,9 @@ from pipeline.planning import (
     save_plan,
     take_fingerprint,
 )
-from pipeline.preprocess.slices import PreparedSlices, SliceConfig, StoredSlices, prepare_slices
-from pipeline.preprocess.slices.table import TargetTable, read_target_table
-from pipeline.preprocess.slices.targets import (
+from medseg.preprocess.slices import PreparedSlices, SliceConfig, StoredSlices, prepare_slices
+from medseg.preprocess.slices.table import TargetTable, read_target_table
+from medseg.preprocess.slices.targets import (
     BACKGROUND,
     LabelTargets,
     ManifestTargets,
@@ -51,15 +50,15 @@ from pipeline.preprocess.slices.targets import (
     TargetReader,
     read_targets,
 )
-from pipeline.records import Case, Failure, Manifest
-from pipeline.tracking import TrackedRun
-from pipeline.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
-from pipeline.training.engine import CHECKPOINT_NAME, Outcome, run_task
-from pipeline.training.slices import ClassificationInputs, ClassificationTask, calibrate
-from workflows.console import advancing, counting, report_failures
-from workflows.options import torch_device, worker_count
-from workflows.run_record import save_run_record
-from workflows.run_stages import (
+from medseg.records import Case, Failure, Manifest
+from medseg.tracking import TrackedRun
+from medseg.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
+from medseg.training.engine import CHECKPOINT_NAME, Outcome, run_task
+from medseg.training.slices import ClassificationInputs, ClassificationTask, calibrate
+from medseg.workflows.console import advancing, counting, report_failures
+from medseg.workflows.options import torch_device, worker_count
+from medseg.workflows.run_record import save_run_record
+from medseg.workflows.run_stages import (
     Cohort,
     RunArguments,
     check_same_run,
@@ -71,7 +70,7 @@ from workflows.run_stages import (
     start_run,
     with_earlier,
 )
-from workflows.slice_results import deliver_scores, print_scores, track_scores
+from medseg.workflows.slice_results import deliver_scores, print_scores, track_scores
 
 _PLANE_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 

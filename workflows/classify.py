@@ -28,7 +28,7 @@ class LazySteps(click.Group):
         """The step's command, or None where there is no such step."""
         if name not in STEPS:
             return None
-        command: click.Command = importlib.import_module(f"workflows.classify_{name}").command
+        command: click.Command = importlib.import_module(f"medseg.workflows.classify_{name}").command
         return command
 
 
@@ -38,6 +38,6 @@ def command() -> None:
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Example, ten networks of two minutes each:
@@ -52,8 +51,8 @@ def command(**arguments: Any) -> None:
     """Train several networks alike on DATASET's slices, and draw error against cost and depth."""
     if arguments["budget"] and arguments["epochs"]:
         raise click.UsageError("--budget and --epochs exclude each other; give one")
-    from workflows.classifier_run import ClassifierArguments
-    from workflows.network_comparison import compare_networks
+    from medseg.workflows.classifier_run import ClassifierArguments
+    from medseg.workflows.network_comparison import compare_networks
 
     names = tuple(name.strip() for name in arguments.pop("networks").split(","))
     if not arguments["budget"]:
@@ -63,6 +62,6 @@ def command(**arguments: Any) -> None:
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Example:
@@ -31,12 +30,12 @@ Example:
 @options.tracking
 def command(**arguments: Any) -> None:
     """Measure the classifier of RUN on DATASET's cases; every case asked for needs a truth."""
-    from workflows.slice_evaluation import EvaluationArguments, evaluate_classifier
+    from medseg.workflows.slice_evaluation import EvaluationArguments, evaluate_classifier
 
     evaluate_classifier(EvaluationArguments(**arguments))
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Example:
@@ -37,12 +36,12 @@ Example:
 @options.tracking
 def command(**arguments: Any) -> None:
     """Segment DATASET's cases with RUN, whole and only where CLASSIFIER finds something, and compare time and Dice."""
-    from workflows.gate_trial import GateArguments, try_gate
+    from medseg.workflows.gate_trial import GateArguments, try_gate
 
     try_gate(GateArguments(**arguments))
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from pipeline.records import Split
+    from medseg.records import Split
 
 EPILOG = """\b
 Examples:
@@ -40,10 +39,10 @@ def command(
     device: str,
 ) -> None:
     """Classify the slices of INPUTS with RUN: a manifest, image files, or folders of image files."""
-    from pipeline.inference import find_inputs
-    from pipeline.inference.slices import SlicePredictor
-    from workflows.console import counting, empty_folder, report_failures
-    from workflows.slice_triage import triage
+    from medseg.inference import find_inputs
+    from medseg.inference.slices import SlicePredictor
+    from medseg.workflows.console import counting, empty_folder, report_failures
+    from medseg.workflows.slice_triage import triage
 
     empty_folder(folder)
     predictor = SlicePredictor.load(run, weights=weights, device=options.torch_device(device))
@@ -55,6 +54,6 @@ def command(
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

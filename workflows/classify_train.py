@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Examples:
@@ -55,12 +54,12 @@ def command(**arguments: Any) -> None:
         given = [name for name in _PLANNED if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
             raise click.UsageError(f"--{given[0].replace('_', '-')} is decided by the plan; leave it out, or plan anew")
-    from workflows.classifier_run import ClassifierArguments, train_classifier
+    from medseg.workflows.classifier_run import ClassifierArguments, train_classifier
 
     train_classifier(ClassifierArguments(**arguments), started=started)
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

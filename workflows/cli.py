@@ -11,9 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 import click
-
-from pipeline import __version__
-from pipeline.errors import ConfigError, PipelineError
+from medseg import __version__
+from medseg.errors import ConfigError, PipelineError
 
 VERBS = ("ingest", "audit", "split", "lens", "train", "predict", "evaluate", "classify", "demo", "ui")
 
@@ -37,7 +36,7 @@ class LazyVerbs(click.Group):
         """The verb's command, or None where there is no such verb."""
         if name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"workflows.{name}").command
+        command: click.Command = importlib.import_module(f"medseg.workflows.{name}").command
         return command
 
     def resolve_command(

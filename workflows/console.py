@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from pipeline.evaluation import Summary
-    from pipeline.manifest.ingest import IngestReport, Progress
-    from pipeline.records import Failure, Prediction
+    from medseg.evaluation import Summary
+    from medseg.manifest.ingest import IngestReport, Progress
+    from medseg.records import Failure, Prediction
 
 _MOST_LINES = 10
 
@@ -35,9 +35,8 @@ def counting(total: int, what: str) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def finding() -> Iterator[Progress]:
     """A bar over the files of a source, then one over its cases."""
+    from medseg.manifest.ingest import Progress
     from tqdm import tqdm
-
-    from pipeline.manifest.ingest import Progress
 
     silent = not sys.stderr.isatty()
     with tqdm(desc="read headers", unit="file", disable=silent) as files:

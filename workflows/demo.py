@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Example:
@@ -26,9 +25,9 @@ def command(
     context: click.Context, folder: Path, budget: str, device: str, tracking_uri: str | None, no_tracking: bool
 ) -> None:
     """Make patients, train on them, draw masks for patients not seen, and measure them: under 5 minutes on 2 cores."""
-    from pipeline.phantom import write_cohort
-    from workflows import evaluate, predict, train
-    from workflows.console import counting, empty_folder
+    from medseg.phantom import write_cohort
+    from medseg.workflows import evaluate, predict, train
+    from medseg.workflows.console import counting, empty_folder
 
     empty_folder(folder)
     dataset, run, masks, evaluation = (folder / name for name in ("dataset", "run", "masks", "evaluation"))
@@ -48,6 +47,6 @@ def command(
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from pipeline.inference import PredictionRecord
-    from pipeline.records import Manifest
-    from pipeline.tracking import TrackedRun
+    from medseg.inference import PredictionRecord
+    from medseg.records import Manifest
+    from medseg.tracking import TrackedRun
 
 EPILOG = """\b
 Example:
@@ -49,14 +48,14 @@ def command(
     no_tracking: bool,
 ) -> None:
     """Measure the masks of DATASET's cases on the scans' own grids; every case asked for needs a mask."""
-    from pipeline.errors import ManifestError
-    from pipeline.evaluation import evaluate_cases, find_mask, summarise, volume_metrics, write_metrics, write_summary
-    from pipeline.inference import load_record
-    from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
-    from pipeline.scans import read_label
-    from workflows.console import counting, empty_folder, print_summary, report_failures
-    from workflows.quality_power import print_power, quality_power
-    from workflows.results import save_overlays, track_results
+    from medseg.errors import ManifestError
+    from medseg.evaluation import evaluate_cases, find_mask, summarise, volume_metrics, write_metrics, write_summary
+    from medseg.inference import load_record
+    from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
+    from medseg.scans import read_label
+    from medseg.workflows.console import counting, empty_folder, print_summary, report_failures
+    from medseg.workflows.quality_power import print_power, quality_power
+    from medseg.workflows.results import save_overlays, track_results
 
     empty_folder(folder)
     manifest, root = load_manifest(dataset, data_root=data_root)
@@ -111,8 +110,8 @@ def _start_run(
     manifest: Manifest, record: PredictionRecord | None, *, fold: int | None, split: Any, tracking_uri: str | None
 ) -> TrackedRun:
     """An MLflow run of this evaluation, tagged with the model that drew the masks."""
-    from pipeline.manifest import manifest_digest
-    from pipeline.tracking import TrackedRun
+    from medseg.manifest import manifest_digest
+    from medseg.tracking import TrackedRun
 
     tags = {
         "medseg.stage": "evaluate",
@@ -132,6 +131,6 @@ def _trained_on(record: PredictionRecord | None, manifest: Manifest, evaluated: 
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -12,17 +12,16 @@ from statistics import fmean
 
 import click
 import numpy as np
-
-from pipeline.atomic import write_json, write_text
-from pipeline.errors import ManifestError, PipelineError
-from pipeline.evaluation import overlap_metrics
-from pipeline.inference import Predictor
-from pipeline.inference.slices import Gate, SliceOverseer, SlicePredictor
-from pipeline.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
-from pipeline.records import Case, Failure, Labelmap, Manifest, Split
-from pipeline.tracking import TrackedRun
-from workflows.console import counting, empty_folder, report_failures
-from workflows.options import torch_device
+from medseg.atomic import write_json, write_text
+from medseg.errors import ManifestError, PipelineError
+from medseg.evaluation import overlap_metrics
+from medseg.inference import Predictor
+from medseg.inference.slices import Gate, SliceOverseer, SlicePredictor
+from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
+from medseg.records import Case, Failure, Labelmap, Manifest, Split
+from medseg.tracking import TrackedRun
+from medseg.workflows.console import counting, empty_folder, report_failures
+from medseg.workflows.options import torch_device
 
 
 @dataclass(frozen=True, slots=True)

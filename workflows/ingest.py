@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 REPAIRS = ("tilt", "gaps", "grids", "orientations")
 EPILOG = """\b
@@ -58,8 +57,8 @@ def command(
     workers: int | None,
 ) -> None:
     """Find every scan below SOURCE, DICOM or not, and write a dataset with pseudonyms, labels and a manifest."""
-    from pipeline.manifest.ingest import IngestOptions, Pseudonyms, ingest, load_key
-    from workflows.console import finding, print_ingest, report_failures
+    from medseg.manifest.ingest import IngestOptions, Pseudonyms, ingest, load_key
+    from medseg.workflows.console import finding, print_ingest, report_failures
 
     key_file = key or folder.absolute().with_name(folder.absolute().name + ".key")
     if folder.resolve() in key_file.resolve().parents:
@@ -75,6 +74,6 @@ def command(
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

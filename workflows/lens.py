@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Examples:
@@ -23,8 +22,8 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and noise.")
 def command(plan: Path, folder: Path | None, seed: int) -> None:
     """Receptive field, cost and gradients of PLAN's untrained network; PLAN is a plan.yaml or the run that holds it."""
-    from workflows.lens_report import print_lens, save_lens
-    from workflows.network_lens import load_subject, look_at
+    from medseg.workflows.lens_report import print_lens, save_lens
+    from medseg.workflows.network_lens import load_subject, look_at
 
     lens = look_at(load_subject(plan), seed=seed)
     print_lens(lens)
@@ -34,6 +33,6 @@ def command(plan: Path, folder: Path | None, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -8,13 +8,12 @@ from typing import Any
 
 import click
 import numpy as np
-
-from pipeline.atomic import write_json
-from pipeline.delivery.classification import GradientFlow, save_gradient_flow
-from pipeline.delivery.lens import FieldBox, save_field_picture
-from pipeline.networks import ClassifierConfig, NetworkConfig
-from pipeline.networks.lens import Stage
-from workflows.network_lens import Lens, times
+from medseg.atomic import write_json
+from medseg.delivery.classification import GradientFlow, save_gradient_flow
+from medseg.delivery.lens import FieldBox, save_field_picture
+from medseg.networks import ClassifierConfig, NetworkConfig
+from medseg.networks.lens import Stage
+from medseg.workflows.network_lens import Lens, times
 
 
 def print_lens(lens: Lens) -> None:

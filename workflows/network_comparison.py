@@ -13,10 +13,8 @@ from typing import get_args
 import click
 import numpy as np
 import torch
-from torch import Tensor
-
-from pipeline.atomic import write_json
-from pipeline.delivery.classification import (
+from medseg.atomic import write_json
+from medseg.delivery.classification import (
     ComparedNetwork,
     GradientFlow,
     LossCurve,
@@ -26,24 +24,25 @@ from pipeline.delivery.classification import (
     save_loss_curves,
     save_parameter_chart,
 )
-from pipeline.errors import PipelineError
-from pipeline.evaluation.classification import ClassificationSummary, Measure, summarise_scores
-from pipeline.networks import count_parameters
-from pipeline.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, smallest_size
-from pipeline.networks.cost import count_multiply_adds
-from pipeline.networks.gradient_flow import gradient_norms
-from pipeline.planning import SlicePlan, override_plan, save_plan
-from pipeline.planning.slice_plan import learning_rate_of
-from pipeline.records import Failure, SliceScores
-from pipeline.tracking import TrackedRun
-from pipeline.training import parse_duration_s
-from pipeline.training.engine import run_task
-from pipeline.training.slices import ClassificationInputs, ClassificationTask
-from pipeline.training.slices.loss import ClassLoss
-from workflows.classifier_run import ClassifierArguments, LabelledSlices, plan_classifier, prepare_labelled
-from workflows.console import advancing, empty_folder, report_failures
-from workflows.options import torch_device
-from workflows.run_stages import Cohort, load_cohort, log_cohort, make_budget, merge_failures
+from medseg.errors import PipelineError
+from medseg.evaluation.classification import ClassificationSummary, Measure, summarise_scores
+from medseg.networks import count_parameters
+from medseg.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, smallest_size
+from medseg.networks.cost import count_multiply_adds
+from medseg.networks.gradient_flow import gradient_norms
+from medseg.planning import SlicePlan, override_plan, save_plan
+from medseg.planning.slice_plan import learning_rate_of
+from medseg.records import Failure, SliceScores
+from medseg.tracking import TrackedRun
+from medseg.training import parse_duration_s
+from medseg.training.engine import run_task
+from medseg.training.slices import ClassificationInputs, ClassificationTask
+from medseg.training.slices.loss import ClassLoss
+from medseg.workflows.classifier_run import ClassifierArguments, LabelledSlices, plan_classifier, prepare_labelled
+from medseg.workflows.console import advancing, empty_folder, report_failures
+from medseg.workflows.options import torch_device
+from medseg.workflows.run_stages import Cohort, load_cohort, log_cohort, make_budget, merge_failures
+from torch import Tensor
 
 _TRAINING_CASES = 40
 _FAMILIES = {"plain": "plain", "resnet": "residual"}
@@ -187,7 +186,7 @@ def _inputs(plan: SlicePlan, slices: LabelledSlices, device: torch.device, folde
 
 
 def _trained_network(task: ClassificationTask) -> SliceClassifier:
-    from pipeline.inference import load_weights
+    from medseg.inference import load_weights
 
     network = SliceClassifier(task.inputs.network)
     load_weights(network, task.folder / "model" / "last.safetensors")

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from pipeline.configuration import read_yaml
-from pipeline.networks import (
+from medseg.configuration import read_yaml
+from medseg.networks import (
     ClassifierConfig,
     NetworkConfig,
     SliceClassifier,
@@ -21,8 +18,8 @@ from pipeline.networks import (
     count_multiply_adds,
     gradient_norms,
 )
-from pipeline.networks.classifier import smallest_size
-from pipeline.networks.lens import (
+from medseg.networks.classifier import smallest_size
+from medseg.networks.lens import (
     EffectiveField,
     ReceptiveFields,
     Stage,
@@ -30,7 +27,9 @@ from pipeline.networks.lens import (
     receptive_fields,
     stage_table,
 )
-from pipeline.planning import Plan, SlicePlan, load_plan_of
+from medseg.planning import Plan, SlicePlan, load_plan_of
+from torch import Tensor, nn
+from torch.nn import functional
 
 _FIELD_COST = 40e9  # Multiply-adds of all passes that measure the effective field: seconds on two cores.
 _FLOW_COST = 30e9

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from pipeline.inference import Predictor
-    from pipeline.inference.slices import SliceOverseer
-    from pipeline.records import Split
+    from medseg.inference import Predictor
+    from medseg.inference.slices import SliceOverseer
+    from medseg.records import Split
 
 EPILOG = """\b
 Examples:
@@ -66,8 +65,8 @@ def command(
     device: str,
 ) -> None:
     """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
-    from pipeline.inference import Predictor, find_inputs, predict_cases
-    from workflows.console import counting, empty_folder, print_oversight, report_failures
+    from medseg.inference import Predictor, find_inputs, predict_cases
+    from medseg.workflows.console import counting, empty_folder, print_oversight, report_failures
 
     empty_folder(folder)
     model = run / "model" if (run / "model").is_dir() else run
@@ -84,8 +83,8 @@ def command(
 
 def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceOverseer | None:
     """The classifier that gates or checks, if one is given."""
-    from pipeline.errors import ConfigError
-    from pipeline.inference.slices import Gate, SliceOverseer, SlicePredictor
+    from medseg.errors import ConfigError
+    from medseg.inference.slices import Gate, SliceOverseer, SlicePredictor
 
     if gate and check:
         raise click.UsageError("--gate checks masks too; leave --check out")
@@ -110,6 +109,6 @@ def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predict
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -8,10 +8,9 @@ from statistics import fmean
 from typing import Any
 
 import click
-
-from pipeline.evaluation.classification import failure_auroc
-from pipeline.inference import PredictionRecord
-from pipeline.records import CaseMetrics
+from medseg.evaluation.classification import failure_auroc
+from medseg.inference import PredictionRecord
+from medseg.records import CaseMetrics
 
 
 def quality_power(

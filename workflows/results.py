@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.delivery import save_overlay
-from pipeline.errors import PipelineError
-from pipeline.evaluation import case_columns, telling_cases
-from pipeline.manifest import read_case
-from pipeline.records import Case, CaseMetrics, Labelmap, Manifest, Scan
-from pipeline.tracking import TrackedRun
+from medseg.delivery import save_overlay
+from medseg.errors import PipelineError
+from medseg.evaluation import case_columns, telling_cases
+from medseg.manifest import read_case
+from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan
+from medseg.tracking import TrackedRun
 
 _log = logging.getLogger(__name__)
 

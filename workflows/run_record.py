@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipeline.atomic import write_json
-from pipeline.configuration import Config, parse_config
-from pipeline.errors import CheckpointError, ConfigError
+from medseg.atomic import write_json
+from medseg.configuration import Config, parse_config
+from medseg.errors import CheckpointError, ConfigError
 
 RUN_NAME = "run.json"
 

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
-
-from pipeline import __version__
-from pipeline.errors import CheckpointError
-from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
-from pipeline.planning.plan import PlanFile, plan_digest
-from pipeline.records import Case, Failure, Manifest
-from pipeline.tracking import TrackedRun
-from pipeline.training import Budget, ClockBudget, StepBudget
-from pipeline.training.checkpoint import checkpoint_facts
-from pipeline.training.engine import CHECKPOINT_NAME
-from workflows.console import empty_folder
-from workflows.run_record import RunRecord, load_run_record
+from medseg import __version__
+from medseg.errors import CheckpointError
+from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
+from medseg.planning.plan import PlanFile, plan_digest
+from medseg.records import Case, Failure, Manifest
+from medseg.tracking import TrackedRun
+from medseg.training import Budget, ClockBudget, StepBudget
+from medseg.training.checkpoint import checkpoint_facts
+from medseg.training.engine import CHECKPOINT_NAME
+from medseg.workflows.console import empty_folder
+from medseg.workflows.run_record import RunRecord, load_run_record
 
 
 @dataclass(frozen=True, slots=True)

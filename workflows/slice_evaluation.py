@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-
-from pipeline.errors import ConfigError, ManifestError
-from pipeline.inference.slices import SlicePredictor
-from pipeline.manifest import assign_folds, load_manifest, manifest_digest, split_fold
-from pipeline.preprocess.slices import prepare_slices
-from pipeline.preprocess.slices.table import read_target_table
-from pipeline.preprocess.slices.targets import BACKGROUND
-from pipeline.records import Case, Manifest, Split
-from pipeline.tracking import TrackedRun
-from workflows.classifier_run import labelled, target_reader
-from workflows.console import counting, empty_folder, report_failures
-from workflows.options import torch_device, worker_count
-from workflows.slice_results import deliver_scores, print_scores, track_scores
+from medseg.errors import ConfigError, ManifestError
+from medseg.inference.slices import SlicePredictor
+from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
+from medseg.preprocess.slices import prepare_slices
+from medseg.preprocess.slices.table import read_target_table
+from medseg.preprocess.slices.targets import BACKGROUND
+from medseg.records import Case, Manifest, Split
+from medseg.tracking import TrackedRun
+from medseg.workflows.classifier_run import labelled, target_reader
+from medseg.workflows.console import counting, empty_folder, report_failures
+from medseg.workflows.options import torch_device, worker_count
+from medseg.workflows.slice_results import deliver_scores, print_scores, track_scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 import numpy as np
 import torch
-
-from pipeline.delivery.classification import (
+from medseg.delivery.classification import (
     CamSlice,
     save_cam_picture,
     save_confusion,
@@ -20,8 +19,8 @@ from pipeline.delivery.classification import (
     save_roc,
     save_study_curves,
 )
-from pipeline.delivery.classification.study_curve import Direction
-from pipeline.evaluation.classification import (
+from medseg.delivery.classification.study_curve import Direction
+from medseg.evaluation.classification import (
     ClassificationSummary,
     Level,
     Measure,
@@ -36,12 +35,12 @@ from pipeline.evaluation.classification import (
     write_slices,
     write_studies,
 )
-from pipeline.inference.slices import SlicePredictor
-from pipeline.networks.classifier import grad_cam
-from pipeline.preprocess.slices import Plane, StoredSlices, with_context
-from pipeline.preprocess.slices.targets import SliceTargets
-from pipeline.records import Array, Failure, SliceScores
-from pipeline.tracking import TrackedRun
+from medseg.inference.slices import SlicePredictor
+from medseg.networks.classifier import grad_cam
+from medseg.preprocess.slices import Plane, StoredSlices, with_context
+from medseg.preprocess.slices.targets import SliceTargets
+from medseg.records import Array, Failure, SliceScores
+from medseg.tracking import TrackedRun
 
 DIRECTIONS: dict[Plane, Direction] = {"axial": "S", "coronal": "A", "sagittal": "R"}
 _CAM_CLASSES = 4

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-
-from pipeline.atomic import write_json
-from pipeline.delivery.triage import TriageStudy, key_slices, save_ranking, save_triage_page
-from pipeline.errors import PipelineError
-from pipeline.evaluation.classification import write_slices
-from pipeline.inference import CaseInput
-from pipeline.inference.slices import SlicePredictor
-from pipeline.preprocess.slices import slice_stack
-from pipeline.preprocess.slices.targets import BACKGROUND
-from pipeline.records import Array, Failure, Scan
-from pipeline.scans import read_scan
-from workflows.slice_results import DIRECTIONS
+from medseg.atomic import write_json
+from medseg.delivery.triage import TriageStudy, key_slices, save_ranking, save_triage_page
+from medseg.errors import PipelineError
+from medseg.evaluation.classification import write_slices
+from medseg.inference import CaseInput
+from medseg.inference.slices import SlicePredictor
+from medseg.preprocess.slices import slice_stack
+from medseg.preprocess.slices.targets import BACKGROUND
+from medseg.records import Array, Failure, Scan
+from medseg.scans import read_scan
+from medseg.workflows.slice_results import DIRECTIONS
 
 
 def triage(

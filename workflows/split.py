@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from pipeline.manifest.load import ManifestFile
+    from medseg.manifest.load import ManifestFile
 
 EPILOG = """\b
 Example:
@@ -47,8 +46,8 @@ def command(
     dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, force: bool, **settings: Any
 ) -> None:
     """Give every case of DATASET a fold, with patients kept together and labels, volumes, sites and scanners even."""
-    from pipeline.manifest.load import open_manifest
-    from pipeline.manifest.split import (
+    from medseg.manifest.load import open_manifest
+    from medseg.manifest.split import (
         SplitConfig,
         cases_to_measure,
         check_audited,
@@ -59,7 +58,7 @@ def command(
         save_split,
         split_manifest,
     )
-    from workflows.console import counting, report_failures
+    from medseg.workflows.console import counting, report_failures
 
     config = SplitConfig(force=force, **settings)
     source = open_manifest(dataset, data_root=data_root)
@@ -91,6 +90,6 @@ def _next_command(manifest: Path, source: ManifestFile) -> str:
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -6,8 +6,7 @@ import time
 from typing import Any
 
 import click
-
-from workflows import options
+from medseg.workflows import options
 
 EPILOG = """\b
 Example:
@@ -23,13 +22,13 @@ def command(**arguments: Any) -> None:
     started = time.monotonic()
     if arguments["budget"] and arguments["epochs"]:
         raise click.UsageError("--budget and --epochs exclude each other; give one")
-    from workflows.run_stages import RunArguments
-    from workflows.training_run import train
+    from medseg.workflows.run_stages import RunArguments
+    from medseg.workflows.training_run import train
 
     train(RunArguments(**arguments), started=started)
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

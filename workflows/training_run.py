@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 import click
-
-from pipeline import __version__
-from pipeline.configuration import read_yaml
-from pipeline.errors import ManifestError, TrainingError
-from pipeline.evaluation import summarise, write_metrics, write_summary
-from pipeline.inference import ModelCard, Predictor, save_card
-from pipeline.manifest import manifest_digest
-from pipeline.networks import UNet, count_parameters
-from pipeline.planning import (
+from medseg import __version__
+from medseg.configuration import read_yaml
+from medseg.errors import ManifestError, TrainingError
+from medseg.evaluation import summarise, write_metrics, write_summary
+from medseg.inference import ModelCard, Predictor, save_card
+from medseg.manifest import manifest_digest
+from medseg.networks import UNet, count_parameters
+from medseg.planning import (
     Plan,
     check_mirroring,
     load_plan,
@@ -23,10 +22,10 @@ from pipeline.planning import (
     save_plan,
     take_fingerprint,
 )
-from pipeline.preprocess import Prepared, prepare_cases
-from pipeline.records import Failure
-from pipeline.tracking import TrackedRun
-from pipeline.training import (
+from medseg.preprocess import Prepared, prepare_cases
+from medseg.records import Failure
+from medseg.tracking import TrackedRun
+from medseg.training import (
     CurvesListener,
     FitInputs,
     FitResult,
@@ -36,12 +35,12 @@ from pipeline.training import (
     parse_duration_s,
     steps_per_epoch,
 )
-from pipeline.training.engine import CHECKPOINT_NAME
-from workflows.console import advancing, counting, print_summary, report_failures
-from workflows.options import torch_device, worker_count
-from workflows.results import save_overlays, track_results
-from workflows.run_record import save_run_record
-from workflows.run_stages import (
+from medseg.training.engine import CHECKPOINT_NAME
+from medseg.workflows.console import advancing, counting, print_summary, report_failures
+from medseg.workflows.options import torch_device, worker_count
+from medseg.workflows.results import save_overlays, track_results
+from medseg.workflows.run_record import save_run_record
+from medseg.workflows.run_stages import (
     Cohort,
     RunArguments,
     check_same_run,

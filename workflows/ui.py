@@ -22,7 +22,7 @@ Example:
 @click.option("--tracking-uri", help="MLflow store.  [default: MLFLOW_TRACKING_URI, else mlflow.db in this folder]")
 def command(host: str, port: int, tracking_uri: str | None) -> None:
     """Open the experiments in MLflow's UI, until Ctrl-C."""
-    from pipeline.tracking import NO_TELEMETRY, default_tracking_uri, ui_command
+    from medseg.tracking import NO_TELEMETRY, default_tracking_uri, ui_command
 
     uri = tracking_uri or default_tracking_uri()
     click.echo(f"MLflow UI of {uri} on http://{host}:{port}, until Ctrl-C")
@@ -30,6 +30,6 @@ def command(host: str, port: int, tracking_uri: str | None) -> None:
 
 
 if __name__ == "__main__":
-    from workflows.cli import run_command
+    from medseg.workflows.cli import run_command
 
     run_command(command)

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medseg.evaluation import summarise
+from medseg.manifest import assign_folds, load_manifest, split_fold
+from medseg.planning import Plan, load_plan, make_plan, override_plan, save_plan, take_fingerprint
+from medseg.preprocess import StoredCase, prepare_cases
+from medseg.preprocess.store import open_case
+from medseg.training import ClockBudget, FitInputs, fit
+from medseg.training.listener import Judgement
+
 from benchmarks.gpu_parts.context import Context
-from pipeline.evaluation import summarise
-from pipeline.manifest import assign_folds, load_manifest, split_fold
-from pipeline.planning import Plan, load_plan, make_plan, override_plan, save_plan, take_fingerprint
-from pipeline.preprocess import StoredCase, prepare_cases
-from pipeline.preprocess.store import open_case
-from pipeline.training import ClockBudget, FitInputs, fit
-from pipeline.training.listener import Judgement
 
 COHORT_NAME = "cohort.json"
 _MINUTES = (1.0, 3.0)
@@ -162,7 +163,7 @@ def _open(store: Path) -> Cohort:
 
 def _prepare_phantoms(folder: Path, store: Path) -> None:
     """A few phantoms on a coarse grid, by the same way as a real dataset."""
-    from pipeline.phantom import write_cohort
+    from medseg.phantom import write_cohort
 
     write_cohort(folder, patients=6, test_patients=0)
     prepare(folder, store, changes=_TINY)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from medseg.training.loss import SegmentationLoss
 from torch import Tensor, nn
 from torch.optim import Optimizer
-
-from pipeline.training.loss import SegmentationLoss
 
 FormatKind = Literal["bf16", "fp16", "fp32"]
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -13,15 +13,15 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from medseg import __version__
+from medseg.geometry import Geometry
+from medseg.inference import CaseInput, ModelCard, Predictor, predict_cases
+from medseg.networks import UNet
+from medseg.scans import write_scan
 
 from benchmarks.gpu_parts.context import Context
 from benchmarks.gpu_parts.meter import GIB, PeakMemory, memory_name, synchronise
 from benchmarks.gpu_parts.subject import CT_SHAPE, CT_SPACING_MM, ct_plan
-from pipeline import __version__
-from pipeline.geometry import Geometry
-from pipeline.inference import CaseInput, ModelCard, Predictor, predict_cases
-from pipeline.networks import UNet
-from pipeline.scans import write_scan
 
 _NETWORK_MM = 1.5  # TotalSegmentator's spacing
 _QUICK_SHAPE = (48, 48, 24)
@@ -82,8 +82,8 @@ class _StageClock:
     def watching(self) -> ExitStack:
         """Put a clock round each stage until the block ends."""
         # By name, because the package shows the function of the same name in the module's place.
-        cases_module = import_module("pipeline.inference.predict_cases")
-        predictor_module = import_module("pipeline.inference.predictor")
+        cases_module = import_module("medseg.inference.predict_cases")
+        predictor_module = import_module("medseg.inference.predictor")
         stack = ExitStack()
         for module, name, stage in (
             (cases_module, "read_scan", "read"),

@@ -11,9 +11,8 @@ import importlib.util
 from typing import Literal
 
 import torch
+from medseg.networks import NetworkConfig
 from torch import nn
-
-from pipeline.networks import NetworkConfig
 
 NetworkKind = Literal["PlainConvUNet", "ResidualEncoderUNet"]
 KINDS: tuple[NetworkKind, ...] = ("PlainConvUNet", "ResidualEncoderUNet")

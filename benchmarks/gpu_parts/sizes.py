@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from medseg.networks import NetworkConfig, UNet
+from medseg.networks.precision import to_device
+from medseg.planning.sizes import RESOURCES, plan_strides
+from medseg.training import TrainingConfig
+from medseg.training.averaging import averaged_copy
+from medseg.training.loss import SegmentationLoss
+from medseg.training.step import training_step
 
 from benchmarks.gpu_parts.context import Context
 from benchmarks.gpu_parts.meter import GIB, PeakMemory, memory_name
 from benchmarks.gpu_parts.subject import sizes
-from pipeline.networks import NetworkConfig, UNet
-from pipeline.networks.precision import to_device
-from pipeline.planning.sizes import RESOURCES, plan_strides
-from pipeline.training import TrainingConfig
-from pipeline.training.averaging import averaged_copy
-from pipeline.training.loss import SegmentationLoss
-from pipeline.training.step import training_step
 
 _CARDS_GB = (8, 16, 24, 40, 80)
 _CONTEXT_GIB = 0.75  # what CUDA and its libraries take beside the tensors

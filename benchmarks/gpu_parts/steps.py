@@ -9,6 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from medseg.geometry import Geometry
+from medseg.networks import UNet
+from medseg.networks.precision import to_device
+from medseg.planning import Plan
+from medseg.preprocess import StoredCase
+from medseg.preprocess.store import open_case, save_case
+from medseg.training.loss import SegmentationLoss
+from medseg.training.patches import Patch, PatchDataset, batches
+from medseg.training.step import training_step
 from torch import Tensor, nn
 
 from benchmarks.gpu_parts import nnunet
@@ -16,15 +25,6 @@ from benchmarks.gpu_parts.bare_step import StepSettings, bare_step
 from benchmarks.gpu_parts.context import Context
 from benchmarks.gpu_parts.meter import Measured, measure, memory_name, synchronise
 from benchmarks.gpu_parts.subject import ct_plan, sizes
-from pipeline.geometry import Geometry
-from pipeline.networks import UNet
-from pipeline.networks.precision import to_device
-from pipeline.planning import Plan
-from pipeline.preprocess import StoredCase
-from pipeline.preprocess.store import open_case, save_case
-from pipeline.training.loss import SegmentationLoss
-from pipeline.training.patches import Patch, PatchDataset, batches
-from pipeline.training.step import training_step
 
 _LABELS = 2
 _STORED_CASES = 4

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-
-from pipeline.planning import CaseFingerprint, Fingerprint, Plan, make_plan
-from pipeline.planning.plan import override_plan
-from pipeline.records import Manifest
+from medseg.planning import CaseFingerprint, Fingerprint, Plan, make_plan
+from medseg.planning.plan import override_plan
+from medseg.records import Manifest
 
 CT_SHAPE = (512, 512, 275)
 CT_SPACING_MM = (0.78, 0.78, 1.0)

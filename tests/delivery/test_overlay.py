@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.delivery import save_overlay
+from medseg.geometry import Geometry
+from medseg.records import Array, Scan
 from PIL import Image
-
-from pipeline.delivery import save_overlay
-from pipeline.geometry import Geometry
-from pipeline.records import Array, Scan
 
 RAS = Geometry((40, 32, 20), np.diag([2.0, 2.0, 4.0, 1.0]))
 AMBER, BLUE = (0xFF, 0xB0, 0x00), (0x40, 0xB0, 0xFF)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from pipeline.errors import GeometryError
-from pipeline.evaluation import voxel_accuracy
+from medseg.errors import GeometryError
+from medseg.evaluation import voxel_accuracy
 
 
 def test_empty_mask_of_a_voxel_in_a_thousand_is_right_in_999() -> None:

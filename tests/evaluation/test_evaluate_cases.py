@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline.errors import ScanError
-from pipeline.evaluation import evaluate_cases, find_mask
-from pipeline.geometry import Geometry
-from pipeline.records import Array, Case, Manifest
-from pipeline.scans import write_scan
+from medseg.errors import ScanError
+from medseg.evaluation import evaluate_cases, find_mask
+from medseg.geometry import Geometry
+from medseg.records import Array, Case, Manifest
+from medseg.scans import write_scan
 
 GRID = Geometry((6, 5, 4), np.diag([-2.0, 1.5, 4.0, 1.0]))
 LABELS = {"background": 0, "liver": 1, "spleen": 2}

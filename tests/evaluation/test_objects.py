@@ -6,10 +6,9 @@ import math
 
 import numpy as np
 import pytest
-
-from pipeline.errors import GeometryError
-from pipeline.evaluation import box_iou, boxes, detect, instances
-from pipeline.records import Array
+from medseg.errors import GeometryError
+from medseg.evaluation import box_iou, boxes, detect, instances
+from medseg.records import Array
 
 
 def drawn(*parts: tuple[slice, slice, slice]) -> Array:

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from medseg.errors import GeometryError
+from medseg.evaluation import overlap_metrics
+from medseg.records import Array
 from sklearn.metrics import f1_score, jaccard_score
-
-from pipeline.errors import GeometryError
-from pipeline.evaluation import overlap_metrics
-from pipeline.records import Array
 
 ORGANS = {"liver": 1, "spleen": 2, "tumour": 5}
 LABELMAPS: Any = arrays.arrays(np.uint8, (3, 4, 2), elements=st.sampled_from([0, 1, 2, 5]))

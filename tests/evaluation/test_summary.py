@@ -6,9 +6,8 @@ import math
 
 import numpy as np
 import pytest
-
-from pipeline.evaluation import overlap_metrics, summarise, telling_cases, volume_metrics
-from pipeline.records import Array, CaseMetrics
+from medseg.evaluation import overlap_metrics, summarise, telling_cases, volume_metrics
+from medseg.records import Array, CaseMetrics
 
 NAN = float("nan")
 

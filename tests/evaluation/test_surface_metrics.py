@@ -6,11 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from medseg.errors import GeometryError
+from medseg.evaluation import hausdorff_95_mm, surface_dice
+from medseg.records import Array
 from scipy.ndimage import binary_erosion, distance_transform_edt
-
-from pipeline.errors import GeometryError
-from pipeline.evaluation import hausdorff_95_mm, surface_dice
-from pipeline.records import Array
 
 SHAPE = (24, 20, 16)
 SPACING_MM = (0.8, 1.5, 4.0)

@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
-
-from pipeline.evaluation import case_columns, summarise, write_metrics, write_summary
-from pipeline.records import CaseMetrics, Failure
+from medseg.evaluation import case_columns, summarise, write_metrics, write_summary
+from medseg.records import CaseMetrics, Failure
 
 NAN = float("nan")
 ROWS = [

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from pipeline.geometry import Geometry
-from pipeline.inference import InferenceConfig, ModelCard
-from pipeline.networks import NetworkConfig
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.geometry import Geometry
+from medseg.inference import InferenceConfig, ModelCard
+from medseg.networks import NetworkConfig
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 
 CardBuilder = Callable[..., ModelCard]
 

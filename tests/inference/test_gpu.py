@@ -7,12 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-
-from pipeline.geometry import Geometry
-from pipeline.inference import InferenceConfig, ModelCard, Predictor, Slab
-from pipeline.networks import NetworkConfig, UNet
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
-from pipeline.records import Scan
+from medseg.geometry import Geometry
+from medseg.inference import InferenceConfig, ModelCard, Predictor, Slab
+from medseg.networks import NetworkConfig, UNet
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.records import Scan
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
 CardBuilder = Callable[..., ModelCard]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from pipeline.errors import ManifestError, ScanError
-from pipeline.inference import find_inputs
-from pipeline.manifest import assign_folds, save_manifest
-from pipeline.records import Manifest
+from medseg.errors import ManifestError, ScanError
+from medseg.inference import find_inputs
+from medseg.manifest import assign_folds, save_manifest
+from medseg.records import Manifest
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.inference import CaseInput, InferenceConfig, ModelCard, Predictor, Slab, predict_cases
+from medseg.inference.memory import check_memory, scan_bytes, slab_bytes, sums_bytes
+from medseg.inference.sliding import _RollingSums
+from medseg.inference.windows import plan_windows
+from medseg.records import Scan
+from medseg.scans import write_scan
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.inference import CaseInput, InferenceConfig, ModelCard, Predictor, Slab, predict_cases
-from pipeline.inference.memory import check_memory, scan_bytes, slab_bytes, sums_bytes
-from pipeline.inference.sliding import _RollingSums
-from pipeline.inference.windows import plan_windows
-from pipeline.records import Scan
-from pipeline.scans import write_scan
 from tests.inference.whole import Edgy
 
 CPU = torch.device("cpu")

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-from pipeline.errors import CheckpointError
-from pipeline.inference import ModelCard, load_card, save_card
+from medseg.errors import CheckpointError
+from medseg.inference import ModelCard, load_card, save_card
 
 CardBuilder = Callable[..., ModelCard]
 

@@ -10,14 +10,13 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from medseg.geometry import Geometry
+from medseg.inference import CaseInput, InferenceConfig, ModelCard, Predictor, predict_cases
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.records import Array
+from medseg.scans import read_label, write_scan
 from PIL import Image
 from torch import Tensor, nn
-
-from pipeline.geometry import Geometry
-from pipeline.inference import CaseInput, InferenceConfig, ModelCard, Predictor, predict_cases
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
-from pipeline.records import Array
-from pipeline.scans import read_label, write_scan
 
 CardBuilder = Callable[..., ModelCard]
 

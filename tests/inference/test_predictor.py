@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from medseg.errors import CheckpointError
+from medseg.geometry import Geometry
+from medseg.inference import InferenceConfig, ModelCard, Predictor, load_weights, save_card, save_weights
+from medseg.inference.predictor import whole_volume_probabilities
+from medseg.networks import UNet
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.records import Array, Scan
 from torch import Tensor, nn
-
-from pipeline.errors import CheckpointError
-from pipeline.geometry import Geometry
-from pipeline.inference import InferenceConfig, ModelCard, Predictor, load_weights, save_card, save_weights
-from pipeline.inference.predictor import whole_volume_probabilities
-from pipeline.networks import UNet
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
-from pipeline.records import Array, Scan
 
 CPU = torch.device("cpu")
 CardBuilder = Callable[..., ModelCard]

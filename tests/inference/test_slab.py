@@ -9,15 +9,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ConfigError, GeometryError
+from medseg.geometry import Geometry
+from medseg.inference import InferenceConfig, ModelCard, Predictor, Slab
+from medseg.inference import image as image_module
+from medseg.inference.image import box_around, network_image, part_of
+from medseg.inference.windows import plan_windows
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
+from medseg.records import Scan
 
-from pipeline.errors import ConfigError, GeometryError
-from pipeline.geometry import Geometry
-from pipeline.inference import InferenceConfig, ModelCard, Predictor, Slab
-from pipeline.inference import image as image_module
-from pipeline.inference.image import box_around, network_image, part_of
-from pipeline.inference.windows import plan_windows
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
-from pipeline.records import Scan
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES
 from tests.inference.whole import Edgy, whole_mask, whole_probabilities

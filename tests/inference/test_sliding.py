@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.inference import InferenceConfig
+from medseg.inference.sliding import probability_planes, whole_volume_probabilities
+from medseg.inference.windows import Box, WindowPlan, plan_windows
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.inference import InferenceConfig
-from pipeline.inference.sliding import probability_planes, whole_volume_probabilities
-from pipeline.inference.windows import Box, WindowPlan, plan_windows
 from tests.inference.whole import Edgy, whole_probabilities
 
 CPU = torch.device("cpu")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.inference import InferenceConfig
+from medseg.inference.windows import WindowPlan, axis_starts, plan_windows
 
-from pipeline.inference import InferenceConfig
-from pipeline.inference.windows import WindowPlan, axis_starts, plan_windows
 from tests.inference.test_sliding import boxes, configs, shapes
 
 EXAMPLES = settings(max_examples=60, deadline=None)

@@ -6,12 +6,11 @@ from itertools import combinations
 
 import numpy as np
 import torch
+from medseg.geometry import Geometry
+from medseg.inference import InferenceConfig
+from medseg.preprocess.resample import resample_linear
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
-
-from pipeline.geometry import Geometry
-from pipeline.inference import InferenceConfig
-from pipeline.preprocess.resample import resample_linear
 
 
 class Edgy(nn.Module):

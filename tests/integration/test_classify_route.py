@@ -11,8 +11,8 @@ import nibabel
 import numpy as np
 import pytest
 import yaml
+from medseg.records import Manifest
 
-from pipeline.records import Manifest
 from tests.conftest import Medseg
 
 SEGMENTER = {

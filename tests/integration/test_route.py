@@ -14,8 +14,8 @@ import pandas
 import pytest
 import SimpleITK
 import yaml
+from medseg.records import Manifest
 
-from pipeline.records import Manifest
 from tests.conftest import Medseg
 
 SMALL = {
@@ -188,7 +188,7 @@ def test_resume_ends_with_the_weights_of_an_uninterrupted_run(
     common = ("--config", "small.yaml", "--no-tracking")
     assert medseg("train", cohort[1], "--out", "whole", "--epochs", 10, *common).code == 0
 
-    import workflows.training_run as training_run
+    import medseg.workflows.training_run as training_run
 
     class Stopped:
         """Stands in for the terminal's bar, and pulls the plug in the middle."""

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from medseg.geometry import Geometry
+from medseg.manifest import load_manifest
+from medseg.records import Case, Manifest
+from medseg.scans import write_scan
 
-from pipeline.geometry import Geometry
-from pipeline.manifest import load_manifest
-from pipeline.records import Case, Manifest
-from pipeline.scans import write_scan
 from tests.grids import OBLIQUE
 
 

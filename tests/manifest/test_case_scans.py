@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.manifest import read_case, read_case_image, read_case_label
+from medseg.records import Case
+from medseg.scans import write_scan
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.geometry import Geometry
-from pipeline.manifest import read_case, read_case_image, read_case_label
-from pipeline.records import Case
-from pipeline.scans import write_scan
 from tests.grids import OBLIQUE, grid
 from tests.manifest.datasets import manifest_of, write_case
 

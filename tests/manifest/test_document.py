@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ManifestError
+from medseg.manifest import assign_folds, load_manifest, manifest_digest, manifest_schema, read_case, save_manifest
+from medseg.records import Case, Manifest
 from monai.data import load_decathlon_datalist
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import assign_folds, load_manifest, manifest_digest, manifest_schema, read_case, save_manifest
-from pipeline.records import Case, Manifest
 from tests.manifest.datasets import load_own, manifest_of, own_content, write_dataset
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,8}", fullmatch=True)

@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ManifestError
+from medseg.manifest import assign_folds, split_fold
+from medseg.records import Case, Manifest, Split
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import assign_folds, split_fold
-from pipeline.records import Case, Manifest, Split
 from tests.manifest.datasets import manifest_of
 
 

@@ -6,10 +6,10 @@ import gc
 from pathlib import Path
 
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest.collector import collector_paused
+from medseg.manifest.load import load_manifest, open_manifest
 
-from pipeline.errors import ManifestError
-from pipeline.manifest.collector import collector_paused
-from pipeline.manifest.load import load_manifest, open_manifest
 from tests.manifest.datasets import own_content, write_dataset
 
 

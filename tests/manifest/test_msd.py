@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest import load_manifest, read_case
 from monai.data import load_decathlon_datalist
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import load_manifest, read_case
 from tests.manifest.datasets import write_dataset
 
 

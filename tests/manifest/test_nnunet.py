@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest import load_manifest
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import load_manifest
 from tests.manifest.datasets import write_dataset
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest import load_manifest
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import load_manifest
 from tests.manifest.datasets import own_content, write_dataset
 from tests.manifest.test_msd import msd_content
 

@@ -6,12 +6,11 @@ from itertools import product
 
 import pytest
 import torch
+from medseg.networks.block import BasicResidualBlock, BlockStyle, build_block, build_shortcut
+from medseg.networks.config import ActivationKind, BlockKind, NormKind
+from medseg.networks.parameters import count_parameters
 from torch import nn
 from torch.nn import functional
-
-from pipeline.networks.block import BasicResidualBlock, BlockStyle, build_block, build_shortcut
-from pipeline.networks.config import ActivationKind, BlockKind, NormKind
-from pipeline.networks.parameters import count_parameters
 
 PLAIN = BlockStyle(3, "none", "relu")
 

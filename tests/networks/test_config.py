@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from medseg.configuration import parse_config
+from medseg.errors import ConfigError
+from medseg.networks import NetworkConfig
 from pydantic import ValidationError
-
-from pipeline.configuration import parse_config
-from pipeline.errors import ConfigError
-from pipeline.networks import NetworkConfig
 
 
 def settings(**changes: Any) -> dict[str, Any]:

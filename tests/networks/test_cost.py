@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from medseg.networks import count_multiply_adds
 from torch import nn
-
-from pipeline.networks import count_multiply_adds
 
 
 def test_convolutions_and_linear_layers_are_counted_by_hand() -> None:

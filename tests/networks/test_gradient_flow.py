@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.networks import ClassifierConfig, SliceClassifier, gradient_norms
 from torch import Tensor, nn
 from torch.nn import functional
-
-from pipeline.networks import ClassifierConfig, SliceClassifier, gradient_norms
 
 
 def two_scalars(*, between: nn.Module) -> nn.Sequential:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from medseg.networks.norm import InstanceNorm, build_norm
 from torch import Tensor, nn
 from torch.nn import functional
-
-from pipeline.networks.norm import InstanceNorm, build_norm
 
 
 def random_batch(spatial_dims: int, *, channels_last: bool) -> Tensor:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.networks import Encoder, NetworkConfig, UNet, count_parameters, unet_2015
+from medseg.networks.decoder import Decoder
 from torch import Tensor
-
-from pipeline.networks import Encoder, NetworkConfig, UNet, count_parameters, unet_2015
-from pipeline.networks.decoder import Decoder
 
 
 def tiny(**changes: Any) -> NetworkConfig:

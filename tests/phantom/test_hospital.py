@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-
-from pipeline.manifest import load_manifest, read_case_label
-from pipeline.manifest.ingest import IngestOptions, Progress, Pseudonyms, ingest
-from pipeline.phantom import write_hospital_export
-from pipeline.phantom.hospital import STRUCTURES
+from medseg.manifest import load_manifest, read_case_label
+from medseg.manifest.ingest import IngestOptions, Progress, Pseudonyms, ingest
+from medseg.phantom import write_hospital_export
+from medseg.phantom.hospital import STRUCTURES
 
 
 def test_export_is_ingested_without_a_loss(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
+from medseg.manifest import load_manifest, read_case
+from medseg.phantom import LABELS, SCANNERS, Anatomy, image_anatomy, write_cohort
+from medseg.phantom.scanner import Scanner, scanner_grid
+from medseg.records import Manifest
 from scipy import ndimage
 
-from pipeline.geometry import Geometry
-from pipeline.manifest import load_manifest, read_case
-from pipeline.phantom import LABELS, SCANNERS, Anatomy, image_anatomy, write_cohort
-from pipeline.phantom.scanner import Scanner, scanner_grid
-from pipeline.records import Manifest
 from tests.grids import grid
 
 COARSE = grid((52, 38, 34), spacing_mm=(6, 6, 6), origin_mm=(-153, -111, -100))

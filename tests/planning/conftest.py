@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from pipeline.planning import CaseFingerprint, Fingerprint, Plan, make_plan
-from pipeline.records import Case, Manifest
+from medseg.planning import CaseFingerprint, Fingerprint, Plan, make_plan
+from medseg.records import Case, Manifest
 
 FingerprintBuilder = Callable[..., Fingerprint]
 ManifestBuilder = Callable[..., Manifest]

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.errors import TrainingError
-from pipeline.planning import CaseFingerprint, Fingerprint, make_plan, take_fingerprint
-from pipeline.planning.sides import names_a_side
-from pipeline.planning.sizes import DeviceKind
-from pipeline.records import Case, Manifest
+from medseg.errors import TrainingError
+from medseg.planning import CaseFingerprint, Fingerprint, make_plan, take_fingerprint
+from medseg.planning.sides import names_a_side
+from medseg.planning.sizes import DeviceKind
+from medseg.records import Case, Manifest
 
 FingerprintBuilder = Callable[..., Fingerprint]
 ManifestBuilder = Callable[..., Manifest]

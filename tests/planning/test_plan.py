@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-
-from pipeline.errors import ConfigError
-from pipeline.planning import Fingerprint, Plan, load_plan, make_plan, override_plan, plan_digest, save_plan
-from pipeline.records import Manifest
+from medseg.errors import ConfigError
+from medseg.planning import Fingerprint, Plan, load_plan, make_plan, override_plan, plan_digest, save_plan
+from medseg.records import Manifest
 
 
 def test_plan_comes_back_as_it_went(plan: Plan, tmp_path: Path) -> None:

@@ -3,10 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from pipeline.errors import ConfigError
-from pipeline.planning import Plan, check_mirroring, override_plan
-from pipeline.records import Case, Manifest
+from medseg.errors import ConfigError
+from medseg.planning import Plan, check_mirroring, override_plan
+from medseg.records import Case, Manifest
 
 SIDED = {"background": 0, "kidney_left": 1, "kidney_right": 2}
 

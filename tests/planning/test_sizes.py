@@ -7,9 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.networks import NetworkConfig, UNet
-from pipeline.planning.sizes import RESOURCES, DeviceKind, plan_patch, plan_strides
+from medseg.networks import NetworkConfig, UNet
+from medseg.planning.sizes import RESOURCES, DeviceKind, plan_patch, plan_strides
 
 SIZES = st.integers(6, 600)
 SPACINGS = st.sampled_from([0.3, 0.45, 0.78, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 5.0, 6.0])

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.errors import ConfigError
-from pipeline.networks.classifier import SliceClassifier
-from pipeline.planning import (
+from medseg.errors import ConfigError
+from medseg.networks.classifier import SliceClassifier
+from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
     SliceChoices,
@@ -23,10 +22,10 @@ from pipeline.planning import (
     override_plan,
     save_plan,
 )
-from pipeline.planning.sizes import DeviceKind
-from pipeline.preprocess.slices import Plane
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.records import Manifest
+from medseg.planning.sizes import DeviceKind
+from medseg.preprocess.slices import Plane
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.records import Manifest
 
 FingerprintBuilder = Callable[..., Fingerprint]
 ManifestBuilder = Callable[..., Manifest]

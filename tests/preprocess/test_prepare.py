@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.manifest import read_case
+from medseg.preprocess import ChannelNormalisation, Prepared, PreprocessConfig, StoredCase, prepare_cases
+from medseg.preprocess.prepare import FOREGROUND_SAMPLES
+from medseg.preprocess.store import open_case, save_case
+from medseg.preprocess.transforms import preprocess_scan
+from medseg.records import Case, Manifest
+from medseg.scans import write_scan
 from pydantic import ValidationError
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.manifest import read_case
-from pipeline.preprocess import ChannelNormalisation, Prepared, PreprocessConfig, StoredCase, prepare_cases
-from pipeline.preprocess.prepare import FOREGROUND_SAMPLES
-from pipeline.preprocess.store import open_case, save_case
-from pipeline.preprocess.transforms import preprocess_scan
-from pipeline.records import Case, Manifest
-from pipeline.scans import write_scan
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
 from tests.manifest.datasets import manifest_of, write_case
@@ -127,7 +127,7 @@ def test_second_call_reads_no_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(case: Case, manifest: Manifest, root: Path) -> None:
         raise AssertionError("the case was read again")
 
-    monkeypatch.setattr("pipeline.preprocess.prepare.read_case", refuse)
+    monkeypatch.setattr("medseg.preprocess.prepare.read_case", refuse)
     assert key_of(manifest, tmp_path, tmp_path / "store") == before
 
 
@@ -285,7 +285,7 @@ def test_error_inside_a_transform_is_the_pipeline_s_own(tmp_path: Path, monkeypa
     def out_of_memory(*arguments: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("pipeline.preprocess.transforms.resample_linear", out_of_memory)
+    monkeypatch.setattr("medseg.preprocess.transforms.resample_linear", out_of_memory)
     case = write_case(tmp_path, label=np.ones(OBLIQUE.shape, np.uint8))
     config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
     prepared = prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")

@@ -6,10 +6,10 @@ import SimpleITK
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from medseg.errors import GeometryError
+from medseg.geometry import Geometry
+from medseg.preprocess.resample import resample_labels, resample_linear
 
-from pipeline.errors import GeometryError
-from pipeline.geometry import Geometry
-from pipeline.preprocess.resample import resample_labels, resample_linear
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import GeometryError
+from medseg.geometry import Geometry
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, restore_mask
+from medseg.preprocess.resample import resample_labels, resample_linear
+from medseg.preprocess.restore import restore_planes
 
-from pipeline.errors import GeometryError
-from pipeline.geometry import Geometry
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, restore_mask
-from pipeline.preprocess.resample import resample_labels, resample_linear
-from pipeline.preprocess.restore import restore_planes
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES, OBLIQUE, grid
 

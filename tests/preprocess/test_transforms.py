@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.geometry import Geometry
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
+from medseg.records import Scan
 from pydantic import ValidationError
 
-from pipeline.geometry import Geometry
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
-from pipeline.records import Scan
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
 

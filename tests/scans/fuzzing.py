@@ -20,11 +20,11 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
+from medseg.errors import PipelineError
+from medseg.geometry import Geometry
+from medseg.scans import read_scan
+from medseg.scans.dicom import SeriesRules, find_series, quiet_dicom, read_instance, read_series
 
-from pipeline.errors import PipelineError
-from pipeline.geometry import Geometry
-from pipeline.scans import read_scan
-from pipeline.scans.dicom import SeriesRules, find_series, quiet_dicom, read_instance, read_series
 from tests.dicom_files import write_series
 
 SLOWEST_S = 10
@@ -189,7 +189,7 @@ def _read_nifti(files: list[Path]) -> tuple[Volume, bool]:
             self.said = True
 
     heard = Heard()
-    logger = logging.getLogger("pipeline")
+    logger = logging.getLogger("medseg")
     logger.addHandler(heard)
     try:
         scan = read_scan(files[0], case_id="fuzz")

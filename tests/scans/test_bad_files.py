@@ -10,10 +10,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from medseg.errors import GeometryError, ScanError
+from medseg.scans import read_label, read_scan, write_scan
 from PIL import Image
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.scans import read_label, read_scan, write_scan
 from tests.grids import OBLIQUE, grid
 
 VOLUME = np.random.default_rng(0).normal(size=(1, *OBLIQUE.shape)).astype(np.float32)

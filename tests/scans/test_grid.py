@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.scans import read_grid, read_scan, write_scan
 from PIL import Image
 
-from pipeline.errors import ScanError
-from pipeline.scans import read_grid, read_scan, write_scan
 from tests.grids import OBLIQUE
 
 

@@ -12,11 +12,11 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.records import Scan
+from medseg.scans import covered_fraction, read_grid, read_label, read_scan, regrid, segment_names
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.geometry import Geometry
-from pipeline.records import Scan
-from pipeline.scans import covered_fraction, read_grid, read_label, read_scan, regrid, segment_names
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
 

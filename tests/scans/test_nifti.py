@@ -13,11 +13,11 @@ import pytest
 import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import DeliveryError
+from medseg.geometry import Geometry
+from medseg.records import Scan
+from medseg.scans import read_label, read_scan, write_mask, write_scan
 
-from pipeline.errors import DeliveryError
-from pipeline.geometry import Geometry
-from pipeline.records import Scan
-from pipeline.scans import read_label, read_scan, write_mask, write_scan
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from medseg.errors import ScanError
+from medseg.scans import mask_suffix, read_label, read_scan, scan_stem, write_mask
 from PIL import Image
-
-from pipeline.errors import ScanError
-from pipeline.scans import mask_suffix, read_label, read_scan, scan_stem, write_mask
 
 ROWS, COLUMNS = 4, 6
 

@@ -11,14 +11,13 @@ import numpy as np
 import pandas
 import pytest
 import torch
-
-from pipeline.errors import ConfigError
-from pipeline.geometry import Geometry
-from pipeline.inference import InferenceConfig, ModelCard, save_card, save_weights
-from pipeline.networks import NetworkConfig, UNet
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig
-from pipeline.scans import read_label, write_scan
-from pipeline.tracking import TrackedRun, default_tracking_uri, ui_command
+from medseg.errors import ConfigError
+from medseg.geometry import Geometry
+from medseg.inference import InferenceConfig, ModelCard, save_card, save_weights
+from medseg.networks import NetworkConfig, UNet
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.scans import read_label, write_scan
+from medseg.tracking import TrackedRun, default_tracking_uri, ui_command
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-
-from pipeline.inference import InferenceConfig
-from pipeline.networks import NetworkConfig
-from pipeline.phantom import LABELS
-from pipeline.preprocess import ChannelNormalisation, PreprocessConfig, StoredCase, prepare_cases
-from pipeline.records import Manifest
-from pipeline.training import FitInputs, TrainingConfig
+from medseg.inference import InferenceConfig
+from medseg.networks import NetworkConfig
+from medseg.phantom import LABELS
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, StoredCase, prepare_cases
+from medseg.records import Manifest
+from medseg.training import FitInputs, TrainingConfig
 
 PATCH = (16, 16, 16)
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.training.augment import AugmentConfig, augment_batch
+from medseg.training.intensity import blurred, contrasted, lowered, noised, powered
 from pydantic import ValidationError
 from torch import Tensor
-
-from pipeline.training.augment import AugmentConfig, augment_batch
-from pipeline.training.intensity import blurred, contrasted, lowered, noised, powered
 
 STILL: dict[str, Any] = {
     "affine_share": 0.0, "gamma_share": 0.0, "contrast_share": 0.0, "noise_share": 0.0, "blur_share": 0.0,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from medseg.training.averaging import averaged_copy
 from torch import nn
-
-from pipeline.training.averaging import averaged_copy
 
 
 def followed(decay: float, values: list[float]) -> list[float]:

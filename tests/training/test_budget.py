@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-
-from pipeline.errors import ConfigError
-from pipeline.training import ClockBudget, StepBudget, parse_duration_s
+from medseg.errors import ConfigError
+from medseg.training import ClockBudget, StepBudget, parse_duration_s
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from medseg.errors import CheckpointError
+from medseg.training.averaging import averaged_copy
+from medseg.training.checkpoint import checkpoint_facts, load_checkpoint, save_checkpoint
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
-
-from pipeline.errors import CheckpointError
-from pipeline.training.averaging import averaged_copy
-from pipeline.training.checkpoint import checkpoint_facts, load_checkpoint, save_checkpoint
 
 Trainee = tuple[nn.Module, AveragedModel, Optimizer]
 FACTS = {"step": 7, "elapsed_s": 1.5, "best_score": 0.75}

@@ -12,16 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from medseg.errors import CheckpointError, TrainingError
+from medseg.networks import UNet
+from medseg.preprocess import StoredCase
+from medseg.records import CaseMetrics
+from medseg.training import ClockBudget, CurvesListener, FitInputs, StepBudget, fit, steps_per_epoch
+from medseg.training.checkpoint import checkpoint_facts
+from medseg.training.engine import CHECKPOINT_NAME
+from medseg.training.listener import Judgement
 from safetensors.torch import load_file
-
-from pipeline.errors import CheckpointError, TrainingError
-from pipeline.networks import UNet
-from pipeline.preprocess import StoredCase
-from pipeline.records import CaseMetrics
-from pipeline.training import ClockBudget, CurvesListener, FitInputs, StepBudget, fit, steps_per_epoch
-from pipeline.training.checkpoint import checkpoint_facts
-from pipeline.training.engine import CHECKPOINT_NAME
-from pipeline.training.listener import Judgement
 
 InputsBuilder = Callable[..., FitInputs]
 

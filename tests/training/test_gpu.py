@@ -10,16 +10,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-
-from pipeline.inference.predictor import whole_volume_probabilities
-from pipeline.inference.weights import load_weights, read_weights
-from pipeline.networks import UNet
-from pipeline.networks.precision import to_device, uses_bf16
-from pipeline.training import AugmentConfig, FitInputs, StepBudget, fit
-from pipeline.training.augment import augment_batch
-from pipeline.training.loss import SegmentationLoss
-from pipeline.training.patches import PatchDataset
-from pipeline.training.step import training_step
+from medseg.inference.predictor import whole_volume_probabilities
+from medseg.inference.weights import load_weights, read_weights
+from medseg.networks import UNet
+from medseg.networks.precision import to_device, uses_bf16
+from medseg.training import AugmentConfig, FitInputs, StepBudget, fit
+from medseg.training.augment import augment_batch
+from medseg.training.loss import SegmentationLoss
+from medseg.training.patches import PatchDataset
+from medseg.training.step import training_step
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
 InputsBuilder = Callable[..., FitInputs]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from medseg.training.loss import SegmentationLoss
 from torch import Tensor
 from torch.nn import functional
-
-from pipeline.training.loss import SegmentationLoss
 
 
 def random_case(spatial: tuple[int, ...] = (4, 6, 4), classes: int = 3) -> tuple[Tensor, Tensor]:

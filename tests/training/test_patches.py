@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from pipeline.errors import ScanError
-from pipeline.preprocess import StoredCase
-from pipeline.records import Array
-from pipeline.training import TrainingConfig
-from pipeline.training.patches import PatchDataset, batches, crop
+from medseg.errors import ScanError
+from medseg.preprocess import StoredCase
+from medseg.records import Array
+from medseg.training import TrainingConfig
+from medseg.training.patches import PatchDataset, batches, crop
 
 VALUES = (0, 1, 2, 3)
 

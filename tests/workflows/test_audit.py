@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.records import Manifest
+from medseg.scans import read_scan
 
-from pipeline.records import Manifest
-from pipeline.scans import read_scan
 from tests.conftest import Medseg
 from tests.manifest.audit.dirty import Dataset
 
@@ -107,6 +107,6 @@ def test_what_readers_warn_of_is_not_told_twice(
     dataset.edit_header(dataset.image("phantom_01_0"), edit)
     outcome = medseg("audit", dataset.folder)
     assert outcome.code == 1
-    assert [record for record in caplog.records if record.name.startswith("pipeline")] == []
+    assert [record for record in caplog.records if record.name.startswith("medseg")] == []
     read_scan(dataset.image("phantom_01_0"), case_id="a")
-    assert [record.name for record in caplog.records] == ["pipeline.scans.nifti"]
+    assert [record.name for record in caplog.records] == ["medseg.scans.nifti"]

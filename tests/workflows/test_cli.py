@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from medseg.workflows.cli import VERBS
 
 from tests.conftest import Medseg
-from workflows.cli import VERBS
 
 HEAVY = ("torch", "monai", "mlflow", "numpy", "nibabel", "ignite")
 
@@ -20,13 +20,13 @@ def loaded_by(code: str) -> set[str]:
 
 
 def test_help_loads_nothing_heavy() -> None:
-    assert loaded_by("from workflows.cli import medseg\ntry: medseg(['--help'])\nexcept SystemExit: pass") == set()
+    assert (
+        loaded_by("from medseg.workflows.cli import medseg\ntry: medseg(['--help'])\nexcept SystemExit: pass") == set()
+    )
 
 
 def test_usage_error_of_a_verb_loads_nothing_heavy() -> None:
-    code = (
-        "from workflows.cli import medseg\ntry: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
-    )
+    code = "from medseg.workflows.cli import medseg\ntry: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
     assert loaded_by(code) == set()
 
 
@@ -83,5 +83,5 @@ def test_output_folder_that_holds_something_is_refused(medseg: Medseg, tmp_path:
 def test_rooms_for_a_bare_gpu_node_import_without_io_and_tracking_libraries() -> None:
     blocked = ("nibabel", "SimpleITK", "pydicom", "mlflow", "matplotlib", "PIL", "pandas", "click")
     code = "import sys\n" + "\n".join(f"sys.modules[{name!r}] = None" for name in blocked)
-    code += "\nimport pipeline.training, pipeline.inference, pipeline.networks, pipeline.preprocess"
+    code += "\nimport medseg.training, medseg.inference, medseg.networks, medseg.preprocess"
     subprocess.run([sys.executable, "-c", code], check=True)

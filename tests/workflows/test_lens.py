@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from pipeline.networks import UNet, count_multiply_adds, count_parameters
-from pipeline.planning import (
+from medseg.networks import UNet, count_multiply_adds, count_parameters
+from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
     Plan,
@@ -19,8 +17,10 @@ from pipeline.planning import (
     override_plan,
     save_plan,
 )
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.records import Case, Manifest
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.records import Case, Manifest
+from PIL import Image
+
 from tests.conftest import Medseg
 
 CASE = Case(case_id="a", patient_id="a", images=("a.nii.gz",), label="b.nii.gz")
@@ -115,9 +115,9 @@ def test_field_smaller_than_the_patch_is_said_along_which_axes(medseg: Medseg, t
 
 
 def test_large_plan_is_cut_down_and_says_how(medseg: Medseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workflows.network_lens._FIELD_COST", 30e6)
-    monkeypatch.setattr("workflows.network_lens._FLOW_COST", 30e6)
-    monkeypatch.setattr("workflows.network_lens._MOST_VOXELS", 16**3)
+    monkeypatch.setattr("medseg.workflows.network_lens._FIELD_COST", 30e6)
+    monkeypatch.setattr("medseg.workflows.network_lens._FLOW_COST", 30e6)
+    monkeypatch.setattr("medseg.workflows.network_lens._MOST_VOXELS", 16**3)
     sizes = {"patch_size": [32, 32, 16]}
     save_plan(small_plan(training=sizes, inference=sizes), tmp_path / "plan.yaml")
     outcome = medseg("lens", tmp_path / "plan.yaml")

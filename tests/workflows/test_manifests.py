@@ -5,10 +5,9 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-
-from pipeline.manifest import load_manifest, manifest_schema, read_case, save_manifest
-from pipeline.phantom import write_cohort
-from pipeline.records import Manifest
+from medseg.manifest import load_manifest, manifest_schema, read_case, save_manifest
+from medseg.phantom import write_cohort
+from medseg.records import Manifest
 
 MANIFESTS = Path(__file__).parents[2] / "data_manifests"
 

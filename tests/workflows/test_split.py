@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.manifest import load_manifest, save_manifest
+from medseg.phantom import write_cohort
 
-from pipeline.manifest import load_manifest, save_manifest
-from pipeline.phantom import write_cohort
 from tests.conftest import Medseg
 from tests.manifest.datasets import write_dataset
 from tests.manifest.split.cohorts import case_of, cohort_of, parts_of, skewed_cohort, touch_picture
@@ -17,7 +17,7 @@ from tests.manifest.test_msd import msd_content
 
 @pytest.fixture
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.manifest.split.save.save_picture", touch_picture)
+    monkeypatch.setattr("medseg.manifest.split.save.save_picture", touch_picture)
 
 
 def write(folder: Path, **changes: Any) -> Path:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.delivery.classification import CamSlice, save_cam_picture, save_study_curves
+from medseg.delivery.classification.study_curve import slice_edges
 
-from pipeline.delivery.classification import CamSlice, save_cam_picture, save_study_curves
-from pipeline.delivery.classification.study_curve import slice_edges
 from tests.delivery.classification.conftest import Caught
 from tests.evaluation.classification.made_scores import case_of
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline.delivery.classification import (
+from medseg.delivery.classification import (
     ComparedNetwork,
     GradientFlow,
     LossCurve,
@@ -19,7 +18,8 @@ from pipeline.delivery.classification import (
     save_loss_curves,
     save_parameter_chart,
 )
-from pipeline.delivery.classification.depth_charts import moving_mean
+from medseg.delivery.classification.depth_charts import moving_mean
+
 from tests.delivery.classification.conftest import Caught, texts
 
 # Name, family, depth, millions of parameters, milliards of multiply-adds, top-1 error on ImageNet (torchvision).

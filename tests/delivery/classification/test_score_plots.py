@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.metrics
-
-from pipeline.delivery.classification import (
+from medseg.delivery.classification import (
     save_confusion,
     save_outcomes,
     save_precision_recall,
     save_reliability,
     save_roc,
 )
-from pipeline.evaluation.classification import reliability_bins, stack_scores, summarise_scores
+from medseg.evaluation.classification import reliability_bins, stack_scores, summarise_scores
+
 from tests.delivery.classification.conftest import Caught, texts
 from tests.evaluation.classification.made_scores import case_of, random_choices, random_cohort
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.delivery.lens import FieldBox, save_field_picture
 
-from pipeline.delivery.lens import FieldBox, save_field_picture
 from tests.delivery.classification.conftest import Caught, caught
 
 __all__ = ["caught"]

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from pipeline.delivery.triage import TriageStudy, key_slices, save_triage_page
-from pipeline.records import Array, SliceScores
+from medseg.delivery.triage import TriageStudy, key_slices, save_triage_page
+from medseg.records import Array, SliceScores
 
 CLASSES = ("background", "tumour", "oedema")
 

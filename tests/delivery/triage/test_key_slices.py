@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from medseg.delivery.triage import KeySlice, key_slices
+from medseg.errors import ConfigError, DeliveryError
+from medseg.records import Array
 
-from pipeline.delivery.triage import KeySlice, key_slices
-from pipeline.errors import ConfigError, DeliveryError
-from pipeline.records import Array
 from tests.delivery.triage.studies import CLASSES, peaks, scores_of
 
 

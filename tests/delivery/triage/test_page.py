@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.delivery.triage import KeySlice, TriageStudy
+from medseg.delivery.triage.curve import BOTTOM, LEFT, RIGHT, TOP, draw_curve
+from medseg.delivery.triage.legible import in_mm, legible
+from medseg.delivery.triage.rows import make_ranking
+from medseg.delivery.triage.thumbnail import thumbnail
+from medseg.errors import DeliveryError
+from medseg.records import Failure
 from PIL import Image
 
-from pipeline.delivery.triage import KeySlice, TriageStudy
-from pipeline.delivery.triage.curve import BOTTOM, LEFT, RIGHT, TOP, draw_curve
-from pipeline.delivery.triage.legible import in_mm, legible
-from pipeline.delivery.triage.rows import make_ranking
-from pipeline.delivery.triage.thumbnail import thumbnail
-from pipeline.errors import DeliveryError
-from pipeline.records import Failure
 from tests.delivery.triage.studies import CLASSES, page_of, peaks, scores_of, study_of
 
 HOSTILE = "</title></script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}&amp;\u202e"

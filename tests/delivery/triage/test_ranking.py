@@ -8,10 +8,10 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from medseg.delivery.triage import rank_by_probability, save_ranking
+from medseg.errors import ConfigError, DeliveryError
+from medseg.records import SliceScores
 
-from pipeline.delivery.triage import rank_by_probability, save_ranking
-from pipeline.errors import ConfigError, DeliveryError
-from pipeline.records import SliceScores
 from tests.delivery.triage.studies import CLASSES, peaks, scores_of
 
 HOSTILE = 'a,"b"\n=1+1;<script>'

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from pipeline.records import Array, SliceScores
+from medseg.records import Array, SliceScores
 
 
 def case_of(

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.evaluation.classification import fit_temperature, reliability_bins
+from medseg.records import Array
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss
-
-from pipeline.evaluation.classification import fit_temperature, reliability_bins
-from pipeline.records import Array
 
 SEEDS: Any = st.integers(0, 2**31)
 

@@ -9,8 +9,7 @@ import pytest
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.evaluation.classification import precision_recall_curve, roc_curve
+from medseg.evaluation.classification import precision_recall_curve, roc_curve
 
 
 @given(st.integers(0, 2**31), st.integers(2, 50), st.sampled_from([2, 10, 1000]))

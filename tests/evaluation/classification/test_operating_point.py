@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.evaluation.classification import threshold_for_specificity
+from medseg.evaluation.classification import threshold_for_specificity
 
 ROWS: Any = st.lists(st.tuples(st.integers(0, 12), st.sampled_from([-1, 0, 1])), min_size=1, max_size=40)
 SHARES: Any = st.sampled_from([0.05, 0.3, 0.5, 0.8, 0.9, 0.95, 0.99, 1.0])

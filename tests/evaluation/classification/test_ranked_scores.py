@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.evaluation.classification.ranked_scores import RankedScores
+from medseg.evaluation.resampling import patient_weights, percentile_interval
+from medseg.records import Array
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
-
-from pipeline.evaluation.classification.ranked_scores import RankedScores
-from pipeline.evaluation.resampling import patient_weights, percentile_interval
-from pipeline.records import Array
 
 SEEDS: Any = st.integers(0, 2**31)
 

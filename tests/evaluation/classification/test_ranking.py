@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from medseg.evaluation.classification import rank_studies, telling_slices, telling_studies
 
-from pipeline.evaluation.classification import rank_studies, telling_slices, telling_studies
 from tests.evaluation.classification.made_scores import case_of
 
 

@@ -8,6 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from medseg.errors import ConfigError, GeometryError, ScanError
+from medseg.evaluation import resampling
+from medseg.evaluation.classification import (
+    ClassificationSummary,
+    TwoByTwo,
+    class_scores,
+    flat_metrics,
+    stack_scores,
+    summarise_scores,
+)
+from medseg.evaluation.resampling import patient_weights
+from medseg.records import SliceScores
 from scipy.stats import binomtest
 from sklearn.metrics import (
     average_precision_score,
@@ -18,18 +30,6 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from pipeline.errors import ConfigError, GeometryError, ScanError
-from pipeline.evaluation import resampling
-from pipeline.evaluation.classification import (
-    ClassificationSummary,
-    TwoByTwo,
-    class_scores,
-    flat_metrics,
-    stack_scores,
-    summarise_scores,
-)
-from pipeline.evaluation.resampling import patient_weights
-from pipeline.records import SliceScores
 from tests.evaluation.classification.made_scores import case_of, random_choices, random_cohort
 
 CLASSES = ("liver", "spleen")

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-
-from pipeline.errors import DeliveryError
-from pipeline.evaluation.classification import (
+from medseg.errors import DeliveryError
+from medseg.evaluation.classification import (
     slice_columns,
     study_columns,
     summarise_scores,
@@ -18,7 +17,8 @@ from pipeline.evaluation.classification import (
     write_slices,
     write_studies,
 )
-from pipeline.records import Failure, SliceScores
+from medseg.records import Failure, SliceScores
+
 from tests.evaluation.classification.made_scores import case_of, random_choices
 
 CLASSES = ("liver", "spleen")

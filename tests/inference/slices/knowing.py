@@ -6,12 +6,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from medseg.inference.slices import Calibration, ClassifierCard, GatePoint, SlicePredictor
+from medseg.networks.classifier import ClassifierConfig
+from medseg.preprocess.slices import SliceConfig
+from medseg.preprocess.slices.targets import TargetConfig
 from torch import Tensor, nn
 
-from pipeline.inference.slices import Calibration, ClassifierCard, GatePoint, SlicePredictor
-from pipeline.networks.classifier import ClassifierConfig
-from pipeline.preprocess.slices import SliceConfig
-from pipeline.preprocess.slices.targets import TargetConfig
 from tests.preprocess.slices.scans import NONE
 
 CPU = torch.device("cpu")

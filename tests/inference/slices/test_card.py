@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.errors import CheckpointError, ConfigError
+from medseg.inference.slices import Calibration, load_classifier_card, save_classifier_card
+from medseg.preprocess.slices.targets import TargetConfig
 
-from pipeline.errors import CheckpointError, ConfigError
-from pipeline.inference.slices import Calibration, load_classifier_card, save_classifier_card
-from pipeline.preprocess.slices.targets import TargetConfig
 from tests.inference.slices.knowing import card_of
 
 

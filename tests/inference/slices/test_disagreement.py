@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from medseg.errors import GeometryError
+from medseg.evaluation.classification import failure_auroc
+from medseg.inference.slices.disagreement import slice_disagreement
 from sklearn.metrics import roc_auc_score
-
-from pipeline.errors import GeometryError
-from pipeline.evaluation.classification import failure_auroc
-from pipeline.inference.slices.disagreement import slice_disagreement
 
 
 def test_mean_run_and_worst_slice_by_hand() -> None:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ConfigError
+from medseg.inference import Slab
+from medseg.inference.slices import Calibration, Gate
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.records import SliceScores
 
-from pipeline.errors import ConfigError
-from pipeline.inference import Slab
-from pipeline.inference.slices import Calibration, Gate
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.records import SliceScores
 from tests.inference.slices.knowing import card_of
 
 CARD = card_of()

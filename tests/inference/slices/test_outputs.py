@@ -9,14 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ConfigError
+from medseg.inference.slices import SliceOutputs, slice_outputs, slice_probabilities, study_probabilities
+from medseg.inference.slices.outputs import BATCH, any_probability
+from medseg.networks.classifier import ClassifierConfig, SliceClassifier
+from medseg.preprocess.slices import with_context
 from scipy.special import expit, softmax
 from torch import Tensor
 
-from pipeline.errors import ConfigError
-from pipeline.inference.slices import SliceOutputs, slice_outputs, slice_probabilities, study_probabilities
-from pipeline.inference.slices.outputs import BATCH, any_probability
-from pipeline.networks.classifier import ClassifierConfig, SliceClassifier
-from pipeline.preprocess.slices import with_context
 from tests.inference.slices.knowing import CPU
 
 numbers = st.lists(st.tuples(*[st.floats(-50, 50)] * 3), min_size=1, max_size=6)

@@ -11,18 +11,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ConfigError, ScanError
+from medseg.geometry import Geometry
+from medseg.inference import CaseInput, ModelCard, Predictor, predict_cases
+from medseg.inference.overseer import Oversight
+from medseg.inference.record import load_record
+from medseg.inference.slices import Calibration, Gate, SliceOverseer
+from medseg.preprocess.slices import SliceConfig
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.records import Array, Scan
+from medseg.scans import read_label, write_scan
 from torch import Tensor, nn
 
-from pipeline.errors import ConfigError, ScanError
-from pipeline.geometry import Geometry
-from pipeline.inference import CaseInput, ModelCard, Predictor, predict_cases
-from pipeline.inference.overseer import Oversight
-from pipeline.inference.record import load_record
-from pipeline.inference.slices import Calibration, Gate, SliceOverseer
-from pipeline.preprocess.slices import SliceConfig
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.records import Array, Scan
-from pipeline.scans import read_label, write_scan
 from tests.grids import grid
 from tests.inference.slices.knowing import CPU, Knowing, card_of, knowing_predictor
 from tests.preprocess.slices.scans import NONE

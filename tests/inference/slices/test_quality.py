@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from medseg.errors import ConfigError, GeometryError
+from medseg.inference.record import QualityRecord
+from medseg.inference.slices import Calibration, ClassifierCard
+from medseg.inference.slices.quality import judge_mask, shared_classes
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.records import Array, SliceScores
 
-from pipeline.errors import ConfigError, GeometryError
-from pipeline.inference.record import QualityRecord
-from pipeline.inference.slices import Calibration, ClassifierCard
-from pipeline.inference.slices.quality import judge_mask, shared_classes
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.records import Array, SliceScores
 from tests.inference.slices.knowing import card_of
 
 LABELS = {"background": 0, "spleen": 3, "liver": 7}

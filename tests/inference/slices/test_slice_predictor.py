@@ -10,17 +10,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import CheckpointError, ScanError
+from medseg.geometry import Geometry
+from medseg.inference.slices import Calibration, SliceOutputs, SlicePredictor, save_classifier_card
+from medseg.inference.weights import save_weights
+from medseg.manifest import read_case
+from medseg.networks.classifier import SliceClassifier
+from medseg.preprocess.slices import Plane, SliceConfig, slice_axis
+from medseg.preprocess.slices.targets import LabelTargets, TargetConfig
+from medseg.records import Scan
 from torch import Tensor
 
-from pipeline.errors import CheckpointError, ScanError
-from pipeline.geometry import Geometry
-from pipeline.inference.slices import Calibration, SliceOutputs, SlicePredictor, save_classifier_card
-from pipeline.inference.weights import save_weights
-from pipeline.manifest import read_case
-from pipeline.networks.classifier import SliceClassifier
-from pipeline.preprocess.slices import Plane, SliceConfig, slice_axis
-from pipeline.preprocess.slices.targets import LabelTargets, TargetConfig
-from pipeline.records import Scan
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE
 from tests.inference.slices.knowing import CPU, Knowing, card_of, knowing_predictor

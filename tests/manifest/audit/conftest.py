@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from medseg.records import Manifest
 
-from pipeline.records import Manifest
 from tests.manifest.audit.dirty import Dataset
 
 

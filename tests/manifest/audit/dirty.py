@@ -11,10 +11,9 @@ from typing import Any
 
 import nibabel
 import numpy as np
-
-from pipeline.geometry import Geometry
-from pipeline.manifest.audit import Audit, Finding, audit_manifest, load_for_audit
-from pipeline.scans import write_scan
+from medseg.geometry import Geometry
+from medseg.manifest.audit import Audit, Finding, audit_manifest, load_for_audit
+from medseg.scans import write_scan
 
 
 class Dataset:

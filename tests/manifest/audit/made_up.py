@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from medseg.geometry import Geometry
+from medseg.manifest.audit.facts import CaseFacts, ChannelFacts, LabelFacts
+from medseg.records import Case
 
-from pipeline.geometry import Geometry
-from pipeline.manifest.audit.facts import CaseFacts, ChannelFacts, LabelFacts
-from pipeline.records import Case
 from tests.grids import grid
 
 

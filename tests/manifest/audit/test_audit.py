@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import medseg.manifest.audit.audit as module
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest.audit import audit_manifest, load_for_audit
+from medseg.manifest.audit.audit import choose_shown
+from medseg.manifest.audit.finding import Finding
+from medseg.records import Manifest
 
-import pipeline.manifest.audit.audit as module
-from pipeline.errors import ManifestError
-from pipeline.manifest.audit import audit_manifest, load_for_audit
-from pipeline.manifest.audit.audit import choose_shown
-from pipeline.manifest.audit.finding import Finding
-from pipeline.records import Manifest
 from tests.manifest.audit.dirty import Dataset, findings, only
 from tests.manifest.audit.made_up import cohort_of
 

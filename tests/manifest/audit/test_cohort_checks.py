@@ -3,11 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from medseg.manifest.audit.cohort_checks import check_cohort
+from medseg.manifest.audit.facts import CaseFacts
+from medseg.manifest.audit.finding import Finding
+from medseg.manifest.audit.robust import far_cases, is_group
 
-from pipeline.manifest.audit.cohort_checks import check_cohort
-from pipeline.manifest.audit.facts import CaseFacts
-from pipeline.manifest.audit.finding import Finding
-from pipeline.manifest.audit.robust import far_cases, is_group
 from tests.grids import grid
 from tests.manifest.audit.made_up import channel_of, cohort_of, facts_of, label_of
 from tests.manifest.datasets import manifest_of

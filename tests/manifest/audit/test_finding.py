@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import pytest
-
-from pipeline.errors import ScanError
-from pipeline.manifest.audit.finding import CHECKS, Finding, by_severity
+from medseg.errors import ScanError
+from medseg.manifest.audit.finding import CHECKS, Finding, by_severity
 
 
 def test_message_reads_as_the_pipelines_errors_do() -> None:

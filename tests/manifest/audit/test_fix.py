@@ -12,12 +12,12 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from medseg.errors import DeliveryError, ManifestError, ScanError
+from medseg.geometry import shear_of
+from medseg.manifest import load_manifest, read_case
+from medseg.manifest.audit import Audit, Fix, fix_dataset, load_for_audit
+from medseg.scans import repair_nifti
 
-from pipeline.errors import DeliveryError, ManifestError, ScanError
-from pipeline.geometry import shear_of
-from pipeline.manifest import load_manifest, read_case
-from pipeline.manifest.audit import Audit, Fix, fix_dataset, load_for_audit
-from pipeline.scans import repair_nifti
 from tests.manifest.audit.dirty import Dataset, findings, only
 from tests.manifest.audit.test_form_checks import moved_qform, sheared
 

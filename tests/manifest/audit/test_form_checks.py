@@ -10,10 +10,10 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from medseg.geometry import Geometry, affine_distance_mm, shear_of, straightened
+from medseg.manifest.audit.form_checks import REFUSED_SHEAR
+from medseg.scans import read_nifti_forms
 
-from pipeline.geometry import Geometry, affine_distance_mm, shear_of, straightened
-from pipeline.manifest.audit.form_checks import REFUSED_SHEAR
-from pipeline.scans import read_nifti_forms
 from tests.manifest.audit.dirty import Dataset, findings, only
 
 Edit = Callable[[nibabel.Nifti1Header], None]

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from medseg.manifest.audit.facts import ChannelFacts
+from medseg.manifest.audit.image_checks import check_channels, modality_of
+from medseg.manifest.audit.intensity_facts import measure_channel, thinned
 
-from pipeline.manifest.audit.facts import ChannelFacts
-from pipeline.manifest.audit.image_checks import check_channels, modality_of
-from pipeline.manifest.audit.intensity_facts import measure_channel, thinned
 from tests.manifest.audit.dirty import Dataset, only
 from tests.manifest.audit.made_up import case_of, channel_of
 from tests.manifest.datasets import manifest_of

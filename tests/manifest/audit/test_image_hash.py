@@ -4,10 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-
-from pipeline.geometry import Geometry
-from pipeline.manifest.audit.canonical import canonical, voxel_digest
-from pipeline.manifest.audit.image_hash import (
+from medseg.geometry import Geometry
+from medseg.manifest.audit.canonical import canonical, voxel_digest
+from medseg.manifest.audit.image_hash import (
     HASH_BITS,
     PICTURE_SIZE,
     VOLUME_SIZE,
@@ -16,7 +15,8 @@ from pipeline.manifest.audit.image_hash import (
     image_hash,
     shrink,
 )
-from pipeline.records import Array
+from medseg.records import Array
+
 from tests.grids import ALL_AXCODES, grid
 from tests.manifest.audit.made_up import blob
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
+from medseg.scans import write_scan
 
-from pipeline.geometry import Geometry
-from pipeline.scans import write_scan
 from tests.manifest.audit.dirty import Dataset, findings, only
 
 CASE = "phantom_01_0"

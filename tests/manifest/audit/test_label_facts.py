@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
+from medseg.manifest.audit.facts import LabelFacts
+from medseg.manifest.audit.label_facts import label_values, measure_labels
 
-from pipeline.geometry import Geometry
-from pipeline.manifest.audit.facts import LabelFacts
-from pipeline.manifest.audit.label_facts import label_values, measure_labels
 from tests.grids import grid
 
 NAMES = {"liver": 1, "tumour": 2}

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest import load_manifest
+from medseg.manifest.audit import load_for_audit
+from medseg.manifest.audit.risks import read_risks
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import load_manifest
-from pipeline.manifest.audit import load_for_audit
-from pipeline.manifest.audit.risks import read_risks
 from tests.manifest.audit.dirty import Dataset, findings, only
 from tests.manifest.datasets import own_content, write_dataset
 

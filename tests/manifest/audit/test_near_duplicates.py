@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import medseg.manifest.audit.near_duplicates as module
 import numpy as np
 import pytest
+from medseg.manifest.audit.image_hash import image_hash, shrink
+from medseg.manifest.audit.likeness import likeness
+from medseg.manifest.audit.near_duplicates import SURE, Pair, find_near_duplicates
 from scipy import ndimage
 
-import pipeline.manifest.audit.near_duplicates as module
-from pipeline.manifest.audit.image_hash import image_hash, shrink
-from pipeline.manifest.audit.likeness import likeness
-from pipeline.manifest.audit.near_duplicates import SURE, Pair, find_near_duplicates
 from tests.manifest.audit.made_up import blob
 
 SHAPE = (40, 36, 30)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.manifest.audit import Audit, Finding, Fix, audit_manifest, write_audit
+from medseg.manifest.audit.page import render_page
+from medseg.manifest.audit.page.charts import dots, histogram, ranges
+from medseg.manifest.audit.page.scale import Scale, short
+from medseg.manifest.audit.plain import plain
+from medseg.manifest.audit.thumbnails import draw_planes
+from medseg.records import Manifest, Scan
 from PIL import Image
 
-from pipeline.manifest.audit import Audit, Finding, Fix, audit_manifest, write_audit
-from pipeline.manifest.audit.page import render_page
-from pipeline.manifest.audit.page.charts import dots, histogram, ranges
-from pipeline.manifest.audit.page.scale import Scale, short
-from pipeline.manifest.audit.plain import plain
-from pipeline.manifest.audit.thumbnails import draw_planes
-from pipeline.records import Manifest, Scan
 from tests.grids import grid
 from tests.manifest.audit.dirty import Dataset
 from tests.manifest.audit.made_up import case_of, cohort_of, facts_of, label_of

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from medseg.manifest.audit.finding import Finding
+from medseg.manifest.audit.patients import check_patients_apart
+from medseg.records import Case, Split
 
-from pipeline.manifest.audit.finding import Finding
-from pipeline.manifest.audit.patients import check_patients_apart
-from pipeline.records import Case, Split
 from tests.manifest.datasets import manifest_of
 
 

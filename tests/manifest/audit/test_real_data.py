@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.manifest.audit import audit_manifest, load_for_audit
+from medseg.manifest.audit.canonical import canonical
+from medseg.manifest.audit.image_hash import shrink
+from medseg.manifest.audit.near_duplicates import LIKELY, find_near_duplicates
+from medseg.scans import read_scan
 from scipy import ndimage
 
-from pipeline.manifest.audit import audit_manifest, load_for_audit
-from pipeline.manifest.audit.canonical import canonical
-from pipeline.manifest.audit.image_hash import shrink
-from pipeline.manifest.audit.near_duplicates import LIKELY, find_near_duplicates
-from pipeline.scans import read_scan
 from tests.manifest.audit.dirty import findings
 
 MANIFESTS = Path(__file__).parents[3] / "data_manifests"

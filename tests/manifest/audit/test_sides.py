@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from medseg.manifest.audit.facts import CaseFacts
+from medseg.manifest.audit.finding import Finding
+from medseg.manifest.audit.sides import SidePair, check_sides, side_pairs
 
-from pipeline.manifest.audit.facts import CaseFacts
-from pipeline.manifest.audit.finding import Finding
-from pipeline.manifest.audit.sides import SidePair, check_sides, side_pairs
 from tests.manifest.audit.dirty import Dataset, findings, only
 from tests.manifest.audit.made_up import facts_of, label_of
 

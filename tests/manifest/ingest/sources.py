@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import nibabel
 import numpy as np
+from medseg.geometry import Geometry
+from medseg.manifest import load_manifest
+from medseg.manifest.ingest import IngestOptions, IngestReport, Progress, Pseudonyms, ingest
+from medseg.records import Case, Manifest
+from medseg.scans import read_label, read_scan, write_scan
 from pydicom.dataset import Dataset
 from pydicom.uid import SegmentationStorage, generate_uid
 
-from pipeline.geometry import Geometry
-from pipeline.manifest import load_manifest
-from pipeline.manifest.ingest import IngestOptions, IngestReport, Progress, Pseudonyms, ingest
-from pipeline.records import Case, Manifest
-from pipeline.scans import read_label, read_scan, write_scan
 from tests.dicom_files import save, write_series, write_structure_set
 from tests.grids import grid
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
+from medseg.manifest import read_case
+from medseg.manifest.ingest import Pseudonyms
 from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage, generate_uid
 
-from pipeline.geometry import Geometry
-from pipeline.manifest import read_case
-from pipeline.manifest.ingest import Pseudonyms
 from tests.dicom_files import write_series
 from tests.grids import grid
 from tests.manifest.ingest.sources import (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.manifest.ingest import Pseudonyms
+from medseg.manifest.ingest.copies import REASON, voxel_digest
 
-from pipeline.manifest.ingest import Pseudonyms
-from pipeline.manifest.ingest.copies import REASON, voxel_digest
 from tests.grids import ALL_AXCODES
 from tests.manifest.ingest.sources import (
     GRID,

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from medseg.errors import ManifestError
+from medseg.manifest.ingest import Pseudonyms, load_key
+from medseg.manifest.ingest.key import safe_id
+from medseg.manifest.load import check_names
 
-from pipeline.errors import ManifestError
-from pipeline.manifest.ingest import Pseudonyms, load_key
-from pipeline.manifest.ingest.key import safe_id
-from pipeline.manifest.load import check_names
 from tests.manifest.datasets import manifest_of
 from tests.manifest.ingest.sources import KEY, run_ingest, voxels, write_ct, write_nifti
 from tests.manifest.split.cohorts import case_of

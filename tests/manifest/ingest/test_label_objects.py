@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.manifest import read_case
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
-from pipeline.errors import ScanError
-from pipeline.manifest import read_case
 from tests.dicom_files import save
 from tests.grids import grid
 from tests.manifest.ingest.sources import (

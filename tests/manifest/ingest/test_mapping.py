@@ -7,12 +7,12 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from medseg.errors import ConfigError
+from medseg.manifest.ingest.label_source import LabelSource
+from medseg.manifest.ingest.mapping import Mapping, load_mapping, mapping_text, propose_mapping
+from medseg.manifest.ingest.structure_name import normalised
+from medseg.scans.dicom import LabelObject
 
-from pipeline.errors import ConfigError
-from pipeline.manifest.ingest.label_source import LabelSource
-from pipeline.manifest.ingest.mapping import Mapping, load_mapping, mapping_text, propose_mapping
-from pipeline.manifest.ingest.structure_name import normalised
-from pipeline.scans.dicom import LabelObject
 from tests.manifest.ingest.sources import run_ingest, write_ct, write_rtstruct
 
 

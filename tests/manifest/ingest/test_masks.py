@@ -9,13 +9,13 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from medseg.geometry import Geometry
+from medseg.manifest import read_case, read_case_image
+from medseg.manifest.ingest import Pseudonyms
+from medseg.manifest.ingest.image_source import file_image
+from medseg.manifest.ingest.mask_match import MaskMatcher
+from medseg.manifest.ingest.patient_name import patient_names
 
-from pipeline.geometry import Geometry
-from pipeline.manifest import read_case, read_case_image
-from pipeline.manifest.ingest import Pseudonyms
-from pipeline.manifest.ingest.image_source import file_image
-from pipeline.manifest.ingest.mask_match import MaskMatcher
-from pipeline.manifest.ingest.patient_name import patient_names
 from tests.grids import ALL_AXCODES, grid
 from tests.manifest.ingest.sources import (
     GRID,

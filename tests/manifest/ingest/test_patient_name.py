@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
-from pipeline.manifest.ingest.name_tokens import masks_and_images
-from pipeline.manifest.ingest.patient_name import patient_names
+from medseg.manifest.ingest.name_tokens import masks_and_images
+from medseg.manifest.ingest.patient_name import patient_names
 
 ROOT = Path("/export/masks and labels")  # whose name must tell nothing
 

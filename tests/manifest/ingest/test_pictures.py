@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.manifest import read_case, read_case_image
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import (
@@ -14,7 +15,6 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from pipeline.manifest import read_case, read_case_image
 from tests.dicom_files import PATIENT, save, slice_dataset
 from tests.manifest.ingest.sources import Ingested, run_ingest, voxels, write_ct, write_nifti
 

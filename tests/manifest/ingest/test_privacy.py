@@ -14,9 +14,10 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from medseg.manifest.ingest import Progress, Pseudonyms
+from medseg.workflows.cli import main
 from PIL import Image, PngImagePlugin
 
-from pipeline.manifest.ingest import Progress, Pseudonyms
 from tests.dicom_files import PATIENT, save
 from tests.grids import grid
 from tests.manifest.ingest.bytes_written import leaks, parts_of
@@ -32,7 +33,6 @@ from tests.manifest.ingest.sources import (
     write_rtstruct,
     write_seg,
 )
-from workflows.cli import main
 
 # Who is in the DICOM headers, and who only in the names of files and folders.
 IN_HEADERS: dict[str, Any] = {

@@ -6,11 +6,11 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
+from medseg.manifest import read_case
+from medseg.records import Case
 from PIL import Image
 
-from pipeline.geometry import Geometry
-from pipeline.manifest import read_case
-from pipeline.records import Case
 from tests.manifest.ingest.sources import Ingested, run_ingest
 
 pytestmark = pytest.mark.data

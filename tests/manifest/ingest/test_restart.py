@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.errors import ConfigError, ManifestError
+from medseg.manifest import load_manifest
+from medseg.manifest.ingest import Progress, Pseudonyms
+from medseg.scans import nifti
 
-from pipeline.errors import ConfigError, ManifestError
-from pipeline.manifest import load_manifest
-from pipeline.manifest.ingest import Progress, Pseudonyms
-from pipeline.scans import nifti
 from tests.manifest.ingest.sources import (
     KEY,
     Ingested,
@@ -27,7 +27,7 @@ from tests.manifest.ingest.sources import (
     write_rtstruct,
 )
 
-BUILD_IMAGE = importlib.import_module("pipeline.manifest.ingest.build_image")
+BUILD_IMAGE = importlib.import_module("medseg.manifest.ingest.build_image")
 PATIENTS = ("a", "b", "c", "d")
 BOX = (2, 5, 2, 5, 1, 3)
 

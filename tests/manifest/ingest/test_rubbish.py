@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.manifest.ingest.walk import walk_source
 from pydicom.dataset import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage, generate_uid
 
-from pipeline.manifest.ingest.walk import walk_source
 from tests.dicom_files import save
 from tests.manifest.ingest.sources import GRID, block, run_ingest, voxels, write_ct, write_itk, write_nifti
 

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from medseg.manifest.ingest.scrub import Scrubber
+from medseg.scans.dicom import Identity
 from pydicom.dataset import Dataset
 
-from pipeline.manifest.ingest.scrub import Scrubber
-from pipeline.scans.dicom import Identity
 from tests.manifest.ingest.bytes_written import leaks
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from medseg.manifest.split.balance import Balance
+from medseg.records import Case, Manifest, Split
 
-from pipeline.manifest.split.balance import Balance
-from pipeline.records import Case, Manifest, Split
 from tests.manifest.datasets import manifest_of
 
 LABELS = {"background": 0, "liver": 1, "tumour": 2, "cyst": 3}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from medseg.manifest.split import Balance, BalanceRow, format_balance
+from medseg.manifest.split.balance import measure_balance
+from medseg.manifest.split.case_table import CaseTable
+from medseg.manifest.split.table import largest_imbalance
+from medseg.records import Case
 
-from pipeline.manifest.split import Balance, BalanceRow, format_balance
-from pipeline.manifest.split.balance import measure_balance
-from pipeline.manifest.split.case_table import CaseTable
-from pipeline.manifest.split.table import largest_imbalance
-from pipeline.records import Case
 from tests.manifest.split.cohorts import case_of, cohort_of
 
 TUMOURS_ML = {"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0, "e": 100.0}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.manifest.split import cases_to_measure, measure_labels, split_manifest
+from medseg.manifest.split.config import FEATURES, SplitConfig
+from medseg.records import Case, Manifest
+from medseg.scans import write_scan
 
-from pipeline.manifest.split import cases_to_measure, measure_labels, split_manifest
-from pipeline.manifest.split.config import FEATURES, SplitConfig
-from pipeline.records import Case, Manifest
-from pipeline.scans import write_scan
 from tests.grids import grid
 from tests.manifest.split.cohorts import LABELS, case_of, cohort_of
 

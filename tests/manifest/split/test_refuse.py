@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.errors import ManifestError
+from medseg.manifest.split import SplitConfig, check_audited, check_splittable, split_manifest
+from medseg.records import Case, Manifest
 
-from pipeline.errors import ManifestError
-from pipeline.manifest.split import SplitConfig, check_audited, check_splittable, split_manifest
-from pipeline.records import Case, Manifest
 from tests.manifest.split.cohorts import case_of, cohort_of, parts_of
 
 TWO_FOLDS = SplitConfig(folds=2)

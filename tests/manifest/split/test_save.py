@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
-
-from pipeline.errors import ConfigError, DeliveryError
-from pipeline.manifest import load_manifest, manifest_digest, save_manifest
-from pipeline.manifest.load import ManifestFile, open_manifest
-from pipeline.manifest.split import (
+from medseg.errors import ConfigError, DeliveryError
+from medseg.manifest import load_manifest, manifest_digest, save_manifest
+from medseg.manifest.load import ManifestFile, open_manifest
+from medseg.manifest.split import (
     Balance,
     BalanceRow,
     SplitConfig,
@@ -27,8 +25,10 @@ from pipeline.manifest.split import (
     save_split,
     split_manifest,
 )
-from pipeline.manifest.split.picture import MOST_GROUPS
-from pipeline.records import Failure
+from medseg.manifest.split.picture import MOST_GROUPS
+from medseg.records import Failure
+from PIL import Image
+
 from tests.manifest.datasets import write_dataset
 from tests.manifest.split.cohorts import skewed_cohort, touch_picture
 from tests.manifest.test_msd import msd_content
@@ -40,7 +40,7 @@ CONFIG = SplitConfig(folds=3, seed=7, force=True)
 
 @pytest.fixture
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.manifest.split.save.save_picture", touch_picture)
+    monkeypatch.setattr("medseg.manifest.split.save.save_picture", touch_picture)
 
 
 def write_cohort(folder: Path, name: str = "dataset.json", **changes: Any) -> ManifestFile:
@@ -127,7 +127,7 @@ def test_write_that_fails_leaves_the_old_manifest(tmp_path: Path, monkeypatch: p
 
     source = write_cohort(tmp_path)
     old = source.path.read_bytes()
-    monkeypatch.setattr(f"pipeline.manifest.split.save.{step}", fail)
+    monkeypatch.setattr(f"medseg.manifest.split.save.{step}", fail)
     with pytest.raises(DeliveryError, match="the disk is full"):
         split_in_place(source)
     assert source.path.read_bytes() == old
@@ -139,8 +139,8 @@ def test_killed_write_leaves_the_old_manifest_whole(tmp_path: Path) -> None:
     code = f"""
 import os, pathlib
 from pathlib import Path
-from pipeline.manifest.load import open_manifest
-from pipeline.manifest.split import SplitConfig, save_split, split_manifest
+from medseg.manifest.load import open_manifest
+from medseg.manifest.split import SplitConfig, save_split, split_manifest
 rename = pathlib.Path.replace
 def die(self, target):
     if Path(target).name == "dataset.json":

@@ -7,13 +7,13 @@ from collections import Counter, defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ManifestError
+from medseg.manifest import assign_folds
+from medseg.manifest.split import SplitConfig, split_manifest
+from medseg.manifest.split.balance import measure_balance
+from medseg.manifest.split.case_table import CaseTable
+from medseg.records import Case, Manifest
 
-from pipeline.errors import ManifestError
-from pipeline.manifest import assign_folds
-from pipeline.manifest.split import SplitConfig, split_manifest
-from pipeline.manifest.split.balance import measure_balance
-from pipeline.manifest.split.case_table import CaseTable
-from pipeline.records import Case, Manifest
 from tests.manifest.split.cohorts import case_of, cohort_of, cohorts, gaps, parts_of, skewed_cohort
 
 SEEDS = st.integers(0, 99)

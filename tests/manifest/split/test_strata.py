@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+from medseg.manifest.split.case_table import CaseTable
+from medseg.manifest.split.config import FEATURES, Feature
+from medseg.manifest.split.strata import MOST_ORIGINS, Strata, make_strata
+from medseg.records import Case
 
-from pipeline.manifest.split.case_table import CaseTable
-from pipeline.manifest.split.config import FEATURES, Feature
-from pipeline.manifest.split.strata import MOST_ORIGINS, Strata, make_strata
-from pipeline.records import Case
 from tests.manifest.split.cohorts import case_of, cohort_of
 
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-
-from pipeline.manifest.split.ledger import SIZE_WEIGHT, UNDECIDED, Counts, Ledger, Numbers, Parts
-from pipeline.manifest.split.refine import level_sizes, refine
-from pipeline.manifest.split.stratify import stratify
+from medseg.manifest.split.ledger import SIZE_WEIGHT, UNDECIDED, Counts, Ledger, Numbers, Parts
+from medseg.manifest.split.refine import level_sizes, refine
+from medseg.manifest.split.stratify import stratify
 
 SEEDS = st.integers(0, 99)
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import pytest
-
-from pipeline.manifest.split import next_version
+from medseg.manifest.split import next_version
 
 
 @pytest.mark.parametrize(

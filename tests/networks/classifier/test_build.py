@@ -6,12 +6,12 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from medseg.errors import ConfigError
+from medseg.networks import count_multiply_adds, count_parameters
+from medseg.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, smallest_size
 from monai.networks.nets import DenseNet121, EfficientNetBN
 from torch import nn
 
-from pipeline.errors import ConfigError
-from pipeline.networks import count_multiply_adds, count_parameters
-from pipeline.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, smallest_size
 from tests.networks.classifier.test_config import flat_unet
 
 # Parameters in millions, and multiply-adds in thousands of millions at 224 × 224: torchvision's table of weights

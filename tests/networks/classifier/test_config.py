@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from medseg.networks.classifier import ClassifierConfig
+from medseg.networks.config import NetworkConfig
 from pydantic import ValidationError
-
-from pipeline.networks.classifier import ClassifierConfig
-from pipeline.networks.config import NetworkConfig
 
 
 def flat_unet(**changes: Any) -> NetworkConfig:

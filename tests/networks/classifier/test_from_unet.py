@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.errors import CheckpointError, ConfigError
+from medseg.networks import NetworkConfig, UNet
+from medseg.networks.classifier import ClassifierConfig, SliceClassifier, encoder_classifier, load_unet_encoder
 from torch import nn
 
-from pipeline.errors import CheckpointError, ConfigError
-from pipeline.networks import NetworkConfig, UNet
-from pipeline.networks.classifier import ClassifierConfig, SliceClassifier, encoder_classifier, load_unet_encoder
 from tests.networks.classifier.test_config import flat_unet
 from tests.networks.classifier.torchvision_nets import randomise
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, grad_cam
 from torch import nn
 
-from pipeline.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, grad_cam
 from tests.networks.classifier.test_build import config_of
 
 

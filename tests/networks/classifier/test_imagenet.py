@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.errors import CheckpointError, ConfigError
+from medseg.networks.classifier import ClassifierConfig, SliceClassifier, imagenet, load_imagenet
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.errors import CheckpointError, ConfigError
-from pipeline.networks.classifier import ClassifierConfig, SliceClassifier, imagenet, load_imagenet
 from tests.networks.classifier import torchvision_nets
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-
-from pipeline.errors import ConfigError
-from pipeline.networks.classifier import ClassifierConfig, SliceClassifier
+from medseg.errors import ConfigError
+from medseg.networks.classifier import ClassifierConfig, SliceClassifier
 
 LENGTHS = [4, 1, 2]
 

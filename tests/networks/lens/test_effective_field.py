@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 import torch
+from medseg.errors import ConfigError
+from medseg.networks import ClassifierConfig, SliceClassifier, UNet
+from medseg.networks.lens import effective_field, measured_support, receptive_fields
+from medseg.networks.lens.probe import with_fixed_statistics
+from medseg.networks.norm import InstanceNorm
 from torch import nn
 
-from pipeline.errors import ConfigError
-from pipeline.networks import ClassifierConfig, SliceClassifier, UNet
-from pipeline.networks.lens import effective_field, measured_support, receptive_fields
-from pipeline.networks.lens.probe import with_fixed_statistics
-from pipeline.networks.norm import InstanceNorm
 from tests.networks.test_unet import flat, tiny
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from pipeline.errors import ConfigError
-from pipeline.networks.lens import patch_for_structure
+from medseg.errors import ConfigError
+from medseg.networks.lens import patch_for_structure
 
 LENGTH = st.floats(0, 500)
 

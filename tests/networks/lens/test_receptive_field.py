@@ -10,13 +10,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
-from torch.nn import functional
-
-from pipeline.errors import ConfigError
-from pipeline.networks import ClassifierConfig, Encoder, NetworkConfig, SliceClassifier, UNet, unet_2015
-from pipeline.networks.classifier.encoder import EncoderBody
-from pipeline.networks.lens import (
+from medseg.errors import ConfigError
+from medseg.networks import ClassifierConfig, Encoder, NetworkConfig, SliceClassifier, UNet, unet_2015
+from medseg.networks.classifier.encoder import EncoderBody
+from medseg.networks.lens import (
     AxisField,
     Field,
     Layer,
@@ -26,6 +23,9 @@ from pipeline.networks.lens import (
     receptive_fields,
     without_skips,
 )
+from torch import Tensor, nn
+from torch.nn import functional
+
 from tests.networks.test_unet import flat, tiny
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.networks import ClassifierConfig, SliceClassifier, UNet, count_multiply_adds, count_parameters
+from medseg.networks.lens import Stage, stage_table
 from torch import nn
 
-from pipeline.networks import ClassifierConfig, SliceClassifier, UNet, count_multiply_adds, count_parameters
-from pipeline.networks.lens import Stage, stage_table
 from tests.networks.test_unet import flat, tiny
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from pipeline.geometry import Geometry
-from pipeline.preprocess import ChannelNormalisation
-from pipeline.preprocess.slices import SliceConfig, StoredSlices, prepare_slices
-from pipeline.records import Array, Case, Labelmap, Manifest
-from pipeline.scans import write_scan
+from medseg.geometry import Geometry
+from medseg.preprocess import ChannelNormalisation
+from medseg.preprocess.slices import SliceConfig, StoredSlices, prepare_slices
+from medseg.records import Array, Case, Labelmap, Manifest
+from medseg.scans import write_scan
 
 LABELS = {"background": 0, "liver": 1, "spleen": 2}
 NONE = ChannelNormalisation(kind="none")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.manifest import assign_folds, read_case, split_fold
+from medseg.preprocess.slices import Plane, StoredSlices, prepare_slices, slice_axis, slice_stack
+from medseg.preprocess.slices.prepare import label_areas_mm2
+from medseg.records import Case, Manifest
+from medseg.scans import read_scan, write_scan
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.manifest import assign_folds, read_case, split_fold
-from pipeline.preprocess.slices import Plane, StoredSlices, prepare_slices, slice_axis, slice_stack
-from pipeline.preprocess.slices.prepare import label_areas_mm2
-from pipeline.records import Case, Manifest
-from pipeline.scans import read_scan, write_scan
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
 from tests.preprocess.slices.scans import LABELS, NONE, manifest_of, prepare, slice_config, write_labelled

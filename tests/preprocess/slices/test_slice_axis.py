@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.geometry import Geometry
+from medseg.preprocess.slices import Plane, slice_axis
+from medseg.records import Array
 
-from pipeline.geometry import Geometry
-from pipeline.preprocess.slices import Plane, slice_axis
-from pipeline.records import Array
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES, grid
 

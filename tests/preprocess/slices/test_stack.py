@@ -10,14 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ConfigError
+from medseg.geometry import Geometry
+from medseg.preprocess import ChannelNormalisation
+from medseg.preprocess.slices import Plane, slice_stack, with_context
+from medseg.records import Array, Scan
+from medseg.scans import read_scan
 from PIL import Image
 
-from pipeline.errors import ConfigError
-from pipeline.geometry import Geometry
-from pipeline.preprocess import ChannelNormalisation
-from pipeline.preprocess.slices import Plane, slice_stack, with_context
-from pipeline.records import Array, Scan
-from pipeline.scans import read_scan
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES, grid
 from tests.preprocess.slices.scans import NONE, slice_config

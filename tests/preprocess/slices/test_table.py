@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from pipeline.errors import ManifestError, ScanError
-from pipeline.preprocess.slices import StoredSlices
-from pipeline.preprocess.slices.table import TargetTable, read_target_table
-from pipeline.records import Case
+from medseg.errors import ManifestError, ScanError
+from medseg.preprocess.slices import StoredSlices
+from medseg.preprocess.slices.table import TargetTable, read_target_table
+from medseg.records import Case
 
 Reader = Callable[[str | bytes], TargetTable]
 CASE = Case(case_id="a", patient_id="a", images=("a.nii.gz",))

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ScanError
+from medseg.preprocess.slices import StoredSlices
+from medseg.preprocess.slices.targets import LabelTargets, ManifestTargets, TargetConfig, read_targets
+from medseg.records import Case
 
-from pipeline.errors import ScanError
-from pipeline.preprocess.slices import StoredSlices
-from pipeline.preprocess.slices.targets import LabelTargets, ManifestTargets, TargetConfig, read_targets
-from pipeline.records import Case
 from tests.grids import ALL_AXCODES, grid
 from tests.preprocess.slices.scans import manifest_of, prepare, slice_config, write_labelled
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from pipeline.scans.dicom import quiet_dicom
+from medseg.scans.dicom import quiet_dicom
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.scans.dicom.codestream import check_frame
 from PIL import Image
 from pydicom.encaps import encapsulate, get_frame
 from pydicom.filereader import dcmread
 
-from pipeline.errors import ScanError
-from pipeline.scans.dicom.codestream import check_frame
 from tests.dicom_files import read_folder, recode, write_series
 from tests.grids import grid
 from tests.scans.dicom.test_transfer_syntax import HTJ2K

@@ -12,13 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydicom.dataset import Dataset
-from pydicom.encaps import encapsulate
-from pydicom.filereader import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SegmentationStorage
-
-from pipeline.errors import PipelineError, ScanError
-from pipeline.scans.dicom import (
+from medseg.errors import PipelineError, ScanError
+from medseg.scans.dicom import (
     SeriesRules,
     draw_label_object,
     find_series,
@@ -27,7 +22,12 @@ from pipeline.scans.dicom import (
     read_label_object,
     read_series,
 )
-from pipeline.scans.dicom.damage import reading_dicom
+from medseg.scans.dicom.damage import reading_dicom
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.filereader import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SegmentationStorage
+
 from tests.dicom_files import (
     decimals,
     read_folder,

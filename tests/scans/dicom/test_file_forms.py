@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.scans.dicom import is_dicom, read_instance
 from pydicom.dataset import Dataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import MediaStorageDirectoryStorage, generate_uid
 
-from pipeline.errors import ScanError
-from pipeline.scans.dicom import is_dicom, read_instance
 from tests.dicom_files import PATIENT, assert_same_voxels, instances_in, read_folder, save, write_series
 from tests.grids import OBLIQUE
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
+from medseg.scans.dicom import SeriesRules, find_series, quiet_dicom, read_instance
 
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import SeriesRules, find_series, quiet_dicom, read_instance
 from tests.dicom_files import save, write_series
 
 UID = "1.2.826.0.1.3680043.8.498.77"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import read_instance, read_series
 from pydicom.filereader import dcmread
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import read_instance, read_series
 from tests.dicom_files import assert_same_voxels, found_in, read_folder, write_mosaic
 from tests.grid_strategies import grids
 from tests.grids import grid

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
 from tests.dicom_files import assert_same_voxels, read_folder, write_reconstructed_nm
 from tests.grids import grid
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.scans.dicom.pixels import read_pixels
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
@@ -15,8 +17,6 @@ from pydicom.uid import (
     VLPhotographicImageStorage,
 )
 
-from pipeline.errors import ScanError
-from pipeline.scans.dicom.pixels import read_pixels
 from tests.dicom_files import read_folder, save, slice_dataset
 
 ROWS, COLUMNS = 4, 6

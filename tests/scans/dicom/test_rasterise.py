@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
-
-from pipeline.scans.dicom.rasterise import fill_even_odd
+from medseg.scans.dicom.rasterise import fill_even_odd
 
 SHAPE = (23, 31)
 CENTRES = np.stack(np.meshgrid(np.arange(SHAPE[0]), np.arange(SHAPE[1]), indexing="ij"), axis=-1).reshape(-1, 2)

@@ -9,11 +9,9 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from pydicom.filereader import dcmread
-
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import (
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import (
     LABEL_CLASSES,
     FoundSeries,
     SeriesRules,
@@ -22,6 +20,8 @@ from pipeline.scans.dicom import (
     read_label_object,
     read_series,
 )
+from pydicom.filereader import dcmread
+
 from tests.dicom_files import found_in, instances_in
 
 pytestmark = pytest.mark.data

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import SeriesRules, read_series
+from medseg.scans.dicom.frame import Frame
+from medseg.scans.dicom.planes import Planes, Problem, find_problems, stack_planes
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import SeriesRules, read_series
-from pipeline.scans.dicom.frame import Frame
-from pipeline.scans.dicom.planes import Planes, Problem, find_problems, stack_planes
 from tests.dicom_files import assert_same_voxels, decimals, found_in, read_folder, write_series
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.geometry import Geometry, shear_of
+from medseg.scans.dicom import SeriesScan, read_series, straight_geometry
 
-from pipeline.geometry import Geometry, shear_of
-from pipeline.scans.dicom import SeriesScan, read_series, straight_geometry
 from tests.dicom_files import decimals, found_in, write_series
 from tests.grids import grid
 

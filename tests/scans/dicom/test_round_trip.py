@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.geometry import Geometry
 
-from pipeline.geometry import Geometry
 from tests.dicom_files import assert_same_voxels, found_in, read_folder, write_series
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import Drawn, draw_label_object, find_series, read_instance, read_label_object
+from medseg.scans.dicom.series import LABEL_CLASSES, SeriesRules
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import JPEG2000Lossless, RLELossless, generate_uid
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import Drawn, draw_label_object, find_series, read_instance, read_label_object
-from pipeline.scans.dicom.series import LABEL_CLASSES, SeriesRules
 from tests.dicom_files import decimals, write_series
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid

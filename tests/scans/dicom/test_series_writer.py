@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.errors import DeliveryError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import draw_label_object, read_label_object, write_dicom_seg, write_dicom_series
 from pydicom import dcmread
 
-from pipeline.errors import DeliveryError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import draw_label_object, read_label_object, write_dicom_seg, write_dicom_series
 from tests.dicom_files import assert_same_voxels, instances_in, read_folder
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE

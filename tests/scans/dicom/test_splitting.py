@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import FoundSeries, SeriesRules, read_series
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     EncapsulatedPDFStorage,
@@ -18,9 +21,6 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from pipeline.errors import ScanError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import FoundSeries, SeriesRules, read_series
 from tests.dicom_files import assert_same_voxels, found_in, save, write_series, write_structure_set
 from tests.grids import OBLIQUE, grid
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.scans.dicom import Drawn, draw_label_object, read_label_object
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
-from pipeline.errors import GeometryError, ScanError
-from pipeline.geometry import Geometry
-from pipeline.scans.dicom import Drawn, draw_label_object, read_label_object
 from tests.dicom_files import write_series, write_structure_set
 from tests.grid_strategies import grids
 from tests.grids import grid

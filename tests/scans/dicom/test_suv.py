@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.scans.dicom import suv_factor
 from pydicom.dataset import Dataset
 from pydicom.uid import PositronEmissionTomographyImageStorage
 
-from pipeline.errors import ScanError
-from pipeline.scans.dicom import suv_factor
 from tests.dicom_files import found_in, write_series
 from tests.grids import OBLIQUE
 

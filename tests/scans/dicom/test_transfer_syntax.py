@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.scans.dicom.pixels import read_pixels
 from PIL import Image
 from pydicom import uid
 from pydicom.encaps import encapsulate
 from pydicom.filereader import dcmread
 from pydicom.pixels import get_decoder
 
-from pipeline.errors import ScanError
-from pipeline.scans.dicom.pixels import read_pixels
 from tests.dicom_files import assert_same_voxels, found_in, read_folder, recode, save, slice_dataset, write_series
 from tests.grids import grid
 

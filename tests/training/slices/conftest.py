@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.preprocess.slices import StoredSlices
+from medseg.preprocess.slices.targets import SliceTargets
+from medseg.records import Case
+from medseg.training.slices import ClassificationInputs
 
-from pipeline.preprocess.slices import StoredSlices
-from pipeline.preprocess.slices.targets import SliceTargets
-from pipeline.records import Case
-from pipeline.training.slices import ClassificationInputs
 from tests.training.slices.toys import BOTH, inputs_of, prepare, toy_case, toy_truth
 
 Toys = tuple[tuple[Case, ...], tuple[StoredSlices, ...], dict[str, SliceTargets]]

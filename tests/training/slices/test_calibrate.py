@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from medseg.evaluation.classification import fit_temperature
+from medseg.inference.slices import SliceOutputs, slice_probabilities
+from medseg.inference.slices.gate import kept_range
+from medseg.inference.slices.outputs import any_probability
+from medseg.preprocess.slices.targets import ClassKind, TargetConfig
+from medseg.records import Array, SliceScores
+from medseg.training.slices import JudgedCase, calibrate, class_weights
+from medseg.training.slices.loss import ClassLoss
 
-from pipeline.evaluation.classification import fit_temperature
-from pipeline.inference.slices import SliceOutputs, slice_probabilities
-from pipeline.inference.slices.gate import kept_range
-from pipeline.inference.slices.outputs import any_probability
-from pipeline.preprocess.slices.targets import ClassKind, TargetConfig
-from pipeline.records import Array, SliceScores
-from pipeline.training.slices import JudgedCase, calibrate, class_weights
-from pipeline.training.slices.loss import ClassLoss
 from tests.training.slices.toys import BOTH
 
 NONE = np.zeros(2)

@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
-from pipeline.inference.weights import read_weights
-from pipeline.training import StepBudget
-from pipeline.training.engine import run_task
-from pipeline.training.slices import ClassificationInputs, ClassificationTask
+from medseg.inference.weights import read_weights
+from medseg.training import StepBudget
+from medseg.training.engine import run_task
+from medseg.training.slices import ClassificationInputs, ClassificationTask
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
 InputsBuilder = Callable[..., ClassificationInputs]

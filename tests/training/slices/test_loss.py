@@ -9,10 +9,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from pipeline.preprocess.slices.targets import ClassKind
-from pipeline.training.slices.loss import ClassLoss
-from pipeline.training.slices.weights import class_weights
+from medseg.preprocess.slices.targets import ClassKind
+from medseg.training.slices.loss import ClassLoss
+from medseg.training.slices.weights import class_weights
 
 ONES = np.ones(3)
 KINDS: list[ClassKind] = ["multilabel", "multiclass"]

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from medseg.preprocess.slices import StoredSlices, with_context
+from medseg.preprocess.slices.targets import SliceTargets
+from medseg.training.patches import batches
+from medseg.training.slices.samples import SliceSamples, StudySamples, steps_per_epoch
 
-from pipeline.preprocess.slices import StoredSlices, with_context
-from pipeline.preprocess.slices.targets import SliceTargets
-from pipeline.training.patches import batches
-from pipeline.training.slices.samples import SliceSamples, StudySamples, steps_per_epoch
 from tests.grids import grid
 from tests.preprocess.slices.scans import prepare, slice_config, write_labelled
 from tests.training.slices.toys import known, training_config
@@ -146,7 +146,7 @@ def test_epoch_shows_every_sample_once_or_stops_at_its_longest(
 
 
 def test_damaged_store_names_the_case_and_the_remedy(tmp_path: Path) -> None:
-    from pipeline.errors import ScanError
+    from medseg.errors import ScanError
 
     (stored,) = prepare([write_labelled(tmp_path, "a", grid((8, 8, 3)))], tmp_path)
     (stored.folder / "slices.b2nd").write_bytes(b"nothing")

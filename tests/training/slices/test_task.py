@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from medseg.errors import TrainingError
+from medseg.inference.slices import slice_probabilities
+from medseg.networks.classifier import SliceClassifier
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.training import AugmentConfig, ClockBudget, StepBudget
+from medseg.training.checkpoint import checkpoint_facts
+from medseg.training.engine import CHECKPOINT_NAME, run_task
+from medseg.training.listener import Judgement
+from medseg.training.slices import ClassificationInputs, ClassificationTask, JudgedCase
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
-from pipeline.errors import TrainingError
-from pipeline.inference.slices import slice_probabilities
-from pipeline.networks.classifier import SliceClassifier
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.training import AugmentConfig, ClockBudget, StepBudget
-from pipeline.training.checkpoint import checkpoint_facts
-from pipeline.training.engine import CHECKPOINT_NAME, run_task
-from pipeline.training.listener import Judgement
-from pipeline.training.slices import ClassificationInputs, ClassificationTask, JudgedCase
 from tests.training.slices.conftest import Toys
 from tests.training.slices.toys import BOTH, SLICES, known, toy_truth
 
@@ -395,7 +395,7 @@ def test_every_step_is_augmented_anew(build_inputs: InputsBuilder, monkeypatch: 
         seeds.append(seed)
         return image, label
 
-    monkeypatch.setattr("pipeline.training.slices.task.augment_batch", note)
+    monkeypatch.setattr("medseg.training.slices.task.augment_batch", note)
     for seed in (0, 1):
         run_task(ClassificationTask(build_inputs(f"{seed}", validation=0, seed=seed)), StepBudget(7))
     assert len(seeds) == len(set(seeds)) == 14

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from medseg.inference.slices import ClassifierCard, Gate, SlicePredictor, save_classifier_card
+from medseg.inference.slices.quality import judge_mask
+from medseg.manifest import read_case
+from medseg.preprocess.slices.targets import TargetConfig
+from medseg.training import StepBudget
+from medseg.training.engine import run_task
+from medseg.training.slices import ClassificationInputs, ClassificationTask, calibrate
 
-from pipeline.inference.slices import ClassifierCard, Gate, SlicePredictor, save_classifier_card
-from pipeline.inference.slices.quality import judge_mask
-from pipeline.manifest import read_case
-from pipeline.preprocess.slices.targets import TargetConfig
-from pipeline.training import StepBudget
-from pipeline.training.engine import run_task
-from pipeline.training.slices import ClassificationInputs, ClassificationTask, calibrate
 from tests.preprocess.slices.scans import LABELS, manifest_of
 from tests.training.slices.conftest import Toys
 from tests.training.slices.toys import BOTH, toy_truth

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from medseg.networks.classifier import ClassifierConfig
+from medseg.preprocess.slices import SliceConfig, StoredSlices
+from medseg.preprocess.slices.targets import LabelTargets, SliceTargets, TargetConfig, read_targets
+from medseg.records import Array, Case
+from medseg.training import AugmentConfig
+from medseg.training.slices import ClassificationInputs, SliceTrainingConfig
 
-from pipeline.networks.classifier import ClassifierConfig
-from pipeline.preprocess.slices import SliceConfig, StoredSlices
-from pipeline.preprocess.slices.targets import LabelTargets, SliceTargets, TargetConfig, read_targets
-from pipeline.records import Array, Case
-from pipeline.training import AugmentConfig
-from pipeline.training.slices import ClassificationInputs, SliceTrainingConfig
 from tests.grids import grid
 from tests.preprocess.slices.scans import prepare, slice_config, write_labelled
 

@@ -1,7 +1,0 @@
-"""Pictures of what a network sees."""
-
-from __future__ import annotations
-
-from pipeline.delivery.lens.field_picture import FieldBox, save_field_picture
-
-__all__ = ["FieldBox", "save_field_picture"]

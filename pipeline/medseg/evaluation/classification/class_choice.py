@@ -1,0 +1,90 @@
+"""Multi-class scores: which class is named first, and how often it is the right one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medseg.evaluation.classification.class_scores import Measure, with_interval
+from medseg.evaluation.classification.score_table import ScoreTable
+from medseg.records import Array
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChoice:
+    """How often the most probable class is the true one, over the rows that hold exactly one class.
+
+    Attributes:
+        accuracy: Share of rows whose first class is true (top-1).
+        top5_accuracy: Share of rows with the true class among the first five; None with five classes or fewer.
+        balanced_accuracy: Mean over the classes present of the share of their rows that is right.
+        confusion: Rows of each true class (outer) by the class named first (inner).
+        undecided: Rows left out because they hold no known class or several.
+    """
+
+    accuracy: Measure
+    top5_accuracy: Measure | None
+    balanced_accuracy: Measure
+    confusion: tuple[tuple[int, ...], ...]
+    undecided: int
+
+
+def score_choice(table: ScoreTable, weights: Array) -> ClassChoice:
+    """Accuracy, balanced accuracy and the confusion matrix; of equal probabilities the earlier class goes first.
+
+    Args:
+        table: All rows.
+        weights: How often each patient counts, shape `(resamples, patients)`.
+    """
+    rows = table.decided()
+    probabilities, owners = table.probabilities[rows], table.owners[rows]
+    classes = probabilities.shape[1]
+    true = table.truth[rows].argmax(axis=1)
+    first = probabilities.argmax(axis=1)
+    measures = [("accuracy", (first == true)), ("top5", _true_rank(probabilities, true) < _SHOWN)]
+    shares = {name: _share(values, owners, weights) for name, values in measures}
+    confusion = np.bincount(true * classes + first, minlength=classes**2).reshape(classes, classes)
+    return ClassChoice(
+        accuracy=shares["accuracy"],
+        top5_accuracy=shares["top5"] if classes > _SHOWN else None,
+        balanced_accuracy=_balanced(true, first == true, owners, weights, classes=classes),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        undecided=int((~rows).sum()),
+    )
+
+
+def _true_rank(probabilities: Array, true: Array) -> Array:
+    """How many classes go before the true one in each row."""
+    own = np.take_along_axis(probabilities, true[:, np.newaxis], axis=1)
+    is_earlier = np.arange(probabilities.shape[1]) < true[:, np.newaxis]
+    return np.asarray(((probabilities > own) | ((probabilities == own) & is_earlier)).sum(axis=1))
+
+
+def _share(is_right: Array, owners: Array, weights: Array) -> Measure:
+    patients = weights.shape[1]
+    right = np.bincount(owners, weights=is_right, minlength=patients)
+    counts = np.bincount(owners, minlength=patients).astype(float)
+    with np.errstate(invalid="ignore"):
+        return with_interval(
+            float(np.float64(right.sum()) / counts.sum()),
+            (weights @ right) / (weights @ counts),
+            patients=int((counts > 0).sum()),
+        )
+
+
+def _balanced(true: Array, is_right: Array, owners: Array, weights: Array, *, classes: int) -> Measure:
+    shape = (weights.shape[1], classes)
+    place = owners * classes + true
+    right = np.bincount(place, weights=is_right, minlength=shape[0] * classes).reshape(shape)
+    counts = np.bincount(place, minlength=shape[0] * classes).reshape(shape).astype(float)
+    present = counts.sum(axis=0) > 0
+    with np.errstate(invalid="ignore"):
+        recalls = right.sum(axis=0)[present] / counts.sum(axis=0)[present]
+        resampled = (weights @ right[:, present]) / (weights @ counts[:, present])  # NaN where a class vanishes
+    if not present.any():
+        return Measure(float("nan"), float("nan"), float("nan"), 0)
+    patients = int((counts.sum(axis=1) > 0).sum())
+    return with_interval(float(recalls.mean()), resampled.mean(axis=1), patients=patients)

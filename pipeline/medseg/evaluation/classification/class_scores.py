@@ -1,0 +1,155 @@
+"""One class at one level: five measures with intervals, counts, and where the threshold lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medseg.evaluation.classification.calibration import BINS, bin_of
+from medseg.evaluation.classification.operating_point import threshold_for_specificity
+from medseg.evaluation.classification.ranked_scores import RankedScores
+from medseg.evaluation.classification.score_table import ScoreTable
+from medseg.evaluation.resampling import FEW_PATIENTS, jackknife_interval, percentile_interval
+from medseg.records import Array
+
+MEASURES = ("auroc", "average_precision", "sensitivity", "brier", "calibration_error")
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number with its 95 % interval.
+
+    Attributes:
+        value: On all cases; NaN where it does not exist.
+        low: Lower end; NaN with fewer than two patients or fewer than 40 resamples left.
+        high: Upper end.
+        dropped: Resamples in which it did not exist, as where no positive was drawn.
+    """
+
+    value: float
+    low: float
+    high: float
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class TwoByTwo:
+    """Counts at a threshold; `probability >= threshold` is called positive."""
+
+    threshold: float
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScores:
+    """How well one class is told at one level.
+
+    Attributes:
+        name: Of the class.
+        measures: `auroc`, `average_precision`, `sensitivity` (at the stated specificity), `brier` and
+            `calibration_error` by name.
+        threshold: Lowest given probability that reaches the stated specificity; infinity if none does.
+        positives: Rows that show the class.
+        negatives: Rows that do not.
+        unknown: Rows that nobody knows of, in none of the measures.
+        patients: Patients with at least one known row.
+        prevalence: Share of positives among known rows; NaN without any.
+        note: `only positives`, `only negatives`, `no known truth`, or empty where every measure exists.
+        at_half: Counts at the threshold 0.5; None for multi-class.
+        at_specificity: Counts at `threshold`; None for multi-class, or where there is no threshold.
+    """
+
+    name: str
+    measures: dict[str, Measure]
+    threshold: float
+    positives: int
+    negatives: int
+    unknown: int
+    patients: int
+    prevalence: float
+    note: str
+    at_half: TwoByTwo | None
+    at_specificity: TwoByTwo | None
+
+
+def score_class(
+    table: ScoreTable, index: int, weights: Array, *, name: str, specificity: float, with_counts: bool
+) -> tuple[ClassScores, dict[str, Array]]:
+    """Score one class.
+
+    Args:
+        table: All rows.
+        index: Column of the class.
+        weights: How often each patient counts, shape `(resamples, patients)`.
+        name: Of the class.
+        specificity: Which the sensitivity is asked at.
+        with_counts: Whether the 2×2 counts are wanted.
+
+    Returns:
+        The scores, and each measure in every resample, shape `(resamples,)`.
+    """
+    probabilities, truth, owners = table.known(index)
+    every = np.ones((1, len(table.patients)), np.int32)
+    points, resampled = (_measure(probabilities, truth, owners, w, specificity=specificity) for w in (every, weights))
+    patients = len(np.unique(owners))
+    threshold = threshold_for_specificity(probabilities, truth, specificity)
+    has_threshold = with_counts and not np.isnan(threshold)
+    positives = int(truth.sum())
+    scores = ClassScores(
+        name=name,
+        measures={key: with_interval(float(points[key][0]), resampled[key], patients=patients) for key in MEASURES},
+        threshold=threshold,
+        positives=positives,
+        negatives=len(truth) - positives,
+        unknown=len(table.truth) - len(truth),
+        patients=patients,
+        prevalence=positives / len(truth) if len(truth) else float("nan"),
+        note=_note(positives, len(truth)),
+        at_half=count_outcomes(probabilities, truth, 0.5) if with_counts else None,
+        at_specificity=count_outcomes(probabilities, truth, threshold) if has_threshold else None,
+    )
+    return scores, resampled
+
+
+def with_interval(value: float, resampled: Array, *, patients: int) -> Measure:
+    """A value with the interval of its resamples; without one for fewer than two patients or no value."""
+    if patients < 2 or np.isnan(value) or not len(resampled):
+        return Measure(value, float("nan"), float("nan"), 0)
+    if len(resampled) < FEW_PATIENTS:
+        return Measure(value, *jackknife_interval(value, resampled), int(np.isnan(resampled).sum()))
+    return Measure(value, *percentile_interval(resampled))
+
+
+def count_outcomes(probabilities: Array, truth: Array, threshold: float) -> TwoByTwo:
+    """Right and wrong calls of known rows at a threshold."""
+    is_called, is_there = probabilities >= threshold, truth == 1
+    return TwoByTwo(
+        threshold=threshold,
+        true_positives=int((is_called & is_there).sum()),
+        false_positives=int((is_called & ~is_there).sum()),
+        false_negatives=int((~is_called & is_there).sum()),
+        true_negatives=int((~is_called & ~is_there).sum()),
+    )
+
+
+def _note(positives: int, known: int) -> str:
+    if not known:
+        return "no known truth"
+    return {0: "only negatives", known: "only positives"}.get(positives, "")
+
+
+def _measure(
+    probabilities: Array, truth: Array, owners: Array, weights: Array, *, specificity: float
+) -> dict[str, Array]:
+    ranked = RankedScores.of(probabilities, truth, owners).measure(weights, specificity=specificity)
+    patients = weights.shape[1]
+    known = weights @ np.bincount(owners, minlength=patients).astype(float)  # (resamples,)
+    squares = weights @ np.bincount(owners, weights=(probabilities - truth) ** 2, minlength=patients)
+    gaps = np.bincount(owners * BINS + bin_of(probabilities), weights=probabilities - truth, minlength=patients * BINS)
+    errors = np.abs(weights @ gaps.reshape(patients, BINS)).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        return ranked | {"brier": squares / known, "calibration_error": errors / known}

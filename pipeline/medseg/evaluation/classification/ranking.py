@@ -1,0 +1,119 @@
+"""Which slices and studies to look at: the most confident hits and misses, the worst and the best curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from medseg.evaluation.classification.score_table import Kind
+from medseg.records import Array, SliceScores
+
+
+@dataclass(frozen=True, slots=True)
+class TellingSlice:
+    """A slice worth a picture.
+
+    Attributes:
+        case_id: Which case.
+        slice: Index along the case's axis.
+        class_name: The class in question.
+        probability: Of that class.
+        truth: Whether the class is there.
+        is_hit: Whether the classifier says so too.
+    """
+
+    case_id: str
+    slice: int
+    class_name: str
+    probability: float
+    truth: bool
+    is_hit: bool
+
+
+class TellingSlices(NamedTuple):
+    """Of one class, the most confident first."""
+
+    hits: tuple[TellingSlice, ...]
+    misses: tuple[TellingSlice, ...]
+
+
+def telling_slices(
+    scores: Sequence[SliceScores], *, classes: Sequence[str], kind: Kind, count: int = 3, threshold: float = 0.5
+) -> dict[str, TellingSlices]:
+    """Per class the most confident right and wrong slices, at most one of each per case.
+
+    Neighbouring slices look alike, so a case shows its most confident one. A hit shows the class and is called, by
+    falling probability: there is something to point at. A miss is called and not there, or there and not called, by
+    falling `|probability - truth|`. Slices of unknown truth are in neither.
+
+    Args:
+        scores: One per case.
+        classes: Names of the columns.
+        kind: Multi-label calls `probability >= threshold`, multi-class the most probable class (the earlier of equals).
+        count: Most of each per class.
+        threshold: For multi-label.
+    """
+    return {
+        name: TellingSlices(
+            *(
+                _most_confident(
+                    [_best_of_case(case, index, name, kind, threshold, hits=hits) for case in scores], count
+                )
+                for hits in (True, False)
+            )
+        )
+        for index, name in enumerate(classes)
+    }
+
+
+def rank_studies(scores: Sequence[SliceScores]) -> tuple[tuple[str, float], ...]:
+    """Case id and mean `|probability - truth|` over known slices and classes, the worst case first.
+
+    A case without known truth is left out.
+    """
+    errors = []
+    for case in scores:
+        is_known = np.zeros(0, bool) if case.truth is None else case.truth >= 0
+        if case.truth is not None and is_known.any():
+            difference = np.abs(case.probabilities.astype(np.float64) - case.truth)
+            errors.append((case.case_id, float(difference[is_known].mean())))
+    return tuple(sorted(errors, key=lambda item: (-item[1], item[0])))
+
+
+def telling_studies(scores: Sequence[SliceScores]) -> dict[str, tuple[str, float]]:
+    """Case id and error of the worst, median and best study; empty without any known truth."""
+    ranked = rank_studies(scores)
+    if not ranked:
+        return {}
+    return {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}
+
+
+def _best_of_case(
+    case: SliceScores, index: int, name: str, kind: Kind, threshold: float, *, hits: bool
+) -> TellingSlice | None:
+    if case.truth is None or not len(case.truth):
+        return None
+    probabilities, truth = case.probabilities[:, index].astype(np.float64), case.truth[:, index]
+    is_called = _called(case.probabilities, index, kind, threshold)
+    wanted = (is_called & (truth == 1)) if hits else (truth >= 0) & (is_called != (truth == 1))
+    if not wanted.any():
+        return None
+    confidence = probabilities if hits else np.abs(probabilities - truth)
+    place = int(np.where(wanted, confidence, -1).argmax())
+    return TellingSlice(case.case_id, place, name, float(probabilities[place]), bool(truth[place] == 1), hits)
+
+
+def _called(probabilities: Array, index: int, kind: Kind, threshold: float) -> Array:
+    if kind == "multiclass":
+        return np.asarray(probabilities.argmax(axis=1) == index)
+    return np.asarray(probabilities[:, index] >= threshold)
+
+
+def _most_confident(found: Sequence[TellingSlice | None], count: int) -> tuple[TellingSlice, ...]:
+    there = [one for one in found if one is not None]
+    return tuple(
+        sorted(there, key=lambda one: (-abs(one.probability - (one.truth != one.is_hit)), one.case_id))[:count]
+    )

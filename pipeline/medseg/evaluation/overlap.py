@@ -1,0 +1,50 @@
+"""Dice and IoU of every label of a case, on the grid that the masks are given on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medseg.errors import GeometryError
+from medseg.records import CaseMetrics, Labelmap
+
+NAN = float("nan")
+
+
+def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], case_id: str) -> list[CaseMetrics]:
+    """Dice and IoU per foreground label.
+
+    A label that is empty in the reference and in the mask has no overlap to measure: NaN. Empty in one of them: 0.
+
+    Args:
+        label: Reference values, shape `(I, J, K)`.
+        mask: Predicted values on the same grid.
+        labels: Value of each foreground label by name.
+        case_id: For the records and errors.
+
+    Raises:
+        GeometryError: If the shapes differ.
+
+    Source: Dice 1945, https://doi.org/10.2307/1932409; Jaccard 1912, https://doi.org/10.1111/j.1469-8137.1912.tb05611.x.
+    """
+    if label.shape != mask.shape:
+        raise GeometryError(f"case {case_id}: mask must have the label's shape {label.shape}, got {mask.shape}")
+    size = max(int(label.max(initial=0)), int(mask.max(initial=0)), *labels.values()) + 1
+    in_label = np.bincount(label.ravel(), minlength=size)
+    in_mask = np.bincount(mask.ravel(), minlength=size)
+    in_both = np.bincount(label[label == mask].ravel(), minlength=size)
+    return [
+        CaseMetrics(
+            case_id=case_id,
+            label=name,
+            values=_overlap(int(in_label[value]), int(in_mask[value]), int(in_both[value])),
+            label_voxels=int(in_label[value]),
+            mask_voxels=int(in_mask[value]),
+        )
+        for name, value in labels.items()
+    ]
+
+
+def _overlap(label: int, mask: int, both: int) -> dict[str, float]:
+    if label + mask == 0:
+        return {"dice": NAN, "iou": NAN}
+    return {"dice": 2 * both / (label + mask), "iou": both / (label + mask - both)}

@@ -1,0 +1,79 @@
+"""Intervals that draw whole patients again, or leave each out once where they are few."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medseg.records import Array
+
+SEED = 0
+FEW_PATIENTS = 20
+_FEWEST = 40  # With fewer values no 2.5 % tail holds a value of its own.
+_EDGE = 1e-9
+
+
+def interval_weights(patients: int, resamples: int) -> Array:
+    """How often each patient counts in each resample, `(rows, patients)`.
+
+    Drawing two or five patients again gives intervals that are far too narrow, so with fewer than 20 each patient is
+    left out once instead; no rows without resamples.
+    """
+    if not resamples or patients >= FEW_PATIENTS:
+        return patient_weights(patients, resamples)
+    return (1 - np.eye(patients)).astype(np.int32)
+
+
+def patient_weights(patients: int, resamples: int) -> Array:
+    """How often each patient is drawn, int32, shape `(resamples, patients)`; the same at every call."""
+    drawn = np.random.default_rng(SEED).integers(max(patients, 1), size=(resamples, patients))
+    drawn += np.arange(resamples)[:, np.newaxis] * patients
+    counts = np.bincount(drawn.ravel(), minlength=resamples * patients)
+    return counts.reshape(resamples, patients).astype(np.int32)
+
+
+def percentile_interval(values: Array) -> tuple[float, float, int]:
+    """Lower and upper end of the 95 % percentile interval, and how many resamples had no value.
+
+    Args:
+        values: One per resample, NaN where the quantity does not exist there.
+
+    Returns:
+        NaN ends if fewer than 40 values remain.
+    """
+    there = values[~np.isnan(values)]
+    dropped = len(values) - len(there)
+    if len(there) < _FEWEST:
+        return float("nan"), float("nan"), dropped
+    low, high = np.percentile(there, [2.5, 97.5])
+    return float(low), float(high), dropped
+
+
+def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
+    """95 % interval of a share in [0, 1] from its values without each patient.
+
+    The jackknife's standard error on the scale of log odds, with Student's t of one degree of freedom less than there
+    are patients. Where the share is 0 or 1, the interval is that of as many patients who all failed, or did not.
+
+    Args:
+        value: Of all patients.
+        left_out: Without each of them, shape `(patients,)`; NaN where the quantity does not exist then.
+
+    Returns:
+        NaN ends for fewer than two patients, or where a single patient makes the quantity exist.
+
+    Source: Efron and Tibshirani 1993, chapter 11 (jackknife); Clopper and Pearson 1934,
+        https://doi.org/10.1093/biomet/26.4.404 (at 0 and 1).
+    """
+    from scipy.special import expit, logit
+    from scipy.stats import t
+
+    count = len(left_out)
+    if count < 2 or np.isnan(left_out).any() or np.isnan(value):
+        return float("nan"), float("nan")
+    if not _EDGE < value < 1 - _EDGE:
+        bound = 0.025 ** (1 / count)
+        return (bound, 1.0) if value > 0.5 else (0.0, 1 - bound)
+    places = logit(np.clip(left_out, _EDGE, 1 - _EDGE))
+    error = float(np.sqrt((count - 1) / count * ((places - places.mean()) ** 2).sum()))
+    reach = float(t.ppf(0.975, count - 1)) * error
+    return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))

@@ -1,0 +1,119 @@
+"""From per-case metrics to one number per label, with its uncertainty and what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medseg.evaluation.resampling import FEW_PATIENTS, jackknife_interval
+from medseg.records import CaseMetrics
+
+_RESAMPLES = 2000
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSummary:
+    """One metric of one label over all cases.
+
+    Attributes:
+        label: Name of the label.
+        metric: Name of the metric.
+        mean: Over cases; NaN without any.
+        low: Lower end of the 95 % interval of the mean.
+        high: Upper end.
+        cases: How many entered the mean.
+        both_empty: Cases left out because label and mask are both empty.
+        one_empty: Cases that count 0 because only one of them is empty.
+    """
+
+    label: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+    cases: int
+    both_empty: int
+    one_empty: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All labels and metrics of an evaluation.
+
+    Attributes:
+        labels: One entry per label and metric.
+        means: Mean over labels of each metric.
+        cases: Number of evaluated cases.
+    """
+
+    labels: tuple[LabelSummary, ...]
+    means: dict[str, float]
+    cases: int
+
+
+def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:
+    """Average per label over cases, then over labels.
+
+    The interval resamples patients (cases, where none are given) with replacement 2,000 times, with a fixed seed; with
+    fewer than 20 of them it is that of `jackknife_interval`, as resampling few is far too sure of itself.
+
+    Args:
+        rows: Per case and label.
+        patients: Patient of each case.
+    """
+    labels = list(dict.fromkeys(row.label for row in rows))
+    metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
+    entries = tuple(
+        _summarise_label([row for row in rows if row.label == label], label, metric, patients or {})
+        for label in labels
+        for metric in metrics
+    )
+    means = {metric: _mean([entry.mean for entry in entries if entry.metric == metric]) for metric in metrics}
+    return Summary(entries, means, len({row.case_id for row in rows}))
+
+
+def volume_metrics(summary: Summary) -> dict[str, float]:
+    """Flat names for tracking: `volume_<metric>/<label>` and `volume_<metric>/mean`."""
+    values = {f"volume_{entry.metric}/{entry.label}": entry.mean for entry in summary.labels}
+    return values | {f"volume_{metric}/mean": value for metric, value in summary.means.items()}
+
+
+def _summarise_label(rows: Sequence[CaseMetrics], label: str, metric: str, patients: Mapping[str, str]) -> LabelSummary:
+    counted = [row for row in rows if not np.isnan(row.values[metric])]
+    values = [row.values[metric] for row in counted]
+    low, high = _interval(values, [patients.get(row.case_id, row.case_id) for row in counted])
+    return LabelSummary(
+        label=label,
+        metric=metric,
+        mean=_mean(values),
+        low=low,
+        high=high,
+        cases=len(values),
+        both_empty=len(rows) - len(values),
+        one_empty=sum((row.label_voxels == 0) != (row.mask_voxels == 0) for row in rows),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
+    """95 % percentile interval of the mean under resampling of whole groups; of few groups, leaving each out once."""
+    names = sorted(set(groups))
+    if len(names) < 2:
+        return float("nan"), float("nan")
+    index = np.array([names.index(group) for group in groups])
+    sums = np.bincount(index, weights=np.array(values), minlength=len(names))
+    counts = np.bincount(index, minlength=len(names))
+    if len(names) < FEW_PATIENTS:
+        rest = (sums.sum() - sums) / (counts.sum() - counts)
+        return jackknife_interval(float(sums.sum() / counts.sum()), rest)
+    drawn = np.random.default_rng(_SEED).integers(len(names), size=(_RESAMPLES, len(names)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

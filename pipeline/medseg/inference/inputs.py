@@ -1,0 +1,96 @@
+"""Which cases a list of paths means."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.errors import ManifestError, ScanError
+from medseg.inference.predict_cases import CaseInput
+from medseg.manifest import assign_folds, load_manifest, split_fold
+from medseg.records import Split
+from medseg.scans import SCAN_SUFFIXES, scan_stem
+
+_CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+
+
+def find_inputs(
+    paths: Sequence[Path],
+    *,
+    channels: int,
+    data_root: Path | None = None,
+    fold: int | None = None,
+    split: Split | None = None,
+) -> list[CaseInput]:
+    """Turn paths into cases.
+
+    Args:
+        paths: A manifest (or its folder), image files, or folders of image files. With more than one channel, files
+            `case_0000`, `case_0001`, … are one case.
+        channels: That the model takes.
+        data_root: For a manifest.
+        fold: Only the validation cases of this fold of a manifest.
+        split: Only this split of a manifest.
+
+    Raises:
+        ManifestError: If a manifest cannot be read, or fold or split are given without one.
+        ScanError: If a path does not exist, two files would make one mask, or nothing is found.
+    """
+    if len(paths) == 1 and (paths[0].suffix == ".json" or (paths[0] / "dataset.json").is_file()):
+        return _from_manifest(paths[0], data_root=data_root, fold=fold, split=split)
+    if fold is not None or split is not None:
+        raise ManifestError("--fold and --split need a manifest as the only input, got image files; leave them out")
+    files = [file for path in paths for file in _files(path)]
+    inputs = _grouped(files, channels) if channels > 1 else [CaseInput(scan_stem(file), (file,)) for file in files]
+    names = [case.case_id for case in inputs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ScanError(
+            f"case {repeated[0]}: file names must differ but for their ending, got it twice; predict them apart"
+        )
+    if not inputs:
+        raise ScanError(f"input must hold images ending in {', '.join(SCAN_SUFFIXES)}, got none; check the folder")
+    return inputs
+
+
+def _from_manifest(path: Path, *, data_root: Path | None, fold: int | None, split: Split | None) -> list[CaseInput]:
+    manifest, root = load_manifest(path, data_root=data_root)
+    if fold is not None:
+        _, cases = split_fold(assign_folds(manifest), fold)
+    else:
+        cases = manifest.select(split) if split else manifest.cases
+    if not cases:
+        raise ManifestError(f"manifest {manifest.name}: must have {split or 'any'} cases to predict, got none")
+    return [CaseInput(case.case_id, tuple(root / name for name in case.images)) for case in cases]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(
+            file for file in path.iterdir() if file.name.lower().endswith(SCAN_SUFFIXES) and file.suffix != ".img"
+        )
+    if not path.exists():
+        raise ScanError(f"input {path.name}: must exist, found nothing; check the path")
+    return [path]
+
+
+def _grouped(files: Sequence[Path], channels: int) -> list[CaseInput]:
+    """Files of one folder and case by their channel number; others are cases of one file."""
+    inputs = []
+    groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+    for file in files:
+        match = _CHANNEL.match(scan_stem(file))
+        if match is None:
+            inputs.append(CaseInput(scan_stem(file), (file,)))
+        else:
+            groups[file.parent, match["case"]][int(match["channel"])] = file
+    for (_, case_id), group in groups.items():
+        if sorted(group) != list(range(channels)):
+            raise ScanError(
+                f"case {case_id}: channel files must be numbered 0000 to {channels - 1:04d}, got {sorted(group)}; "
+                "add the missing ones or take the others away"
+            )
+        inputs.append(CaseInput(case_id, tuple(group[number] for number in range(channels))))
+    return sorted(inputs, key=lambda case: case.case_id)

@@ -1,0 +1,24 @@
+"""dataset.json: which scans there are, what their labels mean, who belongs to which fold."""
+
+from __future__ import annotations
+
+from medseg.manifest.case_scans import CaseScans, read_case, read_case_image, read_case_label
+from medseg.manifest.digest import manifest_digest
+from medseg.manifest.document import ManifestDocument, manifest_schema
+from medseg.manifest.folds import assign_folds, split_fold
+from medseg.manifest.load import load_manifest
+from medseg.manifest.save import save_manifest
+
+__all__ = [
+    "CaseScans",
+    "ManifestDocument",
+    "assign_folds",
+    "load_manifest",
+    "manifest_digest",
+    "manifest_schema",
+    "read_case",
+    "read_case_image",
+    "read_case_label",
+    "save_manifest",
+    "split_fold",
+]

@@ -1,0 +1,105 @@
+"""Read the scans of a case, and hold them to what the manifest promises."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.records import Case, Labelmap, Manifest, Scan
+from medseg.scans import pair_of, read_label, read_scan
+
+
+class CaseScans(NamedTuple):
+    """A case in memory: the image, and the label on the same grid."""
+
+    image: Scan
+    label: Labelmap
+
+
+def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
+    """Read image and label for training.
+
+    Raises:
+        ScanError: If a file cannot be used, the label is missing, empty (unless the manifest allows it) or holds a
+            value that the manifest does not name.
+        GeometryError: If image and label lie on different grids.
+    """
+    image = read_case_image(case, manifest, root)
+    label, geometry = read_case_label(case, manifest, root)
+    check_same_grid(geometry, image.geometry, case_id=case.case_id, thing="label", reference="image")
+    if not manifest.allow_empty_labels and not label.any():
+        raise ScanError(
+            f"case {case.case_id}: label must hold at least one labelled voxel, got none; draw it, drop the case, or "
+            "set allow_empty_labels in the manifest if the patient has nothing to label"
+        )
+    return CaseScans(image, label)
+
+
+def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
+    """Read the image channels of a case.
+
+    Raises:
+        ScanError: If a file cannot be used, fails its checksum, or the number of channels is not the manifest's.
+        GeometryError: If the channels lie on different grids.
+    """
+    _check_sums(case, case.images, root)
+    image = read_scan([root / name for name in case.images], case_id=case.case_id)
+    if image.array.shape[0] != len(manifest.channels):
+        raise ScanError(
+            f"case {case.case_id}: image must have the manifest's {len(manifest.channels)} channels "
+            f"({', '.join(manifest.channels)}), got {image.array.shape[0]}; mend the image or channel_names"
+        )
+    return image
+
+
+def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelmap, Geometry]:
+    """Read the reference label of a case; instances become the one foreground label.
+
+    Raises:
+        ScanError: If there is none, it cannot be read, or it holds a value that the manifest does not name.
+    """
+    if case.label is None:
+        raise ScanError(
+            f"case {case.case_id}: label must be given in the manifest, got none; add it or move it to test"
+        )
+    _check_sums(case, (case.label,), root)
+    label, geometry = read_label(root / case.label, case_id=case.case_id)
+    if manifest.instances:
+        (value,) = manifest.foreground.values()
+        return np.where(label > 0, value, 0).astype(np.min_scalar_type(value)), geometry
+    unknown = sorted(set(np.unique(label).tolist()) - set(manifest.labels.values()))
+    if unknown:
+        raise ScanError(
+            f"case {case.case_id}: label values must be among {sorted(manifest.labels.values())}, got {unknown}; "
+            "name them in the manifest or correct the label"
+        )
+    return label, geometry
+
+
+def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str, reference: str) -> None:
+    """Stop where two grids differ, saying by how much and what to do.
+
+    Raises:
+        GeometryError: If they do.
+    """
+    if grid.is_close(other):
+        return
+    raise GeometryError(
+        f"case {case_id}: {thing} must lie on the grid of its {reference}, got {grid.difference(other)}; resample the "
+        f"{thing} onto the {reference} with nearest neighbour, export it again, or drop the case"
+    )
+
+
+def _check_sums(case: Case, names: Iterable[str], root: Path) -> None:
+    for path in (file for name in names for file in pair_of(root / name)):
+        expected = (case.sha256 or {}).get(path.relative_to(root).as_posix())
+        if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            raise ScanError(
+                f"case {case.case_id}: file {path.name} must have the manifest's SHA-256, got another; copy it again"
+            )

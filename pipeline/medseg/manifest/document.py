@@ -1,0 +1,124 @@
+"""Our own dataset.json: a Decathlon datalist with more keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
+
+from medseg.errors import ManifestError
+from medseg.records import Case, Manifest, Split
+
+
+class CaseEntry(BaseModel):
+    """One entry of `training` or `test`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    case_id: str = Field(min_length=1, description="Unique name of the case; masks are named after it.")
+    patient_id: str | None = Field(
+        None, min_length=1, description="Patient (or pseudonym); one patient's cases share a fold."
+    )
+    image: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="Path of the image, or one per channel, relative to the data root."
+    )
+    label: str | None = Field(None, description="Path of the reference label, relative to the data root.")
+    fold: int | None = Field(None, ge=0, description="Validation fold, from 0.")
+    site: str | None = Field(None, description="Where the scan was made.")
+    scanner: str | None = Field(None, description="What the scan was made with.")
+    study_uid: str | None = Field(None, description="DICOM (0020,000D) or its pseudonym.")
+    series_uid: str | None = Field(None, description="DICOM (0020,000E) or its pseudonym.")
+    sha256: dict[str, str] | None = Field(None, description="SHA-256 of each file, by its relative path.")
+    slice_labels: list[list[str]] | None = Field(None, description="Labels present on each slice along k.")
+    modality: str | None = Field(None, description="DICOM (0008,0060), joined by '+' where the channels differ.")
+    label_ml: dict[str, float] | None = Field(None, description="Millilitres of each label, by name.")
+    study_date: str | None = Field(None, description="YYYYMMDD, moved by a number of days of the patient's own.")
+
+
+class ManifestDocument(BaseModel):
+    """A medseg dataset.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="medseg dataset manifest")
+
+    name: str = Field(min_length=1, description="Name of the dataset.")
+    version: str = Field("1", description="Version of the dataset.")
+    description: str = Field("", description="What is in it.")
+    licence: str = Field("", description="Under which terms it may be used.")
+    source: str = Field("", description="Where it comes from.")
+    channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
+    labels: dict[str, StrictInt] = Field(description="Label values by name; 'background' is 0.")
+    task: Literal["segmentation", "classification", "regression"] = Field(
+        "segmentation", description="What is learned."
+    )
+    instances: bool = Field(False, description="Every positive value is one object of the only foreground label.")
+    allow_empty_labels: bool = Field(False, description="A training label may hold no labelled voxel.")
+    training: list[CaseEntry] = Field(description="Cases for training and validation folds.")
+    test: list[CaseEntry] = Field(default_factory=list, description="Cases held out.")
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON schema of `ManifestDocument`, as it stands in `data_manifests/schema.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **ManifestDocument.model_json_schema()}
+
+
+def to_manifest(document: ManifestDocument) -> Manifest:
+    """The record that the pipeline uses."""
+    entries: list[tuple[CaseEntry, Split]] = [(entry, "training") for entry in document.training]
+    entries += [(entry, "test") for entry in document.test]
+    missing = [entry.case_id for entry, _ in entries if entry.patient_id is None]
+    if missing and len(missing) < len(entries):
+        raise ManifestError(f"case {missing[0]}: patient_id must be given for all cases or none; add it or remove all")
+    return Manifest(
+        name=document.name,
+        version=document.version,
+        description=document.description,
+        licence=document.licence,
+        source=document.source,
+        channels=ordered_channels(document.channel_names),
+        labels=document.labels,
+        task=document.task,
+        instances=document.instances,
+        allow_empty_labels=document.allow_empty_labels,
+        has_patients=not missing,
+        cases=tuple(_to_case(entry, split) for entry, split in entries),
+    )
+
+
+def to_document(manifest: Manifest) -> ManifestDocument:
+    """The file form of a manifest."""
+    entries: dict[Split, list[CaseEntry]] = {"training": [], "test": []}
+    for case in manifest.cases:
+        entries[case.split].append(_to_entry(case, has_patients=manifest.has_patients))
+    shared = manifest.model_dump(exclude={"channels", "cases", "has_patients"})
+    names = {str(index): name for index, name in enumerate(manifest.channels)}
+    return ManifestDocument(channel_names=names, training=entries["training"], test=entries["test"], **shared)
+
+
+def ordered_channels(names: dict[str, str]) -> tuple[str, ...]:
+    """Channel names sorted by their index.
+
+    Raises:
+        ManifestError: If the keys are not 0, 1, 2, …
+    """
+    if not names or names.keys() != {str(index) for index in range(len(names))}:
+        raise ManifestError(f"channel names must be keyed '0', '1', …, got {sorted(names)}; renumber them")
+    return tuple(names[str(index)] for index in range(len(names)))
+
+
+# A hundred thousand cases pass here, so fields are handed over as they are instead of being dumped first.
+def _to_case(entry: CaseEntry, split: Split) -> Case:
+    content = vars(entry).copy()
+    image = content.pop("image")
+    patient_id = content.pop("patient_id") or entry.case_id
+    images = (image,) if isinstance(image, str) else tuple(image)
+    return Case(images=images, patient_id=patient_id, split=split, **content)
+
+
+def _to_entry(case: Case, *, has_patients: bool) -> CaseEntry:
+    content = vars(case).copy()
+    del content["split"]
+    images = content.pop("images")
+    content["patient_id"] = case.patient_id if has_patients else None
+    if case.slice_labels is not None:
+        content["slice_labels"] = [list(names) for names in case.slice_labels]
+    return CaseEntry(image=images[0] if len(images) == 1 else list(images), **content)

@@ -1,0 +1,113 @@
+"""Patient-grouped, seeded folds."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+
+from medseg.errors import ManifestError
+from medseg.records import Case, Manifest
+
+FOLDS = 5
+FOLD_SEED = 0
+
+
+def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEED) -> Manifest:
+    """Give every training case a fold, all cases of a patient the same one; folds that the manifest has are kept.
+
+    Patients are shuffled by the seed and dealt out, largest first among equals of the shuffle, to the fold with the
+    fewest cases, so that fold sizes differ by at most the largest patient.
+
+    Args:
+        manifest: With folds for all training cases, or for none.
+        folds: How many.
+        seed: Of the shuffle; the same manifest and seed give the same folds.
+
+    Raises:
+        ManifestError: If only some cases have a fold, a patient is in two folds or also in the test set, or there are
+            fewer patients than folds.
+    """
+    training = manifest.select("training")
+    check_patients(manifest)
+    given = [case for case in training if case.fold is not None]
+    if given and len(given) != len(training):
+        missing = next(case.case_id for case in training if case.fold is None)
+        raise ManifestError(f"case {missing}: fold must be given for all training cases or none; add it or remove all")
+    if given:
+        return manifest
+    fold_of = _deal(training, folds=folds, seed=seed)
+    cases = tuple(
+        case.model_copy(update={"fold": fold_of[case.patient_id]}) if case.split == "training" else case
+        for case in manifest.cases
+    )
+    return manifest.model_copy(update={"cases": cases})
+
+
+def split_fold(manifest: Manifest, fold: int) -> tuple[tuple[Case, ...], tuple[Case, ...]]:
+    """Training and validation cases of one fold.
+
+    Raises:
+        ManifestError: If the fold does not exist, or leaves nothing to train on.
+    """
+    cases = manifest.select("training")
+    known = sorted({case.fold for case in cases if case.fold is not None})
+    if fold not in known:
+        raise ManifestError(f"fold must be one of {known}, got {fold}; choose another --fold")
+    training = tuple(case for case in cases if case.fold != fold)
+    validation = tuple(case for case in cases if case.fold == fold)
+    if not training:
+        raise ManifestError(f"fold {fold} must leave cases to train on, got none; add a second fold")
+    return training, validation
+
+
+def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
+    by_patient: dict[str, int] = defaultdict(int)
+    for case in cases:
+        by_patient[case.patient_id] += 1
+    if folds < 2:
+        raise ManifestError(f"folds must be at least 2, got {folds}")
+    if len(by_patient) < folds:
+        raise ManifestError(
+            f"folds must be at most the number of patients {len(by_patient)}, got {folds}; add patients"
+        )
+    patients = sorted(by_patient)
+    random.Random(seed).shuffle(patients)  # noqa: S311 (reproducible, not secret)
+    patients.sort(key=lambda patient: -by_patient[patient])
+    sizes = [0] * folds
+    fold_of = {}
+    for patient in patients:
+        fold = sizes.index(min(sizes))
+        fold_of[patient] = fold
+        sizes[fold] += by_patient[patient]
+    return fold_of
+
+
+def check_patients(manifest: Manifest) -> None:
+    """Hold the manifest to one patient in one place.
+
+    Raises:
+        ManifestError: If a patient is in two folds, or in the training and the test set.
+    """
+    _check_patient_folds(manifest.select("training"))
+    _check_test_patients(manifest)
+
+
+def _check_patient_folds(cases: tuple[Case, ...]) -> None:
+    seen: dict[str, Case] = {}
+    for case in cases:
+        first = seen.setdefault(case.patient_id, case)
+        if first.fold != case.fold:
+            raise ManifestError(
+                f"case {case.case_id}: fold must be that of its patient's case {first.case_id} ({first.fold}), "
+                f"got {case.fold}; a patient must not be in two folds; mend the folds, or drop them with audit --fix"
+            )
+
+
+def _check_test_patients(manifest: Manifest) -> None:
+    held_out = {case.patient_id: case.case_id for case in manifest.select("test")}
+    for case in manifest.select("training"):
+        if case.patient_id in held_out:
+            raise ManifestError(
+                f"case {case.case_id}: its patient must not be in the test set, got test case "
+                f"{held_out[case.patient_id]}; move one of them"
+            )

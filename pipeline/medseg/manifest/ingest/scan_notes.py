@@ -1,0 +1,50 @@
+"""Warnings of the readers, which name files, caught and kept as notes of the case that they are about."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_READERS = "medseg.scans"
+
+
+class ScanNotes(logging.Handler):
+    """Collects what the readers warn of, thread by thread: a source's file names may be patients' names."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: dict[int, list[str]] = defaultdict(list)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a warning."""
+        self._said[threading.get_ident()].append(record.getMessage())
+
+    def forget(self) -> None:
+        """Drop what this thread was warned of so far: it was about another file."""
+        self._said.pop(threading.get_ident(), None)
+
+    def take(self, path: Path, case_id: str) -> tuple[str, ...]:
+        """The warnings of this thread since the last call, without the case's and the file's name."""
+        said = self._said.pop(threading.get_ident(), [])
+        return tuple(line.removeprefix(f"case {case_id}: ").replace(path.name, "the file") for line in said)
+
+
+@contextmanager
+def catching_notes() -> Iterator[ScanNotes]:
+    """Keep the readers' warnings out of the log, and catch them."""
+    notes = ScanNotes()
+    logger, pillow = logging.getLogger(_READERS), logging.getLogger("PIL")
+    propagates, logger.propagate = logger.propagate, False
+    level = pillow.level
+    pillow.setLevel(logging.CRITICAL)  # it logs the texts that pictures carry
+    logger.addHandler(notes)
+    try:
+        yield notes
+    finally:
+        logger.removeHandler(notes)
+        logger.propagate = propagates
+        pillow.setLevel(level)

@@ -1,0 +1,161 @@
+"""Read any supported dataset.json into a `Manifest`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from medseg.configuration import describe_problems, parse_config
+from medseg.errors import ConfigError, ManifestError
+from medseg.manifest.collector import collector_paused
+from medseg.manifest.document import ManifestDocument, to_manifest
+from medseg.manifest.folds import check_patients
+from medseg.manifest.msd import is_msd, read_msd
+from medseg.manifest.nnunet import is_nnunet, read_nnunet
+from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
+from medseg.records import Manifest
+
+_log = logging.getLogger(__name__)
+_UNSAFE_ID = re.compile(r"[^\w.+@=, -]|^[.\s]|\.\.|\s$")
+
+
+class ManifestFile(NamedTuple):
+    """A manifest and the file that it came from.
+
+    Attributes:
+        manifest: What was read, checked.
+        root: What its paths are relative to.
+        path: The JSON file that was named; for a recipe the recipe.
+        is_own: Whether that file is in our own form, so that a new version may take its place.
+    """
+
+    manifest: Manifest
+    root: Path
+    path: Path
+    is_own: bool
+
+
+def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Manifest, Path]:
+    """Read a manifest: our own form, an MSD dataset.json, an nnU-Net raw folder, or a recipe of `data_manifests/`.
+
+    Args:
+        dataset: The JSON file, or the folder that holds a dataset.json.
+        data_root: What the paths are relative to; the file's folder if not given.
+
+    Returns:
+        The manifest, checked, and the data root.
+
+    Raises:
+        ManifestError: If the file is missing, unreadable or breaks a rule.
+    """
+    file = open_manifest(dataset, data_root=data_root)
+    return file.manifest, file.root
+
+
+def open_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFile:
+    """As `load_manifest`, and say which file it was and in which form, for those who write a new version of it."""
+    file = read_manifest(dataset, data_root=data_root)
+    check_manifest(file.manifest)
+    if not file.manifest.has_patients:
+        _log.warning("manifest %s has no patient_id: each case is treated as a patient of its own", file.manifest.name)
+    return file
+
+
+def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFile:
+    """As `open_manifest`, without holding the manifest to any rule but the form of its file, for `audit`."""
+    path = dataset / "dataset.json" if dataset.is_dir() else dataset
+    root = data_root or path.parent
+    with collector_paused():
+        content = _read_json(path)
+        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content))
+        manifest = _parse(content, path=path, root=root, data_root=data_root)
+    return ManifestFile(manifest, root, path, is_own)
+
+
+def _parse(content: dict[str, Any], *, path: Path, root: Path, data_root: Path | None) -> Manifest:
+    if is_recipe(content):
+        return _load_by_recipe(content, path=path, data_root=data_root)
+    if is_nnunet(content):
+        return read_nnunet(content, root)
+    if is_msd(content):
+        return read_msd(content)
+    return _read_own(content, path=path)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise ManifestError(f"manifest {path}: must be readable, got: {reason}; check the path") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ManifestError(f"manifest {path}: must be JSON, got: {error}; mend that line") from error
+    if not isinstance(content, dict):
+        raise ManifestError(f"manifest {path}: must be a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | None) -> Manifest:
+    try:
+        recipe = parse_config(DatasetRecipe, content, source=f"recipe {path.name}")
+    except ConfigError as error:
+        raise ManifestError(str(error)) from error
+    if data_root is None:
+        raise ManifestError(f"recipe {recipe.recipe}: needs --data-root, the folder that holds {recipe.manifest}")
+    own = _read_json(recipe_manifest_path(recipe, data_root))
+    return read_msd(own) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
+
+
+def _read_own(content: dict[str, Any], *, path: Path) -> Manifest:
+    try:
+        document = ManifestDocument.model_validate({k: v for k, v in content.items() if k != "$schema"})
+    except ValidationError as error:
+        problems = describe_problems(ManifestDocument, error)
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise ManifestError(f"manifest {path}: " + "; ".join(problems[:5]) + more) from error
+    return to_manifest(document)
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Hold a manifest to the rules of every form.
+
+    Raises:
+        ManifestError: With the first rule that it breaks.
+    """
+    check_names(manifest)
+    check_patients(manifest)
+
+
+def check_names(manifest: Manifest) -> None:
+    """The rules on labels, case ids and paths, and none on patients.
+
+    Raises:
+        ManifestError: With the first rule that it breaks.
+    """
+    name = manifest.name
+    if not manifest.cases:
+        raise ManifestError(f"manifest {name}: must list at least one case, got none; check the folder")
+    if manifest.labels.get("background") != 0:
+        raise ManifestError(f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}")
+    repeated = [value for value, count in Counter(manifest.labels.values()).items() if count > 1]
+    if repeated or min(manifest.labels.values()) < 0:
+        raise ManifestError(f"manifest {name}: label values must be different and not negative, got {manifest.labels}")
+    if max(manifest.labels.values()) > 65535:
+        raise ManifestError(f"manifest {name}: label values must be at most 65535, got {max(manifest.labels.values())}")
+    if manifest.instances and len(manifest.foreground) != 1:
+        raise ManifestError(f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}")
+    duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
+    if duplicates:
+        raise ManifestError(f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice; rename one")
+    for case in manifest.cases:
+        if _UNSAFE_ID.search(case.case_id):
+            raise ManifestError(f"case {case.case_id!r}: case_id must be usable as a file name; rename it")
+        for relative in (*case.images, *([case.label] if case.label else [])):
+            if relative.startswith("/") or (".." in relative and ".." in Path(relative).parts):
+                raise ManifestError(f"case {case.case_id}: paths must stay under the data root, got one that leaves it")

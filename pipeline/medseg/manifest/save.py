@@ -1,0 +1,17 @@
+"""Write a manifest in our own form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medseg.atomic import write_text
+from medseg.manifest.collector import collector_paused
+from medseg.manifest.document import to_document
+from medseg.records import Manifest
+
+
+def save_manifest(manifest: Manifest, path: Path) -> None:
+    """Write `dataset.json` whole or not at all, leaving out what is empty."""
+    with collector_paused():
+        text = to_document(manifest).model_dump_json(indent=2, exclude_none=True)
+    write_text(path, text + "\n")

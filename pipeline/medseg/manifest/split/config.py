@@ -1,0 +1,32 @@
+"""Settings of a split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from medseg.configuration import Config
+
+Feature = Literal["label", "volume", "site", "scanner", "modality"]
+FEATURES: tuple[Feature, ...] = ("label", "volume", "site", "scanner", "modality")
+
+
+class SplitConfig(Config):
+    """How to split a manifest.
+
+    Attributes:
+        folds: Number of validation folds.
+        test: Share of the cases to hold out; 0 leaves the test set as the manifest has it.
+        seed: The same cases and seed give the same split.
+        by: What is shared out evenly.
+        cases_are_patients: Whether each case of a manifest without patient ids is known to be a patient of its own.
+        force: Whether folds that the manifest has may be replaced.
+    """
+
+    folds: Annotated[int, Field(ge=2)] = 5
+    test: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    seed: Annotated[int, Field(ge=0)] = 0
+    by: tuple[Feature, ...] = FEATURES
+    cases_are_patients: bool = False
+    force: bool = False

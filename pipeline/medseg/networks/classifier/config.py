@@ -1,0 +1,127 @@
+"""What a slice classifier is made of."""
+
+from __future__ import annotations
+
+from typing import Literal, Self, get_args
+
+from pydantic import Field, model_validator
+
+from medseg.configuration import Config
+from medseg.networks.block import ShortcutKind
+from medseg.networks.config import ActivationKind, NetworkConfig
+
+ResidualArchitecture = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34"]
+ClassicalArchitecture = Literal["alexnet", "vgg16", "bn_inception"]
+MonaiArchitecture = Literal["densenet121", "efficientnet_b0"]
+Architecture = Literal[ResidualArchitecture, ClassicalArchitecture, MonaiArchitecture, "encoder"]
+PoolingKind = Literal["none", "max", "mean", "attention"]
+
+_OWN_ACTIVATION: dict[str, ActivationKind] = {"densenet121": "relu", "efficientnet_b0": "silu"}
+# He et al. 2015, https://arxiv.org/abs/1512.03385, table 1 and fig. 3.
+_BLOCKS: dict[str, tuple[int, ...]] = {
+    "resnet18": (2, 2, 2, 2),
+    "resnet34": (3, 4, 6, 3),
+    "resnet50": (3, 4, 6, 3),
+    "resnet101": (3, 4, 23, 3),
+    "resnet152": (3, 8, 36, 3),
+    "plain18": (2, 2, 2, 2),
+    "plain34": (3, 4, 6, 3),
+}
+
+
+class ClassifierConfig(Config):
+    """Shape of a 2D classifier of slices.
+
+    Attributes:
+        architecture: Which network; `encoder` is the encoder of our UNet that `encoder` describes.
+        in_channels: Image channels times neighbouring slices (2.5D), laid out as `(channel, slice)`: all slices of
+            the first image channel come first.
+        out_channels: Classes, or labels where several can hold at once.
+        activation: Non-linearity; None is the architecture's own: SiLU for EfficientNet, ReLU for the others.
+            DenseNet, EfficientNet and the encoder have no other.
+        width: Channels of the first stage of a residual or plain net; every stage doubles them.
+        stem: How a residual or plain net begins: 7×7 with stride 2 and max pooling, or, for small slices, 3×3.
+        blocks: Blocks per stage of a residual or plain net of another depth, and the number of its stages; None is
+            the architecture's own. `(9, 9, 9)` with `width=16` and `stem="small"` is the CIFAR network of 56 layers.
+        shortcut: How a residual net's shortcut is strided: `strided` is the paper's and what published weights were
+            trained with, `averaged` is ResNet-D's. The number of parameters is the same.
+        pooling: How the slices of a study are pooled where labels are per study; `none` where they are per slice.
+        encoder: The 2D UNet whose encoder it is, for `architecture="encoder"` alone.
+    """
+
+    architecture: Architecture = "resnet18"
+    in_channels: int = Field(1, ge=1)
+    out_channels: int = Field(ge=1)
+    activation: ActivationKind | None = None
+    width: int = Field(64, ge=1)
+    stem: Literal["imagenet", "small"] = "imagenet"
+    blocks: tuple[int, ...] | None = None
+    shortcut: ShortcutKind = "strided"
+    pooling: PoolingKind = "none"
+    encoder: NetworkConfig | None = None
+
+    @model_validator(mode="after")
+    def _residual_settings_are_of_residual_nets(self) -> Self:
+        if self.is_residual or self.is_plain:
+            if self.blocks is not None and (not self.blocks or min(self.blocks) < 1):
+                raise ValueError(f"blocks must hold at least one stage of at least one block, got {self.blocks}")
+            return self
+        for name in ("width", "stem", "blocks", "shortcut"):
+            default = type(self).model_fields[name].default
+            if getattr(self, name) != default:
+                raise ValueError(f"{name} is of residual and plain nets; leave it out for {self.architecture}")
+        return self
+
+    @model_validator(mode="after")
+    def _activation_can_be_chosen(self) -> Self:
+        own = self.encoder.activation if self.encoder else _OWN_ACTIVATION.get(self.architecture)
+        if own is not None and self.activation not in (None, own):
+            raise ValueError(f"activation of {self.architecture} is {own}, got {self.activation}; leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _encoder_fits(self) -> Self:
+        if (self.architecture == "encoder") != (self.encoder is not None):
+            raise ValueError("encoder must be given with architecture 'encoder', and only then")
+        if self.encoder is None:
+            return self
+        if self.encoder.spatial_dims != 2:
+            raise ValueError("encoder.spatial_dims must be 2, got 3; flatten it with encoder_classifier()")
+        if self.in_channels % self.encoder.in_channels:
+            raise ValueError(
+                f"in_channels must be a multiple of the encoder's {self.encoder.in_channels}, got {self.in_channels}"
+            )
+        return self
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a residual net's depth without its shortcuts."""
+        return self.architecture.startswith("plain")
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether it is a residual net, of basic or bottleneck blocks."""
+        return self.architecture in get_args(ResidualArchitecture) and not self.is_plain
+
+    @property
+    def is_bottleneck(self) -> bool:
+        """Whether its blocks are bottlenecks of three convolutions."""
+        return self.architecture in ("resnet50", "resnet101", "resnet152")
+
+    @property
+    def stage_blocks(self) -> tuple[int, ...]:
+        """Blocks per stage of a residual or plain net; empty for the others."""
+        return self.blocks or _BLOCKS.get(self.architecture, ())
+
+    @property
+    def depth(self) -> int | None:
+        """Layers with weights from input to output, as in a residual net's name; None for the other nets."""
+        per_block = 3 if self.is_bottleneck else 2
+        return per_block * sum(self.stage_blocks) + 2 if self.stage_blocks else None
+
+    @property
+    def nonlinearity(self) -> ActivationKind:
+        """The activation that is used, chosen or the architecture's own."""
+        if self.encoder is not None:
+            return self.encoder.activation
+        return self.activation or _OWN_ACTIVATION.get(self.architecture, "relu")

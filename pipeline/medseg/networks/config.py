@@ -1,0 +1,78 @@
+"""What a network is made of, stage by stage."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from medseg.configuration import Config
+
+BlockKind = Literal["plain", "residual", "bottleneck"]
+NormKind = Literal["instance", "batch", "group", "none"]
+ActivationKind = Literal["relu", "leaky_relu", "prelu", "gelu", "silu"]
+
+
+class NetworkConfig(Config):
+    """Shape of a UNet.
+
+    Attributes:
+        spatial_dims: 2 or 3.
+        in_channels: Image channels.
+        out_channels: Classes, background included.
+        channels: Feature channels of each stage, finest first.
+        strides: Per stage and axis, by how much the stage's input is reduced; the first is usually 1.
+        kernels: Per stage and axis, odd kernel sizes.
+        blocks: Blocks per encoder stage.
+        decoder_blocks: Convolutions per decoder stage, finest first; one entry fewer than `channels`.
+        block: Kind of the encoder's blocks: two plain convolutions, a basic residual or a bottleneck residual block.
+        norm: Normalisation after each convolution.
+        activation: Non-linearity.
+        downsampling: Strided first convolution, or max pooling before the stage.
+        upsampling: Transposed convolution, or linear interpolation and a 1×1 convolution.
+        deep_supervision: Whether coarser decoder stages are trained towards the label too.
+    """
+
+    spatial_dims: Literal[2, 3]
+    in_channels: int = Field(ge=1)
+    out_channels: int = Field(ge=2)
+    channels: tuple[int, ...] = Field(min_length=1)
+    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    blocks: tuple[int, ...]
+    decoder_blocks: tuple[int, ...]
+    block: BlockKind = "residual"
+    norm: NormKind = "instance"
+    activation: ActivationKind = "leaky_relu"
+    downsampling: Literal["strided", "maxpool"] = "strided"
+    upsampling: Literal["transposed", "interpolated"] = "transposed"
+    deep_supervision: bool = False
+
+    @model_validator(mode="after")
+    def _stages_agree(self) -> Self:
+        stages = len(self.channels)
+        for name, values, expected in (
+            ("strides", self.strides, stages),
+            ("kernels", self.kernels, stages),
+            ("blocks", self.blocks, stages),
+            ("decoder_blocks", self.decoder_blocks, stages - 1),
+        ):
+            if len(values) != expected:
+                raise ValueError(f"{name} must have {expected} entries for {stages} stages, got {len(values)}")
+        if any(len(axes) != self.spatial_dims for axes in (*self.strides, *self.kernels)):
+            raise ValueError(f"strides and kernels must have {self.spatial_dims} axes in every stage")
+        if any(kernel % 2 == 0 or kernel < 1 for axes in self.kernels for kernel in axes):
+            raise ValueError("kernels must be odd and at least 1")
+        if min(*self.channels, *self.blocks, *(s for axes in self.strides for s in axes)) < 1:
+            raise ValueError("channels, blocks and strides must be at least 1")
+        if self.block == "bottleneck" and any(width % 4 for width in self.channels):
+            raise ValueError("channels must be divisible by 4 for bottleneck blocks")
+        return self
+
+    @property
+    def reduction(self) -> tuple[int, ...]:
+        """By how much each axis is reduced at the coarsest stage; patch sizes must be multiples of it."""
+        total = [1] * self.spatial_dims
+        for axes in self.strides:
+            total = [t * s for t, s in zip(total, axes, strict=True)]
+        return tuple(total)

@@ -1,0 +1,236 @@
+"""Theoretical receptive fields: how much of the image each layer can see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+from typing import Self
+
+from torch import fx, nn
+from torch.nn.modules.conv import _ConvNd
+
+from medseg.errors import ConfigError
+from medseg.networks.lens.axis_field import AxisField
+from medseg.networks.lens.layer_windows import is_global_pooling, layer_windows, sees_whole_image
+from medseg.networks.lens.probe import convolutional_part
+from medseg.networks.lens.trace import CONSTANTS, Trace, check_pointwise, trace
+from medseg.networks.lens.window import Window
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What the units of a feature map see of the image.
+
+    Attributes:
+        axes: Along each axis.
+    """
+
+    axes: tuple[AxisField, ...]
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Voxels per axis that a unit sees, padding included; behind an upsampling, the unit that sees most."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def smallest_size(self) -> tuple[int, ...]:
+        """The same of the unit that sees least."""
+        return tuple(axis.smallest_size for axis in self.axes)
+
+    @property
+    def jump(self) -> tuple[Fraction, ...]:
+        """Voxels per axis from one unit to the next: the product of the strides so far."""
+        return tuple(axis.jump for axis in self.axes)
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """First voxel per axis that unit 0 sees."""
+        return tuple(axis.start for axis in self.axes)
+
+    @property
+    def centre(self) -> tuple[float, ...]:
+        """Middle of what unit 0 sees, per axis, in voxels from the centre of the first voxel."""
+        return tuple(axis.centre for axis in self.axes)
+
+    def interval(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """First and last voxel per axis that a unit sees, as if the image had no ends."""
+        return tuple(axis.interval(place) for axis, place in zip(self.axes, unit, strict=True))
+
+    def size_mm(self, spacing_mm: Sequence[float]) -> tuple[float, ...]:
+        """The size in millimetres."""
+        return tuple(size * spacing for size, spacing in zip(self.size, spacing_mm, strict=True))
+
+    def through(self, windows: Sequence[Window]) -> Self:
+        """Behind a layer."""
+        return type(self)(tuple(axis.through(window) for axis, window in zip(self.axes, windows, strict=True)))
+
+    def joined(self, other: Field) -> Self:
+        """Where two feature maps are added or concatenated."""
+        return type(self)(tuple(a.joined(b) for a, b in zip(self.axes, other.axes, strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class LayerField:
+    """A line of the derivation.
+
+    Attributes:
+        name: Of the layer.
+        kind: Such as `Conv3d` or `MaxPool2d`.
+        windows: Kernel, stride, dilation and padding along each axis.
+        field: Of the layer's output.
+    """
+
+    name: str
+    kind: str
+    windows: tuple[Window, ...]
+    field: Field
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Taps per axis."""
+        return tuple(window.kernel for window in self.windows)
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """Stride per axis; of an upsampling, by how much it enlarges."""
+        return tuple(window.stride for window in self.windows)
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        """Units from tap to tap per axis."""
+        return tuple(window.dilation for window in self.windows)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceptiveFields:
+    """What each part of a network sees.
+
+    Attributes:
+        layers: Every layer that looks at more than a voxel or changes the grid, and 1×1 convolutions, in the order
+            that the image passes them.
+        modules: Field of the output of every module, by its name, in the order that they are done; "" is the network.
+        output: Field of the network's output.
+        mixers: Names of the layers that mix the whole image besides, by the statistics of an instance or group norm
+            or by squeeze and excitation; the fields are those of the convolutions alone.
+    """
+
+    layers: tuple[LayerField, ...]
+    modules: dict[str, Field]
+    output: Field
+    mixers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer of a made-up network.
+
+    Attributes:
+        name: What to call it.
+        kernel: Taps, along each axis.
+        stride: As many; None is 1 along every axis.
+        dilation: As many; None is 1.
+        padding: As many; None is what keeps the size of an odd kernel.
+    """
+
+    name: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] | None = None
+    dilation: tuple[int, ...] | None = None
+    padding: tuple[int, ...] | None = None
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Along each axis."""
+        ones = (1,) * len(self.kernel)
+        dilation = self.dilation or ones
+        same = tuple(d * (k - 1) // 2 for k, d in zip(self.kernel, dilation, strict=True))
+        padding = same if self.padding is None else self.padding
+        return tuple(
+            Window(*values) for values in zip(self.kernel, self.stride or ones, dilation, padding, strict=True)
+        )
+
+
+def derive_fields(layers: Sequence[Layer]) -> tuple[LayerField, ...]:
+    """Receptive fields of layers that follow each other, step by step.
+
+    Each layer adds `(kernel - 1) · dilation · jump` to the field, where the jump is the product of the strides before
+    it; then its own stride multiplies the jump.
+
+    Args:
+        layers: From the image on.
+
+    Source: Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields, equations 1 and 2.
+    """
+    rows: list[LayerField] = []
+    for layer in layers:
+        before = rows[-1].field if rows else Field((AxisField(),) * len(layer.kernel))
+        rows.append(LayerField(layer.name, "Layer", layer.windows, before.through(layer.windows)))
+    return tuple(rows)
+
+
+def receptive_fields(network: nn.Module) -> ReceptiveFields:
+    """Receptive fields of a network as it is built, every path through it included.
+
+    The network's own modules are walked: where paths meet (residual and dense blocks, inception modules, a UNet's
+    skips), a unit sees from the lowest to the highest voxel that any path sees.
+
+    Of a UNet's output the path through the coarsest stage sees most. Counted back from one unit, w units of a grid need
+    `w + kernel - 1` before a convolution and, before a transposed convolution of stride s, between `⌈w / s⌉` and
+    `⌈(w - 1) / s⌉ + 1`, depending on where they lie; the w units of the coarsest stage see `size + (w - 1) · jump`
+    voxels. Every position is worked out here: the widest is the `size`.
+
+    Args:
+        network: UNet, or any module of PyTorch's layers up to its linear ones. Of a classifier its body is taken, and
+            names are those within it. Weights are not looked at, and may be on the meta device.
+
+    Raises:
+        ConfigError: If a layer is of a kind whose window is not known.
+    """
+    network = convolutional_part(network)
+    axes = _spatial_axes(network)
+    traced = trace(network)
+    fields: dict[fx.Node, Field | None] = {}
+    rows: list[LayerField] = []
+    for node in traced.graph.nodes:
+        if node.op == "placeholder":
+            fields[node] = Field((AxisField(),) * axes)
+        elif node.op == "call_module":
+            fields[node] = _field_behind(node, traced, fields, rows, axes=axes)
+        elif node.op != "output" and node.target not in CONSTANTS:
+            seen = [fields[one] for one in node.all_input_nodes]
+            known = [field for field in seen if field is not None]
+            if known:
+                check_pointwise(node)
+            fields[node] = reduce(Field.joined, known) if known else None
+        else:
+            fields[node] = None
+    modules = {name: field for name, node in traced.outputs.items() if (field := fields[node]) is not None}
+    if "" not in modules:
+        raise ConfigError(f"receptive field: {type(network).__name__} must give out one feature map; look at a part")
+    mixers = tuple(name for name, module in traced.modules.items() if sees_whole_image(module))
+    return ReceptiveFields(tuple(rows), modules, modules[""], mixers)
+
+
+def _field_behind(
+    node: fx.Node, traced: Trace, fields: dict[fx.Node, Field | None], rows: list[LayerField], *, axes: int
+) -> Field | None:
+    """Field of a layer's output; None behind a pooling of everything, which is no part of any window."""
+    name = str(node.target)
+    module, before = traced.modules[name], fields[node.all_input_nodes[0]]
+    if before is None or is_global_pooling(module):
+        return None
+    windows = layer_windows(module, axes=axes)
+    if windows is None:
+        return before
+    field = before.through(windows)
+    rows.append(LayerField(name, type(module).__name__, windows, field))
+    return field
+
+
+def _spatial_axes(network: nn.Module) -> int:
+    for module in network.modules():
+        if isinstance(module, _ConvNd):
+            return len(module.kernel_size)
+    raise ConfigError(f"receptive field: {type(network).__name__} must have a convolution, got none")

@@ -1,0 +1,26 @@
+"""From what the scans are like to every setting of the stages below, with a reason for each."""
+
+from __future__ import annotations
+
+from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
+from medseg.planning.make_plan import make_plan
+from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
+from medseg.planning.sides import check_mirroring
+from medseg.planning.slice_plan import SliceChoices, SlicePlan, make_slice_plan
+
+__all__ = [
+    "CaseFingerprint",
+    "Fingerprint",
+    "Plan",
+    "SliceChoices",
+    "SlicePlan",
+    "check_mirroring",
+    "load_plan",
+    "load_plan_of",
+    "make_plan",
+    "make_slice_plan",
+    "override_plan",
+    "plan_digest",
+    "save_plan",
+    "take_fingerprint",
+]

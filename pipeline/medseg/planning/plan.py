@@ -1,0 +1,151 @@
+"""Every decision of a run in one file."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import yaml
+from pydantic import Field, model_validator
+
+from medseg.atomic import write_text
+from medseg.configuration import Config, parse_config, read_yaml
+from medseg.inference import InferenceConfig
+from medseg.networks import NetworkConfig
+from medseg.preprocess import PreprocessConfig
+from medseg.training import TrainingConfig
+
+
+class PlanFile(Config):
+    """What every plan has.
+
+    Attributes:
+        verb: Of medseg, that takes the plan.
+        dataset: For which dataset it was made.
+        reasons: Why, by the setting's dotted name.
+    """
+
+    verb: ClassVar[str]
+
+    dataset: str
+    reasons: dict[str, str] = Field(default_factory=dict)
+
+
+AnyPlan = TypeVar("AnyPlan", bound=PlanFile)
+
+
+class Plan(PlanFile):
+    """The stages' settings composed.
+
+    Attributes:
+        dataset: For which dataset it was made.
+        preprocess: Grid and intensities.
+        network: Shape of the network.
+        training: Optimisation.
+        inference: Sliding window.
+        reasons: Why, by the setting's dotted name.
+    """
+
+    verb = "train"
+
+    preprocess: PreprocessConfig
+    network: NetworkConfig
+    training: TrainingConfig
+    inference: InferenceConfig
+
+    @model_validator(mode="after")
+    def _patches_fit_the_network(self) -> Self:
+        axes = self.network.spatial_dims
+        for name, patch in (("training", self.training.patch_size), ("inference", self.inference.patch_size)):
+            if axes == 2 and patch[2] != 1:
+                raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
+            if any(size % step for size, step in zip(patch[:axes], self.network.reduction, strict=True)):
+                raise ValueError(f"{name}.patch_size must be multiples of {self.network.reduction}, got {patch}")
+            coarsest = [size // step for size, step in zip(patch[:axes], self.network.reduction, strict=True)]
+            if math.prod(coarsest) == 1:
+                raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
+        if len(self.preprocess.normalisation) != self.network.in_channels:
+            raise ValueError("preprocess.normalisation must have one entry per network.in_channels")
+        return self
+
+
+class _FlowDumper(yaml.SafeDumper):
+    """Lists on one line."""
+
+
+_FlowDumper.add_representer(
+    list, lambda dumper, data: dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+)
+
+
+def save_plan(plan: PlanFile, path: Path) -> None:
+    """Write YAML in which every reasoned setting has its reason on the line above."""
+    content = plan.model_dump(mode="json")
+    reasons = content.pop("reasons")
+    lines = [f"# medseg plan for {plan.dataset}. Change what you like and give it to `medseg {plan.verb} --plan`.", ""]
+    for section, values in content.items():
+        if not isinstance(values, dict):
+            lines += [_dump({section: values})]
+            continue
+        lines.append(f"{section}:")
+        for key, value in values.items():
+            reason = reasons.get(f"{section}.{key}")
+            lines += [f"  # {reason}"] if reason else []
+            lines += ["  " + line for line in _dump({key: value}).splitlines()]
+    lines += ["# The reasons above once more, for programs.", _dump({"reasons": reasons})]
+    write_text(path, "\n".join(lines).rstrip() + "\n")
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan of `medseg train`.
+
+    Raises:
+        ConfigError: If it is missing or broken; a misspelt key comes with the nearest right one.
+    """
+    return load_plan_of(Plan, path)
+
+
+def load_plan_of(kind: type[AnyPlan], path: Path) -> AnyPlan:
+    """Read a plan of a kind.
+
+    Raises:
+        ConfigError: As `load_plan`.
+    """
+    return parse_config(kind, read_yaml(path), source=f"plan {path}")
+
+
+def override_plan(plan: AnyPlan, changes: dict[str, Any], *, source: str) -> AnyPlan:
+    """A plan with some settings changed.
+
+    Args:
+        plan: Where to start.
+        changes: Sections and keys as in plan.yaml; only those that differ.
+        source: Name of the file, for the message.
+
+    Raises:
+        ConfigError: If a key or value is wrong.
+    """
+    content = _merged(plan.model_dump(mode="json"), changes)
+    for section, values in changes.items():
+        for key in values if isinstance(values, dict) and section != "reasons" else ():
+            content["reasons"][f"{section}.{key}"] = f"set by {source}"
+    return parse_config(type(plan), content, source=source)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in changes.items():
+        is_nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if is_nested else value
+    return result
+
+
+def plan_digest(plan: PlanFile) -> str:
+    """SHA-256 over every setting; reasons do not count."""
+    return hashlib.sha256(plan.model_dump_json(exclude={"reasons"}).encode()).hexdigest()
+
+
+def _dump(content: object) -> str:
+    return yaml.dump(content, Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=10_000).rstrip()

@@ -1,0 +1,106 @@
+"""Patch, batch and network depth from the scans' size and the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from medseg.records import Array
+
+DeviceKind = Literal["cpu", "cuda"]
+_SMALLEST_MAP = 4
+_MOST_STAGES = 6
+_SHORTEST = 8
+_ANISOTROPY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a training step may take.
+
+    Attributes:
+        patch_voxels: Largest patch.
+        step_voxels: Voxels of a whole batch, roughly.
+        width: Channels of the finest stage.
+        widest: Most channels of any stage.
+    """
+
+    patch_voxels: int
+    step_voxels: int
+    width: int
+    widest: int
+
+
+RESOURCES: dict[tuple[DeviceKind, bool], Resources] = {
+    ("cpu", False): Resources(patch_voxels=64**3, step_voxels=180_000, width=16, widest=256),
+    ("cpu", True): Resources(patch_voxels=256**2, step_voxels=8 * 256**2, width=16, widest=256),
+    ("cuda", False): Resources(patch_voxels=128**3, step_voxels=2 * 128**3, width=32, widest=320),
+    ("cuda", True): Resources(patch_voxels=512**2, step_voxels=16 * 512**2, width=32, widest=512),
+}
+
+
+def plan_strides(patch: Array, spacing_mm: Array, *, is_2d: bool) -> tuple[list[list[int]], list[list[int]]]:
+    """Strides and kernels per stage, each a list over the network's axes.
+
+    An axis is halved while at least four voxels remain after it and its voxels are not twice as coarse as the finest of
+    the axes that can still be halved; a kernel covers an axis from the stage on at which that axis's voxels are less
+    than twice as coarse as the finest.
+
+    Args:
+        patch: Voxels of the patch, `(3,)`.
+        spacing_mm: Of the network's grid, `(3,)`.
+        is_2d: Whether the last axis is left out.
+
+    Source: Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2, from which the rule
+    for anisotropic axes is taken.
+    """
+    axes = 2 if is_2d else 3
+    size, spacing = np.array(patch[:axes], dtype=float), np.array(spacing_mm[:axes], dtype=float)
+    strides, kernels = [[1] * axes], [_kernel(spacing)]
+    while len(strides) < _MOST_STAGES:
+        can_halve = (size / 2 >= _SMALLEST_MAP) & (size % 2 == 0)
+        if not can_halve.any():
+            break
+        stride = np.where(can_halve & (spacing < _ANISOTROPY * spacing[can_halve].min()), 2, 1)
+        size, spacing = size / stride, spacing * stride
+        strides.append([int(s) for s in stride])
+        kernels.append([max(pair) for pair in zip(_kernel(spacing), kernels[-1], strict=True)])
+    return strides, kernels
+
+
+def plan_patch(shape: Array, spacing_mm: Array, *, is_2d: bool, voxels: int) -> tuple[int, int, int]:
+    """A patch that covers the median scan, or as much of it as fits, shortened along its longest sides in millimetres.
+
+    Args:
+        shape: Median shape on the network's grid, `(3,)`.
+        spacing_mm: Of that grid.
+        is_2d: Whether the patch has one slice.
+        voxels: Largest patch.
+    """
+    patch = np.maximum(np.array(shape, dtype=float), 8 if not is_2d else 1)
+    while _rounded(patch, spacing_mm, is_2d=is_2d).prod() > voxels and (patch > _SHORTEST).any():
+        longest = int(np.argmax(np.where(patch > _SHORTEST, patch * spacing_mm, 0)))
+        patch[longest] *= 0.95
+    i, j, k = (int(n) for n in _rounded(patch, spacing_mm, is_2d=is_2d))
+    return i, j, k
+
+
+def _rounded(patch: Array, spacing_mm: Array, *, is_2d: bool) -> Array:
+    """Up to multiples that the network can halve as often as its size allows: 8 where an axis is long, 4 or 2 else."""
+    result = []
+    for axis, size in enumerate(patch):
+        if is_2d and axis == 2:
+            result.append(1)
+            continue
+        coarse = spacing_mm[axis] / spacing_mm.min()
+        step = 32 if size >= 128 else 16 if size >= 96 else 8 if size >= 24 else 4 if size >= 12 else 2
+        while step > 2 and coarse >= _ANISOTROPY:
+            step, coarse = step // 2, coarse / 2
+        result.append(max(step, int(np.ceil(np.round(size) / step) * step)))
+    return np.array(result)
+
+
+def _kernel(spacing: Array) -> list[int]:
+    return [3 if s < _ANISOTROPY * spacing.min() else 1 for s in spacing]

@@ -1,0 +1,39 @@
+"""The grid on which the network works, for a given scan."""
+
+from __future__ import annotations
+
+import math
+
+from medseg.errors import GeometryError
+from medseg.geometry import Geometry
+from medseg.preprocess.config import PreprocessConfig
+
+_MOST_VOXELS = 2**31
+
+
+def plan_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
+    """The scan's own axes, reoriented and respaced as planned; an oblique scan stays oblique.
+
+    Without an orientation (2D), axes run along R, A and S but for a single slice, whose axis comes last; a picture,
+    which has no place in a patient, stays as it is stored.
+
+    Raises:
+        GeometryError: If the grid would have more than two thousand million voxels, as with a wrong voxel size.
+    """
+    grid = flat_last(geometry.reoriented("RAS")) if config.axcodes is None else geometry.reoriented(config.axcodes)
+    if config.spacing_mm is not None:
+        grid = grid.resampled(config.spacing_mm)
+    if math.prod(grid.shape) > _MOST_VOXELS:
+        raise GeometryError(
+            f"the network's grid must have at most {_MOST_VOXELS} voxels, got {grid.shape} for spacing "
+            f"{tuple(round(size, 3) for size in geometry.spacing_mm)} mm; check the voxel size in the header"
+        )
+    return grid
+
+
+def flat_last(grid: Geometry) -> Geometry:
+    """The grid with the axis of its single slice last, if it has one."""
+    if 1 not in grid.shape or grid.shape[2] == 1:
+        return grid
+    flat = grid.shape.index(1)
+    return grid.permuted([axis for axis in range(3) if axis != flat] + [flat])

@@ -1,0 +1,84 @@
+"""Resampling between grids with parallel axes, one axis at a time.
+
+MONAI's `Spacing` samples all axes at once from a coordinate grid of three floats per output voxel. Grids here differ
+by permutation, flip and scale only, so each axis needs two indices and a weight per slice; `benchmarks/resample.py`
+measures both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.geometry import AxisMap, Geometry
+from medseg.records import Labelmap
+
+
+def resample_linear(array: Tensor, source: Geometry, target: Geometry, *, slices: slice | None = None) -> Tensor:
+    """Interpolate linearly; beyond the source's outermost voxel centres the edge value holds.
+
+    Args:
+        array: Shape `(C, I, J, K)` on the source grid.
+        source: Its grid.
+        target: The wanted grid; its axes are parallel to the source's, in any order and direction.
+        slices: Range of the target's k axis to compute; all if not given.
+
+    Returns:
+        Shape `(C, I', J', K')` on the target grid, or the wanted slices of it.
+    """
+    maps = target.axis_maps(source)
+    array = array.permute(0, *(axis_map.source_axis + 1 for axis_map in maps))
+    wanted = [np.arange(size) for size in target.shape]
+    wanted[2] = wanted[2][slices or slice(None)]
+    for axis in _cheapest_first(array, wanted):
+        array = _along_axis(array, axis, maps[axis], wanted[axis])
+    return array
+
+
+def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Labelmap:
+    """Move labels to another grid: each value's indicator is interpolated, and the largest wins.
+
+    Args:
+        labels: Shape `(I, J, K)` on the source grid.
+        source: Its grid.
+        target: The wanted grid, with parallel axes.
+
+    Returns:
+        The same type on the target grid; no value that was not there before.
+    """
+    best = torch.zeros(target.shape)
+    result = np.zeros(target.shape, labels.dtype)
+    for value in np.unique(labels):
+        share = resample_linear(torch.from_numpy(labels == value).float()[None], source, target)[0]
+        is_larger = share > best
+        best = torch.where(is_larger, share, best)
+        result[is_larger.numpy()] = value
+    return result
+
+
+def _cheapest_first(array: Tensor, wanted: list[np.ndarray]) -> list[int]:
+    """Axes by how much they shrink, so that later ones have less to do."""
+    return sorted(range(3), key=lambda axis: len(wanted[axis]) / array.shape[axis + 1])
+
+
+def _along_axis(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray) -> Tensor:
+    """Interpolate one spatial axis at the wanted target indices."""
+    size = array.shape[axis + 1]
+    position = np.clip(axis_map.offset + axis_map.scale * wanted, 0, size - 1)
+    nearest = np.rint(position)
+    if np.abs(position - nearest).max() < 1e-3:
+        if len(nearest) == size and (nearest == np.arange(size)).all():
+            return array
+        return array.index_select(axis + 1, _indices(nearest, array))
+    lower = np.floor(position)
+    weight_shape = [1, 1, 1, 1]
+    weight_shape[axis + 1] = len(wanted)
+    weight = torch.from_numpy(position - lower).to(array).view(weight_shape)
+    below = array.index_select(axis + 1, _indices(lower, array))
+    above = array.index_select(axis + 1, _indices(np.minimum(lower + 1, size - 1), array))
+    return torch.lerp(below, above, weight)
+
+
+def _indices(values: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(values.astype(np.int64)).to(like.device)

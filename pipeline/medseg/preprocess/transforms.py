@@ -1,0 +1,110 @@
+"""The MONAI transforms that bring a scan onto the network's grid and intensities."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.array import NormalizeIntensity, ThresholdIntensity
+from monai.transforms.transform import MapTransform
+from torch import Tensor
+
+from medseg.errors import ConfigError, PipelineError
+from medseg.geometry import Geometry
+from medseg.preprocess.config import ChannelNormalisation, PreprocessConfig
+from medseg.preprocess.grid import plan_grid
+from medseg.preprocess.resample import resample_labels, resample_linear
+from medseg.records import Labelmap, Scan
+
+
+def scan_transforms(config: PreprocessConfig) -> Compose:
+    """Dictionary transforms over `image` (and `label`), with the grid under `geometry`."""
+    return Compose([NormaliseChannelsd(["image"], config), ToPlanGridd(["image", "label"], config)])
+
+
+def preprocess_scan(
+    scan: Scan, config: PreprocessConfig, *, label: Labelmap | None = None
+) -> tuple[Tensor, Geometry, Labelmap | None]:
+    """Bring a scan, and its label if given, onto the network's grid.
+
+    Args:
+        scan: As read.
+        config: The plan's.
+        label: Reference on the scan's grid, shape `(I, J, K)`.
+
+    Returns:
+        Image `(C, I', J', K')` float32, its grid, and the label on that grid.
+
+    Raises:
+        ConfigError: If the scan has not as many channels as the configuration.
+    """
+    item: dict[Hashable, Any] = {"image": torch.from_numpy(scan.array), "geometry": scan.geometry}
+    if label is not None:
+        item["label"] = label
+    if scan.array.shape[0] != len(config.normalisation):
+        raise ConfigError(
+            f"preprocess.normalisation must have one entry for each of {scan.array.shape[0]} channels, "
+            f"got {len(config.normalisation)}"
+        )
+    try:
+        done = scan_transforms(config)(item)
+    except RuntimeError as error:  # MONAI wraps what a transform raises
+        if isinstance(error.__cause__, PipelineError | MemoryError):
+            raise error.__cause__ from error
+        raise
+    return done["image"], done["geometry"], done.get("label")
+
+
+class NormaliseChannelsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped
+    """Each channel's intensities as its configuration says, on the scan's own voxels."""
+
+    def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
+        super().__init__(keys)
+        self.config = config
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace the image by its normalised self."""
+        item = dict(data)
+        for key in self.key_iterator(item):
+            channels = zip(item[key], self.config.normalisation, strict=True)
+            item[key] = torch.stack([_normalise(channel[None], config)[0] for channel, config in channels])
+        return item
+
+
+class ToPlanGridd(MapTransform):  # type: ignore[misc]  # as above
+    """Resample image and label from `geometry` to the plan's grid, which takes its place."""
+
+    def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
+        super().__init__(keys, allow_missing_keys=True)
+        self.config = config
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace image, label and geometry."""
+        item = dict(data)
+        source: Geometry = item["geometry"]
+        target = plan_grid(source, self.config)
+        for key in self.key_iterator(item):
+            is_image = isinstance(item[key], Tensor)
+            item[key] = (resample_linear if is_image else resample_labels)(item[key], source, target)
+        item["geometry"] = target
+        return item
+
+
+def _normalise(channel: Tensor, config: ChannelNormalisation) -> Tensor:
+    """One channel `(1, I, J, K)`."""
+    if config.kind == "none":
+        return channel
+    if config.kind == "zscore" or config.clip_hu is None:
+        return _plain(NormalizeIntensity()(channel))
+    low, high = config.clip_hu
+    clipped = ThresholdIntensity(low, above=True, cval=low)(channel)
+    clipped = ThresholdIntensity(high, above=False, cval=high)(clipped)
+    return _plain(NormalizeIntensity(subtrahend=config.mean_hu, divisor=config.std_hu)(clipped))
+
+
+def _plain(image: Any) -> Tensor:
+    """The bare tensor of MONAI's result."""
+    tensor: Tensor = image.as_tensor() if hasattr(image, "as_tensor") else torch.as_tensor(image)
+    return tensor

@@ -1,0 +1,36 @@
+"""Scan and label files in and out; the only room that knows file formats."""
+
+from __future__ import annotations
+
+from medseg.scans.grid import FileGrid, read_grid
+from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid, segment_names
+from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
+from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
+from medseg.scans.nifti_repair import repair_nifti
+from medseg.scans.picture import PICTURE_SUFFIXES, read_picture, write_picture
+from medseg.scans.read import SCAN_SUFFIXES, read_label, read_scan, scan_stem
+from medseg.scans.write import mask_suffix, write_mask, write_scan
+
+__all__ = [
+    "ITK_SUFFIXES",
+    "NIFTI_SUFFIXES",
+    "PICTURE_SUFFIXES",
+    "SCAN_SUFFIXES",
+    "FileGrid",
+    "NiftiForms",
+    "covered_fraction",
+    "mask_suffix",
+    "pair_of",
+    "read_grid",
+    "read_label",
+    "read_nifti_forms",
+    "read_picture",
+    "read_scan",
+    "regrid",
+    "repair_nifti",
+    "scan_stem",
+    "segment_names",
+    "write_mask",
+    "write_picture",
+    "write_scan",
+]

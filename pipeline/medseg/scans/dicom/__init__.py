@@ -1,0 +1,39 @@
+"""DICOM in, and out for made-up patients; the only place that imports pydicom."""
+
+from __future__ import annotations
+
+from medseg.scans.dicom.damage import quiet_dicom
+from medseg.scans.dicom.identity import Identity
+from medseg.scans.dicom.instance import Instance, is_dicom, read_instance
+from medseg.scans.dicom.label_object import Drawn, LabelObject, draw_label_object, read_label_object
+from medseg.scans.dicom.planes import Problem
+from medseg.scans.dicom.repair import REPAIRS, straight_geometry
+from medseg.scans.dicom.segmentation_writer import write_dicom_seg
+from medseg.scans.dicom.series import LABEL_CLASSES, FoundSeries, SeriesRules, find_series
+from medseg.scans.dicom.series_writer import write_dicom_series
+from medseg.scans.dicom.suv import suv_factor
+from medseg.scans.dicom.volume import SeriesScan, read_series
+
+__all__ = [
+    "LABEL_CLASSES",
+    "REPAIRS",
+    "Drawn",
+    "FoundSeries",
+    "Identity",
+    "Instance",
+    "LabelObject",
+    "Problem",
+    "SeriesRules",
+    "SeriesScan",
+    "draw_label_object",
+    "find_series",
+    "is_dicom",
+    "quiet_dicom",
+    "read_instance",
+    "read_label_object",
+    "read_series",
+    "straight_geometry",
+    "suv_factor",
+    "write_dicom_seg",
+    "write_dicom_series",
+]

@@ -1,0 +1,47 @@
+"""One border between what DICOM libraries raise on damaged files and our errors."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from medseg.errors import PipelineError, ScanError
+
+
+@contextmanager
+def reading_dicom(what: str) -> Iterator[None]:
+    """Turn whatever a library raises on a damaged file into a `ScanError` that quotes nothing of the file.
+
+    pydicom and the decoders below it raise over a dozen kinds of error on mutated files, and their texts quote values,
+    a patient's name among them; so every kind is caught here, and only its name is told.
+    """
+    try:
+        yield
+    except (PipelineError, MemoryError):
+        raise
+    except BaseException as error:
+        # Decoders written in Rust raise their panics past Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise ScanError(
+            f"DICOM {what} must be whole, got damage that a {type(error).__name__} tells of; export it again"
+        ) from None
+
+
+@contextmanager
+def quiet_dicom() -> Iterator[None]:
+    """Silence pydicom's warnings and logging, which quote values; enter once, before any thread starts."""
+    import pydicom  # noqa: F401 (its import sets the level of its logger; so it comes first)
+
+    logger = logging.getLogger("pydicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+        warnings.filterwarnings("ignore", message="The DICOM readers are highly experimental")  # NiBabel's, of mosaics
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,153 @@
+"""DICOM objects that hold labels: what they are called and which images they say they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.records import Mask
+from medseg.scans.dicom.contours import draw_contours, roi_names, structure_planes
+from medseg.scans.dicom.damage import reading_dicom
+from medseg.scans.dicom.elements import text
+from medseg.scans.dicom.segments import draw_segments, segment_names, segment_planes
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset, FileDataset
+
+Kind = Literal["SEG", "RTSTRUCT"]
+_UNDEFINED = 0xFFFFFFFF
+_NUMBERS = {0x30060050, 0x7FE00010}  # contour and pixel data refer to nothing and are slow to convert
+
+
+class Drawn(NamedTuple):
+    """One structure on an image's grid.
+
+    Attributes:
+        name: As the object calls it.
+        mask: Bool, shape `(I, J, K)`.
+        notes: What was left out or moved, one clause each.
+    """
+
+    name: str
+    mask: Mask
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelObject:
+    """A SEG or RTSTRUCT.
+
+    Attributes:
+        path: The file.
+        kind: Which of the two.
+        names: The structures, in stored order; names of equal structures repeat.
+        referenced_images: SOP instance UIDs that it says it was drawn on.
+        referenced_series: Series UIDs that it says it was drawn on.
+        frame_of_reference_uid: (0020,0052) that its coordinates are in.
+        planes_mm: LPS+ points that lie on its planes, shape `(N, 3)`: where it must fit an image.
+    """
+
+    path: Path
+    kind: Kind
+    names: tuple[str, ...]
+    referenced_images: frozenset[str]
+    referenced_series: frozenset[str]
+    frame_of_reference_uid: str
+    planes_mm: npt.NDArray[np.float64] = field(repr=False)
+
+
+def read_label_object(path: Path) -> LabelObject:
+    """Read what a SEG or RTSTRUCT holds, without drawing it.
+
+    Raises:
+        ScanError: If it is damaged or neither of the two.
+    """
+    with reading_dicom("label"):
+        dataset = _read(path)
+        kind = _kind(dataset)
+        images, series = _references(dataset)
+        return LabelObject(
+            path=path,
+            kind=kind,
+            names=segment_names(dataset) if kind == "SEG" else roi_names(dataset),
+            referenced_images=frozenset(images),
+            referenced_series=frozenset(series),
+            frame_of_reference_uid=_frame_of_reference(dataset),
+            planes_mm=segment_planes(dataset) if kind == "SEG" else structure_planes(dataset),
+        )
+
+
+def draw_label_object(label: LabelObject, grid: Geometry, *, tolerance: float = 0.1) -> Iterator[Drawn]:
+    """Draw each structure on an image's grid, one at a time.
+
+    Args:
+        label: What to draw.
+        grid: The image's.
+        tolerance: How far, in voxels, a stored plane or pixel may lie from the grid's; up to 0.5 where the image's
+            slices were moved by a repair.
+
+    Raises:
+        GeometryError: If the object lies on another grid.
+        ScanError: If it is damaged.
+    """
+    with reading_dicom("label"):
+        dataset = _read(label.path)
+        drawn = draw_segments if label.kind == "SEG" else draw_contours
+        for name, mask, notes in drawn(dataset, grid, tolerance):
+            yield Drawn(name, mask, notes)
+
+
+def _read(path: Path) -> FileDataset:
+    """The whole file; one that ends early is refused, since pydicom would only leave out the last contours."""
+    from pydicom.dataelem import RawDataElement
+    from pydicom.filereader import dcmread
+
+    dataset = dcmread(path, force=True)
+    for tag in dataset.keys():  # noqa: SIM118 (iterating a data set converts its elements)
+        raw = dataset.get_item(tag)
+        if isinstance(raw, RawDataElement) and raw.length != _UNDEFINED and len(raw.value or b"") < raw.length:
+            raise ScanError("DICOM label must be whole, got a file that ends early; copy or export it again")
+    return dataset
+
+
+def _kind(dataset: Dataset) -> Kind:
+    if text(dataset, "Modality").upper() == "SEG" or "SegmentSequence" in dataset:
+        return "SEG"
+    if "StructureSetROISequence" in dataset:
+        return "RTSTRUCT"
+    raise ScanError("a label object must be a SEG or an RTSTRUCT, got neither; export it again")
+
+
+def _frame_of_reference(dataset: Dataset) -> str:
+    """Of the whole object; of an RTSTRUCT's structures where that is missing."""
+    for keyword in ("StructureSetROISequence", "ReferencedFrameOfReferenceSequence"):
+        for item in dataset.get(keyword) or ():
+            found = text(item, "ReferencedFrameOfReferenceUID") or text(item, "FrameOfReferenceUID")
+            if found:
+                return found
+    return text(dataset, "FrameOfReferenceUID")
+
+
+def _references(dataset: Dataset) -> tuple[set[str], set[str]]:
+    """Every image and series that the object names, wherever in it."""
+    images: set[str] = set()
+    series: set[str] = set()
+    pending: list[Dataset] = [dataset]
+    while pending:
+        item = pending.pop()
+        for tag in item.keys() - _NUMBERS:
+            element = item[tag]
+            if element.VR == "SQ":
+                pending += element.value
+            elif element.keyword == "ReferencedSOPInstanceUID":
+                images.add(str(element.value))
+            elif element.keyword == "SeriesInstanceUID":
+                series.add(str(element.value))
+    return images, series - {text(dataset, "SeriesInstanceUID")}

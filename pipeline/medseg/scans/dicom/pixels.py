@@ -1,0 +1,152 @@
+"""Stored pixel values of a file, decoded by pydicom and its plug-ins, whatever the transfer syntax."""
+
+from __future__ import annotations
+
+import hashlib
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from medseg.errors import ScanError
+from medseg.records import Array
+from medseg.scans.dicom.codestream import check_frame
+from medseg.scans.dicom.damage import reading_dicom
+from medseg.scans.dicom.elements import number, text
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+# PS3.3 C.7.6.3: what describes the pixels, and the pixels.
+_PIXEL_TAGS = (
+    "SOPClassUID", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
+    "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
+    "DoubleFloatPixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+    "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData", "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData", "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData", "SegmentedBluePaletteColorLookupTableData",
+)  # fmt: skip
+_STORES = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_ITEM_STARTS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+_BEST_COMPRESSION = 100_000  # a blank frame: more values per coded byte are a damaged header
+
+
+class StoredPixels(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        frames: Shape `(F, rows, columns, samples)`, stored values before any rescaling; colours are RGB.
+        bits: Bits stored per value.
+        sha256: Checksum of the whole file.
+    """
+
+    frames: Array
+    bits: int
+    sha256: str
+
+
+def read_pixels(path: Path) -> StoredPixels:
+    """Decode every frame of a file.
+
+    Raises:
+        ScanError: If the pixels are missing, damaged, do not fill the frames that the header promises, or are coded in
+            a way that no library here decodes.
+    """
+    from pydicom.filereader import dcmread
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
+    with reading_dicom("pixel data"):
+        dataset = dcmread(BytesIO(content), force=True, specific_tags=list(_PIXEL_TAGS))
+        frames = decode(dataset)
+    return StoredPixels(frames, int(number(dataset, "BitsStored", 16)), hashlib.sha256(content).hexdigest())
+
+
+def decode(dataset: FileDataset) -> Array:
+    """The frames of a data set, shape `(F, rows, columns, samples)`."""
+    from pydicom.pixels.processing import apply_color_lut
+
+    complete_meta(dataset)
+    check_promise(dataset)
+    check_frames(dataset)
+    samples = int(number(dataset, "SamplesPerPixel", 1))
+    values = _used_bits(np.asarray(dataset.pixel_array), dataset)
+    if text(dataset, "PhotometricInterpretation").upper() == "PALETTE COLOR":
+        values, samples = apply_color_lut(values, dataset), 3
+    shape = (
+        int(number(dataset, "NumberOfFrames", 1)),
+        int(number(dataset, "Rows", 0)),
+        int(number(dataset, "Columns", 0)),
+        samples,
+    )
+    if values.size != int(np.prod(shape)):
+        raise ScanError(f"decoded pixels must fill {shape} frames, rows, columns and samples, got {values.shape}")
+    return values.reshape(shape)
+
+
+def complete_meta(dataset: FileDataset) -> None:
+    """Files without a preamble do not name their transfer syntax: it is what they were read as."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if not hasattr(dataset, "file_meta"):
+        dataset.file_meta = FileMetaDataset()
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        is_implicit, is_little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if is_implicit else explicit
+
+
+def check_promise(dataset: FileDataset) -> None:
+    """Refuse a header that promises more pixels than the file holds, before memory is taken for them."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    held = next((dataset[tag].value for tag in _STORES if tag in dataset), None)
+    if not held:
+        raise ScanError("DICOM pixel data must be there, got none; export it again")
+    if not syntax.is_compressed and bytes(held[:4]) in _ITEM_STARTS:
+        raise ScanError("compressed pixel data must come with its transfer syntax, got none; export it again")
+    frames = int(number(dataset, "NumberOfFrames", 1))
+    pixels = int(number(dataset, "Rows", 0)) * int(number(dataset, "Columns", 0))
+    values = frames * pixels * int(number(dataset, "SamplesPerPixel", 1))
+    if text(dataset, "PhotometricInterpretation").upper() == "YBR_FULL_422":
+        values = values * 2 // 3
+    if not syntax.is_compressed and values * int(number(dataset, "BitsAllocated", 16)) > 8 * len(held):
+        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} bytes; export it again")
+    if syntax.is_compressed and values > _BEST_COMPRESSION * len(held):
+        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} coded bytes; export it again")
+
+
+def check_frames(dataset: FileDataset) -> None:
+    """Refuse coded frames that contradict the header."""
+    from pydicom.encaps import generate_frames
+    from pydicom.uid import RLELossless
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed or syntax == RLELossless:
+        return
+    for code in generate_frames(dataset.PixelData, number_of_frames=int(number(dataset, "NumberOfFrames", 1))):
+        check_frame(
+            code,
+            rows=int(number(dataset, "Rows", 0)),
+            columns=int(number(dataset, "Columns", 0)),
+            samples=int(number(dataset, "SamplesPerPixel", 1)),
+            bits_allocated=int(number(dataset, "BitsAllocated", 16)),
+        )
+
+
+def _used_bits(values: Array, dataset: FileDataset) -> Array:
+    """Values without what lies above their stored bits: old files keep overlays there (PS3.5 8.1.1)."""
+    bits = int(number(dataset, "BitsStored", 0))
+    allocated = values.dtype.itemsize * 8
+    is_low = int(number(dataset, "HighBit", bits - 1)) == bits - 1
+    if values.dtype.kind not in "iu" or not 0 < bits < allocated or not is_low:
+        return values
+    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if values.dtype.kind == "i" else (0, (1 << bits) - 1)
+    if int(values.min(initial=0)) >= low and int(values.max(initial=0)) <= high:
+        return values
+    spare = allocated - bits
+    return (values << spare) >> spare

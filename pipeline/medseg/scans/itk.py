@@ -1,0 +1,187 @@
+"""NRRD and MetaImage through SimpleITK, and resampling between grids through their physical space."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.records import Array, Scan
+from medseg.scans.damage import reason_without_folders
+from medseg.scans.itk_storage import check_storage
+
+if TYPE_CHECKING:
+    import SimpleITK as sitk
+
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
+    """Read one NRRD or MetaImage file.
+
+    Args:
+        path: The file.
+        case_id: Named in every error.
+        is_label: Labels keep their stored type.
+
+    Returns:
+        `array` of shape `(C, I, J, K)`: float32 for images, the stored type for labels.
+
+    Raises:
+        ScanError: If the file is damaged, or has neither two nor three axes.
+        GeometryError: If its grid is not a straight voxel grid.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(_utf8_name(path, case_id=case_id))
+    try:
+        reader.ReadImageInformation()
+        check_storage(path, _promised_bytes(reader))
+        image = reader.Execute()
+        array = _channels_first(sitk.GetArrayFromImage(image), image)
+    except (RuntimeError, ValueError, MemoryError, OSError, ScanError) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file, got: "
+            f"{reason_without_folders(error, path).splitlines()[-1].strip()}; copy or export it again"
+        ) from error
+    try:
+        geometry = _geometry(image)
+    except GeometryError as error:
+        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+    return Scan(array if is_label else array.astype(np.float32, copy=False), geometry, source=path)
+
+
+def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
+    """Grid and channels that a header names, without reading the voxels.
+
+    Raises:
+        ScanError: If the header is damaged, or has neither two nor three axes.
+        GeometryError: If the grid is no straight voxel grid.
+    """
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(_utf8_name(path, case_id=case_id))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise ScanError(f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file") from error
+    if reader.GetDimension() not in (2, 3):
+        raise ScanError(f"case {case_id}: file {path.name} must have 2 or 3 axes; split it")
+    try:
+        return _geometry(reader), int(reader.GetNumberOfComponents())
+    except GeometryError as error:
+        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+
+
+def segment_names(path: Path) -> dict[int, str]:
+    """Name of each label value that 3D Slicer keeps in a `.seg.nrrd`; empty for other files."""
+    import SimpleITK as sitk
+
+    if not path.name.lower().endswith(ITK_SUFFIXES):
+        return {}
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(_utf8_name(path, case_id="label"))
+    try:
+        reader.ReadImageInformation()
+        keys = set(reader.GetMetaDataKeys())
+        names = {}
+        for key in sorted(keys):
+            value_key = key.replace("_Name", "_LabelValue")
+            if key.startswith("Segment") and key.endswith("_Name") and value_key in keys:
+                names[int(reader.GetMetaData(value_key))] = reader.GetMetaData(key)
+    except (RuntimeError, ValueError):
+        return {}
+    return names
+
+
+def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -> Array:
+    """Resample a scan onto another grid through millimetres in the patient.
+
+    Args:
+        scan: Voxels of shape `(C, I, J, K)`.
+        grid: The wanted grid.
+        order: `linear` for images, `nearest` for labels.
+
+    Returns:
+        Shape `(C, *grid.shape)`, in the type of the scan; voxels outside the scan get each channel's least value, and
+        for labels 0.
+    """
+    import SimpleITK as sitk
+
+    kind = sitk.sitkLinear if order == "linear" else sitk.sitkNearestNeighbor
+    like = _image(np.zeros(grid.shape, np.uint8), grid)
+    out = []
+    for channel in scan.array:
+        outside = float(channel.min()) if order == "linear" else 0.0
+        source = _image(channel.astype(np.uint8) if channel.dtype == np.bool_ else channel, scan.geometry)
+        moved = sitk.Resample(source, like, sitk.Transform(), kind, outside, source.GetPixelID())
+        out.append(sitk.GetArrayFromImage(moved).transpose(2, 1, 0).astype(channel.dtype, copy=False))
+    return np.stack(out)
+
+
+def covered_fraction(grid: Geometry, other: Geometry) -> float:
+    """How much of a grid lies inside another one, from 0 to 1, sampled at up to 20 points along each axis."""
+    samples = [np.linspace(0, n - 1, min(n, 20)) for n in grid.shape]
+    points = np.stack(np.meshgrid(*samples, indexing="ij"), axis=-1).reshape(-1, 3)
+    voxels = other.voxels(grid.world_mm(points))
+    inside = ((voxels >= -0.5) & (voxels <= np.array(other.shape) - 0.5)).all(axis=1)
+    return float(inside.mean())
+
+
+def _image(array: Array, geometry: Geometry) -> sitk.Image:
+    import SimpleITK as sitk
+
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array.transpose(2, 1, 0)))
+    affine = geometry.to_lps()
+    spacing = np.array(geometry.spacing_mm)
+    image.SetSpacing([float(value) for value in spacing])
+    image.SetOrigin([float(value) for value in affine[:3, 3]])
+    image.SetDirection([float(value) for value in (affine[:3, :3] / spacing).ravel()])
+    return image
+
+
+def _promised_bytes(reader: sitk.ImageFileReader) -> int:
+    """Size of the voxels by the header."""
+    import SimpleITK as sitk
+
+    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    voxels = math.prod(int(size) for size in reader.GetSize()) * int(reader.GetNumberOfComponents())
+    return voxels * (int(bits[1]) // 8 if bits else 0)
+
+
+def _utf8_name(path: Path, *, case_id: str) -> str:
+    """The path as text; SimpleITK ends the whole process over one that is not UTF-8."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ScanError(f"case {case_id}: names of NRRD and MetaImage files must be UTF-8; rename it") from error
+    return str(path)
+
+
+def _channels_first(values: Array, image: sitk.Image) -> Array:
+    """ITK's `(K, J, I[, C])` as `(C, I, J, K)`."""
+    components = image.GetNumberOfComponentsPerPixel()
+    if image.GetDimension() not in (2, 3):
+        raise ValueError(f"{image.GetDimension()} axes where 2 or 3 are read")
+    if image.GetDimension() == 2:
+        values = values[np.newaxis]
+    if components == 1:
+        values = values[..., np.newaxis]
+    return np.asarray(values.transpose(3, 2, 1, 0))
+
+
+def _geometry(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+    size, axes = list(image.GetSize()), image.GetDimension()
+    direction, spacing, origin = np.eye(3), np.ones(3), np.zeros(3)
+    direction[:axes, :axes] = np.array(image.GetDirection()).reshape(axes, axes)
+    spacing[:axes], origin[:axes] = image.GetSpacing(), image.GetOrigin()
+    steps = direction * spacing
+    shape = (size[0], size[1], size[2] if axes == 3 else 1)
+    return Geometry.from_lps_axes(shape, origin_mm=origin, steps_mm=(steps[:, 0], steps[:, 1], steps[:, 2]))

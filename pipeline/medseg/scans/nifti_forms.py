@@ -1,0 +1,81 @@
+"""How a NIfTI header places its voxels, told without refusing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg.geometry import Affine, affine_distance_mm
+from medseg.scans.nifti import NIFTI_SUFFIXES
+from medseg.scans.nifti_header import read_header
+
+_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NiftiForms:
+    """What a header says of the grid.
+
+    Attributes:
+        shape: Voxels along `(i, j, k)`.
+        affine: The `(4, 4)` matrix that readers use, in RAS+ millimetres; it may be sheared or broken.
+        sform_code: 0 where the header holds no sform.
+        qform_code: 0 where the header holds no qform.
+        conflict_mm: How far sform and qform put a corner apart; infinite for a broken qform, 0 where there is one form.
+        voxel_type: Name of the stored voxel type, such as `int16`.
+        is_scaled: Whether the header has stored values multiplied or shifted.
+    """
+
+    shape: tuple[int, int, int]
+    affine: Affine
+    sform_code: int
+    qform_code: int
+    conflict_mm: float
+    voxel_type: str
+    is_scaled: bool = False
+
+
+def read_nifti_forms(path: Path) -> NiftiForms | None:
+    """The forms of a NIfTI file's header; None where the file is not NIfTI or its header cannot be read."""
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            return _forms(read_header(path)[0])
+    except (HeaderDataError, WrapStructError, EOFError, OSError, ValueError, KeyError):
+        return None
+
+
+def _forms(header: Any) -> NiftiForms:
+    i, j, k = ([max(int(size), 1) for size in header.get_data_shape()] + [1, 1, 1])[:3]
+    unit_mm = _UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    codes = int(header["sform_code"]), int(header["qform_code"])
+    return NiftiForms(
+        (i, j, k),
+        np.diag([unit_mm, unit_mm, unit_mm, 1.0]) @ header.get_best_affine(),
+        *codes,
+        conflict_mm=_conflict_mm(header, (i, j, k)) * unit_mm if min(codes) > 0 else 0.0,
+        voxel_type=header.get_data_dtype().name,
+        is_scaled=_is_scaled(float(header["scl_slope"]), float(header["scl_inter"])),
+    )
+
+
+def _is_scaled(slope: float, intercept: float) -> bool:
+    """A slope of 0 means that there is no scaling (NIfTI-1, scl_slope)."""
+    return bool(np.isfinite([slope, intercept]).all()) and slope != 0 and (slope, intercept) != (1.0, 0.0)
+
+
+def _conflict_mm(header: Any, shape: tuple[int, int, int]) -> float:
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        distance_mm = affine_distance_mm(shape, header.get_sform(), header.get_qform())
+    except (HeaderDataError, ValueError):
+        return float("inf")
+    return distance_mm if np.isfinite(distance_mm) else float("inf")

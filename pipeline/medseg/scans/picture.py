@@ -1,0 +1,124 @@
+"""PNG, TIFF and JPEG pictures through Pillow; colours are channels."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medseg.atomic import atomic_path
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.records import Array, Labelmap, Scan
+from medseg.scans.damage import reason_without_folders
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+_EXIF_ORIENTATION = 0x0112
+# What Pillow's readers raise on damaged files.
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
+_NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
+
+
+def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = False) -> Scan:
+    """Read one picture.
+
+    A picture has no place in the patient: i runs along its columns, j along its rows, and a pixel counts as 1 mm.
+
+    Args:
+        path: The file.
+        case_id: Named in every error.
+        is_label: Labels keep their stored values; a palette's index is the value.
+        upright: Whether a picture that is stored rotated is turned as its EXIF orientation says, instead of refused.
+
+    Returns:
+        `array` of shape `(C, I, J, 1)`; one channel for grey pictures, three for colours (opacity is dropped).
+
+    Raises:
+        ScanError: If the file is damaged, has several pages or is stored rotated.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as opened:
+            _check_layout(opened, path=path, case_id=case_id, upright=upright)
+            picture = ImageOps.exif_transpose(opened) if upright else opened
+            array = _pixels(picture, is_label=is_label)
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole picture, got: "
+            f"{reason_without_folders(error, path)}; copy or export it again"
+        ) from error
+    shape = (array.shape[1], array.shape[2], array.shape[3])
+    return Scan(array, Geometry(shape, np.eye(4)), source=path)
+
+
+def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:
+    """Width, height and channels of an upright picture, without reading the pixels.
+
+    Raises:
+        ScanError: If it is no picture.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+            channels = 1 if picture.mode in (*_NUMBERS, "LA") else 3
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be a whole picture, got: "
+            f"{reason_without_folders(error, path)}; copy or export it again"
+        ) from error
+    return (height, width, channels) if turned else (width, height, channels)
+
+
+def write_picture(array: Array, path: Path) -> None:
+    """Write 8-bit pixels of shape `(1 or 3, I, J, 1)`, or 16-bit grey ones, as a PNG that holds nothing but pixels."""
+    from PIL import Image
+
+    pixels = np.ascontiguousarray(array[..., 0].transpose(2, 1, 0))
+    with atomic_path(path, suffix=".png") as temporary:
+        Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(temporary, format="PNG")
+
+
+def write_picture_mask(mask: Labelmap, path: Path) -> None:
+    """Write labels of shape `(I, J, 1)` as a grey PNG of 8 or 16 bits with the label values as pixels."""
+    from PIL import Image
+
+    with atomic_path(path, suffix=".png") as temporary:
+        Image.fromarray(np.ascontiguousarray(mask[:, :, 0].T)).save(temporary, format="PNG")
+
+
+def _check_layout(picture: Image.Image, *, path: Path, case_id: str, upright: bool) -> None:
+    if getattr(picture, "n_frames", 1) != 1:
+        raise ScanError(f"case {case_id}: file {path.name} must have one page, got several; split it or use NIfTI")
+    if picture.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(picture, "tile", ())):
+        raise ScanError(f"case {case_id}: file {path.name} must have 8 bits per colour, got 16; save it with 8 bits")
+    orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
+    if orientation != 1 and not upright:
+        raise ScanError(
+            f"case {case_id}: file {path.name} must be stored upright, got EXIF orientation {orientation}; "
+            "rotate the pixels and save it again"
+        )
+
+
+def _pixels(picture: Image.Image, *, is_label: bool) -> Array:
+    """Pixels as `(C, I, J, 1)`."""
+    if picture.mode not in _NUMBERS and not (is_label and picture.mode == "P"):
+        if picture.mode == "P":
+            picture = picture.convert("RGBA")
+        picture = picture.convert("L" if picture.mode == "LA" else "RGB")
+    pixels = np.asarray(picture)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8)
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    array = pixels.transpose(2, 1, 0)[..., np.newaxis]
+    return array if is_label else array.astype(np.float32)

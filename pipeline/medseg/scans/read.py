@@ -1,0 +1,114 @@
+"""Read any supported file as a `Scan`, or as integer labels on a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from medseg.errors import GeometryError, ScanError
+from medseg.geometry import Geometry
+from medseg.records import Array, Labelmap, Scan
+from medseg.scans.itk import ITK_SUFFIXES, read_itk
+from medseg.scans.nifti import NIFTI_SUFFIXES, read_nifti
+from medseg.scans.picture import PICTURE_SUFFIXES, read_picture
+
+SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)
+
+
+def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
+    """Read the channels of one case onto one grid.
+
+    Args:
+        paths: One file, or one per channel. A fourth NIfTI axis and the colours of a picture are channels too.
+        case_id: Named in every error.
+
+    Returns:
+        `array` float32 of shape `(C, I, J, K)`, all finite.
+
+    Raises:
+        ScanError: If a file is missing, damaged, of another type, or holds NaN or infinite voxels.
+        GeometryError: If the channels lie on different grids.
+    """
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    scans = [_read(path, case_id=case_id, is_label=False) for path in files]
+    first = scans[0]
+    for path, scan in zip(files, scans, strict=True):
+        if not first.geometry.is_close(scan.geometry):
+            raise GeometryError(
+                f"case {case_id}: channel {path.name} must lie on the grid of {files[0].name}, got "
+                f"{scan.geometry.difference(first.geometry)}; resample it onto that grid"
+            )
+        _check_finite(scan.array, path=path, case_id=case_id)
+    array = np.concatenate([scan.array for scan in scans]).astype(np.float32, copy=False)
+    return Scan(array, first.geometry, source=files[0], header=first.header)
+
+
+def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
+    """Read integer labels without any intensity scaling.
+
+    Args:
+        path: The label file.
+        case_id: Named in every error.
+
+    Returns:
+        Values of shape `(I, J, K)` in the smallest unsigned type that holds them, and their grid.
+
+    Raises:
+        ScanError: If the file is missing or damaged, has several channels, or holds fractions or negative values.
+    """
+    scan = _read(path, case_id=case_id, is_label=True)
+    if scan.array.shape[0] != 1:
+        raise ScanError(
+            f"case {case_id}: label {path.name} must have one channel, got {scan.array.shape[0]}; "
+            "merge them into one volume of label values"
+        )
+    return _as_labels(scan.array[0], path=path, case_id=case_id), scan.geometry
+
+
+def scan_stem(path: PurePath) -> str:
+    """The file name without its scan ending: `a.nii.gz` and `a.png` are both `a`."""
+    for suffix in SCAN_SUFFIXES:
+        if path.name.lower().endswith(suffix):
+            return path.name[: -len(suffix)]
+    return path.stem
+
+
+def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
+    name = path.name.lower()
+    if not path.is_file():
+        raise ScanError(
+            f"case {case_id}: file {path.name} must exist under the data root, found none; check --data-root"
+        )
+    if name.endswith(NIFTI_SUFFIXES):
+        return read_nifti(path, case_id=case_id, is_label=is_label)
+    if name.endswith(ITK_SUFFIXES):
+        return read_itk(path, case_id=case_id, is_label=is_label)
+    if name.endswith(PICTURE_SUFFIXES):
+        return read_picture(path, case_id=case_id, is_label=is_label)
+    raise ScanError(f"case {case_id}: file {path.name} must end in one of {', '.join(SCAN_SUFFIXES)}; convert it")
+
+
+def _check_finite(array: Array, *, path: Path, case_id: str) -> None:
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        raise ScanError(
+            f"case {case_id}: image {path.name} must hold finite voxels, got {bad} NaN or infinite ones; "
+            "replace them by the value of air or drop the case"
+        )
+
+
+def _as_labels(values: Array, *, path: Path, case_id: str) -> Labelmap:
+    if not np.issubdtype(values.dtype, np.integer):
+        if not np.isfinite(values).all() or (values != np.rint(values)).any():
+            raise ScanError(
+                f"case {case_id}: label {path.name} must hold whole numbers, got fractions or NaN; "
+                "export it again as a label map, not as a probability or a resampled image"
+            )
+        values = values.astype(np.int64)
+    if values.size and int(values.min()) < 0:
+        raise ScanError(
+            f"case {case_id}: label {path.name} must not be negative, got {int(values.min())}; export it again"
+        )
+    return values.astype(np.min_scalar_type(int(values.max())), copy=False)

@@ -1,0 +1,9 @@
+"""Experiments in MLflow; the only room that imports it, and only when a run starts."""
+
+from __future__ import annotations
+
+from medseg.tracking.quiet_mlflow import NO_TELEMETRY
+from medseg.tracking.run import TrackedRun
+from medseg.tracking.ui import default_tracking_uri, ui_command
+
+__all__ = ["NO_TELEMETRY", "TrackedRun", "default_tracking_uri", "ui_command"]

@@ -1,0 +1,157 @@
+"""Augmentation of whole batches on the device that trains.
+
+Which sample is changed and by how much comes from a CPU generator seeded by the step, so a batch is augmented alike on
+every device and after a resume; only the voxels' noise is drawn on the device itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional
+
+from medseg.configuration import Axis, Config
+from medseg.training.intensity import blurred, contrasted, lowered, noised, powered
+
+_WIDEST_BLUR = 1.5  # a kernel of seven taps holds two of its standard deviations
+
+
+class AugmentConfig(Config):
+    """Probabilities per sample and ranges.
+
+    Attributes:
+        spacing_mm: Voxel size, so that rotations and scalings are rigid in millimetres.
+        affine_share: Samples that are rotated and scaled.
+        rotation_degrees: Largest rotation about each axis; in 2D about the k axis only.
+        scale: Largest relative change of size, drawn log-uniformly.
+        mirror_axes: Axes that are flipped, each with probability one half.
+        gamma_share: Samples with another gamma.
+        gamma: Range of gamma.
+        contrast_share: Samples with another contrast and brightness.
+        contrast: Range of the factor on the distance from the mean.
+        brightness: Largest shift, in standard deviations.
+        noise_share: Samples with Gaussian noise.
+        noise: Largest standard deviation of the noise.
+        blur_share: Samples that are blurred.
+        blur_voxels: Range of the blur's standard deviation.
+        low_resolution_share: Samples that lose resolution.
+        low_resolution: Smallest factor on the number of voxels along each axis.
+    """
+
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    affine_share: float = Field(0.5, ge=0, le=1)
+    rotation_degrees: float = Field(15.0, ge=0, le=180)
+    scale: float = Field(0.15, ge=0, lt=1)
+    mirror_axes: tuple[Axis, ...] = ()
+    gamma_share: float = Field(0.3, ge=0, le=1)
+    gamma: tuple[float, float] = (0.7, 1.5)
+    contrast_share: float = Field(0.3, ge=0, le=1)
+    contrast: tuple[float, float] = (0.75, 1.25)
+    brightness: float = Field(0.1, ge=0)
+    noise_share: float = Field(0.2, ge=0, le=1)
+    noise: float = Field(0.15, ge=0)
+    blur_share: float = Field(0.1, ge=0, le=1)
+    blur_voxels: tuple[float, float] = (0.4, 1.0)
+    low_resolution_share: float = Field(0.1, ge=0, le=1)
+    low_resolution: float = Field(0.5, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _ranges_have_a_meaning(self) -> Self:
+        for name in ("gamma", "contrast", "blur_voxels"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise ValueError(f"{name} must rise from above 0, got {(low, high)}")
+        if self.blur_voxels[1] > _WIDEST_BLUR:
+            raise ValueError(f"blur_voxels must be at most {_WIDEST_BLUR}, got {self.blur_voxels[1]}")
+        if min(self.spacing_mm) <= 0:
+            raise ValueError(f"spacing_mm must be above 0, got {self.spacing_mm}")
+        return self
+
+
+def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Augment a batch.
+
+    Args:
+        image: `(B, C, I, J, K)` float; K = 1 in 2D.
+        label: `(B, 1, I, J, K)`, class indices.
+        config: What to do.
+        seed: Of this batch.
+
+    Returns:
+        New image and label of the same shapes and types.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    theta = _affine_matrices(image.shape, config, generator)
+    if theta is not None:
+        image, label = _transform(image, label, theta.to(image.device))
+    image = powered(image, *_range(image, config.gamma, config.gamma_share, generator))
+    factor, chosen = _range(image, config.contrast, config.contrast_share, generator)
+    shift, _ = _range(image, (-config.brightness, config.brightness), 1.0, generator)
+    image = contrasted(image, factor, shift, chosen)
+    image = blurred(image, *_range(image, config.blur_voxels, config.blur_share, generator))
+    image = lowered(image, *_range(image, (config.low_resolution, 1.0), config.low_resolution_share, generator))
+    deviation, chosen = _range(image, (0.0, config.noise), config.noise_share, generator)
+    noise_seed = int(torch.randint(2**62, (), generator=generator))
+    on_device = torch.Generator(image.device).manual_seed(noise_seed)
+    return noised(image, deviation, chosen, on_device), label
+
+
+def _range(
+    image: Tensor, bounds: tuple[float, float], share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """One uniform number per sample, and which samples are chosen; both on the CPU."""
+    count = image.shape[0]
+    values = torch.empty(count).uniform_(*bounds, generator=generator)
+    return values, torch.rand(count, generator=generator) < share
+
+
+def _affine_matrices(shape: torch.Size, config: AugmentConfig, generator: torch.Generator) -> Tensor | None:
+    """One matrix per sample for `affine_grid`, or None where no sample moves."""
+    count, sizes = shape[0], torch.tensor(shape[2:], dtype=torch.float64)
+    is_2d = shape[4] == 1
+    angles = torch.empty(count, 3, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    angles *= math.radians(config.rotation_degrees)
+    if is_2d:
+        angles[:, :2] = 0
+    limit = math.log1p(config.scale)
+    scales = torch.empty(count, dtype=torch.float64).uniform_(-limit, limit, generator=generator).exp()
+    is_moved = torch.rand(count, generator=generator) < config.affine_share
+    flips = torch.rand(count, 3, generator=generator) < 0.5
+    signs = torch.ones(count, 3, dtype=torch.float64)
+    for axis in config.mirror_axes:
+        signs[:, axis] = torch.where(flips[:, axis], -1.0, 1.0)
+    if not is_moved.any() and bool((signs > 0).all()):
+        return None
+    rigid = _rotations(angles) * scales[:, None, None]
+    if is_2d:
+        rigid[:, 2, 2] = 1.0
+    rigid = torch.where(is_moved[:, None, None], rigid, torch.eye(3, dtype=torch.float64))
+    half_mm = sizes * torch.tensor(config.spacing_mm, dtype=torch.float64) / 2
+    normalised = (rigid * signs[:, None, :]) * half_mm[None, None, :] / half_mm[None, :, None]
+    return normalised.flip(1, 2)
+
+
+def _rotations(angles: Tensor) -> Tensor:
+    """Rotation matrices `(B, 3, 3)` about i, then j, then k; angles `(B, 3)` in radians."""
+    cos, sin = angles.cos(), angles.sin()
+    total = torch.eye(3, dtype=angles.dtype).expand(len(angles), 3, 3)
+    for axis in range(3):
+        first, second = [other for other in range(3) if other != axis]
+        turn = torch.eye(3, dtype=angles.dtype).repeat(len(angles), 1, 1)
+        turn[:, first, first] = turn[:, second, second] = cos[:, axis]
+        turn[:, first, second], turn[:, second, first] = -sin[:, axis], sin[:, axis]
+        total = turn @ total
+    return total
+
+
+def _transform(image: Tensor, label: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample image linearly and label at the nearest voxel; outside the patch both are 0, the mean and background."""
+    matrices = torch.cat([theta, theta.new_zeros(len(theta), 3, 1)], dim=2).to(image.dtype)
+    grid = functional.affine_grid(matrices, list(image.shape), align_corners=False)
+    moved = functional.grid_sample(image, grid, mode="bilinear", align_corners=False)
+    moved_label = functional.grid_sample(label.to(image.dtype), grid, mode="nearest", align_corners=False)
+    return moved, moved_label.to(label.dtype)

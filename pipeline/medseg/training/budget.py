@@ -1,0 +1,102 @@
+"""How long to train: in steps, or in seconds of wall clock."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Protocol
+
+from medseg.errors import ConfigError
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Budget(Protocol):
+    """What a training may use."""
+
+    def progress(self, step: int) -> float:
+        """Share used after `step` steps, from 0 to 1."""
+
+    def keep_back(self, seconds: float) -> None:
+        """Say how long the work after the last step will take."""
+
+    def elapsed_s(self) -> float:
+        """Seconds used so far, resumed runs included."""
+
+    def remaining_s(self) -> float | None:
+        """Seconds left for steps; None where steps are counted."""
+
+
+class StepBudget:
+    """A fixed number of steps.
+
+    Args:
+        steps: How many.
+        used_s: Seconds that a resumed run had used.
+    """
+
+    def __init__(self, steps: int, *, used_s: float = 0.0) -> None:
+        self.steps = steps
+        self._start = time.monotonic() - used_s
+
+    def progress(self, step: int) -> float:
+        """Steps done over all."""
+        return min(1.0, step / self.steps)
+
+    def keep_back(self, seconds: float) -> None:
+        """Nothing: steps are counted, not seconds."""
+
+    def elapsed_s(self) -> float:
+        """Seconds used so far."""
+        return time.monotonic() - self._start
+
+    def remaining_s(self) -> None:
+        """None: steps are counted."""
+
+
+class ClockBudget:
+    """Seconds of wall clock, the work before the first and after the last step included.
+
+    Args:
+        seconds: All that may be used.
+        started: `time.monotonic()` at which the work began.
+        used_s: Seconds that a resumed run had used.
+    """
+
+    def __init__(self, seconds: float, *, started: float, used_s: float = 0.0) -> None:
+        self.seconds = seconds
+        self._start = started - used_s
+        self._first_step: float | None = None
+        self._kept_s = 0.0
+
+    def progress(self, step: int) -> float:
+        """Time since the first step over all time that steps may use."""
+        elapsed = self.elapsed_s()
+        if self._first_step is None:
+            self._first_step = 0.0 if step else elapsed
+        usable = self.seconds - self._kept_s - self._first_step
+        return min(1.0, (elapsed - self._first_step) / usable) if usable > 0 else 1.0
+
+    def keep_back(self, seconds: float) -> None:
+        """Leave this much of the budget for what follows the last step."""
+        self._kept_s = min(seconds, self.seconds / 2)
+
+    def elapsed_s(self) -> float:
+        """Seconds used so far."""
+        return time.monotonic() - self._start
+
+    def remaining_s(self) -> float:
+        """Seconds left for steps."""
+        return max(0.0, self.seconds - self._kept_s - self.elapsed_s())
+
+
+def parse_duration_s(text: str) -> float:
+    """Seconds of `90s`, `10m`, `1.5h`, `2d`.
+
+    Raises:
+        ConfigError: If it is none of these.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise ConfigError(f"budget must be a positive number with s, m, h or d such as 10m, got {text!r}")
+    return float(match[1]) * _UNITS_S[match[2]]

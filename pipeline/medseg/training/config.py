@@ -1,0 +1,61 @@
+"""How a network is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from medseg.configuration import Config, Voxels
+from medseg.networks.precision import PrecisionKind
+from medseg.training.augment import AugmentConfig
+
+
+class OptimisationConfig(Config):
+    """What every training has: its length, rate and number format.
+
+    Attributes:
+        batch_size: Samples per step.
+        epochs: Length of the training, unless a wall-clock budget is given.
+        optimiser: AdamW, or SGD with Nesterov momentum 0.99.
+        learning_rate: At the end of the warm-up.
+        weight_decay: Of the optimiser.
+        warmup: Share of the budget over which the rate rises from nothing.
+        decay: Shape of its way back to nothing: polynomial of power 0.9, or cosine.
+        gradient_clip: Largest norm of the gradient.
+        average_decay: Largest decay of the exponential moving average of the weights; early on it is less.
+        validations: How often all validation cases are judged during the training.
+        precision: Number format.
+        seed: Of weights, sampling and augmentation.
+        augment: What is done to samples.
+    """
+
+    batch_size: int = Field(4, ge=1)
+    epochs: int = Field(200, ge=1)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(4e-3, gt=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    warmup: float = Field(0.02, ge=0, lt=1)
+    decay: Literal["polynomial", "cosine"] = "polynomial"
+    gradient_clip: float = Field(12.0, gt=0)
+    average_decay: float = Field(0.999, ge=0, lt=1)
+    validations: int = Field(10, ge=1)
+    precision: PrecisionKind = "auto"
+    seed: int = Field(0, ge=0)
+    augment: AugmentConfig = AugmentConfig()
+
+
+class TrainingConfig(OptimisationConfig):
+    """Of a segmentation network: patches and their loss too.
+
+    Attributes:
+        patch_size: Voxels of a training patch on the network's grid; a last axis of 1 means 2D.
+        patches_per_case: Patches drawn from each case per epoch.
+        foreground_share: Share of patches centred on a labelled voxel, each label equally often.
+        dice_weight: Of the Dice loss beside the cross-entropy.
+    """
+
+    patch_size: tuple[Voxels, Voxels, Voxels]
+    patches_per_case: int = Field(1, ge=1)
+    foreground_share: float = Field(0.5, ge=0, le=1)
+    dice_weight: float = Field(1.0, ge=0)
