@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
     from medseg.geometry import Geometry
-    from medseg.inference import InferenceConfig
+    from medseg.inference.segmentation import InferenceConfig
     from torch import Tensor, nn
 
 VOLUMES = {  # native shape, millimetres, window, classes
@@ -36,7 +36,7 @@ def whole(
     """All classes of all voxels at once, as it was done before."""
     import torch
     from medseg.networks.precision import memory_format
-    from medseg.preprocess import restore_mask
+    from medseg.preprocess.segmentation import restore_mask
     from monai.inferers.utils import sliding_window_inference
 
     def window_logits(windows: Tensor) -> Tensor:
@@ -57,9 +57,9 @@ def streamed(
 ) -> np.ndarray:
     """As `Predictor.mask` does it."""
     import torch
-    from medseg.inference.sliding import probability_planes
-    from medseg.inference.windows import plan_windows
-    from medseg.preprocess.restore import restore_planes
+    from medseg.inference.segmentation.sliding import probability_planes
+    from medseg.inference.segmentation.windows import plan_windows
+    from medseg.preprocess.segmentation.restore import restore_planes
 
     plan = plan_windows(grid.shape, config)
     planes = probability_planes(network, image, plan, device=torch.device("cpu"), precision="fp32")
@@ -71,8 +71,9 @@ def measure(kind: str, volume: str) -> None:
     import numpy as np
     import torch
     from medseg.geometry import Geometry
-    from medseg.inference import InferenceConfig
-    from medseg.networks import NetworkConfig, UNet
+    from medseg.inference.segmentation import InferenceConfig
+    from medseg.networks import NetworkConfig
+    from medseg.networks.segmentation import UNet
 
     shape, spacing_mm, patch_size, classes = VOLUMES[volume]
     torch.manual_seed(0)

@@ -90,7 +90,7 @@ def _take_through_stages(seconds: dict[str, float], path: Path) -> None:
     from medseg.manifest.digest import manifest_digest
     from medseg.manifest.load import check_manifest, load_manifest
     from medseg.manifest.save import save_manifest
-    from medseg.manifest.split import SplitConfig, split_manifest
+    from medseg.split import SplitConfig, split_manifest
 
     manifest, _ = _timed(seconds, "load and validate", lambda: load_manifest(path))
     _timed(seconds, "of which rules across cases", lambda: check_manifest(manifest))

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from medseg.audit.canonical import canonical
+from medseg.audit.image_hash import HASH_BITS, VOLUME_SIZE, image_hash, shrink
+from medseg.audit.likeness import likeness
+from medseg.audit.near_duplicates import CANDIDATE_BITS, LIKELY, SURE, find_near_duplicates
 from medseg.manifest import load_manifest
-from medseg.manifest.audit.canonical import canonical
-from medseg.manifest.audit.image_hash import HASH_BITS, VOLUME_SIZE, image_hash, shrink
-from medseg.manifest.audit.likeness import likeness
-from medseg.manifest.audit.near_duplicates import CANDIDATE_BITS, LIKELY, SURE, find_near_duplicates
 from medseg.records import Array
 from medseg.scans import read_scan
 from scipy import ndimage

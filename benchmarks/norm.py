@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 
 import torch
-from medseg.networks import NetworkConfig, UNet
+from medseg.networks import NetworkConfig
 from medseg.networks.norm import InstanceNorm
 from medseg.networks.precision import autocast, to_device
+from medseg.networks.segmentation import UNet
 from torch import nn
 
 CPU = torch.device("cpu")

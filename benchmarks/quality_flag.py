@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from medseg.evaluation import overlap_metrics
 from medseg.evaluation.classification import failure_auroc
+from medseg.evaluation.segmentation import overlap_metrics
 from medseg.inference import load_record
-from medseg.inference.slices import SlicePredictor
-from medseg.inference.slices.quality import judge_mask
+from medseg.inference.classification import SlicePredictor
+from medseg.inference.classification.quality import judge_mask
 from medseg.manifest import load_manifest, read_case
 from medseg.records import Labelmap
 from medseg.scans import read_label

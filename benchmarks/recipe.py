@@ -94,12 +94,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train and measure one variant."""
     import torch
-    from medseg.evaluation import summarise
-    from medseg.inference import InferenceConfig
+    from medseg.evaluation.segmentation import summarise
+    from medseg.inference.segmentation import InferenceConfig
     from medseg.manifest import assign_folds, load_manifest, split_fold
-    from medseg.networks import NetworkConfig, UNet, count_parameters
-    from medseg.preprocess import ChannelNormalisation, PreprocessConfig, prepare_cases
-    from medseg.training import AugmentConfig, FitInputs, StepBudget, TrainingConfig, fit
+    from medseg.networks import NetworkConfig, count_parameters
+    from medseg.networks.segmentation import UNet
+    from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+    from medseg.preprocess.segmentation import prepare_cases
+    from medseg.training import AugmentConfig, StepBudget
+    from medseg.training.segmentation import FitInputs, TrainingConfig, fit
 
     torch.set_num_threads(arguments.threads)
     variant = VARIANTS[name]

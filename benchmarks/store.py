@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from medseg.geometry import Geometry
-from medseg.preprocess.store import open_case, save_case
+from medseg.preprocess.segmentation.stored_case import open_case, save_case
 from scipy.ndimage import gaussian_filter
 
 SHAPE = (256, 256, 192)

@@ -15,7 +15,7 @@ import click
 from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from medseg.manifest.audit import Audit, Fix
+    from medseg.audit import Audit, Fix
 
 EPILOG = """\b
 Examples:
@@ -34,7 +34,7 @@ def command(
     dataset: Path, data_root: Path | None, folder: Path | None, target: Path | None, workers: int | None
 ) -> None:
     """Look at every case of DATASET and write audit.json and audit.html; exit code 1 if there are errors."""
-    from medseg.manifest.audit import audit_manifest, fix_dataset, load_for_audit, write_audit
+    from medseg.audit import audit_manifest, fix_dataset, load_for_audit, write_audit
     from medseg.workflows.console import counting
 
     if target and target.exists():

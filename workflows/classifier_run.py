@@ -16,13 +16,13 @@ from medseg import __version__
 from medseg.configuration import read_yaml
 from medseg.errors import CheckpointError, ConfigError, ManifestError, TrainingError
 from medseg.evaluation.classification.calibration import HOTTEST
-from medseg.inference import load_card
-from medseg.inference.slices import ClassifierCard, SlicePredictor, save_classifier_card
-from medseg.inference.slices.card import CLASSIFIER_NAME
+from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
+from medseg.inference.classification.card import CLASSIFIER_NAME
+from medseg.inference.segmentation import load_card
 from medseg.inference.weights import read_weights
 from medseg.manifest import manifest_digest
 from medseg.networks import count_parameters
-from medseg.networks.classifier import (
+from medseg.networks.classification import (
     ClassifierConfig,
     SliceClassifier,
     encoder_classifier,
@@ -39,9 +39,9 @@ from medseg.planning import (
     save_plan,
     take_fingerprint,
 )
-from medseg.preprocess.slices import PreparedSlices, SliceConfig, StoredSlices, prepare_slices
-from medseg.preprocess.slices.table import TargetTable, read_target_table
-from medseg.preprocess.slices.targets import (
+from medseg.preprocess.classification import PreparedSlices, SliceConfig, StoredSlices, prepare_slices
+from medseg.preprocess.classification.table import TargetTable, read_target_table
+from medseg.preprocess.classification.targets import (
     BACKGROUND,
     LabelTargets,
     ManifestTargets,
@@ -53,8 +53,8 @@ from medseg.preprocess.slices.targets import (
 from medseg.records import Case, Failure, Manifest
 from medseg.tracking import TrackedRun
 from medseg.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
+from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
 from medseg.training.engine import CHECKPOINT_NAME, Outcome, run_task
-from medseg.training.slices import ClassificationInputs, ClassificationTask, calibrate
 from medseg.workflows.console import advancing, counting, report_failures
 from medseg.workflows.options import torch_device, worker_count
 from medseg.workflows.run_record import save_run_record

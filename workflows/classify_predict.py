@@ -40,7 +40,7 @@ def command(
 ) -> None:
     """Classify the slices of INPUTS with RUN: a manifest, image files, or folders of image files."""
     from medseg.inference import find_inputs
-    from medseg.inference.slices import SlicePredictor
+    from medseg.inference.classification import SlicePredictor
     from medseg.workflows.console import counting, empty_folder, report_failures
     from medseg.workflows.slice_triage import triage
 

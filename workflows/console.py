@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from medseg.evaluation import Summary
-    from medseg.manifest.ingest import IngestReport, Progress
+    from medseg.evaluation.segmentation import Summary
+    from medseg.ingest import IngestReport, Progress
     from medseg.records import Failure, Prediction
 
 _MOST_LINES = 10
@@ -35,7 +35,7 @@ def counting(total: int, what: str) -> Iterator[Callable[[str], None]]:
 @contextmanager
 def finding() -> Iterator[Progress]:
     """A bar over the files of a source, then one over its cases."""
-    from medseg.manifest.ingest import Progress
+    from medseg.ingest import Progress
     from tqdm import tqdm
 
     silent = not sys.stderr.isatty()

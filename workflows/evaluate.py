@@ -49,7 +49,14 @@ def command(
 ) -> None:
     """Measure the masks of DATASET's cases on the scans' own grids; every case asked for needs a mask."""
     from medseg.errors import ManifestError
-    from medseg.evaluation import evaluate_cases, find_mask, summarise, volume_metrics, write_metrics, write_summary
+    from medseg.evaluation.segmentation import (
+        evaluate_cases,
+        find_mask,
+        summarise,
+        volume_metrics,
+        write_metrics,
+        write_summary,
+    )
     from medseg.inference import load_record
     from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
     from medseg.scans import read_label

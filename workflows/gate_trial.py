@@ -14,9 +14,9 @@ import click
 import numpy as np
 from medseg.atomic import write_json, write_text
 from medseg.errors import ManifestError, PipelineError
-from medseg.evaluation import overlap_metrics
-from medseg.inference import Predictor
-from medseg.inference.slices import Gate, SliceOverseer, SlicePredictor
+from medseg.evaluation.segmentation import overlap_metrics
+from medseg.inference.classification import Gate, SliceOverseer, SlicePredictor
+from medseg.inference.segmentation import Predictor
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.tracking import TrackedRun

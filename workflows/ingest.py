@@ -57,7 +57,7 @@ def command(
     workers: int | None,
 ) -> None:
     """Find every scan below SOURCE, DICOM or not, and write a dataset with pseudonyms, labels and a manifest."""
-    from medseg.manifest.ingest import IngestOptions, Pseudonyms, ingest, load_key
+    from medseg.ingest import IngestOptions, Pseudonyms, ingest, load_key
     from medseg.workflows.console import finding, print_ingest, report_failures
 
     key_file = key or folder.absolute().with_name(folder.absolute().name + ".key")

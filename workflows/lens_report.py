@@ -11,7 +11,8 @@ import numpy as np
 from medseg.atomic import write_json
 from medseg.delivery.classification import GradientFlow, save_gradient_flow
 from medseg.delivery.lens import FieldBox, save_field_picture
-from medseg.networks import ClassifierConfig, NetworkConfig
+from medseg.networks import NetworkConfig
+from medseg.networks.classification import ClassifierConfig
 from medseg.networks.lens import Stage
 from medseg.workflows.network_lens import Lens, times
 

@@ -27,17 +27,17 @@ from medseg.delivery.classification import (
 from medseg.errors import PipelineError
 from medseg.evaluation.classification import ClassificationSummary, Measure, summarise_scores
 from medseg.networks import count_parameters
-from medseg.networks.classifier import Architecture, ClassifierConfig, SliceClassifier, smallest_size
+from medseg.networks.classification import Architecture, ClassifierConfig, SliceClassifier, smallest_size
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.gradient_flow import gradient_norms
 from medseg.planning import SlicePlan, override_plan, save_plan
-from medseg.planning.slice_plan import learning_rate_of
+from medseg.planning.classification import learning_rate_of
 from medseg.records import Failure, SliceScores
 from medseg.tracking import TrackedRun
 from medseg.training import parse_duration_s
+from medseg.training.classification import ClassificationInputs, ClassificationTask
+from medseg.training.classification.loss import ClassLoss
 from medseg.training.engine import run_task
-from medseg.training.slices import ClassificationInputs, ClassificationTask
-from medseg.training.slices.loss import ClassLoss
 from medseg.workflows.classifier_run import ClassifierArguments, LabelledSlices, plan_classifier, prepare_labelled
 from medseg.workflows.console import advancing, empty_folder, report_failures
 from medseg.workflows.options import torch_device

@@ -10,23 +10,10 @@ from pathlib import Path
 
 import torch
 from medseg.configuration import read_yaml
-from medseg.networks import (
-    ClassifierConfig,
-    NetworkConfig,
-    SliceClassifier,
-    UNet,
-    count_multiply_adds,
-    gradient_norms,
-)
-from medseg.networks.classifier import smallest_size
-from medseg.networks.lens import (
-    EffectiveField,
-    ReceptiveFields,
-    Stage,
-    effective_field,
-    receptive_fields,
-    stage_table,
-)
+from medseg.networks import NetworkConfig, count_multiply_adds, gradient_norms
+from medseg.networks.classification import ClassifierConfig, SliceClassifier, smallest_size
+from medseg.networks.lens import EffectiveField, ReceptiveFields, Stage, effective_field, receptive_fields, stage_table
+from medseg.networks.segmentation import UNet
 from medseg.planning import Plan, SlicePlan, load_plan_of
 from torch import Tensor, nn
 from torch.nn import functional

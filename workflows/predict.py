@@ -9,8 +9,8 @@ import click
 from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from medseg.inference import Predictor
-    from medseg.inference.slices import SliceOverseer
+    from medseg.inference.classification import SliceOverseer
+    from medseg.inference.segmentation import Predictor
     from medseg.records import Split
 
 EPILOG = """\b
@@ -65,7 +65,8 @@ def command(
     device: str,
 ) -> None:
     """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
-    from medseg.inference import Predictor, find_inputs, predict_cases
+    from medseg.inference import find_inputs
+    from medseg.inference.segmentation import Predictor, predict_cases
     from medseg.workflows.console import counting, empty_folder, print_oversight, report_failures
 
     empty_folder(folder)
@@ -84,7 +85,7 @@ def command(
 def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceOverseer | None:
     """The classifier that gates or checks, if one is given."""
     from medseg.errors import ConfigError
-    from medseg.inference.slices import Gate, SliceOverseer, SlicePredictor
+    from medseg.inference.classification import Gate, SliceOverseer, SlicePredictor
 
     if gate and check:
         raise click.UsageError("--gate checks masks too; leave --check out")

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from medseg.delivery import save_overlay
+from medseg.delivery.segmentation import save_overlay
 from medseg.errors import PipelineError
-from medseg.evaluation import case_columns, telling_cases
+from medseg.evaluation.segmentation import case_columns, telling_cases
 from medseg.manifest import read_case
 from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan
 from medseg.tracking import TrackedRun

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 from medseg.errors import ConfigError, ManifestError
-from medseg.inference.slices import SlicePredictor
+from medseg.inference.classification import SlicePredictor
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
-from medseg.preprocess.slices import prepare_slices
-from medseg.preprocess.slices.table import read_target_table
-from medseg.preprocess.slices.targets import BACKGROUND
+from medseg.preprocess.classification import prepare_slices
+from medseg.preprocess.classification.table import read_target_table
+from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Case, Manifest, Split
 from medseg.tracking import TrackedRun
 from medseg.workflows.classifier_run import labelled, target_reader

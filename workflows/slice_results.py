@@ -35,10 +35,10 @@ from medseg.evaluation.classification import (
     write_slices,
     write_studies,
 )
-from medseg.inference.slices import SlicePredictor
-from medseg.networks.classifier import grad_cam
-from medseg.preprocess.slices import Plane, StoredSlices, with_context
-from medseg.preprocess.slices.targets import SliceTargets
+from medseg.inference.classification import SlicePredictor
+from medseg.networks.classification import grad_cam
+from medseg.preprocess.classification import Plane, StoredSlices, with_context
+from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Array, Failure, SliceScores
 from medseg.tracking import TrackedRun
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from medseg.atomic import write_json
-from medseg.delivery.triage import TriageStudy, key_slices, save_ranking, save_triage_page
+from medseg.delivery.classification.triage import TriageStudy, key_slices, save_ranking, save_triage_page
 from medseg.errors import PipelineError
 from medseg.evaluation.classification import write_slices
 from medseg.inference import CaseInput
-from medseg.inference.slices import SlicePredictor
-from medseg.preprocess.slices import slice_stack
-from medseg.preprocess.slices.targets import BACKGROUND
+from medseg.inference.classification import SlicePredictor
+from medseg.preprocess.classification import slice_stack
+from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Array, Failure, Scan
 from medseg.scans import read_scan
 from medseg.workflows.slice_results import DIRECTIONS

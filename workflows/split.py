@@ -47,7 +47,7 @@ def command(
 ) -> None:
     """Give every case of DATASET a fold, with patients kept together and labels, volumes, sites and scanners even."""
     from medseg.manifest.load import open_manifest
-    from medseg.manifest.split import (
+    from medseg.split import (
         SplitConfig,
         cases_to_measure,
         check_audited,

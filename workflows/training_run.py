@@ -8,10 +8,11 @@ import click
 from medseg import __version__
 from medseg.configuration import read_yaml
 from medseg.errors import ManifestError, TrainingError
-from medseg.evaluation import summarise, write_metrics, write_summary
-from medseg.inference import ModelCard, Predictor, save_card
+from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
+from medseg.inference.segmentation import ModelCard, Predictor, save_card
 from medseg.manifest import manifest_digest
-from medseg.networks import UNet, count_parameters
+from medseg.networks import count_parameters
+from medseg.networks.segmentation import UNet
 from medseg.planning import (
     Plan,
     check_mirroring,
@@ -22,20 +23,12 @@ from medseg.planning import (
     save_plan,
     take_fingerprint,
 )
-from medseg.preprocess import Prepared, prepare_cases
+from medseg.preprocess.segmentation import Prepared, prepare_cases
 from medseg.records import Failure
 from medseg.tracking import TrackedRun
-from medseg.training import (
-    CurvesListener,
-    FitInputs,
-    FitResult,
-    TrackingListener,
-    TrainingListener,
-    fit,
-    parse_duration_s,
-    steps_per_epoch,
-)
+from medseg.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
 from medseg.training.engine import CHECKPOINT_NAME
+from medseg.training.segmentation import FitInputs, FitResult, fit, steps_per_epoch
 from medseg.workflows.console import advancing, counting, print_summary, report_failures
 from medseg.workflows.options import torch_device, worker_count
 from medseg.workflows.results import save_overlays, track_results

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.evaluation import summarise
+from medseg.evaluation.segmentation import summarise
 from medseg.manifest import assign_folds, load_manifest, split_fold
 from medseg.planning import Plan, load_plan, make_plan, override_plan, save_plan, take_fingerprint
-from medseg.preprocess import StoredCase, prepare_cases
-from medseg.preprocess.store import open_case
-from medseg.training import ClockBudget, FitInputs, fit
+from medseg.preprocess.segmentation import StoredCase, prepare_cases
+from medseg.preprocess.segmentation.stored_case import open_case
+from medseg.training import ClockBudget
 from medseg.training.listener import Judgement
+from medseg.training.segmentation import FitInputs, fit
 
 from benchmarks.gpu_parts.context import Context
 

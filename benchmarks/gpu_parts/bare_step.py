@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from medseg.training.loss import SegmentationLoss
+from medseg.training.segmentation.loss import SegmentationLoss
 from torch import Tensor, nn
 from torch.optim import Optimizer
 

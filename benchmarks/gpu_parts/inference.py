@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from medseg import __version__
 from medseg.geometry import Geometry
-from medseg.inference import CaseInput, ModelCard, Predictor, predict_cases
-from medseg.networks import UNet
+from medseg.inference import CaseInput
+from medseg.inference.segmentation import ModelCard, Predictor, predict_cases
+from medseg.networks.segmentation import UNet
 from medseg.scans import write_scan
 
 from benchmarks.gpu_parts.context import Context
@@ -82,8 +83,8 @@ class _StageClock:
     def watching(self) -> ExitStack:
         """Put a clock round each stage until the block ends."""
         # By name, because the package shows the function of the same name in the module's place.
-        cases_module = import_module("medseg.inference.predict_cases")
-        predictor_module = import_module("medseg.inference.predictor")
+        cases_module = import_module("medseg.inference.segmentation.predict_cases")
+        predictor_module = import_module("medseg.inference.segmentation.predictor")
         stack = ExitStack()
         for module, name, stage in (
             (cases_module, "read_scan", "read"),

@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from medseg.networks import NetworkConfig, UNet
+from medseg.networks import NetworkConfig
 from medseg.networks.precision import to_device
+from medseg.networks.segmentation import UNet
 from medseg.planning.sizes import RESOURCES, plan_strides
-from medseg.training import TrainingConfig
 from medseg.training.averaging import averaged_copy
-from medseg.training.loss import SegmentationLoss
-from medseg.training.step import training_step
+from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation.loss import SegmentationLoss
+from medseg.training.segmentation.step import training_step
 
 from benchmarks.gpu_parts.context import Context
 from benchmarks.gpu_parts.meter import GIB, PeakMemory, memory_name

@@ -10,14 +10,15 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from medseg.geometry import Geometry
-from medseg.networks import UNet
 from medseg.networks.precision import to_device
+from medseg.networks.segmentation import UNet
 from medseg.planning import Plan
-from medseg.preprocess import StoredCase
-from medseg.preprocess.store import open_case, save_case
-from medseg.training.loss import SegmentationLoss
-from medseg.training.patches import Patch, PatchDataset, batches
-from medseg.training.step import training_step
+from medseg.preprocess.segmentation import StoredCase
+from medseg.preprocess.segmentation.stored_case import open_case, save_case
+from medseg.training.batches import Patch, batches
+from medseg.training.segmentation.loss import SegmentationLoss
+from medseg.training.segmentation.patches import PatchDataset
+from medseg.training.segmentation.step import training_step
 from torch import Tensor, nn
 
 from benchmarks.gpu_parts import nnunet

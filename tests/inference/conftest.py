@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from medseg.geometry import Geometry
-from medseg.inference import InferenceConfig, ModelCard
+from medseg.inference.segmentation import InferenceConfig, ModelCard
 from medseg.networks import NetworkConfig
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 

@@ -11,16 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ConfigError, GeometryError
 from medseg.geometry import Geometry
-from medseg.inference import InferenceConfig, ModelCard, Predictor, Slab
-from medseg.inference import image as image_module
-from medseg.inference.image import box_around, network_image, part_of
-from medseg.inference.windows import plan_windows
+from medseg.inference import Slab
+from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor
+from medseg.inference.segmentation import image as image_module
+from medseg.inference.segmentation.image import box_around, network_image, part_of
+from medseg.inference.segmentation.windows import plan_windows
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
 from medseg.records import Scan
 
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES
-from tests.inference.whole import Edgy, whole_mask, whole_probabilities
+from tests.inference.segmentation.whole import Edgy, whole_mask, whole_probabilities
 
 CPU = torch.device("cpu")
 EXAMPLES = settings(max_examples=25, deadline=None)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from medseg.networks import ClassifierConfig, SliceClassifier, gradient_norms
+from medseg.networks import gradient_norms
+from medseg.networks.classification import ClassifierConfig, SliceClassifier
 from torch import Tensor, nn
 from torch.nn import functional
 

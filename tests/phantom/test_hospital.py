@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from medseg.ingest import IngestOptions, Progress, Pseudonyms, ingest
 from medseg.manifest import load_manifest, read_case_label
-from medseg.manifest.ingest import IngestOptions, Progress, Pseudonyms, ingest
 from medseg.phantom import write_hospital_export
 from medseg.phantom.hospital import STRUCTURES
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medseg.networks import NetworkConfig, UNet
+from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import UNet
 from medseg.planning.sizes import RESOURCES, DeviceKind, plan_patch, plan_strides
 
 SIZES = st.integers(6, 600)

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from medseg.inference import InferenceConfig
+from medseg.inference.segmentation import InferenceConfig
 from medseg.networks import NetworkConfig
 from medseg.phantom import LABELS
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig, StoredCase, prepare_cases
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.records import Manifest
-from medseg.training import FitInputs, TrainingConfig
+from medseg.training.segmentation import FitInputs, TrainingConfig
 
 PATCH = (16, 16, 16)
 

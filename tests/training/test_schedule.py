@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medseg.training import TrainingConfig
 from medseg.training.schedule import learning_rate
+from medseg.training.segmentation import TrainingConfig
 
 
 def config(**changes: Any) -> TrainingConfig:

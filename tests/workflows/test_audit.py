@@ -9,8 +9,8 @@ import pytest
 from medseg.records import Manifest
 from medseg.scans import read_scan
 
+from tests.audit.dirty import Dataset
 from tests.conftest import Medseg
-from tests.manifest.audit.dirty import Dataset
 
 
 @pytest.fixture

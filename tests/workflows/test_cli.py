@@ -26,7 +26,10 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_usage_error_of_a_verb_loads_nothing_heavy() -> None:
-    code = "from medseg.workflows.cli import medseg\ntry: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
+    code = (
+        "from medseg.workflows.cli import medseg\n"
+        "try: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
+    )
     assert loaded_by(code) == set()
 
 

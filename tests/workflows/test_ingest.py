@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.ingest import REPAIR_CHOICES
 from medseg.manifest import load_manifest
-from medseg.manifest.ingest import REPAIR_CHOICES
 from medseg.workflows.ingest import REPAIRS
 
 from tests.conftest import Medseg
-from tests.manifest.ingest.sources import block, voxels, write_ct, write_nifti, write_rtstruct
+from tests.ingest.sources import block, voxels, write_ct, write_nifti, write_rtstruct
 
 BOX = (2, 5, 2, 5, 1, 3)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from medseg.networks import UNet, count_multiply_adds, count_parameters
+from medseg.networks import count_multiply_adds, count_parameters
+from medseg.networks.segmentation import UNet
 from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
@@ -17,7 +18,7 @@ from medseg.planning import (
     override_plan,
     save_plan,
 )
-from medseg.preprocess.slices.targets import TargetConfig
+from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Case, Manifest
 from PIL import Image
 

@@ -11,13 +11,13 @@ from medseg.phantom import write_cohort
 
 from tests.conftest import Medseg
 from tests.manifest.datasets import write_dataset
-from tests.manifest.split.cohorts import case_of, cohort_of, parts_of, skewed_cohort, touch_picture
 from tests.manifest.test_msd import msd_content
+from tests.split.cohorts import case_of, cohort_of, parts_of, skewed_cohort, touch_picture
 
 
 @pytest.fixture
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medseg.manifest.split.save.save_picture", touch_picture)
+    monkeypatch.setattr("medseg.split.save.save_picture", touch_picture)
 
 
 def write(folder: Path, **changes: Any) -> Path:

@@ -1,35 +1,3 @@
-"""Numbers out of masks."""
+"""Numbers out of results."""
 
 from __future__ import annotations
-
-from medseg.evaluation.accuracy import voxel_accuracy
-from medseg.evaluation.evaluate_cases import evaluate_cases, find_mask
-from medseg.evaluation.hausdorff import hausdorff_95_mm
-from medseg.evaluation.objects import Detection, box_iou, boxes, detect, instances
-from medseg.evaluation.overlap import overlap_metrics
-from medseg.evaluation.ranking import telling_cases
-from medseg.evaluation.summary import LabelSummary, Summary, summarise, volume_metrics
-from medseg.evaluation.surface_dice import surface_dice
-from medseg.evaluation.tables import case_columns, write_metrics, write_summary
-
-__all__ = [
-    "Detection",
-    "LabelSummary",
-    "Summary",
-    "box_iou",
-    "boxes",
-    "case_columns",
-    "detect",
-    "evaluate_cases",
-    "find_mask",
-    "hausdorff_95_mm",
-    "instances",
-    "overlap_metrics",
-    "summarise",
-    "surface_dice",
-    "telling_cases",
-    "volume_metrics",
-    "voxel_accuracy",
-    "write_metrics",
-    "write_summary",
-]

@@ -5,15 +5,23 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ManifestError, ScanError
-from medseg.inference.predict_cases import CaseInput
 from medseg.manifest import assign_folds, load_manifest, split_fold
 from medseg.records import Split
 from medseg.scans import SCAN_SUFFIXES, scan_stem
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
+
+
+@dataclass(frozen=True, slots=True)
+class CaseInput:
+    """A case to predict: its name and the files of its channels."""
+
+    case_id: str
+    files: tuple[Path, ...]
 
 
 def find_inputs(

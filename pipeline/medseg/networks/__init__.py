@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from medseg.networks.classifier import ClassifierConfig, SliceClassifier
 from medseg.networks.config import NetworkConfig
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.encoder import Encoder
 from medseg.networks.gradient_flow import GradientNorm, gradient_norms
 from medseg.networks.parameters import count_parameters
-from medseg.networks.unet import UNet, unet_2015
 
 __all__ = [
-    "ClassifierConfig",
     "Encoder",
     "GradientNorm",
     "NetworkConfig",
-    "SliceClassifier",
-    "UNet",
     "count_multiply_adds",
     "count_parameters",
     "gradient_norms",
-    "unet_2015",
 ]

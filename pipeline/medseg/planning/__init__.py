@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from medseg.planning.classification import SliceChoices, SlicePlan, make_slice_plan
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
-from medseg.planning.make_plan import make_plan
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
+from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
-from medseg.planning.slice_plan import SliceChoices, SlicePlan, make_slice_plan
 
 __all__ = [
     "CaseFingerprint",

@@ -12,10 +12,10 @@ from pydantic import Field, model_validator
 
 from medseg.atomic import write_text
 from medseg.configuration import Config, parse_config, read_yaml
-from medseg.inference import InferenceConfig
+from medseg.inference.segmentation import InferenceConfig
 from medseg.networks import NetworkConfig
 from medseg.preprocess import PreprocessConfig
-from medseg.training import TrainingConfig
+from medseg.training.segmentation import TrainingConfig
 
 
 class PlanFile(Config):

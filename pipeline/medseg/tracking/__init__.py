@@ -6,4 +6,9 @@ from medseg.tracking.quiet_mlflow import NO_TELEMETRY
 from medseg.tracking.run import TrackedRun
 from medseg.tracking.ui import default_tracking_uri, ui_command
 
-__all__ = ["NO_TELEMETRY", "TrackedRun", "default_tracking_uri", "ui_command"]
+__all__ = [
+    "NO_TELEMETRY",
+    "TrackedRun",
+    "default_tracking_uri",
+    "ui_command",
+]

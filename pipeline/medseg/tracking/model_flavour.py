@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from medseg.errors import DeliveryError, ScanError
-from medseg.inference import CaseInput, Predictor, find_inputs, predict_cases
+from medseg.inference import CaseInput, find_inputs
+from medseg.inference.segmentation import Predictor, predict_cases
 from medseg.scans import scan_stem
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from medseg.configuration import Config, Voxels
+from medseg.configuration import Config
 from medseg.networks.precision import PrecisionKind
 from medseg.training.augment import AugmentConfig
 
@@ -43,19 +43,3 @@ class OptimisationConfig(Config):
     precision: PrecisionKind = "auto"
     seed: int = Field(0, ge=0)
     augment: AugmentConfig = AugmentConfig()
-
-
-class TrainingConfig(OptimisationConfig):
-    """Of a segmentation network: patches and their loss too.
-
-    Attributes:
-        patch_size: Voxels of a training patch on the network's grid; a last axis of 1 means 2D.
-        patches_per_case: Patches drawn from each case per epoch.
-        foreground_share: Share of patches centred on a labelled voxel, each label equally often.
-        dice_weight: Of the Dice loss beside the cross-entropy.
-    """
-
-    patch_size: tuple[Voxels, Voxels, Voxels]
-    patches_per_case: int = Field(1, ge=1)
-    foreground_share: float = Field(0.5, ge=0, le=1)
-    dice_weight: float = Field(1.0, ge=0)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from medseg.errors import ConfigError
-from medseg.networks import ClassifierConfig, SliceClassifier, UNet
+from medseg.networks.classification import ClassifierConfig, SliceClassifier
 from medseg.networks.lens import effective_field, measured_support, receptive_fields
 from medseg.networks.lens.probe import with_fixed_statistics
 from medseg.networks.norm import InstanceNorm
+from medseg.networks.segmentation import UNet
 from torch import nn
 
-from tests.networks.test_unet import flat, tiny
+from tests.networks.segmentation.test_unet import flat, tiny
 
 
 def ones(depth: int, kernel: int = 3) -> nn.Sequential:

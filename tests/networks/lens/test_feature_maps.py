@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 from medseg.errors import ConfigError
-from medseg.networks import UNet
 from medseg.networks.lens import feature_maps, without_skips
+from medseg.networks.segmentation import UNet
 from torch import nn
 
-from tests.networks.test_unet import flat
+from tests.networks.segmentation.test_unet import flat
 
 STAGES = ("encoder.stages.0", "encoder.stages.2", "decoder.stages.0", "decoder.heads.0")
 

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ConfigError
-from medseg.networks import ClassifierConfig, Encoder, NetworkConfig, SliceClassifier, UNet, unet_2015
-from medseg.networks.classifier.encoder import EncoderBody
+from medseg.networks import Encoder, NetworkConfig
+from medseg.networks.classification import ClassifierConfig, SliceClassifier
+from medseg.networks.classification.encoder import EncoderBody
 from medseg.networks.lens import (
     AxisField,
     Field,
@@ -23,10 +24,11 @@ from medseg.networks.lens import (
     receptive_fields,
     without_skips,
 )
+from medseg.networks.segmentation import UNet, unet_2015
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.networks.test_unet import flat, tiny
+from tests.networks.segmentation.test_unet import flat, tiny
 
 
 def classifier(architecture: Any, **settings: Any) -> SliceClassifier:

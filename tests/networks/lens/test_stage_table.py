@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from medseg.networks import ClassifierConfig, SliceClassifier, UNet, count_multiply_adds, count_parameters
+from medseg.networks import count_multiply_adds, count_parameters
+from medseg.networks.classification import ClassifierConfig, SliceClassifier
 from medseg.networks.lens import Stage, stage_table
+from medseg.networks.segmentation import UNet
 from torch import nn
 
-from tests.networks.test_unet import flat, tiny
+from tests.networks.segmentation.test_unet import flat, tiny
 
 
 def classifier(architecture: Any, **settings: Any) -> SliceClassifier:

@@ -7,9 +7,7 @@ from medseg.evaluation.classification.class_choice import ClassChoice
 from medseg.evaluation.classification.class_scores import ClassScores, Measure, TwoByTwo
 from medseg.evaluation.classification.curves import precision_recall_curve, roc_curve
 from medseg.evaluation.classification.failure_detection import FailureDetection, failure_auroc
-from medseg.evaluation.classification.operating_point import (
-    threshold_for_specificity,
-)
+from medseg.evaluation.classification.operating_point import threshold_for_specificity
 from medseg.evaluation.classification.ranking import (
     TellingSlice,
     TellingSlices,
@@ -18,12 +16,7 @@ from medseg.evaluation.classification.ranking import (
     telling_studies,
 )
 from medseg.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
-from medseg.evaluation.classification.summary import (
-    ClassificationSummary,
-    LevelSummary,
-    flat_metrics,
-    summarise_scores,
-)
+from medseg.evaluation.classification.summary import ClassificationSummary, LevelSummary, flat_metrics, summarise_scores
 from medseg.evaluation.classification.tables import (
     slice_columns,
     study_columns,

@@ -9,13 +9,7 @@ import numpy as np
 
 from medseg.errors import ConfigError
 from medseg.evaluation.classification.class_choice import ClassChoice, score_choice
-from medseg.evaluation.classification.class_scores import (
-    MEASURES,
-    ClassScores,
-    Measure,
-    score_class,
-    with_interval,
-)
+from medseg.evaluation.classification.class_scores import MEASURES, ClassScores, Measure, score_class, with_interval
 from medseg.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
 from medseg.evaluation.resampling import interval_weights
 from medseg.records import Array, SliceScores

@@ -13,7 +13,7 @@ from torch.nn.modules import activation, batchnorm, instancenorm, normalization
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.pooling import _MaxPoolNd
 
-from medseg.networks.classifier.build import SliceClassifier
+from medseg.networks.classification.build import SliceClassifier
 from medseg.networks.lens.layer_windows import WHOLE_IMAGE_NORMS, is_global_pooling
 
 _AVERAGES = {nn.MaxPool1d: nn.AvgPool1d, nn.MaxPool2d: nn.AvgPool2d, nn.MaxPool3d: nn.AvgPool3d}

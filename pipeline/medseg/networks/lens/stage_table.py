@@ -18,7 +18,7 @@ from medseg.networks.lens.probe import convolutional_part
 from medseg.networks.lens.receptive_field import Field, receptive_fields
 from medseg.networks.lens.trace import trace
 from medseg.networks.parameters import count_parameters
-from medseg.networks.unet import UNet
+from medseg.networks.segmentation.unet import UNet
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from medseg.errors import ConfigError
-from medseg.networks.unet import UNet
+from medseg.networks.segmentation.unet import UNet
 
 
 def without_skips(network: UNet, *, stages: Collection[int] | None = None) -> UNet:

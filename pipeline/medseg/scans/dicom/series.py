@@ -10,14 +10,7 @@ import numpy as np
 
 from medseg.scans.dicom.frame import Frame, Marks
 from medseg.scans.dicom.instance import Instance
-from medseg.scans.dicom.planes import (
-    SAME_DIRECTION,
-    SAME_POSITION_MM,
-    Planes,
-    Problem,
-    find_problems,
-    stack_planes,
-)
+from medseg.scans.dicom.planes import SAME_DIRECTION, SAME_POSITION_MM, Planes, Problem, find_problems, stack_planes
 
 MIN_SLICES = 3
 # Radiographs, ultrasound and photographs: every frame is a picture of its own.

@@ -1,0 +1,22 @@
+"""Look at a dataset before anything is trained on it: what is wrong, how badly, and what to do."""
+
+from __future__ import annotations
+
+from medseg.audit.audit import Audit, audit_manifest
+from medseg.audit.finding import CHECKS, SEVERITIES, Finding
+from medseg.audit.fix import Fix, fix_dataset
+from medseg.audit.load import AuditInput, load_for_audit
+from medseg.audit.report import write_audit
+
+__all__ = [
+    "CHECKS",
+    "SEVERITIES",
+    "Audit",
+    "AuditInput",
+    "Finding",
+    "Fix",
+    "audit_manifest",
+    "fix_dataset",
+    "load_for_audit",
+    "write_audit",
+]

@@ -1,0 +1,138 @@
+"""Look at every case of a dataset, and at all of them together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.audit.cohort_checks import check_cohort
+from medseg.audit.duplicates import check_duplicates
+from medseg.audit.examine import Examined, examine_case
+from medseg.audit.facts import CaseFacts
+from medseg.audit.finding import Finding, Severity, by_severity
+from medseg.audit.patients import check_patients_apart
+from medseg.audit.sides import check_sides
+from medseg.records import Case, Manifest
+
+SHOWN_CASES = 300
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audit:
+    """What an audit came to.
+
+    Attributes:
+        manifest: The dataset.
+        findings: Errors first.
+        cases: Facts of each case, in the order of the manifest.
+        shown: Ids of the cases that the page shows with pictures, in that order.
+    """
+
+    manifest: Manifest
+    findings: tuple[Finding, ...]
+    cases: tuple[CaseFacts, ...]
+    shown: tuple[str, ...]
+
+    def count(self, severity: Severity) -> int:
+        """How many findings of that severity there are."""
+        return sum(found.severity == severity for found in self.findings)
+
+
+def audit_manifest(
+    manifest: Manifest,
+    root: Path,
+    *,
+    known: Sequence[Finding] = (),
+    workers: int = 2,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> Audit:
+    """Audit a dataset: no case stops it, and no more volumes are in memory than there are threads.
+
+    Args:
+        manifest: The dataset, from `load_for_audit`.
+        root: The data root.
+        known: Findings that are there already.
+        workers: Threads.
+        on_done: Called with the case id after each case, from this thread.
+    """
+    is_small = len(manifest.cases) <= SHOWN_CASES
+    examined = _examine(manifest.cases, manifest, root, with_planes=is_small, workers=workers, on_done=on_done)
+    cases = [one.facts for one in examined]
+    findings = by_severity(
+        [
+            *known,
+            *(found for one in examined for found in one.findings),
+            *check_patients_apart(manifest),
+            *check_cohort(cases, manifest),
+            *check_sides(cases, list(manifest.foreground)),
+            *check_duplicates(cases),
+        ]
+    )
+    shown = choose_shown(cases, findings)
+    if not is_small:
+        cases = _with_planes(cases, set(shown), manifest, root, workers=workers)
+    return Audit(manifest, findings, tuple(cases), shown)
+
+
+def choose_shown(cases: Sequence[CaseFacts], findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Which cases the page shows: all; of more than `SHOWN_CASES` those with findings, worst first, and some others."""
+    ids = [facts.case_id for facts in cases]
+    if len(ids) <= SHOWN_CASES:
+        return tuple(ids)
+    known = set(ids)
+    told = dict.fromkeys(name for found in findings for name in (found.case_id, *found.others) if name in known)
+    chosen = list(told)[:SHOWN_CASES]
+    others = [case_id for case_id in ids if case_id not in told]
+    room = min(SHOWN_CASES - len(chosen), len(others))
+    kept = {*chosen, *(others[number * len(others) // room] for number in range(room))}
+    return tuple(case_id for case_id in ids if case_id in kept)
+
+
+def _examine(
+    cases: Sequence[Case],
+    manifest: Manifest,
+    root: Path,
+    *,
+    with_planes: bool,
+    workers: int,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> list[Examined]:
+    """Every case, in the order given."""
+
+    def examine(case: Case) -> Examined:
+        return examine_case(case, manifest, root, with_planes=with_planes)
+
+    done: dict[str, Examined] = {}
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        futures: dict[Future[Examined], Case] = {pool.submit(examine, case): case for case in cases}
+        for future in as_completed(futures):
+            case = futures[future]
+            try:
+                done[case.case_id] = future.result()
+            except Exception as error:  # whatever a damaged file makes a library raise, the others are looked at
+                done[case.case_id] = _crashed(case, error)
+            on_done(case.case_id)
+    return [done[case.case_id] for case in cases]
+
+
+def _crashed(case: Case, error: Exception) -> Examined:
+    """Only the error's name is told: its text may hold folders."""
+    _log.debug("case %s: the audit failed", case.case_id, exc_info=error)
+    fact = f"case must be one that can be audited, got {type(error).__name__}"
+    remedy = "use fewer --workers" if isinstance(error, MemoryError) else "look at its files, and report this"
+    return Examined(CaseFacts(case, ()), (Finding("crashed", "error", case.case_id, fact, remedy),))
+
+
+def _with_planes(
+    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, workers: int
+) -> list[CaseFacts]:
+    """The cases, those to be shown read a second time for their pictures: a large cohort's would fill the memory."""
+    chosen = [facts.case for facts in cases if facts.case_id in shown]
+    again = _examine(chosen, manifest, root, with_planes=True, workers=workers)
+    drawn = {one.facts.case_id: one.facts for one in again}
+    return [drawn.get(facts.case_id, facts) for facts in cases]

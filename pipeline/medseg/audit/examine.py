@@ -1,0 +1,98 @@
+"""Look at one case: read its files once, keep facts, tell what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from medseg.audit.canonical import canonical, voxel_digest
+from medseg.audit.facts import CaseFacts
+from medseg.audit.file_facts import check_sums, read_files
+from medseg.audit.finding import Finding
+from medseg.audit.form_checks import check_forms
+from medseg.audit.image_checks import check_channels
+from medseg.audit.image_hash import shrink
+from medseg.audit.intensity_facts import measure_channel
+from medseg.audit.label_checks import (
+    check_label_given,
+    check_label_grid,
+    check_label_type,
+    check_label_values,
+    check_specks,
+)
+from medseg.audit.label_facts import measure_labels
+from medseg.audit.thumbnails import draw_planes
+from medseg.errors import GeometryError, PipelineError
+from medseg.geometry import Geometry
+from medseg.records import Array, Case, Labelmap, Manifest, Scan
+from medseg.scans import PICTURE_SUFFIXES, read_label, read_scan
+
+Read = TypeVar("Read")
+Label = tuple[Labelmap, Geometry]
+
+
+class Examined(NamedTuple):
+    """A case looked at."""
+
+    facts: CaseFacts
+    findings: tuple[Finding, ...]
+
+
+def examine_case(case: Case, manifest: Manifest, root: Path, *, with_planes: bool = True) -> Examined:
+    """Read the files of a case and check them; files that cannot be read are a finding.
+
+    Args:
+        case: Which case.
+        manifest: What its labels and channels mean.
+        root: The data root.
+        with_planes: Whether to draw thumbnails.
+    """
+    files = read_files(case, root)
+    found = check_sums(case, files) + check_forms(case.case_id, files) + check_label_given(case, manifest)
+    image = _read(lambda: read_scan([root / name for name in case.images], case_id=case.case_id), case, found)
+    label = _read(lambda: read_label(root / str(case.label), case_id=case.case_id), case, found) if case.label else None
+    facts = CaseFacts(case, files, is_picture=case.images[0].lower().endswith(PICTURE_SUFFIXES))
+    if image is not None:
+        facts = _with_image(facts, image)
+        found += check_channels(case, facts.channels, manifest)
+    if label is not None:
+        facts = _with_label(facts, label, manifest)
+        found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest)
+        found += check_specks(case, facts.labels)
+        found += check_label_grid(case, label[1], image.geometry) if image is not None else []
+    if image is not None and with_planes:
+        fits = label is not None and label[0].shape == image.geometry.shape
+        planes = draw_planes(image, label[0] if label and fits else None, is_picture=facts.is_picture)
+        facts = replace(facts, planes=planes)
+    return Examined(facts, tuple(found))
+
+
+def _read(read: Callable[[], Read], case: Case, findings: list[Finding]) -> Read | None:
+    """What a reader returns; what it raises becomes a finding, unless the header's checks have told it already."""
+    try:
+        return read()
+    except GeometryError as error:
+        if not any(found.check in ("shear", "grid") and found.severity == "error" for found in findings):
+            findings.append(Finding.of_error("grid", case.case_id, error))
+    except PipelineError as error:
+        findings.append(Finding.of_error("unreadable", case.case_id, error))
+    return None
+
+
+def _with_image(facts: CaseFacts, image: Scan) -> CaseFacts:
+    # What is compared between cases: the brightness of a picture, the first channel of a volume.
+    shown: Array = image.array.mean(axis=0) if facts.is_picture else image.array[0]
+    return replace(
+        facts,
+        geometry=image.geometry,
+        channels=tuple(measure_channel(channel) for channel in image.array),
+        image_digest=voxel_digest([canonical(channel, image.geometry)[0] for channel in image.array]),
+        small=shrink(canonical(shown, image.geometry)[0]),
+    )
+
+
+def _with_label(facts: CaseFacts, label: Label, manifest: Manifest) -> CaseFacts:
+    labels = measure_labels(*label, manifest.foreground, is_instances=manifest.instances, is_picture=facts.is_picture)
+    return replace(facts, labels=labels, label_digest=voxel_digest([canonical(*label)[0]]) if label[0].any() else None)

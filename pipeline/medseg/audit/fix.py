@@ -1,0 +1,125 @@
+"""A new version of a dataset with the repairs that cannot do harm."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.atomic import atomic_path
+from medseg.audit.audit import Audit
+from medseg.audit.finding import Finding
+from medseg.audit.fix_files import copy_repaired
+from medseg.errors import ManifestError
+from medseg.manifest.save import save_manifest
+from medseg.manifest.version import next_version
+
+_KEPT_BESIDE = ("ingest.json", "LICENSE*", "LICENCE*", "README*")
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One repair, or why there was none.
+
+    Attributes:
+        case_id: Which case; None for the dataset.
+        check: The check whose finding it answers.
+        text: What was done, or why nothing was.
+        is_done: Whether it was.
+    """
+
+    case_id: str | None
+    check: str
+    text: str
+    is_done: bool = True
+
+
+def fix_dataset(
+    audit: Audit,
+    root: Path,
+    target: Path,
+    *,
+    folder: Path,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> tuple[Fix, ...]:
+    """Write a new version of a dataset, whole or not at all, and leave the old one as it is.
+
+    Headers are put in order, labels stored as whole numbers, unreadable cases and exact copies within a patient left
+    out of the manifest, and all folds cleared where a patient crosses them. No voxel of a label changes its value.
+
+    Args:
+        audit: Of the dataset.
+        root: Its data root.
+        target: Folder to make; it must not exist. Paths in it are those of the old data root.
+        folder: Where the old dataset.json lies; `ingest.json`, licence and README beside it are copied.
+        on_done: Called with the case id after each case.
+
+    Returns:
+        What was done, and what was not and why.
+
+    Raises:
+        ManifestError: If the target exists, or no case would be left.
+        DeliveryError: If it cannot be written.
+    """
+    if target.exists():
+        raise ManifestError(f"new dataset {target.name}: must not exist yet, got a folder or file; choose another name")
+    dropped = _dropped(audit)
+    kept = [facts for facts in audit.cases if facts.case_id not in {fix.case_id for fix in dropped}]
+    if not kept:
+        raise ManifestError(f"manifest {audit.manifest.name}: must keep at least one case, got none that can be read")
+    fixes = [*dropped, *_renamed(audit.findings)]
+    with atomic_path(target) as temporary:
+        temporary.mkdir(parents=True)
+        cases = []
+        for facts in kept:
+            case, done = copy_repaired(facts, root, temporary)
+            cases.append(case)
+            fixes += [Fix(facts.case_id, one.check, one.text) for one in done]
+            on_done(facts.case_id)
+        is_crossed = any(found.check in ("crossing_folds", "partial_folds") for found in audit.findings)
+        if is_crossed:
+            cases = [case.model_copy(update={"fold": None}) for case in cases]
+            fixes.append(Fix(None, "crossing_folds", "all folds cleared; give new ones with medseg split"))
+        _copy_beside(folder, temporary)
+        changes = {"cases": tuple(cases), "version": next_version(audit.manifest.version)}
+        save_manifest(audit.manifest.model_copy(update=changes), temporary / "dataset.json")
+    return (*fixes, *_left(audit.findings))
+
+
+def _dropped(audit: Audit) -> list[Fix]:
+    """Cases that the new manifest leaves out, each told once."""
+    told: dict[str, Fix] = {}
+    for found in audit.findings:
+        if found.case_id is None:
+            continue
+        if found.check == "unreadable":
+            told.setdefault(found.case_id, Fix(found.case_id, found.check, f"left out of the manifest: {found.fact}"))
+        elif found.check == "duplicate_image" and found.is_fixable:
+            text = f"left out of the manifest: image and label are those of case {found.others[0]}"
+            told.setdefault(found.case_id, Fix(found.case_id, found.check, text))
+    return list(told.values())
+
+
+def _renamed(findings: Sequence[Finding]) -> list[Fix]:
+    return [
+        Fix(found.case_id, found.check, f"renamed; it was called {found.others[0]}, as another case is")
+        for found in findings
+        if found.check == "repeated_id"
+    ]
+
+
+def _left(findings: Sequence[Finding]) -> list[Fix]:
+    """Errors that no safe repair answers."""
+    return [
+        Fix(found.case_id, found.check, f"not repaired: {found.fact}; {found.remedy}", is_done=False)
+        for found in findings
+        if found.severity == "error" and not found.is_fixable and found.check != "unreadable"
+    ]
+
+
+def _copy_beside(folder: Path, target: Path) -> None:
+    for pattern in _KEPT_BESIDE:
+        for path in folder.glob(pattern):
+            if path.is_file() and not (target / path.name).exists():
+                shutil.copyfile(path, target / path.name)

@@ -1,0 +1,95 @@
+"""Copy the files of a case, their headers put in order where that can do no harm."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from medseg.audit.facts import CaseFacts, FileFacts
+from medseg.audit.form_checks import (
+    CONFLICT_MM,
+    can_be_straightened,
+    is_apart_from,
+    is_rounding_of,
+    is_sheared,
+    straightening_mm,
+)
+from medseg.geometry import affine_distance_mm
+from medseg.records import Case
+from medseg.scans import pair_of, repair_nifti
+
+
+class Done(NamedTuple):
+    """What was done to a file: the check that it answers, and words for it."""
+
+    check: str
+    text: str
+
+
+def copy_repaired(facts: CaseFacts, root: Path, target: Path) -> tuple[Case, list[Done]]:
+    """Copy the files of a case to the same paths under another root.
+
+    A header whose forms conflict or whose axes are slightly sheared gets one straight grid in both forms. The files
+    after the first take over its grid where theirs differed by rounding. Labels of whole numbers in a type with
+    fractions become unsigned integers.
+
+    Returns:
+        The case, with the checksums of the new files where the old ones were right, and what was done.
+    """
+    done: list[Done] = []
+    lead: FileFacts | None = None
+    lead_changed = False
+    for file in facts.files:
+        new = target / file.name
+        new.parent.mkdir(parents=True, exist_ok=True)
+        told = list(_reasons(file, lead, lead_changed=lead_changed))
+        checks = {one.check for one in told}
+        if told:
+            repair_nifti(
+                root / file.name,
+                new,
+                straighten=bool(checks & {"shear", "sform_qform"}),
+                like=target / lead.name if lead is not None and "grid" in checks else None,
+                as_label="label_type" in checks,
+            )
+        else:
+            for path in pair_of(root / file.name):
+                shutil.copyfile(path, new.parent / path.name)
+        if lead is None and file.forms is not None:
+            lead, lead_changed = file, bool(told)
+        done += told
+    return facts.case.model_copy(update={"sha256": _new_sums(facts, target)}), done
+
+
+def _reasons(file: FileFacts, lead: FileFacts | None, *, lead_changed: bool) -> Iterator[Done]:
+    """Why a file is not copied as it is; where it lies on the grid of `lead`, it takes that over."""
+    forms = file.forms
+    if forms is None:
+        return
+    is_bent = is_sheared(forms) and can_be_straightened(forms)
+    is_torn = forms.conflict_mm > CONFLICT_MM and can_be_straightened(forms)
+    if lead is not None and lead.forms is not None and is_rounding_of(forms, lead.forms):
+        if lead_changed or is_bent or is_torn or is_apart_from(forms, lead.forms):
+            distance_mm = affine_distance_mm(forms.shape, forms.affine, lead.forms.affine)
+            yield Done("grid", f"header of {file.name} taken over from {lead.name}, {distance_mm:.2g} mm away")
+    elif is_bent:
+        moved = f"moved voxels by up to {straightening_mm(forms):.2g} mm"
+        yield Done("shear", f"axes of {file.name} made perpendicular, which {moved}")
+    elif is_torn:
+        yield Done("sform_qform", f"qform of {file.name}, {forms.conflict_mm:.3g} mm away, written from its sform")
+    if file.is_label and forms.voxel_type.startswith("float"):
+        yield Done("label_type", f"label {file.name} stored as unsigned whole numbers instead of {forms.voxel_type}")
+
+
+def _new_sums(facts: CaseFacts, target: Path) -> dict[str, str] | None:
+    """Checksums of the new files; a sum that the old file did not match stays, so that it is found again."""
+    if facts.case.sha256 is None:
+        return None
+    found = {name: value for file in facts.files for name, value in file.sha256.items()}
+    return {
+        name: hashlib.sha256((target / name).read_bytes()).hexdigest() if found.get(name) == value else value
+        for name, value in facts.case.sha256.items()
+    }

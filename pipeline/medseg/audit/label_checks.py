@@ -1,0 +1,87 @@
+"""What can be wrong with the label of one case."""
+
+from __future__ import annotations
+
+from medseg.audit.facts import FileFacts, LabelFacts
+from medseg.audit.finding import Finding, Severity
+from medseg.audit.form_checks import ROUNDING_VOXELS
+from medseg.audit.label_facts import label_values
+from medseg.audit.plain import plain
+from medseg.geometry import Geometry
+from medseg.records import Case, Labelmap, Manifest
+
+
+def check_label_given(case: Case, manifest: Manifest) -> list[Finding]:
+    """A training case of a segmentation needs a label."""
+    if case.label is not None or case.split == "test" or manifest.task != "segmentation":
+        return []
+    fact = "label must be given in the manifest, got none"
+    return [Finding("missing_label", "error", case.case_id, fact, "add it or move the case to test")]
+
+
+def check_label_grid(case: Case, grid: Geometry, image: Geometry) -> list[Finding]:
+    """The label must lie on the grid of its image."""
+    if grid.is_close(image):
+        return []
+    is_rounding = is_header_rounding(grid, image)
+    remedy = (
+        "run medseg audit with --fix, which takes over the image's header"
+        if is_rounding
+        else "resample the label onto the image with nearest neighbour, export it again, or drop the case"
+    )
+    fact = f"label must lie on the grid of its image, got {grid.difference(image)}"
+    return [Finding("grid", "error", case.case_id, fact, remedy, is_fixable=is_rounding)]
+
+
+def is_header_rounding(grid: Geometry, image: Geometry) -> bool:
+    """Whether grids differ by less than `ROUNDING_VOXELS` of a voxel, as where a program rounds its header."""
+    return grid.distance_mm(image) <= ROUNDING_VOXELS * min(image.spacing_mm)
+
+
+def check_label_type(case: Case, file: FileFacts) -> list[Finding]:
+    """Labels are best stored as whole numbers that mean what they are."""
+    if file.forms is None:
+        return []
+    found = []
+    if file.forms.voxel_type.startswith("float"):
+        fact = f"label must be stored as whole numbers, got {file.forms.voxel_type}"
+        remedy = "run medseg audit with --fix; some tools scale or interpolate such a label"
+        found.append(Finding("label_type", "warning", case.case_id, fact, remedy, is_fixable=True))
+    if file.forms.is_scaled:
+        fact = "label must be stored without a slope and intercept, got a header that has other tools change its values"
+        remedy = "look which values are meant (here the stored ones are used), and export it again"
+        found.append(Finding("label_type", "warning", case.case_id, fact, remedy))
+    return found
+
+
+def check_label_values(case: Case, label: Labelmap, manifest: Manifest) -> list[Finding]:
+    """Values that the manifest does not name, and labels with nothing in them."""
+    if not label.any():
+        if manifest.allow_empty_labels:
+            return []
+        fact = "label must hold at least one labelled voxel, got none"
+        remedy = "draw it, drop the case, or set allow_empty_labels in the manifest if there is nothing to label"
+        severity: Severity = "error" if case.split == "training" else "warning"
+        return [Finding("empty_label", severity, case.case_id, fact, remedy)]
+    unknown = [] if manifest.instances else sorted(set(label_values(label)) - set(manifest.labels.values()))
+    if not unknown:
+        return []
+    shown = ", ".join(map(str, unknown[:8])) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
+    fact = f"label values must be among {sorted(manifest.labels.values())}, got {shown}"
+    return [Finding("label_values", "error", case.case_id, fact, "name them in the manifest or correct the label")]
+
+
+def check_specks(case: Case, labels: dict[str, LabelFacts]) -> list[Finding]:
+    """Specks of each label, counted."""
+    return [
+        Finding(
+            "speckle",
+            "warning",
+            case.case_id,
+            f"label {name} must hold no specks, got {facts.specks} "
+            f"({facts.speck_voxels} of {facts.voxels} voxels{f', {plain(facts.speck_ml)} ml' if facts.ml else ''})",
+            "look whether they are slips of the brush, and erase them",
+        )
+        for name, facts in labels.items()
+        if facts.specks
+    ]

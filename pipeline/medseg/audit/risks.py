@@ -1,0 +1,34 @@
+"""What the intake wrote down for the audit to show."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from medseg.audit.finding import Finding
+
+
+def read_risks(folder: Path) -> list[Finding]:
+    """The risks that `ingest.json` in a dataset's folder lists, each a warning; none where there is no such file."""
+    path = folder / "ingest.json"
+    if not path.is_file():
+        return []
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [_finding(risk) for risk in content.get("risks", [])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        fact = f"ingest.json must list risks with case_id, risk and message, got a problem at {type(error).__name__}"
+        return [Finding("risk", "warning", None, fact, "run medseg ingest again")]
+
+
+def _finding(risk: dict[str, Any]) -> Finding:
+    fact, _, remedy = str(risk["message"]).rpartition("; ")
+    kind = str(risk["risk"]).replace("_", " ")
+    return Finding(
+        "risk",
+        "warning",
+        risk.get("case_id"),
+        f"{kind}: {fact or remedy}",
+        remedy if fact else "settle it before the data leave the building",
+    )

@@ -1,0 +1,35 @@
+"""Numbers out of masks."""
+
+from __future__ import annotations
+
+from medseg.evaluation.segmentation.accuracy import voxel_accuracy
+from medseg.evaluation.segmentation.evaluate_cases import evaluate_cases, find_mask
+from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
+from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
+from medseg.evaluation.segmentation.overlap import overlap_metrics
+from medseg.evaluation.segmentation.ranking import telling_cases
+from medseg.evaluation.segmentation.summary import LabelSummary, Summary, summarise, volume_metrics
+from medseg.evaluation.segmentation.surface_dice import surface_dice
+from medseg.evaluation.segmentation.tables import case_columns, write_metrics, write_summary
+
+__all__ = [
+    "Detection",
+    "LabelSummary",
+    "Summary",
+    "box_iou",
+    "boxes",
+    "case_columns",
+    "detect",
+    "evaluate_cases",
+    "find_mask",
+    "hausdorff_95_mm",
+    "instances",
+    "overlap_metrics",
+    "summarise",
+    "surface_dice",
+    "telling_cases",
+    "volume_metrics",
+    "voxel_accuracy",
+    "write_metrics",
+    "write_summary",
+]

@@ -1,0 +1,71 @@
+"""Compare a folder of masks with a manifest's labels on the scans' own grids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medseg.errors import PipelineError, ScanError
+from medseg.evaluation.segmentation.overlap import overlap_metrics
+from medseg.manifest.case_scans import check_same_grid, read_case_label
+from medseg.records import Case, CaseMetrics, Failure, Manifest
+from medseg.scans import read_label
+
+MASK_SUFFIXES = (".nii.gz", ".png", ".nii")
+
+
+def evaluate_cases(
+    cases: Sequence[Case],
+    manifest: Manifest,
+    root: Path,
+    *,
+    masks: Path,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> tuple[list[CaseMetrics], list[Failure]]:
+    """Metrics of every case whose mask and label can be read and share a grid; the others are reported.
+
+    Args:
+        cases: Which cases.
+        manifest: Where they come from.
+        root: The data root.
+        masks: Folder of `<case_id>.nii.gz` or `.png`.
+        on_done: Called with the case id after each case.
+    """
+    rows: list[CaseMetrics] = []
+    failures: list[Failure] = []
+    for case in cases:
+        try:
+            rows += _evaluate_case(case, manifest, root, masks)
+        except PipelineError as error:
+            failures.append(Failure(case.case_id, "evaluate", str(error)))
+        on_done(case.case_id)
+    return rows, failures
+
+
+def _evaluate_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> list[CaseMetrics]:
+    path = find_mask(masks, case.case_id)
+    label, label_grid = read_case_label(case, manifest, root)
+    mask, mask_grid = read_label(path, case_id=case.case_id)
+    check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing="mask", reference="label")
+    unknown = sorted(set(np.unique(mask).tolist()) - set(manifest.labels.values()))
+    if unknown:
+        raise ScanError(
+            f"case {case.case_id}: mask values must be among {sorted(manifest.labels.values())}, got {unknown}; "
+            "evaluate with the manifest that the model was trained on"
+        )
+    return overlap_metrics(label, mask, labels=manifest.foreground, case_id=case.case_id)
+
+
+def find_mask(masks: Path, case_id: str) -> Path:
+    """The mask of a case.
+
+    Raises:
+        ScanError: If there is none.
+    """
+    for suffix in MASK_SUFFIXES:
+        path = masks / f"{case_id}{suffix}"
+        if path.is_file():
+            return path
+    raise ScanError(f"case {case_id}: a mask must lie in {masks.name}, found none; run predict on this case first")

@@ -1,0 +1,95 @@
+"""Instance and box views of a mask: which objects there are, where they lie, which of them were found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from medseg.evaluation.segmentation.same_grid import check_same_shape
+from medseg.records import Array, Labelmap, Mask
+
+_MATCH_IOU = 0.5
+
+
+class Detection(NamedTuple):
+    """How many objects were found.
+
+    Attributes:
+        found: Objects of the label that an object of the mask matches.
+        missed: Objects of the label that none matches.
+        false: Objects of the mask that match none.
+        mean_iou: Over the matched pairs; NaN without any.
+    """
+
+    found: int
+    missed: int
+    false: int
+    mean_iou: float
+
+    @property
+    def f1(self) -> float:
+        """Found objects over the mean number of objects of label and mask; NaN where neither has any."""
+        objects = 2 * self.found + self.missed + self.false
+        return 2 * self.found / objects if objects else float("nan")
+
+
+def instances(mask: Mask) -> Labelmap:
+    """Number the connected parts of a mask from 1; voxels that share a face, an edge or a corner belong together.
+
+    Args:
+        mask: Bool, shape `(I, J, K)`.
+
+    Returns:
+        int32 of the same shape, 0 outside.
+    """
+    from scipy.ndimage import label
+
+    numbered, _ = label(mask, structure=np.ones((3,) * mask.ndim))
+    return np.asarray(numbered, dtype=np.int32)
+
+
+def boxes(objects: Labelmap) -> Array:
+    """The smallest box of each object.
+
+    Args:
+        objects: Numbered from 1, shape `(I, J, K)`.
+
+    Returns:
+        First voxel and the one after the last along each axis, `(N, 6)` as `i0, j0, k0, i1, j1, k1`.
+    """
+    from scipy.ndimage import find_objects
+
+    sides = [found for found in find_objects(objects) if found is not None]
+    corners = [[*(side.start for side in one), *(side.stop for side in one)] for one in sides]
+    return np.array(corners, dtype=np.int64).reshape(-1, 2 * objects.ndim)
+
+
+def box_iou(first: Array, second: Array) -> Array:
+    """IoU of every box with every other: `(N, 6)` and `(M, 6)` as `boxes` gives them become `(N, M)`."""
+    from monai.data.box_utils import box_iou as monai_box_iou
+
+    return np.asarray(monai_box_iou(first.astype(np.float64), second.astype(np.float64)))
+
+
+def detect(label: Labelmap, mask: Labelmap) -> Detection:
+    """Match the objects of label and mask whose IoU is above one half, where no object can have two matches.
+
+    Args:
+        label: Objects numbered from 1, shape `(I, J, K)`.
+        mask: Likewise, on the same grid.
+
+    Raises:
+        GeometryError: If the shapes differ.
+
+    Source: Kirillov et al. 2019, https://arxiv.org/abs/1801.00868, section 4.1.
+    """
+    from monai.metrics import compute_panoptic_quality
+
+    check_same_shape(label, mask)
+    counts = compute_panoptic_quality(
+        torch.from_numpy(mask), torch.from_numpy(label), match_iou_threshold=_MATCH_IOU, output_confusion_matrix=True
+    )
+    found, false, missed, iou = counts.tolist()
+    return Detection(int(found), int(missed), int(false), iou / found if found else float("nan"))

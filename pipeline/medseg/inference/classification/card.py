@@ -1,0 +1,136 @@
+"""What must be known to use a slice classifier's weights: `classifier.json` beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from medseg.atomic import write_text
+from medseg.configuration import Config, parse_config
+from medseg.errors import CheckpointError, ConfigError
+from medseg.networks.classification import ClassifierConfig
+from medseg.preprocess.classification import SliceConfig
+from medseg.preprocess.classification.targets import TargetConfig
+
+CLASSIFIER_NAME = "classifier.json"
+
+
+class GatePoint(Config):
+    """A threshold on the probability that a slice shows any class, as the validation cases gave it.
+
+    Attributes:
+        sensitivity: The stated share of the slices that show something.
+        threshold: The slab reaches from the first to the last slice at or above it, and a margin further.
+        reached: Share of the slices that show something and lay in the slabs.
+        kept: Share of all slices that lay in the slabs.
+    """
+
+    sensitivity: float
+    threshold: float
+    reached: float
+    kept: float
+
+
+class Calibration(Config):
+    """What was learned about the classifier from its validation cases, or from nothing.
+
+    Attributes:
+        cases: How many validation cases.
+        calibrated_on: Their ids; numbers on them flatter temperature and thresholds.
+        temperature: That logits are divided by.
+        gate: Thresholds for stated sensitivities, the lowest sensitivity first; empty without validation cases.
+        disagreement_limit: 95 % of the validation cases disagree less with their own reference; None without any.
+    """
+
+    cases: int = 0
+    calibrated_on: tuple[str, ...] = ()
+    temperature: float = Field(1.0, gt=0)
+    gate: tuple[GatePoint, ...] = ()
+    disagreement_limit: float | None = None
+
+
+class ClassifierCard(Config):
+    """A trained slice classifier, but for its weights.
+
+    Attributes:
+        medseg_version: That trained it.
+        dataset: Name and version of the manifest.
+        channels: Names of the image channels that it takes.
+        slices: How a scan becomes pictures.
+        targets: Classes, and what they were learned from.
+        network: Its shape.
+        shift: Subtracted from the logits of each class: the logarithm of the class weights of the training's loss.
+        calibration: From the validation cases.
+        trained_on: Case ids that it has seen.
+        manifest_digest: SHA-256 of the manifest.
+        plan_digest: SHA-256 of the plan.
+    """
+
+    medseg_version: str
+    dataset: str
+    channels: tuple[str, ...]
+    slices: SliceConfig
+    targets: TargetConfig
+    network: ClassifierConfig
+    shift: tuple[float, ...]
+    calibration: Calibration = Calibration()
+    trained_on: tuple[str, ...]
+    manifest_digest: str
+    plan_digest: str
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        counts = (len(self.targets.classes), self.network.out_channels, len(self.shift))
+        if len(set(counts)) > 1:
+            raise ValueError(f"classes, network.out_channels and shift must be as many, got {counts}")
+        if len(self.channels) != len(self.slices.normalisation) or self.network.in_channels != self.slices.channels:
+            raise ValueError(
+                f"network.in_channels must be the {len(self.channels)} channels times the slices, got "
+                f"{self.network.in_channels} for {self.slices.channels}"
+            )
+        return self
+
+    def gate_point(self, sensitivity: float) -> GatePoint:
+        """The threshold of the lowest listed sensitivity that is at least the one asked for.
+
+        Raises:
+            ConfigError: If the classifier was trained without validation cases, or none is listed.
+        """
+        listed = self.calibration.gate
+        if not listed:
+            raise ConfigError(
+                "gate: the classifier must have thresholds from validation cases whose slices are known to show "
+                f"something or nothing, got none from {self.calibration.cases} case(s); train it to its end "
+                "(--resume), with --fold K and labels per slice"
+            )
+        points = [point for point in listed if point.sensitivity >= sensitivity - 1e-9]
+        if not points:
+            raise ConfigError(
+                f"gate: sensitivity must be at most {listed[-1].sensitivity:g}, the highest that the classifier has a "
+                f"threshold for, got {sensitivity:g}"
+            )
+        return points[0]
+
+
+def save_classifier_card(card: ClassifierCard, folder: Path) -> None:
+    """Write `classifier.json`."""
+    write_text(folder / CLASSIFIER_NAME, card.model_dump_json(indent=2) + "\n")
+
+
+def load_classifier_card(folder: Path) -> ClassifierCard:
+    """Read `classifier.json`.
+
+    Raises:
+        CheckpointError: If it is missing or broken.
+    """
+    path = folder / CLASSIFIER_NAME
+    try:
+        return parse_config(ClassifierCard, json.loads(path.read_text(encoding="utf-8")), source=str(path))
+    except (OSError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"classifier {folder}: {CLASSIFIER_NAME} must be readable, got: {error}; give a run of medseg classify "
+            "train, copied whole"
+        ) from error

@@ -1,0 +1,73 @@
+"""Segment only the slab of a scan in which a slice classifier finds something."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medseg.errors import ConfigError
+from medseg.inference.classification.card import ClassifierCard
+from medseg.inference.classification.outputs import any_probability
+from medseg.inference.slab import Slab
+from medseg.preprocess.classification.targets import BACKGROUND
+from medseg.records import Array, SliceScores
+
+MARGIN_MM = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Keeps the slices from the first to the last that a classifier finds something on, and a margin.
+
+    Attributes:
+        sensitivity: Stated share of the slices that show something; as reached on the classifier's validation cases.
+        threshold: On the probability that a slice shows anything.
+        margin_mm: That is kept beyond the first and the last slice, at least one slice.
+    """
+
+    sensitivity: float
+    threshold: float
+    margin_mm: float = MARGIN_MM
+
+    @classmethod
+    def of(cls, card: ClassifierCard, *, sensitivity: float, labels: Sequence[str]) -> Gate:
+        """The gate of a classifier for a segmentation of these labels, with the margin that its thresholds are for.
+
+        Raises:
+            ConfigError: If the classifier does not know all of the labels, or no threshold for that sensitivity.
+        """
+        unknown = sorted(set(labels) - set(card.targets.classes) - {BACKGROUND})
+        if unknown:
+            raise ConfigError(
+                f"gate: the classifier must know every label of the model, else they would be lost; got none for "
+                f"{', '.join(unknown)}; train it on the model's labels"
+            )
+        point = card.gate_point(sensitivity)
+        return cls(point.sensitivity, point.threshold)
+
+    def slab(self, scores: SliceScores, card: ClassifierCard) -> Slab:
+        """What to segment of a scan; an empty slab where no slice reaches the threshold."""
+        shows = any_probability(scores.probabilities, card.targets.classes, card.targets.kind)
+        start, stop = kept_range(shows, scores.positions_mm, threshold=self.threshold, margin_mm=self.margin_mm)
+        return Slab(scores.axis, start, stop)
+
+
+def kept_range(shows: Array, positions_mm: Array, *, threshold: float, margin_mm: float = MARGIN_MM) -> tuple[int, int]:
+    """First slice that is kept and one past the last; both 0 where no slice reaches the threshold.
+
+    Args:
+        shows: How likely each slice shows anything, `(N,)`.
+        positions_mm: Of the slices, evenly spaced, `(N,)`.
+        threshold: On that probability.
+        margin_mm: Kept beyond the first and the last slice that reaches it, at least one slice.
+    """
+    found = np.flatnonzero(shows >= threshold)
+    if not len(found):
+        return 0, 0
+    margin = 0
+    if len(shows) > 1:
+        margin = max(1, math.ceil(margin_mm / max(abs(float(positions_mm[1] - positions_mm[0])), 1e-3)))
+    return max(int(found[0]) - margin, 0), min(int(found[-1]) + 1 + margin, len(shows))

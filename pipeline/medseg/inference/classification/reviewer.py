@@ -1,0 +1,65 @@
+"""A slice classifier as gate and check of masks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from medseg.inference.classification.gate import Gate
+from medseg.inference.classification.predictor import SlicePredictor
+from medseg.inference.classification.quality import judge_mask, shared_classes
+from medseg.inference.record import GateRecord
+from medseg.inference.reviewer import Oversight
+from medseg.records import Labelmap, Scan
+
+
+class SliceOverseer:
+    """Looks at every scan once, for both.
+
+    Args:
+        classifier: Loaded once.
+        labels: Value of each of the model's labels by name.
+        gate: Which slices to segment; all if not given.
+
+    Raises:
+        ConfigError: If the classifier knows none of the labels.
+    """
+
+    def __init__(self, classifier: SlicePredictor, *, labels: Mapping[str, int], gate: Gate | None = None) -> None:
+        shared_classes(classifier.card, labels)
+        self.classifier = classifier
+        self.labels = labels
+        self.gate = gate
+
+    def look(self, scan: Scan, *, case_id: str) -> Oversight:
+        """Classify the slices, and choose what to segment."""
+        start = time.perf_counter()
+        scores = self.classifier.scores(scan, case_id=case_id)
+        pixel_mm2 = _pixel_mm2(scan, scores.axis)
+        if self.gate is None:
+            return Oversight(scores, pixel_mm2=pixel_mm2)
+        slab = self.gate.slab(scores, self.classifier.card)
+        record = GateRecord(
+            sensitivity=self.gate.sensitivity,
+            threshold=self.gate.threshold,
+            axis=slab.axis,
+            start=slab.start,
+            stop=slab.stop,
+            slices=len(scores.positions_mm),
+            seconds=round(time.perf_counter() - start, 3),
+        )
+        return Oversight(scores, slab, record, pixel_mm2=pixel_mm2)
+
+    def judge(self, mask: Labelmap, oversight: Oversight) -> Oversight:
+        """Compare the mask with the classifier."""
+        quality = judge_mask(
+            mask, oversight.scores, self.classifier.card, labels=self.labels, pixel_mm2=oversight.pixel_mm2
+        )
+        return replace(oversight, quality=quality)
+
+
+def _pixel_mm2(scan: Scan, axis: int) -> float:
+    """Area of a voxel seen along an axis of the scan's array."""
+    first, second = (mm for other, mm in enumerate(scan.geometry.spacing_mm) if other != axis)
+    return first * second

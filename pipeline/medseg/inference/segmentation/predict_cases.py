@@ -1,0 +1,137 @@
+"""Masks for a folder or manifest of cases; a bad case is recorded and the others go on."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medseg.atomic import write_json
+from medseg.errors import PipelineError, ScanError
+from medseg.inference.inputs import CaseInput
+from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord, save_record
+from medseg.inference.reviewer import Overseer
+from medseg.inference.segmentation.predictor import Predictor
+from medseg.records import Failure, Labelmap, Prediction, Scan
+from medseg.scans import read_scan, write_mask
+
+
+def predict_cases(
+    predictor: Predictor,
+    inputs: Sequence[CaseInput],
+    folder: Path,
+    *,
+    overseer: Overseer | None = None,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> tuple[list[Prediction], list[Failure]]:
+    """Write masks, a sidecar `<case_id>.json` with label names and volumes for each, and `predictions.json`.
+
+    Args:
+        predictor: Loaded once.
+        inputs: Which cases.
+        folder: Where to.
+        overseer: A slice classifier that says what to segment, and whether masks agree with it.
+        on_done: Called with the case id after each case.
+
+    Returns:
+        What was delivered, and what failed; a record that cannot be written is a failure too.
+    """
+    predictions: list[Prediction] = []
+    failures: list[Failure] = []
+    for outcome in _outcomes(predictor, inputs, folder, overseer):
+        if isinstance(outcome, Prediction):
+            predictions.append(outcome)
+        else:
+            failures.append(outcome)
+        on_done(outcome.case_id)
+    try:
+        save_record(_record(predictor, predictions, failures), folder)
+    except PipelineError as error:
+        failures.append(Failure.of(RECORD_NAME, "write", error))
+    return predictions, failures
+
+
+def _outcomes(
+    predictor: Predictor, inputs: Sequence[CaseInput], folder: Path, overseer: Overseer | None
+) -> Iterator[Prediction | Failure]:
+    for case in inputs:
+        try:
+            yield _predict_case(predictor, case, folder, overseer)
+        except (PipelineError, MemoryError, RuntimeError) as error:
+            yield Failure.of(case.case_id, "predict", error)
+
+
+def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, overseer: Overseer | None) -> Prediction:
+    start = time.perf_counter()
+    if f"{case.case_id}.json" == RECORD_NAME:
+        raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
+    scan = read_scan(case.files, case_id=case.case_id)
+    expected = predictor.card.channels
+    if scan.array.shape[0] != len(expected):
+        raise ScanError(
+            f"case {case.case_id}: image must have the model's {len(expected)} channels ({', '.join(expected)}), "
+            f"got {scan.array.shape[0]}; give one file per channel in that order"
+        )
+    oversight = overseer.look(scan, case_id=case.case_id) if overseer else None
+    mask = predictor.mask(scan, slab=oversight.slab if oversight else None)
+    if overseer and oversight:
+        oversight = overseer.judge(mask, oversight)
+    volumes = _volumes_ml(mask, scan, predictor.card.labels)
+    sidecar = folder / f"{case.case_id}.json"
+    write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
+    try:
+        path = write_mask(mask, scan, folder, case_id=case.case_id)
+    except PipelineError:
+        sidecar.unlink()
+        raise
+    return Prediction(
+        case_id=case.case_id,
+        mask_path=path,
+        seconds=time.perf_counter() - start,
+        peak_memory_bytes=_peak_memory_bytes(),
+        volume_ml=volumes,
+        in_training=case.case_id in predictor.card.trained_on,
+        oversight=oversight,
+    )
+
+
+def _volumes_ml(mask: Labelmap, scan: Scan, labels: dict[str, int]) -> dict[str, float]:
+    counts = np.bincount(mask.ravel(), minlength=max(labels.values()) + 1)
+    return {name: float(counts[value] * scan.geometry.voxel_ml) for name, value in labels.items() if value != 0}
+
+
+def _peak_memory_bytes() -> int:
+    """Largest resident memory of this process so far; kilobytes on Linux, bytes on macOS."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: Sequence[Failure]) -> PredictionRecord:
+    card = predictor.card
+    return PredictionRecord(
+        model=ModelIdentity(
+            dataset=card.dataset,
+            manifest_digest=card.manifest_digest,
+            plan_digest=card.plan_digest,
+            trained_on=card.trained_on,
+        ),
+        labels=card.labels,
+        cases=tuple(
+            CaseRecord(
+                case_id=item.case_id,
+                mask=item.mask_path.name,
+                seconds=round(item.seconds, 3),
+                peak_memory_bytes=item.peak_memory_bytes,
+                volume_ml=item.volume_ml,
+                in_training=item.in_training,
+                gate=item.oversight.gate if item.oversight else None,
+                quality=item.oversight.quality if item.oversight else None,
+            )
+            for item in predictions
+        ),
+        failures=tuple(FailureRecord(case_id=f.case_id, stage=f.stage, reason=f.reason) for f in failures),
+    )

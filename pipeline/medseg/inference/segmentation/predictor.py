@@ -1,0 +1,103 @@
+"""One loaded network, for as many scans as come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medseg.geometry import Geometry
+from medseg.inference.segmentation.card import ModelCard, load_card
+from medseg.inference.segmentation.image import box_around, network_image, part_of
+from medseg.inference.segmentation.memory import check_memory
+from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
+from medseg.inference.segmentation.windows import plan_windows
+from medseg.inference.slab import Slab
+from medseg.inference.weights import load_weights
+from medseg.networks.precision import PrecisionKind, to_device
+from medseg.networks.segmentation import UNet
+from medseg.preprocess import plan_grid
+from medseg.preprocess.segmentation.restore import restore_planes
+from medseg.records import Labelmap, Scan
+
+
+class Predictor:
+    """Draws masks on the grid of the scans that it is given.
+
+    Args:
+        network: Trained; is put into evaluation mode.
+        card: What belongs to its weights.
+        device: Where it runs.
+        precision: Number format.
+    """
+
+    def __init__(
+        self, network: nn.Module, card: ModelCard, *, device: torch.device, precision: PrecisionKind = "auto"
+    ) -> None:
+        self.card = card
+        self.device = device
+        self.precision = precision
+        self.network = to_device(network, device, spatial_dims=card.network.spatial_dims).eval()
+
+    @classmethod
+    def load(
+        cls, folder: Path, *, weights: str = "last", device: torch.device, precision: PrecisionKind = "auto"
+    ) -> Self:
+        """Load `folder/model.json` and `folder/<weights>.safetensors`.
+
+        Raises:
+            CheckpointError: If either is missing, damaged or does not fit the other.
+        """
+        card = load_card(folder)
+        network = UNet(card.network)
+        load_weights(network, folder / f"{weights}.safetensors")
+        return cls(network, card, device=device, precision=precision)
+
+    def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
+        """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
+
+        Within a slab the mask is that of the whole scan: the whole scan's statistics normalise it, and all of the whole
+        scan's windows that touch the slab are looked at, but nothing else is resampled, predicted or restored.
+
+        Args:
+            scan: As read.
+            slab: Slices to look at; all if not given. Outside the mask is 0, and all of it if the slab is empty.
+
+        Raises:
+            GeometryError: If the slab reaches beyond the scan.
+            ScanError: If that needs more memory than is free.
+        """
+        if slab is None:
+            return self._draw(scan, scan.geometry)
+        mask = np.zeros(scan.geometry.shape, np.min_scalar_type(max(self.card.values)))
+        if not slab.is_empty:
+            native = scan.geometry.cropped(slab.axis, range(slab.start, slab.stop))
+            place = tuple(slice(slab.start, slab.stop) if axis == slab.axis else slice(None) for axis in range(3))
+            mask[place] = self._draw(scan, native)
+        return mask
+
+    def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
+        """The mask of a part of a scan, on that part's grid."""
+        grid = plan_grid(scan.geometry, self.card.preprocess)
+        plan = plan_windows(grid.shape, self.card.inference, box=box_around(native, grid))
+        channels, classes = scan.array.shape[0], len(self.card.values)
+        check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
+        image = network_image(scan, self.card.preprocess, part_of(grid, plan.seen))
+        planes = probability_planes(self.network, image, plan, device=self.device, precision=self.precision)
+        return restore_planes(planes, part_of(grid, plan.box), native, values=self.card.values, axis=plan.axis)
+
+    def probabilities(self, image: Tensor) -> Tensor:
+        """Class probabilities on the network's grid, all at once; `mask` does without them.
+
+        Args:
+            image: Preprocessed, `(C, I, J, K)`.
+
+        Returns:
+            `(classes, I, J, K)`, float32.
+        """
+        return whole_volume_probabilities(
+            self.network, image, self.card.inference, device=self.device, precision=self.precision
+        )

@@ -1,0 +1,185 @@
+"""Class probabilities plane by plane: memory for a slab as deep as a window, not for the whole grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from monai.data.utils import compute_importance_map
+from torch import Tensor, nn
+
+from medseg.inference.segmentation.config import InferenceConfig
+from medseg.inference.segmentation.windows import Voxel, WindowPlan, plan_windows
+from medseg.networks.precision import PrecisionKind, autocast, memory_format
+
+CHUNK_BYTES = 16 * 2**20
+
+
+def probability_planes(
+    network: nn.Module,
+    image: Tensor,
+    plan: WindowPlan,
+    *,
+    device: torch.device,
+    precision: PrecisionKind = "auto",
+    chunk_bytes: int = CHUNK_BYTES,
+) -> Iterator[Tensor]:
+    """Slide a network over a volume and hand on what is finished, in order along the plan's streaming axis.
+
+    The logits of overlapping windows are averaged with Gaussian weights, then each flipped copy's probabilities are
+    averaged: the numbers of MONAI's `sliding_window_inference` on each flipped copy of the whole volume, but for the
+    order in which they are added. Sums are float32 and stay on the device; each flipped copy has sums of its own,
+    because they become probabilities only when they are complete.
+
+    Args:
+        network: In evaluation mode, on `device`.
+        image: Preprocessed, the part of the grid that the plan's windows see, `(C, *plan.seen)`.
+        plan: Windows and flips; a window of depth 1 along k means a 2D network.
+        device: Where the network is.
+        precision: Number format.
+        chunk_bytes: Memory that the planes handed on at once may take, but for a single plane that takes more.
+
+    Yields:
+        Chunks `(classes, I, J, K)` of the plan's box, float32, on `device`; whole but for the streaming axis, along
+        which they follow each other without gaps.
+
+    Raises:
+        ValueError: If the image has another shape.
+    """
+    seen = tuple(len(extent) for extent in plan.seen)
+    if tuple(image.shape[1:]) != seen:
+        raise ValueError(f"image must have the {seen} voxels that the windows see, got {tuple(image.shape[1:])}")
+    return _chunks(network, image, plan, device=device, precision=precision, chunk_bytes=chunk_bytes)
+
+
+def whole_volume_probabilities(
+    network: nn.Module,
+    image: Tensor,
+    config: InferenceConfig,
+    *,
+    device: torch.device,
+    precision: PrecisionKind = "auto",
+) -> Tensor:
+    """All planes at once, for who needs the probabilities themselves; takes memory for the whole grid.
+
+    Args:
+        network: In evaluation mode, on `device`.
+        image: Preprocessed, `(C, I, J, K)`.
+        config: Windows and flips.
+        device: Where the network is.
+        precision: Number format.
+
+    Returns:
+        `(classes, I, J, K)`, float32, on `device`.
+    """
+    i, j, k = image.shape[1:]
+    plan = plan_windows((i, j, k), config)
+    planes = probability_planes(network, image, plan, device=device, precision=precision)
+    return torch.cat(list(planes), dim=plan.axis + 1)
+
+
+@torch.inference_mode()
+def _chunks(
+    network: nn.Module,
+    image: Tensor,
+    plan: WindowPlan,
+    *,
+    device: torch.device,
+    precision: PrecisionKind,
+    chunk_bytes: int,
+) -> Iterator[Tensor]:
+    image = image.float().to(device)
+    sums: _RollingSums | None = None
+    for visit in plan.visits:
+        axes = [axis + 2 for axis in plan.copies[visit.copy]]
+        windows = torch.stack([_window(image, start, plan) for start in visit.starts])  # (B, C, I, J, K)
+        logits = _logits(network, windows.flip(axes) if axes else windows, device, precision)
+        logits = logits.flip(axes) if axes else logits
+        sums = sums or _RollingSums(plan, logits.shape[1], device)
+        for number, (start, finished) in enumerate(zip(visit.starts, visit.finished, strict=True)):
+            sums.add(visit.copy, logits[number], start)
+            yield from sums.take(finished, chunk_bytes)
+
+
+def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision: PrecisionKind) -> Tensor:
+    """Of a batch of windows `(B, C, I, J, K)`; slice by slice for a 2D network."""
+    is_2d = windows.shape[4] == 1
+    windows = windows.to(memory_format=memory_format(3))
+    with autocast(device, precision):
+        logits = network(windows[..., 0]) if is_2d else network(windows)
+    if not isinstance(logits, Tensor):
+        raise TypeError("a network must return one tensor of logits")
+    return (logits[..., None] if is_2d else logits).float()
+
+
+def _window(image: Tensor, start: Voxel, plan: WindowPlan) -> Tensor:
+    """The image in one window, zero where that reaches beyond the grid."""
+    padding: list[int] = []
+    for axis, (first, size, seen) in enumerate(zip(start, plan.patch_size, plan.seen, strict=True)):
+        before, after = max(0, seen.start - first), max(0, first + size - seen.stop)
+        image = image.narrow(axis + 1, first + before - seen.start, size - before - after)
+        padding = [before, after, *padding]
+    return nn.functional.pad(image, padding) if any(padding) else image
+
+
+class _RollingSums:
+    """Weighted sums of logits of the planes that some window still changes, in a ring of the plan's depth."""
+
+    def __init__(self, plan: WindowPlan, classes: int, device: torch.device) -> None:
+        self.plan = plan
+        self.planes = plan.box[plan.axis]
+        self.taken = self.planes.start
+        self.importance = compute_importance_map(plan.patch_size, mode="gaussian", device=device)
+        self.logits = torch.zeros(len(plan.copies), classes, *plan.buffer_shape, device=device)
+        self.weights = torch.zeros(len(plan.copies), 1, *plan.buffer_shape, device=device)
+
+    def add(self, copy: int, logits: Tensor, start: Voxel) -> None:
+        """Add the part of one window, `(classes, I, J, K)`, that lies in the box."""
+        axis = self.plan.axis
+        i, j, k = (
+            range(max(first, wanted.start), min(first + size, wanted.stop))
+            for first, size, wanted in zip(start, self.plan.patch_size, self.plan.box, strict=True)
+        )
+        for planes in self._pieces((i, j, k)[axis]):
+            part = tuple(planes if n == axis else extent for n, extent in enumerate((i, j, k)))
+            window = tuple(slice(r.start - first, r.stop - first) for r, first in zip(part, start, strict=True))
+            weight = self.importance[window]
+            self.logits[copy][self._place(part)].addcmul_(logits[(slice(None), *window)], weight)
+            self.weights[copy][self._place(part)].add_(weight)
+
+    def take(self, stop: int, chunk_bytes: int) -> Iterator[Tensor]:
+        """Probabilities of the planes before `stop` that were not taken yet; their place is free then."""
+        plane_bytes = 4 * self.logits[0].numel() // self.plan.depth
+        for planes in self._pieces(range(self.taken, stop), max(1, chunk_bytes // plane_bytes)):
+            part = tuple(planes if n == self.plan.axis else extent for n, extent in enumerate(self.plan.box))
+            place = (slice(None), *self._place(part))
+            self.taken = planes.stop
+            yield _mean_probabilities(self.logits[place], self.weights[place])
+            self.logits[place].zero_()
+            self.weights[place].zero_()
+
+    def _pieces(self, planes: range, most: int | None = None) -> Iterator[range]:
+        """Cut a range of planes where the ring ends, and so that no piece has more than `most` planes."""
+        start = planes.start
+        while start < planes.stop:
+            left = self.plan.depth - (start - self.planes.start) % self.plan.depth
+            stop = min(planes.stop, start + left, start + (most or left))
+            yield range(start, stop)
+            start = stop
+
+    def _place(self, part: tuple[range, ...]) -> tuple[slice, ...]:
+        """Where a part of the box, which does not cross the end of the ring, lies in the sums."""
+        place = [slice(None)]
+        for axis, (extent, wanted) in enumerate(zip(part, self.plan.box, strict=True)):
+            first = extent.start - wanted.start
+            first %= self.plan.depth if axis == self.plan.axis else len(wanted)
+            place.append(slice(first, first + len(extent)))
+        return tuple(place)
+
+
+def _mean_probabilities(logits: Tensor, weights: Tensor) -> Tensor:
+    """From sums `(copies, classes, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
+    total = logits[0].div_(weights[0]).softmax(dim=0)
+    for logit, weight in zip(logits[1:], weights[1:], strict=True):
+        total += logit.div_(weight).softmax(dim=0)
+    return total.div_(len(logits)) if len(logits) > 1 else total

@@ -1,0 +1,191 @@
+"""Free text of the source, with everything that is known to identify a patient taken out."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from medseg.ingest.name_tokens import ROLE_WORDS
+from medseg.ingest.structure_name import structure_words
+from medseg.scans.dicom import Identity
+
+_HIDDEN = "…"
+_SHORTEST_WORD = 3
+_SHORTEST_PART = 5  # shorter ones stand in too many other words: Liv in liver, Max in maxilla
+_MOST_WORDS = 6  # of a value that is a name; longer ones are sentences
+_IDEOGRAPHS = 0x2E80
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_RUN = re.compile(r"[^\W_]+")
+_CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-ZÀ-Þ])(?=[A-ZÀ-Þ][a-zß-ÿ])")
+_BETWEEN_VALUES = re.compile(r"[\[\]'\",\\=]+")
+_UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss", "œ": "oe"}
+_DATES = ("%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%Y-%m-%d", "%d-%m-%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d%m%Y",
+          "%Y.%m.%d", "%d_%m_%Y", "%Y_%m_%d")  # fmt: skip
+_NO_NAMES = frozenset(
+    [
+        "unknown", "anonymous", "anonymized", "anonymised", "anon", "none", "patient", "test", "phantom", "null",
+        "must", "got", "the", "and", "not", "all", "may", "will", "one", "its", "for", "with", "case", "file",
+        "slices", "structure", "label", "channel", "series", "unnamed", "university", "hospital", "radiology",
+        "dicom", "nifti", "nrrd", "metaimage", "mha", "mhd", "png", "jpg", "jpeg", "tif", "tiff", "grid", "value",
+        "klinik", "institut", "institute", "department", "center", "centre", "zentrum",
+    ]
+)  # fmt: skip
+
+
+class Scrubber:
+    """Takes the identifying values of all patients of a source out of texts.
+
+    Values are taken out whole, names also word by word, numbers also by their digits alone, birth dates also as people
+    write them; whatever the case, the accents and the spelling of umlauts. Short words are taken out only where they
+    stand alone. Words that name a structure or modality, such as Herz, stay wherever they stand alone.
+
+    Args:
+        identities: Of every file that was read.
+        patients: Names of patient folders and files, which may be patients' names.
+        keeps_ids: Whether patient ids are pseudonyms already and stay.
+        tag: A short keyed hash, to tell names apart that look alike once cleaned.
+    """
+
+    def __init__(
+        self,
+        identities: Iterable[Identity],
+        *,
+        patients: Iterable[str] = (),
+        keeps_ids: bool = False,
+        tag: Callable[[str], str] = lambda text: "",
+    ) -> None:
+        self._tag = tag
+        self._words: set[str] = set()
+        self._parts: dict[str, set[str]] = defaultdict(set)
+        self._cleaned: dict[str, str] = {}
+        for identity in set(identities):
+            self._add_name(identity.name, most_words=len(identity.name))
+            for value in (identity.institution, *identity.others):
+                for single in _BETWEEN_VALUES.split(value):
+                    self._add_name(single)
+            if not keeps_ids:
+                self._add_id(identity.patient_id)
+            for written in _dates(identity.birth_date):
+                self._add_part(written)
+        for patient in patients:
+            self._add_name(patient)
+
+    def name(self, text: str) -> str:
+        """The name of a structure; one of which nothing is left gets a keyed tag, so that two of them stay apart."""
+        cleaned = self.clean(text)
+        return cleaned if cleaned == text or _RUN.search(cleaned) else f"structure {self._tag(text)}".strip()
+
+    def clean(self, text: str) -> str:
+        """The text with every identifying value replaced by an ellipsis."""
+        if text not in self._cleaned:
+            whole = text.encode("utf-8", "replace").decode()  # file names may hold bytes that are no text
+            self._cleaned[text] = self._clean(unicodedata.normalize("NFC", whole))
+        return self._cleaned[text]
+
+    def _clean(self, text: str) -> str:
+        hidden = [False] * len(text)
+        for start, stop in (*self._words_in(text), *self._parts_in(text)):
+            hidden[start:stop] = [True] * (stop - start)
+        pieces = []
+        for index, char in enumerate(text):
+            if not hidden[index]:
+                pieces.append(char)
+            elif not index or not hidden[index - 1]:
+                pieces.append(_HIDDEN)
+        return "".join(pieces)
+
+    def _words_in(self, text: str) -> Iterator[tuple[int, int]]:
+        for start, stop in _words(text):
+            if any(spelling in self._words for spelling in _spellings(text[start:stop])):
+                yield start, stop
+
+    def _parts_in(self, text: str) -> Iterator[tuple[int, int]]:
+        for umlauts in (False, True):
+            folded, places = _folded(text, umlauts=umlauts)
+            for begin in range(len(folded)):
+                for length in (1, 2, 3):
+                    for part in self._parts.get(folded[begin : begin + length], ()):
+                        if folded.startswith(part, begin):
+                            yield places[begin], places[begin + len(part) - 1] + 1
+
+    def _add_name(self, name: str, *, most_words: int = _MOST_WORDS) -> None:
+        """A person's or place's name, whole, and word by word unless it is a whole sentence."""
+        for group in unicodedata.normalize("NFC", name).split("="):
+            joined = group.replace("^", "").strip()
+            self._add_part(group.strip("^ "))
+            self._add_part(group.replace("^", " ").strip())
+            if any(ord(char) >= _IDEOGRAPHS for char in joined):
+                self._add_part(joined)
+            words = [group[start:stop] for start, stop in _words(group)]
+            if len(words) > most_words:
+                continue
+            for word in words:
+                self._add_part(word)
+
+    def _add_id(self, number: str) -> None:
+        """A number, and its longest runs of digits."""
+        self._add_part(number)
+        for run in re.findall(r"\d+", number):
+            for digits in {run, run.lstrip("0")}:
+                if len(digits) >= _SHORTEST_PART:
+                    self._add_part(digits)
+
+    def _add_word(self, word: str) -> None:
+        if len(word) >= _SHORTEST_WORD:
+            self._words.update(one for one in _spellings(word) if one not in _harmless())
+
+    def _add_part(self, part: str) -> None:
+        for umlauts in (False, True):
+            folded = _folded(part, umlauts=umlauts)[0]
+            is_long = len(folded) >= _SHORTEST_PART or (len(folded) > 1 and ord(folded[0]) >= _IDEOGRAPHS)
+            if is_long and folded not in _harmless():
+                self._parts[folded[:3]].add(folded)
+            elif not is_long and len(folded) >= _SHORTEST_WORD:
+                self._add_word(folded)
+
+
+def _harmless() -> frozenset[str]:
+    return _NO_NAMES | ROLE_WORDS | structure_words()
+
+
+def _words(text: str) -> Iterator[tuple[int, int]]:
+    """Where words and numbers stand: `GTVKim2` is one, and three more."""
+    for found in _RUN.finditer(text):
+        yield found.span()
+    for found in _WORD.finditer(text):
+        start = found.start()
+        for piece in _CAMEL.split(found.group()):
+            yield start, start + len(piece)
+            start += len(piece)
+
+
+def _spellings(word: str) -> set[str]:
+    return {_folded(word, umlauts=False)[0], _folded(word, umlauts=True)[0]}
+
+
+def _folded(text: str, *, umlauts: bool) -> tuple[str, list[int]]:
+    """Text without case and accents (or umlauts as two letters), and where each of its characters came from."""
+    folded: list[str] = []
+    places: list[int] = []
+    for index, char in enumerate(unicodedata.normalize("NFC", text)):
+        lowered = char.casefold()
+        piece = _UMLAUTS.get(char.lower(), lowered) if umlauts else lowered
+        plain = [one for one in unicodedata.normalize("NFKD", piece).casefold() if not unicodedata.combining(one)]
+        folded += plain
+        places += [index] * len(plain)
+    return "".join(folded), places
+
+
+def _dates(date: str) -> list[str]:
+    """A date `YYYYMMDD` as people write it."""
+    try:
+        moment = datetime.strptime(date, "%Y%m%d")
+    except ValueError:
+        return [date] if date else []
+    written = {moment.strftime(form) for form in _DATES}
+    return sorted(
+        written | {f"{moment.day}.{moment.month}.{moment.year}", f"{moment.month}/{moment.day}/{moment.year}"}
+    )

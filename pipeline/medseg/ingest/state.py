@@ -1,0 +1,103 @@
+"""What an ingest has done so far, so that it can go on where it stopped; holds pseudonyms and keyed checksums only."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from medseg.atomic import write_json
+from medseg.errors import ManifestError
+from medseg.ingest.case_plan import CasePlan
+from medseg.ingest.key import Pseudonyms
+
+_FORMAT = 1
+
+
+class State:
+    """The folder `.ingest` of a dataset.
+
+    Args:
+        out: The dataset.
+        names: Whose key the dataset was begun with.
+
+    Raises:
+        ManifestError: If the folder holds something else, or was begun with another key.
+    """
+
+    def __init__(self, out: Path, names: Pseudonyms) -> None:
+        self._folder = out / ".ingest"
+        self._names = names
+        about = {"format": _FORMAT, "key": names.fingerprint, "keep_ids": names.keep_ids}
+        path = self._folder / "about.json"
+        if path.is_file():
+            if self._read(path) != about:
+                raise ManifestError(
+                    f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others; "
+                    "give the same --key, or another --out"
+                )
+            return
+        if out.exists() and (not out.is_dir() or any(entry.name != ".ingest" for entry in out.iterdir())):
+            raise ManifestError(f"dataset {out.name}: must be new, empty or begun by ingest; choose another --out")
+        write_json(path, about)
+
+    def image_seal(self, plan: CasePlan, options: dict[str, object]) -> str:
+        """Changes whenever the case's image files or the options of reading them do."""
+        parts = [json.dumps(options, sort_keys=True), plan.reference.key]
+        for image in plan.images:
+            parts.append(image.key)
+            parts += [_file_seal(path) for path in image.files]
+        return self._names.seal("\n".join(parts))
+
+    def label_seal(self, plan: CasePlan, options: dict[str, object]) -> str:
+        """Changes whenever the case's label files, the mapping or the options do."""
+        parts = [json.dumps(options, sort_keys=True)]
+        for one in plan.labels:
+            parts += [_file_seal(one.label.path), repr(one.label.names), repr(one.label.values)]
+        return self._names.seal("\n".join(parts))
+
+    def read(self, case_id: str) -> dict[str, Any]:
+        """What was recorded of a case; empty if nothing was, or the record is damaged."""
+        return self._read(self._path(case_id))
+
+    def write(self, case_id: str, record: dict[str, Any]) -> None:
+        """Record a case."""
+        write_json(self._path(case_id), record)
+
+    def is_own_text(self, path: Path) -> bool:
+        """Whether a file is missing or holds what was proposed, and nothing that a person wrote."""
+        if not path.is_file():
+            return True
+        return self._names.seal(path.read_text(encoding="utf-8")) in self._proposed()
+
+    def remember_text(self, text: str) -> None:
+        """Know a proposal again."""
+        write_json(self._folder / "proposed.json", {"seals": sorted({*self._proposed(), self._names.seal(text)})})
+
+    def _proposed(self) -> list[str]:
+        return list(self._read(self._folder / "proposed.json").get("seals", ()))
+
+    def forget(self, keep: set[str]) -> list[dict[str, Any]]:
+        """Drop the records of all other cases, and return them."""
+        dropped = []
+        for path in sorted((self._folder / "cases").glob("*.json")):
+            if path.stem not in keep:
+                dropped.append(self.read(path.stem))
+                path.unlink()
+        return dropped
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _path(self, case_id: str) -> Path:
+        return self._folder / "cases" / f"{case_id}.json"
+
+
+def _file_seal(path: Path) -> str:
+    status = path.stat()
+    return f"{path.name}\t{status.st_size}\t{status.st_mtime_ns}"

@@ -1,0 +1,141 @@
+"""The slice classifier: a body of convolutions, a neck that makes features of its map, and a linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from medseg.errors import ConfigError
+from medseg.networks.classification.alexnet import build_alexnet
+from medseg.networks.classification.backbone import Backbone
+from medseg.networks.classification.bn_inception import build_bn_inception
+from medseg.networks.classification.config import ClassifierConfig
+from medseg.networks.classification.encoder import build_encoder
+from medseg.networks.classification.monai_nets import build_densenet121, build_efficientnet_b0
+from medseg.networks.classification.resnet import build_resnet
+from medseg.networks.classification.study_pooling import (
+    GatedAttention,
+    largest_per_study,
+    mean_per_study,
+    weighted_per_study,
+)
+from medseg.networks.classification.vgg import build_vgg16
+
+_OTHERS: dict[str, Callable[[ClassifierConfig], Backbone]] = {
+    "alexnet": build_alexnet,
+    "vgg16": build_vgg16,
+    "bn_inception": build_bn_inception,
+    "densenet121": build_densenet121,
+    "efficientnet_b0": build_efficientnet_b0,
+    "encoder": build_encoder,
+}
+_SMALLEST = {"alexnet": 63, "vgg16": 32, "bn_inception": 7, "densenet121": 29, "efficientnet_b0": 32}
+
+
+class SliceClassifier(nn.Module):
+    """A 2D or 2.5D classifier of slices, and of studies through their slices.
+
+    Args:
+        config: Its shape.
+
+    Attributes:
+        body: Picture to the last convolutional map.
+        neck: That map to features.
+        head: The linear layer from features to logits.
+        attention: Weights of a study's slices, with `pooling="attention"` alone, else None.
+    """
+
+    last_map = "body"
+    """Name of the module that gives out the last convolutional map, for Grad-CAM."""
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.smallest_size = smallest_size(config)
+        backbone = _OTHERS.get(config.architecture, build_resnet)(config)
+        self.body, self.neck = backbone.body, backbone.neck
+        self.head = nn.Linear(backbone.features, config.out_channels)
+        self.attention = GatedAttention(backbone.features) if config.pooling == "attention" else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Slices `(B, in_channels, H, W)` to logits `(B, out_channels)`.
+
+        Raises:
+            ConfigError: If the slices are smaller than the architecture can take.
+        """
+        return self.classify(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Slices `(B, in_channels, H, W)` to features `(B, F)`.
+
+        Raises:
+            ConfigError: If the slices are smaller than the architecture can take.
+        """
+        if min(x.shape[2:]) < self.smallest_size:
+            raise ConfigError(
+                f"{self.config.architecture}: slices must be at least {self.smallest_size} pixels a side, "
+                f"got {tuple(x.shape[2:])}; pad or resample them, or choose another architecture"
+            )
+        features: Tensor = self.neck(self.body(x))
+        return features
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Features `(B, F)` to logits `(B, out_channels)`."""
+        logits: Tensor = self.head(features)
+        return logits
+
+    def study_logits(self, features: Tensor, lengths: Sequence[int]) -> Tensor:
+        """One answer per study from the features of its slices.
+
+        `max` and `mean` pool the slices' logits class by class; `attention` classifies the weighted sum of features.
+        A study of one slice has that slice's logits.
+
+        Args:
+            features: Of all studies' slices, one study after another, `(N, F)`.
+            lengths: Slices of each study; they add up to N.
+
+        Returns:
+            Logits `(studies, out_channels)`.
+
+        Raises:
+            ConfigError: If the lengths do not fit, or the network pools nothing.
+        """
+        if self.config.pooling == "max":
+            return largest_per_study(self.classify(features), lengths)
+        if self.config.pooling == "mean":
+            return mean_per_study(self.classify(features), lengths)
+        weights = self.slice_weights(features, lengths)
+        return self.classify(weighted_per_study(features, weights, lengths))
+
+    def slice_weights(self, features: Tensor, lengths: Sequence[int]) -> Tensor:
+        """How much each slice counts for its study's answer: key slices weigh most.
+
+        Args:
+            features: Of all studies' slices, one study after another, `(N, F)`.
+            lengths: Slices of each study; they add up to N.
+
+        Returns:
+            Weights `(N,)` in [0, 1] that sum to one over each study.
+
+        Raises:
+            ConfigError: If the lengths do not fit, or the network has no attention.
+        """
+        if self.attention is None:
+            raise ConfigError(
+                f"classifier: pooling must be 'attention', or for a study's logits 'max' or 'mean', got "
+                f"{self.config.pooling!r}; set classifier.pooling"
+            )
+        weights: Tensor = self.attention(features, lengths)
+        return weights
+
+
+def smallest_size(config: ClassifierConfig) -> int:
+    """Fewest pixels along either side of a slice that a network can take.
+
+    For a UNet's encoder it is what leaves one pixel at the coarsest stage, or two where instance normalisation needs
+    several.
+    """
+    if config.encoder is None:
+        return _SMALLEST.get(config.architecture, 1)
+    return max(config.encoder.reduction) * (2 if config.encoder.norm == "instance" else 1)

@@ -1,0 +1,65 @@
+"""The UNet: an encoder and a decoder."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from medseg.errors import ConfigError
+from medseg.networks.config import NetworkConfig
+from medseg.networks.encoder import Encoder
+from medseg.networks.segmentation.decoder import Decoder
+
+
+class UNet(nn.Module):
+    """Residual-encoder UNet in 2D or 3D.
+
+    Args:
+        config: Its shape; see `unet_2015` for the original.
+
+    Raises:
+        ConfigError: If the first stage is strided; logits would be coarser than the image.
+
+    Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Isensee et al. 2024,
+    https://arxiv.org/abs/2404.09556 (residual encoders).
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        if max(config.strides[0]) > 1:
+            raise ConfigError(f"network.strides must begin with 1 along every axis for a UNet, got {config.strides[0]}")
+        self.config = config
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config, channels=self.encoder.channels, strides=self.encoder.strides)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Image `(B, in_channels, I, J[, K])` to logits `(B, out_channels, I, J[, K])`."""
+        return self.scales(x)[0]
+
+    def scales(self, x: Tensor) -> list[Tensor]:
+        """Logits of every supervised stage, finest first; one entry without deep supervision."""
+        skips = self.encoder(x)
+        logits: list[Tensor] = self.decoder(skips)
+        return logits
+
+
+def unet_2015(*, in_channels: int = 1, out_channels: int = 2) -> NetworkConfig:
+    """The configuration of the original UNet, 31.0 M parameters with one input channel and two classes.
+
+    Convolutions here keep the size (the original's do not pad), which leaves the parameters as they are.
+
+    Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597, fig. 1.
+    """
+    return NetworkConfig(
+        spatial_dims=2,
+        in_channels=in_channels,
+        out_channels=out_channels,
+        channels=(64, 128, 256, 512, 1024),
+        strides=((1, 1), (2, 2), (2, 2), (2, 2), (2, 2)),
+        kernels=((3, 3),) * 5,
+        blocks=(1,) * 5,
+        decoder_blocks=(2,) * 4,
+        block="plain",
+        norm="none",
+        activation="relu",
+        downsampling="maxpool",
+    )

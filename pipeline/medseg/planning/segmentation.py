@@ -1,0 +1,167 @@
+"""The rules that turn a fingerprint into a plan."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medseg.inference.segmentation import InferenceConfig
+from medseg.networks import NetworkConfig
+from medseg.planning.fingerprint import Fingerprint
+from medseg.planning.plan import Plan
+from medseg.planning.sides import names_a_side
+from medseg.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.records import Array, Manifest
+from medseg.training import AugmentConfig
+from medseg.training.segmentation import TrainingConfig
+
+_ANISOTROPIC = 3.0
+
+
+def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKind) -> Plan:
+    """Decide every setting from the training scans, and say why.
+
+    Args:
+        fingerprint: Of the training cases.
+        manifest: Channels and labels.
+        device: What will train: decides patch, batch and width.
+    """
+    reasons: dict[str, str] = {}
+    is_2d = fingerprint.is_2d
+    resources = RESOURCES[device, is_2d]
+    spacing = _spacing(fingerprint, reasons)
+    scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
+    shape = np.median(fingerprint.shapes() * scale, axis=0)
+    patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=resources.patch_voxels)
+    reasons["training.patch_size"] = (
+        f"covers the median scan of {_text(np.round(shape))} voxels"
+        if (np.array(patch) >= np.round(shape)).all()
+        else f"as much of the median scan of {_text(np.round(shape))} voxels as {resources.patch_voxels} voxels "
+        f"allow on {device}, cut where it is longest in mm"
+    )
+    batch = int(np.clip(round(resources.step_voxels / np.prod(patch)), 2, 16))
+    reasons["training.batch_size"] = f"about {resources.step_voxels} voxels per step on {device}, at least 2 patches"
+    mirror_axes = _mirror_axes(manifest, is_2d=is_2d, reasons=reasons)
+    i, j, k = (float(s) for s in spacing)
+    return Plan(
+        dataset=manifest.name,
+        preprocess=PreprocessConfig(
+            axcodes=None if is_2d else "RAS",
+            spacing_mm=None if is_2d else (i, j, k),
+            normalisation=plan_normalisation(fingerprint, manifest, reasons),
+        ),
+        network=_network(patch, spacing, manifest, resources, is_2d=is_2d, reasons=reasons),
+        training=TrainingConfig(
+            patch_size=patch,
+            batch_size=batch,
+            patches_per_case=_patches_per_case(shape, patch, reasons),
+            augment=_augment(spacing, mirror_axes, is_2d=is_2d),
+        ),
+        inference=InferenceConfig(patch_size=patch, batch_size=batch, mirror_axes=mirror_axes),
+        reasons=reasons,
+    )
+
+
+def _spacing(fingerprint: Fingerprint, reasons: dict[str, str]) -> Array:
+    spacings = fingerprint.spacings_mm()
+    median = np.median(spacings, axis=0)
+    if fingerprint.is_2d:
+        reasons["preprocess.spacing_mm"] = "pictures keep their own pixels"
+        return np.ones(3)
+    worst = int(np.argmax(median))
+    others = np.delete(median, worst)
+    if median[worst] > _ANISOTROPIC * others.max():
+        median[worst] = max(float(np.percentile(spacings[:, worst], 10)), float(others.max()))
+        reasons["preprocess.spacing_mm"] = (
+            f"median of {len(spacings)} training scans; the {'ijk'[worst]} axis is more than {_ANISOTROPIC:g} times "
+            "coarser, so its 10th percentile"
+        )
+    else:
+        reasons["preprocess.spacing_mm"] = f"median of {len(spacings)} training scans, axes along R, A and S"
+    return np.round(median, 4)
+
+
+def plan_normalisation(
+    fingerprint: Fingerprint, manifest: Manifest, reasons: dict[str, str], *, section: str = "preprocess"
+) -> tuple[ChannelNormalisation, ...]:
+    """Intensities of each channel, with the reason under the section that they belong to."""
+    channels, why = [], []
+    for index, name in enumerate(manifest.channels):
+        values = fingerprint.foreground(index)
+        if name.strip().lower() == "ct" and len(values) and float(values.std()) > 0:
+            low, high = (float(v) for v in np.percentile(values, [0.5, 99.5]))
+            mean_hu, std_hu = float(values.mean()), float(values.std())
+            channels.append(ChannelNormalisation(kind="ct", clip_hu=(low, high), mean_hu=mean_hu, std_hu=std_hu))
+            why.append(
+                f"{name}: Hounsfield units mean the same in every scan, so one scale for all, from labelled voxels"
+            )
+        else:
+            channels.append(ChannelNormalisation(kind="zscore"))
+            has_unit = name.strip().lower() == "ct"
+            cause = "no labelled voxels to take a scale from" if has_unit else "intensities have no fixed unit"
+            why.append(f"{name}: {cause}, so each scan by its own mean and deviation")
+    reasons[f"{section}.normalisation"] = "; ".join(dict.fromkeys(why))
+    return tuple(channels)
+
+
+def _network(
+    patch: tuple[int, int, int],
+    spacing: Array,
+    manifest: Manifest,
+    resources: Resources,
+    *,
+    is_2d: bool,
+    reasons: dict[str, str],
+) -> NetworkConfig:
+    strides, kernels = plan_strides(np.array(patch), spacing, is_2d=is_2d)
+    stages = len(strides)
+    reasons["network.strides"] = (
+        f"{stages} stages: halved while 4 voxels remain and no axis is twice as coarse as another"
+    )
+    reasons["network.kernels"] = "1 along axes at least twice as coarse as the finest, else 3"
+    reasons["network.channels"] = (
+        f"{resources.width} at full resolution for this device, doubled per stage up to {resources.widest}"
+    )
+    return NetworkConfig(
+        spatial_dims=2 if is_2d else 3,
+        in_channels=len(manifest.channels),
+        out_channels=len(manifest.labels),
+        channels=tuple(min(resources.width * 2**stage, resources.widest) for stage in range(stages)),
+        strides=tuple(tuple(axes) for axes in strides),
+        kernels=tuple(tuple(axes) for axes in kernels),
+        blocks=(1, *(2,) * (stages - 1)),
+        decoder_blocks=(1,) * (stages - 1),
+        activation="relu",
+    )
+
+
+def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) -> tuple[int, ...]:
+    sided = [name for name in manifest.foreground if names_a_side(name)]
+    key = "inference.mirror_axes"
+    if sided:
+        reasons[key] = f"no flips: labels {', '.join(sided[:4])} name a side of the body"
+        return ()
+    if is_2d:
+        reasons[key] = "both axes of a picture: no label names a side"
+        return (0, 1)
+    reasons[key] = "no flips: bodies are not symmetric, and flips cost accuracy within minutes (benchmarks/README.md)"
+    return ()
+
+
+def _patches_per_case(shape: Array, patch: tuple[int, int, int], reasons: dict[str, str]) -> int:
+    count = int(np.clip(np.ceil(np.prod(np.maximum(shape, patch)) / np.prod(patch)), 1, 8))
+    reasons["training.patches_per_case"] = "patches that cover a median scan once, at most 8"
+    return count
+
+
+def _augment(spacing: Array, mirror_axes: tuple[int, ...], *, is_2d: bool) -> AugmentConfig:
+    i, j, k = (float(s) for s in spacing)
+    return AugmentConfig(
+        spacing_mm=(i, j, k),
+        mirror_axes=mirror_axes,
+        rotation_degrees=180.0 if is_2d else AugmentConfig().rotation_degrees,
+    )
+
+
+def _text(values: Array) -> str:
+    return "×".join(str(int(v)) for v in values)

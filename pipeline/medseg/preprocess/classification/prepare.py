@@ -1,0 +1,200 @@
+"""Slices prepared once, in parallel, into a store keyed by content."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.atomic import atomic_path
+from medseg.errors import DeliveryError, ScanError
+from medseg.manifest import read_case, read_case_image
+from medseg.preprocess.classification.config import SliceConfig
+from medseg.preprocess.classification.slice_axis import SliceAxis
+from medseg.preprocess.classification.stack import slice_stack
+from medseg.preprocess.prepare_each import content_key, prepare_each
+from medseg.preprocess.store import check_sums, compact, damaged_entry, file_sums, open_array, write_array
+from medseg.records import Array, Case, Failure, Labelmap, Manifest
+
+_FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSlices:
+    """The slices of a case in the store, in the order of their axis towards S, A or R.
+
+    Attributes:
+        case_id: Which case.
+        patient_id: Whose.
+        folder: `store/<key>`.
+        positions_mm: Centre of each slice along S, A or R.
+        axis: Axis of the scan's own array that the slices follow.
+        is_flipped: Whether they follow each other the other way round there.
+        areas_mm2: Area of each label on each slice by name, `(N,)` each; None where no label was read.
+    """
+
+    case_id: str
+    patient_id: str
+    folder: Path
+    positions_mm: Array
+    axis: int
+    is_flipped: bool
+    areas_mm2: dict[str, Array] | None
+
+    def __len__(self) -> int:
+        return len(self.positions_mm)
+
+    def open(self) -> Any:
+        """The pictures `(N, C, I, J)`; slicing reads only the chunks that are needed."""
+        return open_array(self.folder / "slices.b2nd", case_id=self.case_id)
+
+    def stack(self) -> Tensor:
+        """All pictures in memory, float32."""
+        return self.read(0, len(self))
+
+    def read(self, start: int, stop: int) -> Tensor:
+        """Pictures `start <= n < stop` in memory, float32.
+
+        Raises:
+            ScanError: If the store's array cannot be read.
+        """
+        try:
+            return torch.from_numpy(np.asarray(self.open()[start:stop]).astype(np.float32))
+        except (OSError, RuntimeError, ValueError, AttributeError) as error:  # as blosc2 says it
+            raise ScanError(f"case {self.case_id}: {damaged_entry(self.folder, error)}") from error
+
+    def in_scan_order(self, values: Array) -> Array:
+        """Values per slice, `(N, …)`, in the order of the scan's own array."""
+        return values[::-1] if self.is_flipped else values
+
+
+class PreparedSlices(NamedTuple):
+    """What came of a cohort, in the order asked for, and what failed."""
+
+    cases: tuple[StoredSlices, ...]
+    failures: tuple[Failure, ...]
+
+
+def prepare_slices(
+    cases: Sequence[Case],
+    manifest: Manifest,
+    root: Path,
+    *,
+    config: SliceConfig,
+    with_labels: bool,
+    store: Path,
+    workers: int = 2,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> PreparedSlices:
+    """Cut every case that the store does not hold yet into slices.
+
+    Args:
+        cases: Which cases.
+        manifest: Where they come from.
+        root: The data root.
+        config: Plane, pixels and intensities.
+        with_labels: Whether to measure the label volumes too; a case without one then fails.
+        store: Folder of the store.
+        workers: Threads.
+        on_done: Called with the case id after each case, from this thread.
+    """
+
+    def prepare(case: Case) -> StoredSlices:
+        return _prepare_case(case, manifest, root, config=config, with_labels=with_labels, store=store)
+
+    return PreparedSlices(*prepare_each(cases, prepare, workers=workers, on_done=on_done))
+
+
+def label_areas_mm2(label: Labelmap, along: SliceAxis, labels: dict[str, int]) -> dict[str, Array]:
+    """Area of each label on each slice, in the order of the slice axis.
+
+    Args:
+        label: Values on the scan's own grid.
+        along: The slices of that grid.
+        labels: Value of each label by name.
+    """
+    pixel_mm2 = along.grid.spacing_mm[0] * along.grid.spacing_mm[1]
+    others = tuple(axis for axis in range(3) if axis != along.axis)
+    areas = {name: (label == value).sum(axis=others) * pixel_mm2 for name, value in labels.items()}
+    return {name: area[::-1] if along.is_flipped else area for name, area in areas.items()}
+
+
+def _prepare_case(
+    case: Case, manifest: Manifest, root: Path, *, config: SliceConfig, with_labels: bool, store: Path
+) -> StoredSlices:
+    folder = store / _key(case, manifest, root, config, with_labels=with_labels)
+    if folder.exists():
+        try:
+            return _open(folder, case)
+        except ScanError:
+            shutil.rmtree(folder)  # a damaged entry is made again
+    label: Labelmap | None = None
+    if with_labels:
+        scan, label = read_case(case, manifest.model_copy(update={"allow_empty_labels": True}), root)
+    else:
+        scan = read_case_image(case, manifest, root)
+    pictures, along = slice_stack(scan, config)
+    areas = None if label is None else label_areas_mm2(label, along, manifest.foreground)
+    _save(folder, compact(pictures.numpy()), along, areas)
+    return _open(folder, case)
+
+
+def _key(case: Case, manifest: Manifest, root: Path, config: SliceConfig, *, with_labels: bool) -> str:
+    settings = {
+        "slices": _FORMAT,
+        "config": config.model_dump(mode="json", exclude={"context"}),
+        "labels": manifest.labels if with_labels else None,
+        "channels": len(manifest.channels),
+        "instances": manifest.instances,
+        "sha256": case.sha256,
+    }
+    files = [*case.images, *([case.label] if with_labels and case.label else [])]
+    return content_key(settings, [root / name for name in files])
+
+
+def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Array] | None) -> None:
+    facts: dict[str, Any] = {
+        "positions_mm": along.positions_mm.tolist(),
+        "axis": along.axis,
+        "is_flipped": along.is_flipped,
+        "areas_mm2": None if areas is None else {name: area.tolist() for name, area in areas.items()},
+    }
+    try:
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            write_array(temporary / "slices.b2nd", pictures, chunks=(1, *pictures.shape[1:]))
+            facts["sha256"] = file_sums(temporary)
+            (temporary / "slices.json").write_text(json.dumps(facts), encoding="utf-8")
+    except DeliveryError:
+        if not (folder / "slices.json").exists():  # else another process wrote the same content first
+            raise
+
+
+def _open(folder: Path, case: Case) -> StoredSlices:
+    try:
+        facts = json.loads((folder / "slices.json").read_text(encoding="utf-8"))
+        check_sums(folder, facts["sha256"])
+        areas = facts["areas_mm2"]
+        areas = None if areas is None else {name: np.array(area, np.float64) for name, area in areas.items()}
+        stored = StoredSlices(
+            case_id=case.case_id,
+            patient_id=case.patient_id,
+            folder=folder,
+            positions_mm=np.array(facts["positions_mm"], dtype=np.float64),
+            axis=int(facts["axis"]),
+            is_flipped=bool(facts["is_flipped"]),
+            areas_mm2=areas,
+        )
+        counts = {len(stored.open()), *(len(area) for area in (areas or {}).values())}
+        if counts != {len(stored)}:
+            raise ValueError(f"{sorted(counts)} pictures or areas for {len(stored)} slices")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ScanError(f"case {case.case_id}: {damaged_entry(folder, error)}") from error
+    return stored

@@ -1,0 +1,78 @@
+"""What must not be split: it would leak patients from one part into another, or lose what was there."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator
+
+from medseg.errors import ManifestError
+from medseg.manifest.folds import check_patients
+from medseg.records import Case, Manifest
+from medseg.split.config import SplitConfig
+
+
+def check_splittable(manifest: Manifest, config: SplitConfig) -> None:
+    """Stop before a split that would leak, or that would replace folds nobody asked to replace.
+
+    Raises:
+        ManifestError: If patients are not known or fewer than folds, folds exist, or two patients share a scan.
+    """
+    if not manifest.has_patients and not config.cases_are_patients:
+        raise ManifestError(
+            f"manifest {manifest.name}: patient_id must be given to keep each patient in one fold, got none; add it to "
+            "every case, or give --cases-are-patients if no patient has two cases"
+        )
+    check_patients(manifest)
+    _check_no_folds(manifest, config)
+    check_enough_patients(len({case.patient_id for case in manifest.select("training")}), config)
+    _check_shared_scans(manifest)
+
+
+def check_enough_patients(patients: int, config: SplitConfig) -> None:
+    """Stop where there are fewer patients for training than folds.
+
+    Raises:
+        ManifestError: If so.
+    """
+    if patients < config.folds:
+        raise ManifestError(
+            f"folds must be at most the number of training patients {patients}, got {config.folds}; ask for fewer "
+            "--folds or a smaller --test"
+        )
+
+
+def _check_no_folds(manifest: Manifest, config: SplitConfig) -> None:
+    folded = [case for case in manifest.cases if case.fold is not None]
+    if folded and not config.force:
+        raise ManifestError(
+            f"manifest {manifest.name}: must have no folds yet, got {len({case.fold for case in folded})} folds of "
+            f"{len(folded)} cases; give --force to replace them, after which models trained on the old folds can no "
+            "longer be compared on the new ones"
+        )
+
+
+def _check_shared_scans(manifest: Manifest) -> None:
+    """Hold every file, study and series to one patient."""
+    owners: dict[str, dict[str, Case]] = defaultdict(dict)
+    for case in manifest.cases:
+        for kind, mark in _marks(case):
+            first = owners[kind].setdefault(mark, case)
+            if first.patient_id != case.patient_id:
+                raise ManifestError(
+                    f"case {case.case_id}: its scan must belong to one patient, got the same {kind} as case "
+                    f"{first.case_id} of another patient; run medseg audit, then give both one patient_id or drop one"
+                )
+
+
+def _marks(case: Case) -> Iterator[tuple[str, str]]:
+    """By what a scan is recognised in two places: what that is called, and its value."""
+    for image in case.images:
+        yield "image file", posixpath.normpath(image)
+        voxels = f"{image[:-4]}.img" if image.endswith(".hdr") else image  # equal headers are no equal scans
+        if case.sha256 and voxels in case.sha256:
+            yield "image content (sha256)", case.sha256[voxels].lower()
+    if case.study_uid:
+        yield "study_uid", case.study_uid
+    if case.series_uid:
+        yield "series_uid", case.series_uid

@@ -1,0 +1,112 @@
+"""What the validation cases say about a trained classifier: temperature, gate thresholds, usual disagreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medseg.evaluation.classification import fit_temperature
+from medseg.inference.classification import Calibration, GatePoint, slice_probabilities
+from medseg.inference.classification.disagreement import slice_disagreement
+from medseg.inference.classification.gate import kept_range
+from medseg.inference.classification.outputs import any_probability
+from medseg.preprocess.classification.targets import BACKGROUND, TargetConfig
+from medseg.records import Array
+from medseg.training.classification.task import JudgedCase
+
+_USUAL = 95.0
+_THRESHOLDS = 400
+_SENSITIVITIES = (0.5, 0.8, 0.9, 0.95, 0.975, 0.98, 0.99, 0.995, 0.999, 1.0)
+_COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
+
+
+def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Array) -> Calibration:
+    """Fit what a use of the classifier needs, on the validation cases of its training.
+
+    Args:
+        judged: The last validation.
+        targets: Classes and their kind.
+        shift: What the class weights add to the logits, `(classes,)`.
+
+    Returns:
+        The temperature, of slices, or of studies where the network pools them, at least 0.5; thresholds for keeping
+        slices that show anything, and the disagreement with their own reference that 95 % of the cases stay below.
+    """
+    if not judged:
+        return Calibration()
+    slice_truth = np.concatenate([_truth(case) for case in judged])
+    logits = np.concatenate([case.outputs.slices for case in judged]) - shift
+    study_logits = [case.outputs.study for case in judged if case.outputs.study is not None]
+    if len(study_logits) == len(judged):
+        study_truth = np.stack([np.asarray(case.scores.study_truth) for case in judged])
+        temperature = fit_temperature(np.stack(study_logits) - shift, study_truth, kind=targets.kind)
+    else:
+        temperature = fit_temperature(logits, slice_truth, kind=targets.kind)
+    temperature = max(temperature, _COLDEST)
+    settled = slice_probabilities(logits, shift=np.zeros_like(shift), temperature=temperature, kind=targets.kind)
+    ends = np.cumsum([len(case.outputs.slices) for case in judged])[:-1]
+    return Calibration(
+        cases=len(judged),
+        calibrated_on=tuple(case.scores.case_id for case in judged),
+        temperature=temperature,
+        gate=_gate(judged, np.split(settled, ends), targets),
+        disagreement_limit=_disagreement_limit(judged, targets, shift=shift, temperature=temperature),
+    )
+
+
+def _gate(judged: Sequence[JudgedCase], probabilities: Sequence[Array], targets: TargetConfig) -> tuple[GatePoint, ...]:
+    """The highest threshold for each sensitivity, measured on what a gate keeps: whole slabs, not single slices."""
+    if targets.kind == "multiclass" and BACKGROUND not in targets.classes:
+        return ()
+    every_case = [_shows_anything(_truth(case), targets) for case in judged]
+    known = [number for number, one in enumerate(every_case) if (one >= 0).any()]
+    shows = [every_case[number] for number in known]
+    positions = [judged[number].scores.positions_mm for number in known]
+    positives = sum(int((one == 1).sum()) for one in shows)
+    if not positives:
+        return ()
+    found = [any_probability(probabilities[number], targets.classes, targets.kind) for number in known]
+    every = np.unique(np.concatenate(found))[::-1]
+    thresholds = every[np.unique(np.linspace(0, len(every) - 1, min(len(every), _THRESHOLDS)).astype(int))]
+    points: list[GatePoint] = []
+    for threshold in thresholds:
+        ranges = [
+            kept_range(one, places, threshold=float(threshold)) for one, places in zip(found, positions, strict=True)
+        ]
+        inside = sum(int((one[a:b] == 1).sum()) for one, (a, b) in zip(shows, ranges, strict=True))
+        kept = sum(stop - start for start, stop in ranges) / sum(len(one) for one in shows)
+        reached = inside / positives
+        points += [
+            GatePoint(sensitivity=wanted, threshold=float(threshold), reached=reached, kept=kept)
+            for wanted in _SENSITIVITIES[len(points) :]
+            if reached >= wanted
+        ]
+    return tuple(points)
+
+
+def _shows_anything(truth: Array, targets: TargetConfig) -> Array:
+    """1, 0 or -1 per slice."""
+    if targets.kind == "multiclass":
+        background = truth[:, targets.classes.index(BACKGROUND)]
+        return np.where(background < 0, -1, 1 - background)
+    return np.where((truth == 1).any(axis=1), 1, np.where((truth == 0).all(axis=1), 0, -1))
+
+
+def _disagreement_limit(
+    judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Array, temperature: float
+) -> float | None:
+    """Usual disagreement of classifier and reference over labels; None where no case has all slices known."""
+    labels = [name for name in targets.classes if name != BACKGROUND]
+    columns = [targets.classes.index(name) for name in labels]
+    found = []
+    for case in judged:
+        truth = _truth(case)
+        if (truth >= 0).all():
+            p = slice_probabilities(case.outputs.slices, shift=shift, temperature=temperature, kind=targets.kind)
+            found.append(slice_disagreement(p[:, columns], truth[:, columns] == 1, classes=labels).mean)
+    return float(np.percentile(found, _USUAL)) if found else None
+
+
+def _truth(case: JudgedCase) -> Array:
+    return np.asarray(case.scores.truth)

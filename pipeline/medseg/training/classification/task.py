@@ -1,0 +1,223 @@
+"""Slices in, probabilities of classes out, judged by AUROC."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from medseg.errors import TrainingError
+from medseg.evaluation.classification import flat_metrics, summarise_scores
+from medseg.inference.classification import SliceOutputs, slice_outputs, slice_probabilities, study_probabilities
+from medseg.networks.classification import ClassifierConfig, SliceClassifier
+from medseg.networks.precision import autocast, to_device
+from medseg.preprocess.classification import SliceConfig, StoredSlices
+from medseg.preprocess.classification.targets import SliceTargets, TargetConfig
+from medseg.records import Array, SliceScores
+from medseg.training.augment import augment_batch
+from medseg.training.batches import batches
+from medseg.training.classification.config import SliceTrainingConfig
+from medseg.training.classification.loss import ClassLoss
+from medseg.training.classification.samples import SliceSamples, StudySamples, steps_per_epoch
+from medseg.training.classification.weights import class_weights
+from medseg.training.engine import Step
+from medseg.training.listener import Judgement
+
+_SEED_STRIDE = 1_000_003
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationInputs:
+    """What the training of a slice classifier is made of.
+
+    Attributes:
+        training: Prepared cases to learn from.
+        validation: Prepared cases to judge by; may be empty.
+        truth: Of every case, by its id.
+        targets: Classes and their kind.
+        slices: How scans became pictures.
+        network: Shape of the network; with pooling, labels are per study.
+        config: Optimisation.
+        device: Where to train.
+        folder: `model/` weights and the checkpoint go here.
+        initialise: Called with the fresh network, to load weights from elsewhere.
+    """
+
+    training: Sequence[StoredSlices]
+    validation: Sequence[StoredSlices]
+    truth: Mapping[str, SliceTargets]
+    targets: TargetConfig
+    slices: SliceConfig
+    network: ClassifierConfig
+    config: SliceTrainingConfig
+    device: torch.device
+    folder: Path
+    initialise: Callable[[SliceClassifier], None] | None = None
+
+    @property
+    def is_per_study(self) -> bool:
+        """Whether the network learns from labels of whole studies."""
+        return self.network.pooling != "none"
+
+
+class JudgedCase(NamedTuple):
+    """One validation case in the order of the slice axis: probabilities at temperature 1, and their logits."""
+
+    scores: SliceScores
+    outputs: SliceOutputs
+
+
+class ClassificationTask:
+    """A slice classifier for the training engine.
+
+    Args:
+        inputs: Cases and settings.
+
+    Raises:
+        TrainingError: If no training slice or study has a known class.
+    """
+
+    def __init__(self, inputs: ClassificationInputs) -> None:
+        self.inputs = inputs
+        self.optimisation = inputs.config
+        self.device = inputs.device
+        self.folder = inputs.folder
+        self.has_validation = bool(inputs.validation)
+        kind = StudySamples if inputs.is_per_study else SliceSamples
+        self.samples = kind(inputs.training, inputs.truth, inputs.config, context=inputs.slices.context)
+        if not len(self.samples):
+            raise TrainingError("training must have at least one sample with a known class, got none; label some")
+        self.steps_per_epoch = steps_per_epoch(len(self.samples), inputs.config)
+        rows = self._known_rows()
+        if not ((rows == 1).any(axis=0) & (rows == 0).any(axis=0)).any():
+            raise TrainingError(
+                "training must have a class that some samples show and others do not, got none; choose other "
+                "--classes, another --min-area or another --plane"
+            )
+        self.weights = self._class_weights(rows)
+
+    @property
+    def shift(self) -> Array:
+        """What the class weights add to the logits."""
+        return np.log(self.weights)
+
+    def build(self) -> nn.Module:
+        """The classifier, with weights from elsewhere if wanted."""
+        network = SliceClassifier(self.inputs.network)
+        if self.inputs.initialise is not None:
+            self.inputs.initialise(network)
+        return to_device(network, self.device, spatial_dims=2)
+
+    def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
+        """Cross-entropy of augmented slices, or of studies made of them."""
+        classifier = _classifier(network)
+        config = self.inputs.config
+        loss = ClassLoss(self.inputs.targets.kind, self.weights).to(self.device)
+
+        def step(engine: Engine, batch: dict[str, Tensor]) -> Tensor:
+            classifier.train()
+            image = batch["image"].to(self.device, non_blocking=True)
+            target = batch["target"].to(self.device, non_blocking=True)
+            lengths = [image.shape[1]] * len(image) if image.ndim == 5 else None
+            image = image.flatten(0, 1) if lengths else image  # (studies × slices, C', I, J)
+            seed = config.seed * _SEED_STRIDE + engine.state.iteration
+            image = self._augmented(image, seed)
+            with autocast(self.device, config.precision):
+                features = classifier.features(image.contiguous(memory_format=torch.channels_last))
+            features = features.float()
+            logits = classifier.study_logits(features, lengths) if lengths else classifier.classify(features)
+            value: Tensor = loss(logits, target)
+            optimiser.zero_grad(set_to_none=True)
+            torch.autograd.backward(value)
+            nn.utils.clip_grad_norm_(classifier.parameters(), config.gradient_clip)
+            optimiser.step()
+            return value.detach()
+
+        return step
+
+    def batches(self, first_step: int) -> Iterator[dict[str, Tensor]]:
+        """Samples out of the store."""
+        is_cuda = self.device.type == "cuda"
+        loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
+        return batches(self.samples, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
+
+    def judge(self, network: nn.Module) -> Judgement:
+        """Mean AUROC over classes: of slices, or of studies where labels are per study."""
+        judged = self.judge_cases(network, self.inputs.validation)
+        targets = self.inputs.targets
+        summary = summarise_scores(
+            [case.scores for case in judged], classes=targets.classes, kind=targets.kind, resamples=0
+        )
+        values = flat_metrics(summary)
+        level = "study" if self.inputs.is_per_study else "slice"
+        score = values.get(f"{level}_auroc/mean", math.nan)
+        return Judgement(score if math.isfinite(score) else -math.inf, values, judged)
+
+    def rehearse(self, network: nn.Module) -> float:
+        """Time one case."""
+        start = time.monotonic()
+        self.judge_cases(network, self.inputs.validation[:1])
+        return (time.monotonic() - start) * len(self.inputs.validation)
+
+    def judge_cases(self, network: nn.Module, cases: Sequence[StoredSlices]) -> list[JudgedCase]:
+        """Probabilities, logits and truth of any prepared cases."""
+        classifier = _classifier(network).eval()
+        return [self._judge_case(classifier, case) for case in cases]
+
+    def _judge_case(self, classifier: SliceClassifier, case: StoredSlices) -> JudgedCase:
+        inputs = self.inputs
+        outputs = slice_outputs(
+            classifier,
+            case.stack(),
+            context=inputs.slices.context,
+            device=self.device,
+            precision=inputs.config.precision,
+        )
+        kind, truth = inputs.targets.kind, inputs.truth[case.case_id]
+        found = slice_probabilities(outputs.slices, shift=self.shift, temperature=1.0, kind=kind)
+        study = study_probabilities(outputs, found, shift=self.shift, temperature=1.0, kind=kind)
+        scores = SliceScores(
+            case_id=case.case_id,
+            patient_id=case.patient_id,
+            axis=case.axis,
+            positions_mm=case.positions_mm,
+            probabilities=found,
+            study=study,
+            truth=truth.slices,
+            study_truth=truth.study,
+        )
+        return JudgedCase(scores, outputs)
+
+    def _known_rows(self) -> Array:
+        """Truth of all training slices, or studies, `(N, classes)`."""
+        inputs = self.inputs
+        truths = [inputs.truth[case.case_id] for case in inputs.training]
+        return np.concatenate([truth.study[None] if inputs.is_per_study else truth.slices for truth in truths])
+
+    def _class_weights(self, rows: Array) -> Array:
+        inputs = self.inputs
+        if not inputs.config.balance:
+            return np.ones(rows.shape[1])
+        return class_weights(rows, kind=inputs.targets.kind, strongest=inputs.config.strongest_weight)
+
+    def _augmented(self, image: Tensor, seed: int) -> Tensor:
+        """Pictures `(B, C', I, J)` changed as the configuration says."""
+        flat = image[..., None]  # (B, C', I, J, 1)
+        dummy = torch.zeros_like(flat[:, :1])
+        return augment_batch(flat, dummy, self.inputs.config.augment, seed=seed)[0][..., 0]
+
+
+def _classifier(network: nn.Module) -> SliceClassifier:
+    if not isinstance(network, SliceClassifier):
+        raise TypeError("classification trains a SliceClassifier")
+    return network

@@ -1,0 +1,89 @@
+"""Training patches out of the store, each fixed by the seed and its running number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from medseg.errors import ScanError
+from medseg.preprocess.segmentation import StoredCase
+from medseg.records import Array
+from medseg.training.batches import Patch
+from medseg.training.segmentation.config import TrainingConfig
+
+
+class PatchDataset:
+    """Patch number n of an endless, reproducible sequence; every case comes equally often per epoch.
+
+    Args:
+        cases: Prepared cases.
+        config: Patch size, foreground share, seed.
+        values: Label value of each class.
+    """
+
+    def __init__(self, cases: Sequence[StoredCase], config: TrainingConfig, *, values: Sequence[int]) -> None:
+        self.cases = cases
+        self.config = config
+        self.values = np.array(values)
+        self._foreground: dict[int, Array] = {}
+
+    def __getitem__(self, index: int) -> Patch:
+        """Patch `index` of the sequence: image `(C, I, J, K)` float32, label `(1, I, J, K)` class indices.
+
+        Raises:
+            ScanError: If the store's arrays cannot be read.
+        """
+        epoch_size = len(self.cases) * self.config.patches_per_case
+        epoch, position = divmod(index, epoch_size)
+        order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(epoch_size)
+        number = int(order[position]) % len(self.cases)
+        rng = np.random.default_rng([self.config.seed, 2, index])
+        case = self.cases[number]
+        try:
+            start = self._start(number, rng)
+            image = crop(case.image(), start, self.config.patch_size).astype(np.float32)
+            label = np.searchsorted(self.values, crop(case.label(), start, self.config.patch_size))
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ScanError(
+                f"case {case.case_id}: store entry {case.folder.name} must be whole, got: {error}; delete that folder"
+            ) from error
+        return {"image": torch.from_numpy(image), "label": torch.from_numpy(label[np.newaxis].astype(np.int16))}
+
+    def _start(self, number: int, rng: np.random.Generator) -> tuple[int, ...]:
+        """First voxel of the patch; negative where the scan is smaller and is padded on both sides."""
+        case = self.cases[number]
+        centre = self._foreground_voxel(number, rng) if rng.random() < self.config.foreground_share else None
+        start = []
+        for axis, (size, wanted) in enumerate(zip(case.shape, self.config.patch_size, strict=True)):
+            if size <= wanted:
+                start.append(-((wanted - size) // 2))
+            elif centre is None:
+                start.append(int(rng.integers(0, size - wanted + 1)))
+            else:
+                start.append(int(np.clip(centre[axis] - wanted // 2, 0, size - wanted)))
+        return tuple(start)
+
+    def _foreground_voxel(self, number: int, rng: np.random.Generator) -> Array | None:
+        """A voxel of a label that is present, each label equally likely; None in an empty case."""
+        if number not in self._foreground:
+            self._foreground[number] = self.cases[number].foreground()
+        voxels = self._foreground[number]
+        if len(voxels) == 0:
+            return None
+        value = rng.choice(np.unique(voxels[:, 0]))
+        chosen: Array = rng.choice(voxels[voxels[:, 0] == value])[1:]
+        return chosen
+
+
+def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
+    """Cut a box from the last three axes, with zeros where it reaches beyond the array."""
+    shape = array.shape  # type: ignore[attr-defined]  # a stored array
+    spatial = shape[-3:]
+    leading = (slice(None),) * (len(shape) - 3)
+    inside = tuple(slice(max(s, 0), min(s + n, full)) for s, n, full in zip(start, size, spatial, strict=True))
+    voxels = np.asarray(array[(*leading, *inside)])  # type: ignore[index]  # as above
+    before = [max(-s, 0) for s in start]
+    pads = [(b, n - b - v) for b, n, v in zip(before, size, voxels.shape[-3:], strict=True)]
+    return np.pad(voxels, [(0, 0)] * len(leading) + pads)

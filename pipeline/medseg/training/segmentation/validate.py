@@ -1,0 +1,50 @@
+"""Whole validation volumes, measured on their native grids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from medseg.evaluation.segmentation import overlap_metrics
+from medseg.inference.segmentation import InferenceConfig
+from medseg.inference.segmentation.sliding import probability_planes
+from medseg.inference.segmentation.windows import plan_windows
+from medseg.networks.precision import PrecisionKind
+from medseg.preprocess.segmentation import StoredCase
+from medseg.preprocess.segmentation.restore import restore_planes
+from medseg.records import CaseMetrics
+
+
+def validate_volumes(
+    network: nn.Module,
+    cases: Sequence[StoredCase],
+    config: InferenceConfig,
+    *,
+    labels: dict[str, int],
+    device: torch.device,
+    precision: PrecisionKind,
+) -> list[CaseMetrics]:
+    """Predict, restore to the native grid as `Predictor.mask` does, and measure every case.
+
+    Args:
+        network: What to judge; left in evaluation mode.
+        cases: Prepared cases.
+        config: Sliding window.
+        labels: All labels, background included, by name.
+        device: Where the network is.
+        precision: Number format.
+    """
+    network.eval()
+    values = tuple(sorted(labels.values()))
+    foreground = {name: value for name, value in labels.items() if value != 0}
+    rows: list[CaseMetrics] = []
+    for case in cases:
+        image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
+        plan = plan_windows(case.grid.shape, config)
+        planes = probability_planes(network, image, plan, device=device, precision=precision)
+        mask = restore_planes(planes, case.grid, case.native, values=values, axis=plan.axis)
+        rows += overlap_metrics(case.native_label(), mask, labels=foreground, case_id=case.case_id)
+    return rows

@@ -1,0 +1,129 @@
+"""Means over cases and labels, their intervals and what they leave out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from medseg.evaluation.segmentation import overlap_metrics, summarise, telling_cases, volume_metrics
+from medseg.records import Array, CaseMetrics
+
+NAN = float("nan")
+
+
+def row(case_id: str, label: str, dice: float, *, voxels: tuple[int, int] = (9, 9)) -> CaseMetrics:
+    """A case whose IoU follows from its Dice."""
+    return CaseMetrics(case_id, label, {"dice": dice, "iou": dice / (2 - dice)}, *voxels)
+
+
+def boxes(size: int, shared: int, *, value: int = 1) -> tuple[Array, Array]:
+    """Two labelmaps of `size` voxels of a value each, that share some of them."""
+    label, mask = np.zeros((2 * size, 1, 1), np.uint8), np.zeros((2 * size, 1, 1), np.uint8)
+    label[:size] = value
+    mask[size - shared : 2 * size - shared] = value
+    return label, mask
+
+
+def test_cases_count_alike_however_many_voxels_they_have() -> None:
+    large, small = boxes(1000, 900), boxes(10, 1)
+    rows = [
+        *overlap_metrics(*large, labels={"liver": 1}, case_id="large"),
+        *overlap_metrics(*small, labels={"liver": 1}, case_id="small"),
+    ]
+    pooled = 2 * (900 + 1) / (2 * (1000 + 10))
+    (dice, iou) = summarise(rows).labels
+    assert dice.mean == pytest.approx((0.9 + 0.1) / 2)
+    assert abs(dice.mean - pooled) > 0.3
+    assert iou.mean == pytest.approx((900 / 1100 + 1 / 19) / 2)
+
+
+def test_labels_count_alike_however_many_cases_they_have() -> None:
+    rows = [row("a", "liver", 0.9), row("b", "liver", 0.7), row("c", "liver", 0.8), row("c", "tumour", 0.2)]
+    summary = summarise(rows)
+    assert summary.means["dice"] == pytest.approx((0.8 + 0.2) / 2)
+    assert summary.cases == 3
+
+
+def test_empty_in_both_is_left_out_and_empty_in_one_counts_0() -> None:
+    rows = [
+        row("a", "liver", 0.8),
+        row("b", "liver", NAN, voxels=(0, 0)),
+        row("c", "liver", 0.0, voxels=(5, 0)),
+        row("d", "liver", 0.0, voxels=(0, 5)),
+        row("e", "liver", 0.0, voxels=(3, 3)),
+    ]
+    dice = summarise(rows).labels[0]
+    assert dice.mean == pytest.approx(0.8 / 4)
+    assert (dice.cases, dice.both_empty, dice.one_empty) == (4, 1, 2)
+
+
+def test_label_that_no_case_has_is_nan_and_does_not_enter_the_mean_over_labels() -> None:
+    summary = summarise([row("a", "liver", 0.6), row("a", "tumour", NAN, voxels=(0, 0))])
+    tumour = next(entry for entry in summary.labels if entry.label == "tumour")
+    assert math.isnan(tumour.mean)
+    assert (tumour.cases, tumour.both_empty) == (0, 1)
+    assert summary.means["dice"] == pytest.approx(0.6)
+
+
+def test_nothing_evaluated_is_an_empty_summary() -> None:
+    summary = summarise([])
+    assert (summary.labels, summary.means, summary.cases) == ((), {}, 0)
+
+
+def test_interval_is_the_same_every_time_and_holds_the_mean() -> None:
+    values = np.random.default_rng(5).uniform(0.6, 0.95, 20)
+    rows = [row(f"case_{n}", "liver", float(value)) for n, value in enumerate(values)]
+    first, second = summarise(rows).labels[0], summarise(rows).labels[0]
+    assert first == second
+    assert first.low < first.mean < first.high
+
+
+def test_interval_agrees_with_the_normal_approximation_for_many_cases() -> None:
+    values = np.random.default_rng(6).normal(0.8, 0.05, 400)
+    entry = summarise([row(f"case_{n}", "liver", float(value)) for n, value in enumerate(values)]).labels[0]
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    assert entry.low == pytest.approx(entry.mean - half, abs=half / 5)
+    assert entry.high == pytest.approx(entry.mean + half, abs=half / 5)
+
+
+def test_cases_of_one_patient_are_drawn_together() -> None:
+    """Ten equal cases per patient hold no more than one: two patients say next to nothing."""
+    rows = [row(f"{patient}_{n}", "liver", dice) for patient, dice in (("p", 0.2), ("q", 0.8)) for n in range(10)]
+    patients = {entry.case_id: entry.case_id[0] for entry in rows}
+    grouped, alone = summarise(rows, patients=patients).labels[0], summarise(rows).labels[0]
+    assert grouped.mean == alone.mean == pytest.approx(0.5)
+    assert grouped.high - grouped.low > 0.99
+    assert 0.2 < alone.low < alone.high < 0.8
+
+
+def test_interval_of_a_single_patient_is_unknown() -> None:
+    rows = [row("a", "liver", 0.5), row("b", "liver", 0.7)]
+    entry = summarise(rows, patients={"a": "p", "b": "p"}).labels[0]
+    assert entry.mean == pytest.approx(0.6)
+    assert math.isnan(entry.low)
+    assert math.isnan(entry.high)
+
+
+def test_names_for_tracking_say_that_volumes_were_measured() -> None:
+    summary = summarise([row("a", "liver", 0.9), row("a", "tumour", 0.5)])
+    values = volume_metrics(summary)
+    assert set(values) == {
+        "volume_dice/liver", "volume_iou/liver", "volume_dice/tumour", "volume_iou/tumour",
+        "volume_dice/mean", "volume_iou/mean",
+    }  # fmt: skip
+    assert values["volume_dice/mean"] == pytest.approx(0.7)
+    assert values["volume_iou/tumour"] == pytest.approx(0.5 / 1.5)
+
+
+def test_worst_median_and_best_case_go_by_their_mean_over_labels() -> None:
+    rows = [
+        row("a", "liver", 0.9), row("a", "tumour", 0.1),
+        row("b", "liver", 0.6), row("b", "tumour", NAN, voxels=(0, 0)),
+        row("c", "liver", 0.2), row("c", "tumour", 0.3),
+        row("d", "liver", NAN, voxels=(0, 0)), row("d", "tumour", NAN, voxels=(0, 0)),
+    ]  # fmt: skip
+    found = telling_cases(rows)
+    assert {name: case_id for name, (case_id, _) in found.items()} == {"worst": "c", "median": "a", "best": "b"}
+    assert [mean for _, mean in found.values()] == pytest.approx([0.25, 0.5, 0.6])
+    assert telling_cases([]) == {}

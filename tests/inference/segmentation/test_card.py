@@ -1,0 +1,55 @@
+"""`model.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from medseg.errors import CheckpointError
+from medseg.inference.segmentation import ModelCard, load_card, save_card
+
+CardBuilder = Callable[..., ModelCard]
+
+
+def test_card_comes_back_as_it_went(build_card: CardBuilder, tmp_path: Path) -> None:
+    card = build_card(labels={"Milz – links": 2, "background": 0, "Leber": 1})
+    save_card(card, tmp_path)
+    assert load_card(tmp_path) == card
+
+
+def test_values_are_in_rising_order_whatever_the_order_of_names(build_card: CardBuilder) -> None:
+    assert build_card(labels={"b": 9, "background": 0, "a": 4}).values == (0, 4, 9)
+
+
+def test_file_is_plain_json_with_everything_in_it(build_card: CardBuilder, tmp_path: Path) -> None:
+    save_card(build_card(), tmp_path)
+    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    assert content["labels"] == {"background": 0, "spleen": 3, "liver": 7}
+    assert content["network"]["channels"] == [4, 8]
+    assert content["trained_on"] == ["seen"]
+    assert set(content) == set(ModelCard.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("{", "must be readable"),
+        ("[]", "must be readable"),
+        ("{}", "key 'labels' is missing"),
+        ("\x00\xff", "must be readable"),
+    ],
+)
+def test_broken_card_is_refused(tmp_path: Path, text: str, phrase: str) -> None:
+    (tmp_path / "model.json").write_text(text, encoding="latin-1")
+    with pytest.raises(CheckpointError, match=phrase):
+        load_card(tmp_path)
+
+
+def test_unknown_key_comes_with_the_nearest_right_one(build_card: CardBuilder, tmp_path: Path) -> None:
+    content = build_card().model_dump(mode="json")
+    content["lables"] = content["labels"]
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="did you mean 'labels'"):
+        load_card(tmp_path)

@@ -1,0 +1,79 @@
+"""The loss against values worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from medseg.training.segmentation.loss import SegmentationLoss
+from torch import Tensor
+from torch.nn import functional
+
+
+def random_case(spatial: tuple[int, ...] = (4, 6, 4), classes: int = 3) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, classes, *spatial, generator=generator)
+    return logits, torch.randint(0, classes, (2, 1, *spatial), generator=generator).to(torch.int16)
+
+
+def by_hand(logits: Tensor, label: Tensor, *, dice_weight: float = 1.0) -> Tensor:
+    """Cross-entropy plus 1 − Dice of each foreground class, its voxels pooled over the batch."""
+    classes = logits.shape[1]
+    target = label[:, 0].long()
+    log_probabilities = logits.double().log_softmax(dim=1)
+    entropy = -log_probabilities.gather(1, target[:, None]).mean()
+    dice = []
+    for value in range(1, classes):
+        drawn, truth = log_probabilities.exp()[:, value], (target == value).double()
+        dice.append(1 - (2 * (drawn * truth).sum() + 1e-5) / (drawn.sum() + truth.sum() + 1e-5))
+    return entropy + dice_weight * torch.stack(dice).mean()
+
+
+@pytest.mark.parametrize("spatial", [(4, 6, 4), (8, 6)])
+@pytest.mark.parametrize("dice_weight", [1.0, 0.0, 2.5])
+def test_loss_is_cross_entropy_plus_weighted_batch_dice(spatial: tuple[int, ...], dice_weight: float) -> None:
+    logits, label = random_case(spatial)
+    found = SegmentationLoss(dice_weight)([logits], label)
+    assert float(found) == pytest.approx(float(by_hand(logits, label, dice_weight=dice_weight)), abs=1e-5)
+
+
+def test_perfect_logits_cost_nearly_nothing() -> None:
+    _, label = random_case()
+    logits = 30 * functional.one_hot(label[:, 0].long(), 3).movedim(-1, 1).float()
+    assert float(SegmentationLoss()([logits], label)) < 1e-4
+
+
+def test_wrong_logits_cost_more_than_undecided_ones() -> None:
+    _, label = random_case()
+    right = functional.one_hot(label[:, 0].long(), 3).movedim(-1, 1).float()
+    costs = [float(SegmentationLoss()([scale * right], label)) for scale in (-5.0, 0.0, 5.0)]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_coarser_scales_weigh_half_of_the_one_before() -> None:
+    logits, label = random_case((8, 8, 4))
+    coarse = torch.randn(2, 3, 4, 4, 2, generator=torch.Generator().manual_seed(1))
+    coarser = torch.randn(2, 3, 2, 2, 1, generator=torch.Generator().manual_seed(2))
+    # Halving by nearest-exact takes the voxel just past the middle of each pair.
+    targets = [label, label[:, :, 1::2, 1::2, 1::2], label[:, :, 2::4, 2::4, 2::4]]
+    parts = [by_hand(part, target) for part, target in zip([logits, coarse, coarser], targets, strict=True)]
+    expected = (parts[0] + parts[1] / 2 + parts[2] / 4) / 1.75
+    assert float(SegmentationLoss()([logits, coarse, coarser], label)) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_empty_label_without_any_drawn_voxel_is_no_reason_to_learn() -> None:
+    logits = torch.zeros(1, 2, 4, 4, 4)
+    logits[:, 0] = 40.0
+    logits.requires_grad_()
+    loss = SegmentationLoss()([logits], torch.zeros(1, 1, 4, 4, 4, dtype=torch.int16))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_half_precision_logits_are_judged_in_full_precision() -> None:
+    logits, label = random_case()
+    half = logits.to(torch.bfloat16)
+    found = SegmentationLoss()([half], label)
+    assert found.dtype == torch.float32
+    assert float(found) == pytest.approx(float(by_hand(half.float(), label)), abs=1e-5)
