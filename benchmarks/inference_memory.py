@@ -58,10 +58,10 @@ def streamed(
     """As `Predictor.mask` does it."""
     import torch
     from medseg.inference.segmentation.sliding import probability_planes
-    from medseg.inference.segmentation.windows import plan_windows
+    from medseg.inference.segmentation.windows import lay_out_windows
     from medseg.preprocess.segmentation.restore import restore_planes
 
-    plan = plan_windows(grid.shape, config)
+    plan = lay_out_windows(grid.shape, config)
     planes = probability_planes(network, image, plan, device=torch.device("cpu"), precision="fp32")
     return restore_planes(planes, grid, native, values=tuple(range(classes)), axis=plan.axis)
 

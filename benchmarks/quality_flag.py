@@ -17,7 +17,7 @@ from medseg.evaluation.classification import failure_auroc
 from medseg.evaluation.segmentation import overlap_metrics
 from medseg.inference import load_record
 from medseg.inference.classification import SlicePredictor
-from medseg.inference.classification.quality import judge_mask
+from medseg.inference.classification.quality import check_mask
 from medseg.manifest import load_manifest, read_case
 from medseg.records import Labelmap
 from medseg.scans import read_label
@@ -44,7 +44,7 @@ def main() -> None:
         first, second = (axis for axis in range(3) if axis != scores.axis)
         pixel_mm2 = scan.geometry.spacing_mm[first] * scan.geometry.spacing_mm[second]
         for drawn in (mask, failed(mask, FAILURES[number % 4], axis=scores.axis, number=number)):
-            quality = judge_mask(drawn, scores, classifier.card, labels=manifest.labels, pixel_mm2=pixel_mm2)
+            quality = check_mask(drawn, scores, classifier.card, labels=manifest.labels, pixel_mm2=pixel_mm2)
             rows = overlap_metrics(label, drawn, labels=manifest.foreground, case_id=entry.case_id)
             dice = float(np.mean([row.values["dice"] for row in rows]))
             found.append((quality.disagreement, dice, quality.is_flagged))

@@ -102,7 +102,7 @@ def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from medseg.preprocess import ChannelNormalisation, PreprocessConfig
     from medseg.preprocess.segmentation import prepare_cases
     from medseg.training import AugmentConfig, StepBudget
-    from medseg.training.segmentation import FitInputs, TrainingConfig, fit
+    from medseg.training.segmentation import SegmentationInputs, TrainingConfig, fit
 
     torch.set_num_threads(arguments.threads)
     variant = VARIANTS[name]
@@ -123,7 +123,7 @@ def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     steps = int(arguments.steps * variant.get("steps", 1.0))
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        inputs = FitInputs(*stored, manifest.labels, network, config, inference, device, Path(folder))
+        inputs = SegmentationInputs(*stored, manifest.labels, network, config, inference, device, Path(folder))
         result = fit(inputs, StepBudget(steps))
     summary = summarise(result.rows)
     return {

@@ -118,10 +118,10 @@ def _echo_first(lines: list[str], what: str, where: str = "ingest.json") -> None
         click.echo(f"{what}: and {len(lines) - _MOST_LINES} more; see {where}")
 
 
-def print_oversight(delivered: Sequence[Prediction]) -> None:
+def print_review(delivered: Sequence[Prediction]) -> None:
     """How much a gate left out, and which masks a classifier doubts."""
-    seen = [(item, item.oversight) for item in delivered if item.oversight is not None]
-    gates = [oversight.gate for _, oversight in seen if oversight.gate is not None]
+    seen = [(item, item.review) for item in delivered if item.review is not None]
+    gates = [review.gate for _, review in seen if review.gate is not None]
     if gates:
         kept = sum(gate.stop - gate.start for gate in gates) / max(sum(gate.slices for gate in gates), 1)
         empty = sum(gate.start == gate.stop for gate in gates)
@@ -129,9 +129,9 @@ def print_oversight(delivered: Sequence[Prediction]) -> None:
         click.echo(
             f"gate: {kept:.0%} of the slices segmented, none in {empty} case(s); the classifier took {seconds:.1f} s"
         )
-    nothing = [item.case_id for item, oversight in seen if oversight.gate and oversight.slab.is_empty]
+    nothing = [item.case_id for item, review in seen if review.gate and review.slab.is_empty]
     _echo_first([f"{case_id}: no slice reached the threshold; nothing was segmented" for case_id in nothing], "gate")
-    flagged = [(item, oversight.quality) for item, oversight in seen if oversight.quality.is_flagged]
+    flagged = [(item, review.quality) for item, review in seen if review.quality.is_flagged]
     _echo_first([f"{item.case_id}: {quality.reason}" for item, quality in flagged], "flagged", "predictions.json")
     if seen:
         click.echo(f"{len(flagged)} of {len(seen)} mask(s) flagged for disagreeing with the classifier")

@@ -15,7 +15,7 @@ import numpy as np
 from medseg.atomic import write_json, write_text
 from medseg.errors import ManifestError, PipelineError
 from medseg.evaluation.segmentation import overlap_metrics
-from medseg.inference.classification import Gate, SliceOverseer, SlicePredictor
+from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
@@ -70,7 +70,7 @@ def try_gate(arguments: GateArguments) -> None:
     names = [name for name, value in labels.items() if value != 0]
     chosen = [Gate.of(classifier.card, sensitivity=asked, labels=names) for asked in arguments.sensitivities]
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
-    overseers = [None, *(SliceOverseer(classifier, labels=labels, gate=gate) for gate in gates)]
+    reviewers = [None, *(SliceReviewer(classifier, labels=labels, gate=gate) for gate in gates)]
     manifest, root = load_manifest(arguments.dataset, data_root=arguments.data_root)
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
@@ -86,7 +86,7 @@ def try_gate(arguments: GateArguments) -> None:
     with counting(len(cases), "gate") as on_done:
         for number, case in enumerate(cases):
             try:
-                rows += _try_case(case, manifest, root, predictor, overseers, is_first=number == 0)
+                rows += _try_case(case, manifest, root, predictor, reviewers, is_first=number == 0)
             except (PipelineError, MemoryError, RuntimeError) as error:
                 failures.append(Failure.of(case.case_id, "gate", error))
             on_done(case.case_id)
@@ -127,7 +127,7 @@ def _try_case(
     manifest: Manifest,
     root: Path,
     predictor: Predictor,
-    overseers: Sequence[SliceOverseer | None],
+    reviewers: Sequence[SliceReviewer | None],
     *,
     is_first: bool,
 ) -> list[GateRow]:
@@ -135,9 +135,9 @@ def _try_case(
     if is_first:
         predictor.mask(scan)  # the first run of a network prepares its kernels
     rows = []
-    for overseer in overseers:
+    for reviewer in reviewers:
         start = time.perf_counter()
-        seen = overseer.look(scan, case_id=case.case_id) if overseer else None
+        seen = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
         mask = predictor.mask(scan, slab=seen.slab if seen else None)
         seconds = time.perf_counter() - start
         gate = seen.gate if seen else None

@@ -148,7 +148,7 @@ def _try_network(
     seconds = time.monotonic() - started
     network = _trained_network(task)
     sample = slices.training[:: max(1, len(slices.training) // _TRAINING_CASES)]
-    judged = {"validation": outcome.last.rows if outcome.last else [], "training": task.judge_cases(network, sample)}
+    judged = {"validation": outcome.last.rows if outcome.last else [], "training": task.validate_cases(network, sample)}
     errors = {key: _error(_summary(plan, [case.scores for case in rows])) for key, rows in judged.items()}
     shape = (1, plan.slices.channels, *plan.slices.size)
     compared = ComparedNetwork(

@@ -9,7 +9,7 @@ import click
 from medseg.workflows import options
 
 if TYPE_CHECKING:
-    from medseg.inference.classification import SliceOverseer
+    from medseg.inference.classification import SliceReviewer
     from medseg.inference.segmentation import Predictor
     from medseg.records import Split
 
@@ -67,25 +67,25 @@ def command(
     """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
     from medseg.inference import find_inputs
     from medseg.inference.segmentation import Predictor, predict_cases
-    from medseg.workflows.console import counting, empty_folder, print_oversight, report_failures
+    from medseg.workflows.console import counting, empty_folder, print_review, report_failures
 
     empty_folder(folder)
     model = run / "model" if (run / "model").is_dir() else run
     predictor = Predictor.load(model, weights=weights, device=options.torch_device(device))
     cases = find_inputs(inputs, channels=len(predictor.card.channels), data_root=data_root, fold=fold, split=split)
-    overseer = _overseer(gate, check, sensitivity, predictor)
+    reviewer = _reviewer(gate, check, sensitivity, predictor)
     with counting(len(cases), "predict") as on_done:
-        delivered, failures = predict_cases(predictor, cases, folder, overseer=overseer, on_done=on_done)
+        delivered, failures = predict_cases(predictor, cases, folder, reviewer=reviewer, on_done=on_done)
     seconds = sum(item.seconds for item in delivered)
     click.echo(f"{len(delivered)} mask(s) in {folder}, {seconds:.1f} s; details in {folder / 'predictions.json'}")
-    print_oversight(delivered)
+    print_review(delivered)
     report_failures(failures)
 
 
-def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceOverseer | None:
+def _reviewer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceReviewer | None:
     """The classifier that gates or checks, if one is given."""
     from medseg.errors import ConfigError
-    from medseg.inference.classification import Gate, SliceOverseer, SlicePredictor
+    from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 
     if gate and check:
         raise click.UsageError("--gate checks masks too; leave --check out")
@@ -106,7 +106,7 @@ def _overseer(gate: Path | None, check: Path | None, sensitivity: float, predict
             f"warning: the classifier does not know {', '.join(unchecked)}; masks are not checked for them", err=True
         )
     chosen = Gate.of(classifier.card, sensitivity=sensitivity, labels=names) if gate else None
-    return SliceOverseer(classifier, labels=labels, gate=chosen)
+    return SliceReviewer(classifier, labels=labels, gate=chosen)
 
 
 if __name__ == "__main__":

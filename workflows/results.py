@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medseg.delivery.segmentation import save_overlay
 from medseg.errors import PipelineError
-from medseg.evaluation.segmentation import case_columns, telling_cases
+from medseg.evaluation.segmentation import case_columns, representative_cases
 from medseg.manifest import read_case
 from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan
 from medseg.tracking import TrackedRun
@@ -37,7 +37,7 @@ def save_overlays(
     """
     by_id = {case.case_id: case for case in cases}
     paths = []
-    for name, (case_id, dice) in telling_cases(rows).items():
+    for name, (case_id, dice) in representative_cases(rows).items():
         path = folder / f"{name}_{case_id}.png"
         try:
             scan, label = read_case(by_id[case_id], manifest, root)

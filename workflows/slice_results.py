@@ -24,13 +24,13 @@ from medseg.evaluation.classification import (
     ClassificationSummary,
     Level,
     Measure,
-    TellingSlice,
+    RepresentativeSlice,
     flat_metrics,
+    representative_slices,
+    representative_studies,
     slice_columns,
     study_columns,
     summarise_scores,
-    telling_slices,
-    telling_studies,
     write_classification,
     write_slices,
     write_studies,
@@ -160,7 +160,7 @@ def _save_pictures(
     by_id = {case.case_id: case for case in scores}
     shown = {
         f"{name}: {case_id}, mean error {error:.3f}": by_id[case_id]
-        for name, (case_id, error) in telling_studies(scores).items()
+        for name, (case_id, error) in representative_studies(scores).items()
     }
     if shown:
         paths.append(folder / "study_curves.png")
@@ -183,7 +183,7 @@ def _save_cams(
     card = predictor.card
     by_id = {case.case_id: case for case in stored}
     paths: list[Path] = []
-    found = telling_slices(scores, classes=card.targets.classes, kind=card.targets.kind)
+    found = representative_slices(scores, classes=card.targets.classes, kind=card.targets.kind)
     for name, telling in list(found.items())[:_CAM_CLASSES]:
         chosen = [*telling.hits, *telling.misses]
         if not chosen:
@@ -194,7 +194,7 @@ def _save_cams(
     return paths
 
 
-def _cam_slice(predictor: SlicePredictor, stored: StoredSlices, one: TellingSlice) -> CamSlice:
+def _cam_slice(predictor: SlicePredictor, stored: StoredSlices, one: RepresentativeSlice) -> CamSlice:
     index = len(stored) - 1 - one.slice if stored.is_flipped else one.slice
     stack = stored.stack()
     picture = with_context(stack, index, predictor.card.slices.context)[None].to(predictor.device)

@@ -28,7 +28,7 @@ from medseg.records import Failure
 from medseg.tracking import TrackedRun
 from medseg.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
 from medseg.training.engine import CHECKPOINT_NAME
-from medseg.training.segmentation import FitInputs, FitResult, fit, steps_per_epoch
+from medseg.training.segmentation import FitResult, SegmentationInputs, fit, steps_per_epoch
 from medseg.workflows.console import advancing, counting, print_summary, report_failures
 from medseg.workflows.options import torch_device, worker_count
 from medseg.workflows.results import save_overlays, track_results
@@ -67,7 +67,7 @@ def train(arguments: RunArguments, *, started: float) -> None:
         started=started,
         budget_s=budget_s,
     )
-    inputs = FitInputs(
+    inputs = SegmentationInputs(
         training.cases,
         validation.cases,
         cohort.manifest.labels,

@@ -16,8 +16,8 @@ from medseg.planning import Plan, load_plan, make_plan, override_plan, save_plan
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.preprocess.segmentation.stored_case import open_case
 from medseg.training import ClockBudget
-from medseg.training.listener import Judgement
-from medseg.training.segmentation import FitInputs, fit
+from medseg.training.listener import Validation
+from medseg.training.segmentation import SegmentationInputs, fit
 
 from benchmarks.gpu_parts.context import Context
 
@@ -94,9 +94,9 @@ class Curve:
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         """Nothing."""
 
-    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+    def on_validation(self, epoch: int, validation: Validation) -> None:
         """Note the score."""
-        self.points.append((time.monotonic() - self.started, judgement.score))
+        self.points.append((time.monotonic() - self.started, validation.score))
 
 
 def run(context: Context) -> None:
@@ -117,7 +117,7 @@ def run(context: Context) -> None:
 def _train(context: Context, cohort: Cohort, budget_min: float) -> None:
     started = time.monotonic()
     curve = Curve(started)
-    inputs = FitInputs(
+    inputs = SegmentationInputs(
         training=cohort.training,
         validation=cohort.validation,
         labels=cohort.labels,

@@ -155,7 +155,7 @@ class Prediction:
         peak_memory_bytes: Largest memory of the process so far.
         volume_ml: Volume of each label by name.
         in_training: Whether the network was trained on this case.
-        oversight: What a slice classifier had to say, as `medseg.inference` records it; None without one.
+        review: What a slice classifier had to say, as `medseg.inference` records it; None without one.
     """
 
     case_id: str
@@ -164,7 +164,7 @@ class Prediction:
     peak_memory_bytes: int
     volume_ml: dict[str, float] = field(default_factory=dict)
     in_training: bool = False
-    oversight: Any = None
+    review: Any = None
 
 
 @dataclass(frozen=True, slots=True)

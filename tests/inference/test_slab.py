@@ -15,8 +15,8 @@ from medseg.inference import Slab
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor
 from medseg.inference.segmentation import image as image_module
 from medseg.inference.segmentation.image import box_around, network_image, part_of
-from medseg.inference.segmentation.windows import plan_windows
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
+from medseg.inference.segmentation.windows import lay_out_windows
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid, preprocess_scan
 from medseg.records import Scan
 
 from tests.grid_strategies import grids
@@ -201,8 +201,8 @@ def test_wrong_number_of_channels_is_refused(build: Callable[..., Predictor]) ->
 
 def test_plan_of_a_slab_is_a_small_part_of_the_whole_plan() -> None:
     native = Geometry((64, 64, 300), np.eye(4))
-    grid = plan_grid(native, PLAIN)
+    grid = network_grid(native, PLAIN)
     config = InferenceConfig(patch_size=(32, 32, 32))
-    part = plan_windows(grid.shape, config, box=box_around(native.cropped(2, range(100, 110)), grid))
+    part = lay_out_windows(grid.shape, config, box=box_around(native.cropped(2, range(100, 110)), grid))
     assert part.buffer_shape == (64, 64, 10) or part.buffer_shape[part.axis] == 32
     assert len(part.seen[2]) <= 10 + 2 * 31

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.geometry import Geometry
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid, preprocess_scan
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid, preprocess_scan
 from medseg.records import Scan
 from pydantic import ValidationError
 
@@ -87,7 +87,7 @@ def test_image_and_label_lie_on_the_planned_grid(geometry: Geometry, spacing_mm:
     label = np.random.default_rng(0).integers(0, 3, geometry.shape).astype(np.uint8)
     image, found, moved = preprocess_scan(scan_of(label, geometry=geometry), config, label=label)
     assert moved is not None
-    assert found.distance_mm(plan_grid(geometry, config)) == 0
+    assert found.distance_mm(network_grid(geometry, config)) == 0
     assert image.shape[1:] == moved.shape == found.shape
     assert moved.dtype == np.uint8
 

@@ -14,7 +14,7 @@ from medseg.phantom import LABELS
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.records import Manifest
-from medseg.training.segmentation import FitInputs, TrainingConfig
+from medseg.training.segmentation import SegmentationInputs, TrainingConfig
 
 PATCH = (16, 16, 16)
 
@@ -43,7 +43,7 @@ def prepared(cohort: tuple[Manifest, Path], tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture
-def build_inputs(prepared: tuple[StoredCase, ...], tmp_path: Path) -> Callable[..., FitInputs]:
+def build_inputs(prepared: tuple[StoredCase, ...], tmp_path: Path) -> Callable[..., SegmentationInputs]:
     """A function that makes a training on two phantoms, judged by the third, in a folder of its own."""
 
     def build(
@@ -54,7 +54,7 @@ def build_inputs(prepared: tuple[StoredCase, ...], tmp_path: Path) -> Callable[.
         network: dict[str, Any] | None = None,
         inference: dict[str, Any] | None = None,
         **settings: Any,
-    ) -> FitInputs:
+    ) -> SegmentationInputs:
         shape: dict[str, Any] = {
             "spatial_dims": 3,
             "in_channels": 1,
@@ -72,7 +72,7 @@ def build_inputs(prepared: tuple[StoredCase, ...], tmp_path: Path) -> Callable[.
             "validations": 3,
             "precision": "fp32",
         }
-        return FitInputs(
+        return SegmentationInputs(
             training=prepared[:2],
             validation=prepared[2 : 2 + validation],
             labels=LABELS,

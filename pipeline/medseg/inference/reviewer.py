@@ -11,7 +11,7 @@ from medseg.records import Labelmap, Scan, SliceScores
 
 
 @dataclass(frozen=True, slots=True)
-class Oversight:
+class Review:
     """About one case.
 
     Attributes:
@@ -29,11 +29,11 @@ class Oversight:
     pixel_mm2: float = 1.0
 
 
-class Overseer(Protocol):
+class Reviewer(Protocol):
     """A slice classifier beside the segmenting network."""
 
-    def look(self, scan: Scan, *, case_id: str) -> Oversight:
+    def screen(self, scan: Scan, *, case_id: str) -> Review:
         """Before the mask is drawn."""
 
-    def judge(self, mask: Labelmap, oversight: Oversight) -> Oversight:
+    def check(self, mask: Labelmap, review: Review) -> Review:
         """Once it is drawn."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
-from medseg.ingest.case_plan import CasePlan
+from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.copies import voxel_digest
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.scan_notes import ScanNotes
@@ -42,7 +42,7 @@ class BuiltImage(NamedTuple):
     notes: tuple[str, ...]
 
 
-def build_image(plan: CasePlan, out: Path, *, repair: frozenset[str], suv: bool, said: ScanNotes) -> BuiltImage:
+def build_image(plan: CaseBuild, out: Path, *, repair: frozenset[str], suv: bool, said: ScanNotes) -> BuiltImage:
     """Read, bring onto the reference grid and write every channel.
 
     Args:
@@ -113,7 +113,7 @@ def _whole_numbers(array: Array) -> Array:
     return array
 
 
-def _onto_reference(scan: Scan, image: ImageSource, plan: CasePlan) -> tuple[Array, str]:
+def _onto_reference(scan: Scan, image: ImageSource, plan: CaseBuild) -> tuple[Array, str]:
     """A channel on the grid of the reference, and how it came there."""
     reference = plan.reference
     name = image.modality or "channel"

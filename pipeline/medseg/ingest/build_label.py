@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.errors import GeometryError, ManifestError, ScanError
 from medseg.geometry import Geometry
-from medseg.ingest.case_plan import CasePlan, LabelOfCase
+from medseg.ingest.case_build import CaseBuild, LabelOfCase
 from medseg.ingest.label_source import draw_label, on_grid, read_instances
 from medseg.ingest.mapping import Mapping
 from medseg.ingest.scrub import Scrubber
@@ -40,7 +40,7 @@ class BuiltLabel(NamedTuple):
     notes: tuple[str, ...]
 
 
-def build_label(plan: CasePlan, out: Path, *, mapping: Mapping, scrub: Scrubber, repair: frozenset[str]) -> BuiltLabel:
+def build_label(plan: CaseBuild, out: Path, *, mapping: Mapping, scrub: Scrubber, repair: frozenset[str]) -> BuiltLabel:
     """Draw every structure that the mapping names, and write the label volume.
 
     Where labels overlap, the one that stands further down in the mapping is drawn on top. Where two objects hold the
@@ -168,7 +168,7 @@ def _shared_voxels(one: Cropped, other: Cropped) -> int:
 
 
 def _write(
-    plan: CasePlan, out: Path, label: Labelmap, mapping: Mapping, structures: dict[str, str], notes: list[str]
+    plan: CaseBuild, out: Path, label: Labelmap, mapping: Mapping, structures: dict[str, str], notes: list[str]
 ) -> BuiltLabel:
     """Write the label on the grid of the reference."""
     reference, grid = plan.reference.grid, _grid_of(plan.labels[0])
@@ -193,7 +193,7 @@ def _write(
     return BuiltLabel(relative, digest, ml, structures, _how(plan), tuple(notes))
 
 
-def _how(plan: CasePlan) -> tuple[str, ...]:
+def _how(plan: CaseBuild) -> tuple[str, ...]:
     return tuple(f"{one.label.kind} matched by {one.how}" for one in plan.labels)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from medseg.geometry import Geometry
-from medseg.ingest.case_plan import CasePlan
+from medseg.ingest.case_build import CaseBuild
 from medseg.records import Array
 
 REASON = "its voxels are those of another image of the source, which is taken instead"
 
 
-def set_aside_copies(plans: Sequence[CasePlan], records: dict[str, dict[str, Any]]) -> list[str]:
+def set_aside_copies(plans: Sequence[CaseBuild], records: dict[str, dict[str, Any]]) -> list[str]:
     """Take files out of the dataset that hold the voxels of a DICOM series of the source.
 
     Of the two the one with a label is kept, the series if both have one. Two series, or two files, with the same voxels
@@ -29,7 +29,7 @@ def set_aside_copies(plans: Sequence[CasePlan], records: dict[str, dict[str, Any
     Returns:
         The ids of the cases that were set aside.
     """
-    groups: dict[tuple[str, ...], list[CasePlan]] = defaultdict(list)
+    groups: dict[tuple[str, ...], list[CaseBuild]] = defaultdict(list)
     for plan in plans:
         if plan.case_id in records:
             groups[tuple(records[plan.case_id]["image"]["voxels_sha256"])].append(plan)
@@ -60,6 +60,6 @@ def voxel_digest(array: Array, grid: Geometry) -> str:
     return digest.hexdigest()
 
 
-def _rank(plan: CasePlan, records: dict[str, dict[str, Any]]) -> tuple[bool, bool, str]:
+def _rank(plan: CaseBuild, records: dict[str, dict[str, Any]]) -> tuple[bool, bool, str]:
     has_label = bool(records[plan.case_id].get("label", {}).get("label"))
     return has_label, plan.reference.found is not None, plan.reference.key

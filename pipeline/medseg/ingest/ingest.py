@@ -14,7 +14,7 @@ from medseg.atomic import write_text
 from medseg.errors import ConfigError, ManifestError, PipelineError, ScanError
 from medseg.ingest.build_image import build_image
 from medseg.ingest.build_label import build_label
-from medseg.ingest.case_plan import CasePlan, LabelOfCase, labels_left_over, plan_cases
+from medseg.ingest.case_build import CaseBuild, LabelOfCase, labels_left_over, plan_cases
 from medseg.ingest.copies import REASON as COPY
 from medseg.ingest.copies import set_aside_copies
 from medseg.ingest.image_source import ImageSource, file_image, series_image
@@ -278,7 +278,7 @@ def _folder_words(images: Sequence[ImageSource]) -> list[str]:
     return [word for name in names for word in re.split(r"[\W_]+", name) if normalised(word) not in shared]
 
 
-def _check_ids(plans: Sequence[CasePlan]) -> None:
+def _check_ids(plans: Sequence[CaseBuild]) -> None:
     patients: dict[str, str] = {}
     for plan in plans:
         if patients.setdefault(plan.patient_id, plan.reference.patient) != plan.reference.patient:
@@ -286,7 +286,7 @@ def _check_ids(plans: Sequence[CasePlan]) -> None:
 
 
 def _build_all(
-    plans: Sequence[CasePlan], out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions,
+    plans: Sequence[CaseBuild], out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions,
     progress: Progress,
     said: ScanNotes,
 ) -> tuple[dict[str, dict[str, Any]], list[Failure]]:  # fmt: skip
@@ -321,7 +321,7 @@ def _build_all(
     return records, [failures[case_id] for case_id in order if case_id in failures]
 
 
-def _set_aside_copies(plans: Sequence[CasePlan], records: dict[str, dict[str, Any]], state: State) -> None:
+def _set_aside_copies(plans: Sequence[CaseBuild], records: dict[str, dict[str, Any]], state: State) -> None:
     """Set exports aside, and remember them: their files are removed, but need not be read again to know them."""
     built = dict(records)
     for case_id in set_aside_copies(plans, records):
@@ -329,7 +329,7 @@ def _set_aside_copies(plans: Sequence[CasePlan], records: dict[str, dict[str, An
 
 
 def _build(
-    plan: CasePlan, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions, said: ScanNotes
+    plan: CaseBuild, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions, said: ScanNotes
 ) -> dict[str, Any]:
     """Build what of a case is not done yet, and record it."""
     reading: dict[str, object] = {"repair": sorted(options.repair), "suv": options.suv}

@@ -11,7 +11,7 @@ from typing import Any
 
 from medseg.atomic import write_json
 from medseg.ingest.carry_over import carry_over, previous_manifest
-from medseg.ingest.case_plan import CasePlan
+from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.key import Pseudonyms
 from medseg.ingest.label_source import LabelSource
 from medseg.ingest.mapping import Mapping
@@ -74,7 +74,7 @@ class IngestReport:
     def of(
         cls,
         files: Source,
-        plans: Sequence[CasePlan],
+        plans: Sequence[CaseBuild],
         records: AnyMapping[str, dict[str, Any]],
         failures: Sequence[Failure],
         lost: Iterable[tuple[LabelSource, str]],
@@ -112,7 +112,7 @@ class IngestReport:
 
 def write_dataset(
     report: IngestReport,
-    plans: Sequence[CasePlan],
+    plans: Sequence[CaseBuild],
     records: AnyMapping[str, dict[str, Any]],
     out: Path,
     mapping: Mapping,
@@ -166,7 +166,7 @@ def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
     return Failure(failure.case_id, failure.stage, start + scrub.clean(failure.reason.removeprefix(start)))
 
 
-def _unlabelled_beside_labelled(plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]]) -> set[str]:
+def _unlabelled_beside_labelled(plans: Sequence[CaseBuild], records: AnyMapping[str, dict[str, Any]]) -> set[str]:
     """Cases without a label of patients who have one with a label: no patient may be in training and in test."""
     has_label = {plan.case_id: bool(records[plan.case_id].get("label", {}).get("label")) for plan in plans}
     labelled = {plan.patient_id for plan in plans if has_label[plan.case_id]}
@@ -174,7 +174,7 @@ def _unlabelled_beside_labelled(plans: Sequence[CasePlan], records: AnyMapping[s
 
 
 def _entry(
-    plan: CasePlan, record: dict[str, Any], scrub: Scrubber, names: Pseudonyms, is_unused: bool
+    plan: CaseBuild, record: dict[str, Any], scrub: Scrubber, names: Pseudonyms, is_unused: bool
 ) -> dict[str, Any]:
     image, label = record["image"], record.get("label", {})
     notes = [scrub.clean(note) for note in [*image["notes"], *label.get("notes", [])]]
@@ -199,7 +199,7 @@ def _entry(
     }
 
 
-def _case(plan: CasePlan, record: dict[str, Any], names: Pseudonyms, scrub: Scrubber, shift_dates: bool) -> Case:
+def _case(plan: CaseBuild, record: dict[str, Any], names: Pseudonyms, scrub: Scrubber, shift_dates: bool) -> Case:
     image, label = record["image"], record.get("label", {})
     reference = plan.reference
     sums = dict(image["sha256"])
@@ -222,7 +222,9 @@ def _case(plan: CasePlan, record: dict[str, Any], names: Pseudonyms, scrub: Scru
     )
 
 
-def _channels(plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]], mapping: Mapping) -> tuple[str, ...]:
+def _channels(
+    plans: Sequence[CaseBuild], records: AnyMapping[str, dict[str, Any]], mapping: Mapping
+) -> tuple[str, ...]:
     if mapping.channels:
         return tuple(rule.name for rule in mapping.channels)
     done = [plan for plan in plans if plan.case_id in records]
@@ -234,7 +236,7 @@ def _channels(plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]
     return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
 
 
-def _refused(plans: Sequence[CasePlan], failed: set[str]) -> dict[str, int]:
+def _refused(plans: Sequence[CaseBuild], failed: set[str]) -> dict[str, int]:
     modalities = (
         "+".join(dict.fromkeys(image.modality or "other" for image in plan.images)) or "other"
         for plan in plans
@@ -257,7 +259,9 @@ def _structures(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _remove_stale(out: Path, plans: Sequence[CasePlan], records: AnyMapping[str, dict[str, Any]], state: State) -> None:
+def _remove_stale(
+    out: Path, plans: Sequence[CaseBuild], records: AnyMapping[str, dict[str, Any]], state: State
+) -> None:
     """Remove the files of cases that an earlier run made and this one does not have.
 
     Images whose labels alone could not be drawn stay, so that a mended mapping finds them.

@@ -8,7 +8,7 @@ from typing import Any
 
 from medseg.atomic import write_json
 from medseg.errors import ManifestError
-from medseg.ingest.case_plan import CasePlan
+from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.key import Pseudonyms
 
 _FORMAT = 1
@@ -41,7 +41,7 @@ class State:
             raise ManifestError(f"dataset {out.name}: must be new, empty or begun by ingest; choose another --out")
         write_json(path, about)
 
-    def image_seal(self, plan: CasePlan, options: dict[str, object]) -> str:
+    def image_seal(self, plan: CaseBuild, options: dict[str, object]) -> str:
         """Changes whenever the case's image files or the options of reading them do."""
         parts = [json.dumps(options, sort_keys=True), plan.reference.key]
         for image in plan.images:
@@ -49,7 +49,7 @@ class State:
             parts += [_file_seal(path) for path in image.files]
         return self._names.seal("\n".join(parts))
 
-    def label_seal(self, plan: CasePlan, options: dict[str, object]) -> str:
+    def label_seal(self, plan: CaseBuild, options: dict[str, object]) -> str:
         """Changes whenever the case's label files, the mapping or the options do."""
         parts = [json.dumps(options, sort_keys=True)]
         for one in plan.labels:

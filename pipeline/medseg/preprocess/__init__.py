@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from medseg.preprocess.config import ChannelNormalisation, PreprocessConfig
-from medseg.preprocess.grid import plan_grid
+from medseg.preprocess.grid import network_grid
 from medseg.preprocess.transforms import preprocess_scan
 
 __all__ = [
     "ChannelNormalisation",
     "PreprocessConfig",
-    "plan_grid",
+    "network_grid",
     "preprocess_scan",
 ]

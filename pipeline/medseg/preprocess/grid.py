@@ -11,7 +11,7 @@ from medseg.preprocess.config import PreprocessConfig
 _MOST_VOXELS = 2**31
 
 
-def plan_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
+def network_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
     """The scan's own axes, reoriented and respaced as planned; an oblique scan stays oblique.
 
     Without an orientation (2D), axes run along R, A and S but for a single slice, whose axis comes last; a picture,

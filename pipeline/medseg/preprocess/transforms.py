@@ -14,14 +14,14 @@ from torch import Tensor
 from medseg.errors import ConfigError, PipelineError
 from medseg.geometry import Geometry
 from medseg.preprocess.config import ChannelNormalisation, PreprocessConfig
-from medseg.preprocess.grid import plan_grid
+from medseg.preprocess.grid import network_grid
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Labelmap, Scan
 
 
 def scan_transforms(config: PreprocessConfig) -> Compose:
     """Dictionary transforms over `image` (and `label`), with the grid under `geometry`."""
-    return Compose([NormaliseChannelsd(["image"], config), ToPlanGridd(["image", "label"], config)])
+    return Compose([NormaliseChannelsd(["image"], config), ToNetworkGridd(["image", "label"], config)])
 
 
 def preprocess_scan(
@@ -73,7 +73,7 @@ class NormaliseChannelsd(MapTransform):  # type: ignore[misc]  # MONAI is untype
         return item
 
 
-class ToPlanGridd(MapTransform):  # type: ignore[misc]  # as above
+class ToNetworkGridd(MapTransform):  # type: ignore[misc]  # as above
     """Resample image and label from `geometry` to the plan's grid, which takes its place."""
 
     def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
@@ -84,7 +84,7 @@ class ToPlanGridd(MapTransform):  # type: ignore[misc]  # as above
         """Replace image, label and geometry."""
         item = dict(data)
         source: Geometry = item["geometry"]
-        target = plan_grid(source, self.config)
+        target = network_grid(source, self.config)
         for key in self.key_iterator(item):
             is_image = isinstance(item[key], Tensor)
             item[key] = (resample_linear if is_image else resample_labels)(item[key], source, target)

@@ -22,7 +22,7 @@ from medseg.training.averaging import averaged_copy
 from medseg.training.budget import Budget
 from medseg.training.checkpoint import load_checkpoint, save_checkpoint
 from medseg.training.config import OptimisationConfig
-from medseg.training.listener import Judgement, TrainingListener
+from medseg.training.listener import TrainingListener, Validation
 from medseg.training.schedule import learning_rate
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -64,10 +64,10 @@ class Task(Protocol):
     def batches(self, first_step: int) -> Iterator[Any]:
         """Endless batches from a step on."""
 
-    def judge(self, network: nn.Module) -> Judgement:
+    def validate(self, network: nn.Module) -> Validation:
         """Measure the network on all validation cases."""
 
-    def rehearse(self, network: nn.Module) -> float:
+    def estimate_validation_s(self, network: nn.Module) -> float:
         """Seconds that `judge` will take, from a small part of it."""
 
 
@@ -86,7 +86,7 @@ class Outcome:
     steps: int
     epochs: int
     seconds: float
-    last: Judgement | None
+    last: Validation | None
     best_score: float
 
 
@@ -102,7 +102,7 @@ class _State:
     last_validation: float = 0.0
     last_save: float = field(default_factory=time.monotonic)
     validation_s: float = 0.0
-    last: Judgement | None = None
+    last: Validation | None = None
 
 
 def run_task(
@@ -137,7 +137,7 @@ def run_task(
     length = task.steps_per_epoch
     engine.load_state_dict({"iteration": state.step, "epoch_length": length, "max_epochs": 2**31})
     if budget.remaining_s() is not None:
-        budget.keep_back(task.rehearse(state.average.module) + _TAIL_S)
+        budget.keep_back(task.estimate_validation_s(state.average.module) + _TAIL_S)
     if budget.progress(state.step) < 1:
         engine.run(task.batches(state.step))
     if state.step == 0:
@@ -244,7 +244,7 @@ def _validate(task: Task, state: _State, budget: Budget, listeners: Sequence[Tra
     average = state.average.module
     if task.has_validation:
         start = time.monotonic()
-        state.last = task.judge(average)
+        state.last = task.validate(average)
         state.validation_s = time.monotonic() - start
         for listener in listeners:
             listener.on_validation(epoch, state.last)

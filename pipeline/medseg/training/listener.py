@@ -12,7 +12,7 @@ from medseg.tracking import TrackedRun
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Validation:
     """One validation.
 
     Attributes:
@@ -32,7 +32,7 @@ class TrainingListener(Protocol):
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         """After every epoch: `train_loss`, `learning_rate`, `epoch_seconds`, `elapsed_seconds`."""
 
-    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+    def on_validation(self, epoch: int, validation: Validation) -> None:
         """After every validation of all validation cases."""
 
 
@@ -55,7 +55,7 @@ class CurvesListener:
         lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in values.values())]))
         write_text(self.path, "\n".join(lines) + "\n")
 
-    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+    def on_validation(self, epoch: int, validation: Validation) -> None:
         """Nothing: validations have a table of their own."""
 
 
@@ -73,6 +73,6 @@ class TrackingListener:
         """Log losses, learning rate and times."""
         self.run.log_metrics(values, step=epoch)
 
-    def on_validation(self, epoch: int, judgement: Judgement) -> None:
+    def on_validation(self, epoch: int, validation: Validation) -> None:
         """Log the validation's numbers."""
-        self.run.log_metrics(judgement.values, step=epoch)
+        self.run.log_metrics(validation.values, step=epoch)

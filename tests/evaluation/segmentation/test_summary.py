@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from medseg.evaluation.segmentation import overlap_metrics, summarise, telling_cases, volume_metrics
+from medseg.evaluation.segmentation import overlap_metrics, representative_cases, summarise, volume_metrics
 from medseg.records import Array, CaseMetrics
 
 NAN = float("nan")
@@ -123,7 +123,7 @@ def test_worst_median_and_best_case_go_by_their_mean_over_labels() -> None:
         row("c", "liver", 0.2), row("c", "tumour", 0.3),
         row("d", "liver", NAN, voxels=(0, 0)), row("d", "tumour", NAN, voxels=(0, 0)),
     ]  # fmt: skip
-    found = telling_cases(rows)
+    found = representative_cases(rows)
     assert {name: case_id for name, (case_id, _) in found.items()} == {"worst": "c", "median": "a", "best": "b"}
     assert [mean for _, mean in found.values()] == pytest.approx([0.25, 0.5, 0.6])
-    assert telling_cases([]) == {}
+    assert representative_cases([]) == {}

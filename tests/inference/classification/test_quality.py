@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from medseg.errors import ConfigError, GeometryError
 from medseg.inference.classification import Calibration, ClassifierCard
-from medseg.inference.classification.quality import judge_mask, shared_classes
+from medseg.inference.classification.quality import check_mask, shared_classes
 from medseg.inference.record import QualityRecord
 from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Array, SliceScores
@@ -33,7 +33,7 @@ def scores_of(mask: Array, *, axis: int = 2, sure: float = 0.98) -> SliceScores:
 
 
 def judge(mask: Array, scores: SliceScores, card: ClassifierCard | None = None) -> QualityRecord:
-    return judge_mask(mask, scores, card or card_of(), labels=LABELS, pixel_mm2=1.0)
+    return check_mask(mask, scores, card or card_of(), labels=LABELS, pixel_mm2=1.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -95,7 +95,7 @@ def test_labels_that_the_classifier_does_not_know_do_not_count() -> None:
     mask = organ()
     mask[0] = 9
     labels = {**LABELS, "lung": 9}
-    found = judge_mask(mask, scores_of(organ()), card_of(), labels=labels, pixel_mm2=1.0)
+    found = check_mask(mask, scores_of(organ()), card_of(), labels=labels, pixel_mm2=1.0)
     assert found.disagreement == pytest.approx(0.02)
     assert shared_classes(card_of(), labels) == ("spleen", "liver")
 
@@ -122,7 +122,7 @@ def test_mask_shows_a_label_where_it_exceeds_the_classifier_s_area() -> None:
         card = card_of(targets=targets, calibration=Calibration(cases=1, disagreement_limit=0.03))
         spleenless = np.where(mask == 3, 0, mask)
         scores = scores_of(np.where(organ() == 3, 0, organ()))
-        found = judge_mask(spleenless, scores, card, labels=LABELS, pixel_mm2=pixel_mm2)
+        found = check_mask(spleenless, scores, card, labels=LABELS, pixel_mm2=pixel_mm2)
         assert found.is_flagged == is_flagged
 
 
@@ -134,7 +134,7 @@ def test_mask_of_two_labels_agrees_with_a_classifier_of_one_class_per_slice() ->
     p[8:10, 2] = 0.98
     p[:, 0] = 1 - p[:, 1:].sum(axis=1)
     scores = SliceScores("a", "a", 2, np.arange(12.0), p, p.max(axis=0))
-    found = judge_mask(organ(), scores, card, labels=LABELS, pixel_mm2=1.0)
+    found = check_mask(organ(), scores, card, labels=LABELS, pixel_mm2=1.0)
     assert (found.is_flagged, found.longest_run) == (False, 0)
     assert found.disagreement == pytest.approx(8 * 0.02 / 24)
-    assert judge_mask(np.zeros_like(organ()), scores, card, labels=LABELS, pixel_mm2=1.0).is_flagged
+    assert check_mask(np.zeros_like(organ()), scores, card, labels=LABELS, pixel_mm2=1.0).is_flagged

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from medseg.errors import ConfigError, ScanError
 from medseg.geometry import Geometry
 from medseg.inference import CaseInput
-from medseg.inference.classification import Calibration, Gate, SliceOverseer
+from medseg.inference.classification import Calibration, Gate, SliceReviewer
 from medseg.inference.record import load_record
-from medseg.inference.reviewer import Oversight
+from medseg.inference.reviewer import Review
 from medseg.inference.segmentation import ModelCard, Predictor, predict_cases
 from medseg.preprocess.classification import SliceConfig
 from medseg.preprocess.classification.targets import TargetConfig
@@ -64,8 +64,8 @@ def classifier_card(**changes: Any) -> Any:
     return card_of(**{"targets": SPLEEN_LIVER, "slices": config} | changes)
 
 
-def overseer_of(card: ModelCard, *, gate: Gate | None = GATE, network: nn.Module | None = None) -> SliceOverseer:
-    return SliceOverseer(knowing_predictor(classifier_card(), network), labels=card.labels, gate=gate)
+def reviewer_of(card: ModelCard, *, gate: Gate | None = GATE, network: nn.Module | None = None) -> SliceReviewer:
+    return SliceReviewer(knowing_predictor(classifier_card(), network), labels=card.labels, gate=gate)
 
 
 def write(folder: Path, name: str, array: Array, geometry: Geometry) -> CaseInput:
@@ -86,7 +86,7 @@ def test_slab_and_mask_lie_in_the_scan_s_own_order(
     array = blocks(geometry)
     predictor = Predictor(Steps(), card, device=CPU, precision="fp32")
     inputs = [write(tmp_path, "a", array, geometry)]
-    (prediction,), failures = predict_cases(predictor, inputs, tmp_path / "out", overseer=overseer_of(card))
+    (prediction,), failures = predict_cases(predictor, inputs, tmp_path / "out", reviewer=reviewer_of(card))
     assert failures == []
     mask, _ = read_label(prediction.mask_path, case_id="a")
     np.testing.assert_array_equal(mask, np.array([0, 3, 7])[array.astype(int)])
@@ -99,8 +99,8 @@ def test_slab_and_mask_lie_in_the_scan_s_own_order(
     assert case.gate.seconds >= 0
     assert case.quality is not None
     assert not case.quality.is_flagged
-    assert prediction.oversight.gate == case.gate
-    assert prediction.oversight.quality == case.quality
+    assert prediction.review.gate == case.gate
+    assert prediction.review.quality == case.quality
 
 
 def test_only_the_slab_is_segmented(build_card: CardBuilder, tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_only_the_slab_is_segmented(build_card: CardBuilder, tmp_path: Path) -> 
 
     card, geometry = build_card(), grid((9, 10, 10))
     predictor = Predictor(Steps(), card, device=CPU, precision="fp32")
-    overseer = overseer_of(card, network=OnlySpleen())
+    reviewer = reviewer_of(card, network=OnlySpleen())
     (prediction,), _ = predict_cases(
-        predictor, [write(tmp_path, "a", blocks(geometry), geometry)], tmp_path / "out", overseer=overseer
+        predictor, [write(tmp_path, "a", blocks(geometry), geometry)], tmp_path / "out", reviewer=reviewer
     )
     mask, _ = read_label(prediction.mask_path, case_id="a")
     assert np.flatnonzero(mask.any(axis=(0, 1))).tolist() == [3, 4]
@@ -129,22 +129,22 @@ def test_empty_scan_gives_an_empty_slab_and_a_mask_of_background(build_card: Car
     card, geometry = build_card(), grid((9, 10, 10), axcodes="LPI")
     predictor = Predictor(Never(), card, device=CPU, precision="fp32")
     inputs = [write(tmp_path, "a", np.zeros(geometry.shape, np.float32), geometry)]
-    (prediction,), failures = predict_cases(predictor, inputs, tmp_path / "out", overseer=overseer_of(card))
+    (prediction,), failures = predict_cases(predictor, inputs, tmp_path / "out", reviewer=reviewer_of(card))
     assert failures == []
     mask, found = read_label(prediction.mask_path, case_id="a")
     assert mask.shape == geometry.shape
     assert found.is_close(geometry)
     assert not mask.any()
     assert prediction.volume_ml == {"spleen": 0, "liver": 0}
-    assert prediction.oversight.gate.start == prediction.oversight.gate.stop
-    assert not prediction.oversight.quality.is_flagged
+    assert prediction.review.gate.start == prediction.review.gate.stop
+    assert not prediction.review.quality.is_flagged
 
 
 def test_failing_network_is_flagged_in_the_record(build_card: CardBuilder, tmp_path: Path) -> None:
     card, geometry = build_card(), grid((9, 10, 10))
     predictor = Predictor(Blind(), card, device=CPU, precision="fp32")
     inputs = [write(tmp_path, "a", blocks(geometry), geometry)]
-    predict_cases(predictor, inputs, tmp_path / "out", overseer=overseer_of(card, gate=None))
+    predict_cases(predictor, inputs, tmp_path / "out", reviewer=reviewer_of(card, gate=None))
     record = load_record(tmp_path / "out")
     assert record is not None
     (case,) = record.cases
@@ -175,7 +175,7 @@ def test_case_that_the_classifier_fails_on_is_recorded_and_the_others_go_on(
     ]
     done: list[str] = []
     predictions, failures = predict_cases(
-        predictor, inputs, tmp_path / "out", overseer=overseer_of(card, network=Fussy()), on_done=done.append
+        predictor, inputs, tmp_path / "out", reviewer=reviewer_of(card, network=Fussy()), on_done=done.append
     )
     assert [item.case_id for item in predictions] == ["good"]
     assert [(item.case_id, item.stage) for item in failures] == [("bright", "predict"), ("dark", "predict")]
@@ -198,9 +198,9 @@ def test_classifier_of_other_channels_fails_the_case_by_its_name(build_card: Car
         channels=("MR", "CT"),
         slices=SliceConfig(pixel_mm=1.0, size=(16, 16), normalisation=(NONE, NONE)),
     )
-    overseer = SliceOverseer(knowing_predictor(two), labels=card.labels)
+    reviewer = SliceReviewer(knowing_predictor(two), labels=card.labels)
     _, (failure,) = predict_cases(
-        predictor, [write(tmp_path, "x7", blocks(geometry), geometry)], tmp_path / "out", overseer=overseer
+        predictor, [write(tmp_path, "x7", blocks(geometry), geometry)], tmp_path / "out", reviewer=reviewer
     )
     assert failure.reason.startswith("case x7: image must have the classifier's 2 channels (MR, CT), got 1")
 
@@ -228,8 +228,8 @@ def test_even_a_single_slice_that_shows_something_lies_in_the_slab(
     start = data.draw(st.integers(0, count - length))
     array = np.zeros(geometry.shape, np.float32)
     np.moveaxis(array, axis, 0)[start : start + length] = 1
-    overseer = SliceOverseer(knowing_predictor(classifier_card()), labels={"spleen": 3, "liver": 7}, gate=gate)
-    slab = overseer.look(Scan(array[None], geometry), case_id="a").slab
+    reviewer = SliceReviewer(knowing_predictor(classifier_card()), labels={"spleen": 3, "liver": 7}, gate=gate)
+    slab = reviewer.screen(Scan(array[None], geometry), case_id="a").slab
     assert slab is not None
     assert slab.axis == axis
     assert slab.start <= start
@@ -238,18 +238,18 @@ def test_even_a_single_slice_that_shows_something_lies_in_the_slab(
 
 def test_overseer_without_a_shared_label_is_refused() -> None:
     with pytest.raises(ConfigError, match="must know a label of the model"):
-        SliceOverseer(knowing_predictor(), labels={"background": 0, "lung": 1})
+        SliceReviewer(knowing_predictor(), labels={"background": 0, "lung": 1})
 
 
 def test_area_of_a_voxel_is_that_on_the_classifier_s_slices(build_card: CardBuilder) -> None:
     """Coronal slices of a scan of 2 × 3 × 5 mm show pixels of 2 × 5 mm, wherever the array's axes run."""
     config = SliceConfig(plane="coronal", pixel_mm=1.0, size=(64, 64), normalisation=(NONE,))
-    overseer = SliceOverseer(knowing_predictor(classifier_card(slices=config)), labels=build_card().labels)
+    reviewer = SliceReviewer(knowing_predictor(classifier_card(slices=config)), labels=build_card().labels)
     for axcodes in ("RAS", "PSL", "SLP"):
         geometry = grid((6, 7, 8), spacing_mm=(2, 3, 5), axcodes=axcodes)
         scan = Scan(np.zeros((1, *geometry.shape), np.float32), geometry)
-        seen = overseer.look(scan, case_id="a")
-        assert isinstance(seen, Oversight)
+        seen = reviewer.screen(scan, case_id="a")
+        assert isinstance(seen, Review)
         assert seen.slab is None
         assert seen.pixel_mm2 == pytest.approx(10)
 
@@ -258,22 +258,22 @@ def test_small_area_that_the_classifier_calls_none_is_not_flagged(build_card: Ca
     targets = SPLEEN_LIVER.model_copy(update={"min_area_mm2": 20.0})
     calibration = Calibration(cases=2, disagreement_limit=0.01)
     card = classifier_card(targets=targets, calibration=calibration)
-    overseer = SliceOverseer(knowing_predictor(card), labels=build_card().labels)
+    reviewer = SliceReviewer(knowing_predictor(card), labels=build_card().labels)
     geometry = grid((9, 10, 10), spacing_mm=(2, 2, 1))
-    seen = overseer.look(Scan(np.zeros((1, *geometry.shape), np.float32), geometry), case_id="a")
+    seen = reviewer.screen(Scan(np.zeros((1, *geometry.shape), np.float32), geometry), case_id="a")
     mask = np.zeros(geometry.shape, np.uint8)
     mask[0, :5, 4] = 3
-    quality = overseer.judge(mask, seen).quality
+    quality = reviewer.check(mask, seen).quality
     assert quality is not None
     assert not quality.is_flagged
     mask[1, 0, 4] = 3
-    quality = overseer.judge(mask, seen).quality
+    quality = reviewer.check(mask, seen).quality
     assert quality is not None
     assert quality.is_flagged
 
 
 def test_scan_that_is_no_scan_is_an_error_of_the_case(build_card: CardBuilder) -> None:
-    overseer = overseer_of(build_card())
+    reviewer = reviewer_of(build_card())
     geometry = grid((9, 10, 10))
     with pytest.raises(ScanError, match=r"^case q: "):
-        overseer.look(Scan(np.zeros((3, *geometry.shape), np.float32), geometry), case_id="q")
+        reviewer.screen(Scan(np.zeros((3, *geometry.shape), np.float32), geometry), case_id="q")

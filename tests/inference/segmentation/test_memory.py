@@ -16,7 +16,7 @@ from medseg.inference import CaseInput, Slab
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, predict_cases
 from medseg.inference.segmentation.memory import check_memory, scan_bytes, slab_bytes, sums_bytes
 from medseg.inference.segmentation.sliding import _RollingSums
-from medseg.inference.segmentation.windows import plan_windows
+from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.records import Scan
 from medseg.scans import write_scan
 
@@ -32,14 +32,14 @@ def leave_free(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
 
 @pytest.mark.parametrize("mirror_axes", [(), (2,), (0, 1)])
 def test_sums_take_what_is_said(mirror_axes: tuple[int, ...]) -> None:
-    plan = plan_windows((9, 10, 30), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=mirror_axes))
+    plan = lay_out_windows((9, 10, 30), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=mirror_axes))
     sums = _RollingSums(plan, 5, CPU)
     assert sums_bytes(plan, classes=5) == sums.logits.nbytes + sums.weights.nbytes
 
 
 def test_body_ct_at_a_millimetre_with_65_classes_fits_into_eight_gigabytes() -> None:
     native = Geometry((512, 512, 700), np.diag([0.8, 0.8, 1.0, 1.0]))
-    plan = plan_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
+    plan = lay_out_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
     assert sums_bytes(plan, classes=65) == 4 * 66 * 410 * 410 * 96
     total = sum(
         (sums_bytes(plan, classes=65), slab_bytes(plan, native, classes=65), scan_bytes(plan, native, channels=1))
@@ -49,13 +49,13 @@ def test_body_ct_at_a_millimetre_with_65_classes_fits_into_eight_gigabytes() -> 
 
 
 def test_scan_and_mask_are_counted() -> None:
-    plan = plan_windows((10, 10, 10), InferenceConfig(patch_size=(4, 4, 4)))
+    plan = lay_out_windows((10, 10, 10), InferenceConfig(patch_size=(4, 4, 4)))
     native = Geometry((20, 10, 10), np.eye(4))
     assert scan_bytes(plan, native, channels=3) == 4 * 3 * 2 * (2000 + 1000) + 2 * 2000
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = plan_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
+    plan = lay_out_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
     native = Geometry((512, 512, 700), np.eye(4))
     leave_free(monkeypatch, 3_000_000_000)
     with pytest.raises(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.inference.segmentation import InferenceConfig
-from medseg.inference.segmentation.windows import WindowPlan, axis_starts, plan_windows
+from medseg.inference.segmentation.windows import WindowLayout, axis_starts, lay_out_windows
 
 from tests.inference.segmentation.test_sliding import boxes, configs, shapes
 
@@ -30,12 +30,12 @@ def test_windows_along_an_axis(size: int, patch: int, overlap: float, expected: 
 
 @pytest.mark.parametrize(("size", "expected"), [(9, {0, 1, 3, 5}), (3, {-1})])
 def test_windows_of_a_flipped_copy_are_mirrored(size: int, expected: set[int]) -> None:
-    plan = plan_windows((size, 4, 4), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=(0,)))
+    plan = lay_out_windows((size, 4, 4), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=(0,)))
     starts = {start[0] for visit in plan.visits for start in visit.starts if plan.copies[visit.copy] == (0,)}
     assert starts == expected
 
 
-def windows_of(plan: WindowPlan) -> list[tuple[int, int]]:
+def windows_of(plan: WindowLayout) -> list[tuple[int, int]]:
     return [
         (start[plan.axis], mark)
         for visit in plan.visits
@@ -48,7 +48,7 @@ def windows_of(plan: WindowPlan) -> list[tuple[int, int]]:
 def test_planes_are_finished_as_soon_as_no_later_window_touches_them(
     data: st.DataObject, shape: tuple[int, int, int], config: InferenceConfig, axis: int | None
 ) -> None:
-    plan = plan_windows(shape, config, box=data.draw(boxes(shape)), axis=axis)
+    plan = lay_out_windows(shape, config, box=data.draw(boxes(shape)), axis=axis)
     planes, windows = plan.box[plan.axis], windows_of(plan)
     before = planes.start
     for number, (start, mark) in enumerate(windows):
@@ -67,15 +67,15 @@ def test_exactly_the_windows_that_touch_the_box_are_visited(
 ) -> None:
     box = data.draw(boxes(shape))
 
-    def windows(plan: WindowPlan) -> list[tuple[int, tuple[int, int, int]]]:
+    def windows(plan: WindowLayout) -> list[tuple[int, tuple[int, int, int]]]:
         return sorted((visit.copy, start) for visit in plan.visits for start in visit.starts)
 
     def touches(start: tuple[int, int, int]) -> bool:
         ends = zip(start, config.patch_size, box, strict=True)
         return all(set(range(first, first + size)) & set(extent) for first, size, extent in ends)
 
-    found = plan_windows(shape, config, box=box)
-    expected = [(copy, start) for copy, start in windows(plan_windows(shape, config)) if touches(start)]
+    found = lay_out_windows(shape, config, box=box)
+    expected = [(copy, start) for copy, start in windows(lay_out_windows(shape, config)) if touches(start)]
     assert windows(found) == expected
     for axis in range(3):
         voxels = {voxel for _, start in expected for voxel in range(start[axis], start[axis] + config.patch_size[axis])}
@@ -96,7 +96,7 @@ def test_streaming_axis_leaves_the_least_unfinished(
     shape: tuple[int, int, int], patch: tuple[int, int, int], axis: int
 ) -> None:
     config = InferenceConfig(patch_size=patch)
-    plan = plan_windows(shape, config)
+    plan = lay_out_windows(shape, config)
     assert plan.axis == axis
     assert plan.depth == patch[axis]
     assert plan.buffer_shape[axis] == patch[axis]
@@ -104,4 +104,4 @@ def test_streaming_axis_leaves_the_least_unfinished(
 
 def test_sums_of_one_copy_are_as_deep_as_the_window_whatever_the_batch() -> None:
     config = InferenceConfig(patch_size=(4, 4, 4), batch_size=8)
-    assert plan_windows((4, 4, 100), config).depth == 4
+    assert lay_out_windows((4, 4, 100), config).depth == 4

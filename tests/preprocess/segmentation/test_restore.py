@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import GeometryError
 from medseg.geometry import Geometry
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig, plan_grid
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.preprocess.segmentation import restore_mask
 from medseg.preprocess.segmentation.restore import restore_planes
@@ -57,7 +57,7 @@ def centroid_mm(mask: np.ndarray, geometry: Geometry) -> np.ndarray:
 def test_slab_by_slab_is_the_same_as_all_at_once(
     native: Geometry, axcodes: str, spacing_mm: tuple[float, float, float], slab_bytes: int
 ) -> None:
-    network = plan_grid(native, config_for(axcodes, spacing_mm))
+    network = network_grid(native, config_for(axcodes, spacing_mm))
     probabilities = smooth_probabilities(network)
     whole = restore_mask(probabilities, network, native, values=(0, 1, 2))
     slabs = restore_mask(probabilities, network, native, values=(0, 1, 2), slab_bytes=slab_bytes)
@@ -83,7 +83,7 @@ def test_planes_that_come_in_chunks_along_any_axis_give_the_mask_of_all_at_once(
     axis: int,
     slab_bytes: int,
 ) -> None:
-    network = plan_grid(native, config_for(axcodes, spacing_mm))
+    network = network_grid(native, config_for(axcodes, spacing_mm))
     probabilities = smooth_probabilities(network)
     cuts = sorted(data.draw(st.sets(st.integers(1, network.shape[axis]))) | {0, network.shape[axis]})
     chunks = probabilities.split([stop - start for start, stop in pairwise(cuts)], dim=axis + 1)
@@ -122,7 +122,7 @@ def test_chunks_that_are_not_the_grid_are_refused(planes: int) -> None:
 @given(native=grids(max_tilt=0.3), axcodes=st.sampled_from(ALL_AXCODES))
 def test_reoriented_without_respacing_comes_back_exactly(native: Geometry, axcodes: str) -> None:
     labels = np.random.default_rng(0).integers(0, 3, native.shape).astype(np.uint8)
-    network = plan_grid(native, config_for(axcodes, None))
+    network = network_grid(native, config_for(axcodes, None))
     on_network = resample_labels(labels, native, network)
     restored = restore_mask(one_hot(on_network, classes=3), network, native, values=(0, 1, 2))
     np.testing.assert_array_equal(restored, labels)
@@ -142,7 +142,7 @@ def test_shape_keeps_its_centroid_in_millimetres(
         axcodes=source_axcodes,
     )
     centre_mm = native.world_mm(np.array([native.shape]) * 0.45)[0]
-    network = plan_grid(native, config_for(axcodes, spacing_mm))
+    network = network_grid(native, config_for(axcodes, spacing_mm))
     probabilities = one_hot(ball(network, centre_mm, radius_mm=8).astype(int), classes=2)
     restored = restore_mask(probabilities, network, native, values=(0, 1))
     np.testing.assert_allclose(centroid_mm(restored, native), centre_mm, atol=0.5)
@@ -193,8 +193,8 @@ def test_probabilities_of_any_precision_are_accepted(dtype: torch.dtype) -> None
     np.testing.assert_array_equal(restored, labels)
 
 
-def test_plan_grid_has_the_planned_axes_and_spacing_and_stays_oblique() -> None:
-    network = plan_grid(OBLIQUE, config_for("RAS", (1.0, 1.0, 2.0)))
+def test_network_grid_has_the_planned_axes_and_spacing_and_stays_oblique() -> None:
+    network = network_grid(OBLIQUE, config_for("RAS", (1.0, 1.0, 2.0)))
     assert network.axcodes == "RAS"
     np.testing.assert_allclose(network.spacing_mm, (1, 1, 2))
     in_ras = OBLIQUE.reoriented("RAS")
@@ -203,20 +203,20 @@ def test_plan_grid_has_the_planned_axes_and_spacing_and_stays_oblique() -> None:
     )
 
 
-def test_plan_grid_without_wishes_is_the_scan_along_right_anterior_superior() -> None:
+def test_network_grid_without_wishes_is_the_scan_along_right_anterior_superior() -> None:
     expected = OBLIQUE.reoriented("RAS")
-    assert plan_grid(OBLIQUE, config_for(None, None)).distance_mm(expected) == 0
+    assert network_grid(OBLIQUE, config_for(None, None)).distance_mm(expected) == 0
 
 
 @pytest.mark.parametrize("axcodes", ["RAS", "LAS", "LPS", "ASR", "SRA", "IPL"])
 def test_slice_has_one_grid_however_it_is_stored(axcodes: str) -> None:
     axial = grid((9, 8, 1), spacing_mm=(1.0, 2.0, 5.0))
-    assert plan_grid(axial.reoriented(axcodes), config_for(None, None)).distance_mm(axial) < 1e-9
+    assert network_grid(axial.reoriented(axcodes), config_for(None, None)).distance_mm(axial) < 1e-9
 
 
 def test_grid_of_an_absurd_size_is_refused() -> None:
     with pytest.raises(GeometryError, match="check the voxel size in the header"):
-        plan_grid(grid((100, 100, 100), spacing_mm=(5e3, 5e3, 5e3)), config_for("RAS", (1.0, 1.0, 1.0)))
+        network_grid(grid((100, 100, 100), spacing_mm=(5e3, 5e3, 5e3)), config_for("RAS", (1.0, 1.0, 1.0)))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_single_slice_is_turned_so_that_its_thin_axis_comes_last(
     shape: tuple[int, int, int], expected: tuple[int, int, int]
 ) -> None:
     native = grid(shape, spacing_mm=(5.0, 0.5, 0.7))
-    network = plan_grid(native, config_for(None, None))
+    network = network_grid(native, config_for(None, None))
     assert network.shape == expected
     labels = np.random.default_rng(0).integers(0, 2, shape).astype(np.uint8)
     on_network = resample_labels(labels, native, network)

@@ -14,7 +14,7 @@ from medseg.inference.classification.gate import kept_range
 from medseg.inference.classification.outputs import any_probability
 from medseg.preprocess.classification.targets import ClassKind, TargetConfig
 from medseg.records import Array, SliceScores
-from medseg.training.classification import JudgedCase, calibrate, class_weights
+from medseg.training.classification import ValidatedCase, calibrate, class_weights
 from medseg.training.classification.loss import ClassLoss
 
 from tests.training.classification.toys import BOTH
@@ -25,12 +25,12 @@ ONE_OF = TargetConfig(kind="multiclass", classes=("background", "liver", "spleen
 
 def judged(
     logits: Array, truth: Array, *, study: Array | None = None, study_truth: Array | None = None, name: str = "a"
-) -> JudgedCase:
+) -> ValidatedCase:
     truth = np.asarray(truth, np.int8)
     p = np.full(logits.shape, 0.5)  # a calibration starts from logits, not from these
     whole = truth.max(axis=0) if study_truth is None else study_truth
     scores = SliceScores(name, name, 2, np.arange(float(len(logits))), p, p[0], truth, whole)
-    return JudgedCase(scores, SliceOutputs(np.asarray(logits, float), study, None))
+    return ValidatedCase(scores, SliceOutputs(np.asarray(logits, float), study, None))
 
 
 def drawn(temperature: float, *, count: int = 4000, shift: Sequence[float] = (0, 0)) -> tuple[Array, Array]:

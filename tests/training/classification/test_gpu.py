@@ -35,7 +35,7 @@ def test_probabilities_agree_with_the_cpu_s(build_inputs: InputsBuilder, acceler
         task = ClassificationTask(replace(inputs, device=device))
         network = task.build()
         network.load_state_dict(weights)
-        found.append([case.scores.probabilities for case in task.judge_cases(network, inputs.validation)])
+        found.append([case.scores.probabilities for case in task.validate_cases(network, inputs.validation)])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 

@@ -17,9 +17,9 @@ from medseg.networks.classification import SliceClassifier
 from medseg.preprocess.classification.targets import TargetConfig
 from medseg.training import AugmentConfig, ClockBudget, StepBudget
 from medseg.training.checkpoint import checkpoint_facts
-from medseg.training.classification import ClassificationInputs, ClassificationTask, JudgedCase
+from medseg.training.classification import ClassificationInputs, ClassificationTask, ValidatedCase
 from medseg.training.engine import CHECKPOINT_NAME, run_task
-from medseg.training.listener import Judgement
+from medseg.training.listener import Validation
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
@@ -59,14 +59,14 @@ class Notes:
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
-        self.validations: list[tuple[int, Judgement]] = []
+        self.validations: list[tuple[int, Validation]] = []
 
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         assert all(math.isfinite(value) for value in values.values())
         self.epochs.append(epoch)
 
-    def on_validation(self, epoch: int, judgement: Judgement) -> None:
-        self.validations.append((epoch, judgement))
+    def on_validation(self, epoch: int, validation: Validation) -> None:
+        self.validations.append((epoch, validation))
 
 
 def weights(inputs: ClassificationInputs, name: str = "last") -> bytes:
@@ -97,11 +97,11 @@ def test_score_is_the_mean_auroc_of_the_known_slices(build_inputs: InputsBuilder
     }
     task = ClassificationTask(replace(inputs, truth=truth))
     torch.manual_seed(0)
-    judgement = task.judge(task.build())
-    values = np.concatenate([case.scores.probabilities for case in judgement.rows])
+    validation = task.validate(task.build())
+    values = np.concatenate([case.scores.probabilities for case in validation.rows])
     shown = np.concatenate([truth[case.case_id].slices for case in inputs.validation])
     expected = [roc_auc_score(shown[shown[:, c] >= 0, c], values[shown[:, c] >= 0, c]) for c in range(2)]
-    assert judgement.score == pytest.approx(np.mean(expected))
+    assert validation.score == pytest.approx(np.mean(expected))
 
 
 def test_truth_that_nobody_knows_does_not_change_a_training(toys: Toys, build_inputs: InputsBuilder) -> None:
@@ -346,7 +346,7 @@ def test_mean_probability_is_the_prevalence_although_rare_slices_weigh_ten_times
     task = ClassificationTask(inputs)
     assert task.weights.tolist() == pytest.approx([49 / 5])
     run_task(task, StepBudget(24))
-    judged = task.judge_cases(trained(inputs), stored)
+    judged = task.validate_cases(trained(inputs), stored)
     corrected = np.concatenate([case.scores.probabilities for case in judged]).mean()
     raw = np.concatenate(
         [
@@ -361,8 +361,8 @@ def test_mean_probability_is_the_prevalence_although_rare_slices_weigh_ten_times
 def test_scores_are_in_the_order_of_the_slice_axis_with_their_truth(toys: Toys, build_inputs: InputsBuilder) -> None:
     inputs = build_inputs()
     task = ClassificationTask(inputs)
-    (first, _) = task.judge_cases(task.build(), inputs.validation)
-    assert isinstance(first, JudgedCase)
+    (first, _) = task.validate_cases(task.build(), inputs.validation)
+    assert isinstance(first, ValidatedCase)
     stored = inputs.validation[0]
     assert stored.is_flipped
     np.testing.assert_array_equal(first.scores.truth, inputs.truth[stored.case_id].slices)
@@ -404,7 +404,7 @@ def test_every_step_is_augmented_anew(build_inputs: InputsBuilder, monkeypatch: 
 def test_other_networks_are_refused(build_inputs: InputsBuilder) -> None:
     task = ClassificationTask(build_inputs())
     with pytest.raises(TypeError, match="trains a SliceClassifier"):
-        task.judge(torch.nn.Linear(1, 1))
+        task.validate(torch.nn.Linear(1, 1))
 
 
 def test_both_is_what_the_toys_show(toys: Toys) -> None:

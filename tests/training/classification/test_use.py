@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from medseg.inference.classification import ClassifierCard, Gate, SlicePredictor, save_classifier_card
-from medseg.inference.classification.quality import judge_mask
+from medseg.inference.classification.quality import check_mask
 from medseg.manifest import read_case
 from medseg.preprocess.classification.targets import TargetConfig
 from medseg.training import StepBudget
@@ -89,7 +89,7 @@ def test_reference_is_not_flagged_and_a_mask_that_lost_the_liver_is(
         scan, label = read_case(case, manifest_of(cases), root)
         scores = predictor.scores(scan, case_id=case.case_id)
         right, lost = (
-            judge_mask(mask, scores, predictor.card, labels=LABELS, pixel_mm2=1.0)
+            check_mask(mask, scores, predictor.card, labels=LABELS, pixel_mm2=1.0)
             for mask in (label, np.where(label == 1, 0, label))
         )
         assert right.limit is not None

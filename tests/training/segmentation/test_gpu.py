@@ -16,13 +16,13 @@ from medseg.networks.precision import to_device, uses_bf16
 from medseg.networks.segmentation import UNet
 from medseg.training import AugmentConfig, StepBudget
 from medseg.training.augment import augment_batch
-from medseg.training.segmentation import FitInputs, fit
+from medseg.training.segmentation import SegmentationInputs, fit
 from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
 
 pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
-InputsBuilder = Callable[..., FitInputs]
+InputsBuilder = Callable[..., SegmentationInputs]
 
 
 class Counter:

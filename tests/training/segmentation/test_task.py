@@ -19,11 +19,11 @@ from medseg.records import CaseMetrics
 from medseg.training import ClockBudget, CurvesListener, StepBudget
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import CHECKPOINT_NAME
-from medseg.training.listener import Judgement
-from medseg.training.segmentation import FitInputs, fit, steps_per_epoch
+from medseg.training.listener import Validation
+from medseg.training.segmentation import SegmentationInputs, fit, steps_per_epoch
 from safetensors.torch import load_file
 
-InputsBuilder = Callable[..., FitInputs]
+InputsBuilder = Callable[..., SegmentationInputs]
 
 
 class Notes:
@@ -36,8 +36,8 @@ class Notes:
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         self.epochs.append((epoch, values))
 
-    def on_validation(self, epoch: int, judgement: Judgement) -> None:
-        self.validations.append((epoch, judgement.rows))
+    def on_validation(self, epoch: int, validation: Validation) -> None:
+        self.validations.append((epoch, validation.rows))
 
 
 class PowerCutError(Exception):
@@ -56,7 +56,7 @@ def cut_at(step: int) -> Callable[[float, float], None]:
     return on_step
 
 
-def weights(inputs: FitInputs, name: str = "last") -> bytes:
+def weights(inputs: SegmentationInputs, name: str = "last") -> bytes:
     return (inputs.folder / "model" / f"{name}.safetensors").read_bytes()
 
 

@@ -9,11 +9,11 @@ from medseg.evaluation.classification.curves import precision_recall_curve, roc_
 from medseg.evaluation.classification.failure_detection import FailureDetection, failure_auroc
 from medseg.evaluation.classification.operating_point import threshold_for_specificity
 from medseg.evaluation.classification.ranking import (
-    TellingSlice,
-    TellingSlices,
+    RepresentativeSlice,
+    RepresentativeSlices,
     rank_studies,
-    telling_slices,
-    telling_studies,
+    representative_slices,
+    representative_studies,
 )
 from medseg.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
 from medseg.evaluation.classification.summary import ClassificationSummary, LevelSummary, flat_metrics, summarise_scores
@@ -35,9 +35,9 @@ __all__ = [
     "LevelSummary",
     "Measure",
     "ReliabilityBins",
+    "RepresentativeSlice",
+    "RepresentativeSlices",
     "ScoreTable",
-    "TellingSlice",
-    "TellingSlices",
     "TwoByTwo",
     "failure_auroc",
     "fit_temperature",
@@ -45,13 +45,13 @@ __all__ = [
     "precision_recall_curve",
     "rank_studies",
     "reliability_bins",
+    "representative_slices",
+    "representative_studies",
     "roc_curve",
     "slice_columns",
     "stack_scores",
     "study_columns",
     "summarise_scores",
-    "telling_slices",
-    "telling_studies",
     "threshold_for_specificity",
     "write_classification",
     "write_slices",

@@ -13,7 +13,7 @@ from medseg.records import Array, SliceScores
 
 
 @dataclass(frozen=True, slots=True)
-class TellingSlice:
+class RepresentativeSlice:
     """A slice worth a picture.
 
     Attributes:
@@ -33,16 +33,16 @@ class TellingSlice:
     is_hit: bool
 
 
-class TellingSlices(NamedTuple):
+class RepresentativeSlices(NamedTuple):
     """Of one class, the most confident first."""
 
-    hits: tuple[TellingSlice, ...]
-    misses: tuple[TellingSlice, ...]
+    hits: tuple[RepresentativeSlice, ...]
+    misses: tuple[RepresentativeSlice, ...]
 
 
-def telling_slices(
+def representative_slices(
     scores: Sequence[SliceScores], *, classes: Sequence[str], kind: Kind, count: int = 3, threshold: float = 0.5
-) -> dict[str, TellingSlices]:
+) -> dict[str, RepresentativeSlices]:
     """Per class the most confident right and wrong slices, at most one of each per case.
 
     Neighbouring slices look alike, so a case shows its most confident one. A hit shows the class and is called, by
@@ -57,7 +57,7 @@ def telling_slices(
         threshold: For multi-label.
     """
     return {
-        name: TellingSlices(
+        name: RepresentativeSlices(
             *(
                 _most_confident(
                     [_best_of_case(case, index, name, kind, threshold, hits=hits) for case in scores], count
@@ -83,7 +83,7 @@ def rank_studies(scores: Sequence[SliceScores]) -> tuple[tuple[str, float], ...]
     return tuple(sorted(errors, key=lambda item: (-item[1], item[0])))
 
 
-def telling_studies(scores: Sequence[SliceScores]) -> dict[str, tuple[str, float]]:
+def representative_studies(scores: Sequence[SliceScores]) -> dict[str, tuple[str, float]]:
     """Case id and error of the worst, median and best study; empty without any known truth."""
     ranked = rank_studies(scores)
     if not ranked:
@@ -93,7 +93,7 @@ def telling_studies(scores: Sequence[SliceScores]) -> dict[str, tuple[str, float
 
 def _best_of_case(
     case: SliceScores, index: int, name: str, kind: Kind, threshold: float, *, hits: bool
-) -> TellingSlice | None:
+) -> RepresentativeSlice | None:
     if case.truth is None or not len(case.truth):
         return None
     probabilities, truth = case.probabilities[:, index].astype(np.float64), case.truth[:, index]
@@ -103,7 +103,7 @@ def _best_of_case(
         return None
     confidence = probabilities if hits else np.abs(probabilities - truth)
     place = int(np.where(wanted, confidence, -1).argmax())
-    return TellingSlice(case.case_id, place, name, float(probabilities[place]), bool(truth[place] == 1), hits)
+    return RepresentativeSlice(case.case_id, place, name, float(probabilities[place]), bool(truth[place] == 1), hits)
 
 
 def _called(probabilities: Array, index: int, kind: Kind, threshold: float) -> Array:
@@ -112,7 +112,7 @@ def _called(probabilities: Array, index: int, kind: Kind, threshold: float) -> A
     return np.asarray(probabilities[:, index] >= threshold)
 
 
-def _most_confident(found: Sequence[TellingSlice | None], count: int) -> tuple[TellingSlice, ...]:
+def _most_confident(found: Sequence[RepresentativeSlice | None], count: int) -> tuple[RepresentativeSlice, ...]:
     there = [one for one in found if one is not None]
     return tuple(
         sorted(there, key=lambda one: (-abs(one.probability - (one.truth != one.is_hit)), one.case_id))[:count]

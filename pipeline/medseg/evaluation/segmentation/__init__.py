@@ -7,7 +7,7 @@ from medseg.evaluation.segmentation.evaluate_cases import evaluate_cases, find_m
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
-from medseg.evaluation.segmentation.ranking import telling_cases
+from medseg.evaluation.segmentation.ranking import representative_cases
 from medseg.evaluation.segmentation.summary import LabelSummary, Summary, summarise, volume_metrics
 from medseg.evaluation.segmentation.surface_dice import surface_dice
 from medseg.evaluation.segmentation.tables import case_columns, write_metrics, write_summary
@@ -25,9 +25,9 @@ __all__ = [
     "hausdorff_95_mm",
     "instances",
     "overlap_metrics",
+    "representative_cases",
     "summarise",
     "surface_dice",
-    "telling_cases",
     "volume_metrics",
     "voxel_accuracy",
     "write_metrics",

@@ -10,7 +10,7 @@ import numpy as np
 from medseg.records import CaseMetrics
 
 
-def telling_cases(rows: Sequence[CaseMetrics]) -> dict[str, tuple[str, float]]:
+def representative_cases(rows: Sequence[CaseMetrics]) -> dict[str, tuple[str, float]]:
     """Case id and mean Dice over labels of the worst, median and best case; empty without any measured case."""
     dice: dict[str, list[float]] = defaultdict(list)
     for row in rows:

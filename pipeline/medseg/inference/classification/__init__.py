@@ -17,7 +17,7 @@ from medseg.inference.classification.outputs import (
     study_probabilities,
 )
 from medseg.inference.classification.predictor import SlicePredictor
-from medseg.inference.classification.reviewer import SliceOverseer
+from medseg.inference.classification.reviewer import SliceReviewer
 
 __all__ = [
     "Calibration",
@@ -25,8 +25,8 @@ __all__ = [
     "Gate",
     "GatePoint",
     "SliceOutputs",
-    "SliceOverseer",
     "SlicePredictor",
+    "SliceReviewer",
     "load_classifier_card",
     "save_classifier_card",
     "slice_outputs",

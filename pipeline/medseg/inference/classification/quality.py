@@ -29,7 +29,7 @@ def shared_classes(card: ClassifierCard, labels: Mapping[str, int]) -> tuple[str
     return shared
 
 
-def judge_mask(
+def check_mask(
     mask: Labelmap, scores: SliceScores, card: ClassifierCard, *, labels: Mapping[str, int], pixel_mm2: float
 ) -> QualityRecord:
     """Compare a mask with the classifier's probabilities, slice by slice.

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from medseg.inference.classification.gate import Gate
 from medseg.inference.classification.predictor import SlicePredictor
-from medseg.inference.classification.quality import judge_mask, shared_classes
+from medseg.inference.classification.quality import check_mask, shared_classes
 from medseg.inference.record import GateRecord
-from medseg.inference.reviewer import Oversight
+from medseg.inference.reviewer import Review
 from medseg.records import Labelmap, Scan
 
 
-class SliceOverseer:
+class SliceReviewer:
     """Looks at every scan once, for both.
 
     Args:
@@ -32,13 +32,13 @@ class SliceOverseer:
         self.labels = labels
         self.gate = gate
 
-    def look(self, scan: Scan, *, case_id: str) -> Oversight:
+    def screen(self, scan: Scan, *, case_id: str) -> Review:
         """Classify the slices, and choose what to segment."""
         start = time.perf_counter()
         scores = self.classifier.scores(scan, case_id=case_id)
         pixel_mm2 = _pixel_mm2(scan, scores.axis)
         if self.gate is None:
-            return Oversight(scores, pixel_mm2=pixel_mm2)
+            return Review(scores, pixel_mm2=pixel_mm2)
         slab = self.gate.slab(scores, self.classifier.card)
         record = GateRecord(
             sensitivity=self.gate.sensitivity,
@@ -49,14 +49,12 @@ class SliceOverseer:
             slices=len(scores.positions_mm),
             seconds=round(time.perf_counter() - start, 3),
         )
-        return Oversight(scores, slab, record, pixel_mm2=pixel_mm2)
+        return Review(scores, slab, record, pixel_mm2=pixel_mm2)
 
-    def judge(self, mask: Labelmap, oversight: Oversight) -> Oversight:
+    def check(self, mask: Labelmap, review: Review) -> Review:
         """Compare the mask with the classifier."""
-        quality = judge_mask(
-            mask, oversight.scores, self.classifier.card, labels=self.labels, pixel_mm2=oversight.pixel_mm2
-        )
-        return replace(oversight, quality=quality)
+        quality = check_mask(mask, review.scores, self.classifier.card, labels=self.labels, pixel_mm2=review.pixel_mm2)
+        return replace(review, quality=quality)
 
 
 def _pixel_mm2(scan: Scan, axis: int) -> float:

@@ -10,12 +10,12 @@ import torch
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.inference.segmentation.sliding import CHUNK_BYTES
-from medseg.inference.segmentation.windows import WindowPlan
+from medseg.inference.segmentation.windows import WindowLayout
 from medseg.preprocess.segmentation.restore import SLAB_BYTES
 
 
 def check_memory(
-    plan: WindowPlan, native: Geometry, part: Geometry, *, channels: int, classes: int, device: torch.device
+    plan: WindowLayout, native: Geometry, part: Geometry, *, channels: int, classes: int, device: torch.device
 ) -> None:
     """Refuse what needs more memory than is free.
 
@@ -42,12 +42,12 @@ def check_memory(
         )
 
 
-def sums_bytes(plan: WindowPlan, *, classes: int) -> int:
+def sums_bytes(plan: WindowLayout, *, classes: int) -> int:
     """Float32 sums of logits and weights of the unfinished planes, of each flipped copy."""
     return 4 * len(plan.copies) * (classes + 1) * math.prod(plan.buffer_shape)
 
 
-def slab_bytes(plan: WindowPlan, part: Geometry, *, classes: int) -> int:
+def slab_bytes(plan: WindowLayout, part: Geometry, *, classes: int) -> int:
     """Finished planes that wait for the next ones, and the slab of native slices that is made from them."""
     grid_voxels = math.prod(len(extent) for extent in plan.box)
     plane = 4 * classes * grid_voxels // len(plan.box[plan.axis])
@@ -57,7 +57,7 @@ def slab_bytes(plan: WindowPlan, part: Geometry, *, classes: int) -> int:
     return 2 * waiting + 3 * drawn  # joined and taken apart; interpolated between two neighbours
 
 
-def scan_bytes(plan: WindowPlan, native: Geometry, *, channels: int) -> int:
+def scan_bytes(plan: WindowLayout, native: Geometry, *, channels: int) -> int:
     """The normalised scan, the image on the network's grid, each with a copy on the way, and the mask."""
     image = math.prod(len(extent) for extent in plan.seen)
     return 4 * channels * 2 * (math.prod(native.shape) + image) + 2 * math.prod(native.shape)

@@ -14,7 +14,7 @@ from medseg.atomic import write_json
 from medseg.errors import PipelineError, ScanError
 from medseg.inference.inputs import CaseInput
 from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord, save_record
-from medseg.inference.reviewer import Overseer
+from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.records import Failure, Labelmap, Prediction, Scan
 from medseg.scans import read_scan, write_mask
@@ -25,7 +25,7 @@ def predict_cases(
     inputs: Sequence[CaseInput],
     folder: Path,
     *,
-    overseer: Overseer | None = None,
+    reviewer: Reviewer | None = None,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[Prediction], list[Failure]]:
     """Write masks, a sidecar `<case_id>.json` with label names and volumes for each, and `predictions.json`.
@@ -34,7 +34,7 @@ def predict_cases(
         predictor: Loaded once.
         inputs: Which cases.
         folder: Where to.
-        overseer: A slice classifier that says what to segment, and whether masks agree with it.
+        reviewer: A slice classifier that says what to segment, and whether masks agree with it.
         on_done: Called with the case id after each case.
 
     Returns:
@@ -42,7 +42,7 @@ def predict_cases(
     """
     predictions: list[Prediction] = []
     failures: list[Failure] = []
-    for outcome in _outcomes(predictor, inputs, folder, overseer):
+    for outcome in _outcomes(predictor, inputs, folder, reviewer):
         if isinstance(outcome, Prediction):
             predictions.append(outcome)
         else:
@@ -56,16 +56,16 @@ def predict_cases(
 
 
 def _outcomes(
-    predictor: Predictor, inputs: Sequence[CaseInput], folder: Path, overseer: Overseer | None
+    predictor: Predictor, inputs: Sequence[CaseInput], folder: Path, reviewer: Reviewer | None
 ) -> Iterator[Prediction | Failure]:
     for case in inputs:
         try:
-            yield _predict_case(predictor, case, folder, overseer)
+            yield _predict_case(predictor, case, folder, reviewer)
         except (PipelineError, MemoryError, RuntimeError) as error:
             yield Failure.of(case.case_id, "predict", error)
 
 
-def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, overseer: Overseer | None) -> Prediction:
+def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, reviewer: Reviewer | None) -> Prediction:
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
         raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
@@ -76,10 +76,10 @@ def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, overseer:
             f"case {case.case_id}: image must have the model's {len(expected)} channels ({', '.join(expected)}), "
             f"got {scan.array.shape[0]}; give one file per channel in that order"
         )
-    oversight = overseer.look(scan, case_id=case.case_id) if overseer else None
-    mask = predictor.mask(scan, slab=oversight.slab if oversight else None)
-    if overseer and oversight:
-        oversight = overseer.judge(mask, oversight)
+    review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
+    mask = predictor.mask(scan, slab=review.slab if review else None)
+    if reviewer and review:
+        review = reviewer.check(mask, review)
     volumes = _volumes_ml(mask, scan, predictor.card.labels)
     sidecar = folder / f"{case.case_id}.json"
     write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
@@ -95,7 +95,7 @@ def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, overseer:
         peak_memory_bytes=_peak_memory_bytes(),
         volume_ml=volumes,
         in_training=case.case_id in predictor.card.trained_on,
-        oversight=oversight,
+        review=review,
     )
 
 
@@ -128,8 +128,8 @@ def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: S
                 peak_memory_bytes=item.peak_memory_bytes,
                 volume_ml=item.volume_ml,
                 in_training=item.in_training,
-                gate=item.oversight.gate if item.oversight else None,
-                quality=item.oversight.quality if item.oversight else None,
+                gate=item.review.gate if item.review else None,
+                quality=item.review.quality if item.review else None,
             )
             for item in predictions
         ),

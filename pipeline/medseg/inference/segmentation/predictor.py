@@ -14,12 +14,12 @@ from medseg.inference.segmentation.card import ModelCard, load_card
 from medseg.inference.segmentation.image import box_around, network_image, part_of
 from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
-from medseg.inference.segmentation.windows import plan_windows
+from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
 from medseg.inference.weights import load_weights
 from medseg.networks.precision import PrecisionKind, to_device
 from medseg.networks.segmentation import UNet
-from medseg.preprocess import plan_grid
+from medseg.preprocess import network_grid
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
 
@@ -81,8 +81,8 @@ class Predictor:
 
     def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
         """The mask of a part of a scan, on that part's grid."""
-        grid = plan_grid(scan.geometry, self.card.preprocess)
-        plan = plan_windows(grid.shape, self.card.inference, box=box_around(native, grid))
+        grid = network_grid(scan.geometry, self.card.preprocess)
+        plan = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
         channels, classes = scan.array.shape[0], len(self.card.values)
         check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
         image = network_image(scan, self.card.preprocess, part_of(grid, plan.seen))

@@ -9,7 +9,7 @@ from monai.data.utils import compute_importance_map
 from torch import Tensor, nn
 
 from medseg.inference.segmentation.config import InferenceConfig
-from medseg.inference.segmentation.windows import Voxel, WindowPlan, plan_windows
+from medseg.inference.segmentation.windows import Voxel, WindowLayout, lay_out_windows
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
 
 CHUNK_BYTES = 16 * 2**20
@@ -18,7 +18,7 @@ CHUNK_BYTES = 16 * 2**20
 def probability_planes(
     network: nn.Module,
     image: Tensor,
-    plan: WindowPlan,
+    plan: WindowLayout,
     *,
     device: torch.device,
     precision: PrecisionKind = "auto",
@@ -73,7 +73,7 @@ def whole_volume_probabilities(
         `(classes, I, J, K)`, float32, on `device`.
     """
     i, j, k = image.shape[1:]
-    plan = plan_windows((i, j, k), config)
+    plan = lay_out_windows((i, j, k), config)
     planes = probability_planes(network, image, plan, device=device, precision=precision)
     return torch.cat(list(planes), dim=plan.axis + 1)
 
@@ -82,7 +82,7 @@ def whole_volume_probabilities(
 def _chunks(
     network: nn.Module,
     image: Tensor,
-    plan: WindowPlan,
+    plan: WindowLayout,
     *,
     device: torch.device,
     precision: PrecisionKind,
@@ -112,7 +112,7 @@ def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision
     return (logits[..., None] if is_2d else logits).float()
 
 
-def _window(image: Tensor, start: Voxel, plan: WindowPlan) -> Tensor:
+def _window(image: Tensor, start: Voxel, plan: WindowLayout) -> Tensor:
     """The image in one window, zero where that reaches beyond the grid."""
     padding: list[int] = []
     for axis, (first, size, seen) in enumerate(zip(start, plan.patch_size, plan.seen, strict=True)):
@@ -125,7 +125,7 @@ def _window(image: Tensor, start: Voxel, plan: WindowPlan) -> Tensor:
 class _RollingSums:
     """Weighted sums of logits of the planes that some window still changes, in a ring of the plan's depth."""
 
-    def __init__(self, plan: WindowPlan, classes: int, device: torch.device) -> None:
+    def __init__(self, plan: WindowLayout, classes: int, device: torch.device) -> None:
         self.plan = plan
         self.planes = plan.box[plan.axis]
         self.taken = self.planes.start

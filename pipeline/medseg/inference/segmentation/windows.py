@@ -31,7 +31,7 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowPlan:
+class WindowLayout:
     """All windows that touch a box of a grid, in an order that finishes the box plane by plane.
 
     Attributes:
@@ -59,9 +59,9 @@ class WindowPlan:
         return i, j, k
 
 
-def plan_windows(
+def lay_out_windows(
     shape: Voxel, config: InferenceConfig, *, box: Box | None = None, axis: int | None = None
-) -> WindowPlan:
+) -> WindowLayout:
     """Lay windows as MONAI's `sliding_window_inference` does on the whole grid, and keep those that touch a box.
 
     A flipped copy has MONAI's windows on the flipped volume, so in unflipped voxels they are mirrored. An image that is
@@ -82,7 +82,7 @@ def plan_windows(
     )
     windows = [_windows(shape, config, box, axis=axis, flipped=flipped) for flipped in copies]
     visits = _visits(windows, axis, box[axis], config.batch_size)
-    return WindowPlan(
+    return WindowLayout(
         patch_size=patch,
         box=box,
         seen=_seen(windows, patch, shape),

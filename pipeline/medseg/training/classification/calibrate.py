@@ -13,7 +13,7 @@ from medseg.inference.classification.gate import kept_range
 from medseg.inference.classification.outputs import any_probability
 from medseg.preprocess.classification.targets import BACKGROUND, TargetConfig
 from medseg.records import Array
-from medseg.training.classification.task import JudgedCase
+from medseg.training.classification.task import ValidatedCase
 
 _USUAL = 95.0
 _THRESHOLDS = 400
@@ -21,7 +21,7 @@ _SENSITIVITIES = (0.5, 0.8, 0.9, 0.95, 0.975, 0.98, 0.99, 0.995, 0.999, 1.0)
 _COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
 
 
-def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Array) -> Calibration:
+def calibrate(judged: Sequence[ValidatedCase], targets: TargetConfig, *, shift: Array) -> Calibration:
     """Fit what a use of the classifier needs, on the validation cases of its training.
 
     Args:
@@ -55,7 +55,9 @@ def calibrate(judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Arr
     )
 
 
-def _gate(judged: Sequence[JudgedCase], probabilities: Sequence[Array], targets: TargetConfig) -> tuple[GatePoint, ...]:
+def _gate(
+    judged: Sequence[ValidatedCase], probabilities: Sequence[Array], targets: TargetConfig
+) -> tuple[GatePoint, ...]:
     """The highest threshold for each sensitivity, measured on what a gate keeps: whole slabs, not single slices."""
     if targets.kind == "multiclass" and BACKGROUND not in targets.classes:
         return ()
@@ -94,7 +96,7 @@ def _shows_anything(truth: Array, targets: TargetConfig) -> Array:
 
 
 def _disagreement_limit(
-    judged: Sequence[JudgedCase], targets: TargetConfig, *, shift: Array, temperature: float
+    judged: Sequence[ValidatedCase], targets: TargetConfig, *, shift: Array, temperature: float
 ) -> float | None:
     """Usual disagreement of classifier and reference over labels; None where no case has all slices known."""
     labels = [name for name in targets.classes if name != BACKGROUND]
@@ -108,5 +110,5 @@ def _disagreement_limit(
     return float(np.percentile(found, _USUAL)) if found else None
 
 
-def _truth(case: JudgedCase) -> Array:
+def _truth(case: ValidatedCase) -> Array:
     return np.asarray(case.scores.truth)

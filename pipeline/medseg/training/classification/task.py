@@ -31,7 +31,7 @@ from medseg.training.classification.loss import ClassLoss
 from medseg.training.classification.samples import SliceSamples, StudySamples, steps_per_epoch
 from medseg.training.classification.weights import class_weights
 from medseg.training.engine import Step
-from medseg.training.listener import Judgement
+from medseg.training.listener import Validation
 
 _SEED_STRIDE = 1_000_003
 
@@ -70,7 +70,7 @@ class ClassificationInputs:
         return self.network.pooling != "none"
 
 
-class JudgedCase(NamedTuple):
+class ValidatedCase(NamedTuple):
     """One validation case in the order of the slice axis: probabilities at temperature 1, and their logits."""
 
     scores: SliceScores
@@ -151,9 +151,9 @@ class ClassificationTask:
         loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
         return batches(self.samples, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
 
-    def judge(self, network: nn.Module) -> Judgement:
+    def validate(self, network: nn.Module) -> Validation:
         """Mean AUROC over classes: of slices, or of studies where labels are per study."""
-        judged = self.judge_cases(network, self.inputs.validation)
+        judged = self.validate_cases(network, self.inputs.validation)
         targets = self.inputs.targets
         summary = summarise_scores(
             [case.scores for case in judged], classes=targets.classes, kind=targets.kind, resamples=0
@@ -161,20 +161,20 @@ class ClassificationTask:
         values = flat_metrics(summary)
         level = "study" if self.inputs.is_per_study else "slice"
         score = values.get(f"{level}_auroc/mean", math.nan)
-        return Judgement(score if math.isfinite(score) else -math.inf, values, judged)
+        return Validation(score if math.isfinite(score) else -math.inf, values, judged)
 
-    def rehearse(self, network: nn.Module) -> float:
+    def estimate_validation_s(self, network: nn.Module) -> float:
         """Time one case."""
         start = time.monotonic()
-        self.judge_cases(network, self.inputs.validation[:1])
+        self.validate_cases(network, self.inputs.validation[:1])
         return (time.monotonic() - start) * len(self.inputs.validation)
 
-    def judge_cases(self, network: nn.Module, cases: Sequence[StoredSlices]) -> list[JudgedCase]:
+    def validate_cases(self, network: nn.Module, cases: Sequence[StoredSlices]) -> list[ValidatedCase]:
         """Probabilities, logits and truth of any prepared cases."""
         classifier = _classifier(network).eval()
-        return [self._judge_case(classifier, case) for case in cases]
+        return [self._validate_case(classifier, case) for case in cases]
 
-    def _judge_case(self, classifier: SliceClassifier, case: StoredSlices) -> JudgedCase:
+    def _validate_case(self, classifier: SliceClassifier, case: StoredSlices) -> ValidatedCase:
         inputs = self.inputs
         outputs = slice_outputs(
             classifier,
@@ -196,7 +196,7 @@ class ClassificationTask:
             truth=truth.slices,
             study_truth=truth.study,
         )
-        return JudgedCase(scores, outputs)
+        return ValidatedCase(scores, outputs)
 
     def _known_rows(self) -> Array:
         """Truth of all training slices, or studies, `(N, classes)`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from medseg.training.segmentation.config import TrainingConfig
-from medseg.training.segmentation.task import FitInputs, FitResult, fit, steps_per_epoch
+from medseg.training.segmentation.task import FitResult, SegmentationInputs, fit, steps_per_epoch
 
 __all__ = [
-    "FitInputs",
     "FitResult",
+    "SegmentationInputs",
     "TrainingConfig",
     "fit",
     "steps_per_epoch",

@@ -24,7 +24,7 @@ from medseg.records import CaseMetrics
 from medseg.training.batches import Patch, batches
 from medseg.training.budget import Budget
 from medseg.training.engine import Step, run_task
-from medseg.training.listener import Judgement, TrainingListener
+from medseg.training.listener import TrainingListener, Validation
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
@@ -33,7 +33,7 @@ from medseg.training.segmentation.validate import validate_volumes
 
 
 @dataclass(frozen=True, slots=True)
-class FitInputs:
+class SegmentationInputs:
     """What a training is made of.
 
     Attributes:
@@ -82,7 +82,7 @@ def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
 
 
 def fit(
-    inputs: FitInputs,
+    inputs: SegmentationInputs,
     budget: Budget,
     *,
     listeners: Sequence[TrainingListener] = (),
@@ -116,7 +116,7 @@ class SegmentationTask:
         inputs: Cases and settings.
     """
 
-    def __init__(self, inputs: FitInputs) -> None:
+    def __init__(self, inputs: SegmentationInputs) -> None:
         self.inputs = inputs
         self.optimisation = inputs.config
         self.device = inputs.device
@@ -143,13 +143,13 @@ class SegmentationTask:
         loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
         return batches(dataset, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
 
-    def judge(self, network: nn.Module) -> Judgement:
+    def validate(self, network: nn.Module) -> Validation:
         """Mean Dice of whole volumes on their native grids."""
         rows = self._validate(network, self.inputs.validation)
         summary = summarise(rows)
-        return Judgement(summary.means["dice"], volume_metrics(summary), rows)
+        return Validation(summary.means["dice"], volume_metrics(summary), rows)
 
-    def rehearse(self, network: nn.Module) -> float:
+    def estimate_validation_s(self, network: nn.Module) -> float:
         """Time one case."""
         start = time.monotonic()
         self._validate(network, self.inputs.validation[:1])

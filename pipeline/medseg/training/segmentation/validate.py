@@ -11,7 +11,7 @@ from torch import nn
 from medseg.evaluation.segmentation import overlap_metrics
 from medseg.inference.segmentation import InferenceConfig
 from medseg.inference.segmentation.sliding import probability_planes
-from medseg.inference.segmentation.windows import plan_windows
+from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.networks.precision import PrecisionKind
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.restore import restore_planes
@@ -43,7 +43,7 @@ def validate_volumes(
     rows: list[CaseMetrics] = []
     for case in cases:
         image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
-        plan = plan_windows(case.grid.shape, config)
+        plan = lay_out_windows(case.grid.shape, config)
         planes = probability_planes(network, image, plan, device=device, precision=precision)
         mask = restore_planes(planes, case.grid, case.native, values=values, axis=plan.axis)
         rows += overlap_metrics(case.native_label(), mask, labels=foreground, case_id=case.case_id)

@@ -25,7 +25,7 @@ class LabelOfCase:
 
 
 @dataclass(slots=True, eq=False)
-class CasePlan:
+class CaseBuild:
     """What a case will be made of.
 
     Attributes:
@@ -49,7 +49,7 @@ class CasePlan:
 
 def plan_cases(
     images: Sequence[ImageSource], labels: Sequence[LabelOfCase], mapping: Mapping, names: Pseudonyms
-) -> list[CasePlan]:
+) -> list[CaseBuild]:
     """Make a case of every image, or of the mapping's channels of every study.
 
     Args:
@@ -69,7 +69,7 @@ def plan_cases(
     return plans
 
 
-def labels_left_over(plans: Sequence[CasePlan], labels: Sequence[LabelOfCase]) -> list[str]:
+def labels_left_over(plans: Sequence[CaseBuild], labels: Sequence[LabelOfCase]) -> list[str]:
     """Why labels that found an image go into no case, one reason for each: the mapping asks for others."""
     used = {id(label) for plan in plans if not plan.is_aside for label in plan.labels}
     channels = {id(image) for plan in plans if not plan.is_aside for image in plan.images}
@@ -81,7 +81,7 @@ def labels_left_over(plans: Sequence[CasePlan], labels: Sequence[LabelOfCase]) -
     ]  # fmt: skip
 
 
-def _single(image: ImageSource, names: Pseudonyms) -> CasePlan:
+def _single(image: ImageSource, names: Pseudonyms) -> CaseBuild:
     patient = names.patient(image.patient, is_id=image.has_patient_id)
     kind = (image.modality or ("picture" if image.is_picture else "scan")).lower()
     if names.keep_ids and image.found is None:
@@ -91,12 +91,12 @@ def _single(image: ImageSource, names: Pseudonyms) -> CasePlan:
         case_id = f"{patient}_{safe_id(kind)}"
     else:
         case_id = f"{patient}_{safe_id(kind)}_{names.series(image.key)}"
-    return CasePlan(case_id, patient, (image,), image, refusal=image.refusal, is_aside=image.is_aside)
+    return CaseBuild(case_id, patient, (image,), image, refusal=image.refusal, is_aside=image.is_aside)
 
 
-def _tell_apart(plans: Sequence[CasePlan]) -> None:
+def _tell_apart(plans: Sequence[CaseBuild]) -> None:
     """Number cases that would share a name, in the order of their keys."""
-    groups: dict[str, list[CasePlan]] = defaultdict(list)
+    groups: dict[str, list[CaseBuild]] = defaultdict(list)
     for plan in plans:
         groups[plan.case_id].append(plan)
     for case_id, group in groups.items():
@@ -104,7 +104,7 @@ def _tell_apart(plans: Sequence[CasePlan]) -> None:
             plan.case_id = case_id if len(group) == 1 else f"{case_id}_{number}"
 
 
-def _by_channels(images: Sequence[ImageSource], mapping: Mapping, names: Pseudonyms) -> list[CasePlan]:
+def _by_channels(images: Sequence[ImageSource], mapping: Mapping, names: Pseudonyms) -> list[CaseBuild]:
     groups: dict[tuple[str, str], list[ImageSource]] = defaultdict(list)
     for image in images:
         if not image.is_aside:
@@ -117,14 +117,14 @@ def _has_channel(image: ImageSource, mapping: Mapping) -> bool:
     return not image.is_aside and any(_fits(image, rule) for rule in mapping.channels)
 
 
-def _left_out(image: ImageSource, names: Pseudonyms) -> CasePlan:
+def _left_out(image: ImageSource, names: Pseudonyms) -> CaseBuild:
     plan = _single(image, names)
     plan.refusal = image.refusal if image.is_aside else "it is no channel of the mapping"
     plan.is_aside = True
     return plan
 
 
-def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names: Pseudonyms) -> CasePlan:
+def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names: Pseudonyms) -> CaseBuild:
     patient = names.patient(group[0].patient, is_id=group[0].has_patient_id)
     chosen: list[ImageSource] = []
     refusals: list[str] = []
@@ -140,7 +140,7 @@ def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names:
     by_name = {rule.name: image for rule, image in zip(mapping.channels, chosen, strict=False)}
     wanted = mapping.reference or mapping.channels[0].name
     reference = by_name.get(wanted, group[0]) if not refusals else group[0]
-    return CasePlan(case_id, patient, tuple(chosen), reference, refusal="; ".join(refusals))
+    return CaseBuild(case_id, patient, tuple(chosen), reference, refusal="; ".join(refusals))
 
 
 def _fits(image: ImageSource, rule: ChannelRule) -> bool:
@@ -148,7 +148,7 @@ def _fits(image: ImageSource, rule: ChannelRule) -> bool:
     return is_modality and fnmatch.fnmatchcase(image.description.casefold(), rule.description.casefold())
 
 
-def _label_image(plan: CasePlan, mapping: Mapping) -> ImageSource:
+def _label_image(plan: CaseBuild, mapping: Mapping) -> ImageSource:
     if mapping.label_from is None or plan.refusal:
         return plan.reference
     position = [rule.name for rule in mapping.channels].index(mapping.label_from)
