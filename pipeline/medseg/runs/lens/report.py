@@ -1,4 +1,4 @@
-"""What `medseg lens` prints, writes and draws."""
+"""A lens as text, as JSON and as pictures."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
+
 from medseg.atomic import write_json
 from medseg.delivery.classification import GradientFlow, save_gradient_flow
 from medseg.delivery.lens import FieldBox, save_field_picture
 from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
 from medseg.networks.lens import Stage
-from medseg.workflows.network_lens import Lens, times
+from medseg.runs.lens.measure import Lens, times
 
 
-def print_lens(lens: Lens) -> None:
+def lens_lines(lens: Lens) -> list[str]:
     """A table of the stages and what follows from it."""
-    for row in _table(lens):
-        click.echo("  ".join(row).rstrip())
+    lines = ["  ".join(row).rstrip() for row in _table(lens)]
     subject, output = lens.subject, lens.fields.output
-    click.echo(
+    lines.append(
         f"{subject.name}: {_amount(lens.parameters)} parameters, {_amount(lens.multiply_adds)} multiply-adds for a "
         f"patch of {_extent(subject.patch, subject.spacing_mm)}"
     )
     where = "the last map" if isinstance(subject.config, ClassifierConfig) else "the output"
     verdict = "covers the patch" if all(lens.covers) else f"is smaller than the patch along {_axes(lens.covers)}"
-    click.echo(f"theoretical field of {where}: {_extent(output.size, subject.spacing_mm)}; it {verdict}")
+    lines.append(f"theoretical field of {where}: {_extent(output.size, subject.spacing_mm)}; it {verdict}")
     size = _extent([round(each, 1) for each in lens.effective.size], subject.spacing_mm)
     cut = ", at least: the field reaches beyond the image" if any(lens.effective.is_cut) else ""
-    click.echo(f"effective field before training: {size} hold 95.45 % of the gradient ({lens.images} images){cut}")
+    lines.append(f"effective field before training: {size} hold 95.45 % of the gradient ({lens.images} images){cut}")
     names = list(lens.flow)
     if names:
-        click.echo(
+        lines.append(
             f"gradient norm before training: {lens.flow[names[0]]:.3g} at the first convolution {names[0]}, "
             f"{lens.flow[names[-1]]:.3g} at the last {names[-1]}"
         )
     if lens.fields.mixers:
-        click.echo(
+        lines.append(
             f"left out of the fields: {len(lens.fields.mixers)} layers mix the whole patch through a mean "
             "(instance or group norm, squeeze and excitation)"
         )
     for note in lens.notes:
-        click.echo(f"cut down: {note}")
+        lines.append(f"cut down: {note}")
+    return lines
 
 
 def save_lens(lens: Lens, folder: Path) -> None:

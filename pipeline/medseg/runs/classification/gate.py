@@ -1,4 +1,4 @@
-"""The stages of `medseg classify gate`."""
+"""What a gate saves and what it costs, on labelled cases."""
 
 from __future__ import annotations
 
@@ -6,39 +6,74 @@ import csv
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-import click
 import numpy as np
+
 from medseg.atomic import write_json, write_text
 from medseg.errors import ManifestError, PipelineError
 from medseg.evaluation.segmentation import overlap_metrics
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
-from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
+from medseg.manifest import load_manifest, read_case, select_cases
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
-from medseg.tracking import TrackedRun
-from medseg.workflows.console import counting, empty_folder, report_failures
-from medseg.workflows.options import torch_device
+from medseg.runs.machine import torch_device
+from medseg.runs.progress import Progress, Silence
+from medseg.runs.run_folder import check_empty
+from medseg.runs.seen import seen_in_training
+from medseg.runs.settings import DeviceName
+from medseg.runs.tracking import Tracking, start_tracking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """Choices of a gate's trial.
+
+    Attributes:
+        out: Folder of the tables, new or empty.
+        sensitivities: Shares of slices with a label that the gate is to keep.
+        fold: Fold whose validation cases are tried.
+        split: Split that is tried; all labelled cases if neither is given.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        device: Where both networks run.
+        tracking: MLflow store.
+    """
+
+    out: Path
+    sensitivities: tuple[float, ...] = (0.95, 0.99, 1.0)
+    fold: int | None = None
+    split: Split | None = None
+    data_root: Path | None = None
+    device: DeviceName = "auto"
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 @dataclass(frozen=True, slots=True)
-class GateArguments:
-    """The options of `medseg classify gate`; see its help."""
+class GateResult:
+    """A gate's trial.
 
-    run: Path
-    classifier: Path
-    dataset: Path
+    Attributes:
+        folder: Folder of `gate.csv` and `gate.json`.
+        summaries: Numbers of each gate.
+        failures: Cases that could not be tried, with the reasons.
+        warnings: Sentences for the person who started the trial.
+    """
+
     folder: Path
-    sensitivities: tuple[float, ...]
-    fold: int | None
-    split: Split | None
-    data_root: Path | None
-    device: str
-    tracking_uri: str | None
-    no_tracking: bool
+    summaries: tuple[dict[str, float], ...]
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """A sentence for each gate."""
+        return [
+            f"sensitivity {entry['sensitivity']:g}: {entry['kept']:.0%} of the slices, {entry['seconds']:.2f} s a case "
+            f"instead of {entry['seconds_whole']:.2f} s ({entry['times_faster']:.1f} times faster), mean Dice "
+            f"{entry['dice']:.4f} instead of {entry['dice_whole']:.4f} ({entry['dice_lost']:+.4f} lost)"
+            for entry in self.summaries
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +81,9 @@ class GateRow:
     """One case, whole or through a gate.
 
     Attributes:
-        case_id: Which case.
-        sensitivity: Of the gate; None for the whole case.
-        seconds: From the scan in memory to the mask, the classifier included.
+        case_id: Case that was segmented.
+        sensitivity: Sensitivity of the gate; None for the whole case.
+        seconds: Time from the scan in memory to the mask, the classifier included.
         kept: Share of the slices that were segmented.
         dice: Mean over the labels that are in the reference or in the mask; NaN without any.
     """
@@ -60,30 +95,38 @@ class GateRow:
     dice: float
 
 
-def try_gate(arguments: GateArguments) -> None:
-    """Run every case whole and through each gate, and say what that saves and costs."""
-    folder = empty_folder(arguments.folder)
-    device = torch_device(arguments.device)
-    predictor = Predictor.load(_model(arguments.run), device=device)
-    classifier = SlicePredictor.load(arguments.classifier, device=device)
+def try_gate(
+    run: Path, classifier_run: Path, dataset: Path, settings: GateSettings, *, progress: Progress | None = None
+) -> GateResult:
+    """Segment every case whole and through each gate, and compare time and Dice.
+
+    Args:
+        run: Folder of a segmentation's training.
+        classifier_run: Folder of a classifier's training.
+        dataset: A `dataset.json` or the folder that holds one.
+        settings: Choices.
+        progress: Follows the work; nothing if not given.
+
+    Raises:
+        PipelineError: If a model or the dataset cannot be used, or the output folder holds something.
+    """
+    folder = check_empty(settings.out)
+    device = torch_device(settings.device)
+    predictor = Predictor.load(_model(run), device=device)
+    classifier = SlicePredictor.load(classifier_run, device=device)
     labels = predictor.card.labels
     names = [name for name, value in labels.items() if value != 0]
-    chosen = [Gate.of(classifier.card, sensitivity=asked, labels=names) for asked in arguments.sensitivities]
+    chosen = [Gate.of(classifier.card, sensitivity=asked, labels=names) for asked in settings.sensitivities]
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
     reviewers = [None, *(SliceReviewer(classifier, labels=labels, gate=gate) for gate in gates)]
-    manifest, root = load_manifest(arguments.dataset, data_root=arguments.data_root)
+    manifest, root = load_manifest(dataset, data_root=settings.data_root)
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
-    cases = _cases(arguments, manifest)
-    notes = _flattered(cases, manifest, predictor, classifier)
-    for name, ids in notes.items():
-        if ids:
-            click.echo(
-                f"note: {len(ids)} of these cases were {name.replace('_', ' ')}; their numbers flatter", err=True
-            )
+    cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
+    flattered = _flattered(cases, manifest, predictor, classifier)
     rows: list[GateRow] = []
     failures: list[Failure] = []
-    with counting(len(cases), "gate") as on_done:
+    with (progress or Silence()).over_cases(len(cases), "gate") as on_done:
         for number, case in enumerate(cases):
             try:
                 rows += _try_case(case, manifest, root, predictor, reviewers, is_first=number == 0)
@@ -91,35 +134,20 @@ def try_gate(arguments: GateArguments) -> None:
                 failures.append(Failure.of(case.case_id, "gate", error))
             on_done(case.case_id)
     _write_rows(rows, folder / "gate.csv")
-    summary = [_summary(rows, gate) for gate in gates] if rows else []
-    write_json(
-        folder / "gate.json", {"gates": summary, "notes": notes, "failures": [asdict(failure) for failure in failures]}
+    summaries = tuple(_summary(rows, gate) for gate in gates) if rows else ()
+    content = {"gates": summaries, "notes": flattered, "failures": [asdict(failure) for failure in failures]}
+    write_json(folder / "gate.json", content)
+    _track(settings, manifest, summaries)
+    warnings = tuple(
+        f"{len(ids)} of these cases were {name.replace('_', ' ')}; their numbers flatter"
+        for name, ids in flattered.items()
+        if ids
     )
-    for entry in summary:
-        click.echo(
-            f"sensitivity {entry['sensitivity']:g}: {entry['kept']:.0%} of the slices, {entry['seconds']:.2f} s a case "
-            f"instead of {entry['seconds_whole']:.2f} s ({entry['times_faster']:.1f} times faster), mean Dice "
-            f"{entry['dice']:.4f} instead of {entry['dice_whole']:.4f} ({entry['dice_lost']:+.4f} lost)"
-        )
-    if not arguments.no_tracking and summary:
-        _track(arguments, manifest, summary, folder)
-    click.echo(f"tables in {folder}")
-    report_failures(failures)
+    return GateResult(folder, summaries, tuple(failures), warnings)
 
 
 def _model(run: Path) -> Path:
     return run / "model" if (run / "model").is_dir() else run
-
-
-def _cases(arguments: GateArguments, manifest: Manifest) -> list[Case]:
-    if arguments.fold is not None:
-        _, cases = split_fold(assign_folds(manifest), arguments.fold)
-    else:
-        cases = manifest.select(arguments.split) if arguments.split else manifest.cases
-    labelled = [case for case in cases if case.label]
-    if not labelled:
-        raise ManifestError(f"manifest {manifest.name}: must have labelled cases, got none; choose another --split")
-    return labelled
 
 
 def _try_case(
@@ -157,11 +185,10 @@ def _flattered(
     cases: Sequence[Case], manifest: Manifest, predictor: Predictor, classifier: SlicePredictor
 ) -> dict[str, list[str]]:
     """Cases of patients that either network was trained on, and those that the thresholds were chosen on."""
-    known = set(predictor.card.trained_on) | set(classifier.card.trained_on)
-    patients = {case.patient_id for case in manifest.cases if case.case_id in known}
+    known = {*predictor.card.trained_on, *classifier.card.trained_on}
     fitted = set(classifier.card.calibration.calibrated_on)
     return {
-        "trained_on": [case.case_id for case in cases if case.patient_id in patients],
+        "trained_on": seen_in_training(known, manifest, {case.case_id for case in cases}),
         "calibrated_on": [case.case_id for case in cases if case.case_id in fitted],
     }
 
@@ -199,14 +226,13 @@ def _write_rows(rows: Sequence[GateRow], path: Path) -> None:
     write_text(path, buffer.getvalue())
 
 
-def _track(arguments: GateArguments, manifest: Manifest, summary: Sequence[dict[str, float]], folder: Path) -> None:
-    tags = {"medseg.stage": "classify gate", "mlflow.source.name": "medseg classify gate",
-            "medseg.manifest_digest": manifest_digest(manifest)}  # fmt: skip
-    run = TrackedRun.start(
-        experiment=manifest.name, name="classify gate", tracking_uri=arguments.tracking_uri, tags=tags
-    )
+def _track(settings: GateSettings, manifest: Manifest, summaries: Sequence[dict[str, float]]) -> None:
+    stage = "classify gate"
+    run = start_tracking(settings.tracking, manifest, stage=stage, name=stage) if summaries else None
+    if run is None:
+        return
     with run.recording(system_metrics=False):
-        for entry in summary:
+        for entry in summaries:
             run.log_metrics({f"{key}/sensitivity {entry['sensitivity']:g}": entry[key] for key in entry})
-        run.log_file(folder / "gate.csv")
-        run.log_file(folder / "gate.json")
+        run.log_file(settings.out / "gate.csv")
+        run.log_file(settings.out / "gate.json")

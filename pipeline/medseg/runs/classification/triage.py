@@ -1,4 +1,4 @@
-"""The stages of `medseg classify predict`."""
+"""A list of studies by probability, with key slices."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from medseg.atomic import write_json
 from medseg.delivery.classification.triage import TriageStudy, key_slices, save_ranking, save_triage_page
 from medseg.errors import PipelineError
@@ -17,8 +18,8 @@ from medseg.inference.classification import SlicePredictor
 from medseg.preprocess.classification import slice_stack
 from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Array, Failure, Scan
+from medseg.runs.classification.scores import DIRECTIONS
 from medseg.scans import read_scan
-from medseg.workflows.slice_results import DIRECTIONS
 
 
 def triage(

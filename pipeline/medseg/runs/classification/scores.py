@@ -1,4 +1,4 @@
-"""What training and evaluating a slice classifier deliver alike: tables, pictures, and both in MLflow."""
+"""Scores of prepared slices as tables and pictures, and both in MLflow."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import numpy as np
 import torch
+
 from medseg.delivery.classification import (
     CamSlice,
     save_cam_picture,
@@ -23,7 +23,6 @@ from medseg.delivery.classification.study_curve import Direction
 from medseg.evaluation.classification import (
     ClassificationSummary,
     Level,
-    Measure,
     RepresentativeSlice,
     flat_metrics,
     representative_slices,
@@ -48,7 +47,7 @@ _CAM_CLASSES = 4
 
 @dataclass(frozen=True, slots=True)
 class DeliveredScores:
-    """What was written.
+    """Written scores.
 
     Attributes:
         summary: The numbers.
@@ -78,9 +77,9 @@ def deliver_scores(
     Args:
         predictor: The classifier.
         stored: Prepared as its card says.
-        truth: Of every case by its id.
-        folder: Where to.
-        specificity: That sensitivities are given at.
+        truth: Truth of every case by its id.
+        folder: Target folder, created if missing.
+        specificity: Specificity at which sensitivities are given.
         failures: Cases that are not among them.
         notes: More for `classification.json`.
     """
@@ -97,24 +96,7 @@ def deliver_scores(
     return DeliveredScores(summary, files, tuple(pictures), tuple(scores))
 
 
-def print_scores(summary: ClassificationSummary) -> None:
-    """A line per level and class."""
-    width = max(len(name) for name in (*summary.classes, "mean over classes"))
-    if summary.patients < 2:
-        click.echo(f"no intervals: all cases are of {summary.patients} patient(s)")
-    for level in (summary.slice, summary.study):
-        for entry in level.classes:
-            auroc, precision = entry.measures["auroc"], entry.measures["average_precision"]
-            why = f" ({entry.note})" if entry.note else ""
-            click.echo(
-                f"{level.level} {entry.name:>{width}} AUROC {_with_interval(auroc)}, AP {_with_interval(precision)}, "
-                f"{entry.positives} of {entry.positives + entry.negatives} positive{why}"
-            )
-        if level.choice is not None:
-            click.echo(f"{level.level} {'top-1 accuracy':>{width}} {_with_interval(level.choice.accuracy)}")
-
-
-def track_scores(run: TrackedRun, delivered: DeliveredScores, *, step: int = 0) -> None:
+def log_scores(run: TrackedRun, delivered: DeliveredScores, *, step: int = 0) -> None:
     """Log numbers, tables and pictures; at a step after all others, so that MLflow shows them as the latest."""
     run.log_metrics(flat_metrics(delivered.summary), step=step)
     for file in delivered.files:
@@ -124,13 +106,6 @@ def track_scores(run: TrackedRun, delivered: DeliveredScores, *, step: int = 0) 
     run.log_table(study_columns(delivered.scores, classes=classes), "studies.json")
     for picture in delivered.pictures:
         run.log_file(picture, folder="pictures")
-
-
-def _with_interval(measure: Measure) -> str:
-    if measure.value != measure.value:
-        return "none"
-    has_interval = measure.low == measure.low
-    return f"{measure.value:.4f}" + (f" ({measure.low:.3f} to {measure.high:.3f})" if has_interval else "")
 
 
 def _save_pictures(
@@ -184,8 +159,8 @@ def _save_cams(
     by_id = {case.case_id: case for case in stored}
     paths: list[Path] = []
     found = representative_slices(scores, classes=card.targets.classes, kind=card.targets.kind)
-    for name, telling in list(found.items())[:_CAM_CLASSES]:
-        chosen = [*telling.hits, *telling.misses]
+    for name, few in list(found.items())[:_CAM_CLASSES]:
+        chosen = [*few.hits, *few.misses]
         if not chosen:
             continue
         paths.append(folder / f"grad_cam_{len(paths)}_{_file_name(name)}.png")

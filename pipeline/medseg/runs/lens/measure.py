@@ -1,4 +1,4 @@
-"""What `medseg lens` calculates and measures."""
+"""What a plan's untrained network can see, what it listens to and what it costs."""
 
 from __future__ import annotations
 
@@ -9,53 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from medseg.configuration import read_yaml
+from torch import Tensor, nn
+from torch.nn import functional
+
 from medseg.networks import NetworkConfig, count_multiply_adds, gradient_norms
 from medseg.networks.classification import ClassifierConfig, SliceClassifier, smallest_size
 from medseg.networks.lens import EffectiveField, ReceptiveFields, Stage, effective_field, receptive_fields, stage_table
 from medseg.networks.segmentation import UNet
-from medseg.planning import Plan, SlicePlan, load_plan_of
-from torch import Tensor, nn
-from torch.nn import functional
+from medseg.runs.lens.subject import Networked, Subject, load_subject
 
-_FIELD_COST = 40e9  # Multiply-adds of all passes that measure the effective field: seconds on two cores.
+_FIELD_COST = 40e9  # multiply-adds of all passes that measure the effective field: seconds on two cores
 _FLOW_COST = 30e9
 _MOST_VOXELS = 128**3
 _MOST_IMAGES = 8
 _FEWEST_CHANNELS = 4
-
-Networked = NetworkConfig | ClassifierConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What a plan of either kind says of its network.
-
-    Attributes:
-        dataset: The plan's.
-        config: Shape of the network.
-        patch: Voxels or pixels that it is given at once.
-        spacing_mm: Of them; None where every picture keeps its own.
-        is_multilabel: Whether the loss is a sigmoid per class.
-    """
-
-    dataset: str
-    config: Networked
-    patch: tuple[int, ...]
-    spacing_mm: tuple[float, ...] | None
-    is_multilabel: bool = False
-
-    @property
-    def multiple(self) -> tuple[int, ...]:
-        """What a patch must be a multiple of."""
-        return self.config.reduction if isinstance(self.config, NetworkConfig) else (1,) * len(self.patch)
-
-    @property
-    def name(self) -> str:
-        """Of the network."""
-        if isinstance(self.config, ClassifierConfig):
-            return self.config.architecture
-        return f"{self.config.spatial_dims}D UNet of {len(self.config.channels)} stages"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,22 +71,17 @@ class Lens:
         return tuple(size >= patch for size, patch in sizes)
 
 
-def load_subject(path: Path) -> Subject:
-    """The network of a plan of either kind, or of a run's folder.
+def lens_of(plan: Path, *, seed: int = 0) -> Lens:
+    """Calculate what can be calculated of a plan's network, and measure the rest on images of noise.
+
+    Args:
+        plan: A plan of either kind, or a run's folder.
+        seed: Seed of weights and noise.
 
     Raises:
         ConfigError: If the plan is missing or broken.
     """
-    path = path / "plan.yaml" if path.is_dir() else path
-    if "slices" in read_yaml(path):
-        slice_plan = load_plan_of(SlicePlan, path)
-        pixel = slice_plan.slices.pixel_mm
-        is_multilabel = slice_plan.targets.kind == "multilabel"
-        return Subject(slice_plan.dataset, slice_plan.network, slice_plan.slices.size, (pixel, pixel), is_multilabel)
-    plan = load_plan_of(Plan, path)
-    axes = plan.network.spatial_dims
-    spacing = plan.preprocess.spacing_mm
-    return Subject(plan.dataset, plan.network, plan.training.patch_size[:axes], spacing[:axes] if spacing else None)
+    return look_at(load_subject(plan), seed=seed)
 
 
 def look_at(subject: Subject, *, seed: int) -> Lens:
