@@ -35,6 +35,7 @@ def command(
 ) -> None:
     """Look at every case of DATASET and write audit.json and audit.html; exit code 1 if there are errors."""
     from medseg.audit import audit_manifest, fix_dataset, load_for_audit, write_audit
+    from medseg.delivery.audit import draw_planes, save_audit_page
     from medseg.workflows.console import counting
 
     if target and target.exists():
@@ -43,12 +44,16 @@ def command(
     folder = _writable(folder or source.folder)
     threads = options.worker_count(workers)
     with _quiet_readers(), counting(len(source.manifest.cases), "audit") as on_done:
-        audit = audit_manifest(source.manifest, source.root, known=source.findings, workers=threads, on_done=on_done)
+        audit = audit_manifest(
+            source.manifest, source.root, known=source.findings, draw=draw_planes, workers=threads, on_done=on_done
+        )
     fixes: tuple[Fix, ...] = ()
     if target:
         with counting(len(audit.cases), "fix") as on_done:
             fixes = fix_dataset(audit, source.root, target, folder=source.folder, on_done=on_done)
-    page = write_audit(audit, folder, fixes=fixes)
+    write_audit(audit, folder, fixes=fixes)
+    page = folder / "audit.html"
+    save_audit_page(audit, page, fixes=fixes)
     _print_findings(audit)
     done = [fix for fix in fixes if fix.is_done]
     for fix in done:

@@ -46,6 +46,7 @@ def command(
     dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, force: bool, **settings: Any
 ) -> None:
     """Give every case of DATASET a fold, with patients kept together and labels, volumes, sites and scanners even."""
+    from medseg.delivery.split import save_balance_picture
     from medseg.manifest.load import open_manifest
     from medseg.split import (
         SplitConfig,
@@ -55,6 +56,7 @@ def command(
         check_target,
         format_balance,
         measure_labels,
+        record_path,
         save_split,
         split_manifest,
     )
@@ -71,14 +73,15 @@ def command(
         )
     result = split_manifest(measured, config)
     result = result._replace(warnings=(*notes, *result.warnings))
+    picture = record_path(target).with_suffix(".png")  # drawn first: a write that fails leaves the old manifest
+    title = f"{result.manifest.name}, version {result.manifest.version}, seed {config.seed}"
+    save_balance_picture(result.balance, picture, title=title)
     files = save_split(result, source, target, config=config, failures=failures)
     click.echo(format_balance(result.balance))
     for warning in result.warnings:
         click.echo(f"warning: {warning}", err=True)
     kept = f"; version {source.manifest.version} kept as {files.previous}" if files.previous else ""
-    click.echo(
-        f"version {result.manifest.version} in {files.manifest}{kept}; balance in {files.record}, {files.picture}"
-    )
+    click.echo(f"version {result.manifest.version} in {files.manifest}{kept}; balance in {files.record}, {picture}")
     click.echo(f"next: {_next_command(files.manifest, source)}")
     report_failures(failures)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.audit.page.scale import LOG_RATIO, Scale, Tick
 from medseg.audit.plain import plain
+from medseg.delivery.charts import LOG_RATIO, Scale, Tick
 from medseg.records import Array
 
 WIDTH, HEIGHT = 320, 130
