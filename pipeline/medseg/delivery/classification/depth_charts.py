@@ -51,9 +51,7 @@ def save_depth_chart(
     save_figure(figure, path)
 
 
-def save_loss_curves(
-    curves: Sequence[LossCurve], path: Path, *, loss_name: str = "training loss", title: str = ""
-) -> None:
+def save_loss_curves(curves: Sequence[LossCurve], path: Path, *, title: str = "") -> None:
     """Write a PNG of losses over steps: each a pale line with its moving mean on top.
 
     The axis is logarithmic where the moving means span more than a factor of twenty.
@@ -61,7 +59,6 @@ def save_loss_curves(
     Args:
         curves: A colour per family, dashes per curve of one family.
         path: Target.
-        loss_name: For the axis.
         title: Above the picture.
     """
     figure = new_figure(9.5, 5)
@@ -75,7 +72,7 @@ def save_loss_curves(
     values = np.concatenate([*spans, np.empty(0)])
     if len(values) and 0 < values.min() < values.max() / 20:
         log_axis(axis)
-    tidy(axis, title=title, x="step", y=loss_name)
+    tidy(axis, title=title, x="step", y="training loss")
     legend_beside(axis)
     save_figure(figure, path)
 
