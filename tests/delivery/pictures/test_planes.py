@@ -28,9 +28,11 @@ def test_small_label_counts_as_much_as_a_large_one() -> None:
     label = np.zeros((30, 30, 30), np.uint8)
     label[5:25, 5:25, 5:12] = 1
     label[9, 9, 8] = 2
-    assert best_slices(label) == [9, 9, 8]
-    assert best_slices(label, most_labels=1) == [5, 5, 5]
+    masks = [label == 1, label == 2]
+    assert best_slices(masks, label.shape) == best_slices(iter(masks), label.shape) == [9, 9, 8]
+    assert best_slices(masks[:1], label.shape) == [5, 5, 5]
 
 
 def test_volume_without_labels_is_cut_in_the_middle() -> None:
-    assert best_slices(np.zeros((4, 7, 1), np.uint8)) == [2, 3, 0]
+    assert best_slices([np.zeros((4, 7, 1), bool)], (4, 7, 1)) == [2, 3, 0]
+    assert best_slices([], (4, 7, 1)) == [2, 3, 0]

@@ -35,7 +35,7 @@ def draw_planes(image: Scan, label: Labelmap | None, *, is_picture: bool) -> tup
         return (_plane("picture", shown.transpose(2, 1, 0), flat, (scale, scale), ""),)
     volume, grid = canonical(image.array[0], image.geometry)
     labels = None if label is None else canonical(label, image.geometry)[0]
-    centre = _best_slices(labels, volume.shape)
+    centre = _centre(labels, volume.shape)
     scale = _SIDE / max(n * spacing for n, spacing in zip(grid.shape, grid.spacing_mm, strict=True))
     planes = []
     for name, axis, letters in PATIENT_PLANES if 1 not in volume.shape else [PATIENT_PLANES[2 - volume.shape.index(1)]]:
@@ -51,13 +51,15 @@ def colour_of(value: int) -> str:
     return LABEL_COLOURS[(value - 1) % len(LABEL_COLOURS)]
 
 
-def _best_slices(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
-    """The best slice of every nth along long axes, so that a large volume costs no more than a small one."""
+def _centre(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
+    """The best slices of every nth along long axes, so that a large volume costs no more than a small one."""
     steps = [max(1, n // _LOOKED_AT) for n in shape]
     thinned = None if label is None else label[tuple(slice(None, None, step) for step in steps)]
     if thinned is None or not thinned.any():
         return [n // 2 for n in shape]
-    return [index * step for index, step in zip(best_slices(thinned, most_labels=_COUNTED), steps, strict=True)]
+    values = np.unique(thinned[thinned > 0])[:_COUNTED]
+    best = best_slices((thinned == value for value in values), thinned.shape)
+    return [index * step for index, step in zip(best, steps, strict=True)]
 
 
 def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float, float], letters: str) -> Plane:

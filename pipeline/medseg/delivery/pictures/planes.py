@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from medseg.records import Array, Labelmap
+from medseg.records import Array, Mask
 
 
 class PatientPlane(NamedTuple):
@@ -37,20 +38,16 @@ def cut_plane(volume: Array, axis: int, index: int) -> Array:
     return plane.T[::-1, ::-1]
 
 
-def best_slices(label: Labelmap, *, most_labels: int | None = None) -> list[int]:
-    """Along each axis the slice that shows most of all labels, each counted by its share of its own largest.
+def best_slices(masks: Iterable[Mask], shape: Sequence[int]) -> list[int]:
+    """Along each axis the slice that shows most of all structures, each counted by its share of its own largest.
 
     Args:
-        label: Shape `(I, J, K)`; nothing labelled gives the middle slices.
-        most_labels: Label values that are counted, the lowest first; None counts all.
+        masks: One of each structure, of that shape; taken one after the other, so that a generator saves memory.
+        shape: `(I, J, K)`; where no mask shows anything, the middle slices are taken.
     """
-    values = np.unique(label[label > 0])[:most_labels]
-    if not len(values):
-        return [n // 2 for n in label.shape]
-    shares = [np.zeros(n) for n in label.shape]
-    for value in values:
-        mask = label == value
-        for along, others in zip(shares, ((1, 2), (0, 2), (0, 1)), strict=True):
-            area = mask.sum(axis=others)
-            along += area / area.max()
-    return [int(along.argmax()) for along in shares]
+    shares = [np.zeros(n) for n in shape]
+    for mask in masks:
+        areas = [mask.sum(axis=others) for others in ((1, 2), (0, 2), (0, 1))]
+        if areas[0].any():
+            shares = [share + area / area.max() for share, area in zip(shares, areas, strict=True)]
+    return [int(share.argmax()) if share.any() else len(share) // 2 for share in shares]

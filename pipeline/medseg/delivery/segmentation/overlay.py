@@ -60,7 +60,8 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     grid = scan.geometry.reoriented("RAS")
     image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
-    centre = best_slices(label if label.any() else mask)
+    shown = label if label.any() else mask
+    centre = best_slices((shown == value for value in np.unique(shown[shown > 0])), grid.shape)
     for axis, (plane, cut, letters) in zip(axes, PATIENT_PLANES, strict=True):
         image_cut, label_cut, mask_cut = (cut_plane(part, cut, centre[cut]) for part in (image, label, mask))
         axis.imshow(stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
