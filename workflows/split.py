@@ -52,7 +52,7 @@ def command(dataset: Path, out: Path | None, data_root: Path | None, workers: in
     files = result.files
     kept = f"; version {result.previous_version} kept as {files.previous}" if files.previous else ""
     click.echo(
-        f"version {result.manifest.version} in {files.manifest}{kept}; balance in {files.record}, {files.picture}"
+        f"version {result.manifest.version} in {files.manifest}{kept}; balance in {files.record}, {result.picture}"
     )
     is_elsewhere = files.manifest.parent.resolve() != result.root.resolve()
     root = ["--data-root", str(result.root)] if is_elsewhere else []

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple, TypeVar
 
 from medseg.audit.canonical import canonical, voxel_digest
-from medseg.audit.facts import CaseFacts
+from medseg.audit.facts import CaseFacts, DrawPlanes
 from medseg.audit.file_facts import check_sums, read_files
 from medseg.audit.finding import Finding
 from medseg.audit.form_checks import check_forms
@@ -23,7 +23,6 @@ from medseg.audit.label_checks import (
     check_specks,
 )
 from medseg.audit.label_facts import measure_labels
-from medseg.audit.thumbnails import draw_planes
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import PictureOrigin
@@ -41,14 +40,14 @@ class Examined(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def examine_case(case: Case, manifest: Manifest, root: Path, *, with_planes: bool = True) -> Examined:
+def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes | None = None) -> Examined:
     """Read the files of a case and check them; files that cannot be read are a finding.
 
     Args:
         case: Which case.
         manifest: What its labels and channels mean.
         root: The data root.
-        with_planes: Whether to draw thumbnails.
+        draw: Draws the thumbnails; None draws none.
     """
     files = read_files(case, root)
     found = check_sums(case, files) + check_forms(case.case_id, files) + check_label_given(case, manifest)
@@ -63,9 +62,9 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, with_planes: boo
         found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest)
         found += check_specks(case, facts.labels)
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
-    if image is not None and with_planes:
+    if image is not None and draw is not None:
         fits = label is not None and label[0].shape == image.geometry.shape
-        planes = draw_planes(image, label[0] if label and fits else None)
+        planes = draw(image, label[0] if label and fits else None)
         facts = replace(facts, planes=planes)
     return Examined(facts, tuple(found))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from medseg.audit import Audit, Fix, audit_manifest, fix_dataset, load_for_audit, write_audit
+from medseg.delivery.audit import draw_planes, save_audit_page
 from medseg.errors import ConfigError
 from medseg.runs.machine import worker_count
 from medseg.runs.progress import Progress, Silence
@@ -59,13 +60,21 @@ def audit_dataset(
     folder = _writable(out or source.folder)
     with _quiet_readers(), progress.over_cases(len(source.manifest.cases), "audit") as on_done:
         audit = audit_manifest(
-            source.manifest, source.root, known=source.findings, workers=worker_count(workers), on_done=on_done
+            source.manifest,
+            source.root,
+            known=source.findings,
+            draw=draw_planes,
+            workers=worker_count(workers),
+            on_done=on_done,
         )
     fixes: tuple[Fix, ...] = ()
     if fix:
         with progress.over_cases(len(audit.cases), "fix") as on_done:
             fixes = fix_dataset(audit, source.root, fix, folder=source.folder, on_done=on_done)
-    return AuditResult(audit, write_audit(audit, folder, fixes=fixes), fixes)
+    write_audit(audit, folder, fixes=fixes)
+    page = folder / "audit.html"
+    save_audit_page(audit, page, fixes=fixes)
+    return AuditResult(audit, page, fixes)
 
 
 @contextmanager

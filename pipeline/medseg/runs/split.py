@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.delivery.split import save_balance_picture
 from medseg.manifest.load import open_manifest
 from medseg.records import Failure, Manifest
 from medseg.runs.machine import worker_count
@@ -18,6 +19,7 @@ from medseg.split import (
     check_splittable,
     check_target,
     measure_labels,
+    record_path,
     save_split,
     split_manifest,
 )
@@ -29,7 +31,8 @@ class SplitRun:
 
     Attributes:
         manifest: Dataset with its folds.
-        files: New manifest, record and picture.
+        files: New manifest and record.
+        picture: Picture of the balance.
         balance: How alike the parts are.
         previous_version: Version of the dataset before the split.
         root: Folder that the manifest's paths are relative to.
@@ -39,6 +42,7 @@ class SplitRun:
 
     manifest: Manifest
     files: SplitFiles
+    picture: Path
     balance: Balance
     previous_version: str
     root: Path
@@ -80,10 +84,14 @@ def split_dataset(
         )
     result = split_manifest(measured, config)
     result = result._replace(warnings=(*notes, *result.warnings))
+    picture = record_path(target).with_suffix(".png")  # drawn first: a write that fails leaves the old manifest
+    title = f"{result.manifest.name}, version {result.manifest.version}, seed {config.seed}"
+    save_balance_picture(result.balance, picture, title=title)
     files = save_split(result, source, target, config=config, failures=failures)
     return SplitRun(
         manifest=result.manifest,
         files=files,
+        picture=picture,
         balance=result.balance,
         previous_version=source.manifest.version,
         root=source.root,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from typing import Any
 
-from medseg.audit.audit import Audit
+from medseg.audit import SEVERITIES, Audit, Finding
 from medseg.audit.facts import CaseFacts, LabelFacts
-from medseg.audit.finding import SEVERITIES, Finding
 from medseg.audit.plain import plain
+from medseg.delivery.pictures import embedded_jpeg
 
 _LABELS = 8
 
@@ -43,7 +42,7 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
         "planes": [
             {
                 "name": plane.name,
-                "source": "data:image/jpeg;base64," + base64.b64encode(plane.jpeg).decode(),
+                "source": embedded_jpeg(plane.jpeg),
                 "size": plane.size,
                 "letters": plane.letters,
             }

@@ -6,20 +6,17 @@ import io
 
 import numpy as np
 
+from medseg.audit import Plane
 from medseg.audit.canonical import canonical
-from medseg.audit.facts import Plane
+from medseg.delivery.charts import LABEL_COLOURS
+from medseg.delivery.pictures import PATIENT_PLANES, best_slices, cut_plane, stretched
 from medseg.origin import PictureOrigin
 from medseg.records import Array, Labelmap, Mask, Scan
 
-# Told apart by colour-blind readers as far as eight colours can be, and on grey.
-COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#4be3c6", "#f2f25c")
 _SIDE = 200
 _FILL = 0.28
 _LOOKED_AT = 96
 _COUNTED = 16
-# Plane, axis that is cut, letters at its left, right, top and bottom edge. The patient's right is on the viewer's left,
-# as radiologists look at scans.
-_PLANES = (("axial", 2, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 0, "APSI"))
 
 
 def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
@@ -38,44 +35,31 @@ def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
         return (_plane("picture", shown.transpose(2, 1, 0), flat, (scale, scale), ""),)
     volume, grid = canonical(image.array[0], image.geometry)
     labels = None if label is None else canonical(label, image.geometry)[0]
-    centre = _best_slices(labels, volume.shape)
+    centre = _centre(labels, volume.shape)
     scale = _SIDE / max(n * spacing for n, spacing in zip(grid.shape, grid.spacing_mm, strict=True))
     planes = []
-    for name, axis, letters in _PLANES if 1 not in volume.shape else [_PLANES[2 - volume.shape.index(1)]]:
+    for name, axis, letters in PATIENT_PLANES if 1 not in volume.shape else [PATIENT_PLANES[2 - volume.shape.index(1)]]:
         across, down = (scale * spacing for other, spacing in enumerate(grid.spacing_mm) if other != axis)
-        cut = _cut(volume, axis, centre[axis])[:, :, np.newaxis]
-        marked = None if labels is None else _cut(labels, axis, centre[axis])
+        cut = cut_plane(volume, axis, centre[axis])[:, :, np.newaxis]
+        marked = None if labels is None else cut_plane(labels, axis, centre[axis])
         planes.append(_plane(name, cut, marked, (across, down), letters))
     return tuple(planes)
 
 
 def colour_of(value: int) -> str:
     """The colour in which a label value is drawn."""
-    return COLOURS[(value - 1) % len(COLOURS)]
+    return LABEL_COLOURS[(value - 1) % len(LABEL_COLOURS)]
 
 
-def _best_slices(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
-    """Along each axis the slice that shows most of all labels, each counted by its share of its own largest.
-
-    Of long axes every nth slice is looked at, so that a large volume costs no more than a small one.
-    """
+def _centre(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
+    """The best slices of every nth along long axes, so that a large volume costs no more than a small one."""
     steps = [max(1, n // _LOOKED_AT) for n in shape]
     thinned = None if label is None else label[tuple(slice(None, None, step) for step in steps)]
     if thinned is None or not thinned.any():
         return [n // 2 for n in shape]
-    values = np.unique(thinned)
-    masks = [thinned == value for value in values[values > 0][:_COUNTED]]
-    areas = [[mask.sum(axis=others) for mask in masks] for others in ((1, 2), (0, 2), (0, 1))]
-    return [
-        int(sum(area / area.max() for area in along).argmax()) * step for along, step in zip(areas, steps, strict=True)
-    ]
-
-
-def _cut(volume: Array, axis: int, index: int) -> Array:
-    """A plane of a RAS volume as rows and columns: right or anterior on the left, anterior or superior on top."""
-    # Not np.take, which copies a volume that is not contiguous first.
-    plane: Array = volume[(slice(None),) * axis + (index,)]
-    return plane.T[::-1, ::-1]
+    values = np.unique(thinned[thinned > 0])[:_COUNTED]
+    best = best_slices((thinned == value for value in values), thinned.shape)
+    return [index * step for index, step in zip(best, steps, strict=True)]
 
 
 def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float, float], letters: str) -> Plane:
@@ -84,7 +68,7 @@ def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float,
 
     rows, columns = pixels.shape[:2]
     size = (max(round(columns * scale[0]), 8), max(round(rows * scale[1]), 8))
-    grey = Image.fromarray(np.squeeze(_stretched(pixels)))
+    grey = Image.fromarray(np.squeeze(np.rint(255 * stretched(pixels)).astype(np.uint8)))
     picture = np.asarray(grey.resize(size, Image.Resampling.BILINEAR).convert("RGB"), dtype=np.float32)
     if label is not None:
         marked = np.asarray(Image.fromarray(_coloured(label)).resize(size, Image.Resampling.NEAREST))
@@ -94,19 +78,15 @@ def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float,
     return Plane(name, stream.getvalue(), size, letters)
 
 
-def _stretched(pixels: Array) -> Array:
-    low, high = np.percentile(pixels, [0.5, 99.5])
-    return np.asarray(np.rint(255 * np.clip((pixels - low) / max(float(high - low), 1e-9), 0, 1)), dtype=np.uint8)
-
-
 def _coloured(label: Labelmap) -> Array:
     """0 for background, else the number of the colour from 1; neighbours by value differ."""
-    return np.where(label > 0, (label.astype(np.int64) - 1) % len(COLOURS) + 1, 0).astype(np.uint8)
+    return np.where(label > 0, (label.astype(np.int64) - 1) % len(LABEL_COLOURS) + 1, 0).astype(np.uint8)
 
 
 def _overlaid(picture: Array, marked: Array) -> Array:
     """Labels as a light fill with a full outline."""
-    colours = np.array([[0, 0, 0], *([int(code[at : at + 2], 16) for at in (1, 3, 5)] for code in COLOURS)], np.float32)
+    codes = ("#000000", *LABEL_COLOURS)
+    colours = np.array([[int(code[at : at + 2], 16) for at in (1, 3, 5)] for code in codes], np.float32)
     strength = np.where(marked > 0, np.where(_outline(marked), 1.0, _FILL), 0.0)[:, :, np.newaxis]
     return np.asarray(picture * (1 - strength) + colours[marked] * strength)
 

@@ -1,24 +1,35 @@
-"""Fill the page's template."""
+"""audit.html: what was found, the cohort in charts, every case in pictures; scripts filter but are not needed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, get_args
+from pathlib import Path
+from typing import Any, get_args
 
-from medseg.audit.audit import Audit
-from medseg.audit.finding import CHECKS, SEVERITIES, Finding
-from medseg.audit.fix import Fix
-from medseg.audit.page.cards import case_cards
-from medseg.audit.page.distributions import distributions
-from medseg.audit.thumbnails import colour_of
+from medseg.atomic import write_text
+from medseg.audit import CHECKS, SEVERITIES, Audit, Finding, Fix
+from medseg.delivery.audit.cards import case_cards
+from medseg.delivery.audit.distributions import distributions
+from medseg.delivery.audit.thumbnails import colour_of
+from medseg.delivery.pages import fill_page
 from medseg.records import Split
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 ROWS = 1000
+
+
+def save_audit_page(audit: Audit, path: Path, *, fixes: Sequence[Fix] = ()) -> None:
+    """Write the page of an audit; it holds no folder of this machine.
+
+    Args:
+        audit: What was found.
+        path: Target.
+        fixes: What `fix_dataset` did.
+
+    Raises:
+        DeliveryError: If the file cannot be written.
+    """
+    write_text(path, render_page(audit, fixes))
 
 
 def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
@@ -30,24 +41,21 @@ def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
     """
     manifest = audit.manifest
     anchors = {case_id: f"case-{number}" for number, case_id in enumerate(audit.shown)}
-    return (
-        _environment()
-        .get_template("page.html.jinja")
-        .render(
-            manifest=manifest,
-            tiles=_tiles(audit),
-            counts={severity: audit.count(severity) for severity in SEVERITIES},
-            checks=_checks(audit.findings),
-            findings=audit.findings[:ROWS],
-            left_out=max(0, len(audit.findings) - ROWS),
-            fixes=[fix for fix in fixes if fix.is_done][:ROWS],
-            fixes_left=sum(not fix.is_done for fix in fixes),
-            anchors=anchors,
-            groups=distributions(audit),
-            cards=case_cards(audit),
-            total=len(audit.cases),
-            legend=[(name, colour_of(value)) for name, value in manifest.foreground.items()],
-        )
+    return fill_page(
+        "audit/templates/page.html.jinja",
+        manifest=manifest,
+        tiles=_tiles(audit),
+        counts={severity: audit.count(severity) for severity in SEVERITIES},
+        checks=_checks(audit.findings),
+        findings=audit.findings[:ROWS],
+        left_out=max(0, len(audit.findings) - ROWS),
+        fixes=[fix for fix in fixes if fix.is_done][:ROWS],
+        fixes_left=sum(not fix.is_done for fix in fixes),
+        anchors=anchors,
+        groups=distributions(audit),
+        cards=case_cards(audit),
+        total=len(audit.cases),
+        legend=[(name, colour_of(value)) for name, value in manifest.foreground.items()],
     )
 
 
@@ -85,18 +93,3 @@ def _checks(findings: Sequence[Finding]) -> list[dict[str, Any]]:
         }
         for check in dict.fromkeys(found.check for found in findings)
     ]
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("medseg.audit.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = lambda name: name.replace("_", " ")
-    return environment

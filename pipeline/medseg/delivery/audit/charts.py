@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.audit.page.scale import LOG_RATIO, Scale, Tick
 from medseg.audit.plain import plain
+from medseg.delivery.charts import LOG_RATIO, Scale, Tick
 from medseg.records import Array
 
-WIDTH, HEIGHT = 320, 130
+WIDTH = 320
 WIDE = 960
 RANGES_HEIGHT = 240
 ROW = 22

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medseg.audit.audit import Audit
-from medseg.audit.page.charts import Chart, dots, histogram, ranges
+from medseg.audit import Audit
+from medseg.delivery.audit.charts import Chart, dots, histogram, ranges
 
 _AXES = ("left–right", "back–front", "feet–head")
 _MOST_LINES = 300

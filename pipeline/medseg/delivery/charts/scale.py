@@ -6,6 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from medseg.records import Array
+
 # From this ratio of the largest value to the smallest on, an axis is logarithmic.
 LOG_RATIO = 50.0
 
@@ -40,11 +44,16 @@ class Scale:
         return cls(low, high, start, end, is_log)
 
     def place(self, value: float) -> float:
-        """Where a value lies; what is outside lies at the end."""
-        low, high, at = self.low, self.high, min(max(value, self.low), self.high)
+        """Where a value lies, to a tenth; what is outside lies at the end."""
+        return round(float(self.places(np.array(value, dtype=np.float64))), 1)
+
+    def places(self, values: Array) -> Array:
+        """Where values lie; those outside lie at the end, and all in the middle of an axis of one value."""
+        low, high, at = self.low, self.high, np.clip(values, self.low, self.high)
         if self.is_log:
-            low, high, at = math.log(low), math.log(high), math.log(at)
-        return round(self.start + (at - low) / (high - low) * (self.end - self.start), 1)
+            low, high, at = math.log(low), math.log(high), np.log(at)
+        share = (at - low) / (high - low) if high > low else np.full(np.shape(at), 0.5)
+        return np.asarray(self.start + share * (self.end - self.start))
 
     def ticks(self, count: int = 5) -> list[Tick]:
         """Round values along the axis, about `count` of them."""
