@@ -104,11 +104,11 @@ def _examine(
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[Examined, ...]:
     """Every case, in the order given."""
-    examine = partial(_examine_case, manifest=manifest, root=root, with_planes=with_planes)
+    examine = partial(_examine_or_report, manifest=manifest, root=root, with_planes=with_planes)
     return run_cases(cases, examine, stage="audit", executor=executor, on_done=on_done).results
 
 
-def _examine_case(case: Case, *, manifest: Manifest, root: Path, with_planes: bool) -> Examined:
+def _examine_or_report(case: Case, *, manifest: Manifest, root: Path, with_planes: bool) -> Examined:
     try:
         return examine_case(case, manifest, root, with_planes=with_planes)
     except Exception as error:  # whatever a damaged file makes a library raise is a finding
