@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +26,13 @@ from medseg.preprocess.classification import SliceConfig, prepare_slices
 from medseg.preprocess.classification.targets import LabelTargets, TargetConfig, read_targets
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Manifest
+from medseg.runs.classification import compare
+from medseg.runs.classification.gate import GateSettings, try_gate
+from medseg.runs.classification.triage import triage
+from medseg.runs.classification.trial import Trial
+from medseg.runs.tracking import Tracking
 from medseg.scans import write_scan
 from medseg.split import measure_labels
-from medseg.workflows import gate_trial, network_comparison
-from medseg.workflows.slice_triage import triage
 
 from tests.conftest import Medseg
 from tests.grids import grid
@@ -197,24 +199,11 @@ def ranked(place: Place) -> Came:
 
 
 def gated(place: Place) -> Came:
-    arguments = gate_trial.GateArguments(
-        run=place.root,
-        classifier=place.root,
-        dataset=place.root,
-        folder=place.out,
-        sensitivities=(0.95,),
-        fold=None,
-        split=None,
-        data_root=None,
-        device="cpu",
-        tracking_uri=None,
-        no_tracking=True,
-    )
+    settings = GateSettings(out=place.out, sensitivities=(0.95,), device="cpu", tracking=Tracking(is_on=False))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Predictor, "load", lambda *given, **settings: segmenter())
         patch.setattr(SlicePredictor, "load", lambda *given, **settings: classifier())
-        with suppress(SystemExit):  # after a case that failed, once all is written
-            gate_trial.try_gate(arguments)
+        try_gate(place.root, place.root, place.root, settings)
     lines = (place.out / "gate.csv").read_text(encoding="utf-8").splitlines()[1:]
     failures = json.loads((place.out / "gate.json").read_text(encoding="utf-8"))["failures"]
     return Came([line[0] for line in lines][::2], [failure["case_id"] for failure in failures])
@@ -233,8 +222,8 @@ LOOPS: list[tuple[Callable[[Place], Came], str]] = [
     (predicted, "medseg.inference.segmentation.predict_cases.read_scan"),
     (predicted, "medseg.inference.segmentation.predict_cases.write_mask"),
     (evaluated, "medseg.evaluation.segmentation.evaluate_cases.read_case_label"),
-    (ranked, "medseg.workflows.slice_triage.read_scan"),
-    (gated, "medseg.workflows.gate_trial.read_case"),
+    (ranked, "medseg.runs.classification.triage.read_scan"),
+    (gated, "medseg.runs.classification.gate.read_case"),
 ]
 every_loop = pytest.mark.parametrize(
     ("loop", "reader"), LOOPS, ids=[f"{loop.__name__}-{reader.rsplit('.', 1)[1]}" for loop, reader in LOOPS]
@@ -321,15 +310,15 @@ def test_new_version_is_whole_or_not_there(place: Place, monkeypatch: pytest.Mon
 def test_network_without_memory_leaves_the_comparison_of_the_others(
     place: Place, medseg: Medseg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def train(candidate: Any, **settings: Any) -> network_comparison.Trial:
+    def train(candidate: Any, **settings: Any) -> Trial:
         if candidate.case_id == "plain18":
             raise MemoryError
         numbers = {"parameters": 10, "multiply_adds": 20, "error": 0.2, "train_error": 0.1, "low": 0.1, "high": 0.3}
         network = ComparedNetwork(name=candidate.case_id, family="residual", depth=18, seconds=1.0, **numbers)
-        return network_comparison.Trial(network, (1.0, 0.5), (1.0, 1.0))
+        return Trial(network, 2, (1.0, 0.5), (1.0, 1.0))
 
     monkeypatch.chdir(place.root)
-    monkeypatch.setattr(network_comparison, "_try_network", train)
+    monkeypatch.setattr(compare, "try_network", train)
     done = medseg(
         "classify", "compare", place.root, "--networks", "plain18,resnet18", "--out", place.out, "--no-tracking"
     )  # fmt: skip
