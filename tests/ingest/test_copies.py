@@ -96,6 +96,15 @@ def test_export_comes_back_when_its_series_is_gone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.image()[0], voxels())
 
 
+def test_export_comes_back_also_under_another_mapping(tmp_path: Path) -> None:
+    write_ct(tmp_path / "src" / "dicom")
+    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels())
+    run_ingest(tmp_path / "src", tmp_path / "out")
+    shutil.rmtree(tmp_path / "src" / "dicom")
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping="ignore: [couch]")
+    np.testing.assert_array_equal(done.image()[0], voxels())
+
+
 @pytest.mark.parametrize("axcodes", ALL_AXCODES[::5])
 def test_digest_does_not_depend_on_the_order_of_the_axes_or_the_type(axcodes: str) -> None:
     own = voxel_digest(voxels()[np.newaxis], GRID)

@@ -37,7 +37,7 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
     label_seal = state.label_seal(build, {**reading, "mapping": mapping, "image": image_seal})
     if record.label_seal != label_seal or not _has_label(record, context.out):
         label = build_label(build, context) if build.labels else None
-        record = CaseRecord(image_seal=image_seal, image=record.image, label=label, label_seal=label_seal)
+        record = record.model_copy(update={"label": label, "label_seal": label_seal})
         state.write(build.case_id, record)
     return record
 
