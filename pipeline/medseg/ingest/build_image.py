@@ -114,14 +114,17 @@ def _onto_reference(scan: Scan, image: ImageSource, reference: ImageSource) -> t
     name = image.modality or "channel"
     if image.frame_of_reference_uid != reference.frame_of_reference_uid:
         raise GeometryError(
-            f"channels must share a frame of reference, got another for {name}; register it to the reference first"
+            f"channels must share a frame of reference, got another for {name}",
+            remedy="register it to the reference first",
         )
     grid = reference.known_grid()
     if scan.geometry.is_close(grid):
         return scan.array, f"{name} lies on the grid of the reference"
     covered = covered_fraction(grid, scan.geometry)
     if covered == 0:
-        raise GeometryError(f"{name} must overlap the reference, got no common place; choose another reference")
+        raise GeometryError(
+            f"{name} must overlap the reference, got no common place", remedy="choose another reference"
+        )
     values = scan.array.astype(np.float32)
     moved = regrid(Scan(values, scan.geometry), grid, order="linear")
     little = "only " if covered < _MOST_COVERED else ""

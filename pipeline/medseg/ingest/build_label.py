@@ -117,7 +117,9 @@ def _draw(one: MatchedLabel, context: IngestContext) -> _Drawing:
 def _check_named(unknown: Sequence[str], context: IngestContext) -> None:
     if unknown:
         listed = ", ".join(repr(context.scrub.name(name)) for name in unknown[:5])
-        raise ManifestError(f"structures must be named in the mapping, got {listed}; add them to labels or to ignore")
+        raise ManifestError(
+            f"structures must be named in the mapping, got {listed}", remedy="add them to labels or to ignore"
+        )
 
 
 def _drawn_over(below: _Drawing, above: _Drawing, shape: tuple[int, int, int], *, is_file: bool) -> _Drawing:
@@ -176,7 +178,9 @@ def _onto_reference(label: Labelmap, build: CaseBuild) -> tuple[Labelmap, tuple[
     if grid.is_close(reference):
         return label, ()
     if image.frame_of_reference_uid != build.reference.frame_of_reference_uid:
-        raise GeometryError("label and reference must share a frame of reference, got two; register them first")
+        raise GeometryError(
+            "label and reference must share a frame of reference, got two", remedy="register them first"
+        )
     moved = on_grid(label, grid, reference, may_regrid=True)
     return moved, ("the label was resampled (nearest) onto the grid of the reference",)
 

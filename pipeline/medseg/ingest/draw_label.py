@@ -69,8 +69,8 @@ def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) 
         return np.ascontiguousarray(mask.transpose(order)[flips])
     if not may_regrid:
         raise GeometryError(
-            f"label must lie on the grid of its image, got {own.difference(grid)}; ingest with --repair grids to "
-            "resample it (nearest), or export it again"
+            f"label must lie on the grid of its image, got {own.difference(grid)}",
+            remedy="ingest with --repair grids to resample it (nearest), or export it again",
         )
     return np.asarray(regrid(Scan(mask[np.newaxis], own), grid, order="nearest")[0])
 
@@ -94,7 +94,8 @@ def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry
         return stored
     if not image.is_picture or stored.shape != grid.shape:
         raise GeometryError(
-            f"a mask picture must have its image's size {grid.shape[:2]}, got {stored.shape[:2]}; export it again"
+            f"a mask picture must have its image's size {grid.shape[:2]}, got {stored.shape[:2]}",
+            remedy="export it again",
         )
     return grid
 

@@ -18,18 +18,18 @@ class ImageSource:
     """A volume or picture that may become a channel of a case.
 
     Attributes:
-        key: Tells it from every other image of the source, also in a later run; never written.
-        patient: Who, in the source's own words; never written.
+        key: Identity among the images of the source, the same in a later run; never written.
+        patient: Name or id of the patient in the source's own words; never written.
         study: Study UID, or the folder of a file; never written.
-        series_uid: Of DICOM; "" for files.
-        modality: DICOM's, or "" for files.
+        series_uid: DICOM (0020,000E); "" for files.
+        modality: DICOM (0008,0060); "" for files.
         description: Free text of the series, or the file's name.
-        institution: Where it was made, or "".
-        scanner: What it was made with, or "".
+        institution: Name of the site, or "".
+        scanner: Maker and model of the scanner, or "".
         study_date: `YYYYMMDD`, or "".
-        frame_of_reference_uid: Of DICOM; "" for files.
-        files: All files of it.
-        folder: Where they lie.
+        frame_of_reference_uid: DICOM (0020,0052); "" for files.
+        files: All files that hold it.
+        folder: Folder of the first file.
         channels: Values per voxel.
         is_picture: Whether it is 2D without a place in the patient.
         grid: Where its voxels lie once repairs are done; None if it cannot be read.
@@ -37,7 +37,7 @@ class ImageSource:
         is_moved: Whether a repair moves its slices.
         notes: What a person should know of it.
         found: The DICOM series; None for files.
-        is_named_by_file: Whether a file's own name told whose it is.
+        is_named_by_file: Whether the patient was taken from a file's own name.
         has_patient_id: Whether `patient` is an id, and not a name that stands in for one.
     """
 
@@ -74,9 +74,11 @@ class ImageSource:
         Raises:
             ScanError: If it cannot.
         """
-        if self.grid is None:
-            raise ScanError(self.refusal.message if self.refusal else "the image has no grid")
-        return self.grid
+        if self.grid is not None:
+            return self.grid
+        if self.refusal is not None:
+            raise ScanError(self.refusal.fact, remedy=self.refusal.remedy)
+        raise ScanError("the image has no grid")
 
 
 _VOXEL_ENDINGS = {
@@ -96,9 +98,9 @@ def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
         try:
             grid = _series_grid(found)
         except PipelineError as error:
-            refusal = Refusal("unreadable", str(error))
+            refusal = Refusal.of_error("unreadable", error)
     series = first.series_uid or str(first.path.parent)
-    told_apart = (f"one of several in its series, told apart by {_words(found)}",) if found.told_apart_by else ()
+    parts = (f"one of several in its series, told apart by {_words(found)}",) if found.told_apart_by else ()
     return ImageSource(
         key=f"{series}/{first.modality}/{found.part}/{first.rows}x{first.columns}",
         patient=dicom_patient(first),
@@ -117,7 +119,7 @@ def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
         grid=grid,
         refusal=refusal,
         is_moved=is_moved,
-        notes=(*found.notes, *told_apart),
+        notes=(*found.notes, *parts),
         found=found,
         has_patient_id=bool(first.identity.patient_id),
     )

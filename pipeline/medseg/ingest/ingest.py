@@ -66,22 +66,18 @@ def ingest(
         masks, scans = masks_and_images([*files.volumes, *files.pictures], source)
         images = find_images(files, scans, source, options)
         if not images:
-            raise ManifestError(_nothing(files))
+            raise _nothing(files)
         objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
         labels = match_labels(objects, masks, images, source, workers=options.workers)
         scrub = scrubber_of(files.instances, images, names)
         mapping = given or _propose_mapping(labels.matched, scrub, state, out)
         context = IngestContext(out, options, names, mapping, scrub, state, notes)
-        builds = group_cases(images, labels.matched, mapping, names)
-        unused = labels_left_over(builds, labels.matched)
-        _check_ids(builds)
-        progress.on_cases(len(builds))
-        records, failures = _build_all(builds, context, progress)
-        builds = set_aside_copies(builds, records)
-        unused += [LABEL_OF_COPY for build in builds if build.refusal == COPY for _ in build.labels]
-        records, orphans = _without_copies(builds, records, state)
-        more, failed = _build_all(orphans, context, progress)
-    records, failures = {**records, **more}, [*failures, *failed]
+        grouped = group_cases(images, labels.matched, mapping, names)
+        _check_ids(grouped)
+        progress.on_cases(len(grouped))
+        builds, records, failures = _build_each_once(grouped, context, progress)
+    unused = labels_left_over(grouped, labels.matched)
+    unused += [LABEL_OF_COPY for build in builds if build.refusal == COPY for _ in build.labels]
     outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused))
     report = IngestReport.of(outcome, context)
     remove_stale(outcome, context)
@@ -93,10 +89,12 @@ def ingest(
 def _begin(source: Path, out: Path, names: Pseudonyms, *, has_mapping: bool) -> State:
     """What was done so far, if the dataset may go on."""
     if out.resolve() in (source.resolve(), *source.resolve().parents):
-        raise ManifestError(f"dataset {out.name}: must not hold its own source; choose another --out")
+        raise ManifestError(f"dataset {out.name}: must not hold its own source", remedy="choose another --out")
     state, proposal = State(out, names), _proposal(out)
     if not has_mapping and not state.is_own_text(proposal):
-        raise ConfigError(f"mapping {proposal}: was edited; give it with --mapping, or remove it for a new proposal")
+        raise ConfigError(
+            f"mapping {proposal}: was edited", remedy="give it with --mapping, or remove it for a new proposal"
+        )
     return state
 
 
@@ -104,11 +102,12 @@ def _proposal(out: Path) -> Path:
     return out / "mapping.yaml"
 
 
-def _nothing(files: Source) -> str:
+def _nothing(files: Source) -> ManifestError:
     """Why there is nothing to do, so that a share that is not mounted empties no dataset."""
     unreadable = files.unreadable
     reason = f"; {len(unreadable)} file(s) cannot be read: {unreadable[0].reason}" if unreadable else ""
-    return f"source: must hold a scan, got none in {files.count} file(s){reason}; check the folder"
+    fact = f"source: must hold a scan, got none in {files.count} file(s){reason}"
+    return ManifestError(fact, remedy="check the folder")
 
 
 def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: State, out: Path) -> Mapping:
@@ -124,7 +123,20 @@ def _check_ids(builds: Sequence[CaseBuild]) -> None:
     patients: dict[str, str] = {}
     for build in builds:
         if patients.setdefault(build.patient_id, build.reference.patient) != build.reference.patient:
-            raise ManifestError(f"patient {build.patient_id}: two patients must not share an id; use another --key")
+            raise ManifestError(
+                f"patient {build.patient_id}: two patients must not share an id", remedy="use another --key"
+            )
+
+
+def _build_each_once(
+    grouped: Sequence[CaseBuild], context: IngestContext, progress: Progress
+) -> tuple[list[CaseBuild], dict[str, CaseRecord], list[Failure]]:
+    """Build all cases, and set aside those whose voxels another one holds."""
+    records, failures = _build_all(grouped, context, progress)
+    builds = set_aside_copies(grouped, records)
+    records, orphans = _without_copies(builds, records, context.state)
+    more, failed = _build_all(orphans, context, progress)
+    return builds, {**records, **more}, [*failures, *failed]
 
 
 def _build_all(
@@ -137,7 +149,8 @@ def _build_all(
     for build in builds:
         if build.refusal:
             if not build.is_aside:
-                failures[build.case_id] = Failure.of(build.case_id, "ingest", ManifestError(build.refusal.message))
+                refused = ManifestError(build.refusal.fact, remedy=build.refusal.remedy)
+                failures[build.case_id] = Failure.of(build.case_id, "ingest", refused)
             progress.on_case(build.case_id)
     with ThreadPoolExecutor(max_workers=context.options.workers) as pool:
         futures: dict[Future[CaseRecord], str] = {

@@ -185,11 +185,15 @@ def _one_channel(pixels: Array, *, is_lossy: bool) -> Labelmap:
         ScanError: If it holds colours, fractions, negative values or what a lossy format made of labels.
     """
     if not (pixels == pixels[:1]).all():  # grey saved as colour is fine
-        raise ScanError("a mask must have one channel, got colours; save label values as grey")
+        raise ScanError("a mask must have one channel, got colours", remedy="save label values as grey")
     mask = pixels[0]
     values = np.unique(mask)
     if is_lossy and len(values) > 2:
-        raise ScanError(f"a mask must be stored without loss, got a JPEG of {len(values)} values; save it as PNG")
+        raise ScanError(
+            f"a mask must be stored without loss, got a JPEG of {len(values)} values", remedy="save it as PNG"
+        )
     if not np.isfinite(values).all() or (values != np.rint(values)).any() or values.min() < 0:
-        raise ScanError("a mask must hold whole numbers from 0, got others; export label values, no probabilities")
+        raise ScanError(
+            "a mask must hold whole numbers from 0, got others", remedy="export label values, no probabilities"
+        )
     return np.asarray(mask.astype(np.min_scalar_type(int(values.max())), copy=False))

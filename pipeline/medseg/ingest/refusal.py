@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
+
+from medseg.errors import PipelineError
 
 RefusalKind = Literal[
     "unreadable",  # a file is damaged, or holds what cannot be used
@@ -35,6 +37,11 @@ class Refusal:
     kind: RefusalKind
     fact: str
     remedy: str = ""
+
+    @classmethod
+    def of_error(cls, kind: RefusalKind, error: PipelineError) -> Self:
+        """What an error says."""
+        return cls(kind, error.fact, error.remedy)
 
     @property
     def is_aside(self) -> bool:

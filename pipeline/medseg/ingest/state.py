@@ -1,4 +1,4 @@
-"""What an ingest has done so far, so that it can go on where it stopped; holds pseudonyms and keyed checksums only."""
+"""What an ingest has done so far, to continue where it stopped; holds pseudonyms and keyed checksums only."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ class State:
         if path.is_file():
             if self._read(path) != about:
                 raise ManifestError(
-                    f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others; "
-                    "give the same --key, or another --out"
+                    f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others",
+                    remedy="give the same --key, or another --out",
                 )
             return
         if out.exists() and (not out.is_dir() or any(entry.name != ".ingest" for entry in out.iterdir())):
-            raise ManifestError(f"dataset {out.name}: must be new, empty or begun by ingest; choose another --out")
+            raise ManifestError(
+                f"dataset {out.name}: must be new, empty or begun by ingest", remedy="choose another --out"
+            )
         write_json(path, about)
 
     def image_seal(self, build: CaseBuild, settings: dict[str, object]) -> str:
@@ -81,7 +83,7 @@ class State:
         return self._names.seal(path.read_text(encoding="utf-8")) in self._proposed()
 
     def remember_text(self, text: str) -> None:
-        """Know a proposal again."""
+        """Remember a proposal, so that it is recognised as long as nobody edits it."""
         write_json(self._folder / "proposed.json", {"seals": sorted({*self._proposed(), self._names.seal(text)})})
 
     def _proposed(self) -> list[str]:
