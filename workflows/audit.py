@@ -35,15 +35,16 @@ def command(
 ) -> None:
     """Look at every case of DATASET and write audit.json and audit.html; exit code 1 if there are errors."""
     from medseg.audit import audit_manifest, fix_dataset, load_for_audit, write_audit
+    from medseg.cohort import ThreadExecutor
     from medseg.workflows.console import counting
 
     if target and target.exists():
         raise click.UsageError(f"--fix {target} must be a new folder; choose another name")
     source = load_for_audit(dataset, data_root=data_root)
     folder = _writable(folder or source.folder)
-    threads = options.worker_count(workers)
+    threads = ThreadExecutor(options.worker_count(workers))
     with _quiet_readers(), counting(len(source.manifest.cases), "audit") as on_done:
-        audit = audit_manifest(source.manifest, source.root, known=source.findings, workers=threads, on_done=on_done)
+        audit = audit_manifest(source.manifest, source.root, known=source.findings, executor=threads, on_done=on_done)
     fixes: tuple[Fix, ...] = ()
     if target:
         with counting(len(audit.cases), "fix") as on_done:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import torch
 from medseg import __version__
+from medseg.cohort import ThreadExecutor
 from medseg.configuration import read_yaml
 from medseg.errors import CheckpointError, ConfigError, ManifestError, TrainingError
 from medseg.evaluation.classification.calibration import HOTTEST
@@ -190,7 +191,7 @@ def prepare_labelled(
                 config=plan.slices,
                 with_labels=plan.targets.source == "label",
                 store=arguments.store,
-                workers=worker_count(arguments.workers),
+                executor=ThreadExecutor(worker_count(arguments.workers)),
                 on_done=on_done,
             )
             parts.append(labelled(prepared, cases, reader))
@@ -229,7 +230,7 @@ def plan_classifier(
                 manifest,
                 cohort.root,
                 with_labels=with_labels,
-                workers=worker_count(arguments.workers),
+                executor=ThreadExecutor(worker_count(arguments.workers)),
                 on_done=on_done,
             )
         failures = fingerprint.failures

@@ -7,18 +7,20 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import click
 import numpy as np
 from medseg.atomic import write_json, write_text
-from medseg.errors import ManifestError, PipelineError
+from medseg.cohort import run_cases
+from medseg.errors import ManifestError
 from medseg.evaluation.segmentation import overlap_metrics
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
-from medseg.records import Case, Failure, Labelmap, Manifest, Split
+from medseg.records import Case, Labelmap, Manifest, Split
 from medseg.tracking import TrackedRun
 from medseg.workflows.console import counting, empty_folder, report_failures
 from medseg.workflows.options import torch_device
@@ -81,15 +83,12 @@ def try_gate(arguments: GateArguments) -> None:
             click.echo(
                 f"note: {len(ids)} of these cases were {name.replace('_', ' ')}; their numbers flatter", err=True
             )
-    rows: list[GateRow] = []
-    failures: list[Failure] = []
+    work = partial(
+        _try_case, manifest=manifest, root=root, predictor=predictor, reviewers=reviewers, first=cases[0].case_id
+    )
     with counting(len(cases), "gate") as on_done:
-        for number, case in enumerate(cases):
-            try:
-                rows += _try_case(case, manifest, root, predictor, reviewers, is_first=number == 0)
-            except (PipelineError, MemoryError, RuntimeError) as error:
-                failures.append(Failure.of(case.case_id, "gate", error))
-            on_done(case.case_id)
+        done = run_cases(cases, work, stage="gate", on_done=on_done)
+    rows, failures = [row for rows in done.results for row in rows], done.failures
     _write_rows(rows, folder / "gate.csv")
     summary = [_summary(rows, gate) for gate in gates] if rows else []
     write_json(
@@ -129,10 +128,10 @@ def _try_case(
     predictor: Predictor,
     reviewers: Sequence[SliceReviewer | None],
     *,
-    is_first: bool,
+    first: str,
 ) -> list[GateRow]:
     scan, label = read_case(case, manifest.model_copy(update={"allow_empty_labels": True}), root)
-    if is_first:
+    if case.case_id == first:
         predictor.mask(scan)  # the first run of a network prepares its kernels
     rows = []
     for reviewer in reviewers:

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import click
 import numpy as np
 import torch
 from medseg.atomic import write_json
+from medseg.cohort import iterate_cases
 from medseg.delivery.classification import (
     ComparedNetwork,
     GradientFlow,
@@ -24,7 +25,6 @@ from medseg.delivery.classification import (
     save_loss_curves,
     save_parameter_chart,
 )
-from medseg.errors import PipelineError
 from medseg.evaluation.classification import ClassificationSummary, Measure, summarise_scores
 from medseg.networks import count_parameters
 from medseg.networks.classification import Architecture, ClassifierConfig, SliceClassifier, smallest_size
@@ -65,6 +65,18 @@ class Trial:
     flow: tuple[float, ...]
 
 
+class _Candidate(NamedTuple):
+    """A network to train, which stands for a case of the comparison.
+
+    Attributes:
+        case_id: Name of the network.
+        plan: The plan with that network.
+    """
+
+    case_id: str
+    plan: SlicePlan
+
+
 def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> None:
     """Train each network with the same slices, steps or seconds, and draw what came of it."""
     unknown = sorted(set(names) - set(_architectures()))
@@ -82,12 +94,14 @@ def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> No
     slices = prepare_labelled(arguments, cohort, plans[names[0]], None)
     failures = merge_failures(failures, slices.failures)
     trials: list[Trial] = []
-    for name, one in plans.items():
-        try:
-            trials.append(_try_network(name, one, arguments, slices, device))
-        except (PipelineError, MemoryError, RuntimeError) as error:
-            failures = (*failures, Failure.of(name, "compare", error))
-            click.echo(f"{name}: {error}", err=True)
+    candidates = [_Candidate(name, one) for name, one in plans.items()]
+    work = partial(_try_network, arguments=arguments, slices=slices, device=device)
+    for outcome in iterate_cases(candidates, work, stage="compare"):
+        if isinstance(outcome.result, Failure):
+            failures = (*failures, outcome.result)
+            click.echo(outcome.result.reason, err=True)
+        else:
+            trials.append(outcome.result)
     if trials:
         pictures = _save_pictures(trials, folder, plans[names[0]])
         content = {"error": _error_name(plan), "networks": [asdict(trial.network) for trial in trials]}
@@ -123,8 +137,9 @@ def _at_least(plan: SlicePlan, pixels: int) -> SlicePlan:
 
 
 def _try_network(
-    name: str, plan: SlicePlan, arguments: ClassifierArguments, slices: LabelledSlices, device: torch.device
+    candidate: _Candidate, arguments: ClassifierArguments, slices: LabelledSlices, device: torch.device
 ) -> Trial:
+    name, plan = candidate
     folder = arguments.folder / name
     task = ClassificationTask(_inputs(plan, slices, device, folder))
     flow = _gradient_flow(task)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from medseg.cohort import ThreadExecutor
 from medseg.errors import ConfigError, ManifestError
 from medseg.inference.classification import SlicePredictor
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
@@ -68,7 +69,7 @@ def evaluate_classifier(arguments: EvaluationArguments) -> None:
             config=predictor.card.slices,
             with_labels=targets.source == "label",
             store=arguments.store,
-            workers=worker_count(arguments.workers),
+            executor=ThreadExecutor(worker_count(arguments.workers)),
             on_done=on_done,
         )
     known, truth, failures = labelled(prepared, cases, target_reader(targets, table, manifest))

@@ -46,6 +46,7 @@ def command(
     dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, force: bool, **settings: Any
 ) -> None:
     """Give every case of DATASET a fold, with patients kept together and labels, volumes, sites and scanners even."""
+    from medseg.cohort import ThreadExecutor
     from medseg.manifest.load import open_manifest
     from medseg.split import (
         SplitConfig,
@@ -60,6 +61,7 @@ def command(
     )
     from medseg.workflows.console import counting, report_failures
 
+    threads = ThreadExecutor(options.worker_count(workers))
     config = SplitConfig(force=force, **settings)
     source = open_manifest(dataset, data_root=data_root)
     target = check_target(source, out, force=force)
@@ -67,7 +69,7 @@ def command(
     notes = check_audited(source.manifest, source.path.parent)
     with counting(len(cases_to_measure(source.manifest, config.by)), "measure labels") as on_done:
         measured, failures = measure_labels(
-            source.manifest, source.root, by=config.by, workers=options.worker_count(workers), on_done=on_done
+            source.manifest, source.root, by=config.by, executor=threads, on_done=on_done
         )
     result = split_manifest(measured, config)
     result = result._replace(warnings=(*notes, *result.warnings))

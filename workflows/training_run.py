@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import click
 from medseg import __version__
+from medseg.cohort import ThreadExecutor
 from medseg.configuration import read_yaml
 from medseg.errors import ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
@@ -109,7 +110,11 @@ def _plan(arguments: RunArguments, cohort: Cohort, device: str) -> tuple[Plan, t
     else:
         with counting(len(cohort.training), "plan") as on_done:
             fingerprint = take_fingerprint(
-                cohort.training, cohort.manifest, cohort.root, workers=worker_count(arguments.workers), on_done=on_done
+                cohort.training,
+                cohort.manifest,
+                cohort.root,
+                executor=ThreadExecutor(worker_count(arguments.workers)),
+                on_done=on_done,
             )
         failures = fingerprint.failures
         plan = make_plan(fingerprint, cohort.manifest, device="cuda" if device == "cuda" else "cpu")
@@ -139,7 +144,7 @@ def _prepare(arguments: RunArguments, cohort: Cohort, plan: Plan) -> tuple[Prepa
                     cohort.root,
                     config=plan.preprocess,
                     store=arguments.store,
-                    workers=worker_count(arguments.workers),
+                    executor=ThreadExecutor(worker_count(arguments.workers)),
                     on_done=on_done,
                 )
             )

@@ -140,7 +140,7 @@ def test_killed_write_leaves_the_old_manifest_whole(tmp_path: Path) -> None:
 import os, pathlib
 from pathlib import Path
 from medseg.manifest.load import open_manifest
-from medseg.manifest.split import SplitConfig, save_split, split_manifest
+from medseg.split import SplitConfig, save_split, split_manifest
 rename = pathlib.Path.replace
 def die(self, target):
     if Path(target).name == "dataset.json":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.context import IngestOptions
 from medseg.ingest.image_source import ImageSource, file_image, series_image
 from medseg.ingest.patient_name import PatientName, patient_names
@@ -32,8 +32,8 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
     series = [series_image(found, repair=options.repair) for found in find_series(files.instances, rules)]
     series = _doubtful(series, {one.path.parent for one in files.unreadable})
     patient_of = patient_names(scans, root, _patients_below(series))
-    with ThreadPoolExecutor(max_workers=options.workers) as pool:
-        of_files = list(pool.map(lambda path: file_image(path, root, patient_of[path]), scans))
+    threads = ThreadExecutor(options.workers)
+    of_files = map_in_order(threads, lambda path: file_image(path, root, patient_of[path]), scans)
     return _one_kind([*series, *of_files], options.kind)
 
 

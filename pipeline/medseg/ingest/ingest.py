@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from medseg.atomic import write_json, write_text
-from medseg.errors import ConfigError, ManifestError, PipelineError, ScanError
+from medseg.cohort import ThreadExecutor, run_cases
+from medseg.errors import ConfigError, ManifestError
 from medseg.ingest.build_case import build_case
 from medseg.ingest.case_build import CaseBuild, group_cases, labels_left_over
 from medseg.ingest.case_record import CaseRecord
@@ -143,7 +144,6 @@ def _build_all(
     builds: Sequence[CaseBuild], context: IngestContext, progress: Progress
 ) -> tuple[dict[str, CaseRecord], list[Failure]]:
     """Build every case that is not done, in parallel."""
-    records: dict[str, CaseRecord] = {}
     failures: dict[str, Failure] = {}
     wanted = [build for build in builds if not build.refusal]
     for build in builds:
@@ -152,26 +152,12 @@ def _build_all(
                 refused = ManifestError(build.refusal.fact, remedy=build.refusal.remedy)
                 failures[build.case_id] = Failure.of(build.case_id, "ingest", refused)
             progress.on_case(build.case_id)
-    with ThreadPoolExecutor(max_workers=context.options.workers) as pool:
-        futures: dict[Future[CaseRecord], str] = {
-            pool.submit(build_case, build, context): build.case_id for build in wanted
-        }
-        try:
-            for future in as_completed(futures):
-                case_id = futures[future]
-                try:
-                    records[case_id] = future.result()
-                except (PipelineError, MemoryError) as error:
-                    failures[case_id] = Failure.of(case_id, "ingest", error)
-                except OSError as error:  # its own text names the file
-                    reason = f"its files must be readable, got: {error.strerror}; mend that and ingest again"
-                    failures[case_id] = Failure.of(case_id, "ingest", ScanError(reason))
-                progress.on_case(case_id)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    order = [build.case_id for build in builds]
-    return records, [failures[case_id] for case_id in order if case_id in failures]
+    threads = ThreadExecutor(context.options.workers)
+    done = run_cases(
+        wanted, partial(build_case, context=context), stage="ingest", executor=threads, on_done=progress.on_case
+    )
+    failures |= {failure.case_id: failure for failure in done.failures}
+    return done.by_id(), [failures[build.case_id] for build in builds if build.case_id in failures]
 
 
 def _without_copies(

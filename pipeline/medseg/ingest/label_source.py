@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg.cohort import CASE_ERRORS
 from medseg.errors import PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import dicom_patient
@@ -15,7 +16,7 @@ from medseg.ingest.name_tokens import name_tokens
 from medseg.ingest.refusal import Refusal
 from medseg.ingest.structure_name import normalised
 from medseg.manifest.load import read_manifest
-from medseg.records import Array, Labelmap
+from medseg.records import Array, Labelmap, reason_of
 from medseg.scans import PICTURE_SUFFIXES, read_label, read_picture, scan_stem, segment_names
 from medseg.scans.dicom import Instance, LabelObject, read_label_object
 
@@ -70,8 +71,9 @@ def object_label(instance: Instance) -> LabelSource:
     """A DICOM label object, or why it cannot be read."""
     try:
         found = read_label_object(instance.path)
-    except (PipelineError, MemoryError) as error:
-        return LabelSource(instance.path, instance.modality or "label object", refusal=_unreadable(str(error)))
+    except CASE_ERRORS as error:
+        damage = Refusal("unreadable", reason_of(error))
+        return LabelSource(instance.path, instance.modality or "label object", refusal=damage)
     refusal = None
     if not found.names:
         refusal = Refusal("unreadable", f"a {found.kind} must hold a structure, got none", "export it again")
@@ -96,9 +98,9 @@ def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[in
     """
     try:
         mask, grid = read_mask(path)
-    except (PipelineError, MemoryError) as error:
-        reason = str(error).replace(path.name, "…").removeprefix("case mask: ")
-        return LabelSource(path, "mask", refusal=_unreadable(reason))
+    except CASE_ERRORS as error:
+        reason = reason_of(error).replace(path.name, "…").removeprefix("case mask: ")
+        return LabelSource(path, "mask", refusal=Refusal("unreadable", reason))
     values = [int(value) for value in np.unique(mask) if value]
     keep = name_tokens(scan_stem(path)) - shared_words
     words = [word for word in normalised(scan_stem(path)).split("_") if word in keep]
@@ -167,10 +169,6 @@ def read_mask(path: Path) -> tuple[Labelmap, Geometry]:
 def is_picture_file(path: Path) -> bool:
     """Whether a file is a picture by its name."""
     return path.name.lower().endswith(PICTURE_SUFFIXES)
-
-
-def _unreadable(reason: str) -> Refusal:
-    return Refusal("unreadable", reason or "memory must hold it")
 
 
 def _are_objects(path: Path, values: list[int]) -> bool:

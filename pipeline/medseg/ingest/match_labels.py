@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.draw_label import lies_on
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, ValueNames, is_picture_file, mask_label, object_label
@@ -31,11 +31,11 @@ def match_labels(
     object_matcher, mask_matcher, value_names = ObjectMatcher(images), MaskMatcher(images, root), ValueNames(root)
     masks = _masks_of_kind(masks, images)
     names = {folder: value_names.near(folder) for folder in {path.parent for path in masks}}
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        found: list[tuple[LabelSource, Match | Refusal]] = [
-            (label, object_matcher.of_object(label)) for label in pool.map(object_label, objects)
-        ]
-        matched = list(pool.map(lambda path: _match_mask(path, mask_matcher, names[path.parent]), masks))
+    threads = ThreadExecutor(workers)
+    found: list[tuple[LabelSource, Match | Refusal]] = [
+        (label, object_matcher.of_object(label)) for label in map_in_order(threads, object_label, objects)
+    ]
+    matched = map_in_order(threads, lambda path: _match_mask(path, mask_matcher, names[path.parent]), masks)
     if any(label.has_objects for label, _ in matched):
         matched = [(label.as_objects(), match) for label, match in matched]
     settled = [settle(label, match) for label, match in [*found, *matched]]
