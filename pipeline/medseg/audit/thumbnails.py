@@ -8,6 +8,7 @@ import numpy as np
 
 from medseg.audit.canonical import canonical
 from medseg.audit.facts import Plane
+from medseg.origin import PictureOrigin
 from medseg.records import Array, Labelmap, Mask, Scan
 
 # Told apart by colour-blind readers as far as eight colours can be, and on grey.
@@ -21,7 +22,7 @@ _COUNTED = 16
 _PLANES = (("axial", 2, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 0, "APSI"))
 
 
-def draw_planes(image: Scan, label: Labelmap | None, *, is_picture: bool) -> tuple[Plane, ...]:
+def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
     """Three planes of a volume, or the one of a picture or single slice.
 
     Each plane is the slice along its axis that shows most of all labels, or the middle one where there is no label.
@@ -29,9 +30,8 @@ def draw_planes(image: Scan, label: Labelmap | None, *, is_picture: bool) -> tup
     Args:
         image: Its first channel is shown, or the colours of a picture.
         label: On the same grid.
-        is_picture: Whether the axes are those of a picture and not of a patient.
     """
-    if is_picture:
+    if isinstance(image.origin, PictureOrigin):
         shown = image.array[:3, :, :, 0] if image.array.shape[0] == 3 else image.array[:1, :, :, 0]
         flat = None if label is None else label[:, :, 0].T
         scale = _SIDE / max(shown.shape[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from medseg.ingest.case_record import ImageRecord
 from medseg.ingest.context import IngestContext
 from medseg.ingest.copies import voxel_digest
 from medseg.ingest.image_source import ImageSource
+from medseg.origin import Origin, PictureOrigin
 from medseg.records import Array, Scan
 from medseg.scans import covered_fraction, read_picture, read_scan, regrid, write_picture, write_scan
 from medseg.scans.dicom import FoundSeries, SeriesScan, read_series, suv_factor
@@ -67,7 +68,7 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
         notes.append(how)
     if len(build.images) > 1:
         grid, name = build.reference.known_grid(), f"{build.case_id}_{number:04d}"
-    path = _write(array, grid, image, context.out, name)
+    path = _write(array, grid, scan.origin, context.out, name)
     return _Channel(path, source, voxel_digest(array, grid), array.shape[0], tuple(notes))
 
 
@@ -84,14 +85,14 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
         scan = read_scan(path, case_id=case_id)
     except (ScanError, GeometryError) as error:
         raise type(error)(str(error).replace(path.name, "…")) from error
-    return SeriesScan(Scan(_whole_numbers(scan.array), scan.geometry, source=path), digest, ())
+    return SeriesScan(replace(scan, array=_whole_numbers(scan.array)), digest, ())
 
 
 def _as_suv(read: SeriesScan, found: FoundSeries) -> SeriesScan:
-    factor, scan = suv_factor(found), read.scan
-    scan = Scan((scan.array.astype(np.float64) * factor).astype(np.float32), scan.geometry, source=scan.source)
+    factor = suv_factor(found)
+    values = (read.scan.array.astype(np.float64) * factor).astype(np.float32)
     note = f"activity was multiplied by {factor:.6g} to give SUV by body weight"
-    return SeriesScan(scan, read.sha256, (*read.notes, note))
+    return SeriesScan(replace(read.scan, array=values), read.sha256, (*read.notes, note))
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -126,14 +127,13 @@ def _onto_reference(scan: Scan, image: ImageSource, reference: ImageSource) -> t
             f"{name} must overlap the reference, got no common place", remedy="choose another reference"
         )
     values = scan.array.astype(np.float32)
-    moved = regrid(Scan(values, scan.geometry), grid, order="linear")
+    moved = regrid(replace(scan, array=values), grid, order="linear")
     little = "only " if covered < _MOST_COVERED else ""
     return moved, f"{name} was resampled (linear) onto the reference, of which it covers {little}{covered:.0%}"
 
 
-def _write(array: Array, grid: Geometry, image: ImageSource, out: Path, name: str) -> str:
-    is_plain = image.found is None and image.is_picture
-    if is_plain and array.min() >= 0 and array.max() <= 255 and array.shape[0] in (1, 3):
+def _write(array: Array, grid: Geometry, origin: Origin | None, out: Path, name: str) -> str:
+    if isinstance(origin, PictureOrigin) and array.min() >= 0 and array.max() <= 255 and array.shape[0] in (1, 3):
         relative = f"images/{name}.png"
         write_picture(array.astype(np.uint8), out / relative)
         return relative

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 
@@ -153,9 +152,9 @@ def _write(
     """Write the label on the grid of the reference."""
     label, moved = _onto_reference(label, build)
     reference, out, mapping = build.reference.known_grid(), context.out, context.mapping
-    if build.reference.is_picture and build.reference.found is None:
-        scan = Scan(label[np.newaxis], reference, source=Path("picture.png"))
-        path = write_mask(label, scan, out / "labels", case_id=build.case_id)
+    picture = build.reference.picture_origin
+    if picture is not None:
+        path = write_mask(label, Scan(label[np.newaxis], reference, picture), out / "labels", case_id=build.case_id)
     else:
         path = out / "labels" / f"{build.case_id}.nii.gz"
         unsigned = label.astype(np.uint8 if int(label.max(initial=0)) < 256 else np.uint16, copy=False)

@@ -9,9 +9,9 @@ import numpy as np
 from medseg.errors import GeometryError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource
-from medseg.ingest.label_source import LabelSource, is_picture_file, read_mask
+from medseg.ingest.label_source import LabelSource, read_mask
 from medseg.records import Labelmap, Scan
-from medseg.scans import regrid
+from medseg.scans import is_picture_file, regrid
 from medseg.scans.dicom import Drawn, draw_label_object
 
 _ON_GRID = 0.1

@@ -10,6 +10,7 @@ from medseg.errors import PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.patient_name import PatientName
 from medseg.ingest.refusal import Refusal
+from medseg.origin import PictureOrigin
 from medseg.records import reason_of
 from medseg.scans import read_grid, scan_stem
 from medseg.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
@@ -69,6 +70,11 @@ class ImageSource:
     def is_aside(self) -> bool:
         """Whether nobody would want it in this dataset, such as a localizer."""
         return self.refusal is not None and self.refusal.is_aside
+
+    @property
+    def picture_origin(self) -> PictureOrigin | None:
+        """Origin of a picture file; None for volumes and DICOM."""
+        return PictureOrigin(self.files[0]) if self.is_picture and self.found is None else None
 
     def known_grid(self) -> Geometry:
         """The grid of an image that can be read.

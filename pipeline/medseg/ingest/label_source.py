@@ -17,7 +17,7 @@ from medseg.ingest.refusal import Refusal
 from medseg.ingest.structure_name import normalised
 from medseg.manifest.load import read_manifest
 from medseg.records import Array, Labelmap, reason_of
-from medseg.scans import PICTURE_SUFFIXES, read_label, read_picture, scan_stem, segment_names
+from medseg.scans import is_picture_file, read_label, read_picture, scan_stem, segment_names
 from medseg.scans.dicom import Instance, LabelObject, read_label_object
 
 OBJECT = "object"
@@ -164,11 +164,6 @@ def read_mask(path: Path) -> tuple[Labelmap, Geometry]:
         scan = read_picture(path, case_id="mask", is_label=True, upright=True)
         return _one_channel(scan.array, is_lossy=path.suffix.lower() in _LOSSY), scan.geometry
     return read_label(path, case_id="mask")
-
-
-def is_picture_file(path: Path) -> bool:
-    """Whether a file is a picture by its name."""
-    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def _are_objects(path: Path, values: list[int]) -> bool:

@@ -8,11 +8,12 @@ from pathlib import Path
 from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.draw_label import lies_on
 from medseg.ingest.image_source import ImageSource
-from medseg.ingest.label_source import LabelSource, ValueNames, is_picture_file, mask_label, object_label
+from medseg.ingest.label_source import LabelSource, ValueNames, mask_label, object_label
 from medseg.ingest.mask_match import MaskMatcher
 from medseg.ingest.match import WORDS, LostLabel, Match, MatchedLabel, MatchedLabels, MatchKind, settle
 from medseg.ingest.object_match import ObjectMatcher
 from medseg.ingest.refusal import Refusal
+from medseg.scans import is_picture_file
 from medseg.scans.dicom import Instance
 
 

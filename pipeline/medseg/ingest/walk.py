@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ScanError
-from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, PICTURE_SUFFIXES
+from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, SCAN_SUFFIXES, is_picture_file
 from medseg.scans.dicom import Instance, is_dicom, read_instance
 
 _NOT_SCANS = ("__MACOSX", "DICOMDIR")
@@ -80,13 +80,13 @@ def _sorted_by_kind(
     instances = tuple(one for _, one in read if isinstance(one, Instance))
     unreadable = [*locked, *(one for _, one in read if isinstance(one, UnreadableFile))]
     others = [path for path, one in read if one is None and not _is_voxels_of_header(path)]
-    rest = [path for path in others if not _is_volume(path) and not _is_picture(path)]
+    rest = [path for path in others if not _is_volume(path) and not is_picture_file(path)]
     endings = {(one.path.parent, one.path.suffix.lower()) for one in instances}
     lost = {path for path in rest if _may_be_slice(path, endings)}
     return Source(
         instances=instances,
         volumes=tuple(path for path in others if _is_volume(path)),
-        pictures=tuple(path for path in others if _is_picture(path)),
+        pictures=tuple(path for path in others if is_picture_file(path)),
         unreadable=(*unreadable, *(UnreadableFile(path, _NOT_DICOM) for path in rest if path in lost)),
         ignored=tuple(path for path in rest if path not in lost),
     )
@@ -107,10 +107,6 @@ def _is_voxels_of_header(path: Path) -> bool:
 def _is_volume(path: Path) -> bool:
     name = path.name.lower()
     return name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES)) and not name.endswith(".img")
-
-
-def _is_picture(path: Path) -> bool:
-    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def _is_text(path: Path) -> bool:
@@ -149,7 +145,7 @@ def _read(path: Path) -> Instance | UnreadableFile | None:
     """A DICOM file's header, why it cannot be read, or None for what is not DICOM."""
     name = path.name.lower()
     try:
-        if name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)) and not is_dicom(path):
+        if name.endswith(SCAN_SUFFIXES) and not is_dicom(path):
             return None
         instance = read_instance(path)
     except (ScanError, MemoryError) as error:

@@ -11,6 +11,7 @@ import torch
 
 from medseg.atomic import atomic_path
 from medseg.geometry import Geometry
+from medseg.origin import PictureOrigin
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
 
@@ -38,14 +39,14 @@ def save_overlay(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    is_flat = 1 in scan.geometry.shape
-    figure = Figure(figsize=(6, 6.6) if is_flat else (12, 5), dpi=110, facecolor="black")
+    flat = _flat_axis(scan)
+    figure = Figure(figsize=(12, 5) if flat is None else (6, 6.6), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 1 if is_flat else 3, squeeze=False)[0]
-    if is_flat:
-        _draw_picture(axes[0], scan, label, mask, labels)
-    else:
+    axes = figure.subplots(1, 3 if flat is None else 1, squeeze=False)[0]
+    if flat is None:
         _draw_volume(axes, scan, label, mask, labels)
+    else:
+        _draw_slice(axes[0], scan.array, label, mask, labels, flat=flat)
     figure.suptitle(f"{title}\nsolid: reference, dashed: mask", color="white", fontsize=11)
     _add_legend(figure, labels)
     figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
@@ -53,9 +54,15 @@ def save_overlay(
         figure.savefig(temporary)
 
 
-def _draw_picture(axis: Any, scan: Scan, label: Labelmap, mask: Labelmap, labels: dict[str, int]) -> None:
-    flat = scan.geometry.shape.index(1)
-    image = np.take(scan.array, 0, axis=flat + 1)  # (C, I, J)
+def _flat_axis(scan: Scan) -> int | None:
+    """The axis across a picture or a single slice; None for a volume."""
+    if isinstance(scan.origin, PictureOrigin):
+        return 2
+    return scan.geometry.shape.index(1) if 1 in scan.geometry.shape else None
+
+
+def _draw_slice(axis: Any, array: Array, label: Labelmap, mask: Labelmap, labels: dict[str, int], *, flat: int) -> None:
+    image = np.take(array, 0, axis=flat + 1)  # (C, I, J)
     shown = image.transpose(2, 1, 0) if image.shape[0] == 3 else image[0].T
     axis.imshow(_stretched(shown), cmap="gray", interpolation="nearest")
     _draw_outlines(axis, np.take(label, 0, axis=flat).T, np.take(mask, 0, axis=flat).T, labels)
