@@ -68,18 +68,18 @@ def _echo_report(report: IngestReport, folder: Path) -> None:
     width = max([len(modality) for modality in rows] + [len("modality")])
     click.echo(f"{'modality':<{width}} {'cases':>8} {'labelled':>8} {'refused':>8}")
     for modality, row in rows.items():
-        click.echo(f"{modality:<{width}} {row['cases']:>8} {row['labelled']:>8} {row['refused']:>8}")
+        click.echo(f"{modality:<{width}} {row.cases:>8} {row.labelled:>8} {row.refused:>8}")
     for reason, count in report.aside.items():
         click.echo(f"set aside {count}: {reason}")
     for reason, count in report.unreadable.items():
         click.echo(f"unreadable {count} file(s): {reason}", err=True)
     details = "ingest.json"
     structures = report.structures.items()
-    lines = [f"{name!r} -> label {entry['label']} in {entry['cases']} case(s)" for name, entry in structures]
+    lines = [f"{name!r} -> label {entry.label} in {entry.cases} case(s)" for name, entry in structures]
     console.echo_first(lines, "structure", details)
-    for how, count in Counter(how for case in report.cases for how in case["labels"]).items():
+    for how, count in Counter(how for case in report.cases for how in case.labels).items():
         click.echo(f"labels: {count} {how}")
-    notes = [f"{case['case_id']}: {note}" for case in report.cases for note in case["notes"]]
+    notes = [f"{case.case_id}: {note}" for case in report.cases for note in case.notes]
     console.echo_first(notes, "note", details)
     console.echo_first(list(report.lost_labels), "in no case", details)
     for risk, count in report.count_risks().items():
