@@ -113,7 +113,7 @@ def test_fold_without_a_manifest_is_refused(folder: Path) -> None:
 def test_split_without_cases_is_refused(cohort: tuple[Manifest, Path], tmp_path: Path) -> None:
     manifest, root = cohort
     save_manifest(manifest.model_copy(update={"cases": manifest.select("training")}), tmp_path / "dataset.json")
-    with pytest.raises(ManifestError, match="must have test cases to predict, got none"):
+    with pytest.raises(ManifestError, match="must have test cases, got none"):
         find_inputs([tmp_path], channels=1, data_root=root, split="test")
 
 

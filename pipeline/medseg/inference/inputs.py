@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ManifestError, ScanError
-from medseg.manifest import assign_folds, load_manifest, split_fold
+from medseg.manifest import load_manifest, select_cases
 from medseg.records import Split
 from medseg.scans import SCAN_SUFFIXES, scan_stem
 
@@ -65,12 +65,7 @@ def find_inputs(
 
 def _from_manifest(path: Path, *, data_root: Path | None, fold: int | None, split: Split | None) -> list[CaseInput]:
     manifest, root = load_manifest(path, data_root=data_root)
-    if fold is not None:
-        _, cases = split_fold(assign_folds(manifest), fold)
-    else:
-        cases = manifest.select(split) if split else manifest.cases
-    if not cases:
-        raise ManifestError(f"manifest {manifest.name}: must have {split or 'any'} cases to predict, got none")
+    cases = select_cases(manifest, fold=fold, split=split)
     return [CaseInput(case.case_id, tuple(root / name for name in case.images)) for case in cases]
 
 

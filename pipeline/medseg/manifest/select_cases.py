@@ -27,6 +27,6 @@ def select_cases(
         cases = manifest.select(split) if split else manifest.cases
         cases = tuple(case for case in cases if case.label or not is_labelled)
     if not cases:
-        kind = "labelled cases" if is_labelled else "cases"
-        raise ManifestError(f"manifest {manifest.name}: must have {kind} in this selection, got none; choose another")
+        kind = " ".join([*(["labelled"] if is_labelled else []), *([split] if split else []), "cases"])
+        raise ManifestError(f"manifest {manifest.name}: must have {kind}, got none; choose another split or fold")
     return cases
