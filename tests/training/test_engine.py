@@ -388,7 +388,7 @@ def test_error_in_a_validation_has_it_repeated(tmp_path: Path, whole: dict[str, 
 
 
 def test_validation_is_whole_after_one_of_the_user_s_that_failed(tmp_path: Path, whole: dict[str, Any]) -> None:
-    """Ignite alone would go on with the failed run, at its second case."""
+    """Ignite alone takes the failed run for unfinished, and ends it without a word."""
 
     def probe(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
         @trainer.on(Events.ITERATION_COMPLETED(once=2))
@@ -396,7 +396,12 @@ def test_validation_is_whole_after_one_of_the_user_s_that_failed(tmp_path: Path,
             with suppress(PowerCutError):
                 evaluator.run((1, 2, 3))
 
-    train(ToyTask(tmp_path, on_case=raise_once(PowerCutError(), after=1)), attach=[probe])
+    notes, cases = Notes(), []
+    fail = raise_once(PowerCutError(), after=1)
+    task = ToyTask(tmp_path, on_case=lambda case: (cases.append(case), fail()))
+    train(task, attach=[probe], listeners=[notes])
+    assert cases == [1, 2] + [1, 2, 3] * 2
+    assert [epoch for epoch, _ in notes.of("validation")] == [2, 4]
     assert files_of(tmp_path) == whole
 
 
@@ -426,7 +431,7 @@ def test_error_stays_what_it_was_where_no_checkpoint_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = raise_once(DeliveryError("the disk is full"))
-    monkeypatch.setattr("medseg.training.checkpointing.save_checkpoint", lambda *parts, **facts: full())
+    monkeypatch.setattr("medseg.training.saving.save_checkpoint", lambda *parts, **facts: full())
     with pytest.raises(PowerCutError) as caught:
         train(ToyTask(tmp_path), on_step=raise_once(PowerCutError(), after=4))
     assert caught.value.__notes__ == [
@@ -434,16 +439,26 @@ def test_error_stays_what_it_was_where_no_checkpoint_can_be_written(
     ]
 
 
-def test_error_that_a_handler_swallows_loses_no_step_either(tmp_path: Path, whole: dict[str, Any]) -> None:
+def swallow(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
     """Ignite ends a run without `COMPLETED` where `EXCEPTION_RAISED` has a handler that does not raise."""
+    trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: None)
 
-    def quiet(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
-        trainer.add_event_handler(Events.EXCEPTION_RAISED, lambda engine, error: None)
 
+def test_error_that_a_handler_swallows_loses_no_step_either(tmp_path: Path, whole: dict[str, Any]) -> None:
     task = ToyTask(tmp_path / "broken", before_backward=raise_once(KeyboardInterrupt(), after=7))
-    assert train(task, attach=[quiet]).steps == facts_of(task.folder)["step"] == 7
+    assert train(task, attach=[swallow]).steps == facts_of(task.folder)["step"] == 7
     train(ToyTask(tmp_path / "broken"), resume=True)
     assert files_of(tmp_path / "broken") == whole
+
+
+def test_checkpoint_that_cannot_be_written_is_an_error_where_there_is_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = raise_once(DeliveryError("the disk is full"))
+    monkeypatch.setattr("medseg.training.saving.save_checkpoint", lambda *parts, **facts: full())
+    task = ToyTask(tmp_path, before_backward=raise_once(KeyboardInterrupt(), after=2))
+    with pytest.raises(DeliveryError, match="the disk is full"):
+        train(task, attach=[swallow])
 
 
 def test_loss_that_is_not_finite_ends_the_training_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
@@ -465,13 +480,15 @@ def test_other_errors_after_such_a_loss_leave_the_checkpoint_before_too(tmp_path
     assert facts_of(tmp_path)["step"] == 6
 
 
-def test_finite_loss_of_weights_that_are_not_is_not_saved(tmp_path: Path) -> None:
-    """The loss of a step is from before its weights."""
+@pytest.mark.parametrize("spoilt", ["weight", "loss"])
+def test_neither_weights_nor_losses_are_saved_that_are_not_finite(tmp_path: Path, spoilt: str) -> None:
+    """The loss of a step is from before its weights, and may be finite where they are not; or the other way round."""
 
     def spoil(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
         @trainer.on(Events.ITERATION_COMPLETED(once=8))
         def overflow() -> None:
-            state.network.get_parameter("weight").data.fill_(math.inf)
+            value = state.network.get_parameter("weight").data if spoilt == "weight" else state.losses[-1]
+            value.fill_(math.inf)
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
@@ -575,7 +592,7 @@ def test_ignite_s_logger_is_left_alone_and_no_error_is_logged_that_is_raised(
         train(ToyTask(tmp_path), on_step=raise_once(PowerCutError(), after=7))
     assert logging.getLogger("ignite").level == logging.NOTSET
     assert logging.getLogger("ignite.engine.engine.Engine").level == logging.NOTSET
-    assert {record.name for record in caplog.records} == {"medseg.training.engines"}
+    assert {record.name for record in caplog.records} == {"medseg.training.engine"}
     assert {record.levelname for record in caplog.records} == {"INFO"}
 
 

@@ -14,18 +14,18 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from medseg.training.averaging import attach_average, averaged_copy
 from medseg.training.budget import Budget, attach_budget
-from medseg.training.checkpointing import (
+from medseg.training.events import TrainingEvents
+from medseg.training.ignite_log import make_engine
+from medseg.training.listener import OnStep, TrainingListener, attach_listeners
+from medseg.training.milestones import attach_milestones
+from medseg.training.report import attach_report
+from medseg.training.saving import (
     CHECKPOINT_NAME,
     Checkpoints,
     attach_checkpoints,
     attach_open_epoch,
     restore,
 )
-from medseg.training.engines import make_engine
-from medseg.training.events import TrainingEvents
-from medseg.training.listener import OnStep, TrainingListener, attach_listeners
-from medseg.training.milestones import attach_milestones
-from medseg.training.report import attach_report
 from medseg.training.schedule import attach_schedule
 from medseg.training.state import TrainingState
 from medseg.training.step_guard import attach_step_guard

@@ -9,8 +9,8 @@ from ignite.handlers import EpochOutputStore
 from torch import nn
 
 from medseg.training.budget import TAIL_S, Budget
-from medseg.training.engines import make_engine
 from medseg.training.events import TrainingEvents
+from medseg.training.ignite_log import make_engine
 from medseg.training.ranks import is_first_rank, wait_for_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.stopwatch import Stopwatch
@@ -81,7 +81,7 @@ def _validate(evaluator: Engine, state: TrainingState, task: Task, budget: Budge
 
 
 def _run(evaluator: Engine, task: Task) -> None:
-    evaluator.state.max_epochs = None  # Ignite would go on with a run that an error ended
+    evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
     evaluator.run(task.validation_cases)
 
 

@@ -78,7 +78,7 @@ def test_global_random_state_does_not_change_a_training(build_inputs: InputsBuil
 
 
 def test_interrupted_and_resumed_training_equals_an_unbroken_one(build_inputs: InputsBuilder) -> None:
-    """Two steps an epoch; the training ends within the third, so that the same patches and augmentations must follow."""
+    """Two steps an epoch; the training ends within the third, and the same patches and augmentations must follow."""
     settings: dict[str, Any] = {"learning_rate": 1e-3, "network": {"norm": "batch"}}
     whole, broken = (build_inputs(name, **settings) for name in ("whole", "broken"))
     fit(whole, StepBudget(6))

@@ -8,11 +8,11 @@ from typing import Any
 
 from ignite.engine import Engine
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("medseg.training.engine")
 
 
 def make_engine(step: Callable[[Engine, Any], Any]) -> Engine:
-    """An engine round a process function; it logs to `medseg.training.engines`, and Ignite's own logger stays as it is.
+    """An engine round a process function; it logs to `medseg.training.engine`, and Ignite's own logger stays as it is.
 
     Its log has no errors, because every error is raised.
     """
