@@ -242,6 +242,26 @@ def test_validations_take_at_most_a_small_share_of_the_wall_clock(tmp_path: Path
     assert (outcome.steps, outcome.seconds) == (254, 300 - 6)
 
 
+def test_validation_is_not_followed_closely_by_that_at_the_end(tmp_path: Path, clock: list[float]) -> None:
+    """It takes 5.4 s of 100 s: one is due in epoch 9, the next 67.5 % later, when 5 % are left."""
+    notes = Notes()
+    task = ToyTask(tmp_path, before_forward=passing(clock, 1), on_case=passing(clock, 1.8), validations=4)
+    outcome = run_task(task, ClockBudget(111.4, started=1000.0), listeners=[notes])
+    assert [epoch for epoch, _ in notes.of("validation")] == [9, 31]
+    assert outcome.steps == 93
+
+
+def test_time_kept_back_is_that_of_the_last_validation(tmp_path: Path, clock: list[float]) -> None:
+    """The first case takes 1 s, so that 3 s are expected; all three take 21 s."""
+
+    def wait(case: int) -> None:
+        clock[0] += 1 if case == 1 else 10
+
+    task = ToyTask(tmp_path, before_forward=passing(clock, 1), on_case=wait, validations=4)
+    outcome = run_task(task, ClockBudget(300.0, started=1000.0))
+    assert outcome.seconds == 300 - 6
+
+
 def test_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:
     scores = [0.2, 0.7, 0.5, 0.6]
     seen: list[float] = []

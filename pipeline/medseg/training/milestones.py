@@ -25,7 +25,6 @@ def attach_milestones(trainer: Engine, state: TrainingState, budget: Budget, *, 
 
 
 def _pass(engine: Engine, state: TrainingState, budget: Budget, validations: int) -> None:
-    state.progress = of_first_rank(budget.progress(state.step))
     if state.progress < 1 and of_first_rank(_is_due(state, budget, validations)):
         engine.fire_event(TrainingEvents.MILESTONE)
 
