@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,9 +50,15 @@ def accelerator(pytestconfig: pytest.Config) -> torch.device:
 
 
 @pytest.fixture
-def exact_convolutions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Float32 convolutions on a GPU without TF32, which keeps ten bits of what is multiplied."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+def exact_arithmetic() -> Iterator[None]:
+    """Float32 arithmetic on a GPU without TF32, which keeps ten bits of what is multiplied."""
+    kinds = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [kind.allow_tf32 for kind in kinds]
+    for kind in kinds:
+        kind.allow_tf32 = False
+    yield
+    for kind, was in zip(kinds, before, strict=True):
+        kind.allow_tf32 = was
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -15,15 +15,17 @@ from medseg.manifest import assign_folds, load_manifest, split_fold
 from medseg.planning import Plan, load_plan, make_plan, override_plan, save_plan, take_fingerprint
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.preprocess.segmentation.stored_case import open_case
-from medseg.training import ClockBudget
+from medseg.training import Budget, ClockBudget, StepBudget
 from medseg.training.segmentation import SegmentationInputs, fit
 from medseg.training.task import Validation
 
 from benchmarks.gpu_parts.context import Context
 
 COHORT_NAME = "cohort.json"
+PLAN_NAME = "plan.yaml"
 _MINUTES = (1.0, 3.0)
-_QUICK_MINUTES = (0.05, 0.1)
+_QUICK_STEPS = (20, 60)
+_LAST_S = 8.0  # for what follows the training
 _TINY: dict[str, Any] = {
     "preprocess": {"spacing_mm": [12.0, 12.0, 12.0]},
     "network": {
@@ -76,7 +78,7 @@ def prepare(dataset: Path, store: Path, *, changes: dict[str, Any] | None = None
     failures = [failure.reason for group in prepared for failure in group.failures]
     if failures:
         raise SystemExit(f"{len(failures)} cases could not be prepared: {failures[0]}")
-    save_plan(plan, store / "plan.yaml")
+    save_plan(plan, store / PLAN_NAME)
     facts: dict[str, Any] = {"dataset": manifest.name, "labels": manifest.labels}
     for name, group in zip(("training", "validation"), prepared, strict=True):
         facts[name] = [{"case_id": case.case_id, "entry": case.folder.name} for case in group.cases]
@@ -85,18 +87,33 @@ def prepare(dataset: Path, store: Path, *, changes: dict[str, Any] | None = None
 
 
 class Curve:
-    """Collects the mean Dice of every validation with the seconds since the start."""
+    """Appends the mean Dice of every validation to a CSV file, with the seconds since the start.
 
-    def __init__(self, started: float) -> None:
+    Args:
+        path: File that several trainings share.
+        subject: Name of the training.
+        device: Name of the device.
+        started: Reading of `time.monotonic()` at the start.
+    """
+
+    def __init__(self, path: Path, *, subject: str, device: str, started: float) -> None:
+        self.path = path
+        self.subject = subject
+        self.device = device
         self.started = started
-        self.points: list[tuple[float, float]] = []
 
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
         """Nothing."""
 
     def on_validation(self, epoch: int, validation: Validation) -> None:
-        """Note the score."""
-        self.points.append((time.monotonic() - self.started, validation.score))
+        """Append a line."""
+        is_new = not self.path.exists()
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            if is_new:
+                writer.writerow(["training", "seconds", "mean_volume_dice", "device"])
+            seconds = time.monotonic() - self.started
+            writer.writerow([self.subject, f"{seconds:.1f}", f"{validation.score:.4f}", self.device])
 
 
 def run(context: Context) -> None:
@@ -105,18 +122,26 @@ def run(context: Context) -> None:
     if context.is_quick:
         store = context.scratch / "phantoms_store"
         _prepare_phantoms(context.scratch / "phantoms", store)
-    elif not (store / COHORT_NAME).exists():
-        context.rows.note(f"{store} holds no prepared cohort: run gpu.py --prepare DATASET before")
-        return
     cohort = _open(store)
-    for budget_min in _QUICK_MINUTES if context.is_quick else _MINUTES:
-        if context.has_time_for(60 * budget_min, f"training of {budget_min:g} min"):
-            _train(context, cohort, budget_min)
+    if context.is_quick:
+        for steps in _QUICK_STEPS:
+            _train(context, cohort, StepBudget(steps), f"{steps} steps")
+        return
+    for minutes in _MINUTES:
+        seconds = min(60 * minutes, context.left_s() - _LAST_S)
+        if context.has_time_for(30 * minutes, f"training of {minutes:g} min"):
+            budget = ClockBudget(seconds, started=time.monotonic())
+            _train(context, cohort, budget, f"{seconds / 60:.3g} min of training and validation")
 
 
-def _train(context: Context, cohort: Cohort, budget_min: float) -> None:
+def _train(context: Context, cohort: Cohort, budget: Budget, length: str) -> None:
     started = time.monotonic()
-    curve = Curve(started)
+    rows = context.rows
+    subject = (
+        f"{cohort.dataset} fold 0, {len(cohort.training)} training and {len(cohort.validation)} validation cases, "
+        f"{length}"
+    )
+    curve = Curve(context.out / "dice_against_time.csv", subject=length, device=rows.device, started=started)
     inputs = SegmentationInputs(
         training=cohort.training,
         validation=cohort.validation,
@@ -125,31 +150,27 @@ def _train(context: Context, cohort: Cohort, budget_min: float) -> None:
         config=cohort.plan.training,
         inference=cohort.plan.inference,
         device=context.device,
-        folder=context.scratch / f"run_{budget_min:g}",
+        folder=context.scratch / length.replace(" ", "_"),
     )
-    result = fit(inputs, ClockBudget(60 * budget_min, started=started), listeners=[curve])
+    result = fit(inputs, budget, listeners=[curve])
     seconds = time.monotonic() - started
-    subject = (
-        f"{cohort.dataset} fold 0, {len(cohort.training)} training and {len(cohort.validation)} validation cases, "
-        f"{budget_min:g} min of training and validation"
-    )
-    rows = context.rows
     for name in sorted({row.label for row in result.rows}):
         dice = [row.values["dice"] for row in result.rows if row.label == name and math.isfinite(row.values["dice"])]
         rows.add(f"{subject}, {name}", "mean volume Dice", dice, "", repeat="validation case", mean=True)
     rows.add(subject, "mean volume Dice over labels", [summarise(result.rows).means["dice"]], "", repeat="training")
     rows.add(subject, "steps", [result.steps], "", repeat="training")
     rows.add(subject, "wall clock", [seconds], "s", repeat="training")
-    _append_curve(context.out / "dice_against_time.csv", budget_min, curve, rows.device)
 
 
-def _append_curve(path: Path, budget_min: float, curve: Curve, device: str) -> None:
-    is_new = not path.exists()
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        if is_new:
-            writer.writerow(["budget_min", "seconds", "mean_volume_dice", "device"])
-        writer.writerows([f"{budget_min:g}", f"{s:.1f}", f"{dice:.4f}", device] for s, dice in curve.points)
+def foreign_files(store: Path) -> list[str]:
+    """Names in a folder that `prepare` did not write; empty if the folder does not exist."""
+    if not store.exists():
+        return []
+    known = {COHORT_NAME, PLAN_NAME}
+    if (store / COHORT_NAME).exists():
+        facts = json.loads((store / COHORT_NAME).read_text(encoding="utf-8"))
+        known |= {entry["entry"] for name in ("training", "validation") for entry in facts[name]}
+    return sorted({path.name for path in store.iterdir()} - known)
 
 
 def _open(store: Path) -> Cohort:
@@ -159,7 +180,7 @@ def _open(store: Path) -> Cohort:
         [open_case(store / entry["entry"], case_id=entry["case_id"]) for entry in facts[name]]
         for name in ("training", "validation")
     )
-    return Cohort(facts["dataset"], facts["labels"], training, validation, load_plan(store / "plan.yaml"))
+    return Cohort(facts["dataset"], facts["labels"], training, validation, load_plan(store / PLAN_NAME))
 
 
 def _prepare_phantoms(folder: Path, store: Path) -> None:

@@ -24,17 +24,21 @@ class StepSettings:
         number_format: Format of convolutions; fp16 comes with loss scaling.
         is_channels_last: Layout of weights and images.
         compile_backend: Backend of `torch.compile`; None for eager.
+        is_tuned: Whether cuDNN measures its algorithms first (`cudnn.benchmark`), as nnU-Net has it.
     """
 
     number_format: FormatKind = "bf16"
     is_channels_last: bool = True
     compile_backend: str | None = None
+    is_tuned: bool = False
 
     def text(self) -> str:
         """The settings as rows name them."""
         mode = "eager" if self.compile_backend is None else f"torch.compile ({self.compile_backend})"
         kind = "fp32 (TF32 on CUDA)" if self.number_format == "fp32" else self.number_format
-        return f"{kind}, {mode}, channels {'last' if self.is_channels_last else 'first'}"
+        return f"{kind}, {mode}, channels {'last' if self.is_channels_last else 'first'}" + (
+            ", cudnn.benchmark" if self.is_tuned else ""
+        )
 
 
 def bare_step(
@@ -66,10 +70,10 @@ def bare_step(
     scaler = torch.amp.GradScaler(image.device.type, enabled=settings.number_format == "fp16")
 
     def step() -> Tensor:
+        optimiser.zero_grad(set_to_none=True)
         with torch.autocast(image.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None):
             logits = forward(image)
         value: Tensor = loss(logits, label)
-        optimiser.zero_grad(set_to_none=True)
         scaler.scale(value).backward()
         scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_CLIP)

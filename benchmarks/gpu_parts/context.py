@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -40,9 +43,13 @@ class Context:
     rows: Rows
     deadline: float
 
+    def left_s(self) -> float:
+        """Seconds that the part still has."""
+        return self.deadline - time.monotonic()
+
     def has_time_for(self, seconds: float, what: str) -> bool:
         """Whether the part may still take that long; if not, a note says what is left out."""
-        left_s = self.deadline - time.monotonic()
+        left_s = self.left_s()
         if left_s < seconds:
             self.rows.note(f"{what}: left out, about {seconds:.0f} s needed and {left_s:.0f} s left")
         return left_s >= seconds
@@ -81,6 +88,7 @@ def describe_machine(device: torch.device) -> dict[str, object]:
         "torch": torch.__version__,
         "cpu_cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "packages": {name: version(name) for name in ("numpy", "monai", "pytorch-ignite")},
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -89,5 +97,16 @@ def describe_machine(device: torch.device) -> dict[str, object]:
             "cudnn": torch.backends.cudnn.version(),
             "capability": f"{properties.major}.{properties.minor}",
             "memory_bytes": properties.total_memory,
+            "driver": _driver(),
         }
     return facts
+
+
+def _driver() -> str:
+    """Driver, largest clock and power limit as nvidia-smi says them; empty without it."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return ""
+    query = "--query-gpu=driver_version,clocks.max.sm,power.limit"
+    done = subprocess.run([command, query, "--format=csv,noheader"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -21,56 +20,64 @@ from medseg.networks.segmentation import UNet
 from medseg.scans import write_scan
 
 from benchmarks.gpu_parts.context import Context
-from benchmarks.gpu_parts.meter import GIB, PeakMemory, memory_name, synchronise
+from benchmarks.gpu_parts.meter import PeakMemory, memory_name, synchronise
 from benchmarks.gpu_parts.subject import CT_SHAPE, CT_SPACING_MM, ct_plan
 
 _NETWORK_MM = 1.5  # TotalSegmentator's spacing
 _QUICK_SHAPE = (48, 48, 24)
+_REPEATS = 2
+_FIRST_GUESS_S = 12.0
 _STAGES = ("read", "normalise and resample", "network", "restore", "write")
 
 
 def run(context: Context) -> None:
     """Draw masks with few and with many labels."""
     shape = _QUICK_SHAPE if context.is_quick else CT_SHAPE
-    file = context.scratch / "ct.nii.gz"
-    noise = np.random.default_rng(0).normal(40, 60, shape).astype(np.int16)
-    write_scan(noise[None], Geometry(shape, np.diag([*CT_SPACING_MM, 1.0])), file)
+    case = _write_noise(context, "ct", shape)
+    small = _write_noise(context, "small", _QUICK_SHAPE)
+    expected_s = 0.0 if context.is_quick else _FIRST_GUESS_S
     for labels in (3, 5) if context.is_quick else (25, 118):
-        _predict(context, labels, CaseInput("ct", (file,)), shape="×".join(map(str, shape)))
+        predictor = Predictor(_network(context, labels), _card(context, labels), device=context.device)
+        predict_cases(predictor, [small], context.scratch / f"warm_up_{labels}")
+        subject = f"{'×'.join(map(str, shape))} voxels of noise, {labels} labels, random weights, {_NETWORK_MM} mm"
+        expected_s = _predict(context, predictor, case, subject, expected_s=1.5 * expected_s)
 
 
-def _predict(context: Context, labels: int, case: CaseInput, *, shape: str) -> None:
-    predictor = Predictor(_network(context, labels), _card(context, labels), device=context.device)
-    subject = f"CT of {shape} voxels, {labels} labels, network at {_NETWORK_MM} mm"
+def _predict(context: Context, predictor: Predictor, case: CaseInput, subject: str, *, expected_s: float) -> float:
+    """Measure a few scans; seconds of the slowest."""
     stages: dict[str, list[float]] = defaultdict(list)
     peaks: list[float] = []
     totals: list[float] = []
-    last_s = 0.0
-    for repeat in range(4):  # the first warms up
-        if not context.has_time_for(1.2 * last_s, f"{subject}, repeat {repeat}"):
+    for repeat in range(_REPEATS):
+        if not context.has_time_for(1.1 * expected_s, f"{subject}, repeat {repeat + 1}"):
             break
         clock = _StageClock(context.device)
         with PeakMemory(context.device) as memory, clock.watching():
             start = time.perf_counter()
-            done, failures = predict_cases(predictor, [case], context.scratch / f"masks_{labels}_{repeat}")
+            done, failures = predict_cases(predictor, [case], context.scratch / f"masks_{time.monotonic_ns()}")
             synchronise(context.device)
-            last_s = time.perf_counter() - start
+            totals.append(time.perf_counter() - start)
         if not done:
             context.rows.note(f"{subject}: {failures[0].reason}")
-            return
-        if repeat:
-            totals.append(last_s)
-            peaks.append(memory.gib)
-            for stage in _STAGES:
-                stages[stage].append(clock.seconds[stage])
-    if not totals:
-        return
-    context.rows.add(subject, "NIfTI in to NIfTI out", totals, "s", repeat="scan")
-    for stage in _STAGES:
-        context.rows.add(subject, f"of it: {stage}", stages[stage], "s", repeat="scan")
-    context.rows.add(subject, memory_name(context.device), peaks, "GiB", repeat="scan")
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
-    context.rows.add(subject, "largest resident memory of the process so far", [resident], "GiB", repeat="process")
+            return totals[-1]
+        expected_s = max(totals)
+        peaks.append(memory.gib)
+        for stage in _STAGES:
+            stages[stage].append(clock.seconds[stage])
+        stages["volumes and records"].append(totals[-1] - sum(clock.seconds[stage] for stage in _STAGES))
+    if totals:
+        context.rows.add(subject, "NIfTI in to NIfTI out", totals, "s", repeat="scan")
+        for stage, seconds in stages.items():
+            context.rows.add(subject, f"of it: {stage}", seconds, "s", repeat="scan")
+        context.rows.add(subject, memory_name(context.device), peaks, "GiB", repeat="scan")
+    return expected_s
+
+
+def _write_noise(context: Context, name: str, shape: tuple[int, int, int]) -> CaseInput:
+    file = context.scratch / f"{name}.nii.gz"
+    noise = np.random.default_rng(0).normal(40, 60, shape).astype(np.int16)
+    write_scan(noise[None], Geometry(shape, np.diag([*CT_SPACING_MM, 1.0])), file)
+    return CaseInput(name, (file,))
 
 
 class _StageClock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from benchmarks.gpu_parts.subject import sizes
 
 _CARDS_GB = (8, 16, 24, 40, 80)
 _CONTEXT_GIB = 0.75  # what CUDA and its libraries take beside the tensors
-_SIDES = (96, 128, 160, 192, 224, 256, 288)
+_SIDES = (96, 128, 160, 192, 224, 256)
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _BATCHES_2D = (8, 16, 32, 64, 128, 192)
 _LABELS = 2
@@ -42,13 +43,9 @@ class Load(NamedTuple):
 
 
 def run(context: Context) -> None:
-    """Climb each ladder until memory ends, then say what fits where and what the plan would have taken."""
+    """Climb each ladder until memory or time ends, then say what fits where and what the plan would have taken."""
     for name, planned, ladder in _ladders(context):
         peaks = _climb(context, ladder)
-        peaks |= {} if planned in peaks else _climb(context, [planned])
-        if planned in peaks:
-            subject = f"training step of the plan, {planned.text}"
-            context.rows.add(subject, memory_name(context.device), [peaks[planned]], "GiB", repeat="dry run")
         for card_gb in (1, 2) if context.is_quick else _CARDS_GB:
             _report(context, name, peaks, card_gb, planned)
 
@@ -72,12 +69,19 @@ def _ladders(context: Context) -> Iterator[tuple[str, Load, list[Load]]]:
 def _climb(context: Context, ladder: list[Load]) -> dict[Load, float]:
     """Peak memory of each load until one does not fit."""
     peaks: dict[Load, float] = {}
+    took_s = 0.0
     for load in ladder:
+        subject = f"training step of {load.text}"
+        if not context.has_time_for(2 * took_s, subject):
+            break
+        start = time.monotonic()
         try:
             peaks[load] = _dry_run(context, load)
         except RuntimeError as error:  # cuDNN and kernels with 32-bit indices say it in other words
-            context.rows.note(f"{load.text}: does not run, {str(error).splitlines()[0][:200]}")
+            context.rows.note(f"{subject}: does not run, {str(error).splitlines()[0][:200]}")
             break
+        took_s = time.monotonic() - start
+        context.rows.add(subject, memory_name(context.device), [peaks[load]], "GiB", repeat="dry run")
     return peaks
 
 
@@ -87,14 +91,14 @@ def _report(context: Context, name: str, peaks: dict[Load, float], card_gb: int,
     fitting = [load for load, peak in peaks.items() if peak <= room_gib]
     verdict = "fits" if planned in fitting else "does not fit"
     subject = f"largest {name} on a GPU of {card_gb} GB, where the plan's {planned.text} {verdict}"
-    while fitting:
+    while fitting and context.has_time_for(0.5, subject):
         best = fitting.pop()
-        again = _held_to(context, best, room_gib)
-        if again is not None:
-            subject = f"{subject}: {best.text}"
-            context.rows.add(subject, memory_name(context.device), [peaks[best], again], "GiB", repeat="dry run")
+        peak = _held_to(context, best, room_gib)
+        if peak is not None:
+            quantity = f"{memory_name(context.device)} held to that"
+            context.rows.add(f"{subject}: {best.text}", quantity, [peak], "GiB", repeat="dry run")
             return
-    context.rows.note(f"{subject}: none")
+    context.rows.note(f"{subject}: none, or no time left to try")
 
 
 def _held_to(context: Context, load: Load, room_gib: float) -> float | None:
@@ -105,7 +109,7 @@ def _held_to(context: Context, load: Load, room_gib: float) -> float | None:
     torch.cuda.set_per_process_memory_fraction(min(1.0, room_gib / total), context.device)
     try:
         return _dry_run(context, load)
-    except RuntimeError:
+    except torch.OutOfMemoryError:
         return None
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, context.device)
@@ -130,7 +134,9 @@ def _step_twice(context: Context, load: Load) -> None:
     config = TrainingConfig(patch_size=load.patch, batch_size=load.batch)
     step = training_step(network, optimiser, SegmentationLoss(), config, context.device)
     shape = (load.batch, 1, *load.patch)
-    batch = {"image": torch.randn(shape), "label": torch.randint(_LABELS + 1, shape).to(torch.int16)}
+    image = torch.randn(shape, device=context.device)
+    label = torch.randint(_LABELS + 1, shape, device=context.device, dtype=torch.int16)
+    batch = {"image": image, "label": label}
     for iteration in range(2):
         step(_Engine(iteration), batch)  # type: ignore[arg-type]  # all that the step reads of an engine
         average.update_parameters(network)

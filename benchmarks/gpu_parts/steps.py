@@ -10,11 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from medseg.geometry import Geometry
+from medseg.networks.parameters import count_parameters
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import UNet
 from medseg.planning import Plan
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.stored_case import open_case, save_case
+from medseg.training.averaging import averaged_copy
 from medseg.training.batches import Patch, batches
 from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
@@ -28,8 +30,7 @@ from benchmarks.gpu_parts.meter import Measured, measure, memory_name, synchroni
 from benchmarks.gpu_parts.subject import ct_plan, sizes
 
 _LABELS = 2
-_STORED_CASES = 4
-_COMPILE_S = 40  # a guess, until a CUDA machine has told
+_COMPILE_S = 30  # a guess, until a CUDA machine has told
 
 
 def run(context: Context) -> None:
@@ -44,52 +45,83 @@ def run(context: Context) -> None:
         context.rows.note("dynamic_network_architectures is not installed: nnU-Net's networks are not measured")
     for kind in nnunet.KINDS if has_nnunet else ():
         _nnunet(context, plan, kind, None)
-    _ours(context, plan, StepSettings(number_format="fp32"))
+    _ours(context, plan, StepSettings(is_tuned=True))
     backend = "aot_eager" if context.is_quick else "inductor"
     _ours(context, plan, StepSettings(is_channels_last=False, compile_backend=backend))
     for kind in nnunet.KINDS if has_nnunet else ():
         _nnunet(context, plan, kind, backend)
     _ours(context, plan, StepSettings(compile_backend=backend))
+    _ours(context, plan, StepSettings(number_format="fp32"))
 
 
 def _ours(context: Context, plan: Plan, settings: StepSettings) -> None:
     """Our network and optimiser on a batch that already lies on the device."""
-    subject = f"ours, {settings.text()}"
-    if settings.compile_backend is not None and not _has_time_to_compile(context, subject):
-        return
-    network = UNet(plan.network).to(context.device).train()
-    optimiser = torch.optim.AdamW(network.parameters(), plan.training.learning_rate, fused=True)
-    step = bare_step(network, network.scales, optimiser, *_batch(context, plan), settings)
-    _report(context, plan, subject, step)
+
+    def build() -> Callable[[], object]:
+        network = UNet(plan.network).to(context.device).train()
+        optimiser = torch.optim.AdamW(network.parameters(), plan.training.learning_rate, fused=True)
+        return bare_step(network, network.scales, optimiser, *_batch(context, plan), settings)
+
+    subject = f"ours ({_millions(UNet(plan.network))}), {settings.text()}"
+    _measure(context, plan, subject, build, settings)
 
 
 def _nnunet(context: Context, plan: Plan, kind: nnunet.NetworkKind, compile_backend: str | None) -> None:
-    """One of nnU-Net's networks as its trainer runs it: channels first, float16 with loss scaling on CUDA."""
-    settings = StepSettings("fp16" if context.is_cuda else "bf16", False, compile_backend)
-    subject = f"nnU-Net's {kind}, {settings.text()}"
-    if compile_backend is not None and not _has_time_to_compile(context, subject):
+    """One of nnU-Net's networks as its trainer runs it, but for the loss: ours, on all its scales but the coarsest."""
+    settings = StepSettings("fp16" if context.is_cuda else "bf16", False, compile_backend, is_tuned=True)
+
+    def build() -> Callable[[], object]:
+        network = nnunet.build_network(kind, plan.network).to(context.device).train()
+        optimiser = nnunet.build_optimiser(network)
+        return bare_step(network, lambda image: network(image)[:-1], optimiser, *_batch(context, plan), settings)
+
+    subject = f"nnU-Net's {kind} ({_millions(nnunet.build_network(kind, plan.network))}), {settings.text()}"
+    _measure(context, plan, subject, build, settings)
+
+
+def _measure(
+    context: Context, plan: Plan, subject: str, build: Callable[[], Callable[[], object]], settings: StepSettings
+) -> None:
+    """Time one variant, unless too little time is left to compile it."""
+    if settings.compile_backend is not None and not context.has_time_for(
+        1 if context.is_quick else _COMPILE_S, subject
+    ):
         return
-    network = nnunet.build_network(kind, plan.network).to(context.device).train()
-    step = bare_step(network, network, nnunet.build_optimiser(network), *_batch(context, plan), settings)
-    _report(context, plan, subject, step)
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = settings.is_tuned
+    try:
+        _report(context, plan, subject, build)
+    finally:
+        torch.backends.cudnn.benchmark = before
+        torch.compiler.reset()
 
 
-def _has_time_to_compile(context: Context, subject: str) -> bool:
-    return context.has_time_for(1 if context.is_quick else _COMPILE_S, subject)
+def _millions(network: nn.Module) -> str:
+    return f"{count_parameters(network) / 1e6:.1f} M parameters"
 
 
 def _augmented(context: Context, plan: Plan) -> None:
     """The step as `medseg train` does it, augmentation on the device included."""
-    step, _ = _product_step(context, plan)
-    image, label = _batch(context, plan)
-    batch = {"image": image, "label": label.to(torch.int16)}
-    _report(context, plan, "ours, the step of medseg train with augmentation", lambda: step(batch))
+
+    def build() -> Callable[[], object]:
+        step = _product_step(context, plan)
+        image, label = _batch(context, plan)
+        batch = {"image": image, "label": label.to(torch.int16)}
+
+        def waiting_step() -> None:
+            step(batch)
+            synchronise(context.device)
+
+        return waiting_step
+
+    subject = "ours, the step of medseg train with augmentation and weight average, waiting for each"
+    _report(context, plan, subject, build)
 
 
 def _loaded(context: Context, plan: Plan) -> None:
     """The same with patches read from a store, and the share of time in which no batch was ready."""
-    step, _ = _product_step(context, plan)
-    dataset = PatchDataset(_stored_cases(context, plan), plan.training, values=range(_LABELS + 1))
+    step = _product_step(context, plan)
+    dataset = PatchDataset([_stored_case(context, plan)], plan.training, values=range(_LABELS + 1))
     loaders = 8 if context.is_cuda else 1
     stream = batches(dataset, first_step=0, loaders=loaders, pin_memory=context.is_cuda)
     waits: list[float] = []
@@ -120,51 +152,55 @@ def _next_and_step(stream: Iterator[Patch], step: Callable[[Patch], Tensor], con
     return waited
 
 
-def _product_step(context: Context, plan: Plan) -> tuple[Callable[[Patch], Tensor], nn.Module]:
-    """The product's own step, with a counter in place of Ignite's engine."""
+def _product_step(context: Context, plan: Plan) -> Callable[[Patch], Tensor]:
+    """The product's own step and its average of the weights, with a counter in place of Ignite's engine."""
     network = UNet(plan.network)
     to_device(network, context.device, spatial_dims=3)
     optimiser = torch.optim.AdamW(network.parameters(), plan.training.learning_rate, fused=True)
     step = training_step(network, optimiser, SegmentationLoss(), plan.training, context.device)
+    average = averaged_copy(network, decay=plan.training.average_decay)
     engine = SimpleNamespace(state=SimpleNamespace(iteration=0))
 
     def numbered(batch: Patch) -> Tensor:
         engine.state.iteration += 1
-        return step(engine, batch)
+        loss = step(engine, batch)
+        average.update_parameters(network)
+        return loss
 
-    return numbered, network
+    return numbered
 
 
-def _report(context: Context, plan: Plan, subject: str, step: Callable[[], object]) -> None:
+def _report(context: Context, plan: Plan, subject: str, build: Callable[[], Callable[[], object]]) -> None:
     """Time blocks of steps, and record milliseconds, patches per second and memory."""
     blocks, steps = _repeats(context)
-
-    def block() -> None:
-        for _ in range(steps):
-            step()
-
+    subject = f"{subject}, {_sizes(plan)}"
     try:
+        step = build()
         step()  # compiles, and lets cuDNN choose
+
+        def block() -> None:
+            for _ in range(steps):
+                step()
+
         measured: Measured = measure(block, context.device, repeats=blocks)
-    except RuntimeError as error:  # out of memory, or a compiler that gives up: the other variants go on
-        context.rows.note(f"{subject}, {_sizes(plan)}: failed, {str(error).splitlines()[0]}")
-    else:
-        subject, repeat = f"{subject}, {_sizes(plan)}", f"block of {steps} steps"
-        batch = plan.training.batch_size
-        context.rows.add(subject, "time per step", [1000 * s / steps for s in measured.seconds], "ms", repeat=repeat)
-        context.rows.add(
-            subject, "throughput", [batch * steps / s for s in measured.seconds], "patches/s", repeat=repeat
-        )
-        context.rows.add(subject, memory_name(context.device), measured.peak_gib, "GiB", repeat=repeat)
+    except Exception as error:  # compilers fail in ways of their own, and the other variants go on
+        context.rows.note(f"{subject}: failed, {type(error).__name__}: {str(error).splitlines()[0][:300]}")
+        return
     finally:
+        step = None
         gc.collect()
         if context.is_cuda:
             torch.cuda.empty_cache()
+    rows, repeat = context.rows, f"block of {steps} steps"
+    rows.add(subject, "time per step", [1000 * s / steps for s in measured.seconds], "ms", repeat=repeat)
+    patches = plan.training.batch_size * steps
+    rows.add(subject, "throughput", [patches / s for s in measured.seconds], "patches/s", repeat=repeat)
+    rows.add(subject, memory_name(context.device), measured.peak_gib, "GiB", repeat=repeat)
 
 
 def _repeats(context: Context) -> tuple[int, int]:
     """Blocks, and steps in each."""
-    return (3, 2) if context.is_quick else (5, 6)
+    return (3, 2) if context.is_quick else (4, 5)
 
 
 def _batch(context: Context, plan: Plan) -> tuple[Tensor, Tensor]:
@@ -176,24 +212,20 @@ def _batch(context: Context, plan: Plan) -> tuple[Tensor, Tensor]:
     return image.to(context.device), label.to(context.device)
 
 
-def _stored_cases(context: Context, plan: Plan) -> list[StoredCase]:
-    """Smooth made-up volumes in a store, each as large as two patches along every axis."""
+def _stored_case(context: Context, plan: Plan) -> StoredCase:
+    """A smooth made-up volume in a store, as large as two patches along every axis."""
     rng = np.random.default_rng(0)
     shape = tuple(2 * size for size in plan.training.patch_size)
     grid = Geometry((shape[0], shape[1], shape[2]), np.eye(4))
     ramp = np.add.outer(np.add.outer(*(np.linspace(0, 9, n) for n in shape[:2])), np.linspace(0, 9, shape[2]))
     label = (np.floor(ramp) % (_LABELS + 1)).astype(np.uint8)
-    cases = []
-    for number in range(_STORED_CASES):
-        image = np.sin(ramp + number) + rng.normal(0, 0.1, shape)
-        voxels = np.argwhere(label)[:: max(1, label.size // 4096)]
-        foreground = np.concatenate([label[tuple(voxels.T)][:, None], voxels], axis=1)
-        folder = context.scratch / "steps_store" / str(number)
-        save_case(
-            folder, image=image[None], label=label, native_label=label, foreground=foreground, grid=grid, native=grid
-        )
-        cases.append(open_case(folder, case_id=f"made up {number}"))
-    return cases
+    image = np.sin(ramp) + rng.normal(0, 0.1, shape)
+    found = np.flatnonzero(label)[:: max(1, label.size // 4096)]
+    voxels = np.stack(np.unravel_index(found, shape), axis=1)
+    foreground = np.concatenate([label[tuple(voxels.T)][:, None], voxels], axis=1)
+    folder = context.scratch / "made_up_case"
+    save_case(folder, image=image[None], label=label, native_label=label, foreground=foreground, grid=grid, native=grid)
+    return open_case(folder, case_id="made up")
 
 
 def _sizes(plan: Plan) -> str:

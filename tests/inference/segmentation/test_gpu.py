@@ -15,7 +15,7 @@ from medseg.networks.segmentation import UNet
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Scan
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_arithmetic")]
 CardBuilder = Callable[..., ModelCard]
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from medseg.training import StepBudget
 from medseg.training.classification import ClassificationInputs, ClassificationTask
 from medseg.training.engine import run_task
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_arithmetic")]
 InputsBuilder = Callable[..., ClassificationInputs]
 
 

@@ -21,7 +21,7 @@ from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
 
-pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_convolutions")]
+pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("exact_arithmetic")]
 InputsBuilder = Callable[..., SegmentationInputs]
 
 
