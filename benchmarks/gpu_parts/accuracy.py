@@ -16,8 +16,8 @@ from medseg.planning import Plan, load_plan, make_plan, override_plan, save_plan
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.preprocess.segmentation.stored_case import open_case
 from medseg.training import Budget, ClockBudget, StepBudget
-from medseg.training.listener import Validation
 from medseg.training.segmentation import SegmentationInputs, fit
+from medseg.training.task import Validation
 
 from benchmarks.gpu_parts.context import Context
 

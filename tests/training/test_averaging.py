@@ -6,6 +6,7 @@ import pytest
 import torch
 from medseg.training.averaging import averaged_copy
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 
 def followed(decay: float, values: list[float]) -> list[float]:
@@ -60,3 +61,44 @@ def test_running_statistics_are_averaged_and_counters_copied() -> None:
         copy.update_parameters(network)
     assert float(copy.module.running_mean) == pytest.approx(followed(0.999, values)[-1])
     assert int(copy.module.num_batches_tracked) == 3
+
+
+def one_by_one(network: nn.Module, *, decay: float) -> AveragedModel:
+    """PyTorch's own average with the same rule, one `lerp_` per tensor."""
+
+    def update(averages: list[torch.Tensor], currents: list[torch.Tensor], count: torch.Tensor) -> None:
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for average, current in zip(averages, currents, strict=True):
+            average.lerp_(current, share) if average.is_floating_point() else average.copy_(current)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
+
+@pytest.mark.parametrize("decay", [0.999, 0.3])
+def test_all_weights_at_once_are_bit_for_bit_those_of_one_after_the_other(decay: float) -> None:
+    """Also where they lie channels last, are of another type, or are counters."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 5, 3), nn.Linear(5, 7).bfloat16())
+    network = network.to(memory_format=torch.channels_last)
+    ours, theirs = averaged_copy(network, decay=decay), one_by_one(network, decay=decay)
+    for step in range(30):
+        with torch.no_grad():
+            for tensor in network.state_dict().values():
+                tensor.fill_(step) if tensor.dtype == torch.int64 else tensor.add_(torch.randn_like(tensor))
+        ours.update_parameters(network)
+        theirs.update_parameters(network)
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    for (name, one), other in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+        assert one.stride() == other.stride()
+
+
+def test_updates_are_counted_on_the_cpu_from_a_checkpoint_on() -> None:
+    """A count on the device would be waited for in every step."""
+    network = nn.Linear(2, 2).to("meta")
+    copy = averaged_copy(network, decay=0.5)
+    copy.load_state_dict({**copy.state_dict(), "n_averaged": torch.tensor(7)})
+    for _ in range(3):
+        copy.update_parameters(network)
+    assert copy.n_averaged.device.type == "cpu"
+    assert int(copy.n_averaged) == 10

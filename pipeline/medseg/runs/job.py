@@ -13,7 +13,8 @@ from medseg.runs.run_folder import RunFolder
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.tracking import TrackedRun
-from medseg.training.engine import Outcome, Task
+from medseg.training.engine import Outcome
+from medseg.training.task import Task
 
 AnyPlan = TypeVar("AnyPlan", bound=PlanFile)
 AnyTask = TypeVar("AnyTask", bound=Task)

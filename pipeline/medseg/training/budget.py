@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Protocol
 
-from medseg.errors import ConfigError
+from ignite.engine import Engine, Events
 
+from medseg.errors import ConfigError, TrainingError
+from medseg.training.ranks import of_first_rank
+from medseg.training.state import TrainingState
+
+TAIL_S = 6.0  # seconds for what follows the last validation
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -100,3 +106,38 @@ def parse_duration_s(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise ConfigError(f"budget must be a positive number with s, m, h or d such as 10m, got {text!r}")
     return float(match[1]) * _UNITS_S[match[2]]
+
+
+def attach_budget(
+    trainer: Engine, state: TrainingState, budget: Budget, *, estimate_validation_s: Callable[[], float]
+) -> None:
+    """End the run when the budget is used, and keep back what the last validation needs of it.
+
+    A run without time for a first step ends with a TrainingError.
+
+    Args:
+        trainer: Engine of the training.
+        state: State of the training.
+        budget: Steps or wall clock.
+        estimate_validation_s: Estimates the seconds of a validation; called as the run starts, where the clock counts.
+    """
+    trainer.add_event_handler(Events.STARTED, _open, state, budget, estimate_validation_s)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, _spend, state, budget)
+    trainer.add_event_handler(Events.COMPLETED, _check_first_step, state)
+
+
+def _open(engine: Engine, state: TrainingState, budget: Budget, estimate_validation_s: Callable[[], float]) -> None:
+    if budget.remaining_s() is not None:
+        budget.keep_back(estimate_validation_s() + TAIL_S)
+    _spend(engine, state, budget)
+
+
+def _spend(engine: Engine, state: TrainingState, budget: Budget) -> None:
+    state.progress = of_first_rank(budget.progress(state.step))
+    if state.progress >= 1:
+        engine.terminate()
+
+
+def _check_first_step(state: TrainingState) -> None:
+    if state.step == 0:
+        raise TrainingError("budget must leave time for a first step, got none; give more, or a smaller plan")

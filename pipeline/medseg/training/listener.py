@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from ignite.engine import Engine, Events
 
 from medseg.atomic import write_text
 from medseg.tracking import TrackedRun
+from medseg.training.events import TrainingEvents
+from medseg.training.ranks import is_first_rank
+from medseg.training.state import TrainingState
+from medseg.training.task import Validation
 
-
-@dataclass(frozen=True, slots=True)
-class Validation:
-    """One validation.
-
-    Attributes:
-        score: What decides which weights are best; more is better.
-        values: Numbers by name, for tracking.
-        rows: One record per case and label, or per case: whatever the task measures.
-    """
-
-    score: float
-    values: dict[str, float]
-    rows: Sequence[Any]
+OnStep = Callable[[float, float], None]
 
 
 class TrainingListener(Protocol):
@@ -76,3 +68,34 @@ class TrackingListener:
     def on_validation(self, epoch: int, validation: Validation) -> None:
         """Log the validation's numbers."""
         self.run.log_metrics(validation.values, step=epoch)
+
+
+def attach_listeners(
+    trainer: Engine,
+    evaluator: Engine,
+    state: TrainingState,
+    *,
+    listeners: Sequence[TrainingListener],
+    on_step: OnStep,
+) -> None:
+    """Report every step, epoch and validation; in a distributed training the first process alone reports."""
+    if not is_first_rank():
+        return
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, _report_step, state, on_step)
+    for listener in listeners:
+        trainer.add_event_handler(TrainingEvents.EPOCH_REPORTED, _report_epoch, state, listener)
+        evaluator.add_event_handler(Events.COMPLETED, _report_validation, state, listener)
+
+
+def _report_step(engine: Engine, state: TrainingState, on_step: OnStep) -> None:
+    loss = engine.state.output
+    on_step(state.progress, float(loss) if loss.device.type == "cpu" else float("nan"))
+
+
+def _report_epoch(engine: Engine, state: TrainingState, listener: TrainingListener) -> None:
+    listener.on_epoch(state.epoch, dict(engine.state.metrics))
+
+
+def _report_validation(state: TrainingState, listener: TrainingListener) -> None:
+    if state.last is not None:
+        listener.on_validation(state.epoch, state.last)

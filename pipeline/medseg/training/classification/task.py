@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +29,7 @@ from medseg.training.classification.config import SliceTrainingConfig
 from medseg.training.classification.loss import ClassLoss
 from medseg.training.classification.samples import SliceSamples, StudySamples, steps_per_epoch
 from medseg.training.classification.weights import class_weights
-from medseg.training.engine import Step
-from medseg.training.listener import Validation
+from medseg.training.task import CaseStep, Step, Validation
 
 _SEED_STRIDE = 1_000_003
 
@@ -92,7 +90,7 @@ class ClassificationTask:
         self.optimisation = inputs.config
         self.device = inputs.device
         self.folder = inputs.folder
-        self.has_validation = bool(inputs.validation)
+        self.validation_cases = inputs.validation
         kind = StudySamples if inputs.is_per_study else SliceSamples
         self.samples = kind(inputs.training, inputs.truth, inputs.config, context=inputs.slices.context)
         if not len(self.samples):
@@ -151,23 +149,23 @@ class ClassificationTask:
         loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
         return batches(self.samples, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
 
-    def validate(self, network: nn.Module) -> Validation:
+    def evaluation_step(self, network: nn.Module) -> CaseStep:
+        """Probabilities, logits and truth of one case."""
+        classifier = _classifier(network)
+
+        def measure(engine: Engine, case: StoredSlices) -> list[ValidatedCase]:
+            return self.validate_cases(classifier, [case])
+
+        return measure
+
+    def summarise(self, rows: Sequence[ValidatedCase]) -> Validation:
         """Mean AUROC over classes: of slices, or of studies where labels are per study."""
-        judged = self.validate_cases(network, self.inputs.validation)
         targets = self.inputs.targets
-        summary = summarise_scores(
-            [case.scores for case in judged], classes=targets.classes, kind=targets.kind, resamples=0
-        )
-        values = flat_metrics(summary)
+        scores = [case.scores for case in rows]
+        values = flat_metrics(summarise_scores(scores, classes=targets.classes, kind=targets.kind, resamples=0))
         level = "study" if self.inputs.is_per_study else "slice"
         score = values.get(f"{level}_auroc/mean", math.nan)
-        return Validation(score if math.isfinite(score) else -math.inf, values, judged)
-
-    def estimate_validation_s(self, network: nn.Module) -> float:
-        """Time one case."""
-        start = time.monotonic()
-        self.validate_cases(network, self.inputs.validation[:1])
-        return (time.monotonic() - start) * len(self.inputs.validation)
+        return Validation(score if math.isfinite(score) else -math.inf, values, rows)
 
     def validate_cases(self, network: nn.Module, cases: Sequence[StoredSlices]) -> list[ValidatedCase]:
         """Probabilities, logits and truth of any prepared cases."""

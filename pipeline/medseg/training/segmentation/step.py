@@ -11,8 +11,8 @@ from medseg.networks.precision import autocast, memory_format
 from medseg.networks.segmentation import UNet
 from medseg.training.augment import augment_batch
 from medseg.training.batches import Patch
-from medseg.training.engine import Step
 from medseg.training.segmentation.config import TrainingConfig
+from medseg.training.task import Step
 
 _SEED_STRIDE = 1_000_003
 

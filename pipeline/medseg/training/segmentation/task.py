@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from ignite.engine import Engine
 from torch import nn
 from torch.optim import Optimizer
 
@@ -23,13 +23,14 @@ from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.training.batches import Patch, batches
 from medseg.training.budget import Budget
-from medseg.training.engine import Step, run_task
-from medseg.training.listener import TrainingListener, Validation
+from medseg.training.engine import Attach, run_task
+from medseg.training.listener import OnStep, TrainingListener
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
 from medseg.training.segmentation.validate import validate_volumes
+from medseg.training.task import CaseStep, Step, Validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def fit(
     budget: Budget,
     *,
     listeners: Sequence[TrainingListener] = (),
-    on_step: Callable[[float, float], None] = lambda progress, loss: None,
+    on_step: OnStep = lambda progress, loss: None,
+    attach: Sequence[Attach] = (),
     resume: bool = False,
 ) -> FitResult:
     """Train until the budget is spent, then validate and save; see `run_task`.
@@ -96,6 +98,7 @@ def fit(
         budget: Steps or wall clock.
         listeners: Hear of epochs and validations.
         on_step: Called after each step with the progress and, where it costs nothing to know, the loss.
+        attach: Functions that attach handlers of the user's.
         resume: Go on from the checkpoint in `inputs.folder`.
 
     Raises:
@@ -104,7 +107,8 @@ def fit(
     """
     if not inputs.training:
         raise TrainingError("training must have at least one case, got none; mend the cases that failed")
-    done = run_task(SegmentationTask(inputs), budget, listeners=listeners, on_step=on_step, resume=resume)
+    task = SegmentationTask(inputs)
+    done = run_task(task, budget, listeners=listeners, on_step=on_step, attach=attach, resume=resume)
     rows = list(done.last.rows) if done.last else []
     return FitResult(done.steps, done.epochs, done.seconds, rows, done.best_score)
 
@@ -122,7 +126,7 @@ class SegmentationTask:
         self.device = inputs.device
         self.folder = inputs.folder
         self.steps_per_epoch = steps_per_epoch(len(inputs.training), inputs.config)
-        self.has_validation = bool(inputs.validation)
+        self.validation_cases = inputs.validation
 
     def build(self) -> nn.Module:
         """The UNet."""
@@ -143,25 +147,23 @@ class SegmentationTask:
         loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
         return batches(dataset, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
 
-    def validate(self, network: nn.Module) -> Validation:
-        """Mean Dice of whole volumes on their native grids."""
-        rows = self._validate(network, self.inputs.validation)
+    def evaluation_step(self, network: nn.Module) -> CaseStep:
+        """Metrics of one whole volume on its native grid."""
+        inputs = self.inputs
+
+        def measure(engine: Engine, case: StoredCase) -> list[CaseMetrics]:
+            return validate_volumes(
+                network,
+                [case],
+                inputs.inference,
+                labels=inputs.labels,
+                device=inputs.device,
+                precision=inputs.config.precision,
+            )
+
+        return measure
+
+    def summarise(self, rows: Sequence[CaseMetrics]) -> Validation:
+        """Mean Dice of whole volumes."""
         summary = summarise(rows)
         return Validation(summary.means["dice"], volume_metrics(summary), rows)
-
-    def estimate_validation_s(self, network: nn.Module) -> float:
-        """Time one case."""
-        start = time.monotonic()
-        self._validate(network, self.inputs.validation[:1])
-        return (time.monotonic() - start) * len(self.inputs.validation)
-
-    def _validate(self, network: nn.Module, cases: Sequence[StoredCase]) -> list[CaseMetrics]:
-        inputs = self.inputs
-        return validate_volumes(
-            network,
-            cases,
-            inputs.inference,
-            labels=inputs.labels,
-            device=inputs.device,
-            precision=inputs.config.precision,
-        )

@@ -1,0 +1,24 @@
+"""Decisions that all processes of a distributed training share; a single process decides alone."""
+
+from __future__ import annotations
+
+import ignite.distributed as idist
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that validates and writes files."""
+    return bool(idist.get_rank() == 0)
+
+
+def of_first_rank(value: float) -> float:
+    """The first process's value, in every process: clocks differ, and all have to stop at the same step.
+
+    In a single process the value itself. Every process has to call this at the same place.
+    """
+    return value if idist.get_world_size() == 1 else float(idist.broadcast(value, src=0))
+
+
+def wait_for_first_rank() -> None:
+    """Wait until all processes are here; nothing in a single process."""
+    if idist.get_world_size() > 1:
+        idist.barrier()

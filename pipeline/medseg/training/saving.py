@@ -1,0 +1,159 @@
+"""When a training writes what to where: delivered weights, best weights, and the checkpoint to go on from."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from ignite.engine import Engine, Events
+
+from medseg.errors import PipelineError
+from medseg.inference import save_weights
+from medseg.training.budget import Budget
+from medseg.training.checkpoint import load_checkpoint, save_checkpoint
+from medseg.training.events import TrainingEvents
+from medseg.training.ranks import is_first_rank
+from medseg.training.state import TrainingState
+from medseg.training.step_guard import StepGuard
+from medseg.training.stopwatch import Stopwatch
+
+CHECKPOINT_NAME = "checkpoint.safetensors"
+_SAVE_EVERY_S = 300.0
+
+
+class Checkpoints:
+    """The files of a training, written by the first process alone.
+
+    As a context round the run it sees to it that nothing trained is lost: however the run ends, by an error in a step,
+    in a handler of the user's, by Ctrl-C, a checkpoint of the last whole step is left. What is not finite is not saved,
+    so that the checkpoint before it stays. (A handler of Ignite's `EXCEPTION_RAISED` cannot promise that: it is not
+    called after another that raises, and where it does not raise itself, the error is lost.)
+
+    Args:
+        folder: Target folder.
+        state: State of the training.
+        budget: Budget, whose seconds are noted.
+        guard: Guard of the steps.
+    """
+
+    def __init__(self, folder: Path, state: TrainingState, budget: Budget, guard: StepGuard) -> None:
+        self.folder = folder
+        self._state = state
+        self._budget = budget
+        self._guard = guard
+        self._saved_step = state.step
+        self._clock = Stopwatch()
+
+    def save(self) -> None:
+        """Write the delivered weights and the checkpoint."""
+        self._save({})
+
+    def save_now_and_then(self) -> None:
+        """Save if the last time is long ago."""
+        if self._clock.seconds() > _SAVE_EVERY_S:
+            self.save()
+
+    def save_best(self, engine: Engine) -> None:
+        """Write the averaged weights if no validation was better, or if it is the first."""
+        path = self.folder / "model" / "best.safetensors"
+        score = engine.state.validation.score
+        if score > self._state.best_score or not path.exists():
+            self._state.best_score = score
+            save_weights(self._state.average.module.state_dict(), path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._saved_step == self._state.step or not self._guard.rewind() or not _is_finite(self._state):
+            return
+        try:
+            self._save(_open_epoch(self._state))
+        except (PipelineError, OSError, RuntimeError) as failure:
+            if error is None:
+                raise
+            error.add_note(f"its last steps are lost, because no checkpoint could be written: {failure}")
+
+    def _save(self, more: dict[str, Any]) -> None:
+        if not is_first_rank():
+            return
+        state = self._state
+        save_weights(state.average.module.state_dict(), self.folder / "model" / "last.safetensors")
+        facts = {
+            "step": state.step,
+            "elapsed_s": self._budget.elapsed_s(),
+            "best_score": state.best_score,
+            "last_validation": state.last_validation,
+            **more,
+        }
+        save_checkpoint(
+            self.folder / CHECKPOINT_NAME,
+            network=state.network,
+            average=state.average,
+            optimiser=state.optimiser,
+            facts=facts,
+        )
+        self._saved_step = state.step
+        self._clock.restart()
+
+
+def attach_checkpoints(trainer: Engine, evaluator: Engine, checkpoints: Checkpoints) -> None:
+    """Keep the best weights of every validation, and save at milestones, now and then, and at the end."""
+    evaluator.add_event_handler(Events.COMPLETED, checkpoints.save_best)
+    trainer.add_event_handler(TrainingEvents.MILESTONE, checkpoints.save)
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoints.save_now_and_then)
+    trainer.add_event_handler(Events.COMPLETED, checkpoints.save)
+
+
+def restore(state: TrainingState, folder: Path) -> None:
+    """Go on from the checkpoint in a folder.
+
+    Raises:
+        CheckpointError: If it is missing, damaged or of another training.
+    """
+    facts = load_checkpoint(
+        folder / CHECKPOINT_NAME, network=state.network, average=state.average, optimiser=state.optimiser
+    )
+    state.step = int(facts["step"])
+    state.best_score = float(facts["best_score"])
+    state.last_validation = float(facts["last_validation"])
+    if "losses" in facts:
+        device = next(state.network.parameters()).device
+        state.losses = [torch.tensor(loss, device=device) for loss in facts["losses"]]
+        state.is_epoch_open = state.step % state.steps_per_epoch == 0
+        for group in state.optimiser.param_groups:
+            group["lr"] = float(facts["learning_rate"])
+
+
+def attach_open_epoch(trainer: Engine, state: TrainingState) -> None:
+    """End the last epoch of an interrupted run before the next begins: its report and its validation are still to come.
+
+    To be attached last, so that handlers of the user's have seen the run start.
+    """
+    trainer.add_event_handler(Events.STARTED, _end_open_epoch, state)
+
+
+def _end_open_epoch(engine: Engine, state: TrainingState) -> None:
+    if state.is_epoch_open and not engine.should_terminate:
+        engine.fire_event(Events.EPOCH_COMPLETED)
+
+
+def _open_epoch(state: TrainingState) -> dict[str, Any]:
+    """Facts of an epoch whose report is still to come."""
+    return {
+        "losses": [float(loss) for loss in state.losses],
+        "learning_rate": state.optimiser.param_groups[0]["lr"],
+    }
+
+
+def _is_finite(state: TrainingState) -> bool:
+    """Whether the running epoch's losses and all weights are."""
+    tensors = [*state.network.state_dict().values(), *state.average.state_dict().values()]
+    return all(math.isfinite(float(loss)) for loss in state.losses) and all(
+        bool(torch.isfinite(tensor).all()) for tensor in tensors
+    )

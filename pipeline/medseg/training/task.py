@@ -1,0 +1,71 @@
+"""What a training consists of beside the machinery that every training shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from ignite.engine import Engine
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from medseg.training.config import OptimisationConfig
+
+Step = Callable[[Engine, Any], Tensor]
+CaseStep = Callable[[Engine, Any], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """One validation.
+
+    Attributes:
+        score: Number that decides which weights are best; more is better.
+        values: Numbers by name, for tracking.
+        rows: One record per case and label, or per case: whatever the task measures.
+    """
+
+    score: float
+    values: dict[str, float]
+    rows: Sequence[Any]
+
+
+class Task(Protocol):
+    """Segmentation, slice classification, or a task of one's own.
+
+    Attributes:
+        optimisation: Rate, length, averaging, seed.
+        device: Device of the network.
+        folder: Target folder of the weights (`model/`) and of the checkpoint.
+        steps_per_epoch: Steps in which every sample has come once.
+        validation_cases: Cases of the validation; may be empty.
+    """
+
+    @property
+    def optimisation(self) -> OptimisationConfig: ...  # noqa: D102 (in the class docstring, as below)
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def folder(self) -> Path: ...  # noqa: D102
+    @property
+    def steps_per_epoch(self) -> int: ...  # noqa: D102
+    @property
+    def validation_cases(self) -> Sequence[Any]: ...  # noqa: D102
+
+    def build(self) -> nn.Module:
+        """The network on its device, with fresh weights from torch's seed."""
+
+    def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
+        """Process function of the trainer: of its engine and a batch, the loss as a tensor on the device."""
+
+    def batches(self, first_step: int) -> Iterator[Any]:
+        """Endless batches from a step on."""
+
+    def evaluation_step(self, network: nn.Module) -> CaseStep:
+        """Process function of the evaluator: of its engine and a validation case, the case's rows."""
+
+    def summarise(self, rows: Sequence[Any]) -> Validation:
+        """The validation that the rows of all its cases make."""
