@@ -29,6 +29,7 @@ from medseg.networks.classification import (
     load_imagenet,
     load_unet_encoder,
 )
+from medseg.plane import PLANES
 from medseg.planning import (
     SliceChoices,
     SlicePlan,
@@ -71,8 +72,6 @@ from medseg.workflows.run_stages import (
     with_earlier,
 )
 from medseg.workflows.slice_results import deliver_scores, print_scores, track_scores
-
-_PLANE_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,12 +309,12 @@ def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
         out_channels=len(plan.targets.classes),
         slices=slices,
         pooling=plan.network.pooling,
-        slice_axis=_PLANE_AXIS[plan.slices.plane],
+        slice_axis=PLANES[plan.slices.plane].axis,
     )
     changes: dict[str, Any] = {"network": network.model_dump(mode="json")}
     changes["slices"] = {"normalisation": [one.model_dump(mode="json") for one in card.preprocess.normalisation]}
     if card.preprocess.spacing_mm is not None:
-        along = _PLANE_AXIS[plan.slices.plane]
+        along = PLANES[plan.slices.plane].axis
         in_plane = [mm for axis, mm in enumerate(card.preprocess.spacing_mm) if axis != along]
         changes["slices"] |= _respaced(plan.slices, max(in_plane))
     return override_plan(plan, changes, source=f"--init {run.name}")
@@ -353,7 +352,7 @@ def _initialiser(arguments: ClassifierArguments, plan: SlicePlan) -> Callable[[S
         return lambda network: load_imagenet(network, path)
     folder = path / "model" if (path / "model").is_dir() else path
     weights = read_weights(folder / "last.safetensors")
-    axis = _PLANE_AXIS[plan.slices.plane]
+    axis = PLANES[plan.slices.plane].axis
     return lambda network: load_unet_encoder(network, weights, slice_axis=axis)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from medseg.plane import PLANES
 from medseg.workflows import options
 
 EPILOG = """\b
@@ -19,7 +20,7 @@ _ALL = "plain18,resnet18,plain34,resnet34,resnet50,alexnet,vgg16,bn_inception,de
 @click.argument("dataset", type=options.FILE)
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the runs; new or empty.")
 @click.option("--networks", default=_ALL, show_default=True, help="Names, with commas.")
-@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial", show_default=True)
+@click.option("--plane", type=click.Choice(list(PLANES)), default="axial", show_default=True)
 @click.option("--context", type=click.IntRange(0, 8), default=1, show_default=True, help="Slices on either side.")
 @click.option(
     "--kind",

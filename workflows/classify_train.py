@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from medseg.plane import PLANES
 from medseg.workflows import options
 
 EPILOG = """\b
@@ -24,7 +25,7 @@ _ARCHITECTURES = (
 
 @click.command("train", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
-@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial", show_default=True,
+@click.option("--plane", type=click.Choice(list(PLANES)), default="axial", show_default=True,
               help="Plane of the slices, along the scan's own axis that is nearest.")  # fmt: skip
 @click.option("--context", type=click.IntRange(0, 8), default=1, show_default=True,
               help="Slices on either side that are seen too (2.5D); 0 is 2D.")  # fmt: skip

@@ -14,11 +14,11 @@ from medseg.errors import PipelineError
 from medseg.evaluation.classification import write_slices
 from medseg.inference import CaseInput
 from medseg.inference.classification import SlicePredictor
+from medseg.plane import PLANES
 from medseg.preprocess.classification import slice_stack
 from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Array, Failure, Scan
 from medseg.scans import read_scan
-from medseg.workflows.slice_results import DIRECTIONS
 
 
 def triage(
@@ -49,7 +49,7 @@ def triage(
         folder / "triage.html",
         classes=classes,
         background=background,
-        direction=DIRECTIONS[card.slices.plane],
+        direction=PLANES[card.slices.plane].direction,
         model=f"{card.dataset}, plan {card.plan_digest[:12]}",
         is_calibrated=card.calibration.cases > 0,
         failures=failures,

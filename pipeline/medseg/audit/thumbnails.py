@@ -8,6 +8,7 @@ import numpy as np
 
 from medseg.audit.canonical import canonical
 from medseg.audit.facts import Plane
+from medseg.plane import PLANES
 from medseg.records import Array, Labelmap, Mask, Scan
 
 # Told apart by colour-blind readers as far as eight colours can be, and on grey.
@@ -16,9 +17,6 @@ _SIDE = 200
 _FILL = 0.28
 _LOOKED_AT = 96
 _COUNTED = 16
-# Plane, axis that is cut, letters at its left, right, top and bottom edge. The patient's right is on the viewer's left,
-# as radiologists look at scans.
-_PLANES = (("axial", 2, "RLAP"), ("coronal", 1, "RLSI"), ("sagittal", 0, "APSI"))
 
 
 def draw_planes(image: Scan, label: Labelmap | None, *, is_picture: bool) -> tuple[Plane, ...]:
@@ -41,11 +39,13 @@ def draw_planes(image: Scan, label: Labelmap | None, *, is_picture: bool) -> tup
     centre = _best_slices(labels, volume.shape)
     scale = _SIDE / max(n * spacing for n, spacing in zip(grid.shape, grid.spacing_mm, strict=True))
     planes = []
-    for name, axis, letters in _PLANES if 1 not in volume.shape else [_PLANES[2 - volume.shape.index(1)]]:
+    flat_axis = volume.shape.index(1) if 1 in volume.shape else None
+    for facts in (one for one in PLANES.values() if flat_axis in (None, one.axis)):
+        axis = facts.axis
         across, down = (scale * spacing for other, spacing in enumerate(grid.spacing_mm) if other != axis)
         cut = _cut(volume, axis, centre[axis])[:, :, np.newaxis]
         marked = None if labels is None else _cut(labels, axis, centre[axis])
-        planes.append(_plane(name, cut, marked, (across, down), letters))
+        planes.append(_plane(facts.name, cut, marked, (across, down), facts.edges))
     return tuple(planes)
 
 

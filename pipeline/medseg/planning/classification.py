@@ -10,11 +10,12 @@ from pydantic import model_validator
 from medseg.configuration import Config
 from medseg.networks.classification import ClassifierConfig, smallest_size
 from medseg.networks.classification.config import Architecture, PoolingKind
+from medseg.plane import PLANES, Plane
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import PlanFile
 from medseg.planning.segmentation import plan_normalisation
 from medseg.planning.sizes import DeviceKind
-from medseg.preprocess.classification import Plane, SliceConfig
+from medseg.preprocess.classification import SliceConfig
 from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Manifest
 from medseg.training import AugmentConfig
@@ -24,8 +25,6 @@ _LONGEST_SIDE: dict[DeviceKind, int] = {"cpu": 128, "cuda": 256}
 _WIDTH: dict[DeviceKind, int] = {"cpu": 32, "cuda": 64}
 _MULTIPLE = 16
 _RATE_WITHOUT_NORM = 1e-4
-# A picture's two axes, of those of a scan along R, A and S.
-_SIDES: dict[Plane, tuple[int, int]] = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 
 
 class SliceChoices(Config):
@@ -113,7 +112,7 @@ def _picture(
     fingerprint: Fingerprint, plane: Plane, device: DeviceKind, reasons: dict[str, str]
 ) -> tuple[float, tuple[int, int]]:
     """Pixel size in mm, and pixels along the two axes."""
-    sides = (0, 1) if fingerprint.is_2d else _SIDES[plane]
+    sides = (0, 1) if fingerprint.is_2d else PLANES[plane].picture_axes
     spacings = fingerprint.spacings_mm()[:, sides]
     extents = np.percentile(fingerprint.shapes()[:, sides] * spacings, 95, axis=0)
     longest = _LONGEST_SIDE[device]

@@ -16,7 +16,8 @@ from medseg.inference.classification import Calibration, SliceOutputs, SlicePred
 from medseg.inference.weights import save_weights
 from medseg.manifest import read_case
 from medseg.networks.classification import SliceClassifier
-from medseg.preprocess.classification import Plane, SliceConfig, slice_axis
+from medseg.plane import Plane
+from medseg.preprocess.classification import SliceConfig, slice_axis
 from medseg.preprocess.classification.targets import LabelTargets, TargetConfig
 from medseg.records import Scan
 from torch import Tensor

@@ -11,13 +11,11 @@ import torch
 
 from medseg.atomic import atomic_path
 from medseg.geometry import Geometry
+from medseg.plane import PLANES
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
 
 _COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#4be3c6", "#f2f25c")
-# Plane, axis that is cut, letters at the left and right edge and at the top and bottom edge. The patient's right is on
-# the viewer's left, as radiologists look at scans.
-_PLANES = (("axial", 2, "RL", "AP"), ("coronal", 1, "RL", "SI"), ("sagittal", 0, "AP", "SI"))
 
 
 def save_overlay(
@@ -67,13 +65,14 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
     centre = _centre(label if label.any() else mask)
-    for axis, (plane, cut, sides, ends) in zip(axes, _PLANES, strict=True):
+    for axis, plane in zip(axes, PLANES.values(), strict=True):
+        cut = plane.axis
         image_cut, label_cut, mask_cut = (_cut(part, cut, centre[cut]) for part in (image, label, mask))
         axis.imshow(_stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
         _draw_outlines(axis, label_cut, mask_cut, labels)
-        axis.set_title(f"{plane}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
+        axis.set_title(f"{plane.name}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
         places = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
-        for letter, (x, y) in zip(sides + ends, places, strict=True):
+        for letter, (x, y) in zip(plane.edges, places, strict=True):
             axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=_on_any_ground())
         axis.set_axis_off()
 
