@@ -19,7 +19,6 @@ from medseg.evaluation.classification.calibration import HOTTEST
 from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
 from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.segmentation import load_card
-from medseg.inference.weights import read_weights
 from medseg.manifest import manifest_digest
 from medseg.networks import count_parameters
 from medseg.networks.classification import (
@@ -29,6 +28,7 @@ from medseg.networks.classification import (
     load_imagenet,
     load_unet_encoder,
 )
+from medseg.networks.weights import read_weights
 from medseg.plane import PLANES
 from medseg.planning import (
     SliceChoices,

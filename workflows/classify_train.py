@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from medseg.networks.classification.architecture import ARCHITECTURES, NAMED_ARCHITECTURES
 from medseg.plane import PLANES
 from medseg.workflows import options
 
@@ -17,10 +18,7 @@ Examples:
 """
 
 _PLANNED = ("plane", "context", "min_area_mm2", "kind", "classes", "pooling", "architecture")
-_ARCHITECTURES = (
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34", "alexnet", "vgg16",
-    "bn_inception", "densenet121", "efficientnet_b0",
-)  # fmt: skip
+_RIMS = ", ".join(f"{facts.label} {facts.smallest_side}" for facts in ARCHITECTURES.values() if facts.smallest_side > 1)
 
 
 @click.command("train", epilog=EPILOG)
@@ -40,7 +38,8 @@ _ARCHITECTURES = (
 @click.option("--pooling", type=click.Choice(["none", "max", "mean", "attention"]), default=None,
               help="Learn from labels of whole studies, and pool their slices so.  "
               "[default: none, or max for a CSV file without slices]")  # fmt: skip
-@click.option("--architecture", type=click.Choice(_ARCHITECTURES), default="resnet18", show_default=True)
+@click.option("--architecture", type=click.Choice(NAMED_ARCHITECTURES), default="resnet18", show_default=True,
+              help=f"Network; small slices get a rim where it needs more pixels a side: {_RIMS}.")  # fmt: skip
 @click.option("--init", "initial", type=options.FILE,
               help="Weights to begin with: ImageNet's in torchvision's naming, or a run of `medseg train`, whose "
               "encoder is then the architecture.")  # fmt: skip

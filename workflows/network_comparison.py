@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import click
 import numpy as np
@@ -27,7 +26,8 @@ from medseg.delivery.classification import (
 from medseg.errors import PipelineError
 from medseg.evaluation.classification import ClassificationSummary, Measure, summarise_scores
 from medseg.networks import count_parameters
-from medseg.networks.classification import Architecture, ClassifierConfig, SliceClassifier, smallest_size
+from medseg.networks.classification import ClassifierConfig, SliceClassifier, smallest_size
+from medseg.networks.classification.architecture import NAMED_ARCHITECTURES
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.gradient_flow import gradient_norms
 from medseg.planning import SlicePlan, override_plan, save_plan
@@ -45,8 +45,6 @@ from medseg.workflows.run_stages import Cohort, load_cohort, log_cohort, make_bu
 from torch import Tensor
 
 _TRAINING_CASES = 40
-_FAMILIES = {"plain": "plain", "resnet": "residual"}
-_DEPTHS = {"alexnet": 8, "vgg16": 16, "bn_inception": 32, "densenet121": 121, "efficientnet_b0": 82}
 _GRADIENT_BATCH = 32
 
 
@@ -67,9 +65,9 @@ class Trial:
 
 def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> None:
     """Train each network with the same slices, steps or seconds, and draw what came of it."""
-    unknown = sorted(set(names) - set(_architectures()))
+    unknown = sorted(set(names) - set(NAMED_ARCHITECTURES))
     if unknown or len(set(names)) < len(names):
-        raise click.UsageError(f"--networks must be different ones of {', '.join(_architectures())}, got {names}")
+        raise click.UsageError(f"--networks must be different ones of {', '.join(NAMED_ARCHITECTURES)}, got {names}")
     if arguments.fold == "all":
         raise click.UsageError("--fold must be a number: networks are compared on validation cases")
     folder = empty_folder(arguments.folder)
@@ -96,10 +94,6 @@ def compare_networks(arguments: ClassifierArguments, names: Sequence[str]) -> No
             _track(arguments, cohort, trials, folder, pictures)
         click.echo(f"table and pictures in {folder}")
     report_failures(failures)
-
-
-def _architectures() -> tuple[str, ...]:
-    return tuple(name for name in get_args(Architecture) if name != "encoder")
 
 
 def _with_network(plan: SlicePlan, name: str) -> SlicePlan:
@@ -153,8 +147,8 @@ def _try_network(
     shape = (1, plan.slices.channels, *plan.slices.size)
     compared = ComparedNetwork(
         name=name,
-        family=next((family for start, family in _FAMILIES.items() if name.startswith(start)), "classical"),
-        depth=plan.network.depth or _DEPTHS[name],
+        family=plan.network.facts.family,
+        depth=plan.network.depth or plan.network.facts.depth or 0,
         parameters=count_parameters(network),
         multiply_adds=count_multiply_adds(network, shape),
         error=errors["validation"].value,
@@ -186,7 +180,7 @@ def _inputs(plan: SlicePlan, slices: LabelledSlices, device: torch.device, folde
 
 
 def _trained_network(task: ClassificationTask) -> SliceClassifier:
-    from medseg.inference import load_weights
+    from medseg.networks import load_weights
 
     network = SliceClassifier(task.inputs.network)
     load_weights(network, task.folder / "model" / "last.safetensors")
@@ -234,7 +228,7 @@ def _save_pictures(trials: Sequence[Trial], folder: Path, plan: SlicePlan) -> li
     paths = [folder / f"{name}.png" for name in names]
     save_ball_chart(networks, paths[0], error_name=error, title=title)
     save_parameter_chart(networks, paths[1], error_name=error, title=title)
-    deep = [trial for trial in trials if trial.network.family in _FAMILIES.values()]
+    deep = [trial for trial in trials if trial.network.family in ("plain", "residual")]
     if not deep:
         return paths[:2]
     save_depth_chart([trial.network for trial in deep], paths[2], error_name=error, title=title)

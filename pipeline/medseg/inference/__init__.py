@@ -5,7 +5,6 @@ from __future__ import annotations
 from medseg.inference.inputs import CaseInput, find_inputs
 from medseg.inference.record import PredictionRecord, load_record
 from medseg.inference.slab import Slab
-from medseg.inference.weights import load_weights, save_weights
 
 __all__ = [
     "CaseInput",
@@ -13,6 +12,4 @@ __all__ = [
     "Slab",
     "find_inputs",
     "load_record",
-    "load_weights",
-    "save_weights",
 ]

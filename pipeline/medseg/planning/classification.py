@@ -8,8 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from medseg.configuration import Config
-from medseg.networks.classification import ClassifierConfig, smallest_size
-from medseg.networks.classification.config import Architecture, PoolingKind
+from medseg.networks.classification import ARCHITECTURES, Architecture, ClassifierConfig, PoolingKind, smallest_size
 from medseg.plane import PLANES, Plane
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import PlanFile
@@ -169,4 +168,4 @@ def _training(choices: SliceChoices, pixel_mm: float, reasons: dict[str, str]) -
 
 def learning_rate_of(architecture: Architecture) -> float:
     """Peak rate of a network; those without normalisation need a lower one."""
-    return _RATE_WITHOUT_NORM if architecture in ("alexnet", "vgg16") else SliceTrainingConfig().learning_rate
+    return SliceTrainingConfig().learning_rate if ARCHITECTURES[architecture].is_normalised else _RATE_WITHOUT_NORM

@@ -17,7 +17,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel
 
 from medseg.errors import TrainingError
-from medseg.inference import save_weights
+from medseg.networks.weights import save_weights
 from medseg.training.averaging import averaged_copy
 from medseg.training.budget import Budget
 from medseg.training.checkpoint import load_checkpoint, save_checkpoint

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from medseg.errors import CheckpointError, ScanError
 from medseg.geometry import Geometry
 from medseg.inference.classification import Calibration, SliceOutputs, SlicePredictor, save_classifier_card
-from medseg.inference.weights import save_weights
 from medseg.manifest import read_case
 from medseg.networks.classification import SliceClassifier
+from medseg.networks.weights import save_weights
 from medseg.plane import Plane
 from medseg.preprocess.classification import SliceConfig, slice_axis
 from medseg.preprocess.classification.targets import LabelTargets, TargetConfig

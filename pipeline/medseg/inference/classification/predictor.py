@@ -18,9 +18,9 @@ from medseg.inference.classification.outputs import (
     slice_probabilities,
     study_probabilities,
 )
-from medseg.inference.weights import load_weights
 from medseg.networks.classification import SliceClassifier
 from medseg.networks.precision import PrecisionKind, to_device
+from medseg.networks.weights import load_weights
 from medseg.preprocess.classification import StoredSlices, slice_stack
 from medseg.preprocess.classification.targets import SliceTargets
 from medseg.preprocess.store import compact

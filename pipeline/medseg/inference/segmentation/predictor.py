@@ -16,9 +16,9 @@ from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
-from medseg.inference.weights import load_weights
 from medseg.networks.precision import PrecisionKind, to_device
 from medseg.networks.segmentation import UNet
+from medseg.networks.weights import load_weights
 from medseg.preprocess import network_grid
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
