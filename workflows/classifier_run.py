@@ -16,6 +16,7 @@ from medseg import __version__
 from medseg.configuration import read_yaml
 from medseg.errors import CheckpointError, ConfigError, ManifestError, TrainingError
 from medseg.evaluation.classification.calibration import HOTTEST
+from medseg.inference import model_folder
 from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
 from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.segmentation import load_card
@@ -302,7 +303,7 @@ def _initial_plan(plan: SlicePlan, path: Path) -> SlicePlan:
 
 def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
     """The encoder of a segmentation run as the classifier, on pictures in the pixels that it knows."""
-    card = load_card(run / "model" if (run / "model").is_dir() else run)
+    card = load_card(run)
     slices = 2 * plan.slices.context + 1
     network = encoder_classifier(
         card.network,
@@ -350,8 +351,7 @@ def _initialiser(arguments: ClassifierArguments, plan: SlicePlan) -> Callable[[S
         return None
     if not path.is_dir():
         return lambda network: load_imagenet(network, path)
-    folder = path / "model" if (path / "model").is_dir() else path
-    weights = read_weights(folder / "last.safetensors")
+    weights = read_weights(model_folder(path) / "last.safetensors")
     axis = PLANES[plan.slices.plane].axis
     return lambda network: load_unet_encoder(network, weights, slice_axis=axis)
 

@@ -64,7 +64,7 @@ def try_gate(arguments: GateArguments) -> None:
     """Run every case whole and through each gate, and say what that saves and costs."""
     folder = empty_folder(arguments.folder)
     device = torch_device(arguments.device)
-    predictor = Predictor.load(_model(arguments.run), device=device)
+    predictor = Predictor.load(arguments.run, device=device)
     classifier = SlicePredictor.load(arguments.classifier, device=device)
     labels = predictor.card.labels
     names = [name for name, value in labels.items() if value != 0]
@@ -105,10 +105,6 @@ def try_gate(arguments: GateArguments) -> None:
         _track(arguments, manifest, summary, folder)
     click.echo(f"tables in {folder}")
     report_failures(failures)
-
-
-def _model(run: Path) -> Path:
-    return run / "model" if (run / "model").is_dir() else run
 
 
 def _cases(arguments: GateArguments, manifest: Manifest) -> list[Case]:

@@ -70,8 +70,7 @@ def command(
     from medseg.workflows.console import counting, empty_folder, print_review, report_failures
 
     empty_folder(folder)
-    model = run / "model" if (run / "model").is_dir() else run
-    predictor = Predictor.load(model, weights=weights, device=options.torch_device(device))
+    predictor = Predictor.load(run, weights=weights, device=options.torch_device(device))
     cases = find_inputs(inputs, channels=len(predictor.card.channels), data_root=data_root, fold=fold, split=split)
     reviewer = _reviewer(gate, check, sensitivity, predictor)
     with counting(len(cases), "predict") as on_done:

@@ -193,7 +193,7 @@ def _deliver(
         notes={"best_mean_dice_of_any_validation": result.best_dice},
     )
     files = [folder / "validation.json", *([folder / "validation.csv"] if result.rows else [])]
-    predictor = Predictor.load(folder / "model", device=torch_device(arguments.device))
+    predictor = Predictor.load(folder, device=torch_device(arguments.device))
     pictures = save_overlays(
         result.rows,
         cohort.validation,

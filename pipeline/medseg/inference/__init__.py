@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medseg.inference.card import model_folder
 from medseg.inference.inputs import CaseInput, find_inputs
 from medseg.inference.record import PredictionRecord, load_record
 from medseg.inference.slab import Slab
@@ -12,4 +13,5 @@ __all__ = [
     "Slab",
     "find_inputs",
     "load_record",
+    "model_folder",
 ]

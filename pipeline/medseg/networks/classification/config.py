@@ -78,6 +78,11 @@ class ClassifierConfig(Config):
         return self
 
     @property
+    def spatial_dims(self) -> Literal[2]:
+        """Dimensions of what it sees: it is a network of pictures."""
+        return 2
+
+    @property
     def facts(self) -> ArchitectureFacts:
         """What the table of architectures says of it."""
         return ARCHITECTURES[self.architecture]
