@@ -18,6 +18,7 @@ from medseg.inference.classification.outputs import (
     slice_probabilities,
     study_probabilities,
 )
+from medseg.inference.inputs import check_channels
 from medseg.inference.loaded_model import LoadedModel
 from medseg.networks.classification import SliceClassifier
 from medseg.preprocess.classification import StoredSlices, slice_stack
@@ -36,11 +37,7 @@ class SlicePredictor(LoadedModel[SliceClassifier, ClassifierCard]):
             ScanError: If the scan does not have the classifier's channels, or the network says NaN of it.
         """
         card = self.card
-        if len(scan.array) != len(card.channels):
-            raise ScanError(
-                f"case {case_id}: image must have the classifier's {len(card.channels)} channels "
-                f"({', '.join(card.channels)}), got {len(scan.array)}; give one file per channel in that order"
-            )
+        check_channels(scan, card.channels, case_id=case_id, owner="classifier")
         stack, along = slice_stack(scan, card.slices)
         # Rounded as in the store, so that thresholds chosen on prepared cases hold for their scans to the last bit.
         rounded = torch.from_numpy(compact(stack.numpy()).astype(np.float32))

@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from medseg.geometry import Geometry
 from medseg.inference.loaded_model import LoadedModel
 from medseg.inference.segmentation.card import ModelCard, load_card
-from medseg.inference.segmentation.image import box_around, network_image, part_of
 from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
 from medseg.networks.segmentation import UNet
-from medseg.preprocess import network_grid
+from medseg.preprocess import box_around, network_grid, part_of, preprocess_scan
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
 
@@ -53,7 +52,7 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
         plan = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
         channels, classes = scan.array.shape[0], len(self.card.values)
         check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
-        image = network_image(scan, self.card.preprocess, part_of(grid, plan.seen))
+        image, _, _ = preprocess_scan(scan, self.card.preprocess, box=plan.seen)
         planes = probability_planes(self.network, image, plan, device=self.device, precision=self.precision)
         return restore_planes(planes, part_of(grid, plan.box), native, values=self.card.values, axis=plan.axis)
 
