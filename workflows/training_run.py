@@ -23,7 +23,7 @@ from medseg.planning import (
     save_plan,
     take_fingerprint,
 )
-from medseg.preprocess.segmentation import Prepared, prepare_cases
+from medseg.preprocess.segmentation import PreparedCases, prepare_cases
 from medseg.records import Failure
 from medseg.tracking import TrackedRun
 from medseg.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
@@ -128,7 +128,7 @@ def _plan(arguments: RunArguments, cohort: Cohort, device: str) -> tuple[Plan, t
     return plan, failures
 
 
-def _prepare(arguments: RunArguments, cohort: Cohort, plan: Plan) -> tuple[Prepared, Prepared]:
+def _prepare(arguments: RunArguments, cohort: Cohort, plan: Plan) -> tuple[PreparedCases, PreparedCases]:
     prepared = []
     with counting(len(cohort.training) + len(cohort.validation), "prepare") as on_done:
         for cases in (cohort.training, cohort.validation):
@@ -146,7 +146,7 @@ def _prepare(arguments: RunArguments, cohort: Cohort, plan: Plan) -> tuple[Prepa
     return prepared[0], prepared[1]
 
 
-def _card(cohort: Cohort, plan: Plan, training: Prepared) -> ModelCard:
+def _card(cohort: Cohort, plan: Plan, training: PreparedCases) -> ModelCard:
     return ModelCard(
         medseg_version=__version__,
         dataset=f"{cohort.manifest.name} {cohort.manifest.version}",

@@ -45,15 +45,13 @@ class SliceChoices(Config):
 
 
 class SlicePlan(PlanFile):
-    """The stages' settings composed.
+    """Settings of the stages that make a slice classifier.
 
     Attributes:
-        dataset: For which dataset it was made.
-        slices: How scans become pictures.
-        targets: What is learned about them.
+        slices: Plane, pixels and intensities of the pictures.
+        targets: Classes that are learned.
         network: Shape of the classifier.
         training: Optimisation.
-        reasons: Why, by the setting's dotted name.
     """
 
     verb = "classify train"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +19,7 @@ Builder = Literal["resnet", "alexnet", "vgg16", "bn_inception", "densenet121", "
 WeightNaming = Literal["resnet", "sequential", "densenet"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ArchitectureFacts:
     """What is known of an architecture before it is built.
 
@@ -42,6 +42,7 @@ class ArchitectureFacts:
     label: str
     family: Family
     builder: Builder
+    _: KW_ONLY
     block: BlockKind | None = None
     blocks: tuple[int, ...] = ()
     depth: int | None = None
@@ -53,19 +54,17 @@ class ArchitectureFacts:
 
 
 def _plain(name: Architecture, depth: int, blocks: tuple[int, ...]) -> ArchitectureFacts:
-    return ArchitectureFacts(
-        name=name, label=f"plain net of {depth} layers", family="plain", builder="resnet", block="plain", blocks=blocks
-    )
+    return ArchitectureFacts(name, f"plain net of {depth} layers", "plain", "resnet", block="plain", blocks=blocks)
 
 
 def _residual(
     name: Architecture, depth: int, block: BlockKind, blocks: tuple[int, ...], *, is_compared: bool = True
 ) -> ArchitectureFacts:
     return ArchitectureFacts(
-        name=name,
-        label=f"ResNet-{depth}",
-        family="residual",
-        builder="resnet",
+        name,
+        f"ResNet-{depth}",
+        "residual",
+        "resnet",
         block=block,
         blocks=blocks,
         weight_naming="resnet",
@@ -82,57 +81,17 @@ _ROWS = (
     _residual("resnet50", 50, "bottleneck", (3, 4, 6, 3)),
     _residual("resnet101", 101, "bottleneck", (3, 4, 23, 3), is_compared=False),
     _residual("resnet152", 152, "bottleneck", (3, 8, 36, 3), is_compared=False),
-    ArchitectureFacts(
-        name="alexnet",
-        label="AlexNet",
-        family="classical",
-        builder="alexnet",
-        depth=8,
-        smallest_side=63,
-        is_normalised=False,
-        weight_naming="sequential",
-    ),
-    ArchitectureFacts(
-        name="vgg16",
-        label="VGG-16",
-        family="classical",
-        builder="vgg16",
-        depth=16,
-        smallest_side=32,
-        is_normalised=False,
-        weight_naming="sequential",
-    ),
-    ArchitectureFacts(
-        name="bn_inception",
-        label="BN-Inception",
-        family="classical",
-        builder="bn_inception",
-        depth=32,
-        smallest_side=7,
-    ),
-    ArchitectureFacts(
-        name="densenet121",
-        label="DenseNet-121",
-        family="classical",
-        builder="densenet121",
-        depth=121,
-        smallest_side=29,
-        activation="relu",
-        weight_naming="densenet",
-    ),
-    ArchitectureFacts(
-        name="efficientnet_b0",
-        label="EfficientNet-B0",
-        family="classical",
-        builder="efficientnet_b0",
-        depth=82,
-        smallest_side=32,
-        activation="silu",
-    ),
-    ArchitectureFacts(
-        name="encoder", label="encoder of a UNet", family="encoder", builder="encoder", is_compared=False
-    ),
-)
+    ArchitectureFacts("alexnet", "AlexNet", "classical", "alexnet", depth=8, smallest_side=63,
+                      is_normalised=False, weight_naming="sequential"),
+    ArchitectureFacts("vgg16", "VGG-16", "classical", "vgg16", depth=16, smallest_side=32,
+                      is_normalised=False, weight_naming="sequential"),
+    ArchitectureFacts("bn_inception", "BN-Inception", "classical", "bn_inception", depth=32, smallest_side=7),
+    ArchitectureFacts("densenet121", "DenseNet-121", "classical", "densenet121", depth=121, smallest_side=29,
+                      activation="relu", weight_naming="densenet"),
+    ArchitectureFacts("efficientnet_b0", "EfficientNet-B0", "classical", "efficientnet_b0", depth=82, smallest_side=32,
+                      activation="silu"),
+    ArchitectureFacts("encoder", "encoder of a UNet", "encoder", "encoder", is_compared=False),
+)  # fmt: skip
 
 ARCHITECTURES: Mapping[Architecture, ArchitectureFacts] = MappingProxyType({facts.name: facts for facts in _ROWS})
 
