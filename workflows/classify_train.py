@@ -41,9 +41,8 @@ _RIMS = ", ".join(f"{facts.label} {facts.smallest_side}" for facts in ARCHITECTU
 @click.option("--architecture", type=click.Choice(NAMED_ARCHITECTURES), default="resnet18", show_default=True,
               help=f"Network; small slices get a rim where it needs more pixels a side: {_RIMS}.")  # fmt: skip
 @click.option("--init", "initial", type=options.FILE,
-              help="Weights to begin with: ImageNet's in torchvision's naming (.safetensors, .pt or .pth: a state dict, or "
-              "a checkpoint that holds one), or a run of `medseg train`, whose encoder is then the "
-              "architecture.")  # fmt: skip
+              help="Weights to begin with: ImageNet's in torchvision's naming (.safetensors, .pt or .pth, a state dict "
+              "or a checkpoint with one), or a run of `medseg train`, whose encoder then is the network.")  # fmt: skip
 @options.training
 def command(**arguments: Any) -> None:
     """Learn which slices of DATASET's scans show which labels."""
