@@ -8,7 +8,7 @@ from typing import Any
 import click
 from medseg.networks.classification.architecture import ARCHITECTURES
 from medseg.plane import PLANES
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Example, ten networks of two minutes each:
@@ -51,16 +51,18 @@ _COMPARED = ",".join(name for name, facts in ARCHITECTURES.items() if facts.is_c
 @options.tracking
 def command(**arguments: Any) -> None:
     """Train several networks alike on DATASET's slices, and draw error against cost and depth."""
-    if arguments["budget"] and arguments["epochs"]:
-        raise click.UsageError("--budget and --epochs exclude each other; give one")
-    from medseg.workflows.classifier_run import ClassifierArguments
-    from medseg.workflows.network_comparison import compare_networks
+    from medseg.runs.classification.compare import compare_networks
+    from medseg.runs.classification.settings import ClassificationSettings
 
+    dataset = arguments.pop("dataset")
     names = tuple(name.strip() for name in arguments.pop("networks").split(","))
     if not arguments["budget"]:
         arguments["epochs"] = arguments["epochs"] or 2
-    unused: dict[str, Any] = {"plan_path": None, "resume": False, "labels": "label", "pooling": "none", "initial": None}
-    compare_networks(ClassifierArguments(**arguments, **unused, architecture="resnet18"), names)
+    settings = options.training_settings(ClassificationSettings, {**arguments, "pooling": "none"})
+    result = compare_networks(dataset, names, settings, on_trial=click.echo, progress=console.Bars())
+    if result.trials:
+        click.echo(f"table and pictures in {result.folder}")
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from medseg.geometry import Geometry
+from medseg.origin import Origin
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -25,14 +26,12 @@ class Scan:
     Args:
         array: Shape `(C, I, J, K)`; a 2D image has K = 1.
         geometry: The grid of the last three axes.
-        source: The file it was read from, or the first of several.
-        header: The source's NIfTI header, for writing masks on the same grid; None for other formats.
+        origin: The file or series it was read from, which says how masks of it are written; None for a made-up scan.
     """
 
     array: Array
     geometry: Geometry
-    source: Path | None = None
-    header: Any = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

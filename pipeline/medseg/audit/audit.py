@@ -11,7 +11,7 @@ from pathlib import Path
 from medseg.audit.cohort_checks import check_cohort
 from medseg.audit.duplicates import check_duplicates
 from medseg.audit.examine import Examined, examine_case
-from medseg.audit.facts import CaseFacts
+from medseg.audit.facts import CaseFacts, DrawPlanes
 from medseg.audit.finding import Finding, Severity, by_severity
 from medseg.audit.patients import check_patients_apart
 from medseg.audit.sides import check_sides
@@ -48,6 +48,7 @@ def audit_manifest(
     root: Path,
     *,
     known: Sequence[Finding] = (),
+    draw: DrawPlanes | None = None,
     workers: int = 2,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Audit:
@@ -57,11 +58,14 @@ def audit_manifest(
         manifest: The dataset, from `load_for_audit`.
         root: The data root.
         known: Findings that are there already.
+        draw: Draws the thumbnails of the cases that a page shows; None draws none.
         workers: Threads.
         on_done: Called with the case id after each case, from this thread.
     """
     is_small = len(manifest.cases) <= SHOWN_CASES
-    examined = _examine(manifest.cases, manifest, root, with_planes=is_small, workers=workers, on_done=on_done)
+    examined = _examine(
+        manifest.cases, manifest, root, draw=draw if is_small else None, workers=workers, on_done=on_done
+    )
     cases = [one.facts for one in examined]
     findings = by_severity(
         [
@@ -74,8 +78,8 @@ def audit_manifest(
         ]
     )
     shown = choose_shown(cases, findings)
-    if not is_small:
-        cases = _with_planes(cases, set(shown), manifest, root, workers=workers)
+    if draw is not None and not is_small:
+        cases = _with_planes(cases, set(shown), manifest, root, draw=draw, workers=workers)
     return Audit(manifest, findings, tuple(cases), shown)
 
 
@@ -98,14 +102,14 @@ def _examine(
     manifest: Manifest,
     root: Path,
     *,
-    with_planes: bool,
+    draw: DrawPlanes | None,
     workers: int,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> list[Examined]:
     """Every case, in the order given."""
 
     def examine(case: Case) -> Examined:
-        return examine_case(case, manifest, root, with_planes=with_planes)
+        return examine_case(case, manifest, root, draw=draw)
 
     done: dict[str, Examined] = {}
     with ThreadPoolExecutor(max_workers=workers) as pool:
@@ -129,10 +133,10 @@ def _crashed(case: Case, error: Exception) -> Examined:
 
 
 def _with_planes(
-    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, workers: int
+    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, draw: DrawPlanes, workers: int
 ) -> list[CaseFacts]:
     """The cases, those to be shown read a second time for their pictures: a large cohort's would fill the memory."""
     chosen = [facts.case for facts in cases if facts.case_id in shown]
-    again = _examine(chosen, manifest, root, with_planes=True, workers=workers)
+    again = _examine(chosen, manifest, root, draw=draw, workers=workers)
     drawn = {one.facts.case_id: one.facts for one in again}
     return [drawn.get(facts.case_id, facts) for facts in cases]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.copies import voxel_digest
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.scan_notes import ScanNotes
+from medseg.origin import Origin, PictureOrigin
 from medseg.records import Array, Scan
 from medseg.scans import covered_fraction, read_picture, read_scan, regrid, write_picture, write_scan
 from medseg.scans.dicom import read_series, suv_factor
@@ -71,7 +73,7 @@ def build_image(plan: CaseBuild, out: Path, *, repair: frozenset[str], suv: bool
             notes.append(how)
         suffix = f"_{number:04d}" if len(plan.images) > 1 else ""
         grid = _grid(plan.reference) if len(plan.images) > 1 else scan.geometry
-        paths.append(_write(array, grid, image, out, plan.case_id + suffix))
+        paths.append(_write(array, grid, scan.origin, out, plan.case_id + suffix))
         sources.append(source)
         voxels.append(voxel_digest(array, grid))
         channels += array.shape[0]
@@ -84,7 +86,7 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
         scan, source, notes = read_series(image.found, repair=repair)
         if suv and image.modality == "PT":
             factor = suv_factor(image.found)
-            scan = Scan((scan.array.astype(np.float64) * factor).astype(np.float32), scan.geometry, source=scan.source)
+            scan = replace(scan, array=(scan.array.astype(np.float64) * factor).astype(np.float32))
             notes = (*notes, f"activity was multiplied by {factor:.6g} to give SUV by body weight")
         return scan, source, notes
     path = image.files[0]
@@ -95,7 +97,7 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
         scan = read_scan(path, case_id=case_id)
     except (ScanError, GeometryError) as error:
         raise type(error)(str(error).replace(path.name, "…")) from error
-    return Scan(_whole_numbers(scan.array), scan.geometry, source=path), digest, ()
+    return replace(scan, array=_whole_numbers(scan.array)), digest, ()
 
 
 def _digest(files: Sequence[Path]) -> str:
@@ -128,14 +130,13 @@ def _onto_reference(scan: Scan, image: ImageSource, plan: CaseBuild) -> tuple[Ar
     if covered == 0:
         raise GeometryError(f"{name} must overlap the reference, got no common place; choose another reference")
     values = scan.array.astype(np.float32)
-    moved = regrid(Scan(values, scan.geometry), grid, order="linear")
+    moved = regrid(replace(scan, array=values), grid, order="linear")
     little = "only " if covered < _MOST_COVERED else ""
     return moved, f"{name} was resampled (linear) onto the reference, of which it covers {little}{covered:.0%}"
 
 
-def _write(array: Array, grid: Geometry, image: ImageSource, out: Path, name: str) -> str:
-    is_plain = image.found is None and image.is_picture
-    if is_plain and array.min() >= 0 and array.max() <= 255 and array.shape[0] in (1, 3):
+def _write(array: Array, grid: Geometry, origin: Origin | None, out: Path, name: str) -> str:
+    if isinstance(origin, PictureOrigin) and array.min() >= 0 and array.max() <= 255 and array.shape[0] in (1, 3):
         relative = f"images/{name}.png"
         write_picture(array.astype(np.uint8), out / relative)
         return relative

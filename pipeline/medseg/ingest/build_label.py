@@ -179,9 +179,9 @@ def _write(
             raise GeometryError("label and reference must share a frame of reference, got two; register them first")
         label = on_grid(label, grid, reference, may_regrid=True)
         notes.append("the label was resampled (nearest) onto the grid of the reference")
-    if plan.reference.is_picture and plan.reference.found is None:
-        scan = Scan(label[np.newaxis], reference, source=Path("picture.png"))
-        path = write_mask(label, scan, out / "labels", case_id=plan.case_id)
+    picture = plan.reference.picture_origin
+    if picture is not None:
+        path = write_mask(label, Scan(label[np.newaxis], reference, picture), out / "labels", case_id=plan.case_id)
     else:
         path = out / "labels" / f"{plan.case_id}.nii.gz"
         unsigned = label.astype(np.uint8 if int(label.max(initial=0)) < 256 else np.uint16, copy=False)

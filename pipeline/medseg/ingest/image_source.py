@@ -8,6 +8,7 @@ from pathlib import Path
 from medseg.errors import PipelineError
 from medseg.geometry import Geometry
 from medseg.ingest.patient_name import PatientName
+from medseg.origin import PictureOrigin
 from medseg.scans import read_grid, scan_stem
 from medseg.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
 
@@ -63,6 +64,11 @@ class ImageSource:
     found: FoundSeries | None = None
     is_named_by_file: bool = False
     has_patient_id: bool = True
+
+    @property
+    def picture_origin(self) -> PictureOrigin | None:
+        """Origin of a picture file; None for volumes and DICOM."""
+        return PictureOrigin(self.files[0]) if self.is_picture and self.found is None else None
 
 
 _VOXEL_ENDINGS = {

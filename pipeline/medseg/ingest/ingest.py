@@ -33,7 +33,7 @@ from medseg.ingest.structure_name import normalised
 from medseg.ingest.value_names import ValueNames
 from medseg.ingest.walk import Source, walk_source
 from medseg.records import Failure
-from medseg.scans import PICTURE_SUFFIXES
+from medseg.scans import is_picture_file
 from medseg.scans.dicom import LABEL_CLASSES, SeriesRules, find_series, quiet_dicom
 
 Repair = Literal["tilt", "gaps", "grids", "orientations"]
@@ -250,7 +250,7 @@ def _masks_of_kind(masks: list[Path], images: Sequence[ImageSource]) -> list[Pat
     """Without the masks of pictures where the dataset holds volumes: they were set aside with their pictures."""
     if any(image.is_picture and not image.refusal for image in images):
         return masks
-    return [path for path in masks if not path.name.lower().endswith(PICTURE_SUFFIXES)]
+    return [path for path in masks if not is_picture_file(path)]
 
 
 def _aside(image: ImageSource, wants_pictures: bool, channels: int) -> ImageSource:

@@ -12,7 +12,7 @@ from medseg.errors import GeometryError, PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource, dicom_patient
 from medseg.records import Array, Labelmap, Scan
-from medseg.scans import PICTURE_SUFFIXES, read_label, read_picture, regrid, scan_stem, segment_names
+from medseg.scans import is_picture_file, read_label, read_picture, regrid, scan_stem, segment_names
 from medseg.scans.dicom import Drawn, Instance, LabelObject, draw_label_object, read_label_object
 
 OFF_GRID_AFTER_REPAIR = 0.5
@@ -108,7 +108,7 @@ def as_objects(label: LabelSource) -> LabelSource:
 
 def _are_objects(path: Path, values: list[int]) -> bool:
     """Whether a picture's values run from 1 to more than any list of structures has."""
-    return _is_picture_path(path) and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
+    return is_picture_file(path) and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
 
 
 def draw_label(
@@ -150,7 +150,7 @@ def lies_on(label: LabelSource, image: ImageSource) -> bool:
     """Whether a mask file lies on the grid of an image, its axes turned or not."""
     if label.grid is None or image.grid is None:
         return False
-    if image.is_picture and _is_picture_file(label):
+    if image.is_picture and is_picture_file(label.path):
         return label.grid.shape == image.grid.shape
     return label.grid.reoriented(image.grid.axcodes).is_close(image.grid)
 
@@ -161,21 +161,13 @@ def _placed(label: LabelSource, own: Geometry, grid: Geometry, *, is_picture: bo
     Raises:
         GeometryError: If a mask picture has another size than its image, which nothing can mend.
     """
-    if not _is_picture_file(label):
+    if not is_picture_file(label.path):
         return own
     if not is_picture or own.shape != grid.shape:
         raise GeometryError(
             f"a mask picture must have its image's size {grid.shape[:2]}, got {own.shape[:2]}; export it again"
         )
     return grid
-
-
-def _is_picture_file(label: LabelSource) -> bool:
-    return _is_picture_path(label.path)
-
-
-def _is_picture_path(path: Path) -> bool:
-    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> Labelmap:
@@ -206,7 +198,7 @@ def _how(own: Geometry, grid: Geometry) -> str:
 
 
 def _read_mask(path: Path) -> tuple[Labelmap, Geometry]:
-    if _is_picture_path(path):
+    if is_picture_file(path):
         scan = read_picture(path, case_id="mask", is_label=True, upright=True)
         return _one_channel(scan.array, is_lossy=path.suffix.lower() in _LOSSY), scan.geometry
     return read_label(path, case_id="mask")

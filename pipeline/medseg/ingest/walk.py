@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.errors import ScanError
-from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, PICTURE_SUFFIXES
+from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, SCAN_SUFFIXES, is_picture_file
 from medseg.scans.dicom import Instance, is_dicom, read_instance
 
 _NOT_SCANS = ("__MACOSX", "DICOMDIR")
@@ -113,7 +113,7 @@ def _read(path: Path) -> Instance | str | None:
     """A DICOM file's header, why it cannot be read, or None for what is not DICOM."""
     name = path.name.lower()
     try:
-        if name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)) and not is_dicom(path):
+        if name.endswith(SCAN_SUFFIXES) and not is_dicom(path):
             return None
         instance = read_instance(path)
         if instance is not None and not instance.has_pixels and instance.sop_class.endswith("Image Storage"):
@@ -133,7 +133,7 @@ def _sort_in(source: Source, path: Path, what: Instance | str | None) -> None:
         return  # the voxels of the header beside it
     elif name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES)) and not name.endswith(".img"):
         source.volumes.append(path)
-    elif name.endswith(PICTURE_SUFFIXES):
+    elif is_picture_file(path):
         source.pictures.append(path)
     else:
         source.ignored.append(path)

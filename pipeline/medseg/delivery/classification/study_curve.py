@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import COLOURS, GREY, new_figure, save_figure, shortened, tidy
+from medseg.delivery.charts import COLOURS, GREY, new_figure, save_figure, shortened, tidy
 from medseg.plane import ENDS, Direction
 from medseg.records import Array, SliceScores
 

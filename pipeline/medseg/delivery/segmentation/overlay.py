@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from medseg.atomic import atomic_path
+from medseg.delivery.charts import LABEL_COLOURS, new_figure, save_figure
+from medseg.delivery.pictures import best_slices, cut_plane, stretched
 from medseg.geometry import Geometry
+from medseg.origin import PictureOrigin
 from medseg.plane import PLANES
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
 
-_COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#4be3c6", "#f2f25c")
+_LETTER_PLACES = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
 
 
 def save_overlay(
@@ -33,29 +35,31 @@ def save_overlay(
         labels: Value of each foreground label by name.
         title: Above the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    is_flat = 1 in scan.geometry.shape
-    figure = Figure(figsize=(6, 6.6) if is_flat else (12, 5), dpi=110, facecolor="black")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 1 if is_flat else 3, squeeze=False)[0]
-    if is_flat:
-        _draw_picture(axes[0], scan, label, mask, labels)
-    else:
+    flat = _flat_axis(scan)
+    width, height = (12, 5) if flat is None else (6, 6.6)
+    figure = new_figure(width, height, ground="black", is_arranged=False)
+    axes = figure.subplots(1, 3 if flat is None else 1, squeeze=False)[0]
+    if flat is None:
         _draw_volume(axes, scan, label, mask, labels)
+    else:
+        _draw_slice(axes[0], scan.array, label, mask, labels, flat=flat)
     figure.suptitle(f"{title}\nsolid: reference, dashed: mask", color="white", fontsize=11)
     _add_legend(figure, labels)
     figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
-    with atomic_path(path, suffix=".png") as temporary:
-        figure.savefig(temporary)
+    save_figure(figure, path)
 
 
-def _draw_picture(axis: Any, scan: Scan, label: Labelmap, mask: Labelmap, labels: dict[str, int]) -> None:
-    flat = scan.geometry.shape.index(1)
-    image = np.take(scan.array, 0, axis=flat + 1)  # (C, I, J)
+def _flat_axis(scan: Scan) -> int | None:
+    """The axis across a picture or a single slice; None for a volume."""
+    if isinstance(scan.origin, PictureOrigin):
+        return 2
+    return scan.geometry.shape.index(1) if 1 in scan.geometry.shape else None
+
+
+def _draw_slice(axis: Any, array: Array, label: Labelmap, mask: Labelmap, labels: dict[str, int], *, flat: int) -> None:
+    image = np.take(array, 0, axis=flat + 1)  # (C, I, J)
     shown = image.transpose(2, 1, 0) if image.shape[0] == 3 else image[0].T
-    axis.imshow(_stretched(shown), cmap="gray", interpolation="nearest")
+    axis.imshow(stretched(shown), cmap="gray", interpolation="nearest")
     _draw_outlines(axis, np.take(label, 0, axis=flat).T, np.take(mask, 0, axis=flat).T, labels)
     axis.set_axis_off()
 
@@ -64,15 +68,15 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     grid = scan.geometry.reoriented("RAS")
     image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
-    centre = _centre(label if label.any() else mask)
+    shown = label if label.any() else mask
+    centre = best_slices((shown == value for value in np.unique(shown[shown > 0])), grid.shape)
     for axis, plane in zip(axes, PLANES.values(), strict=True):
         cut = plane.axis
-        image_cut, label_cut, mask_cut = (_cut(part, cut, centre[cut]) for part in (image, label, mask))
-        axis.imshow(_stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
+        image_cut, label_cut, mask_cut = (cut_plane(part, cut, centre[cut]) for part in (image, label, mask))
+        axis.imshow(stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
         _draw_outlines(axis, label_cut, mask_cut, labels)
         axis.set_title(f"{plane.name}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
-        places = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
-        for letter, (x, y) in zip(plane.edges, places, strict=True):
+        for letter, (x, y) in zip(plane.edges, _LETTER_PLACES, strict=True):
             axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=_on_any_ground())
         axis.set_axis_off()
 
@@ -84,34 +88,15 @@ def _on_any_ground() -> list[Any]:
     return [withStroke(linewidth=2, foreground="black")]
 
 
-def _cut(volume: Array, axis: int, index: int) -> Array:
-    """A plane of a RAS volume as rows and columns: right or anterior on the left, anterior or superior on top."""
-    return np.asarray(np.take(volume, index, axis=axis).T[::-1, ::-1])
-
-
 def _aspect(grid: Geometry, cut: int) -> float:
     """Height over width of a pixel of that plane."""
     width, height = (spacing for axis, spacing in enumerate(grid.spacing_mm) if axis != cut)
     return height / width
 
 
-def _centre(label: Labelmap) -> tuple[int, ...]:
-    """Along each axis the slice that shows most of all labels, each counted by its share of its own largest."""
-    if not label.any():
-        return tuple(n // 2 for n in label.shape)
-    others = ((1, 2), (0, 2), (0, 1))
-    areas = [[(label == value).sum(axis=axes) for value in np.unique(label[label > 0])] for axes in others]
-    return tuple(int(sum(area / area.max() for area in along).argmax()) for along in areas)
-
-
-def _stretched(image: Array) -> Array:
-    low, high = np.percentile(image, [0.5, 99.5])
-    return np.asarray(np.clip((image - low) / max(float(high - low), 1e-9), 0, 1))
-
-
 def _draw_outlines(axis: Any, label: Labelmap, mask: Labelmap, labels: dict[str, int]) -> None:
     for index, value in enumerate(labels.values()):
-        colour = _COLOURS[index % len(_COLOURS)]
+        colour = LABEL_COLOURS[index % len(LABEL_COLOURS)]
         for part, style in ((label, "solid"), (mask, "dashed")):
             inside = part == value
             if inside.any() and not inside.all():
@@ -122,5 +107,5 @@ def _add_legend(figure: Any, labels: dict[str, int]) -> None:
     from matplotlib.lines import Line2D
 
     shown = list(labels)[:12]
-    lines = [Line2D([], [], color=_COLOURS[n % len(_COLOURS)], label=name) for n, name in enumerate(shown)]
+    lines = [Line2D([], [], color=LABEL_COLOURS[n % len(LABEL_COLOURS)], label=name) for n, name in enumerate(shown)]
     figure.legend(handles=lines, loc="lower center", ncol=6, frameon=False, labelcolor="white", fontsize=9)
