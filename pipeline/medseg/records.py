@@ -185,6 +185,17 @@ class CaseMetrics:
     mask_voxels: int
 
 
+def reason_of(error: Exception) -> str:
+    """First line of an error; of an `OSError` without the file that its own text names."""
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    text = said.splitlines()[0] if said else type(error).__name__
+    if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
+        return f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
+    if isinstance(error, OSError):
+        return f"its files must be readable and writable, got: {text}; fix that and run again"
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A case that could not be processed, and why."""
@@ -196,7 +207,5 @@ class Failure:
     @classmethod
     def of(cls, case_id: str, stage: str, error: Exception) -> Self:
         """What an error says, with the case's name in front if it does not say it itself."""
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
-            text = f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
+        text = reason_of(error)
         return cls(case_id, stage, text if text.startswith(f"case {case_id}") else f"case {case_id}: {text}")

@@ -7,6 +7,7 @@ import pytest
 from medseg.audit import audit_manifest, load_for_audit
 from medseg.audit.audit import choose_shown
 from medseg.audit.finding import Finding
+from medseg.cohort import ThreadExecutor
 from medseg.delivery.audit import draw_planes
 from medseg.errors import ManifestError
 from medseg.records import Manifest
@@ -26,7 +27,7 @@ def test_threads_change_nothing(dataset: Dataset) -> None:
     dataset.set("phantom_01_0", fold=1)
     dataset.label("phantom_02_0").unlink()
     loaded = load_for_audit(dataset.folder)
-    one, four = (audit_manifest(loaded.manifest, loaded.root, workers=workers) for workers in (1, 4))
+    one, four = (audit_manifest(loaded.manifest, loaded.root, executor=ThreadExecutor(count)) for count in (1, 4))
     assert one.findings == four.findings
     assert [facts.image_digest for facts in one.cases] == [facts.image_digest for facts in four.cases]
 

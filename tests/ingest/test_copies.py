@@ -96,6 +96,23 @@ def test_export_comes_back_when_its_series_is_gone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.image()[0], voxels())
 
 
+def test_export_that_cannot_come_back_is_a_failure_and_no_case(tmp_path: Path) -> None:
+    write_ct(tmp_path / "src" / "dicom")
+    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels())
+    run_ingest(tmp_path / "src", tmp_path / "out")
+    shutil.rmtree(tmp_path / "src" / "dicom")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medseg.ingest.build_image.read_scan", out_of_memory)
+        done = run_ingest(tmp_path / "src", tmp_path / "out")
+    (failure,) = done.report.failures
+    assert "memory must hold it" in failure.reason
+    assert done.report.cases == ()
+
+
+def out_of_memory(path: Path, *, case_id: str) -> None:
+    raise MemoryError
+
+
 @pytest.mark.parametrize("axcodes", ALL_AXCODES[::5])
 def test_digest_does_not_depend_on_the_order_of_the_axes_or_the_type(axcodes: str) -> None:
     own = voxel_digest(voxels()[np.newaxis], GRID)

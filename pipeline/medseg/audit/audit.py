@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from medseg.audit.cohort_checks import check_cohort
@@ -15,6 +15,7 @@ from medseg.audit.facts import CaseFacts, DrawPlanes
 from medseg.audit.finding import Finding, Severity, by_severity
 from medseg.audit.patients import check_patients_apart
 from medseg.audit.sides import check_sides
+from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.records import Case, Manifest
 
 SHOWN_CASES = 300
@@ -49,7 +50,7 @@ def audit_manifest(
     *,
     known: Sequence[Finding] = (),
     draw: DrawPlanes | None = None,
-    workers: int = 2,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Audit:
     """Audit a dataset: no case stops it, and no more volumes are in memory than there are threads.
@@ -59,12 +60,12 @@ def audit_manifest(
         root: The data root.
         known: Findings that are there already.
         draw: Draws the thumbnails of the cases that a page shows; None draws none.
-        workers: Threads.
+        executor: Where the work runs.
         on_done: Called with the case id after each case, from this thread.
     """
     is_small = len(manifest.cases) <= SHOWN_CASES
     examined = _examine(
-        manifest.cases, manifest, root, draw=draw if is_small else None, workers=workers, on_done=on_done
+        manifest.cases, manifest, root, draw=draw if is_small else None, executor=executor, on_done=on_done
     )
     cases = [one.facts for one in examined]
     findings = by_severity(
@@ -79,7 +80,7 @@ def audit_manifest(
     )
     shown = choose_shown(cases, findings)
     if draw is not None and not is_small:
-        cases = _with_planes(cases, set(shown), manifest, root, draw=draw, workers=workers)
+        cases = _with_planes(cases, set(shown), manifest, root, draw=draw, executor=executor)
     return Audit(manifest, findings, tuple(cases), shown)
 
 
@@ -103,25 +104,19 @@ def _examine(
     root: Path,
     *,
     draw: DrawPlanes | None,
-    workers: int,
+    executor: Executor,
     on_done: Callable[[str], None] = lambda case_id: None,
-) -> list[Examined]:
+) -> tuple[Examined, ...]:
     """Every case, in the order given."""
+    examine = partial(_examine_or_report, manifest=manifest, root=root, draw=draw)
+    return run_cases(cases, examine, stage="audit", executor=executor, on_done=on_done).results
 
-    def examine(case: Case) -> Examined:
+
+def _examine_or_report(case: Case, *, manifest: Manifest, root: Path, draw: DrawPlanes | None) -> Examined:
+    try:
         return examine_case(case, manifest, root, draw=draw)
-
-    done: dict[str, Examined] = {}
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures: dict[Future[Examined], Case] = {pool.submit(examine, case): case for case in cases}
-        for future in as_completed(futures):
-            case = futures[future]
-            try:
-                done[case.case_id] = future.result()
-            except Exception as error:  # whatever a damaged file makes a library raise, the others are looked at
-                done[case.case_id] = _crashed(case, error)
-            on_done(case.case_id)
-    return [done[case.case_id] for case in cases]
+    except Exception as error:  # whatever a damaged file makes a library raise is a finding
+        return _crashed(case, error)
 
 
 def _crashed(case: Case, error: Exception) -> Examined:
@@ -133,10 +128,10 @@ def _crashed(case: Case, error: Exception) -> Examined:
 
 
 def _with_planes(
-    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, draw: DrawPlanes, workers: int
+    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, draw: DrawPlanes, executor: Executor
 ) -> list[CaseFacts]:
     """The cases, those to be shown read a second time for their pictures: a large cohort's would fill the memory."""
     chosen = [facts.case for facts in cases if facts.case_id in shown]
-    again = _examine(chosen, manifest, root, draw=draw, workers=workers)
+    again = _examine(chosen, manifest, root, draw=draw, executor=executor)
     drawn = {one.facts.case_id: one.facts for one in again}
     return [drawn.get(facts.case_id, facts) for facts in cases]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.cohort import CASE_ERRORS
 from medseg.errors import PipelineError
 from medseg.geometry import Geometry
 from medseg.ingest.patient_name import PatientName
 from medseg.origin import PictureOrigin
+from medseg.records import reason_of
 from medseg.scans import read_grid, scan_stem
 from medseg.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
 
@@ -128,10 +130,9 @@ def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
     channels, is_picture, refusal = 1, False, ""
     try:
         grid, channels, is_picture = read_grid(path, case_id="file")
-    except PipelineError as error:
-        refusal = (
-            str(error).replace(f"file {path.name}", "the file").replace(path.name, "…").removeprefix("case file: ")
-        )
+    except CASE_ERRORS as error:
+        told = reason_of(error).removeprefix("case file: ")
+        refusal = told.replace(f"file {path.name}", "the file").replace(path.name, "…")
     relative = path.relative_to(root)
     return ImageSource(
         key=relative.as_posix(),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from medseg.atomic import write_text
-from medseg.errors import ConfigError, ManifestError, PipelineError, ScanError
+from medseg.cohort import ThreadExecutor, map_in_order, run_cases
+from medseg.errors import ConfigError, ManifestError
 from medseg.ingest.build_image import build_image
 from medseg.ingest.build_label import build_label
 from medseg.ingest.case_build import CaseBuild, LabelOfCase, labels_left_over, plan_cases
@@ -140,6 +141,7 @@ def ingest(
         orphans = [plan for plan in plans if records.get(plan.case_id, {}).get("is_copy")]
         for plan in orphans:  # what they were copies of is gone
             state.write(plan.case_id, {})
+            records.pop(plan.case_id)
         more, failed = _build_all(orphans, out, state, mapping, scrub, options, progress, said)
         records, failures = {**records, **more}, [*failures, *failed]
     report = IngestReport.of(files, plans, records, failures, found.lost, unused, scrub, names)
@@ -162,15 +164,15 @@ def _find(files: Source, root: Path, options: IngestOptions) -> _Found:
     masks, plain = masks_and_images([*files.volumes, *files.pictures], root)
     known = ValueNames(root)
     whose = patient_names(plain, root, _patients_below(images))
-    with ThreadPoolExecutor(max_workers=options.workers) as pool:
-        images += pool.map(lambda path: file_image(path, root, whose[path]), plain)
-        images = _one_kind(images, options.kind)
-        index, matcher = Images(images), MaskMatcher(images, root)
-        objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
-        labels = list(pool.map(object_label, objects))
-        masks = _masks_of_kind(masks, images)
-        told = {folder: known.near(folder) for folder in {path.parent for path in masks}}
-        matched = list(pool.map(lambda path: _match_mask(path, matcher, told[path.parent]), masks))
+    threads = ThreadExecutor(options.workers)
+    images += map_in_order(threads, lambda path: file_image(path, root, whose[path]), plain)
+    images = _one_kind(images, options.kind)
+    index, matcher = Images(images), MaskMatcher(images, root)
+    objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
+    labels = map_in_order(threads, object_label, objects)
+    masks = _masks_of_kind(masks, images)
+    told = {folder: known.near(folder) for folder in {path.parent for path in masks}}
+    matched = map_in_order(threads, lambda path: _match_mask(path, matcher, told[path.parent]), masks)
     if any(label.has_objects for label, _, _ in matched):
         matched = [(as_objects(label), image, how) for label, image, how in matched]
     found = _Found(images, [], [])
@@ -291,7 +293,6 @@ def _build_all(
     said: ScanNotes,
 ) -> tuple[dict[str, dict[str, Any]], list[Failure]]:  # fmt: skip
     """Build every case that is not done, in parallel."""
-    records: dict[str, dict[str, Any]] = {}
     failures: dict[str, Failure] = {}
     wanted = [plan for plan in plans if not plan.refusal]
     for plan in plans:
@@ -299,26 +300,11 @@ def _build_all(
             if not plan.is_aside:
                 failures[plan.case_id] = Failure.of(plan.case_id, "ingest", ManifestError(plan.refusal))
             progress.on_case(plan.case_id)
-    with ThreadPoolExecutor(max_workers=options.workers) as pool:
-        futures: dict[Future[dict[str, Any]], str] = {
-            pool.submit(_build, plan, out, state, mapping, scrub, options, said): plan.case_id for plan in wanted
-        }
-        try:
-            for future in as_completed(futures):
-                case_id = futures[future]
-                try:
-                    records[case_id] = future.result()
-                except (PipelineError, MemoryError) as error:
-                    failures[case_id] = Failure.of(case_id, "ingest", error)
-                except OSError as error:  # its own text names the file
-                    reason = f"its files must be readable, got: {error.strerror}; mend that and ingest again"
-                    failures[case_id] = Failure.of(case_id, "ingest", ScanError(reason))
-                progress.on_case(case_id)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    order = [plan.case_id for plan in plans]
-    return records, [failures[case_id] for case_id in order if case_id in failures]
+    build = partial(_build, out=out, state=state, mapping=mapping, scrub=scrub, options=options, said=said)
+    threads = ThreadExecutor(options.workers)
+    done = run_cases(wanted, build, stage="ingest", executor=threads, on_done=progress.on_case)
+    failures |= {failure.case_id: failure for failure in done.failures}
+    return done.by_id(), [failures[plan.case_id] for plan in plans if plan.case_id in failures]
 
 
 def _set_aside_copies(plans: Sequence[CaseBuild], records: dict[str, dict[str, Any]], state: State) -> None:
@@ -329,8 +315,9 @@ def _set_aside_copies(plans: Sequence[CaseBuild], records: dict[str, dict[str, A
 
 
 def _build(
-    plan: CaseBuild, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions, said: ScanNotes
-) -> dict[str, Any]:
+    plan: CaseBuild, *, out: Path, state: State, mapping: Mapping, scrub: Scrubber, options: IngestOptions,
+    said: ScanNotes,
+) -> dict[str, Any]:  # fmt: skip
     """Build what of a case is not done yet, and record it."""
     reading: dict[str, object] = {"repair": sorted(options.repair), "suv": options.suv}
     record = state.read(plan.case_id)

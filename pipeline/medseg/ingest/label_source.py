@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.errors import GeometryError, PipelineError, ScanError
+from medseg.cohort import CASE_ERRORS
+from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource, dicom_patient
-from medseg.records import Array, Labelmap, Scan
+from medseg.records import Array, Labelmap, Scan, reason_of
 from medseg.scans import is_picture_file, read_label, read_picture, regrid, scan_stem, segment_names
 from medseg.scans.dicom import Drawn, Instance, LabelObject, draw_label_object, read_label_object
 
@@ -59,8 +60,8 @@ def object_label(instance: Instance) -> LabelSource:
     """A DICOM label object, or why it cannot be read."""
     try:
         found = read_label_object(instance.path)
-    except (PipelineError, MemoryError) as error:
-        return LabelSource(instance.path, instance.modality or "label object", refusal=str(error))
+    except CASE_ERRORS as error:
+        return LabelSource(instance.path, instance.modality or "label object", refusal=reason_of(error))
     patient = dicom_patient(instance)
     refusal = "" if found.names else f"a {found.kind} must hold a structure, got none; export it again"
     return LabelSource(
@@ -81,8 +82,8 @@ def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[in
 
     try:
         mask, grid = _read_mask(path)
-    except (PipelineError, MemoryError) as error:
-        reason = str(error).replace(path.name, "…").removeprefix("case mask: ")
+    except CASE_ERRORS as error:
+        reason = reason_of(error).replace(path.name, "…").removeprefix("case mask: ")
         return LabelSource(path, "mask", refusal=reason)
     values = [int(value) for value in np.unique(mask) if value]
     keep = name_tokens(scan_stem(path)) - shared_words

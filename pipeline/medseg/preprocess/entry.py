@@ -11,14 +11,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from medseg.atomic import atomic_path
 from medseg.errors import DeliveryError, PipelineError, ScanError
-from medseg.preprocess.prepare_each import content_key
+from medseg.preprocess.content_key import content_key
 from medseg.preprocess.store import check_sums, damaged_entry, file_sums
 from medseg.records import Case, Failure, Manifest
 
 Entry = TypeVar("Entry")
 
 
-class Prepared(NamedTuple, Generic[Entry]):
+class PreparedCohort(NamedTuple, Generic[Entry]):
     """What came of a cohort: prepared cases in the order asked for, and those that failed."""
 
     cases: tuple[Entry, ...]

@@ -12,7 +12,7 @@ from tempfile import TemporaryFile
 from medseg.audit import Audit, Fix, audit_manifest, fix_dataset, load_for_audit, write_audit
 from medseg.delivery.audit import draw_planes, save_audit_page
 from medseg.errors import ConfigError
-from medseg.runs.machine import worker_count
+from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
 
 
@@ -64,7 +64,7 @@ def audit_dataset(
             source.root,
             known=source.findings,
             draw=draw_planes,
-            workers=worker_count(workers),
+            executor=threads(workers),
             on_done=on_done,
         )
     fixes: tuple[Fix, ...] = ()

@@ -6,6 +6,7 @@ import os
 
 import torch
 
+from medseg.cohort import ThreadExecutor
 from medseg.errors import ConfigError
 
 _MOST_WORKERS = 16
@@ -24,6 +25,11 @@ def torch_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def worker_count(asked: int | None) -> int:
+def threads(asked: int | None) -> ThreadExecutor:
     """The asked number of threads, or one per core up to 16."""
+    return ThreadExecutor(worker_count(asked))
+
+
+def worker_count(asked: int | None) -> int:
+    """The asked number of workers, or one per core up to 16."""
     return asked or min(_MOST_WORKERS, os.cpu_count() or 1)

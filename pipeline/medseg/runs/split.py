@@ -8,7 +8,7 @@ from pathlib import Path
 from medseg.delivery.split import save_balance_picture
 from medseg.manifest.load import open_manifest
 from medseg.records import Failure, Manifest
-from medseg.runs.machine import worker_count
+from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
 from medseg.split import (
     Balance,
@@ -80,7 +80,7 @@ def split_dataset(
         len(cases_to_measure(source.manifest, config.by)), "measure labels"
     ) as on_done:
         measured, failures = measure_labels(
-            source.manifest, source.root, by=config.by, workers=worker_count(workers), on_done=on_done
+            source.manifest, source.root, by=config.by, executor=threads(workers), on_done=on_done
         )
     result = split_manifest(measured, config)
     result = result._replace(warnings=(*notes, *result.warnings))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.manifest import read_case
 from medseg.preprocess.config import PreprocessConfig
-from medseg.preprocess.entry import Prepared, case_key, open_or_make
-from medseg.preprocess.prepare_each import prepare_each
+from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
 from medseg.preprocess.transforms import preprocess_scan
 from medseg.records import Array, Case, Labelmap, Manifest
@@ -18,7 +19,7 @@ from medseg.records import Array, Case, Labelmap, Manifest
 FOREGROUND_SAMPLES = 4096
 
 
-PreparedCases = Prepared[StoredCase]
+PreparedCases = PreparedCohort[StoredCase]
 
 
 def prepare_cases(
@@ -28,7 +29,7 @@ def prepare_cases(
     *,
     config: PreprocessConfig,
     store: Path,
-    workers: int = 2,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> PreparedCases:
     """Preprocess every case that the store does not hold yet.
@@ -41,14 +42,12 @@ def prepare_cases(
         root: The data root.
         config: The plan's preprocessing.
         store: Folder of the store.
-        workers: Threads.
+        executor: Where the work runs.
         on_done: Called with the case id after each case, from this thread.
     """
-
-    def prepare(case: Case) -> StoredCase:
-        return _prepare_case(case, manifest, root, config=config, store=store)
-
-    return Prepared(*prepare_each(cases, prepare, workers=workers, on_done=on_done))
+    prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, store=store)
+    done = run_cases(cases, prepare, stage="prepare", executor=executor, on_done=on_done)
+    return PreparedCases(done.results, done.failures)
 
 
 def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: PreprocessConfig, store: Path) -> StoredCase:

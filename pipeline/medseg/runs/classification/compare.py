@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from medseg.atomic import write_json
+from medseg.cohort import iterate_cases
 from medseg.delivery.classification import (
     GradientFlow,
     LossCurve,
@@ -19,7 +21,7 @@ from medseg.delivery.classification import (
     save_loss_curves,
     save_parameter_chart,
 )
-from medseg.errors import ConfigError, PipelineError
+from medseg.errors import ConfigError
 from medseg.networks.classification import ClassifierConfig, smallest_size
 from medseg.networks.classification.architecture import NAMED_ARCHITECTURES
 from medseg.planning import SlicePlan, override_plan
@@ -28,7 +30,7 @@ from medseg.records import Failure
 from medseg.runs.classification.labels import prepare_labelled
 from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.settings import ClassificationSettings
-from medseg.runs.classification.trial import Trial, error_name, try_network
+from medseg.runs.classification.trial import Candidate, Trial, error_name, try_network
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
@@ -89,13 +91,14 @@ def compare_networks(
     slices = prepare_labelled(cases, plans[networks[0]], None, settings, progress=progress)
     failures = merge_failures(planned.failures, slices.failures)
     trials: list[Trial] = []
-    for name, one in plans.items():
-        try:
-            trials.append(try_network(name, one, slices, settings, progress=progress))
-            on_trial(trials[-1].line(error_name(one)))
-        except (PipelineError, MemoryError, RuntimeError) as error:
-            failures = (*failures, Failure.of(name, "compare", error))
-            on_trial(f"{name}: {error}")
+    work = partial(try_network, slices=slices, settings=settings, progress=progress)
+    for outcome in iterate_cases([Candidate(name, one) for name, one in plans.items()], work, stage="compare"):
+        if isinstance(outcome.result, Failure):
+            failures = (*failures, outcome.result)
+            on_trial(outcome.result.reason)
+        else:
+            trials.append(outcome.result)
+            on_trial(outcome.result.line(error_name(planned.plan)))
     if trials:
         pictures = _save_pictures(trials, folder, plans[networks[0]])
         content = {"error": error_name(planned.plan), "networks": [asdict(trial.network) for trial in trials]}

@@ -15,7 +15,7 @@ from medseg.preprocess.classification.targets import BACKGROUND, TargetConfig
 from medseg.records import Failure, Manifest, Split
 from medseg.runs.classification.labels import labelled, target_reader
 from medseg.runs.classification.scores import DeliveredScores, deliver_scores, log_scores
-from medseg.runs.machine import torch_device, worker_count
+from medseg.runs.machine import threads, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
 from medseg.runs.seen import seen_in_training
@@ -99,7 +99,7 @@ def evaluate_classifier(
             config=predictor.card.slices,
             with_labels=targets.source == "label",
             store=settings.store,
-            workers=worker_count(settings.workers),
+            executor=threads(settings.workers),
             on_done=on_done,
         )
     known, truth, failures = labelled(prepared, cases, target_reader(targets, table, manifest))

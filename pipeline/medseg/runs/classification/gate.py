@@ -7,13 +7,15 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 
 from medseg.atomic import write_json, write_text
-from medseg.errors import ManifestError, PipelineError
+from medseg.cohort import run_cases
+from medseg.errors import ManifestError
 from medseg.evaluation.segmentation import overlap_metrics
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
@@ -124,15 +126,12 @@ def try_gate(
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
     flattered = _flattered(cases, manifest, predictor, classifier)
-    rows: list[GateRow] = []
-    failures: list[Failure] = []
+    work = partial(
+        _try_case, manifest=manifest, root=root, predictor=predictor, reviewers=reviewers, first=cases[0].case_id
+    )
     with (progress or Silence()).over_cases(len(cases), "gate") as on_done:
-        for number, case in enumerate(cases):
-            try:
-                rows += _try_case(case, manifest, root, predictor, reviewers, is_first=number == 0)
-            except (PipelineError, MemoryError, RuntimeError) as error:
-                failures.append(Failure.of(case.case_id, "gate", error))
-            on_done(case.case_id)
+        done = run_cases(cases, work, stage="gate", on_done=on_done)
+    rows, failures = [row for rows in done.results for row in rows], done.failures
     _write_rows(rows, folder / "gate.csv")
     summaries = tuple(_summary(rows, gate) for gate in gates) if rows else ()
     content = {"gates": summaries, "notes": flattered, "failures": [asdict(failure) for failure in failures]}
@@ -153,10 +152,10 @@ def _try_case(
     predictor: Predictor,
     reviewers: Sequence[SliceReviewer | None],
     *,
-    is_first: bool,
+    first: str,
 ) -> list[GateRow]:
     scan, label = read_case(case, manifest.model_copy(update={"allow_empty_labels": True}), root)
-    if is_first:
+    if case.case_id == first:
         predictor.mask(scan)  # the first run of a network prepares its kernels
     rows = []
     for reviewer in reviewers:

@@ -20,7 +20,7 @@ from medseg.preprocess.classification.targets import (
     read_targets,
 )
 from medseg.records import Case, Failure, Manifest
-from medseg.runs.machine import worker_count
+from medseg.runs.machine import threads
 from medseg.runs.progress import Progress
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.train import merge_failures
@@ -52,7 +52,7 @@ def prepare_labelled(
                 config=plan.slices,
                 with_labels=plan.targets.source == "label",
                 store=settings.store,
-                workers=worker_count(settings.workers),
+                executor=threads(settings.workers),
                 on_done=on_done,
             )
             parts.append(labelled(prepared, group, reader))

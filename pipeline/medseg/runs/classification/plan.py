@@ -18,7 +18,7 @@ from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Failure
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.job import Planned
-from medseg.runs.machine import worker_count
+from medseg.runs.machine import threads
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.training_cases import TrainingCases
@@ -57,7 +57,7 @@ def plan_classifier(
                 manifest,
                 cases.root,
                 with_labels=choices.targets.source == "label",
-                workers=worker_count(settings.workers),
+                executor=threads(settings.workers),
                 on_done=on_done,
             )
         failures = fingerprint.failures

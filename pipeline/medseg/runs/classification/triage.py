@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from medseg.atomic import write_json
+from medseg.cohort import run_cases
 from medseg.delivery.classification.triage import TriageStudy, key_slices, save_ranking, save_triage_page
-from medseg.errors import PipelineError
 from medseg.evaluation.classification import write_slices
 from medseg.inference import CaseInput
 from medseg.inference.classification import SlicePredictor
@@ -31,14 +32,8 @@ def triage(
 ) -> tuple[list[TriageStudy], list[Failure]]:
     """Classify every case, and write the ranked list as page and tables; a bad case is recorded, the others go on."""
     start = time.perf_counter()
-    studies: list[TriageStudy] = []
-    failures: list[Failure] = []
-    for case in cases:
-        try:
-            studies.append(_study(predictor, case))
-        except (PipelineError, MemoryError, RuntimeError) as error:
-            failures.append(Failure.of(case.case_id, "classify", error))
-        on_done(case.case_id)
+    done = run_cases(cases, partial(_study, predictor), stage="classify", on_done=on_done)
+    studies, failures = list(done.results), list(done.failures)
     card = predictor.card
     classes = card.targets.classes
     background = BACKGROUND if BACKGROUND in classes else None

@@ -60,18 +60,31 @@ class Trial:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A network of a comparison, which fails alone as a case does.
+
+    Attributes:
+        case_id: Name of the architecture, which also names its folder.
+        plan: Plan with that network.
+    """
+
+    case_id: str
+    plan: SlicePlan
+
+
 def try_network(
-    name: str, plan: SlicePlan, slices: LabelledSlices, settings: ClassificationSettings, *, progress: Progress
+    candidate: Candidate, *, slices: LabelledSlices, settings: ClassificationSettings, progress: Progress
 ) -> Trial:
     """Train one network and measure its error.
 
     Args:
-        name: Name of the architecture, which also names its folder.
-        plan: Plan with that network.
+        candidate: Network to train.
         slices: Cases that all networks learn from and are measured on.
         settings: Choices of the comparison.
         progress: Follows the work.
     """
+    name, plan = candidate.case_id, candidate.plan
     folder = RunFolder(settings.out / name)
     task = ClassificationTask(_inputs(plan, slices, torch_device(settings.device), folder.path))
     flow = _gradient_flow(task)

@@ -14,7 +14,7 @@ from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
 from medseg.runs.job import Delivered, Planned, Prepared
-from medseg.runs.machine import torch_device, worker_count
+from medseg.runs.machine import threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
@@ -50,7 +50,7 @@ class SegmentationJob:
         else:
             with progress.over_cases(len(cases.training), "plan") as on_done:
                 fingerprint = take_fingerprint(
-                    cases.training, manifest, cases.root, workers=worker_count(settings.workers), on_done=on_done
+                    cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
                 )
             failures = fingerprint.failures
             plan = make_plan(fingerprint, manifest, device=device)
@@ -76,7 +76,7 @@ class SegmentationJob:
                     cases.root,
                     config=plan.preprocess,
                     store=settings.store,
-                    workers=worker_count(settings.workers),
+                    executor=threads(settings.workers),
                     on_done=on_done,
                 )
                 for group in (cases.training, cases.validation)

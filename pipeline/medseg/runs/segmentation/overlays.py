@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from medseg.cohort import CASE_ERRORS
 from medseg.delivery.segmentation import save_overlay
-from medseg.errors import PipelineError
 from medseg.evaluation.segmentation import representative_cases
 from medseg.manifest import read_case
-from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan
+from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan, reason_of
 
 
 def save_overlays(
@@ -42,8 +42,8 @@ def save_overlays(
             scan, label = read_case(by_id[case_id], manifest, root)
             title = f"{name} case {case_id}, mean Dice {dice:.3f}"
             save_overlay(scan, label, mask_of(case_id, scan), path, labels=manifest.foreground, title=title)
-        except PipelineError as error:
-            warnings.append(f"no picture of the {name} case: {error}")
+        except CASE_ERRORS as error:
+            warnings.append(f"no picture of the {name} case: {reason_of(error)}")
             continue
         paths.append(path)
     return paths, tuple(warnings)
