@@ -6,20 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import click
+from medseg.networks.classification.architecture import ARCHITECTURES
+from medseg.plane import PLANES
 from medseg.workflows import console, options
 
 EPILOG = """\b
 Example, ten networks of two minutes each:
   medseg classify compare dataset.json --plane coronal --out comparison --fold 0 --budget 2m
 """
-_ALL = "plain18,resnet18,plain34,resnet34,resnet50,alexnet,vgg16,bn_inception,densenet121,efficientnet_b0"
+_COMPARED = ",".join(name for name, facts in ARCHITECTURES.items() if facts.is_compared)
 
 
 @click.command("compare", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the runs; new or empty.")
-@click.option("--networks", default=_ALL, show_default=True, help="Names, with commas.")
-@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial", show_default=True)
+@click.option("--networks", default=_COMPARED, show_default=True, help="Names, with commas.")
+@click.option("--plane", type=click.Choice(list(PLANES)), default="axial", show_default=True)
 @click.option("--context", type=click.IntRange(0, 8), default=1, show_default=True, help="Slices on either side.")
 @click.option(
     "--kind",

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from medseg.networks.classification.architecture import ARCHITECTURES, NAMED_ARCHITECTURES
+from medseg.plane import PLANES
 from medseg.workflows import console, options
 
 EPILOG = """\b
@@ -16,15 +18,12 @@ Examples:
 """
 
 _PLANNED = ("plane", "context", "min_area_mm2", "kind", "classes", "pooling", "architecture")
-_ARCHITECTURES = (
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34", "alexnet", "vgg16",
-    "bn_inception", "densenet121", "efficientnet_b0",
-)  # fmt: skip
+_RIMS = ", ".join(f"{facts.label} {facts.smallest_side}" for facts in ARCHITECTURES.values() if facts.smallest_side > 1)
 
 
 @click.command("train", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
-@click.option("--plane", type=click.Choice(["axial", "coronal", "sagittal"]), default="axial", show_default=True,
+@click.option("--plane", type=click.Choice(list(PLANES)), default="axial", show_default=True,
               help="Plane of the slices, along the scan's own axis that is nearest.")  # fmt: skip
 @click.option("--context", type=click.IntRange(0, 8), default=1, show_default=True,
               help="Slices on either side that are seen too (2.5D); 0 is 2D.")  # fmt: skip
@@ -39,10 +38,11 @@ _ARCHITECTURES = (
 @click.option("--pooling", type=click.Choice(["none", "max", "mean", "attention"]), default=None,
               help="Learn from labels of whole studies, and pool their slices so.  "
               "[default: none, or max for a CSV file without slices]")  # fmt: skip
-@click.option("--architecture", type=click.Choice(_ARCHITECTURES), default="resnet18", show_default=True)
+@click.option("--architecture", type=click.Choice(NAMED_ARCHITECTURES), default="resnet18", show_default=True,
+              help=f"Network; small slices get a rim where it needs more pixels a side: {_RIMS}.")  # fmt: skip
 @click.option("--init", "initial", type=options.FILE,
-              help="Weights to begin with: ImageNet's in torchvision's naming, or a run of `medseg train`, whose "
-              "encoder is then the architecture.")  # fmt: skip
+              help="Weights to begin with: ImageNet's in torchvision's naming (.safetensors, .pt or .pth, a state dict "
+              "or a checkpoint with one), or a run of `medseg train`, whose encoder then is the network.")  # fmt: skip
 @options.training
 def command(**arguments: Any) -> None:
     """Learn which slices of DATASET's scans show which labels."""

@@ -95,7 +95,7 @@ class _StageClock:
         stack = ExitStack()
         for module, name, stage in (
             (cases_module, "read_scan", "read"),
-            (predictor_module, "network_image", "normalise and resample"),
+            (predictor_module, "preprocess_scan", "normalise and resample"),
             (predictor_module, "restore_planes", "restore"),
             (cases_module, "write_mask", "write"),
         ):

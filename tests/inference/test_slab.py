@@ -13,10 +13,16 @@ from medseg.errors import ConfigError, GeometryError
 from medseg.geometry import Geometry
 from medseg.inference import Slab
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor
-from medseg.inference.segmentation import image as image_module
-from medseg.inference.segmentation.image import box_around, network_image, part_of
 from medseg.inference.segmentation.windows import lay_out_windows
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid, preprocess_scan
+from medseg.preprocess import (
+    ChannelNormalisation,
+    PreprocessConfig,
+    box_around,
+    network_grid,
+    part_of,
+    preprocess_scan,
+    transforms,
+)
 from medseg.records import Scan
 
 from tests.grid_strategies import grids
@@ -140,8 +146,8 @@ def test_only_what_the_windows_see_is_resampled(
         shapes.append(target.shape)
         return resample(array, source, target)
 
-    resample = image_module.resample_linear
-    monkeypatch.setattr(image_module, "resample_linear", spy)
+    resample = transforms.resample_linear
+    monkeypatch.setattr(transforms, "resample_linear", spy)
     build(PLAIN, WINDOW).mask(random_scan(Geometry((8, 8, 80), np.eye(4))), slab=Slab(2, 40, 44))
     assert shapes == [(8, 8, 12)]
 
@@ -171,7 +177,10 @@ def test_image_of_a_part_is_the_part_of_the_image(
     box = box_around(native.cropped(axis, extent), grid)
     expected = image[(slice(None), *(slice(wanted.start, wanted.stop) for wanted in box))]
     # Where all of a part lie within a thousandth of a voxel, resampling takes the nearest.
-    torch.testing.assert_close(network_image(scan, preprocess, part_of(grid, box)), expected, atol=1e-2, rtol=0)
+    part, part_grid, _ = preprocess_scan(scan, preprocess, box=box)
+    torch.testing.assert_close(part, expected, atol=1e-2, rtol=0)
+    assert part_grid.shape == part.shape[1:]
+    assert part_grid.distance_mm(part_of(grid, box)) == 0
 
 
 def test_box_lies_around_all_voxel_centres() -> None:

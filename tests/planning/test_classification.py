@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ConfigError
 from medseg.networks.classification import SliceClassifier
+from medseg.plane import Plane
 from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
@@ -23,7 +24,6 @@ from medseg.planning import (
     save_plan,
 )
 from medseg.planning.sizes import DeviceKind
-from medseg.preprocess.classification import Plane
 from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Manifest
 

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.geometry import Geometry
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid, preprocess_scan
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid, preprocess_scan, transforms
 from medseg.records import Scan
 from pydantic import ValidationError
 
@@ -97,6 +98,28 @@ def test_label_moves_with_its_image() -> None:
     config = config_for(NONE, axcodes="SRA")
     image, _, moved = preprocess_scan(scan_of(label, geometry=OBLIQUE), config, label=label)
     np.testing.assert_array_equal(image[0].numpy(), moved)
+
+
+def test_box_is_a_part_of_image_and_label_normalised_by_the_whole_scan() -> None:
+    values = np.random.default_rng(0).integers(0, 9, OBLIQUE.shape).astype(np.uint8)
+    scan, config = scan_of(values, geometry=OBLIQUE), config_for(ZSCORE, axcodes="SRA")
+    image, whole, label = preprocess_scan(scan, config, label=values)
+    box = (range(2, 4), range(whole.shape[1]), range(1, 2))
+    part, found, part_label = preprocess_scan(scan, config, label=values, box=box)
+    assert label is not None
+    assert torch.equal(part, image[:, 2:4, :, 1:2])
+    np.testing.assert_array_equal(part_label, label[2:4, :, 1:2])
+    assert found.shape == (2, whole.shape[1], 1)
+    np.testing.assert_allclose(found.world_mm(np.zeros((1, 3))), whole.world_mm(np.array([[2.0, 0, 1]])))
+
+
+def test_failure_inside_a_transform_is_told_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("no memory for 7 bytes")
+
+    monkeypatch.setattr(transforms, "resample_linear", fail)
+    with pytest.raises(RuntimeError, match=r"^no memory for 7 bytes$"):
+        preprocess_scan(scan_of(np.zeros((2, 3, 4))), config_for(NONE))
 
 
 def test_scan_without_label_has_none() -> None:

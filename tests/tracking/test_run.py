@@ -13,9 +13,8 @@ import pytest
 import torch
 from medseg.errors import ConfigError
 from medseg.geometry import Geometry
-from medseg.inference import save_weights
 from medseg.inference.segmentation import InferenceConfig, ModelCard, save_card
-from medseg.networks import NetworkConfig
+from medseg.networks import NetworkConfig, save_weights
 from medseg.networks.segmentation import UNet
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.scans import read_label, write_scan

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from medseg.workflows.classify import STEPS
 from medseg.workflows.cli import VERBS
 
 from tests.conftest import Medseg
@@ -31,6 +32,16 @@ def test_usage_error_of_a_verb_loads_nothing_heavy() -> None:
         "try: medseg(['train', 'nowhere', '--budgte', '1m'])\nexcept SystemExit: pass"
     )
     assert loaded_by(code) == set()
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_help_and_usage_error_of_a_classify_step_load_nothing_heavy(step: str) -> None:
+    for arguments in (["--help"], ["--budgte", "1m"]):
+        code = (
+            "from medseg.workflows.cli import medseg\n"
+            f"try: medseg(['classify', {step!r}, *{arguments!r}])\nexcept SystemExit: pass"
+        )
+        assert loaded_by(code) == set()
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from medseg.inference.card import model_folder
 from medseg.inference.inputs import CaseInput, find_inputs
 from medseg.inference.record import PredictionRecord, load_record
 from medseg.inference.slab import Slab
-from medseg.inference.weights import load_weights, save_weights
 
 __all__ = [
     "CaseInput",
@@ -13,6 +13,5 @@ __all__ = [
     "Slab",
     "find_inputs",
     "load_record",
-    "load_weights",
-    "save_weights",
+    "model_folder",
 ]

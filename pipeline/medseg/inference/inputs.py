@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medseg.errors import ManifestError, ScanError
 from medseg.manifest import load_manifest, select_cases
-from medseg.records import Split
+from medseg.records import Scan, Split
 from medseg.scans import SCAN_SUFFIXES, scan_stem
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
@@ -61,6 +61,25 @@ def find_inputs(
     if not inputs:
         raise ScanError(f"input must hold images ending in {', '.join(SCAN_SUFFIXES)}, got none; check the folder")
     return inputs
+
+
+def check_channels(scan: Scan, channels: Sequence[str], *, case_id: str, owner: str = "model") -> None:
+    """Refuse a scan that has not as many channels as a network takes.
+
+    Args:
+        scan: As read.
+        channels: Names of the channels that the network takes.
+        case_id: Case that the scan belongs to.
+        owner: What the channels are of, for the message.
+
+    Raises:
+        ScanError: If their numbers differ.
+    """
+    if len(scan.array) != len(channels):
+        raise ScanError(
+            f"case {case_id}: image must have the {owner}'s {len(channels)} channels ({', '.join(channels)}), got "
+            f"{len(scan.array)}; give one file per channel in that order"
+        )
 
 
 def _from_manifest(path: Path, *, data_root: Path | None, fold: int | None, split: Split | None) -> list[CaseInput]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 from monai.networks.layers.factories import Conv, Pool
 from monai.networks.layers.utils import get_act_layer
 from torch import Tensor, nn
 
-from medseg.networks.config import ActivationKind, BlockKind, NormKind
+from medseg.networks.config import ActivationKind, BlockKind, NormKind, ShortcutKind
 from medseg.networks.norm import build_norm
-
-ShortcutKind = Literal["averaged", "strided"]
 
 _ACTIVATIONS: dict[ActivationKind, tuple[str, dict[str, object]]] = {
     "relu": ("relu", {"inplace": True}),

@@ -11,6 +11,7 @@ from medseg.configuration import Config
 BlockKind = Literal["plain", "residual", "bottleneck"]
 NormKind = Literal["instance", "batch", "group", "none"]
 ActivationKind = Literal["relu", "leaky_relu", "prelu", "gelu", "silu"]
+ShortcutKind = Literal["averaged", "strided"]
 
 
 class NetworkConfig(Config):

@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import model_validator
 
 from medseg.configuration import Config
-from medseg.networks.classification import ClassifierConfig, smallest_size
-from medseg.networks.classification.config import Architecture, PoolingKind
+from medseg.networks.classification import ARCHITECTURES, Architecture, ClassifierConfig, PoolingKind, smallest_size
+from medseg.plane import PLANES, Plane
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import PlanFile
 from medseg.planning.segmentation import plan_normalisation
 from medseg.planning.sizes import DeviceKind
-from medseg.preprocess.classification import Plane, SliceConfig
+from medseg.preprocess.classification import SliceConfig
 from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Manifest
 from medseg.training import AugmentConfig
@@ -24,8 +24,6 @@ _LONGEST_SIDE: dict[DeviceKind, int] = {"cpu": 128, "cuda": 256}
 _WIDTH: dict[DeviceKind, int] = {"cpu": 32, "cuda": 64}
 _MULTIPLE = 16
 _RATE_WITHOUT_NORM = 1e-4
-# A picture's two axes, of those of a scan along R, A and S.
-_SIDES: dict[Plane, tuple[int, int]] = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}
 
 
 class SliceChoices(Config):
@@ -47,15 +45,13 @@ class SliceChoices(Config):
 
 
 class SlicePlan(PlanFile):
-    """The stages' settings composed.
+    """Settings of the stages that make a slice classifier.
 
     Attributes:
-        dataset: For which dataset it was made.
-        slices: How scans become pictures.
-        targets: What is learned about them.
+        slices: Plane, pixels and intensities of the pictures.
+        targets: Classes that are learned.
         network: Shape of the classifier.
         training: Optimisation.
-        reasons: Why, by the setting's dotted name.
     """
 
     verb = "classify train"
@@ -113,7 +109,7 @@ def _picture(
     fingerprint: Fingerprint, plane: Plane, device: DeviceKind, reasons: dict[str, str]
 ) -> tuple[float, tuple[int, int]]:
     """Pixel size in mm, and pixels along the two axes."""
-    sides = (0, 1) if fingerprint.is_2d else _SIDES[plane]
+    sides = (0, 1) if fingerprint.is_2d else PLANES[plane].picture_axes
     spacings = fingerprint.spacings_mm()[:, sides]
     extents = np.percentile(fingerprint.shapes()[:, sides] * spacings, 95, axis=0)
     longest = _LONGEST_SIDE[device]
@@ -170,4 +166,4 @@ def _training(choices: SliceChoices, pixel_mm: float, reasons: dict[str, str]) -
 
 def learning_rate_of(architecture: Architecture) -> float:
     """Peak rate of a network; those without normalisation need a lower one."""
-    return _RATE_WITHOUT_NORM if architecture in ("alexnet", "vgg16") else SliceTrainingConfig().learning_rate
+    return SliceTrainingConfig().learning_rate if ARCHITECTURES[architecture].is_normalised else _RATE_WITHOUT_NORM

@@ -37,15 +37,13 @@ AnyPlan = TypeVar("AnyPlan", bound=PlanFile)
 
 
 class Plan(PlanFile):
-    """The stages' settings composed.
+    """Settings of the stages that make a segmentation network.
 
     Attributes:
-        dataset: For which dataset it was made.
         preprocess: Grid and intensities.
         network: Shape of the network.
         training: Optimisation.
         inference: Sliding window.
-        reasons: Why, by the setting's dotted name.
     """
 
     verb = "train"

@@ -1,4 +1,4 @@
-"""The grid on which the network works, for a given scan."""
+"""The grid on which the network works, for a given scan, and parts of it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from medseg.errors import GeometryError
 from medseg.geometry import Geometry
 from medseg.preprocess.config import PreprocessConfig
 
+Box = tuple[range, range, range]
 _MOST_VOXELS = 2**31
 
 
@@ -37,3 +38,21 @@ def flat_last(grid: Geometry) -> Geometry:
         return grid
     flat = grid.shape.index(1)
     return grid.permuted([axis for axis in range(3) if axis != flat] + [flat])
+
+
+def box_around(native: Geometry, grid: Geometry) -> Box:
+    """Voxels of a grid between which all voxel centres of another lie; beyond the grid its outermost ones."""
+    extents = [range(0)] * 3
+    for native_size, axis_map in zip(native.shape, native.axis_maps(grid), strict=True):
+        last = grid.shape[axis_map.source_axis] - 1
+        ends = sorted((axis_map.offset, axis_map.offset + axis_map.scale * (native_size - 1)))
+        low, high = (min(max(end, 0), last) for end in ends)
+        extents[axis_map.source_axis] = range(math.floor(low), math.ceil(high) + 1)
+    return extents[0], extents[1], extents[2]
+
+
+def part_of(grid: Geometry, box: Box) -> Geometry:
+    """The grid of a box of voxels."""
+    for axis, extent in enumerate(box):
+        grid = grid.cropped(axis, extent)
+    return grid

@@ -14,18 +14,22 @@ from torch import Tensor
 from medseg.errors import ConfigError, PipelineError
 from medseg.geometry import Geometry
 from medseg.preprocess.config import ChannelNormalisation, PreprocessConfig
-from medseg.preprocess.grid import network_grid
+from medseg.preprocess.grid import Box, network_grid, part_of
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Labelmap, Scan
 
 
 def scan_transforms(config: PreprocessConfig) -> Compose:
-    """Dictionary transforms over `image` (and `label`), with the grid under `geometry`."""
+    """Dictionary transforms over `image` (and `label`), with the grid under `geometry`.
+
+    Training and inference both use them. Of an item with a `box`, only those voxels of the network's grid are
+    resampled; intensities are normalised by the whole scan all the same.
+    """
     return Compose([NormaliseChannelsd(["image"], config), ToNetworkGridd(["image", "label"], config)])
 
 
 def preprocess_scan(
-    scan: Scan, config: PreprocessConfig, *, label: Labelmap | None = None
+    scan: Scan, config: PreprocessConfig, *, label: Labelmap | None = None, box: Box | None = None
 ) -> tuple[Tensor, Geometry, Labelmap | None]:
     """Bring a scan, and its label if given, onto the network's grid.
 
@@ -33,6 +37,7 @@ def preprocess_scan(
         scan: As read.
         config: The plan's.
         label: Reference on the scan's grid, shape `(I, J, K)`.
+        box: Voxels of the network's grid that are wanted; all if not given. Their numbers are those of the whole.
 
     Returns:
         Image `(C, I', J', K')` float32, its grid, and the label on that grid.
@@ -41,8 +46,7 @@ def preprocess_scan(
         ConfigError: If the scan has not as many channels as the configuration.
     """
     item: dict[Hashable, Any] = {"image": torch.from_numpy(scan.array), "geometry": scan.geometry}
-    if label is not None:
-        item["label"] = label
+    item |= {key: value for key, value in (("label", label), ("box", box)) if value is not None}
     if scan.array.shape[0] != len(config.normalisation):
         raise ConfigError(
             f"preprocess.normalisation must have one entry for each of {scan.array.shape[0]} channels, "
@@ -51,7 +55,7 @@ def preprocess_scan(
     try:
         done = scan_transforms(config)(item)
     except RuntimeError as error:  # MONAI wraps what a transform raises
-        if isinstance(error.__cause__, PipelineError | MemoryError):
+        if isinstance(error.__cause__, PipelineError | MemoryError | RuntimeError):
             raise error.__cause__ from error
         raise
     return done["image"], done["geometry"], done.get("label")
@@ -74,7 +78,7 @@ class NormaliseChannelsd(MapTransform):  # type: ignore[misc]  # MONAI is untype
 
 
 class ToNetworkGridd(MapTransform):  # type: ignore[misc]  # as above
-    """Resample image and label from `geometry` to the plan's grid, which takes its place."""
+    """Resample image and label from `geometry` to the network's grid, or a box of it, which takes its place."""
 
     def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
         super().__init__(keys, allow_missing_keys=True)
@@ -85,6 +89,7 @@ class ToNetworkGridd(MapTransform):  # type: ignore[misc]  # as above
         item = dict(data)
         source: Geometry = item["geometry"]
         target = network_grid(source, self.config)
+        target = part_of(target, item["box"]) if "box" in item else target
         for key in self.key_iterator(item):
             is_image = isinstance(item[key], Tensor)
             item[key] = (resample_linear if is_image else resample_labels)(item[key], source, target)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medseg.errors import CheckpointError
-from medseg.inference.weights import write_tensors
+from medseg.networks.weights import write_tensors
 
 _FORMAT = 1
 

@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from medseg.errors import PipelineError
-from medseg.inference import save_weights
+from medseg.networks.weights import save_weights
 from medseg.training.budget import Budget
 from medseg.training.checkpoint import load_checkpoint, save_checkpoint
 from medseg.training.events import TrainingEvents

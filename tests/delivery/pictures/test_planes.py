@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from medseg.delivery.pictures import PATIENT_PLANES, best_slices, cut_plane
+from medseg.delivery.pictures import best_slices, cut_plane
+from medseg.plane import PLANES, PlaneFacts
 
 
-@pytest.mark.parametrize("plane", PATIENT_PLANES, ids=lambda plane: plane.name)
-def test_letters_say_where_each_side_of_the_patient_is(plane) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("plane", PLANES.values(), ids=lambda plane: plane.name)
+def test_letters_say_where_each_side_of_the_patient_is(plane: PlaneFacts) -> None:
     """One voxel on each side, in a volume whose axes run to the right, to the front and up."""
-    left, right, top, bottom = (_voxel_at(letter, plane.axis) for letter in plane.letters)
+    left, right, top, bottom = (_voxel_at(letter, plane.axis) for letter in plane.edges)
     volume = np.zeros((5, 5, 5))
     for value, voxel in enumerate((left, right, top, bottom), start=1):
         volume[voxel] = value

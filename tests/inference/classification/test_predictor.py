@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from medseg.errors import CheckpointError, ScanError
 from medseg.geometry import Geometry
 from medseg.inference.classification import Calibration, SliceOutputs, SlicePredictor, save_classifier_card
-from medseg.inference.weights import save_weights
 from medseg.manifest import read_case
 from medseg.networks.classification import SliceClassifier
-from medseg.preprocess.classification import Plane, SliceConfig, slice_axis
+from medseg.networks.weights import save_weights
+from medseg.plane import Plane
+from medseg.preprocess.classification import SliceConfig, slice_axis
 from medseg.preprocess.classification.targets import LabelTargets, TargetConfig
 from medseg.records import Scan
 from torch import Tensor

@@ -10,9 +10,9 @@ import pytest
 import torch
 from medseg.errors import CheckpointError
 from medseg.geometry import Geometry
-from medseg.inference import load_weights, save_weights
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, save_card
 from medseg.inference.segmentation.predictor import whole_volume_probabilities
+from medseg.networks import load_weights, save_weights
 from medseg.networks.segmentation import UNet
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Scan

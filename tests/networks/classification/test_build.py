@@ -23,7 +23,7 @@ PUBLISHED = [
     ("vgg16", 138.358, 15.470), ("bn_inception", 11.285, 2.03), ("densenet121", 7.979, 2.834),
     ("efficientnet_b0", 5.289, 0.386),
 ]  # fmt: skip
-ALL: tuple[Architecture, ...] = tuple(name for part in get_args(Architecture) for name in get_args(part) or (part,))
+ALL: tuple[Architecture, ...] = get_args(Architecture)
 LIGHT = [name for name in ALL if name not in ("alexnet", "vgg16", "resnet101", "resnet152")]
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.manifest import assign_folds, read_case, split_fold
-from medseg.preprocess.classification import Plane, StoredSlices, prepare_slices, slice_axis, slice_stack
+from medseg.plane import Plane
+from medseg.preprocess.classification import StoredSlices, prepare_slices, slice_axis, slice_stack
 from medseg.preprocess.classification.prepare import label_areas_mm2
 from medseg.records import Case, Manifest
 from medseg.scans import read_scan, write_scan

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.geometry import Geometry
-from medseg.preprocess.classification import Plane, slice_axis
+from medseg.plane import Plane
+from medseg.preprocess.classification import slice_axis
 from medseg.records import Array
 
 from tests.grid_strategies import grids

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ConfigError
 from medseg.geometry import Geometry
+from medseg.plane import Plane
 from medseg.preprocess import ChannelNormalisation
-from medseg.preprocess.classification import Plane, slice_stack, with_context
+from medseg.preprocess.classification import slice_stack, with_context
 from medseg.records import Array, Scan
 from medseg.scans import read_scan
 from PIL import Image

@@ -15,7 +15,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.manifest import read_case
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
-from medseg.preprocess.segmentation import Prepared, StoredCase, prepare_cases
+from medseg.preprocess.segmentation import PreparedCases, StoredCase, prepare_cases
 from medseg.preprocess.segmentation.prepare import FOREGROUND_SAMPLES
 from medseg.preprocess.segmentation.stored_case import open_case, save_case
 from medseg.preprocess.transforms import preprocess_scan
@@ -32,7 +32,7 @@ CONFIG = PreprocessConfig(spacing_mm=(6.0, 6.0, 8.0), normalisation=(ChannelNorm
 
 def prepare(
     cohort: tuple[Manifest, Path], store: Path, *, config: PreprocessConfig = CONFIG, count: int = 3
-) -> Prepared:
+) -> PreparedCases:
     manifest, root = cohort
     return prepare_cases(manifest.cases[:count], manifest, root, config=config, store=store)
 
@@ -42,7 +42,7 @@ def files_of(store: Path) -> dict[Path, int]:
 
 
 @pytest.fixture(scope="module")
-def prepared(cohort: tuple[Manifest, Path], tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+def prepared(cohort: tuple[Manifest, Path], tmp_path_factory: pytest.TempPathFactory) -> PreparedCases:
     """Three cases of the cohort in a store; read-only."""
     return prepare(cohort, tmp_path_factory.mktemp("store"))
 
@@ -68,12 +68,14 @@ def key_of(manifest: Manifest, root: Path, store: Path, *, config: PreprocessCon
     return case.folder.name
 
 
-def test_prepared_cases_come_in_the_order_asked_for(cohort: tuple[Manifest, Path], prepared: Prepared) -> None:
+def test_prepared_cases_come_in_the_order_asked_for(cohort: tuple[Manifest, Path], prepared: PreparedCases) -> None:
     assert prepared.failures == ()
     assert [case.case_id for case in prepared.cases] == [case.case_id for case in cohort[0].cases[:3]]
 
 
-def test_stored_image_and_label_are_the_preprocessed_ones(cohort: tuple[Manifest, Path], prepared: Prepared) -> None:
+def test_stored_image_and_label_are_the_preprocessed_ones(
+    cohort: tuple[Manifest, Path], prepared: PreparedCases
+) -> None:
     manifest, root = cohort
     for case, stored in zip(manifest.cases, prepared.cases, strict=False):
         scan, label = read_case(case, manifest, root)
@@ -88,7 +90,7 @@ def test_stored_image_and_label_are_the_preprocessed_ones(cohort: tuple[Manifest
         assert stored.voxels == dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def test_native_label_is_the_source_label_exactly(cohort: tuple[Manifest, Path], prepared: Prepared) -> None:
+def test_native_label_is_the_source_label_exactly(cohort: tuple[Manifest, Path], prepared: PreparedCases) -> None:
     manifest, root = cohort
     for case, stored in zip(manifest.cases, prepared.cases, strict=False):
         source = read_case(case, manifest, root).label
@@ -97,7 +99,7 @@ def test_native_label_is_the_source_label_exactly(cohort: tuple[Manifest, Path],
         np.testing.assert_array_equal(found, source)
 
 
-def test_foreground_samples_point_at_labelled_voxels(prepared: Prepared) -> None:
+def test_foreground_samples_point_at_labelled_voxels(prepared: PreparedCases) -> None:
     for stored in prepared.cases:
         label, samples = stored.label()[...], stored.foreground()
         assert samples.dtype == np.int32
@@ -108,7 +110,7 @@ def test_foreground_samples_point_at_labelled_voxels(prepared: Prepared) -> None
             assert len(found) == len(np.unique(found, axis=0)) == expected
 
 
-def test_crop_reads_the_same_voxels_as_the_whole(prepared: Prepared) -> None:
+def test_crop_reads_the_same_voxels_as_the_whole(prepared: PreparedCases) -> None:
     stored = prepared.cases[0]
     np.testing.assert_array_equal(stored.image()[:, 3:9, 2:8, 1:6], stored.image()[...][:, 3:9, 2:8, 1:6])
     np.testing.assert_array_equal(stored.label()[3:9, 2:8, 1:6], stored.label()[...][3:9, 2:8, 1:6])
@@ -133,7 +135,7 @@ def test_second_call_reads_no_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert key_of(manifest, tmp_path, tmp_path / "store") == before
 
 
-def test_store_holds_no_pickles(prepared: Prepared) -> None:
+def test_store_holds_no_pickles(prepared: PreparedCases) -> None:
     for stored in prepared.cases:
         names = {path.name for path in stored.folder.iterdir()}
         assert names == {"image.b2nd", "label.b2nd", "native_label.b2nd", "foreground.npy", "case.json"}
@@ -143,7 +145,7 @@ def test_store_holds_no_pickles(prepared: Prepared) -> None:
             assert path.read_bytes()[2:9] == b"b2frame"  # Blosc2's own format, behind a MessagePack string's header
 
 
-def test_store_names_neither_the_case_nor_its_files(cohort: tuple[Manifest, Path], prepared: Prepared) -> None:
+def test_store_names_neither_the_case_nor_its_files(cohort: tuple[Manifest, Path], prepared: PreparedCases) -> None:
     for case, stored in zip(cohort[0].cases, prepared.cases, strict=False):
         text = (stored.folder / "case.json").read_text(encoding="utf-8") + stored.folder.name
         assert case.case_id not in text
@@ -325,7 +327,7 @@ def test_damaged_entry_is_made_again(tmp_path: Path, name: str) -> None:
     case = write_case(tmp_path, label=np.ones(OBLIQUE.shape, np.uint8))
     config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
 
-    def prepare() -> Prepared:
+    def prepare() -> PreparedCases:
         return prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")
 
     (first,) = prepare().cases
@@ -344,7 +346,7 @@ def test_entry_with_one_other_bit_is_made_again(tmp_path: Path, name: str, share
     case = write_case(tmp_path, label=rng.integers(1, 3, OBLIQUE.shape).astype(np.uint8))
     config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
 
-    def prepare() -> Prepared:
+    def prepare() -> PreparedCases:
         return prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")
 
     (first,) = prepare().cases

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from medseg.inference.weights import read_weights
+from medseg.networks.weights import read_weights
 from medseg.training import StepBudget
 from medseg.training.classification import ClassificationInputs, ClassificationTask
 from medseg.training.engine import run_task

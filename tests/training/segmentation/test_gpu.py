@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from medseg.inference.segmentation.predictor import whole_volume_probabilities
-from medseg.inference.weights import load_weights, read_weights
 from medseg.networks.precision import to_device, uses_bf16
 from medseg.networks.segmentation import UNet
+from medseg.networks.weights import load_weights, read_weights
 from medseg.training import AugmentConfig, StepBudget
 from medseg.training.augment import augment_batch
 from medseg.training.segmentation import SegmentationInputs, fit

@@ -9,8 +9,9 @@ import numpy as np
 from medseg.audit import Plane
 from medseg.audit.canonical import canonical
 from medseg.delivery.charts import LABEL_COLOURS
-from medseg.delivery.pictures import PATIENT_PLANES, best_slices, cut_plane, stretched
+from medseg.delivery.pictures import best_slices, cut_plane, stretched
 from medseg.origin import PictureOrigin
+from medseg.plane import PLANES
 from medseg.records import Array, Labelmap, Mask, Scan
 
 _SIDE = 200
@@ -38,11 +39,13 @@ def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
     centre = _centre(labels, volume.shape)
     scale = _SIDE / max(n * spacing for n, spacing in zip(grid.shape, grid.spacing_mm, strict=True))
     planes = []
-    for name, axis, letters in PATIENT_PLANES if 1 not in volume.shape else [PATIENT_PLANES[2 - volume.shape.index(1)]]:
+    flat_axis = volume.shape.index(1) if 1 in volume.shape else None
+    for facts in (one for one in PLANES.values() if flat_axis in (None, one.axis)):
+        axis = facts.axis
         across, down = (scale * spacing for other, spacing in enumerate(grid.spacing_mm) if other != axis)
         cut = cut_plane(volume, axis, centre[axis])[:, :, np.newaxis]
         marked = None if labels is None else cut_plane(labels, axis, centre[axis])
-        planes.append(_plane(name, cut, marked, (across, down), letters))
+        planes.append(_plane(facts.name, cut, marked, (across, down), facts.edges))
     return tuple(planes)
 
 

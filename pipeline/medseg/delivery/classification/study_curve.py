@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from medseg.delivery.charts import COLOURS, GREY, new_figure, save_figure, shortened, tidy
+from medseg.plane import ENDS, Direction
 from medseg.records import Array, SliceScores
 
-Direction = Literal["R", "A", "S"]
-_ENDS = {"R": "left to right", "A": "posterior to anterior", "S": "inferior to superior"}
 _LANE = 0.1
 
 
@@ -45,7 +44,7 @@ def save_study_curves(
         _draw_study(axis, case, order, thresholds or {}, classes)
         tidy(axis, title=caption, x="", y="probability")
         axis.set(ylim=(-0.06 - _LANE * len(classes), 1.04), yticks=np.linspace(0, 1, 5))
-    axes[-1].set_xlabel(f"position along {direction} ({_ENDS[direction]}), mm")
+    axes[-1].set_xlabel(f"position along {direction} ({' to '.join(ENDS[direction])}), mm")
     figure.suptitle(title, fontsize=11)
     figure.legend(
         handles=_legend(classes, thresholds or {}),

@@ -1,34 +1,12 @@
-"""Axial, coronal and sagittal planes of a volume whose axes run to the right, to the front and up."""
+"""Planes of a volume whose axes run to the right, to the front and up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from medseg.records import Array, Mask
-
-
-class PatientPlane(NamedTuple):
-    """A plane as radiologists look at it: the patient's right is on the viewer's left.
-
-    Attributes:
-        name: Its name.
-        axis: Axis that is cut.
-        letters: Sides of the patient at its left, right, top and bottom edge.
-    """
-
-    name: str
-    axis: int
-    letters: str
-
-
-PATIENT_PLANES = (
-    PatientPlane("axial", 2, "RLAP"),
-    PatientPlane("coronal", 1, "RLSI"),
-    PatientPlane("sagittal", 0, "APSI"),
-)
 
 
 def cut_plane(volume: Array, axis: int, index: int) -> Array:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 
 from medseg.delivery.charts import LABEL_COLOURS, new_figure, save_figure
-from medseg.delivery.pictures import PATIENT_PLANES, best_slices, cut_plane, stretched
+from medseg.delivery.pictures import best_slices, cut_plane, stretched
 from medseg.geometry import Geometry
 from medseg.origin import PictureOrigin
+from medseg.plane import PLANES
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
 
@@ -69,12 +70,13 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
     shown = label if label.any() else mask
     centre = best_slices((shown == value for value in np.unique(shown[shown > 0])), grid.shape)
-    for axis, (plane, cut, letters) in zip(axes, PATIENT_PLANES, strict=True):
+    for axis, plane in zip(axes, PLANES.values(), strict=True):
+        cut = plane.axis
         image_cut, label_cut, mask_cut = (cut_plane(part, cut, centre[cut]) for part in (image, label, mask))
         axis.imshow(stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
         _draw_outlines(axis, label_cut, mask_cut, labels)
-        axis.set_title(f"{plane}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
-        for letter, (x, y) in zip(letters, _LETTER_PLACES, strict=True):
+        axis.set_title(f"{plane.name}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
+        for letter, (x, y) in zip(plane.edges, _LETTER_PLACES, strict=True):
             axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=_on_any_ground())
         axis.set_axis_off()
 

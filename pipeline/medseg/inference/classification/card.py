@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from medseg.atomic import write_text
-from medseg.configuration import Config, parse_config
-from medseg.errors import CheckpointError, ConfigError
+from medseg.configuration import Config
+from medseg.errors import ConfigError
+from medseg.inference.card import model_folder, read_card, write_card
 from medseg.networks.classification import ClassifierConfig
 from medseg.preprocess.classification import SliceConfig
 from medseg.preprocess.classification.targets import TargetConfig
@@ -117,20 +116,9 @@ class ClassifierCard(Config):
 
 def save_classifier_card(card: ClassifierCard, folder: Path) -> None:
     """Write `classifier.json`."""
-    write_text(folder / CLASSIFIER_NAME, card.model_dump_json(indent=2) + "\n")
+    write_card(card, folder / CLASSIFIER_NAME)
 
 
-def load_classifier_card(folder: Path) -> ClassifierCard:
-    """Read `classifier.json`.
-
-    Raises:
-        CheckpointError: If it is missing or broken.
-    """
-    path = folder / CLASSIFIER_NAME
-    try:
-        return parse_config(ClassifierCard, json.loads(path.read_text(encoding="utf-8")), source=str(path))
-    except (OSError, ValueError, ConfigError) as error:
-        raise CheckpointError(
-            f"classifier {folder}: {CLASSIFIER_NAME} must be readable, got: {error}; give a run of medseg classify "
-            "train, copied whole"
-        ) from error
+def load_classifier_card(run: Path) -> ClassifierCard:
+    """Read `classifier.json` of a run or of its `model` folder; see `read_card`."""
+    return read_card(ClassifierCard, model_folder(run) / CLASSIFIER_NAME, verb="classify train")

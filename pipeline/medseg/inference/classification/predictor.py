@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,48 +18,17 @@ from medseg.inference.classification.outputs import (
     slice_probabilities,
     study_probabilities,
 )
-from medseg.inference.weights import load_weights
+from medseg.inference.inputs import check_channels
+from medseg.inference.loaded_model import LoadedModel
 from medseg.networks.classification import SliceClassifier
-from medseg.networks.precision import PrecisionKind, to_device
 from medseg.preprocess.classification import StoredSlices, slice_stack
 from medseg.preprocess.classification.targets import SliceTargets
 from medseg.preprocess.store import compact
 from medseg.records import Array, Scan, SliceScores
 
 
-class SlicePredictor:
-    """Says for each slice of a scan how likely it shows each class.
-
-    Args:
-        network: Trained; is put into evaluation mode.
-        card: What belongs to its weights.
-        device: Where it runs.
-        precision: Number format.
-    """
-
-    def __init__(
-        self, network: SliceClassifier, card: ClassifierCard, *, device: torch.device, precision: PrecisionKind = "auto"
-    ) -> None:
-        self.card = card
-        self.device = device
-        self.precision = precision
-        self.network = network.eval()
-        to_device(network, device, spatial_dims=2)
-
-    @classmethod
-    def load(cls, run: Path, *, weights: str = "last", device: torch.device, precision: PrecisionKind = "auto") -> Self:
-        """Load a run of `medseg classify train`, or its `model` folder.
-
-        Raises:
-            CheckpointError: If card or weights are missing, damaged or do not fit each other.
-        """
-        folder = run / "model" if (run / "model").is_dir() else run
-        card = load_classifier_card(folder)
-        if weights != "last":  # which the calibration was fitted for
-            card = card.model_copy(update={"calibration": Calibration()})
-        network = SliceClassifier(card.network)
-        load_weights(network, folder / f"{weights}.safetensors")
-        return cls(network, card, device=device, precision=precision)
+class SlicePredictor(LoadedModel[SliceClassifier, ClassifierCard]):
+    """Says for each slice of a scan how likely it shows each class."""
 
     def scores(self, scan: Scan, *, case_id: str, patient_id: str | None = None) -> SliceScores:
         """Probabilities of the scan's slices, in the order of its own array.
@@ -68,11 +37,7 @@ class SlicePredictor:
             ScanError: If the scan does not have the classifier's channels, or the network says NaN of it.
         """
         card = self.card
-        if len(scan.array) != len(card.channels):
-            raise ScanError(
-                f"case {case_id}: image must have the classifier's {len(card.channels)} channels "
-                f"({', '.join(card.channels)}), got {len(scan.array)}; give one file per channel in that order"
-            )
+        check_channels(scan, card.channels, case_id=case_id, owner="classifier")
         stack, along = slice_stack(scan, card.slices)
         # Rounded as in the store, so that thresholds chosen on prepared cases hold for their scans to the last bit.
         rounded = torch.from_numpy(compact(stack.numpy()).astype(np.float32))
@@ -131,6 +96,16 @@ class SlicePredictor:
         study = study_probabilities(outputs, found, **settings, kind=card.targets.kind)
         order = slice(None, None, -1 if is_flipped else 1)
         return SliceScores("", "", 0, positions_mm[order], found[order], study)
+
+    @classmethod
+    def _read_card(cls, folder: Path, weights: str) -> ClassifierCard:
+        card = load_classifier_card(folder)
+        is_calibrated = weights == "last"  # which the calibration was fitted for
+        return card if is_calibrated else card.model_copy(update={"calibration": Calibration()})
+
+    @classmethod
+    def _build(cls, card: ClassifierCard) -> SliceClassifier:
+        return SliceClassifier(card.network)
 
 
 def _finite(scores: SliceScores) -> SliceScores:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from medseg.atomic import write_text
-from medseg.configuration import Config, parse_config
-from medseg.errors import CheckpointError, ConfigError
+from medseg.configuration import Config
+from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.networks import NetworkConfig
 from medseg.preprocess import PreprocessConfig
@@ -50,19 +48,9 @@ class ModelCard(Config):
 
 def save_card(card: ModelCard, folder: Path) -> None:
     """Write `model.json`."""
-    write_text(folder / CARD_NAME, card.model_dump_json(indent=2) + "\n")
+    write_card(card, folder / CARD_NAME)
 
 
-def load_card(folder: Path) -> ModelCard:
-    """Read `model.json`.
-
-    Raises:
-        CheckpointError: If it is missing or broken.
-    """
-    path = folder / CARD_NAME
-    try:
-        return parse_config(ModelCard, json.loads(path.read_text(encoding="utf-8")), source=str(path))
-    except (OSError, ValueError, ConfigError) as error:
-        raise CheckpointError(
-            f"model {folder}: {CARD_NAME} must be readable, got: {error}; train again or copy it whole"
-        ) from error
+def load_card(run: Path) -> ModelCard:
+    """Read `model.json` of a run or of its `model` folder; see `read_card`."""
+    return read_card(ModelCard, model_folder(run) / CARD_NAME, verb="train")

@@ -14,7 +14,7 @@ import numpy as np
 from medseg.atomic import write_json
 from medseg.cohort import CASE_ERRORS, run_cases
 from medseg.errors import PipelineError, ScanError
-from medseg.inference.inputs import CaseInput
+from medseg.inference.inputs import CaseInput, check_channels
 from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord, save_record
 from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.predictor import Predictor
@@ -57,12 +57,7 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
     if f"{case.case_id}.json" == RECORD_NAME:
         raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
     scan = read_scan(case.files, case_id=case.case_id)
-    expected = predictor.card.channels
-    if scan.array.shape[0] != len(expected):
-        raise ScanError(
-            f"case {case.case_id}: image must have the model's {len(expected)} channels ({', '.join(expected)}), "
-            f"got {scan.array.shape[0]}; give one file per channel in that order"
-        )
+    check_channels(scan, predictor.card.channels, case_id=case.case_id)
     review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
     mask = predictor.mask(scan, slab=review.slab if review else None)
     if reviewer and review:

@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from medseg.geometry import Geometry
+from medseg.inference.loaded_model import LoadedModel
 from medseg.inference.segmentation.card import ModelCard, load_card
-from medseg.inference.segmentation.image import box_around, network_image, part_of
 from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
-from medseg.inference.weights import load_weights
-from medseg.networks.precision import PrecisionKind, to_device
 from medseg.networks.segmentation import UNet
-from medseg.preprocess import network_grid
+from medseg.preprocess import box_around, network_grid, part_of, preprocess_scan
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
 
 
-class Predictor:
-    """Draws masks on the grid of the scans that it is given.
-
-    Args:
-        network: Trained; is put into evaluation mode.
-        card: What belongs to its weights.
-        device: Where it runs.
-        precision: Number format.
-    """
-
-    def __init__(
-        self, network: nn.Module, card: ModelCard, *, device: torch.device, precision: PrecisionKind = "auto"
-    ) -> None:
-        self.card = card
-        self.device = device
-        self.precision = precision
-        self.network = to_device(network, device, spatial_dims=card.network.spatial_dims).eval()
-
-    @classmethod
-    def load(
-        cls, folder: Path, *, weights: str = "last", device: torch.device, precision: PrecisionKind = "auto"
-    ) -> Self:
-        """Load `folder/model.json` and `folder/<weights>.safetensors`.
-
-        Raises:
-            CheckpointError: If either is missing, damaged or does not fit the other.
-        """
-        card = load_card(folder)
-        network = UNet(card.network)
-        load_weights(network, folder / f"{weights}.safetensors")
-        return cls(network, card, device=device, precision=precision)
+class Predictor(LoadedModel[nn.Module, ModelCard]):
+    """Draws masks on the grid of the scans that it is given."""
 
     def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
         """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
@@ -85,7 +52,7 @@ class Predictor:
         plan = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
         channels, classes = scan.array.shape[0], len(self.card.values)
         check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
-        image = network_image(scan, self.card.preprocess, part_of(grid, plan.seen))
+        image, _, _ = preprocess_scan(scan, self.card.preprocess, box=plan.seen)
         planes = probability_planes(self.network, image, plan, device=self.device, precision=self.precision)
         return restore_planes(planes, part_of(grid, plan.box), native, values=self.card.values, axis=plan.axis)
 
@@ -101,3 +68,11 @@ class Predictor:
         return whole_volume_probabilities(
             self.network, image, self.card.inference, device=self.device, precision=self.precision
         )
+
+    @classmethod
+    def _read_card(cls, folder: Path, weights: str) -> ModelCard:
+        return load_card(folder)
+
+    @classmethod
+    def _build(cls, card: ModelCard) -> nn.Module:
+        return UNet(card.network)

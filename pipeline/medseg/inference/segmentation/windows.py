@@ -10,9 +10,9 @@ from monai.data.utils import dense_patch_slices
 from monai.inferers.utils import _get_scan_interval
 
 from medseg.inference.segmentation.config import InferenceConfig
+from medseg.preprocess import Box
 
 Voxel = tuple[int, int, int]
-Box = tuple[range, range, range]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from medseg.errors import ConfigError
 from medseg.networks.classification.alexnet import build_alexnet
+from medseg.networks.classification.architecture import Builder
 from medseg.networks.classification.backbone import Backbone
 from medseg.networks.classification.bn_inception import build_bn_inception
 from medseg.networks.classification.config import ClassifierConfig
@@ -22,7 +23,8 @@ from medseg.networks.classification.study_pooling import (
 )
 from medseg.networks.classification.vgg import build_vgg16
 
-_OTHERS: dict[str, Callable[[ClassifierConfig], Backbone]] = {
+_BUILDERS: dict[Builder, Callable[[ClassifierConfig], Backbone]] = {
+    "resnet": build_resnet,
     "alexnet": build_alexnet,
     "vgg16": build_vgg16,
     "bn_inception": build_bn_inception,
@@ -30,7 +32,6 @@ _OTHERS: dict[str, Callable[[ClassifierConfig], Backbone]] = {
     "efficientnet_b0": build_efficientnet_b0,
     "encoder": build_encoder,
 }
-_SMALLEST = {"alexnet": 63, "vgg16": 32, "bn_inception": 7, "densenet121": 29, "efficientnet_b0": 32}
 
 
 class SliceClassifier(nn.Module):
@@ -53,7 +54,7 @@ class SliceClassifier(nn.Module):
         super().__init__()
         self.config = config
         self.smallest_size = smallest_size(config)
-        backbone = _OTHERS.get(config.architecture, build_resnet)(config)
+        backbone = _BUILDERS[config.facts.builder](config)
         self.body, self.neck = backbone.body, backbone.neck
         self.head = nn.Linear(backbone.features, config.out_channels)
         self.attention = GatedAttention(backbone.features) if config.pooling == "attention" else None
@@ -137,5 +138,5 @@ def smallest_size(config: ClassifierConfig) -> int:
     several.
     """
     if config.encoder is None:
-        return _SMALLEST.get(config.architecture, 1)
+        return config.facts.smallest_side
     return max(config.encoder.reduction) * (2 if config.encoder.norm == "instance" else 1)

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from medseg.configuration import Config
-from medseg.networks.block import ShortcutKind
-from medseg.networks.config import ActivationKind, NetworkConfig
+from medseg.networks.classification.architecture import ARCHITECTURES, Architecture, ArchitectureFacts
+from medseg.networks.config import ActivationKind, NetworkConfig, ShortcutKind
 
-ResidualArchitecture = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34"]
-ClassicalArchitecture = Literal["alexnet", "vgg16", "bn_inception"]
-MonaiArchitecture = Literal["densenet121", "efficientnet_b0"]
-Architecture = Literal[ResidualArchitecture, ClassicalArchitecture, MonaiArchitecture, "encoder"]
 PoolingKind = Literal["none", "max", "mean", "attention"]
-
-_OWN_ACTIVATION: dict[str, ActivationKind] = {"densenet121": "relu", "efficientnet_b0": "silu"}
-# He et al. 2015, https://arxiv.org/abs/1512.03385, table 1 and fig. 3.
-_BLOCKS: dict[str, tuple[int, ...]] = {
-    "resnet18": (2, 2, 2, 2),
-    "resnet34": (3, 4, 6, 3),
-    "resnet50": (3, 4, 6, 3),
-    "resnet101": (3, 4, 23, 3),
-    "resnet152": (3, 8, 36, 3),
-    "plain18": (2, 2, 2, 2),
-    "plain34": (3, 4, 6, 3),
-}
 
 
 class ClassifierConfig(Config):
@@ -74,7 +58,7 @@ class ClassifierConfig(Config):
 
     @model_validator(mode="after")
     def _activation_can_be_chosen(self) -> Self:
-        own = self.encoder.activation if self.encoder else _OWN_ACTIVATION.get(self.architecture)
+        own = self.encoder.activation if self.encoder else self.facts.activation
         if own is not None and self.activation not in (None, own):
             raise ValueError(f"activation of {self.architecture} is {own}, got {self.activation}; leave it out")
         return self
@@ -94,24 +78,34 @@ class ClassifierConfig(Config):
         return self
 
     @property
+    def spatial_dims(self) -> Literal[2]:
+        """Dimensions of what it sees: it is a network of pictures."""
+        return 2
+
+    @property
+    def facts(self) -> ArchitectureFacts:
+        """What the table of architectures says of it."""
+        return ARCHITECTURES[self.architecture]
+
+    @property
     def is_plain(self) -> bool:
         """Whether it is a residual net's depth without its shortcuts."""
-        return self.architecture.startswith("plain")
+        return self.facts.family == "plain"
 
     @property
     def is_residual(self) -> bool:
         """Whether it is a residual net, of basic or bottleneck blocks."""
-        return self.architecture in get_args(ResidualArchitecture) and not self.is_plain
+        return self.facts.family == "residual"
 
     @property
     def is_bottleneck(self) -> bool:
         """Whether its blocks are bottlenecks of three convolutions."""
-        return self.architecture in ("resnet50", "resnet101", "resnet152")
+        return self.facts.block == "bottleneck"
 
     @property
     def stage_blocks(self) -> tuple[int, ...]:
         """Blocks per stage of a residual or plain net; empty for the others."""
-        return self.blocks or _BLOCKS.get(self.architecture, ())
+        return self.blocks or self.facts.blocks
 
     @property
     def depth(self) -> int | None:
@@ -124,4 +118,4 @@ class ClassifierConfig(Config):
         """The activation that is used, chosen or the architecture's own."""
         if self.encoder is not None:
             return self.encoder.activation
-        return self.activation or _OWN_ACTIVATION.get(self.architecture, "relu")
+        return self.activation or self.facts.activation or "relu"

@@ -9,10 +9,11 @@ from pathlib import Path
 from torch import Tensor
 
 from medseg.errors import CheckpointError, ConfigError
+from medseg.networks.classification.architecture import ARCHITECTURES, WeightNaming
 from medseg.networks.classification.build import SliceClassifier
 from medseg.networks.classification.config import ClassifierConfig
 from medseg.networks.classification.first_convolution import spread_grey
-from medseg.networks.classification.read_weights import read_weights
+from medseg.networks.weights import read_weights
 
 _PARTS = {"first": "1", "second": "2", "reduce": "1", "middle": "2", "expand": "3"}
 _LAYERS = {"0": "conv", "1": "bn"}
@@ -27,7 +28,7 @@ def load_imagenet(network: SliceClassifier, path: Path) -> None:
 
     Args:
         network: Of the published width, depth, stem, shortcut and activation.
-        path: `.safetensors`, or `.pth` of tensors alone, as torchvision publishes them.
+        path: `.safetensors`, or `.pt` or `.pth` as torchvision publishes them or as a training saved them.
 
     Raises:
         ConfigError: If weights of this network are not published.
@@ -35,9 +36,9 @@ def load_imagenet(network: SliceClassifier, path: Path) -> None:
 
     Source: https://docs.pytorch.org/vision/stable/models.html (names of the weights).
     """
-    _check_published(network.config)
+    naming = _naming_of(network.config)
     published = {_modern_name(name): tensor for name, tensor in read_weights(path).items()}
-    rename = _RENAME[network.config.architecture]
+    rename = _RENAME[naming]
     state = network.state_dict()
     names = {ours: rename(ours) for ours in state if not ours.startswith("attention.")}
     _check_names(set(names.values()), set(published), source=path.name)
@@ -50,16 +51,20 @@ def load_imagenet(network: SliceClassifier, path: Path) -> None:
     network.load_state_dict(state | loaded)
 
 
-def _check_published(config: ClassifierConfig) -> None:
-    if config.architecture not in _RENAME:
+def _naming_of(config: ClassifierConfig) -> WeightNaming:
+    """How the published weights of a network are named; refuses a network that none were published for."""
+    naming = config.facts.weight_naming
+    if naming is None:
+        published = ", ".join(name for name, facts in ARCHITECTURES.items() if facts.weight_naming)
         raise ConfigError(
-            f"classifier.architecture must be one of {', '.join(_RENAME)} to load published weights, got "
+            f"classifier.architecture must be one of {published} to load published weights, got "
             f"{config.architecture}; start without them"
         )
     if config.nonlinearity != "relu":
         raise ConfigError(f"classifier.activation must be relu for published weights, got {config.nonlinearity}")
     if config.is_residual and config.shortcut != "strided":
         raise ConfigError(f"classifier.shortcut must be strided for published weights, got {config.shortcut}")
+    return naming
 
 
 def _check_names(expected: set[str], found: set[str], *, source: str) -> None:
@@ -107,19 +112,15 @@ def _resnet_name(name: str) -> str:
     return f"layer{int(block[1]) + 1}.{block[2]}.{_LAYERS[block[4]]}{_PARTS[block[3]]}.{block[5]}"
 
 
-def _classical_name(last: int) -> Callable[[str], str]:
+def _sequential_name(name: str) -> str:
     """`body.0.weight` is `features.0.weight`; torchvision's `classifier` lacks the neck's first three layers."""
-
-    def rename(name: str) -> str:
-        place, *rest = name.split(".", 1)
-        if place == "body":
-            return f"features.{rest[0]}"
-        if place == "head":
-            return f"classifier.{last}.{rest[0]}"
-        index, kind = rest[0].split(".")
-        return f"classifier.{int(index) - 3}.{kind}"
-
-    return rename
+    place, *rest = name.split(".", 1)
+    if place == "body":
+        return f"features.{rest[0]}"
+    if place == "head":
+        return f"classifier.6.{rest[0]}"
+    index, kind = rest[0].split(".")
+    return f"classifier.{int(index) - 3}.{kind}"
 
 
 def _densenet_name(name: str) -> str:
@@ -127,9 +128,8 @@ def _densenet_name(name: str) -> str:
     return name.removeprefix("body.").replace(".layers.", ".").replace("head.", "classifier.")
 
 
-_RENAME: dict[str, Callable[[str], str]] = {
-    **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"), _resnet_name),
-    "alexnet": _classical_name(last=6),
-    "vgg16": _classical_name(last=6),
-    "densenet121": _densenet_name,
+_RENAME: dict[WeightNaming, Callable[[str], str]] = {
+    "resnet": _resnet_name,
+    "sequential": _sequential_name,
+    "densenet": _densenet_name,
 }

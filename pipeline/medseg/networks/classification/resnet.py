@@ -33,6 +33,9 @@ class ResNetBody(nn.Module):
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
+        kind = config.facts.block
+        if kind is None:
+            raise ValueError(f"a residual or plain net must be asked for, got {config.architecture}")
         style = BlockStyle(2, "batch", config.nonlinearity, shortcut=config.shortcut)
         self.stem = _build_stem(config, style)
         self.stages = nn.Sequential()
@@ -40,7 +43,7 @@ class ResNetBody(nn.Module):
         for number, count in enumerate(config.stage_blocks):
             outputs = config.width * 2**number * (4 if config.is_bottleneck else 1)
             stride = (2, 2) if number else style.unit
-            self.stages.append(_build_stage(_block_kind(config), style, self.channels, outputs, count, stride=stride))
+            self.stages.append(_build_stage(kind, style, self.channels, outputs, count, stride=stride))
             self.channels = outputs
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,12 +58,6 @@ def _build_stem(config: ClassifierConfig, style: BlockStyle) -> nn.Sequential:
         return nn.Sequential(conv, style.act())
     conv = style.conv_norm(config.in_channels, config.width, kernel=(7, 7), stride=(2, 2))
     return nn.Sequential(conv, style.act(), nn.MaxPool2d(3, stride=2, padding=1))
-
-
-def _block_kind(config: ClassifierConfig) -> BlockKind:
-    if config.is_plain:
-        return "plain"
-    return "bottleneck" if config.is_bottleneck else "residual"
 
 
 def _build_stage(

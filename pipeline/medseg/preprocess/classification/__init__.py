@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from medseg.preprocess.classification.config import Plane, SliceConfig
+from medseg.preprocess.classification.config import SliceConfig
 from medseg.preprocess.classification.prepare import PreparedSlices, StoredSlices, prepare_slices
 from medseg.preprocess.classification.slice_axis import SliceAxis, slice_axis
 from medseg.preprocess.classification.stack import slice_stack, with_context
 
 __all__ = [
-    "Plane",
     "PreparedSlices",
     "SliceAxis",
     "SliceConfig",

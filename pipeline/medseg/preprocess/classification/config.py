@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from medseg.configuration import Config
+from medseg.plane import Plane
 from medseg.preprocess.config import ChannelNormalisation, Millimetres
 
-Plane = Literal["axial", "coronal", "sagittal"]
 Pixels = Annotated[int, Field(ge=8, le=4096)]
 
 

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from medseg.atomic import atomic_path
 from medseg.cohort import TWO_THREADS, Executor, run_cases
-from medseg.errors import DeliveryError, ScanError
+from medseg.errors import ScanError
 from medseg.manifest import read_case, read_case_image
 from medseg.preprocess.classification.config import SliceConfig
 from medseg.preprocess.classification.slice_axis import SliceAxis
 from medseg.preprocess.classification.stack import slice_stack
-from medseg.preprocess.content_key import content_key
-from medseg.preprocess.store import check_sums, compact, damaged_entry, file_sums, open_array, write_array
-from medseg.records import Array, Case, Failure, Labelmap, Manifest
+from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make, reading_entry, write_entry
+from medseg.preprocess.store import compact, damaged_entry, open_array, write_array
+from medseg.records import Array, Case, Labelmap, Manifest
 
 _FORMAT = 2
+_FACTS = "slices.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +75,7 @@ class StoredSlices:
         return values[::-1] if self.is_flipped else values
 
 
-class PreparedSlices(NamedTuple):
-    """What came of a cohort, in the order asked for, and what failed."""
-
-    cases: tuple[StoredSlices, ...]
-    failures: tuple[Failure, ...]
+PreparedSlices = PreparedCohort[StoredSlices]
 
 
 def prepare_slices(
@@ -129,12 +123,22 @@ def label_areas_mm2(label: Labelmap, along: SliceAxis, labels: dict[str, int]) -
 def _prepare_case(
     case: Case, manifest: Manifest, root: Path, *, config: SliceConfig, with_labels: bool, store: Path
 ) -> StoredSlices:
-    folder = store / _key(case, manifest, root, config, with_labels=with_labels)
-    if folder.exists():
-        try:
-            return _open(folder, case)
-        except ScanError:
-            shutil.rmtree(folder)  # a damaged entry is made again
+    settings = {
+        "slices": _FORMAT,
+        "config": config.model_dump(mode="json", exclude={"context"}),
+        "labels": manifest.labels if with_labels else None,
+    }
+    folder = store / case_key(case, manifest, root, settings, with_label=with_labels)
+    return open_or_make(
+        folder,
+        lambda: _open(folder, case),
+        lambda: _make_entry(folder, case, manifest, root, config, with_labels=with_labels),
+    )
+
+
+def _make_entry(
+    folder: Path, case: Case, manifest: Manifest, root: Path, config: SliceConfig, *, with_labels: bool
+) -> None:
     label: Labelmap | None = None
     if with_labels:
         scan, label = read_case(case, manifest.model_copy(update={"allow_empty_labels": True}), root)
@@ -143,20 +147,6 @@ def _prepare_case(
     pictures, along = slice_stack(scan, config)
     areas = None if label is None else label_areas_mm2(label, along, manifest.foreground)
     _save(folder, compact(pictures.numpy()), along, areas)
-    return _open(folder, case)
-
-
-def _key(case: Case, manifest: Manifest, root: Path, config: SliceConfig, *, with_labels: bool) -> str:
-    settings = {
-        "slices": _FORMAT,
-        "config": config.model_dump(mode="json", exclude={"context"}),
-        "labels": manifest.labels if with_labels else None,
-        "channels": len(manifest.channels),
-        "instances": manifest.instances,
-        "sha256": case.sha256,
-    }
-    files = [*case.images, *([case.label] if with_labels and case.label else [])]
-    return content_key(settings, [root / name for name in files])
 
 
 def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Array] | None) -> None:
@@ -166,21 +156,15 @@ def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Arra
         "is_flipped": along.is_flipped,
         "areas_mm2": None if areas is None else {name: area.tolist() for name, area in areas.items()},
     }
-    try:
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
-            write_array(temporary / "slices.b2nd", pictures, chunks=(1, *pictures.shape[1:]))
-            facts["sha256"] = file_sums(temporary)
-            (temporary / "slices.json").write_text(json.dumps(facts), encoding="utf-8")
-    except DeliveryError:
-        if not (folder / "slices.json").exists():  # else another process wrote the same content first
-            raise
+
+    def write_pictures(target: Path) -> None:
+        write_array(target / "slices.b2nd", pictures, chunks=(1, *pictures.shape[1:]))
+
+    write_entry(folder, _FACTS, facts, write_pictures)
 
 
 def _open(folder: Path, case: Case) -> StoredSlices:
-    try:
-        facts = json.loads((folder / "slices.json").read_text(encoding="utf-8"))
-        check_sums(folder, facts["sha256"])
+    with reading_entry(folder, _FACTS, case_id=case.case_id) as facts:
         areas = facts["areas_mm2"]
         areas = None if areas is None else {name: np.array(area, np.float64) for name, area in areas.items()}
         stored = StoredSlices(
@@ -195,6 +179,4 @@ def _open(folder: Path, case: Case) -> StoredSlices:
         counts = {len(stored.open()), *(len(area) for area in (areas or {}).values())}
         if counts != {len(stored)}:
             raise ValueError(f"{sorted(counts)} pictures or areas for {len(stored)} slices")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ScanError(f"case {case.case_id}: {damaged_entry(folder, error)}") from error
     return stored

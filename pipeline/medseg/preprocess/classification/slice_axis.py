@@ -7,12 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from medseg.geometry import Geometry
-from medseg.preprocess.classification.config import Plane
+from medseg.plane import PLANES, Plane
 from medseg.preprocess.grid import flat_last
 from medseg.records import Array
-
-# The two axes of a picture, then the direction in which slices follow each other.
-_AXES: dict[Plane, str] = {"axial": "RAS", "coronal": "RSA", "sagittal": "ASR"}
 
 
 class SliceAxis(NamedTuple):
@@ -33,7 +30,7 @@ class SliceAxis(NamedTuple):
 
 def slice_axis(geometry: Geometry, plane: Plane) -> SliceAxis:
     """Find the slices of a plane; a scan of a single slice along any axis is one picture, whatever the plane."""
-    grid = geometry.reoriented(_AXES[plane])
+    grid = geometry.reoriented(PLANES[plane].axcodes)
     if 1 in geometry.shape:
         grid = flat_last(geometry.reoriented("RAS"))
     along = grid.axis_maps(geometry)[2]

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
-from medseg.errors import ScanError
 from medseg.manifest import read_case
 from medseg.preprocess.config import PreprocessConfig
-from medseg.preprocess.content_key import content_key
+from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
 from medseg.preprocess.transforms import preprocess_scan
-from medseg.records import Array, Case, Failure, Labelmap, Manifest
+from medseg.records import Array, Case, Labelmap, Manifest
 
 FOREGROUND_SAMPLES = 4096
 
 
-class Prepared(NamedTuple):
-    """What came of a cohort: prepared cases in the order asked for, and those that failed."""
-
-    cases: tuple[StoredCase, ...]
-    failures: tuple[Failure, ...]
+PreparedCases = PreparedCohort[StoredCase]
 
 
 def prepare_cases(
@@ -38,7 +31,7 @@ def prepare_cases(
     store: Path,
     executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
-) -> Prepared:
+) -> PreparedCases:
     """Preprocess every case that the store does not hold yet.
 
     A case's key covers the bytes of its files, the label names and all settings, so a change of any makes a new entry.
@@ -54,16 +47,25 @@ def prepare_cases(
     """
     prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, store=store)
     done = run_cases(cases, prepare, stage="prepare", executor=executor, on_done=on_done)
-    return Prepared(done.results, done.failures)
+    return PreparedCases(done.results, done.failures)
 
 
 def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: PreprocessConfig, store: Path) -> StoredCase:
-    folder = store / _content_key(case, manifest, root, config)
-    if folder.exists():
-        try:
-            return open_case(folder, case_id=case.case_id)
-        except ScanError:
-            shutil.rmtree(folder)  # a damaged entry is made again
+    settings = {
+        "format": STORE_FORMAT,
+        "config": config.model_dump(mode="json"),
+        "labels": manifest.labels,
+        "allow_empty_labels": manifest.allow_empty_labels,
+    }
+    folder = store / case_key(case, manifest, root, settings, with_label=True)
+    return open_or_make(
+        folder,
+        lambda: open_case(folder, case_id=case.case_id),
+        lambda: _make_entry(folder, case, manifest, root, config),
+    )
+
+
+def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> None:
     scan, label = read_case(case, manifest, root)
     image, grid, plan_label = preprocess_scan(scan, config, label=label)
     if plan_label is None:
@@ -77,20 +79,6 @@ def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: Preproc
         grid=grid,
         native=scan.geometry,
     )
-    return open_case(folder, case_id=case.case_id)
-
-
-def _content_key(case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> str:
-    settings = {
-        "format": STORE_FORMAT,
-        "config": config.model_dump(mode="json"),
-        "labels": manifest.labels,
-        "channels": len(manifest.channels),
-        "instances": manifest.instances,
-        "allow_empty_labels": manifest.allow_empty_labels,
-        "sha256": case.sha256,
-    }
-    return content_key(settings, [root / name for name in (*case.images, *([case.label] if case.label else []))])
 
 
 def _sample_foreground(label: Labelmap) -> Array:

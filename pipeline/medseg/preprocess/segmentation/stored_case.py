@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -10,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from medseg.atomic import atomic_path
-from medseg.errors import DeliveryError, PipelineError, ScanError
 from medseg.geometry import Geometry
-from medseg.preprocess.store import check_sums, compact, damaged_entry, file_sums, open_array, write_array
+from medseg.preprocess.entry import reading_entry, write_entry
+from medseg.preprocess.store import compact, open_array, write_array
 from medseg.records import Array, Labelmap
 
 STORE_FORMAT = 2
+_FACTS = "case.json"
 
 
 # NumPy parses the header with `ast`, which fails now and then where two threads of Python 3.11 do so at a time.
@@ -81,19 +80,15 @@ def save_case(
         "native": {"shape": native.shape, "affine": native.affine.tolist()},
         "voxels": {int(value): int(count) for value, count in zip(values, counts, strict=True)},
     }
-    try:
-        with atomic_path(folder) as temporary:
-            temporary.mkdir()
-            write_array(temporary / "image.b2nd", compact(image))
-            write_array(temporary / "label.b2nd", label)
-            if not np.array_equal(label, native_label):
-                write_array(temporary / "native_label.b2nd", native_label)
-            np.save(temporary / "foreground.npy", foreground.astype(np.int32), allow_pickle=False)
-            facts["sha256"] = file_sums(temporary)
-            (temporary / "case.json").write_text(json.dumps(facts), encoding="utf-8")
-    except DeliveryError:
-        if not (folder / "case.json").exists():  # else another process wrote the same content first
-            raise
+
+    def write_arrays(target: Path) -> None:
+        write_array(target / "image.b2nd", compact(image))
+        write_array(target / "label.b2nd", label)
+        if not np.array_equal(label, native_label):
+            write_array(target / "native_label.b2nd", native_label)
+        np.save(target / "foreground.npy", foreground.astype(np.int32), allow_pickle=False)
+
+    write_entry(folder, _FACTS, facts, write_arrays)
 
 
 def open_case(folder: Path, *, case_id: str) -> StoredCase:
@@ -102,17 +97,13 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
     Raises:
         ScanError: If the folder is damaged.
     """
-    try:
-        facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        check_sums(folder, facts["sha256"])
+    with reading_entry(folder, _FACTS, case_id=case_id) as facts:
         grid, native = (
             Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native")
         )
         voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
         case = StoredCase(case_id, folder, grid.shape, grid, native, voxels)
         case.foreground()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, PipelineError) as error:
-        raise ScanError(f"case {case_id}: {damaged_entry(folder, error)}") from error
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
         open_array(path, case_id=case_id)
     return case

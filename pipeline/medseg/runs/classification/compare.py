@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -23,14 +22,15 @@ from medseg.delivery.classification import (
     save_parameter_chart,
 )
 from medseg.errors import ConfigError
-from medseg.networks.classification import Architecture, ClassifierConfig, smallest_size
+from medseg.networks.classification import ClassifierConfig, smallest_size
+from medseg.networks.classification.architecture import NAMED_ARCHITECTURES
 from medseg.planning import SlicePlan, override_plan
 from medseg.planning.classification import learning_rate_of
 from medseg.records import Failure
 from medseg.runs.classification.labels import prepare_labelled
 from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.settings import ClassificationSettings
-from medseg.runs.classification.trial import FAMILIES, Candidate, Trial, error_name, try_network
+from medseg.runs.classification.trial import Candidate, Trial, error_name, try_network
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
@@ -74,9 +74,9 @@ def compare_networks(
     Raises:
         PipelineError: If a name is unknown, the dataset cannot be used, or the output folder holds something.
     """
-    known = tuple(name for name in get_args(Architecture) if name != "encoder")
-    if set(networks) - set(known) or len(set(networks)) < len(networks):
-        raise ConfigError(f"networks must be different ones of {', '.join(known)}, got {', '.join(networks)}")
+    if set(networks) - set(NAMED_ARCHITECTURES) or len(set(networks)) < len(networks):
+        known = ", ".join(NAMED_ARCHITECTURES)
+        raise ConfigError(f"networks must be different ones of {known}, got {', '.join(networks)}")
     if settings.fold == "all":
         raise ConfigError("fold must be a number: networks are compared on validation cases")
     progress = progress or Silence()
@@ -135,7 +135,7 @@ def _save_pictures(trials: Sequence[Trial], folder: Path, plan: SlicePlan) -> li
     paths = [folder / f"{name}.png" for name in names]
     save_ball_chart(networks, paths[0], error_name=error, title=title)
     save_parameter_chart(networks, paths[1], error_name=error, title=title)
-    deep = [trial for trial in trials if trial.network.family in FAMILIES.values()]
+    deep = [trial for trial in trials if trial.network.family in ("plain", "residual")]
     if not deep:
         return paths[:2]
     save_depth_chart([trial.network for trial in deep], paths[2], error_name=error, title=title)

@@ -114,7 +114,7 @@ def try_gate(
     """
     folder = check_empty(settings.out)
     device = torch_device(settings.device)
-    predictor = Predictor.load(_model(run), device=device)
+    predictor = Predictor.load(run, device=device)
     classifier = SlicePredictor.load(classifier_run, device=device)
     labels = predictor.card.labels
     names = [name for name, value in labels.items() if value != 0]
@@ -143,10 +143,6 @@ def try_gate(
         if ids
     )
     return GateResult(folder, summaries, tuple(failures), warnings)
-
-
-def _model(run: Path) -> Path:
-    return run / "model" if (run / "model").is_dir() else run
 
 
 def _try_case(

@@ -9,17 +9,19 @@ from pathlib import Path
 from medseg import __version__
 from medseg.errors import TrainingError
 from medseg.evaluation.classification.calibration import HOTTEST
+from medseg.inference import model_folder
 from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
 from medseg.inference.classification.card import CLASSIFIER_NAME
-from medseg.inference.weights import read_weights
 from medseg.manifest import manifest_digest
 from medseg.networks import count_parameters
 from medseg.networks.classification import SliceClassifier, load_imagenet, load_unet_encoder
+from medseg.networks.weights import read_weights
+from medseg.plane import PLANES
 from medseg.planning import SlicePlan, plan_digest
 from medseg.planning.sizes import DeviceKind
 from medseg.records import Failure, Manifest
 from medseg.runs.classification.labels import labels_digest, prepare_labelled, read_label_table
-from medseg.runs.classification.plan import PLANE_AXIS, plan_classifier
+from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.scores import deliver_scores, log_scores
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.job import Delivered, Planned, Prepared
@@ -156,7 +158,6 @@ def _initialiser(path: Path | None, plan: SlicePlan) -> Callable[[SliceClassifie
         return None
     if not path.is_dir():
         return lambda network: load_imagenet(network, path)
-    folder = path / "model" if (path / "model").is_dir() else path
-    weights = read_weights(folder / "last.safetensors")
-    axis = PLANE_AXIS[plan.slices.plane]
+    weights = read_weights(model_folder(path) / "last.safetensors")
+    axis = PLANES[plan.slices.plane].axis
     return lambda network: load_unet_encoder(network, weights, slice_axis=axis)

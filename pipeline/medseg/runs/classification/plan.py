@@ -9,6 +9,7 @@ from typing import Any
 from medseg.errors import ConfigError, ManifestError
 from medseg.inference.segmentation import load_card
 from medseg.networks.classification import ClassifierConfig, encoder_classifier
+from medseg.plane import PLANES
 from medseg.planning import SliceChoices, SlicePlan, load_plan_of, make_slice_plan, override_plan, take_fingerprint
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.classification import SliceConfig
@@ -21,8 +22,6 @@ from medseg.runs.machine import threads
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.training_cases import TrainingCases
-
-PLANE_AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
 def plan_classifier(
@@ -129,19 +128,19 @@ def _initial_plan(plan: SlicePlan, path: Path) -> SlicePlan:
 
 def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
     """The encoder of a segmentation run as the classifier, on pictures in the pixels that it knows."""
-    card = load_card(run / "model" if (run / "model").is_dir() else run)
+    card = load_card(run)
     slices = 2 * plan.slices.context + 1
     network = encoder_classifier(
         card.network,
         out_channels=len(plan.targets.classes),
         slices=slices,
         pooling=plan.network.pooling,
-        slice_axis=PLANE_AXIS[plan.slices.plane],
+        slice_axis=PLANES[plan.slices.plane].axis,
     )
     changes: dict[str, Any] = {"network": network.model_dump(mode="json")}
     changes["slices"] = {"normalisation": [one.model_dump(mode="json") for one in card.preprocess.normalisation]}
     if card.preprocess.spacing_mm is not None:
-        along = PLANE_AXIS[plan.slices.plane]
+        along = PLANES[plan.slices.plane].axis
         in_plane = [mm for axis, mm in enumerate(card.preprocess.spacing_mm) if axis != along]
         changes["slices"] |= _respaced(plan.slices, max(in_plane))
     return override_plan(plan, changes, source=f"initial weights of {run.name}")

@@ -19,7 +19,6 @@ from medseg.delivery.classification import (
     save_roc,
     save_study_curves,
 )
-from medseg.delivery.classification.study_curve import Direction
 from medseg.evaluation.classification import (
     ClassificationSummary,
     Level,
@@ -36,12 +35,12 @@ from medseg.evaluation.classification import (
 )
 from medseg.inference.classification import SlicePredictor
 from medseg.networks.classification import grad_cam
-from medseg.preprocess.classification import Plane, StoredSlices, with_context
+from medseg.plane import PLANES
+from medseg.preprocess.classification import StoredSlices, with_context
 from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Array, Failure, SliceScores
 from medseg.tracking import TrackedRun
 
-DIRECTIONS: dict[Plane, Direction] = {"axial": "S", "coronal": "A", "sagittal": "R"}
 _CAM_CLASSES = 4
 
 
@@ -139,7 +138,7 @@ def _save_pictures(
     }
     if shown:
         paths.append(folder / "study_curves.png")
-        direction = DIRECTIONS[card.slices.plane]
+        direction = PLANES[card.slices.plane].direction
         save_study_curves(
             shown,
             paths[-1],

@@ -16,10 +16,10 @@ from medseg.delivery.classification.triage import TriageStudy, key_slices, save_
 from medseg.evaluation.classification import write_slices
 from medseg.inference import CaseInput
 from medseg.inference.classification import SlicePredictor
+from medseg.plane import PLANES
 from medseg.preprocess.classification import slice_stack
 from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Array, Failure, Scan
-from medseg.runs.classification.scores import DIRECTIONS
 from medseg.scans import read_scan
 
 
@@ -45,7 +45,7 @@ def triage(
         folder / "triage.html",
         classes=classes,
         background=background,
-        direction=DIRECTIONS[card.slices.plane],
+        direction=PLANES[card.slices.plane].direction,
         model=f"{card.dataset}, plan {card.plan_digest[:12]}",
         is_calibrated=card.calibration.cases > 0,
         failures=failures,

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from medseg.delivery.classification import ComparedNetwork
 from medseg.evaluation.classification import ClassificationSummary, Measure, summarise_scores
-from medseg.inference import load_weights
-from medseg.networks import count_parameters
+from medseg.networks import count_parameters, load_weights
 from medseg.networks.classification import SliceClassifier
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.gradient_flow import gradient_norms
@@ -32,8 +31,6 @@ from medseg.training.classification.loss import ClassLoss
 from medseg.training.engine import run_task
 
 _TRAINING_CASES = 40
-FAMILIES = {"plain": "plain", "resnet": "residual"}
-_DEPTHS = {"alexnet": 8, "vgg16": 16, "bn_inception": 32, "densenet121": 121, "efficientnet_b0": 82}
 _GRADIENT_BATCH = 32
 
 
@@ -118,8 +115,8 @@ def try_network(
     errors = {key: _error(_summary(plan, [case.scores for case in rows])) for key, rows in validated.items()}
     compared = ComparedNetwork(
         name=name,
-        family=next((family for start, family in FAMILIES.items() if name.startswith(start)), "classical"),
-        depth=plan.network.depth or _DEPTHS[name],
+        family=plan.network.facts.family,
+        depth=plan.network.depth or plan.network.facts.depth or 0,
         parameters=count_parameters(network),
         multiply_adds=count_multiply_adds(network, (1, plan.slices.channels, *plan.slices.size)),
         error=errors["validation"].value,

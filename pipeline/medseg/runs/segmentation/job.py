@@ -141,7 +141,7 @@ class SegmentationJob:
         if rows:
             files.append(folder.validation.with_suffix(".csv"))
             write_metrics(rows, files[1])
-        predictor = Predictor.load(folder.model, device=task.device)
+        predictor = Predictor.load(folder.path, device=task.device)
         pictures, warnings = save_overlays(
             rows,
             cases.validation,

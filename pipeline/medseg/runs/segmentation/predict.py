@@ -79,7 +79,7 @@ def predict_run(
     if settings.gate and settings.check:
         raise ConfigError("gate checks masks too; leave check out")
     check_empty(settings.out)
-    predictor = Predictor.load(_model_folder(run), weights=settings.weights, device=torch_device(settings.device))
+    predictor = Predictor.load(run, weights=settings.weights, device=torch_device(settings.device))
     cases = find_inputs(
         inputs,
         channels=len(predictor.card.channels),
@@ -91,10 +91,6 @@ def predict_run(
     with progress.over_cases(len(cases), "predict") as on_done:
         predictions, failures = predict_cases(predictor, cases, settings.out, reviewer=reviewer, on_done=on_done)
     return PredictResult(settings.out, tuple(predictions), tuple(failures), warnings)
-
-
-def _model_folder(run: Path) -> Path:
-    return run / "model" if (run / "model").is_dir() else run
 
 
 def _reviewer(settings: PredictSettings, predictor: Predictor) -> tuple[SliceReviewer | None, tuple[str, ...]]:

@@ -8,16 +8,15 @@ from pathlib import Path
 
 from medseg.atomic import write_text
 from medseg.delivery.charts import COLOURS
-from medseg.delivery.classification.study_curve import Direction
 from medseg.delivery.classification.triage import curve
 from medseg.delivery.classification.triage.legible import in_mm, legible
 from medseg.delivery.classification.triage.rows import make_ranking
 from medseg.delivery.classification.triage.study import TriageStudy
 from medseg.delivery.pages import fill_page
+from medseg.plane import ENDS, Direction
 from medseg.records import Failure
 
 _TEMPLATE = "classification/triage/templates/page.html.jinja"
-_ENDS = {"R": ("left", "right"), "A": ("posterior", "anterior"), "S": ("inferior", "superior")}
 
 
 def save_triage_page(
@@ -60,7 +59,7 @@ def save_triage_page(
             (legible(failure.case_id), failure.stage, legible(failure.reason))
             for failure in (*failures, *ranking.failures)
         ],
-        "ends": _ENDS[direction],
+        "ends": ENDS[direction],
         "direction": direction,
         "model": legible(model),
         "is_calibrated": is_calibrated,

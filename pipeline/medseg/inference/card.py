@@ -1,0 +1,40 @@
+"""Where a trained model stands, and the card beside its weights: one JSON file that says what they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from medseg.atomic import write_text
+from medseg.configuration import AnyConfig, Config, parse_config
+from medseg.errors import CheckpointError, ConfigError
+
+
+def model_folder(run: Path) -> Path:
+    """The `model` folder of a run, or the folder itself where it has none."""
+    return run / "model" if (run / "model").is_dir() else run
+
+
+def write_card(card: Config, path: Path) -> None:
+    """Write a card as JSON, whole or not at all."""
+    write_text(path, card.model_dump_json(indent=2) + "\n")
+
+
+def read_card(kind: type[AnyConfig], path: Path, *, verb: str) -> AnyConfig:
+    """Read a card.
+
+    Args:
+        kind: Class of the card.
+        path: File of the card.
+        verb: Verb of medseg whose runs hold such a card, for the remedy.
+
+    Raises:
+        CheckpointError: If it is missing or broken.
+    """
+    try:
+        return parse_config(kind, json.loads(path.read_text(encoding="utf-8")), source=str(path))
+    except (OSError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"model {path.parent}: {path.name} must be readable, got: {error}; give a run of medseg {verb}, copied "
+            "whole, or train again"
+        ) from error

@@ -1,0 +1,77 @@
+"""A trained network with its card, loaded alike for every task."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Generic, Protocol, Self, TypeVar
+
+import torch
+from torch import nn
+
+from medseg.inference.card import model_folder
+from medseg.networks.precision import PrecisionKind, to_device
+from medseg.networks.weights import load_weights
+
+
+class _Shape(Protocol):
+    @property
+    def spatial_dims(self) -> int: ...
+
+
+class _Card(Protocol):
+    @property
+    def network(self) -> _Shape: ...
+
+
+AnyNetwork = TypeVar("AnyNetwork", bound=nn.Module)
+AnyCard = TypeVar("AnyCard", bound=_Card)
+
+
+class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
+    """What the predictors of all tasks hold.
+
+    Args:
+        network: Trained network; is put into evaluation mode.
+        card: Card of its weights.
+        device: Device where it runs.
+        precision: Number format.
+    """
+
+    def __init__(
+        self, network: AnyNetwork, card: AnyCard, *, device: torch.device, precision: PrecisionKind = "auto"
+    ) -> None:
+        self.card = card
+        self.device = device
+        self.precision = precision
+        self.network = network.eval()
+        to_device(network, device, spatial_dims=card.network.spatial_dims)
+
+    @classmethod
+    def load(cls, run: Path, *, weights: str = "last", device: torch.device, precision: PrecisionKind = "auto") -> Self:
+        """Load the model of a run.
+
+        Args:
+            run: Folder of the run, or its `model` folder.
+            weights: `last`, or `best` for those of the best validation.
+            device: Device where it is to run.
+            precision: Number format.
+
+        Raises:
+            CheckpointError: If card or weights are missing, damaged or do not fit each other.
+        """
+        folder = model_folder(run)
+        card = cls._read_card(folder, weights)
+        network = cls._build(card)
+        load_weights(network, folder / f"{weights}.safetensors")
+        return cls(network, card, device=device, precision=precision)
+
+    @classmethod
+    @abstractmethod
+    def _read_card(cls, folder: Path, weights: str) -> AnyCard:
+        """The card of some weights of a model folder."""
+
+    @classmethod
+    @abstractmethod
+    def _build(cls, card: AnyCard) -> AnyNetwork:
+        """The network that a card describes, untrained."""

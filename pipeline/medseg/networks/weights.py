@@ -1,0 +1,88 @@
+"""Network weights: written as safetensors, and read from any file of tensors that cannot run code."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from medseg.atomic import atomic_path
+from medseg.errors import CheckpointError
+
+_SUFFIXES = (".safetensors", ".pt", ".pth")
+_WRAPPER = "state_dict"
+_DAMAGED = (OSError, SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError)
+
+
+def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write a state dict, whole or not at all."""
+    write_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path)
+
+
+def write_tensors(tensors: dict[str, Tensor], path: Path, *, facts: dict[str, str] | None = None) -> None:
+    """Write tensors and facts as one safetensors file, whole or not at all.
+
+    Raises:
+        DeliveryError: If it cannot be written, as on a full disk.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata=facts)
+        except SafetensorError as error:
+            raise OSError(errno.ENOSPC if "No space left" in str(error) else errno.EIO, str(error)) from error
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU.
+
+    Args:
+        path: `.safetensors`, or `.pt` or `.pth` that holds a state dict, alone or under the key `state_dict` of a
+            training's checkpoint.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged, of another kind, or holds more than tensors by name.
+    """
+    if path.suffix not in _SUFFIXES:
+        raise _unreadable(path, f"a file {f'of {path.suffix}' if path.suffix else 'without ending'}")
+    try:
+        content = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+    except _DAMAGED as error:
+        raise _unreadable(path, (str(error).splitlines() or [type(error).__name__])[0]) from error
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise _unreadable(path, "something else than tensors by name")
+    return dict(content)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Load weights into a network of the same shape.
+
+    Raises:
+        CheckpointError: If the file is missing, damaged or from another network.
+    """
+    state = read_weights(path)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"weights {path}: must fit the network that is described beside them, got: {first}; train again"
+        ) from error
+
+
+def _load_pickled(path: Path) -> object:
+    """What a file of torch holds; a checkpoint's state dict alone."""
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    return content[_WRAPPER] if isinstance(content, dict) and _WRAPPER in content else content
+
+
+def _unreadable(path: Path, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"weights {path}: must be readable as tensors by name ({', '.join(_SUFFIXES)}), got: {found}; copy the file "
+        "whole, or save the state dict again"
+    )
