@@ -32,7 +32,7 @@ from medseg.training.step_guard import attach_step_guard
 from medseg.training.task import Task, Validation
 from medseg.training.validation import attach_validation, build_evaluator, estimate_validation_s
 
-__all__ = ["CHECKPOINT_NAME", "Attach", "Outcome", "run_task"]
+__all__ = ["CHECKPOINT_NAME", "Attach", "Outcome", "Task", "run_task"]
 
 
 class Attach(Protocol):
