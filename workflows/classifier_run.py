@@ -42,15 +42,14 @@ from medseg.planning import (
 from medseg.preprocess.classification import PreparedSlices, SliceConfig, StoredSlices, prepare_slices
 from medseg.preprocess.classification.table import TargetTable, read_target_table
 from medseg.preprocess.classification.targets import (
-    BACKGROUND,
     LabelTargets,
     ManifestTargets,
     SliceTargets,
-    TargetConfig,
     TargetReader,
     read_targets,
 )
 from medseg.records import Case, Failure, Manifest
+from medseg.targets import BACKGROUND, SliceClasses
 from medseg.tracking import TrackedRun
 from medseg.training import CurvesListener, TrackingListener, TrainingListener, parse_duration_s
 from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
@@ -150,7 +149,7 @@ def train_classifier(arguments: ClassifierArguments, *, started: float) -> None:
     report_failures(failures)
 
 
-def target_reader(config: TargetConfig, table: TargetTable | None, manifest: Manifest) -> TargetReader:
+def target_reader(config: SliceClasses, table: TargetTable | None, manifest: Manifest) -> TargetReader:
     """Where the truth comes from.
 
     Raises:
@@ -307,7 +306,7 @@ def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
     slices = 2 * plan.slices.context + 1
     network = encoder_classifier(
         card.network,
-        out_channels=len(plan.targets.classes),
+        out_channels=plan.targets.channels,
         slices=slices,
         pooling=plan.network.pooling,
         slice_axis=_PLANE_AXIS[plan.slices.plane],

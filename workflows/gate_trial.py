@@ -14,10 +14,10 @@ import click
 import numpy as np
 from medseg.atomic import write_json, write_text
 from medseg.errors import ManifestError, PipelineError
-from medseg.evaluation.segmentation import overlap_metrics
+from medseg.evaluation.segmentation import measure_case
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
-from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case, split_fold
+from medseg.manifest import assign_folds, load_manifest, manifest_digest, manifest_target, read_case, split_fold
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.tracking import TrackedRun
 from medseg.workflows.console import counting, empty_folder, report_failures
@@ -67,10 +67,10 @@ def try_gate(arguments: GateArguments) -> None:
     predictor = Predictor.load(_model(arguments.run), device=device)
     classifier = SlicePredictor.load(arguments.classifier, device=device)
     labels = predictor.card.labels
-    names = [name for name, value in labels.items() if value != 0]
+    names = predictor.target.structures
     chosen = [Gate.of(classifier.card, sensitivity=asked, labels=names) for asked in arguments.sensitivities]
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
-    reviewers = [None, *(SliceReviewer(classifier, labels=labels, gate=gate) for gate in gates)]
+    reviewers = [None, *(SliceReviewer(classifier, target=predictor.target, gate=gate) for gate in gates)]
     manifest, root = load_manifest(arguments.dataset, data_root=arguments.data_root)
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
@@ -148,7 +148,7 @@ def _try_case(
 
 
 def _mean_dice(label: Labelmap, mask: Labelmap, manifest: Manifest, case: Case) -> float:
-    found = overlap_metrics(label, mask, labels=manifest.foreground, case_id=case.case_id)
+    found = measure_case(label, mask, target=manifest_target(manifest), case_id=case.case_id)
     values = [row.values["dice"] for row in found if not np.isnan(row.values["dice"])]
     return fmean(values) if values else float("nan")
 

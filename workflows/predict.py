@@ -98,15 +98,14 @@ def _reviewer(gate: Path | None, check: Path | None, sensitivity: float, predict
         if check:
             raise ConfigError(f"--check: {message}")
         click.echo(f"warning: {message}", err=True)
-    labels = predictor.card.labels
-    names = [name for name, value in labels.items() if value != 0]
+    names = predictor.target.structures
     unchecked = [name for name in names if name not in classifier.card.targets.classes]
     if unchecked:
         click.echo(
             f"warning: the classifier does not know {', '.join(unchecked)}; masks are not checked for them", err=True
         )
     chosen = Gate.of(classifier.card, sensitivity=sensitivity, labels=names) if gate else None
-    return SliceReviewer(classifier, labels=labels, gate=chosen)
+    return SliceReviewer(classifier, target=predictor.target, gate=chosen)
 
 
 if __name__ == "__main__":

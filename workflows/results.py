@@ -9,7 +9,7 @@ from pathlib import Path
 from medseg.delivery.segmentation import save_overlay
 from medseg.errors import PipelineError
 from medseg.evaluation.segmentation import case_columns, representative_cases
-from medseg.manifest import read_case
+from medseg.manifest import manifest_target, read_case
 from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan
 from medseg.tracking import TrackedRun
 
@@ -42,7 +42,7 @@ def save_overlays(
         try:
             scan, label = read_case(by_id[case_id], manifest, root)
             title = f"{name} case {case_id}, mean Dice {dice:.3f}"
-            save_overlay(scan, label, mask_of(case_id, scan), path, labels=manifest.foreground, title=title)
+            save_overlay(scan, label, mask_of(case_id, scan), path, target=manifest_target(manifest), title=title)
         except PipelineError as error:
             _log.warning("no picture of the %s case: %s", name, error)
             continue

@@ -11,7 +11,6 @@ from medseg.inference.classification import SlicePredictor
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, split_fold
 from medseg.preprocess.classification import prepare_slices
 from medseg.preprocess.classification.table import read_target_table
-from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Case, Manifest, Split
 from medseg.tracking import TrackedRun
 from medseg.workflows.classifier_run import labelled, target_reader
@@ -50,7 +49,7 @@ def evaluate_classifier(arguments: EvaluationArguments) -> None:
     table_name = arguments.table_path.name if arguments.table_path else ""
     if table is not None and targets.source != "csv":
         raise ConfigError(f"--labels: the classifier learned from {targets.source}; leave the CSV file out")
-    if targets.source == "label" and set(targets.classes) - {BACKGROUND} - set(manifest.foreground):
+    if targets.source == "label" and set(targets.structures) - set(manifest.foreground):
         raise ManifestError(
             f"manifest {manifest.name}: labels must hold the classifier's {', '.join(targets.classes)}, got "
             f"{', '.join(manifest.foreground)}; evaluate on the dataset that it was made for"

@@ -10,7 +10,7 @@ from medseg.configuration import read_yaml
 from medseg.errors import ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, Predictor, save_card
-from medseg.manifest import manifest_digest
+from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
 from medseg.networks.segmentation import UNet
 from medseg.planning import (
@@ -70,7 +70,7 @@ def train(arguments: RunArguments, *, started: float) -> None:
     inputs = SegmentationInputs(
         training.cases,
         validation.cases,
-        cohort.manifest.labels,
+        card.target,
         plan.network,
         plan.training,
         plan.inference,
@@ -118,12 +118,11 @@ def _plan(arguments: RunArguments, cohort: Cohort, device: str) -> tuple[Plan, t
     if arguments.seed is not None:
         plan = override_plan(plan, {"training": {"seed": arguments.seed}}, source="--seed")
     check_mirroring(plan, cohort.manifest)
-    if plan.network.out_channels != len(cohort.manifest.labels) or plan.network.in_channels != len(
-        cohort.manifest.channels
-    ):
+    channels, classes = len(cohort.manifest.channels), manifest_target(cohort.manifest).channels
+    if (plan.network.in_channels, plan.network.out_channels) != (channels, classes):
         raise ManifestError(
-            f"plan: network must have {len(cohort.manifest.channels)} input channels and {len(cohort.manifest.labels)} "
-            f"classes as the manifest, got {plan.network.in_channels} and {plan.network.out_channels}; plan again"
+            f"plan: network must have {channels} input channels and {classes} classes as the "
+            f"manifest, got {plan.network.in_channels} and {plan.network.out_channels}; plan again"
         )
     return plan, failures
 

@@ -8,6 +8,7 @@ from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
 from medseg.manifest.load import load_manifest
 from medseg.manifest.save import save_manifest
+from medseg.manifest.target import manifest_target
 
 __all__ = [
     "CaseScans",
@@ -16,6 +17,7 @@ __all__ = [
     "load_manifest",
     "manifest_digest",
     "manifest_schema",
+    "manifest_target",
     "read_case",
     "read_case_image",
     "read_case_label",

@@ -13,6 +13,7 @@ from medseg.atomic import atomic_path
 from medseg.geometry import Geometry
 from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
+from medseg.targets import VoxelTarget
 
 _COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#4be3c6", "#f2f25c")
 # Plane, axis that is cut, letters at the left and right edge and at the top and bottom edge. The patient's right is on
@@ -20,9 +21,7 @@ _COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#
 _PLANES = (("axial", 2, "RL", "AP"), ("coronal", 1, "RL", "SI"), ("sagittal", 0, "AP", "SI"))
 
 
-def save_overlay(
-    scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, labels: dict[str, int], title: str
-) -> None:
+def save_overlay(scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, target: VoxelTarget, title: str) -> None:
     """Write a PNG with the outlines of reference (solid) and mask (dashed) over the image.
 
     Volumes are cut through the middle of the labelled region along each axis; pictures are shown whole.
@@ -32,7 +31,7 @@ def save_overlay(
         label: Reference on the scan's grid.
         mask: Prediction on the same grid.
         path: Target.
-        labels: Value of each foreground label by name.
+        target: Meaning of reference and mask.
         title: Above the picture.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -43,26 +42,26 @@ def save_overlay(
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 1 if is_flat else 3, squeeze=False)[0]
     if is_flat:
-        _draw_picture(axes[0], scan, label, mask, labels)
+        _draw_picture(axes[0], scan, label, mask, target)
     else:
-        _draw_volume(axes, scan, label, mask, labels)
+        _draw_volume(axes, scan, label, mask, target)
     figure.suptitle(f"{title}\nsolid: reference, dashed: mask", color="white", fontsize=11)
-    _add_legend(figure, labels)
+    _add_legend(figure, target.structures)
     figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
     with atomic_path(path, suffix=".png") as temporary:
         figure.savefig(temporary)
 
 
-def _draw_picture(axis: Any, scan: Scan, label: Labelmap, mask: Labelmap, labels: dict[str, int]) -> None:
+def _draw_picture(axis: Any, scan: Scan, label: Labelmap, mask: Labelmap, target: VoxelTarget) -> None:
     flat = scan.geometry.shape.index(1)
     image = np.take(scan.array, 0, axis=flat + 1)  # (C, I, J)
     shown = image.transpose(2, 1, 0) if image.shape[0] == 3 else image[0].T
     axis.imshow(_stretched(shown), cmap="gray", interpolation="nearest")
-    _draw_outlines(axis, np.take(label, 0, axis=flat).T, np.take(mask, 0, axis=flat).T, labels)
+    _draw_outlines(axis, np.take(label, 0, axis=flat).T, np.take(mask, 0, axis=flat).T, target)
     axis.set_axis_off()
 
 
-def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelmap, labels: dict[str, int]) -> None:
+def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelmap, target: VoxelTarget) -> None:
     grid = scan.geometry.reoriented("RAS")
     image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
@@ -70,7 +69,7 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     for axis, (plane, cut, sides, ends) in zip(axes, _PLANES, strict=True):
         image_cut, label_cut, mask_cut = (_cut(part, cut, centre[cut]) for part in (image, label, mask))
         axis.imshow(_stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
-        _draw_outlines(axis, label_cut, mask_cut, labels)
+        _draw_outlines(axis, label_cut, mask_cut, target)
         axis.set_title(f"{plane}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
         places = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
         for letter, (x, y) in zip(sides + ends, places, strict=True):
@@ -110,18 +109,17 @@ def _stretched(image: Array) -> Array:
     return np.asarray(np.clip((image - low) / max(float(high - low), 1e-9), 0, 1))
 
 
-def _draw_outlines(axis: Any, label: Labelmap, mask: Labelmap, labels: dict[str, int]) -> None:
-    for index, value in enumerate(labels.values()):
+def _draw_outlines(axis: Any, label: Labelmap, mask: Labelmap, target: VoxelTarget) -> None:
+    for index, name in enumerate(target.structures):
         colour = _COLOURS[index % len(_COLOURS)]
         for part, style in ((label, "solid"), (mask, "dashed")):
-            inside = part == value
+            inside = target.shows(part, name)
             if inside.any() and not inside.all():
                 axis.contour(inside.astype(float), levels=[0.5], colors=[colour], linestyles=style, linewidths=1.3)
 
 
-def _add_legend(figure: Any, labels: dict[str, int]) -> None:
+def _add_legend(figure: Any, names: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
-    shown = list(labels)[:12]
-    lines = [Line2D([], [], color=_COLOURS[n % len(_COLOURS)], label=name) for n, name in enumerate(shown)]
+    lines = [Line2D([], [], color=_COLOURS[n % len(_COLOURS)], label=name) for n, name in enumerate(names[:12])]
     figure.legend(handles=lines, loc="lower center", ncol=6, frameon=False, labelcolor="white", fontsize=9)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +37,7 @@ class Predictor:
         self, network: nn.Module, card: ModelCard, *, device: torch.device, precision: PrecisionKind = "auto"
     ) -> None:
         self.card = card
+        self.target = card.target
         self.device = device
         self.precision = precision
         self.network = to_device(network, device, spatial_dims=card.network.spatial_dims).eval()
@@ -72,22 +72,24 @@ class Predictor:
         """
         if slab is None:
             return self._draw(scan, scan.geometry)
-        mask = np.zeros(scan.geometry.shape, np.min_scalar_type(max(self.card.values)))
+        mask = self.target.blank(scan.geometry.shape)
         if not slab.is_empty:
             native = scan.geometry.cropped(slab.axis, range(slab.start, slab.stop))
             place = tuple(slice(slab.start, slab.stop) if axis == slab.axis else slice(None) for axis in range(3))
-            mask[place] = self._draw(scan, native)
+            mask[(..., *place)] = self._draw(scan, native)
         return mask
 
     def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
         """The mask of a part of a scan, on that part's grid."""
         grid = network_grid(scan.geometry, self.card.preprocess)
         plan = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
-        channels, classes = scan.array.shape[0], len(self.card.values)
+        channels, classes = scan.array.shape[0], self.target.channels
         check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
         image = network_image(scan, self.card.preprocess, part_of(grid, plan.seen))
-        planes = probability_planes(self.network, image, plan, device=self.device, precision=self.precision)
-        return restore_planes(planes, part_of(grid, plan.box), native, values=self.card.values, axis=plan.axis)
+        planes = probability_planes(
+            self.network, image, plan, target=self.target, device=self.device, precision=self.precision
+        )
+        return restore_planes(planes, part_of(grid, plan.box), native, target=self.target, axis=plan.axis)
 
     def probabilities(self, image: Tensor) -> Tensor:
         """Class probabilities on the network's grid, all at once; `mask` does without them.
@@ -99,5 +101,10 @@ class Predictor:
             `(classes, I, J, K)`, float32.
         """
         return whole_volume_probabilities(
-            self.network, image, self.card.inference, device=self.device, precision=self.precision
+            self.network,
+            image,
+            self.card.inference,
+            target=self.target,
+            device=self.device,
+            precision=self.precision,
         )
