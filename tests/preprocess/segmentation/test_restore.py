@@ -170,7 +170,7 @@ def test_third_class_wins_between_two_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype"), [((0, 7), np.uint8), ((0, 255), np.uint8), ((0, 256), np.uint16), ((3, 1), np.uint8)]
+    ("values", "dtype"), [((0, 7), np.uint8), ((0, 255), np.uint8), ((0, 256), np.uint16), ((1, 3), np.uint8)]
 )
 def test_classes_become_label_values_in_the_smallest_type(values: tuple[int, int], dtype: type) -> None:
     labels = np.random.default_rng(0).integers(0, 2, OBLIQUE.shape)

@@ -65,7 +65,7 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     grid = scan.geometry.reoriented("RAS")
     image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
-    centre = _centre(label if label.any() else mask)
+    centre = _centre(label if label.any() else mask, target)
     for axis, (plane, cut, sides, ends) in zip(axes, _PLANES, strict=True):
         image_cut, label_cut, mask_cut = (_cut(part, cut, centre[cut]) for part in (image, label, mask))
         axis.imshow(_stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
@@ -95,13 +95,16 @@ def _aspect(grid: Geometry, cut: int) -> float:
     return height / width
 
 
-def _centre(label: Labelmap) -> tuple[int, ...]:
-    """Along each axis the slice that shows most of all labels, each counted by its share of its own largest."""
-    if not label.any():
+def _centre(label: Labelmap, target: VoxelTarget) -> tuple[int, ...]:
+    """Along each axis the slice that shows most of all structures, each counted by its share of its own largest."""
+    areas = []
+    for name in target.structures:
+        shown = target.shows(label, name)
+        if shown.any():
+            areas.append([shown.sum(axis=others) for others in ((1, 2), (0, 2), (0, 1))])
+    if not areas:
         return tuple(n // 2 for n in label.shape)
-    others = ((1, 2), (0, 2), (0, 1))
-    areas = [[(label == value).sum(axis=axes) for value in np.unique(label[label > 0])] for axes in others]
-    return tuple(int(sum(area / area.max() for area in along).argmax()) for along in areas)
+    return tuple(int(sum(area / area.max() for area in along).argmax()) for along in zip(*areas, strict=True))
 
 
 def _stretched(image: Array) -> Array:

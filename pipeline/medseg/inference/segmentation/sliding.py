@@ -186,7 +186,9 @@ class _RollingSums:
 
 def _mean_values(logits: Tensor, weights: Tensor, target: VoxelTarget) -> Tensor:
     """From sums `(copies, channels, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
-    total = target.activate(logits[0].div_(weights[0]))
+    first = logits[0].div_(weights[0])
+    total = target.activate(first)
+    total = total.clone() if total is first else total  # the place of the sums is used again
     for logit, weight in zip(logits[1:], weights[1:], strict=True):
         total += target.activate(logit.div_(weight))
     return total.div_(len(logits)) if len(logits) > 1 else total
