@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Example, ten networks of two minutes each:
@@ -49,16 +49,18 @@ _ALL = "plain18,resnet18,plain34,resnet34,resnet50,alexnet,vgg16,bn_inception,de
 @options.tracking
 def command(**arguments: Any) -> None:
     """Train several networks alike on DATASET's slices, and draw error against cost and depth."""
-    if arguments["budget"] and arguments["epochs"]:
-        raise click.UsageError("--budget and --epochs exclude each other; give one")
-    from medseg.workflows.classifier_run import ClassifierArguments
-    from medseg.workflows.network_comparison import compare_networks
+    from medseg.runs.classification.compare import compare_networks
+    from medseg.runs.classification.settings import ClassificationSettings
 
+    dataset = arguments.pop("dataset")
     names = tuple(name.strip() for name in arguments.pop("networks").split(","))
     if not arguments["budget"]:
         arguments["epochs"] = arguments["epochs"] or 2
-    unused: dict[str, Any] = {"plan_path": None, "resume": False, "labels": "label", "pooling": "none", "initial": None}
-    compare_networks(ClassifierArguments(**arguments, **unused, architecture="resnet18"), names)
+    settings = options.training_settings(ClassificationSettings, {**arguments, "pooling": "none"})
+    result = compare_networks(dataset, names, settings, on_trial=click.echo, progress=console.Bars())
+    if result.trials:
+        click.echo(f"table and pictures in {result.folder}")
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

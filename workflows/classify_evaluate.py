@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Example:
@@ -18,7 +18,7 @@ Example:
 @click.argument("run", type=options.FILE)
 @click.argument("dataset", type=options.FILE)
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the tables; new or empty.")
-@click.option("--labels", "table_path", type=options.FILE, help="CSV file of classes, for a classifier trained on one.")
+@click.option("--labels", "table", type=options.FILE, help="CSV file of classes, for a classifier trained on one.")
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases.")
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split.  [default: all cases]")
 @click.option("--specificity", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
@@ -30,9 +30,15 @@ Example:
 @options.tracking
 def command(**arguments: Any) -> None:
     """Measure the classifier of RUN on DATASET's cases; every case asked for needs a truth."""
-    from medseg.workflows.slice_evaluation import EvaluationArguments, evaluate_classifier
+    from medseg.runs.classification.evaluate import ScoreSettings, evaluate_classifier
 
-    evaluate_classifier(EvaluationArguments(**arguments))
+    run, dataset, folder = (arguments.pop(name) for name in ("run", "dataset", "folder"))
+    settings = ScoreSettings(out=folder, tracking=options.tracking_of(arguments), **arguments)
+    result = evaluate_classifier(run, dataset, settings, progress=console.Bars())
+    console.warn(result.warnings)
+    click.echo(result.summary)
+    click.echo(f"tables and pictures in {folder}")
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Example:
@@ -36,9 +36,16 @@ Example:
 @options.tracking
 def command(**arguments: Any) -> None:
     """Segment DATASET's cases with RUN, whole and only where CLASSIFIER finds something, and compare time and Dice."""
-    from medseg.workflows.gate_trial import GateArguments, try_gate
+    from medseg.runs.classification.gate import GateSettings, try_gate
 
-    try_gate(GateArguments(**arguments))
+    run, classifier, dataset, folder = (arguments.pop(name) for name in ("run", "classifier", "dataset", "folder"))
+    settings = GateSettings(out=folder, tracking=options.tracking_of(arguments), **arguments)
+    result = try_gate(run, classifier, dataset, settings, progress=console.Bars())
+    console.warn(result.warnings)
+    for line in result.lines():
+        click.echo(line)
+    click.echo(f"tables in {folder}")
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

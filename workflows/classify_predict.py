@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
-from medseg.workflows import options
-
-if TYPE_CHECKING:
-    from medseg.records import Split
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Examples:
@@ -28,29 +25,13 @@ Examples:
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip
 @options.data_root
 @options.device
-def command(
-    run: Path,
-    inputs: tuple[Path, ...],
-    folder: Path,
-    fold: int | None,
-    split: Split | None,
-    weights: str,
-    data_root: Path | None,
-    device: str,
-) -> None:
+def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -> None:
     """Classify the slices of INPUTS with RUN: a manifest, image files, or folders of image files."""
-    from medseg.inference import find_inputs
-    from medseg.inference.classification import SlicePredictor
-    from medseg.workflows.console import counting, empty_folder, report_failures
-    from medseg.workflows.slice_triage import triage
+    from medseg.runs.classification.predict import TriageSettings, triage_run
 
-    empty_folder(folder)
-    predictor = SlicePredictor.load(run, weights=weights, device=options.torch_device(device))
-    cases = find_inputs(inputs, channels=len(predictor.card.channels), data_root=data_root, fold=fold, split=split)
-    with counting(len(cases), "classify") as on_done:
-        studies, failures = triage(predictor, cases, folder, on_done=on_done)
-    click.echo(f"{len(studies)} studies ranked in {folder / 'triage.html'}, tables beside it")
-    report_failures(failures)
+    result = triage_run(run, inputs, TriageSettings(out=folder, **choices), progress=console.Bars())
+    click.echo(f"{len(result.studies)} studies ranked in {result.page}, tables beside it")
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Examples:
@@ -47,16 +47,29 @@ _ARCHITECTURES = (
 def command(**arguments: Any) -> None:
     """Learn which slices of DATASET's scans show which labels."""
     started = time.monotonic()
-    if arguments["budget"] and arguments["epochs"]:
-        raise click.UsageError("--budget and --epochs exclude each other; give one")
     if arguments["plan_path"] or arguments["resume"]:
         context = click.get_current_context()
         given = [name for name in _PLANNED if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:
-            raise click.UsageError(f"--{given[0].replace('_', '-')} is decided by the plan; leave it out, or plan anew")
-    from medseg.workflows.classifier_run import ClassifierArguments, train_classifier
+            raise click.UsageError(
+                f"--{given[0].replace('_', '-')} is decided by the plan; leave it out, or plan again"
+            )
+    from medseg.runs.classification.job import ClassificationJob
+    from medseg.runs.classification.settings import ClassificationSettings
+    from medseg.runs.train import train_job
 
-    train_classifier(ClassifierArguments(**arguments), started=started)
+    dataset = arguments.pop("dataset")
+    settings = options.training_settings(ClassificationSettings, arguments)
+    job = ClassificationJob(settings)
+    result = train_job(job, dataset, settings, started=started, progress=console.Bars())
+    if result.summary is not None:
+        click.echo(result.summary)
+    console.warn(result.warnings)
+    click.echo(
+        f"{result.steps} steps in {result.seconds:.0f} s; classifier in {result.folder / 'model'}, plan, curves and "
+        f"pictures in {result.folder}"
+    )
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import options
+from medseg.workflows import console, options
+
+if TYPE_CHECKING:
+    from medseg.ingest import IngestReport
 
 REPAIRS = ("tilt", "gaps", "grids", "orientations")
 EPILOG = """\b
@@ -42,35 +46,45 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--shift-dates", is_flag=True, help="Keep study dates, moved by 1 to 365 days per patient.")
 @click.option("--name", help="Name of the dataset.  [default: that of the folder]")
 @options.workers
-def command(
-    source: Path,
-    folder: Path,
-    mapping: Path | None,
-    repair: frozenset[str],
-    min_slices: int,
-    suv: bool,
-    kind: Literal["volumes", "pictures"] | None,
-    key: Path | None,
-    keep_ids: bool,
-    shift_dates: bool,
-    name: str | None,
-    workers: int | None,
-) -> None:
+def command(source: Path, folder: Path, **choices: Any) -> None:
     """Find every scan below SOURCE, DICOM or not, and write a dataset with pseudonyms, labels and a manifest."""
-    from medseg.ingest import IngestOptions, Pseudonyms, ingest, load_key
-    from medseg.workflows.console import finding, print_ingest, report_failures
+    from medseg.runs.ingest import IngestSettings, ingest_source
 
-    key_file = key or folder.absolute().with_name(folder.absolute().name + ".key")
-    if folder.resolve() in key_file.resolve().parents:
-        raise click.UsageError(f"--key {key_file} must not lie in the dataset, with which it would be passed on")
-    names = Pseudonyms(load_key(key_file), keep_ids=keep_ids)
-    asked = IngestOptions(repair, min_slices, suv, shift_dates, kind, options.worker_count(workers), name)
-    with finding() as progress:
-        report = ingest(source, folder, names=names, mapping_file=mapping, options=asked, progress=progress)
-    print_ingest(report, folder, key_file)
-    report_failures(report.failures)
+    settings = IngestSettings(out=folder, **choices)
+    with console.over_files() as progress:
+        report = ingest_source(source, settings, progress=progress)
+    _echo_report(report, folder)
+    click.echo(f"the key of the pseudonyms is {settings.key_file}: keep it, and do not pass it on with the dataset")
+    console.report_failures(report.failures)
     if not report.is_clean:
         sys.exit(1)
+
+
+def _echo_report(report: IngestReport, folder: Path) -> None:
+    """What was found, what became of it, and what to look at."""
+    found = ", ".join(f"{count} {kind}" for kind, count in report.files.items() if count)
+    click.echo(f"found: {found or 'nothing'}")
+    rows = report.by_modality()
+    width = max([len(modality) for modality in rows] + [len("modality")])
+    click.echo(f"{'modality':<{width}} {'cases':>8} {'labelled':>8} {'refused':>8}")
+    for modality, row in rows.items():
+        click.echo(f"{modality:<{width}} {row.cases:>8} {row.labelled:>8} {row.refused:>8}")
+    for reason, count in report.aside.items():
+        click.echo(f"set aside {count}: {reason}")
+    for reason, count in report.unreadable.items():
+        click.echo(f"unreadable {count} file(s): {reason}", err=True)
+    details = "ingest.json"
+    structures = report.structures.items()
+    lines = [f"{name!r} -> label {entry.label} in {entry.cases} case(s)" for name, entry in structures]
+    console.echo_first(lines, "structure", details)
+    for how, count in Counter(how for case in report.cases for how in case.labels).items():
+        click.echo(f"labels: {count} {how}")
+    notes = [f"{case.case_id}: {note}" for case in report.cases for note in case.notes]
+    console.echo_first(notes, "note", details)
+    console.echo_first(list(report.lost_labels), "in no case", details)
+    for risk, count in report.count_risks().items():
+        click.echo(f"risk: {count} case(s) with {risk.replace('_', ' ')}; see ingest.json", err=True)
+    click.echo(f"{len(report.cases)} case(s) in {folder}; details in {folder / details}")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,12 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and noise.")
 def command(plan: Path, folder: Path | None, seed: int) -> None:
     """Receptive field, cost and gradients of PLAN's untrained network; PLAN is a plan.yaml or the run that holds it."""
-    from medseg.workflows.lens_report import print_lens, save_lens
-    from medseg.workflows.network_lens import load_subject, look_at
+    from medseg.runs.lens.measure import lens_of
+    from medseg.runs.lens.report import lens_lines, save_lens
 
-    lens = look_at(load_subject(plan), seed=seed)
-    print_lens(lens)
+    lens = lens_of(plan, seed=seed)
+    for line in lens_lines(lens):
+        click.echo(line)
     if folder:
         save_lens(lens, folder)
         click.echo(f"lens.json, receptive_field.png and gradient_flow.png in {folder}")

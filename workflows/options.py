@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    import torch
+    from medseg.runs.settings import TrainingSettings
+    from medseg.runs.tracking import Tracking
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+AnySettings = TypeVar("AnySettings", bound="TrainingSettings")
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True)
@@ -73,23 +75,24 @@ def training(function: Function) -> Function:
     return function
 
 
-def worker_count(asked: int | None) -> int:
-    """The asked number of threads, or one per core."""
-    import os
+def tracking_of(arguments: dict[str, Any]) -> Tracking:
+    """Take the options of MLflow out of a command's arguments."""
+    from medseg.runs.tracking import Tracking
 
-    return asked or min(16, os.cpu_count() or 1)
+    return Tracking(uri=arguments.pop("tracking_uri"), is_on=not arguments.pop("no_tracking"))
 
 
-def torch_device(name: str) -> torch.device:
-    """The device of that name.
+def training_settings(kind: type[AnySettings], arguments: dict[str, Any]) -> AnySettings:
+    """A training's settings from a command's arguments."""
+    from medseg.configuration import read_yaml
 
-    Raises:
-        click.UsageError: If CUDA is asked for and there is none.
-    """
-    import torch
-
-    if name == "cuda" and not torch.cuda.is_available():
-        raise click.UsageError("--device cuda needs a CUDA GPU, got none; use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+    if arguments["budget"] and arguments["epochs"]:
+        raise click.UsageError("--budget and --epochs exclude each other; give one")
+    config = arguments.pop("config_path", None)
+    changes: dict[str, Any] = (
+        {"changes": read_yaml(config), "changes_name": f"settings {config.name}"} if config else {}
+    )
+    arguments["out"] = arguments.pop("folder")
+    if "plan_path" in arguments:
+        arguments["plan"] = arguments.pop("plan_path")
+    return kind(tracking=tracking_of(arguments), **changes, **arguments)

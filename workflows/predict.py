@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 if TYPE_CHECKING:
-    from medseg.inference.classification import SliceReviewer
-    from medseg.inference.segmentation import Predictor
-    from medseg.records import Split
+    from medseg.records import Prediction
 
 EPILOG = """\b
 Examples:
@@ -51,61 +50,40 @@ Examples:
 )
 @options.data_root
 @options.device
-def command(
-    run: Path,
-    inputs: tuple[Path, ...],
-    folder: Path,
-    fold: int | None,
-    split: Split | None,
-    weights: str,
-    gate: Path | None,
-    sensitivity: float,
-    check: Path | None,
-    data_root: Path | None,
-    device: str,
-) -> None:
+def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -> None:
     """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
-    from medseg.inference import find_inputs
-    from medseg.inference.segmentation import Predictor, predict_cases
-    from medseg.workflows.console import counting, empty_folder, print_review, report_failures
+    from medseg.runs.segmentation.predict import PredictSettings, predict_run
 
-    empty_folder(folder)
-    model = run / "model" if (run / "model").is_dir() else run
-    predictor = Predictor.load(model, weights=weights, device=options.torch_device(device))
-    cases = find_inputs(inputs, channels=len(predictor.card.channels), data_root=data_root, fold=fold, split=split)
-    reviewer = _reviewer(gate, check, sensitivity, predictor)
-    with counting(len(cases), "predict") as on_done:
-        delivered, failures = predict_cases(predictor, cases, folder, reviewer=reviewer, on_done=on_done)
-    seconds = sum(item.seconds for item in delivered)
-    click.echo(f"{len(delivered)} mask(s) in {folder}, {seconds:.1f} s; details in {folder / 'predictions.json'}")
-    print_review(delivered)
-    report_failures(failures)
+    result = predict_run(run, inputs, PredictSettings(out=folder, **choices), progress=console.Bars())
+    console.warn(result.warnings)
+    seconds = sum(item.seconds for item in result.predictions)
+    click.echo(
+        f"{len(result.predictions)} mask(s) in {folder}, {seconds:.1f} s; details in {folder / 'predictions.json'}"
+    )
+    _echo_review(result.predictions)
+    console.report_failures(result.failures)
 
 
-def _reviewer(gate: Path | None, check: Path | None, sensitivity: float, predictor: Predictor) -> SliceReviewer | None:
-    """The classifier that gates or checks, if one is given."""
-    from medseg.errors import ConfigError
-    from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
-
-    if gate and check:
-        raise click.UsageError("--gate checks masks too; leave --check out")
-    run = gate or check
-    if run is None:
-        return None
-    classifier = SlicePredictor.load(run, device=predictor.device)
-    if classifier.card.calibration.disagreement_limit is None:
-        message = "the classifier has no limit of disagreement, so that no mask can be flagged: train it with --fold K"
-        if check:
-            raise ConfigError(f"--check: {message}")
-        click.echo(f"warning: {message}", err=True)
-    names = predictor.target.structures
-    unchecked = [name for name in names if name not in classifier.card.targets.classes]
-    if unchecked:
+def _echo_review(predictions: Sequence[Prediction]) -> None:
+    """How much a gate left out, and which masks a classifier doubts."""
+    seen = [(item, item.review) for item in predictions if item.review is not None]
+    gates = [review.gate for _, review in seen if review.gate is not None]
+    if gates:
+        kept = sum(gate.stop - gate.start for gate in gates) / max(sum(gate.slices for gate in gates), 1)
+        empty = sum(gate.start == gate.stop for gate in gates)
+        seconds = sum(gate.seconds for gate in gates)
         click.echo(
-            f"warning: the classifier does not know {', '.join(unchecked)}; masks are not checked for them", err=True
+            f"gate: {kept:.0%} of the slices segmented, none in {empty} case(s); the classifier took {seconds:.1f} s"
         )
-    chosen = Gate.of(classifier.card, sensitivity=sensitivity, labels=names) if gate else None
-    return SliceReviewer(classifier, target=predictor.target, gate=chosen)
+    nothing = [item.case_id for item, review in seen if review.gate and review.slab.is_empty]
+    lines = [f"{case_id}: no slice reached the threshold; nothing was segmented" for case_id in nothing]
+    console.echo_first(lines, "gate", "predictions.json")
+    flagged = [(item, review.quality) for item, review in seen if review.quality.is_flagged]
+    console.echo_first(
+        [f"{item.case_id}: {quality.reason}" for item, quality in flagged], "flagged", "predictions.json"
+    )
+    if seen:
+        click.echo(f"{len(flagged)} of {len(seen)} mask(s) flagged for disagreeing with the classifier")
 
 
 if __name__ == "__main__":

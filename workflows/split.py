@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from medseg.workflows import options
-
-if TYPE_CHECKING:
-    from medseg.manifest.load import ManifestFile
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Example:
@@ -42,51 +39,26 @@ def _features(context: click.Context, parameter: click.Parameter, value: str) ->
 @click.option("--cases-are-patients", is_flag=True, help="DATASET names no patients, and none of them has two cases.")
 @options.data_root
 @options.workers
-def command(
-    dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, force: bool, **settings: Any
-) -> None:
+def command(dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, **choices: Any) -> None:
     """Give every case of DATASET a fold, with patients kept together and labels, volumes, sites and scanners even."""
-    from medseg.manifest.load import open_manifest
-    from medseg.split import (
-        SplitConfig,
-        cases_to_measure,
-        check_audited,
-        check_splittable,
-        check_target,
-        format_balance,
-        measure_labels,
-        save_split,
-        split_manifest,
-    )
-    from medseg.workflows.console import counting, report_failures
+    from medseg.runs.split import split_dataset
+    from medseg.split import SplitConfig, format_balance
 
-    config = SplitConfig(force=force, **settings)
-    source = open_manifest(dataset, data_root=data_root)
-    target = check_target(source, out, force=force)
-    check_splittable(source.manifest, config)
-    notes = check_audited(source.manifest, source.path.parent)
-    with counting(len(cases_to_measure(source.manifest, config.by)), "measure labels") as on_done:
-        measured, failures = measure_labels(
-            source.manifest, source.root, by=config.by, workers=options.worker_count(workers), on_done=on_done
-        )
-    result = split_manifest(measured, config)
-    result = result._replace(warnings=(*notes, *result.warnings))
-    files = save_split(result, source, target, config=config, failures=failures)
+    result = split_dataset(
+        dataset, SplitConfig(**choices), out=out, data_root=data_root, workers=workers, progress=console.Bars()
+    )
     click.echo(format_balance(result.balance))
-    for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    kept = f"; version {source.manifest.version} kept as {files.previous}" if files.previous else ""
+    console.warn(result.warnings)
+    files = result.files
+    kept = f"; version {result.previous_version} kept as {files.previous}" if files.previous else ""
     click.echo(
-        f"version {result.manifest.version} in {files.manifest}{kept}; balance in {files.record}, {files.picture}"
+        f"version {result.manifest.version} in {files.manifest}{kept}; balance in {files.record}, {result.picture}"
     )
-    click.echo(f"next: {_next_command(files.manifest, source)}")
-    report_failures(failures)
-
-
-def _next_command(manifest: Path, source: ManifestFile) -> str:
-    is_elsewhere = manifest.parent.resolve() != source.root.resolve()
-    root = ["--data-root", str(source.root)] if is_elsewhere else []
-    return shlex.join(["medseg", "train", str(manifest), *root, "--fold", "0", "--out", "run"])
+    is_elsewhere = files.manifest.parent.resolve() != result.root.resolve()
+    root = ["--data-root", str(result.root)] if is_elsewhere else []
+    words = ["medseg", "train", str(files.manifest), *root, "--fold", "0", "--out", "run"]
+    click.echo(f"next: {shlex.join(words)}")
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import click
-from medseg.workflows import options
+from medseg.workflows import console, options
 
 EPILOG = """\b
 Example:
@@ -20,12 +20,20 @@ Example:
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()
-    if arguments["budget"] and arguments["epochs"]:
-        raise click.UsageError("--budget and --epochs exclude each other; give one")
-    from medseg.workflows.run_stages import RunArguments
-    from medseg.workflows.training_run import train
+    from medseg.runs.segmentation.job import SegmentationJob
+    from medseg.runs.settings import TrainingSettings
+    from medseg.runs.train import train_job
 
-    train(RunArguments(**arguments), started=started)
+    dataset = arguments.pop("dataset")
+    settings = options.training_settings(TrainingSettings, arguments)
+    result = train_job(SegmentationJob(), dataset, settings, started=started, progress=console.Bars())
+    click.echo(result.summary)
+    console.warn(result.warnings)
+    click.echo(
+        f"{result.steps} steps in {result.seconds:.0f} s; model in {result.folder / 'model'}, plan, curves and "
+        f"pictures in {result.folder}"
+    )
+    console.report_failures(result.failures)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,65 @@
-"""medseg: from a manifest of hospital scans to masks on the clinicians' grid."""
+"""medseg: from a manifest of hospital scans to masks on the clinicians' grid.
+
+    import medseg
+
+    run = medseg.train("dataset.json", out="run", budget="10m")
+    medseg.predict("run", "scans", out="masks")
+
+What is exported here is loaded when it is first used, so that `import medseg` costs nothing.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from medseg.errors import PipelineError
+    from medseg.inference.classification import SlicePredictor
+    from medseg.inference.segmentation import Predictor
+    from medseg.manifest import load_manifest
+    from medseg.runs.api import evaluate, predict, train, train_classifier
+    from medseg.scans import read_label, read_scan, write_mask
+
+_HOMES = {
+    "PipelineError": "medseg.errors",
+    "Predictor": "medseg.inference.segmentation",
+    "SlicePredictor": "medseg.inference.classification",
+    "evaluate": "medseg.runs.api",
+    "load_manifest": "medseg.manifest",
+    "predict": "medseg.runs.api",
+    "read_label": "medseg.scans",
+    "read_scan": "medseg.scans",
+    "train": "medseg.runs.api",
+    "train_classifier": "medseg.runs.api",
+    "write_mask": "medseg.scans",
+}
+
+__all__ = [
+    "PipelineError",
+    "Predictor",
+    "SlicePredictor",
+    "__version__",
+    "evaluate",
+    "load_manifest",
+    "predict",
+    "read_label",
+    "read_scan",
+    "train",
+    "train_classifier",
+    "write_mask",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load an exported name from the room that it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'medseg' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The exported names."""
+    return sorted(__all__)

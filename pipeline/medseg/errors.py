@@ -9,14 +9,28 @@
     ├── TrainingError     training cannot go on (a loss that is not finite, no case left)
     └── DeliveryError     a result could not be written
 
-Messages read *case: thing must be rule, got value; remedy.*
+Messages read *case: thing must be rule, got value; remedy.* An error holds these parts, so that nobody takes its
+message apart again; one that is raised with a single sentence holds it as its fact.
 """
 
 from __future__ import annotations
 
 
 class PipelineError(Exception):
-    """Base of all errors that a user can act on."""
+    """Base of all errors that a user can act on.
+
+    Args:
+        fact: What must be, and what was got instead.
+        remedy: What the user can do; "" if the fact says it.
+        case_id: Case that it is about; None if it is about no single one.
+    """
+
+    def __init__(self, fact: str, *, remedy: str = "", case_id: str | None = None) -> None:
+        self.fact = fact
+        self.remedy = remedy
+        self.case_id = case_id
+        subject = "" if case_id is None else f"case {case_id}: "
+        super().__init__(f"{subject}{fact}; {remedy}" if remedy else f"{subject}{fact}")
 
 
 class ManifestError(PipelineError):

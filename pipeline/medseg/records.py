@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from medseg.geometry import Geometry
+from medseg.origin import Origin
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -25,14 +26,12 @@ class Scan:
     Args:
         array: Shape `(C, I, J, K)`; a 2D image has K = 1.
         geometry: The grid of the last three axes.
-        source: The file it was read from, or the first of several.
-        header: The source's NIfTI header, for writing masks on the same grid; None for other formats.
+        origin: The file or series it was read from, which says how masks of it are written; None for a made-up scan.
     """
 
     array: Array
     geometry: Geometry
-    source: Path | None = None
-    header: Any = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,6 +185,17 @@ class CaseMetrics:
     mask_voxels: int
 
 
+def reason_of(error: Exception) -> str:
+    """First line of an error; of an `OSError` without the file that its own text names."""
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    text = said.splitlines()[0] if said else type(error).__name__
+    if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
+        return f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
+    if isinstance(error, OSError):
+        return f"its files must be readable and writable, got: {text}; fix that and run again"
+    return text
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """A case that could not be processed, and why."""
@@ -197,7 +207,5 @@ class Failure:
     @classmethod
     def of(cls, case_id: str, stage: str, error: Exception) -> Self:
         """What an error says, with the case's name in front if it does not say it itself."""
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
-            text = f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
+        text = reason_of(error)
         return cls(case_id, stage, text if text.startswith(f"case {case_id}") else f"case {case_id}: {text}")

@@ -11,7 +11,8 @@ from typing import Any
 
 import nibabel
 import numpy as np
-from medseg.audit import Audit, Finding, audit_manifest, load_for_audit
+from medseg.audit import Audit, DrawPlanes, Finding, audit_manifest, load_for_audit
+from medseg.cohort import SERIAL
 from medseg.geometry import Geometry
 from medseg.scans import write_scan
 
@@ -23,9 +24,9 @@ class Dataset:
         shutil.copytree(source, folder)
         self.folder = folder
 
-    def audit(self) -> Audit:
+    def audit(self, *, draw: DrawPlanes | None = None) -> Audit:
         loaded = load_for_audit(self.folder)
-        return audit_manifest(loaded.manifest, loaded.root, known=loaded.findings, workers=1)
+        return audit_manifest(loaded.manifest, loaded.root, known=loaded.findings, draw=draw, executor=SERIAL)
 
     @property
     def content(self) -> dict[str, Any]:

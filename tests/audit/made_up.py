@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from medseg.audit import Audit, Finding
 from medseg.audit.facts import CaseFacts, ChannelFacts, LabelFacts
 from medseg.geometry import Geometry
 from medseg.records import Case
 
 from tests.grids import grid
+from tests.manifest.datasets import manifest_of
 
 
 def case_of(case_id: str, **keys: Any) -> Case:
@@ -33,6 +35,12 @@ def facts_of(case_id: str, *, geometry: Geometry | None = None, modality: str | 
 
 def cohort_of(count: int, **keys: Any) -> list[CaseFacts]:
     return [facts_of(f"c{number}", **keys) for number in range(count)]
+
+
+def made_up_audit(*found: Finding, count: int = 3) -> Audit:
+    cases = cohort_of(count, labels={"liver": label_of(9.0)})
+    manifest = manifest_of([facts.case for facts in cases])
+    return Audit(manifest, found, tuple(cases), tuple(facts.case_id for facts in cases))
 
 
 def blob(seed: int, shape: tuple[int, int, int] = (40, 36, 30)) -> np.ndarray:

@@ -7,6 +7,8 @@ import pytest
 from medseg.audit import audit_manifest, load_for_audit
 from medseg.audit.audit import choose_shown
 from medseg.audit.finding import Finding
+from medseg.cohort import ThreadExecutor
+from medseg.delivery.audit import draw_planes
 from medseg.errors import ManifestError
 from medseg.records import Manifest
 
@@ -25,7 +27,7 @@ def test_threads_change_nothing(dataset: Dataset) -> None:
     dataset.set("phantom_01_0", fold=1)
     dataset.label("phantom_02_0").unlink()
     loaded = load_for_audit(dataset.folder)
-    one, four = (audit_manifest(loaded.manifest, loaded.root, workers=workers) for workers in (1, 4))
+    one, four = (audit_manifest(loaded.manifest, loaded.root, executor=ThreadExecutor(count)) for count in (1, 4))
     assert one.findings == four.findings
     assert [facts.image_digest for facts in one.cases] == [facts.image_digest for facts in four.cases]
 
@@ -50,10 +52,10 @@ def test_missing_file_is_told(dataset: Dataset) -> None:
 def test_error_that_nobody_foresaw_is_told_without_its_text(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     real = module.examine_case
 
-    def examine(case, manifest, root, *, with_planes):  # type: ignore[no-untyped-def]
+    def examine(case, manifest, root, *, draw):  # type: ignore[no-untyped-def]
         if case.case_id == "phantom_04_0":
             raise KeyError("/home/somebody/secret")
-        return real(case, manifest, root, with_planes=with_planes)
+        return real(case, manifest, root, draw=draw)
 
     monkeypatch.setattr(module, "examine_case", examine)
     found = only(dataset.audit())
@@ -107,7 +109,22 @@ def test_more_cases_with_findings_than_are_shown_keep_the_worst() -> None:
 def test_large_cohort_is_drawn_in_a_second_look(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHOWN_CASES", 3)
     dataset.edit_voxels(dataset.label("phantom_05_0"), lambda label: label * 0)
-    audit = dataset.audit()
+    audit = dataset.audit(draw=draw_planes)
     assert len(audit.shown) == 3
     assert "phantom_05_0" in audit.shown
     assert [facts.case_id for facts in audit.cases if facts.planes] == list(audit.shown)
+
+
+def test_nothing_is_drawn_or_read_again_where_nobody_draws(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SHOWN_CASES", 3)
+    read: list[str] = []
+    real = module.examine_case
+
+    def examine(case, manifest, root, *, draw):  # type: ignore[no-untyped-def]
+        read.append(case.case_id)
+        return real(case, manifest, root, draw=draw)
+
+    monkeypatch.setattr(module, "examine_case", examine)
+    audit = dataset.audit()
+    assert not any(facts.planes for facts in audit.cases)
+    assert sorted(read) == sorted(facts.case_id for facts in audit.cases)

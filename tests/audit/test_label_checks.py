@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.delivery.audit import draw_planes
 from medseg.geometry import Geometry
 from medseg.scans import write_scan
 
@@ -153,7 +154,7 @@ def test_picture_dataset_with_instances_is_clean(tmp_path: Path) -> None:
         training=training,
         test=[],
     )
-    audit = dataset.audit()
+    audit = dataset.audit(draw=draw_planes)
     assert audit.findings == ()
     assert all(facts.is_picture and facts.labels["cell"].voxels == 5 * 4 * 6 for facts in audit.cases)
     assert all(facts.labels["cell"].ml == 0 and len(facts.planes) == 1 for facts in audit.cases)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from medseg.ingest import Pseudonyms
-from medseg.ingest.copies import REASON, voxel_digest
+from medseg.ingest.copies import COPY, voxel_digest
 
 from tests.grids import ALL_AXCODES
 from tests.ingest.sources import (
@@ -38,7 +38,7 @@ def test_export_beside_its_series_is_set_aside(tmp_path: Path, axcodes: str) -> 
     write_rtstruct({"GTV": BOX}, images, tmp_path / "src" / "p1" / "rs")
     write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", turned(axcodes), GRID.reoriented(axcodes))
     done = run_ingest(tmp_path / "src", tmp_path / "out")
-    assert done.report.aside == {REASON: 1}
+    assert done.report.aside == {COPY.message: 1}
     assert done.case.modality == "CT"
     assert len(list((done.folder / "images").iterdir())) == 1
     np.testing.assert_array_equal(done.label() > 0, box_mask(BOX))
@@ -94,6 +94,32 @@ def test_export_comes_back_when_its_series_is_gone(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "src" / "dicom")
     done = run_ingest(tmp_path / "src", tmp_path / "out")
     np.testing.assert_array_equal(done.image()[0], voxels())
+
+
+def test_export_comes_back_also_under_another_mapping(tmp_path: Path) -> None:
+    write_ct(tmp_path / "src" / "dicom")
+    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels())
+    run_ingest(tmp_path / "src", tmp_path / "out")
+    shutil.rmtree(tmp_path / "src" / "dicom")
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping="ignore: [couch]")
+    np.testing.assert_array_equal(done.image()[0], voxels())
+
+
+def test_export_that_cannot_come_back_is_a_failure_and_no_case(tmp_path: Path) -> None:
+    write_ct(tmp_path / "src" / "dicom")
+    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels())
+    run_ingest(tmp_path / "src", tmp_path / "out")
+    shutil.rmtree(tmp_path / "src" / "dicom")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("medseg.ingest.build_image.read_scan", out_of_memory)
+        done = run_ingest(tmp_path / "src", tmp_path / "out")
+    (failure,) = done.report.failures
+    assert "memory must hold it" in failure.reason
+    assert done.report.cases == ()
+
+
+def out_of_memory(path: Path, *, case_id: str) -> None:
+    raise MemoryError
 
 
 @pytest.mark.parametrize("axcodes", ALL_AXCODES[::5])

@@ -110,7 +110,7 @@ def test_edge_cases_are_refused_for_their_reasons_or_repaired(
     real_data: Path, tmp_path: Path, repair: list[str], repaired: int
 ) -> None:
     done = run_ingest(real_data / "dicom_edge" / "failing", tmp_path / "ds", repair=repair)
-    assert sum(bool(case["channels"][0]["modality"]) for case in done.report.cases) == repaired
+    assert sum(bool(case.channels[0].modality) for case in done.report.cases) == repaired
     reasons = [failure.reason for failure in done.report.failures]
     if not repair:
         assert len(reasons) == 6

@@ -178,9 +178,9 @@ def test_segmentation_run_gives_its_encoder_to_the_classifier(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--classes", "spleen"], "--classes must be different ones of"),
-        (["--labels", "nothing.csv"], "--labels must be 'label', 'slice_labels' or a CSV file"),
-        (["--kind", "multiclass", "--pooling", "max"], "--kind multiclass is of slices"),
+        (["--classes", "spleen"], "classes must be different ones of"),
+        (["--labels", "nothing.csv"], "labels must be 'label', 'slice_labels' or a CSV file"),
+        (["--kind", "multiclass", "--pooling", "max"], "kind multiclass is of slices"),
         (["--budget", "1m", "--epochs", "2"], "--budget and --epochs exclude each other"),
     ],
 )
@@ -224,4 +224,4 @@ def test_classifier_without_validation_cases_checks_no_mask_and_resumes_only_wit
         "--no-tracking",
     )  # fmt: skip
     assert again.code == 1
-    assert "--labels must be the file that the run began with" in again.err
+    assert "the file of labels must be the one that the run began with" in again.err

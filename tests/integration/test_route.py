@@ -15,6 +15,7 @@ import pytest
 import SimpleITK
 import yaml
 from medseg.records import Manifest
+from medseg.workflows.console import Bars
 
 from tests.conftest import Medseg
 
@@ -188,8 +189,6 @@ def test_resume_ends_with_the_weights_of_an_uninterrupted_run(
     common = ("--config", "small.yaml", "--no-tracking")
     assert medseg("train", cohort[1], "--out", "whole", "--epochs", 10, *common).code == 0
 
-    import medseg.workflows.training_run as training_run
-
     class Stopped:
         """Stands in for the terminal's bar, and pulls the plug in the middle."""
 
@@ -204,7 +203,7 @@ def test_resume_ends_with_the_weights_of_an_uninterrupted_run(
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(training_run, "advancing", lambda what: Stopped())
+        patched.setattr(Bars, "over_budget", lambda bars, stage: Stopped())
         assert medseg("train", cohort[1], "--out", "broken", "--epochs", 10, *common).code == 130
     resumed = medseg("train", cohort[1], "--out", "broken", "--resume", "--no-tracking")
     assert resumed.code == 0, resumed.err

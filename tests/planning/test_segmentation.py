@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.cohort import SERIAL
 from medseg.errors import TrainingError
 from medseg.planning import CaseFingerprint, Fingerprint, make_plan, take_fingerprint
 from medseg.planning.sides import names_a_side
@@ -204,7 +205,7 @@ def test_fingerprint_is_taken_along_ras_from_labelled_voxels(cohort: tuple[Manif
     cases = [case for case in manifest.select("training") if case.scanner in ("axial", "coronal")][:2]
     missing = cases[0].model_copy(update={"case_id": "gone", "images": ("gone.nii.gz",)})
     done: list[str] = []
-    found = take_fingerprint([missing, *cases], manifest, root, workers=1, on_done=done.append)
+    found = take_fingerprint([missing, *cases], manifest, root, executor=SERIAL, on_done=done.append)
     assert sorted(done) == sorted(["gone", *(case.case_id for case in cases)])
     assert [(failure.case_id, failure.stage) for failure in found.failures] == [("gone", "plan")]
     assert not found.is_2d
@@ -221,4 +222,4 @@ def test_fingerprint_is_taken_along_ras_from_labelled_voxels(cohort: tuple[Manif
 def test_dataset_without_a_readable_case_is_refused(cohort: tuple[Manifest, Path], tmp_path: Path) -> None:
     manifest, _ = cohort
     with pytest.raises(TrainingError, match="at least one training case must be readable, got none"):
-        take_fingerprint(manifest.cases[:1], manifest, tmp_path, workers=1)
+        take_fingerprint(manifest.cases[:1], manifest, tmp_path, executor=SERIAL)

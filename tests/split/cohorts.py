@@ -74,7 +74,7 @@ def cohorts(draw: st.DrawFn, *, with_test: bool = False) -> Manifest:
 
 
 def touch_picture(balance: Balance, path: Path, *, title: str) -> None:
-    """Stand-in for `save_picture`, which takes half a second."""
+    """Stand-in for `save_balance_picture`, which takes half a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.cohort import ThreadExecutor
 from medseg.records import Case, Manifest
 from medseg.scans import write_scan
 from medseg.split import cases_to_measure, measure_labels, split_manifest
@@ -79,7 +80,7 @@ def test_label_that_cannot_be_read_is_named_and_stops_nobody_else(tmp_path: Path
     (tmp_path / "c1.nii.gz").write_bytes(b"broken")
     (tmp_path / "c4.nii.gz").unlink()
     seen: list[str] = []
-    measured = measure_labels(cohort_of(cases), tmp_path, by=FEATURES, workers=3, on_done=seen.append)
+    measured = measure_labels(cohort_of(cases), tmp_path, by=FEATURES, executor=ThreadExecutor(3), on_done=seen.append)
     assert sorted(seen) == [case.case_id for case in cases]
     assert [failure.case_id for failure in measured.failures] == ["c1", "c4"]
     assert all(failure.reason.startswith(f"case {failure.case_id}: ") for failure in measured.failures)

@@ -10,37 +10,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from medseg.errors import ConfigError, DeliveryError
 from medseg.manifest import load_manifest, manifest_digest, save_manifest
 from medseg.manifest.load import ManifestFile, open_manifest
 from medseg.records import Failure
 from medseg.split import (
-    Balance,
-    BalanceRow,
     SplitConfig,
     SplitFiles,
     check_target,
-    save_picture,
     save_split,
     split_manifest,
 )
-from medseg.split.picture import MOST_GROUPS
-from PIL import Image
 
 from tests.manifest.datasets import write_dataset
 from tests.manifest.test_msd import msd_content
 from tests.manifest.test_nnunet import write_raw_folder
 from tests.manifest.test_recipe import recipe_content
-from tests.split.cohorts import skewed_cohort, touch_picture
+from tests.split.cohorts import skewed_cohort
 
 CONFIG = SplitConfig(folds=3, seed=7, force=True)
-
-
-@pytest.fixture
-def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medseg.split.save.save_picture", touch_picture)
 
 
 def write_cohort(folder: Path, name: str = "dataset.json", **changes: Any) -> ManifestFile:
@@ -60,10 +49,9 @@ def test_new_version_takes_the_name_and_the_old_one_stays_beside_it(tmp_path: Pa
     assert files.previous.read_bytes() == old
     manifest, root = load_manifest(tmp_path)
     assert (manifest, root) == (split_manifest(source.manifest, CONFIG).manifest, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"dataset.json", "dataset.v1.json", "split.json", "split.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"dataset.json", "dataset.v1.json", "split.json"}
 
 
-@pytest.mark.usefixtures("quick_picture")
 def test_splitting_again_keeps_every_version(tmp_path: Path) -> None:
     write_cohort(tmp_path)
     for _ in range(2):
@@ -72,7 +60,6 @@ def test_splitting_again_keeps_every_version(tmp_path: Path) -> None:
     assert versions == {"dataset.json": "3", "dataset.v1.json": "1", "dataset.v2.json": "2"}
 
 
-@pytest.mark.usefixtures("quick_picture")
 def test_other_file_by_the_name_of_the_old_version_is_not_lost(tmp_path: Path) -> None:
     source = write_cohort(tmp_path)
     old = source.path.read_bytes()
@@ -85,12 +72,20 @@ def test_other_file_by_the_name_of_the_old_version_is_not_lost(tmp_path: Path) -
     assert source.path.read_bytes() == old
 
 
-@pytest.mark.usefixtures("quick_picture")
+def test_name_that_is_taken_is_told_before_the_work(tmp_path: Path) -> None:
+    source = write_cohort(tmp_path)
+    (tmp_path / "dataset.v1.json").write_text("mine")
+    with pytest.raises(DeliveryError, match=r"dataset\.v1\.json: must be free to keep the previous version"):
+        check_target(source, None, force=False)
+    assert check_target(source, tmp_path / "new.json", force=False) == tmp_path / "new.json"
+    (tmp_path / "dataset.v1.json").write_bytes(source.path.read_bytes())
+    assert check_target(source, None, force=False) == source.path
+
+
 def test_version_that_is_no_file_name_is_made_one(tmp_path: Path) -> None:
     assert split_in_place(write_cohort(tmp_path, version="1.0 04/05")).previous == tmp_path / "dataset.v1.0_04_05.json"
 
 
-@pytest.mark.usefixtures("quick_picture")
 def test_record_holds_what_is_needed_to_repeat_and_to_judge_the_split(tmp_path: Path) -> None:
     source = write_cohort(tmp_path)
     result = split_manifest(source.manifest, CONFIG)
@@ -107,7 +102,6 @@ def test_record_holds_what_is_needed_to_repeat_and_to_judge_the_split(tmp_path: 
     assert record["warnings"] == list(result.warnings)
 
 
-@pytest.mark.usefixtures("quick_picture")
 def test_split_of_another_manifest_in_the_folder_has_its_own_record(tmp_path: Path) -> None:
     source = write_cohort(tmp_path)
     files = save_split(split_manifest(source.manifest, CONFIG), source, tmp_path / "five.json", config=CONFIG)
@@ -116,11 +110,10 @@ def test_split_of_another_manifest_in_the_folder_has_its_own_record(tmp_path: Pa
         "dataset.json",
         "five.json",
         "five.split.json",
-        "five.split.png",
     }
 
 
-@pytest.mark.parametrize("step", ["save_picture", "write_json", "save_manifest"])
+@pytest.mark.parametrize("step", ["write_json", "save_manifest"])
 def test_write_that_fails_leaves_the_old_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     def fail(*arguments: object, **more: object) -> None:
         raise DeliveryError("the disk is full")
@@ -140,7 +133,7 @@ def test_killed_write_leaves_the_old_manifest_whole(tmp_path: Path) -> None:
 import os, pathlib
 from pathlib import Path
 from medseg.manifest.load import open_manifest
-from medseg.manifest.split import SplitConfig, save_split, split_manifest
+from medseg.split import SplitConfig, save_split, split_manifest
 rename = pathlib.Path.replace
 def die(self, target):
     if Path(target).name == "dataset.json":
@@ -198,22 +191,3 @@ def test_read_only_folder_needs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConfigError, match=r"must be writable to hold dataset\.json, got a read-only one; give --out"):
         check_target(source, None, force=False)
     check_target(source, tmp_path / "elsewhere" / "dataset.json", force=False)
-
-
-def balance_of(labels: int, folds: int) -> Balance:
-    columns = ("all", *(f"fold {n}" for n in range(folds)), "test")
-    percent = tuple(float(n) for n in range(len(columns)))
-    quartiles = tuple((float(n + 1), float(n + 2), float(n + 300)) for n in range(len(columns)))
-    counts = tuple(range(1, len(columns) + 1))
-    rows = [BalanceRow("label", f"label {n} {'x' * 30}", counts, percent, 1.0, "test") for n in range(labels)]
-    rows += [BalanceRow("volume", f"l{n}", counts, (), 1.0, "test", percent, quartiles) for n in range(labels)]
-    return Balance(columns, counts, counts, tuple(rows))
-
-
-@pytest.mark.parametrize(("labels", "folds"), [(0, 2), (1, 5), (3 * MOST_GROUPS, 12)])
-def test_picture_is_drawn_for_few_and_many_labels_and_folds(tmp_path: Path, labels: int, folds: int) -> None:
-    save_picture(balance_of(labels, folds), tmp_path / "split.png", title="made up")
-    with Image.open(tmp_path / "split.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.width == 1300
-        assert np.asarray(picture.convert("L")).std() > 10

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from medseg.cohort import SERIAL
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks import NetworkConfig
 from medseg.phantom import LABELS
@@ -37,7 +38,7 @@ def prepared(cohort: tuple[Manifest, Path], tmp_path_factory: pytest.TempPathFac
         axcodes="RAS", spacing_mm=(12.0, 12.0, 12.0), normalisation=(ChannelNormalisation(kind="zscore"),)
     )
     cases, failures = prepare_cases(
-        manifest.cases[:3], manifest, root, config=config, store=tmp_path_factory.mktemp("store"), workers=1
+        manifest.cases[:3], manifest, root, config=config, store=tmp_path_factory.mktemp("store"), executor=SERIAL
     )
     assert failures == ()
     return cases

@@ -116,9 +116,9 @@ def test_field_smaller_than_the_patch_is_said_along_which_axes(medseg: Medseg, t
 
 
 def test_large_plan_is_cut_down_and_says_how(medseg: Medseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medseg.workflows.network_lens._FIELD_COST", 30e6)
-    monkeypatch.setattr("medseg.workflows.network_lens._FLOW_COST", 30e6)
-    monkeypatch.setattr("medseg.workflows.network_lens._MOST_VOXELS", 16**3)
+    monkeypatch.setattr("medseg.runs.lens.measure._FIELD_COST", 30e6)
+    monkeypatch.setattr("medseg.runs.lens.measure._FLOW_COST", 30e6)
+    monkeypatch.setattr("medseg.runs.lens.measure._MOST_VOXELS", 16**3)
     sizes = {"patch_size": [32, 32, 16]}
     save_plan(small_plan(training=sizes, inference=sizes), tmp_path / "plan.yaml")
     outcome = medseg("lens", tmp_path / "plan.yaml")

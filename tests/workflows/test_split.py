@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from medseg.errors import DeliveryError
 from medseg.manifest import load_manifest, save_manifest
 from medseg.phantom import write_cohort
 
@@ -17,7 +18,7 @@ from tests.split.cohorts import case_of, cohort_of, parts_of, skewed_cohort, tou
 
 @pytest.fixture
 def quick_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medseg.split.save.save_picture", touch_picture)
+    monkeypatch.setattr("medseg.runs.split.save_balance_picture", touch_picture)
 
 
 def write(folder: Path, **changes: Any) -> Path:
@@ -42,6 +43,26 @@ def test_balance_is_shown_with_its_largest_gap_and_the_next_command(medseg: Meds
     assert lines[-3].startswith("largest imbalance: ")
     assert lines[-2].startswith(f"version 2 in {tmp_path / 'dataset.json'}; version 1 kept as {tmp_path}")
     assert lines[-1] == f"next: medseg train {tmp_path / 'dataset.json'} --fold 0 --out run"
+
+
+def test_picture_that_cannot_be_written_leaves_the_old_manifest(
+    medseg: Medseg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **more: object) -> None:
+        raise DeliveryError("the disk is full")
+
+    before = (write(tmp_path) / "dataset.json").read_bytes()
+    monkeypatch.setattr("medseg.runs.split.save_balance_picture", fail)
+    outcome = medseg("split", tmp_path)
+    assert outcome.code == 1
+    assert "the disk is full" in outcome.err
+    assert (tmp_path / "dataset.json").read_bytes() == before
+
+
+def test_picture_of_another_manifest_in_the_folder_has_its_own_name(medseg: Medseg, tmp_path: Path) -> None:
+    assert medseg("split", write(tmp_path), "--out", tmp_path / "five.json").code == 0
+    names = {"dataset.json", "five.json", "five.split.json", "five.split.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 @pytest.mark.usefixtures("quick_picture")

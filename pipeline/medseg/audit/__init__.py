@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medseg.audit.audit import Audit, audit_manifest
+from medseg.audit.facts import DrawPlanes, Plane
 from medseg.audit.finding import CHECKS, SEVERITIES, Finding
 from medseg.audit.fix import Fix, fix_dataset
 from medseg.audit.load import AuditInput, load_for_audit
@@ -13,8 +14,10 @@ __all__ = [
     "SEVERITIES",
     "Audit",
     "AuditInput",
+    "DrawPlanes",
     "Finding",
     "Fix",
+    "Plane",
     "audit_manifest",
     "fix_dataset",
     "load_for_audit",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from medseg.audit.cohort_checks import check_cohort
 from medseg.audit.duplicates import check_duplicates
 from medseg.audit.examine import Examined, examine_case
-from medseg.audit.facts import CaseFacts
+from medseg.audit.facts import CaseFacts, DrawPlanes
 from medseg.audit.finding import Finding, Severity, by_severity
 from medseg.audit.patients import check_patients_apart
 from medseg.audit.sides import check_sides
+from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.records import Case, Manifest
 
 SHOWN_CASES = 300
@@ -48,7 +49,8 @@ def audit_manifest(
     root: Path,
     *,
     known: Sequence[Finding] = (),
-    workers: int = 2,
+    draw: DrawPlanes | None = None,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Audit:
     """Audit a dataset: no case stops it, and no more volumes are in memory than there are threads.
@@ -57,11 +59,14 @@ def audit_manifest(
         manifest: The dataset, from `load_for_audit`.
         root: The data root.
         known: Findings that are there already.
-        workers: Threads.
+        draw: Draws the thumbnails of the cases that a page shows; None draws none.
+        executor: Where the work runs.
         on_done: Called with the case id after each case, from this thread.
     """
     is_small = len(manifest.cases) <= SHOWN_CASES
-    examined = _examine(manifest.cases, manifest, root, with_planes=is_small, workers=workers, on_done=on_done)
+    examined = _examine(
+        manifest.cases, manifest, root, draw=draw if is_small else None, executor=executor, on_done=on_done
+    )
     cases = [one.facts for one in examined]
     findings = by_severity(
         [
@@ -74,8 +79,8 @@ def audit_manifest(
         ]
     )
     shown = choose_shown(cases, findings)
-    if not is_small:
-        cases = _with_planes(cases, set(shown), manifest, root, workers=workers)
+    if draw is not None and not is_small:
+        cases = _with_planes(cases, set(shown), manifest, root, draw=draw, executor=executor)
     return Audit(manifest, findings, tuple(cases), shown)
 
 
@@ -98,26 +103,20 @@ def _examine(
     manifest: Manifest,
     root: Path,
     *,
-    with_planes: bool,
-    workers: int,
+    draw: DrawPlanes | None,
+    executor: Executor,
     on_done: Callable[[str], None] = lambda case_id: None,
-) -> list[Examined]:
+) -> tuple[Examined, ...]:
     """Every case, in the order given."""
+    examine = partial(_examine_or_report, manifest=manifest, root=root, draw=draw)
+    return run_cases(cases, examine, stage="audit", executor=executor, on_done=on_done).results
 
-    def examine(case: Case) -> Examined:
-        return examine_case(case, manifest, root, with_planes=with_planes)
 
-    done: dict[str, Examined] = {}
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures: dict[Future[Examined], Case] = {pool.submit(examine, case): case for case in cases}
-        for future in as_completed(futures):
-            case = futures[future]
-            try:
-                done[case.case_id] = future.result()
-            except Exception as error:  # whatever a damaged file makes a library raise, the others are looked at
-                done[case.case_id] = _crashed(case, error)
-            on_done(case.case_id)
-    return [done[case.case_id] for case in cases]
+def _examine_or_report(case: Case, *, manifest: Manifest, root: Path, draw: DrawPlanes | None) -> Examined:
+    try:
+        return examine_case(case, manifest, root, draw=draw)
+    except Exception as error:  # whatever a damaged file makes a library raise is a finding
+        return _crashed(case, error)
 
 
 def _crashed(case: Case, error: Exception) -> Examined:
@@ -129,10 +128,10 @@ def _crashed(case: Case, error: Exception) -> Examined:
 
 
 def _with_planes(
-    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, workers: int
+    cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, draw: DrawPlanes, executor: Executor
 ) -> list[CaseFacts]:
     """The cases, those to be shown read a second time for their pictures: a large cohort's would fill the memory."""
     chosen = [facts.case for facts in cases if facts.case_id in shown]
-    again = _examine(chosen, manifest, root, with_planes=True, workers=workers)
+    again = _examine(chosen, manifest, root, draw=draw, executor=executor)
     drawn = {one.facts.case_id: one.facts for one in again}
     return [drawn.get(facts.case_id, facts) for facts in cases]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple, TypeVar
 
 from medseg.audit.canonical import canonical, voxel_digest
-from medseg.audit.facts import CaseFacts
+from medseg.audit.facts import CaseFacts, DrawPlanes
 from medseg.audit.file_facts import check_sums, read_files
 from medseg.audit.finding import Finding
 from medseg.audit.form_checks import check_forms
@@ -23,11 +23,11 @@ from medseg.audit.label_checks import (
     check_specks,
 )
 from medseg.audit.label_facts import measure_labels
-from medseg.audit.thumbnails import draw_planes
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
+from medseg.origin import PictureOrigin
 from medseg.records import Array, Case, Labelmap, Manifest, Scan
-from medseg.scans import PICTURE_SUFFIXES, read_label, read_scan
+from medseg.scans import is_picture_file, read_label, read_scan
 
 Read = TypeVar("Read")
 Label = tuple[Labelmap, Geometry]
@@ -40,20 +40,20 @@ class Examined(NamedTuple):
     findings: tuple[Finding, ...]
 
 
-def examine_case(case: Case, manifest: Manifest, root: Path, *, with_planes: bool = True) -> Examined:
+def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes | None = None) -> Examined:
     """Read the files of a case and check them; files that cannot be read are a finding.
 
     Args:
         case: Which case.
         manifest: What its labels and channels mean.
         root: The data root.
-        with_planes: Whether to draw thumbnails.
+        draw: Draws the thumbnails; None draws none.
     """
     files = read_files(case, root)
     found = check_sums(case, files) + check_forms(case.case_id, files) + check_label_given(case, manifest)
     image = _read(lambda: read_scan([root / name for name in case.images], case_id=case.case_id), case, found)
     label = _read(lambda: read_label(root / str(case.label), case_id=case.case_id), case, found) if case.label else None
-    facts = CaseFacts(case, files, is_picture=case.images[0].lower().endswith(PICTURE_SUFFIXES))
+    facts = CaseFacts(case, files, is_picture=is_picture_file(PurePath(case.images[0])))
     if image is not None:
         facts = _with_image(facts, image)
         found += check_channels(case, facts.channels, manifest)
@@ -62,9 +62,9 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, with_planes: boo
         found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest)
         found += check_specks(case, facts.labels)
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
-    if image is not None and with_planes:
+    if image is not None and draw is not None:
         fits = label is not None and label[0].shape == image.geometry.shape
-        planes = draw_planes(image, label[0] if label and fits else None, is_picture=facts.is_picture)
+        planes = draw(image, label[0] if label and fits else None)
         facts = replace(facts, planes=planes)
     return Examined(facts, tuple(found))
 
@@ -83,7 +83,7 @@ def _read(read: Callable[[], Read], case: Case, findings: list[Finding]) -> Read
 
 def _with_image(facts: CaseFacts, image: Scan) -> CaseFacts:
     # What is compared between cases: the brightness of a picture, the first channel of a volume.
-    shown: Array = image.array.mean(axis=0) if facts.is_picture else image.array[0]
+    shown: Array = image.array.mean(axis=0) if isinstance(image.origin, PictureOrigin) else image.array[0]
     return replace(
         facts,
         geometry=image.geometry,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from medseg.geometry import Geometry, Triple
-from medseg.records import Array, Case
+from medseg.records import Array, Case, Labelmap, Scan
 from medseg.scans import NiftiForms
 
 
@@ -71,6 +72,13 @@ class Plane:
     letters: str
 
 
+class DrawPlanes(Protocol):
+    """What draws the thumbnails of a case while its volumes are in memory; `delivery.audit` has one."""
+
+    def __call__(self, image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
+        """Thumbnails of an image and the label on its grid."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseFacts:
     """One case.
@@ -85,7 +93,7 @@ class CaseFacts:
         image_digest: Of the voxels in RAS+ order; equal for equal images under any header, None if not read.
         label_digest: Of the label's voxels in RAS+ order; None if not read or empty.
         small: The image shrunk for comparing, uint8; None where it could not be read or is constant.
-        planes: Thumbnails.
+        planes: Thumbnails; none if nobody drew them.
     """
 
     case: Case

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from medseg.atomic import atomic_path
 from medseg.audit.audit import Audit
+from medseg.audit.facts import CaseFacts
 from medseg.audit.finding import Finding
 from medseg.audit.fix_files import copy_repaired
-from medseg.errors import ManifestError
+from medseg.cohort import iterate_cases
+from medseg.errors import DeliveryError, ManifestError
 from medseg.manifest.save import save_manifest
 from medseg.manifest.version import next_version
+from medseg.records import Case, Failure
 
 _KEPT_BESIDE = ("ingest.json", "LICENSE*", "LICENCE*", "README*")
 
@@ -60,7 +65,7 @@ def fix_dataset(
 
     Raises:
         ManifestError: If the target exists, or no case would be left.
-        DeliveryError: If it cannot be written.
+        DeliveryError: If it cannot be written, or one of its cases cannot be copied.
     """
     if target.exists():
         raise ManifestError(f"new dataset {target.name}: must not exist yet, got a folder or file; choose another name")
@@ -72,11 +77,14 @@ def fix_dataset(
     with atomic_path(target) as temporary:
         temporary.mkdir(parents=True)
         cases = []
-        for facts in kept:
-            case, done = copy_repaired(facts, root, temporary)
-            cases.append(case)
-            fixes += [Fix(facts.case_id, one.check, one.text) for one in done]
-            on_done(facts.case_id)
+        with closing(iterate_cases(kept, partial(_copy_case, root=root, target=temporary), stage="fix")) as outcomes:
+            for outcome in outcomes:
+                if isinstance(outcome.result, Failure):
+                    raise DeliveryError(outcome.result.reason)  # a dataset without that case would not be whole
+                case, done = outcome.result
+                cases.append(case)
+                fixes += done
+                on_done(outcome.case_id)
         is_crossed = any(found.check in ("crossing_folds", "partial_folds") for found in audit.findings)
         if is_crossed:
             cases = [case.model_copy(update={"fold": None}) for case in cases]
@@ -85,6 +93,11 @@ def fix_dataset(
         changes = {"cases": tuple(cases), "version": next_version(audit.manifest.version)}
         save_manifest(audit.manifest.model_copy(update=changes), temporary / "dataset.json")
     return (*fixes, *_left(audit.findings))
+
+
+def _copy_case(facts: CaseFacts, *, root: Path, target: Path) -> tuple[Case, list[Fix]]:
+    case, done = copy_repaired(facts, root, target)
+    return case, [Fix(facts.case_id, one.check, one.text) for one in done]
 
 
 def _dropped(audit: Audit) -> list[Fix]:

@@ -15,14 +15,13 @@ from medseg.audit.facts import CaseFacts
 from medseg.audit.finding import SEVERITIES, Finding
 from medseg.audit.fix import Fix
 from medseg.audit.image_hash import hash_text, image_hash
-from medseg.audit.page import render_page
 from medseg.manifest.digest import manifest_digest
 
 FORMAT = 1
 
 
 def write_audit(audit: Audit, folder: Path, *, fixes: Sequence[Fix] = ()) -> Path:
-    """Write `audit.json` and `audit.html`; neither holds a folder of this machine.
+    """Write `audit.json`; it holds no folder of this machine.
 
     Args:
         audit: What was found.
@@ -30,15 +29,14 @@ def write_audit(audit: Audit, folder: Path, *, fixes: Sequence[Fix] = ()) -> Pat
         fixes: What `fix_dataset` did.
 
     Returns:
-        The page.
+        The file.
 
     Raises:
         DeliveryError: If the folder cannot be written to.
     """
-    write_text(folder / "audit.json", _text(audit, fixes))
-    page = folder / "audit.html"
-    write_text(page, render_page(audit, fixes))
-    return page
+    path = folder / "audit.json"
+    write_text(path, _text(audit, fixes))
+    return path
 
 
 def _text(audit: Audit, fixes: Sequence[Fix]) -> str:

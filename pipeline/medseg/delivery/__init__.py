@@ -1,3 +1,3 @@
-"""What people look at: pictures of masks on their scans."""
+"""What people look at: pictures and pages of datasets, splits, networks, masks and scores."""
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from medseg.ingest.ingest import REPAIR_CHOICES, IngestOptions, Progress, ingest
+from medseg.ingest.context import REPAIR_CHOICES, IngestOptions, Progress
+from medseg.ingest.ingest import ingest
 from medseg.ingest.key import Pseudonyms, load_key
 from medseg.ingest.mapping import Mapping, load_mapping
 from medseg.ingest.report import IngestReport

@@ -3,201 +3,186 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from medseg.errors import GeometryError, ManifestError, ScanError
-from medseg.geometry import Geometry
-from medseg.ingest.case_build import CaseBuild, LabelOfCase
-from medseg.ingest.label_source import draw_label, on_grid, read_instances
-from medseg.ingest.mapping import Mapping
-from medseg.ingest.scrub import Scrubber
+from medseg.errors import GeometryError, ManifestError
+from medseg.ingest.case_build import CaseBuild
+from medseg.ingest.case_record import LabelRecord
+from medseg.ingest.context import IngestContext
+from medseg.ingest.cropped import Cropped
+from medseg.ingest.draw_label import draw_instances, draw_label, on_grid
+from medseg.ingest.match import MatchedLabel
 from medseg.ingest.structure_name import normalised
-from medseg.records import Labelmap, Mask, Scan
+from medseg.records import Labelmap, Scan
 from medseg.scans import write_mask, write_scan
 
 
-class BuiltLabel(NamedTuple):
-    """What was written.
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What was drawn of one or several label objects.
 
     Attributes:
-        label: Path relative to the dataset; None if no structure was to be labelled.
-        sha256: Its checksum.
-        label_ml: Volume of each label.
+        masks: Mask of each label.
+        parts: Structures that went into each label, in one spelling.
         structures: Label of each structure by its (scrubbed) name.
-        matched_by: How each label object was found to belong to the image.
-        notes: Overlaps, and what was left out or moved.
+        notes: What was left out, moved or joined.
     """
 
-    label: str | None
-    sha256: str
-    label_ml: dict[str, float]
-    structures: dict[str, str]
-    matched_by: tuple[str, ...]
-    notes: tuple[str, ...]
+    masks: dict[str, Cropped] = field(default_factory=dict)
+    parts: dict[str, frozenset[str]] = field(default_factory=dict)
+    structures: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def build_label(plan: CaseBuild, out: Path, *, mapping: Mapping, scrub: Scrubber, repair: frozenset[str]) -> BuiltLabel:
+def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     """Draw every structure that the mapping names, and write the label volume.
 
     Where labels overlap, the one that stands further down in the mapping is drawn on top. Where two objects hold the
     same label, the later one counts; but mask files of different structures are joined.
+
+    Args:
+        build: What the case is made of, with at least one label.
+        context: What all cases share.
 
     Raises:
         ManifestError: If a structure is named nowhere in the mapping.
         GeometryError: If a label lies on another grid than its image.
         ScanError: If it is damaged, or the mapping leaves nothing of it.
     """
-    notes: list[str] = []
-    structures: dict[str, str] = {}
-    drawn: dict[str, Cropped] = {}
-    grid = _grid_of(plan.labels[0])
+    mapping = context.mapping
     if mapping.instances:
-        last = plan.labels[-1]
-        label = read_instances(last.label, grid, may_regrid="grids" in repair, is_picture=last.image.is_picture)
-        notes += ["of several masks of objects the latest counts"] * (len(plan.labels) > 1)
-        (name,) = mapping.labels
-        structures[name] = name
-        return _write(plan, out, label, mapping, structures, notes)
-    parts: dict[str, set[str]] = {}
-    for one in plan.labels:
-        for name, mask in _draw(one, mapping, scrub, repair, structures, notes).items():
-            own = {normalised(told) for told in one.label.names if _label_of(told, mapping, scrub) == name}
-            if name not in drawn:
-                drawn[name], parts[name] = mask, own
-            elif one.label.label_object is None and not own & parts[name]:
-                drawn[name] = _joined(drawn[name], mask, grid.shape)  # files of parts, as of the lobes of a lung
-                parts[name] |= own
-            else:
-                notes.append(f"label {name} is held by several objects; the latest counts")
-                drawn[name], parts[name] = mask, own
-    if not drawn:
-        return BuiltLabel(None, "", {}, structures, _how(plan), tuple(notes))
-    order = [name for name in mapping.labels if name in drawn]
-    notes += _overlaps(drawn, order)
-    label = np.zeros(grid.shape, np.min_scalar_type(max(rule.value for rule in mapping.labels.values())))
+        return _build_instances(build, context)
+    shape = build.labels[0].image.known_grid().shape
+    drawing = _Drawing()
+    for one in build.labels:
+        drawing = _drawn_over(drawing, _draw(one, context), shape, is_file=one.label.label_object is None)
+    if not drawing.masks:
+        return LabelRecord(
+            label=None,
+            sha256="",
+            label_ml={},
+            structures=drawing.structures,
+            matched_by=_matched_by(build),
+            notes=drawing.notes,
+        )
+    order = [name for name in mapping.labels if name in drawing.masks]
+    label = np.zeros(shape, np.min_scalar_type(max(rule.value for rule in mapping.labels.values())))
     for name in order:
-        label[drawn[name].box][drawn[name].mask] = mapping.labels[name].value
-    return _write(plan, out, label, mapping, structures, notes)
+        label[drawing.masks[name].box][drawing.masks[name].mask] = mapping.labels[name].value
+    notes = (*drawing.notes, *_overlaps(drawing.masks, order))
+    return _write(label, drawing.structures, notes, build, context)
 
 
-def _draw(
-    one: LabelOfCase, mapping: Mapping, scrub: Scrubber, repair: frozenset[str], structures: dict[str, str],
-    notes: list[str],
-) -> dict[str, Cropped]:  # fmt: skip
+def _build_instances(build: CaseBuild, context: IngestContext) -> LabelRecord:
+    """The latest mask whose values number single objects of the only label."""
+    latest = build.labels[-1]
+    label = draw_instances(latest.label, latest.image, may_regrid="grids" in context.options.repair)
+    notes = ("of several masks of objects the latest counts",) if len(build.labels) > 1 else ()
+    (name,) = context.mapping.labels
+    return _write(label, {name: name}, notes, build, context)
+
+
+def _draw(one: MatchedLabel, context: IngestContext) -> _Drawing:
     """The masks of one object by label; structures of one label are joined."""
-    seen: dict[str, str] = {}
+    label_of = {name: context.label_of(name) for name in one.label.names}
+    _check_named([name for name in one.label.names if label_of[name] is None], context)
     masks: dict[str, Cropped] = {}
-    unknown = [name for name in one.label.names if _label_of(name, mapping, scrub) is None]
-    if unknown:
-        listed = ", ".join(repr(scrub.name(name)) for name in unknown[:5])
-        raise ManifestError(f"structures must be named in the mapping, got {listed}; add them to labels or to ignore")
-    drawing = draw_label(
-        one.label, _grid_of(one), is_moved=one.image.is_moved, may_regrid="grids" in repair,
-        is_picture=one.image.is_picture,
-    )  # fmt: skip
-    for structure, mask, told in drawing:
-        label = _label_of(structure, mapping, scrub) or ""
-        name = scrub.name(structure)
-        if label and seen.setdefault(name, structure) != structure:
+    structures: dict[str, str] = {}
+    notes: list[str] = []
+    own_name: dict[str, str] = {}
+    for structure, mask, clauses in draw_label(one.label, one.image, may_regrid="grids" in context.options.repair):
+        label, name = context.label_of(structure) or "", context.scrub.name(structure)
+        if label and own_name.setdefault(name, structure) != structure:
             notes.append(f"structures that are both {name} once names are taken out were joined as {label}")
         structures[name] = label or "(ignored)"
-        notes += [f"structure {name}: {note}" for note in told]
+        notes += [f"structure {name}: {clause}" for clause in clauses]
         if not label:
             continue
         if not mask.any():
             notes.append(f"structure {name} is empty")
         if label in masks:
             mask[masks[label].box] |= masks[label].mask
-        masks[label] = crop(mask)
-    return masks
+        masks[label] = Cropped.of(mask)
+    parts = {
+        label: frozenset(normalised(name) for name, found in label_of.items() if found == label) for label in masks
+    }
+    return _Drawing(masks, parts, structures, tuple(notes))
 
 
-def _label_of(structure: str, mapping: Mapping, scrub: Scrubber) -> str | None:
-    """The label of a structure, by its name or by what the mapping shows of it."""
-    found = mapping.label_of(structure)
-    return mapping.label_of(scrub.name(structure)) if found is None else found
+def _check_named(unknown: Sequence[str], context: IngestContext) -> None:
+    if unknown:
+        listed = ", ".join(repr(context.scrub.name(name)) for name in unknown[:5])
+        raise ManifestError(
+            f"structures must be named in the mapping, got {listed}", remedy="add them to labels or to ignore"
+        )
 
 
-class Cropped(NamedTuple):
-    """A mask within the smallest box that holds it, since a hundred whole ones may not fit into memory."""
-
-    box: tuple[slice, slice, slice]
-    mask: Mask
-
-
-def crop(mask: Mask) -> Cropped:
-    """Cut a mask of shape `(I, J, K)` down to its box; an empty one to nothing."""
-    sides = []
-    for axis in range(3):
-        filled = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
-        sides.append(slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0))
-    box = (sides[0], sides[1], sides[2])
-    return Cropped(box, mask[box].copy())
+def _drawn_over(below: _Drawing, above: _Drawing, shape: tuple[int, int, int], *, is_file: bool) -> _Drawing:
+    """Two drawings in one: the later mask of a label counts, but files of its parts are joined, as lobes of a lung."""
+    masks, parts, notes = dict(below.masks), dict(below.parts), [*below.notes, *above.notes]
+    for name, mask in above.masks.items():
+        own = above.parts[name]
+        if name not in masks:
+            masks[name], parts[name] = mask, own
+        elif is_file and not own & parts[name]:
+            masks[name], parts[name] = masks[name].joined(mask, shape), parts[name] | own
+        else:
+            notes.append(f"label {name} is held by several objects; the latest counts")
+            masks[name], parts[name] = mask, own
+    return _Drawing(masks, parts, {**below.structures, **above.structures}, tuple(notes))
 
 
-def _joined(one: Cropped, other: Cropped, shape: tuple[int, int, int]) -> Cropped:
-    whole = np.zeros(shape, bool)
-    for part in (one, other):
-        whole[part.box] |= part.mask
-    return crop(whole)
-
-
-def _overlaps(drawn: dict[str, Cropped], order: list[str]) -> list[str]:
+def _overlaps(masks: dict[str, Cropped], order: Sequence[str]) -> list[str]:
     """A note for every two labels that share voxels."""
     notes = []
     for below, above in combinations(order, 2):
-        shared = _shared_voxels(drawn[below], drawn[above])
+        shared = masks[below].shared_voxels(masks[above])
         if shared:
             notes.append(f"labels {below} and {above} overlap in {shared} voxels; {above} is drawn on top")
     return notes
 
 
-def _shared_voxels(one: Cropped, other: Cropped) -> int:
-    box = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one.box, other.box, strict=True)]
-    if any(side.start >= side.stop for side in box):
-        return 0
-    parts = [
-        part.mask[tuple(slice(s.start - own.start, s.stop - own.start) for s, own in zip(box, part.box, strict=True))]
-        for part in (one, other)
-    ]
-    return int(np.count_nonzero(parts[0] & parts[1]))
-
-
 def _write(
-    plan: CaseBuild, out: Path, label: Labelmap, mapping: Mapping, structures: dict[str, str], notes: list[str]
-) -> BuiltLabel:
+    label: Labelmap, structures: dict[str, str], notes: tuple[str, ...], build: CaseBuild, context: IngestContext
+) -> LabelRecord:
     """Write the label on the grid of the reference."""
-    reference, grid = plan.reference.grid, _grid_of(plan.labels[0])
-    if reference is None:
-        raise ScanError(plan.reference.refusal)
-    if not grid.is_close(reference):
-        if plan.labels[0].image.frame_of_reference_uid != plan.reference.frame_of_reference_uid:
-            raise GeometryError("label and reference must share a frame of reference, got two; register them first")
-        label = on_grid(label, grid, reference, may_regrid=True)
-        notes.append("the label was resampled (nearest) onto the grid of the reference")
-    if plan.reference.is_picture and plan.reference.found is None:
-        scan = Scan(label[np.newaxis], reference, source=Path("picture.png"))
-        path = write_mask(label, scan, out / "labels", case_id=plan.case_id)
+    label, moved = _onto_reference(label, build)
+    reference, out, mapping = build.reference.known_grid(), context.out, context.mapping
+    picture = build.reference.picture_origin
+    if picture is not None:
+        path = write_mask(label, Scan(label[np.newaxis], reference, picture), out / "labels", case_id=build.case_id)
     else:
-        path = out / "labels" / f"{plan.case_id}.nii.gz"
+        path = out / "labels" / f"{build.case_id}.nii.gz"
         unsigned = label.astype(np.uint8 if int(label.max(initial=0)) < 256 else np.uint16, copy=False)
         write_scan(unsigned[np.newaxis], reference, path)
     values = {name: label > 0 if mapping.instances else label == rule.value for name, rule in mapping.labels.items()}
-    ml = {name: round(int(np.count_nonzero(found)) * reference.voxel_ml, 6) for name, found in values.items()}
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    relative = path.relative_to(out).as_posix()
-    return BuiltLabel(relative, digest, ml, structures, _how(plan), tuple(notes))
+    return LabelRecord(
+        label=path.relative_to(out).as_posix(),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        label_ml={name: round(int(np.count_nonzero(found)) * reference.voxel_ml, 6) for name, found in values.items()},
+        structures=structures,
+        matched_by=_matched_by(build),
+        notes=(*notes, *moved),
+    )
 
 
-def _how(plan: CaseBuild) -> tuple[str, ...]:
-    return tuple(f"{one.label.kind} matched by {one.how}" for one in plan.labels)
+def _onto_reference(label: Labelmap, build: CaseBuild) -> tuple[Labelmap, tuple[str, ...]]:
+    """A label on the grid of the reference where it was drawn on that of another channel, and what was done for it."""
+    image = build.labels[0].image
+    reference, grid = build.reference.known_grid(), image.known_grid()
+    if grid.is_close(reference):
+        return label, ()
+    if image.frame_of_reference_uid != build.reference.frame_of_reference_uid:
+        raise GeometryError(
+            "label and reference must share a frame of reference, got two", remedy="register them first"
+        )
+    moved = on_grid(label, grid, reference, may_regrid=True)
+    return moved, ("the label was resampled (nearest) onto the grid of the reference",)
 
 
-def _grid_of(one: LabelOfCase) -> Geometry:
-    if one.image.grid is None:
-        raise ScanError(one.image.refusal or "the image has no grid")
-    return one.image.grid
+def _matched_by(build: CaseBuild) -> tuple[str, ...]:
+    return tuple(one.how for one in build.labels)

@@ -4,81 +4,74 @@ from __future__ import annotations
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.key import Pseudonyms, safe_id
-from medseg.ingest.label_source import LabelSource
 from medseg.ingest.mapping import ChannelRule, Mapping
+from medseg.ingest.match import MatchedLabel
+from medseg.ingest.refusal import Refusal
 from medseg.scans import scan_stem
 
 
-@dataclass(slots=True, eq=False)
-class LabelOfCase:
-    """A label, and how it was found to belong to the image."""
-
-    label: LabelSource
-    image: ImageSource
-    how: str
-
-
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class CaseBuild:
     """What a case will be made of.
 
     Attributes:
-        case_id: Pseudonym.
-        patient_id: Pseudonym.
+        case_id: Pseudonym of the case.
+        patient_id: Pseudonym of the patient.
         images: One per channel.
         reference: The image on whose grid the case lies.
-        labels: In the order in which they were made.
-        refusal: Why there is no such case; "" if there is.
-        is_aside: Whether nobody would want it.
+        labels: Labels in the order in which they were made.
+        refusal: Why there is no such case; None if there is.
     """
 
     case_id: str
     patient_id: str
     images: tuple[ImageSource, ...]
     reference: ImageSource
-    labels: list[LabelOfCase] = field(default_factory=list)
-    refusal: str = ""
-    is_aside: bool = False
+    labels: tuple[MatchedLabel, ...] = ()
+    refusal: Refusal | None = None
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether nobody would want it in this dataset, so that it is no failure."""
+        return self.refusal is not None and self.refusal.is_aside
 
 
-def plan_cases(
-    images: Sequence[ImageSource], labels: Sequence[LabelOfCase], mapping: Mapping, names: Pseudonyms
+def group_cases(
+    images: Sequence[ImageSource], labels: Sequence[MatchedLabel], mapping: Mapping, names: Pseudonyms
 ) -> list[CaseBuild]:
     """Make a case of every image, or of the mapping's channels of every study.
 
     Args:
-        images: Of the whole source.
-        labels: Those that belong to an image.
-        mapping: Channels, reference and whose label counts.
-        names: Gives ids.
+        images: All images of the source.
+        labels: Labels that belong to an image.
+        mapping: Channels, reference and the channel whose label counts.
+        names: Pseudonyms.
     """
-    plans = _by_channels(images, mapping, names) if mapping.channels else [_single(one, names) for one in images]
-    _tell_apart(plans)
-    by_image: dict[int, list[LabelOfCase]] = defaultdict(list)
-    for label in labels:
+    builds = _by_channels(images, mapping, names) if mapping.channels else [_single(one, names) for one in images]
+    by_image: dict[int, list[MatchedLabel]] = defaultdict(list)
+    for label in sorted(labels, key=lambda one: (one.label.time, one.label.path)):
         by_image[id(label.image)].append(label)
-    for plan in plans:
-        source = _label_image(plan, mapping)
-        plan.labels = sorted(by_image.get(id(source), []), key=lambda one: (one.label.time, one.label.path))
-    return plans
-
-
-def labels_left_over(plans: Sequence[CaseBuild], labels: Sequence[LabelOfCase]) -> list[str]:
-    """Why labels that found an image go into no case, one reason for each: the mapping asks for others."""
-    used = {id(label) for plan in plans if not plan.is_aside for label in plan.labels}
-    channels = {id(image) for plan in plans if not plan.is_aside for image in plan.images}
     return [
-        "a label of a channel whose label is not taken; see label_from in the mapping"
-        if id(one.image) in channels
-        else "a label of an image that is no channel of the mapping"
-        for one in labels if id(one) not in used
-    ]  # fmt: skip
+        replace(build, labels=tuple(by_image.get(id(_label_image(build, mapping)), ())))
+        for build in _with_unique_ids(builds)
+    ]
+
+
+def labels_left_over(builds: Sequence[CaseBuild], labels: Iterable[MatchedLabel]) -> list[Refusal]:
+    """Why labels that found an image go into no case, one refusal for each: the mapping asks for others."""
+    used = {id(label) for build in builds if not build.is_aside for label in build.labels}
+    channels = {id(image) for build in builds if not build.is_aside for image in build.images}
+    other_label = Refusal(
+        "no_channel", "a label of a channel whose label is not taken", "see label_from in the mapping"
+    )
+    other_image = Refusal("no_channel", "a label of an image that is no channel of the mapping")
+    return [other_label if id(one.image) in channels else other_image for one in labels if id(one) not in used]
 
 
 def _single(image: ImageSource, names: Pseudonyms) -> CaseBuild:
@@ -91,17 +84,19 @@ def _single(image: ImageSource, names: Pseudonyms) -> CaseBuild:
         case_id = f"{patient}_{safe_id(kind)}"
     else:
         case_id = f"{patient}_{safe_id(kind)}_{names.series(image.key)}"
-    return CaseBuild(case_id, patient, (image,), image, refusal=image.refusal, is_aside=image.is_aside)
+    return CaseBuild(case_id, patient, (image,), image, refusal=image.refusal)
 
 
-def _tell_apart(plans: Sequence[CaseBuild]) -> None:
-    """Number cases that would share a name, in the order of their keys."""
+def _with_unique_ids(builds: Sequence[CaseBuild]) -> list[CaseBuild]:
+    """Cases that would share a name, numbered in the order of their keys."""
     groups: dict[str, list[CaseBuild]] = defaultdict(list)
-    for plan in plans:
-        groups[plan.case_id].append(plan)
-    for case_id, group in groups.items():
-        for number, plan in enumerate(sorted(group, key=lambda one: one.reference.key), start=1):
-            plan.case_id = case_id if len(group) == 1 else f"{case_id}_{number}"
+    for build in sorted(builds, key=lambda one: one.reference.key):
+        groups[build.case_id].append(build)
+    number = {id(build): place for group in groups.values() for place, build in enumerate(group, start=1)}
+    return [
+        build if len(groups[build.case_id]) == 1 else replace(build, case_id=f"{build.case_id}_{number[id(build)]}")
+        for build in builds
+    ]
 
 
 def _by_channels(images: Sequence[ImageSource], mapping: Mapping, names: Pseudonyms) -> list[CaseBuild]:
@@ -109,8 +104,8 @@ def _by_channels(images: Sequence[ImageSource], mapping: Mapping, names: Pseudon
     for image in images:
         if not image.is_aside:
             groups[image.patient, image.study if mapping.group_by == "study" else ""].append(image)
-    plans = [_multichannel(group, study, mapping, names) for (_, study), group in sorted(groups.items())]
-    return [*plans, *(_left_out(one, names) for one in images if not _has_channel(one, mapping))]
+    builds = [_multichannel(group, study, mapping, names) for (_, study), group in sorted(groups.items())]
+    return [*builds, *(_left_out(one, names) for one in images if not _has_channel(one, mapping))]
 
 
 def _has_channel(image: ImageSource, mapping: Mapping) -> bool:
@@ -118,29 +113,27 @@ def _has_channel(image: ImageSource, mapping: Mapping) -> bool:
 
 
 def _left_out(image: ImageSource, names: Pseudonyms) -> CaseBuild:
-    plan = _single(image, names)
-    plan.refusal = image.refusal if image.is_aside else "it is no channel of the mapping"
-    plan.is_aside = True
-    return plan
+    refusal = image.refusal if image.is_aside else Refusal("no_channel", "it is no channel of the mapping")
+    return replace(_single(image, names), refusal=refusal)
 
 
 def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names: Pseudonyms) -> CaseBuild:
     patient = names.patient(group[0].patient, is_id=group[0].has_patient_id)
+    case_id = f"{patient}_{names.series(study)}" if study and not names.keep_ids else patient
     chosen: list[ImageSource] = []
-    refusals: list[str] = []
+    reasons: list[str] = []
     for rule in mapping.channels:
         fitting = [image for image in group if _fits(image, rule)]
         if len(fitting) == 1:
             chosen += fitting
-            refusals += [f"channel {rule.name}: {fitting[0].refusal}"] if fitting[0].refusal else []
+            reasons += [f"channel {rule.name}: {one.refusal.message}" for one in fitting if one.refusal]
         else:
             remedy = "narrow its description in the mapping" if fitting else "add it, or leave the study out"
-            refusals.append(f"channel {rule.name} must be one series of the study, got {len(fitting)}; {remedy}")
-    case_id = f"{patient}_{names.series(study)}" if study and not names.keep_ids else patient
-    by_name = {rule.name: image for rule, image in zip(mapping.channels, chosen, strict=False)}
-    wanted = mapping.reference or mapping.channels[0].name
-    reference = by_name.get(wanted, group[0]) if not refusals else group[0]
-    return CaseBuild(case_id, patient, tuple(chosen), reference, refusal="; ".join(refusals))
+            reasons.append(f"channel {rule.name} must be one series of the study, got {len(fitting)}; {remedy}")
+    if reasons:
+        return CaseBuild(case_id, patient, tuple(chosen), group[0], refusal=Refusal("channels", "; ".join(reasons)))
+    by_name = {rule.name: image for rule, image in zip(mapping.channels, chosen, strict=True)}
+    return CaseBuild(case_id, patient, tuple(chosen), by_name[mapping.reference or mapping.channels[0].name])
 
 
 def _fits(image: ImageSource, rule: ChannelRule) -> bool:
@@ -148,8 +141,8 @@ def _fits(image: ImageSource, rule: ChannelRule) -> bool:
     return is_modality and fnmatch.fnmatchcase(image.description.casefold(), rule.description.casefold())
 
 
-def _label_image(plan: CaseBuild, mapping: Mapping) -> ImageSource:
-    if mapping.label_from is None or plan.refusal:
-        return plan.reference
+def _label_image(build: CaseBuild, mapping: Mapping) -> ImageSource:
+    if mapping.label_from is None or build.refusal:
+        return build.reference
     position = [rule.name for rule in mapping.channels].index(mapping.label_from)
-    return plan.images[position]
+    return build.images[position]

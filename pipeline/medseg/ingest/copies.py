@@ -4,48 +4,55 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from medseg.geometry import Geometry
 from medseg.ingest.case_build import CaseBuild
+from medseg.ingest.case_record import CaseRecord
+from medseg.ingest.refusal import Refusal
 from medseg.records import Array
 
-REASON = "its voxels are those of another image of the source, which is taken instead"
+COPY = Refusal("copy", "its voxels are those of another image of the source, which is taken instead")
+LABEL_OF_COPY = Refusal("copy", f"a label of a copy: {COPY.message}")
 
 
-def set_aside_copies(plans: Sequence[CaseBuild], records: dict[str, dict[str, Any]]) -> list[str]:
-    """Take files out of the dataset that hold the voxels of a DICOM series of the source.
+def set_aside_copies(builds: Sequence[CaseBuild], records: Mapping[str, CaseRecord]) -> list[CaseBuild]:
+    """Refuse files that hold the voxels of a DICOM series of the source.
 
     Of the two the one with a label is kept, the series if both have one. Two series, or two files, with the same voxels
     are left for the audit to tell of: they may be two patients mixed up.
 
     Args:
-        plans: Of all cases; those that are set aside are marked.
-        records: Of the cases that were built; those that are set aside are removed.
+        builds: All cases.
+        records: Cases that were built.
 
     Returns:
-        The ids of the cases that were set aside.
+        All cases in the same order: copies refused as such, and a file that is kept in place of a series under the
+        patient of that series, whose other series must stay with it.
     """
     groups: dict[tuple[str, ...], list[CaseBuild]] = defaultdict(list)
-    for plan in plans:
-        if plan.case_id in records:
-            groups[tuple(records[plan.case_id]["image"]["voxels_sha256"])].append(plan)
-    aside = []
+    for build in builds:
+        if build.case_id in records:
+            groups[records[build.case_id].image.voxels_sha256].append(build)
+    changed: dict[str, CaseBuild] = {}
     for group in groups.values():
-        if not any(plan.reference.found for plan in group):
-            continue
-        kept = max(group, key=lambda plan: _rank(plan, records))
-        for plan in group:
-            if plan is not kept and (plan.reference.found is None or kept.reference.found is None):
-                if plan.reference.found is not None:
-                    kept.patient_id = plan.patient_id  # whose other series must stay with it
-                plan.refusal, plan.is_aside = REASON, True
-                records.pop(plan.case_id)
-                aside.append(plan.case_id)
-    return aside
+        if any(build.reference.found for build in group):
+            kept = max(group, key=lambda build: _rank(build, records[build.case_id]))
+            changed |= _changes(kept, [build for build in group if build is not kept])
+    return [changed.get(build.case_id, build) for build in builds]
+
+
+def _changes(kept: CaseBuild, others: Sequence[CaseBuild]) -> dict[str, CaseBuild]:
+    """The cases of one image that are not as they were, by their id."""
+    copies = [other for other in others if other.reference.found is None or kept.reference.found is None]
+    series = [copy for copy in copies if copy.reference.found is not None]
+    changed = {copy.case_id: replace(copy, refusal=COPY) for copy in copies}
+    if series:
+        changed[kept.case_id] = replace(kept, patient_id=series[-1].patient_id)
+    return changed
 
 
 def voxel_digest(array: Array, grid: Geometry) -> str:
@@ -60,6 +67,5 @@ def voxel_digest(array: Array, grid: Geometry) -> str:
     return digest.hexdigest()
 
 
-def _rank(plan: CaseBuild, records: dict[str, dict[str, Any]]) -> tuple[bool, bool, str]:
-    has_label = bool(records[plan.case_id].get("label", {}).get("label"))
-    return has_label, plan.reference.found is not None, plan.reference.key
+def _rank(build: CaseBuild, record: CaseRecord) -> tuple[bool, bool, str]:
+    return record.label_path is not None, build.reference.found is not None, build.reference.key

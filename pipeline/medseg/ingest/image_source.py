@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.errors import PipelineError
+from medseg.cohort import CASE_ERRORS
+from medseg.errors import PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.patient_name import PatientName
+from medseg.ingest.refusal import Refusal
+from medseg.origin import PictureOrigin
+from medseg.records import reason_of
 from medseg.scans import read_grid, scan_stem
 from medseg.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
 
@@ -17,27 +21,26 @@ class ImageSource:
     """A volume or picture that may become a channel of a case.
 
     Attributes:
-        key: Tells it from every other image of the source, also in a later run; never written.
-        patient: Who, in the source's own words; never written.
+        key: Identity among the images of the source, the same in a later run; never written.
+        patient: Name or id of the patient in the source's own words; never written.
         study: Study UID, or the folder of a file; never written.
-        series_uid: Of DICOM; "" for files.
-        modality: DICOM's, or "" for files.
+        series_uid: DICOM (0020,000E); "" for files.
+        modality: DICOM (0008,0060); "" for files.
         description: Free text of the series, or the file's name.
-        institution: Where it was made, or "".
-        scanner: What it was made with, or "".
+        institution: Name of the site, or "".
+        scanner: Maker and model of the scanner, or "".
         study_date: `YYYYMMDD`, or "".
-        frame_of_reference_uid: Of DICOM; "" for files.
-        files: All files of it.
-        folder: Where they lie.
+        frame_of_reference_uid: DICOM (0020,0052); "" for files.
+        files: All files that hold it.
+        folder: Folder of the first file.
         channels: Values per voxel.
         is_picture: Whether it is 2D without a place in the patient.
         grid: Where its voxels lie once repairs are done; None if it cannot be read.
-        refusal: Why it cannot be read, with the remedy; "" if it can.
-        is_aside: Whether it is no image that anybody would want, such as a localizer.
+        refusal: Why it goes into no case; None if it may.
         is_moved: Whether a repair moves its slices.
         notes: What a person should know of it.
         found: The DICOM series; None for files.
-        is_named_by_file: Whether a file's own name told whose it is.
+        is_named_by_file: Whether the patient was taken from a file's own name.
         has_patient_id: Whether `patient` is an id, and not a name that stands in for one.
     """
 
@@ -56,13 +59,34 @@ class ImageSource:
     channels: int
     is_picture: bool
     grid: Geometry | None
-    refusal: str = ""
-    is_aside: bool = False
+    refusal: Refusal | None = None
     is_moved: bool = False
     notes: tuple[str, ...] = ()
     found: FoundSeries | None = None
     is_named_by_file: bool = False
     has_patient_id: bool = True
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether nobody would want it in this dataset, such as a localizer."""
+        return self.refusal is not None and self.refusal.is_aside
+
+    @property
+    def picture_origin(self) -> PictureOrigin | None:
+        """Origin of a picture file; None for volumes and DICOM."""
+        return PictureOrigin(self.files[0]) if self.is_picture and self.found is None else None
+
+    def known_grid(self) -> Geometry:
+        """The grid of an image that can be read.
+
+        Raises:
+            ScanError: If it cannot.
+        """
+        if self.grid is not None:
+            return self.grid
+        if self.refusal is not None:
+            raise ScanError(self.refusal.fact, remedy=self.refusal.remedy)
+        raise ScanError("the image has no grid")
 
 
 _VOXEL_ENDINGS = {
@@ -75,16 +99,16 @@ _VOXEL_ENDINGS = {
 def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
     """The image that a DICOM series makes, or why it makes none."""
     first = found.first
-    refusals = [problem for problem in found.problems if REPAIRS.get(problem.kind) not in repair]
     grid: Geometry | None = None
-    refusal = "; ".join([*(one.message for one in refusals), *(one.remedy for one in refusals)])
-    if not refusal:
+    refusal = _refusal(found, repair)
+    is_moved = bool(found.problems) and refusal is None
+    if refusal is None:
         try:
             grid = _series_grid(found)
         except PipelineError as error:
-            refusal = str(error)
+            refusal = Refusal.of_error("unreadable", error)
     series = first.series_uid or str(first.path.parent)
-    told_apart = (f"one of several in its series, told apart by {_words(found)}",) if found.told_apart_by else ()
+    parts = (f"one of several in its series, told apart by {_words(found)}",) if found.told_apart_by else ()
     return ImageSource(
         key=f"{series}/{first.modality}/{found.part}/{first.rows}x{first.columns}",
         patient=dicom_patient(first),
@@ -102,12 +126,21 @@ def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
         is_picture=found.is_picture,
         grid=grid,
         refusal=refusal,
-        is_aside=any(problem.kind == "set_aside" for problem in found.problems),
-        is_moved=bool(found.problems) and not refusals,
-        notes=(*found.notes, *told_apart),
+        is_moved=is_moved,
+        notes=(*found.notes, *parts),
         found=found,
         has_patient_id=bool(first.identity.patient_id),
     )
+
+
+def _refusal(found: FoundSeries, repair: frozenset[str]) -> Refusal | None:
+    """Everything that is wrong with a series and is not to be repaired."""
+    problems = [problem for problem in found.problems if REPAIRS.get(problem.kind) not in repair]
+    if not problems:
+        return None
+    is_unwanted = any(problem.kind == "set_aside" for problem in problems)
+    fact, remedy = ("; ".join(parts) for parts in zip(*((one.message, one.remedy) for one in problems), strict=True))
+    return Refusal("unwanted" if is_unwanted else "series", fact, remedy)
 
 
 def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
@@ -116,16 +149,15 @@ def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
     Args:
         path: The file.
         root: The source folder.
-        name: Whose it is.
+        name: Patient whom it belongs to.
     """
     grid: Geometry | None = None
-    channels, is_picture, refusal = 1, False, ""
+    channels, is_picture, refusal = 1, False, None
     try:
         grid, channels, is_picture = read_grid(path, case_id="file")
-    except PipelineError as error:
-        refusal = (
-            str(error).replace(f"file {path.name}", "the file").replace(path.name, "…").removeprefix("case file: ")
-        )
+    except CASE_ERRORS as error:
+        reason = reason_of(error).removeprefix("case file: ")
+        refusal = Refusal("unreadable", reason.replace(f"file {path.name}", "the file").replace(path.name, "…"))
     relative = path.relative_to(root)
     return ImageSource(
         key=relative.as_posix(),

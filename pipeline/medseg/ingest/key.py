@@ -92,7 +92,7 @@ def load_key(path: Path) -> bytes:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise ManifestError(
-            f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits; check --key"
+            f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits", remedy="check --key"
         ) from error
     if len(key) < _KEY_BYTES:
         raise ManifestError(f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits, got fewer")

@@ -36,8 +36,8 @@ class LabelRule(Config):
     """One label.
 
     Attributes:
-        value: In the label volumes.
-        names: What the source calls it.
+        value: Value in the label volumes.
+        names: Names that the source has for it.
     """
 
     value: int = Field(ge=1, le=LARGEST_VALUE)
@@ -48,8 +48,8 @@ class ChannelRule(Config):
     """One channel of a multi-channel case.
 
     Attributes:
-        name: In the dataset.
-        modality: DICOM's, such as MR; any if not given.
+        name: Name in the dataset.
+        modality: DICOM modality, such as MR; any if not given.
         description: Pattern of the series description or file name; any if not given.
     """
 
@@ -62,7 +62,7 @@ class Mapping(Config):
     """What becomes of the source's structures and series.
 
     Attributes:
-        labels: By name.
+        labels: Rule of each label by its name.
         ignore: Names of structures that are left out.
         instances: Whether mask values number single objects of the only label.
         channels: Empty if every series is a case of its own.
@@ -143,7 +143,7 @@ def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
     """Put names that differ in case, language, side or modality together, unless one object holds both.
 
     Args:
-        labels: Everything that was found.
+        labels: All labels that were found.
     """
     sources = [label for label in labels if not label.refusal]
     together = [_spellings(label.names) for label in sources]

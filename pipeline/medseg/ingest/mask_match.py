@@ -1,4 +1,4 @@
-"""Which image a mask file belongs to: by the words of its name, else by the folder that it shares with one patient."""
+"""The image of a mask file: by the words of its name, else by the folder that it shares with one patient."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class NearImages(NamedTuple):
     """The images that a mask may belong to.
 
     Attributes:
-        images: Of equal rank; empty if there is none that could be its own.
+        images: Images of equal rank; empty if there is none that could be its own.
         is_by_name: Whether words of its own name chose them, and not its folder.
         needs_grid: Whether only the one on the mask's own grid may be its image: names and folder are of several
             patients.
@@ -39,8 +39,8 @@ class MaskMatcher:
     only if no second patient's are as like, and a folder only if it holds one patient alone.
 
     Args:
-        images: Of the whole source.
-        root: The source folder, whose own name tells nothing.
+        images: All images of the source.
+        root: The source folder, whose own name says nothing.
     """
 
     def __init__(self, images: Sequence[ImageSource], root: Path) -> None:
@@ -90,7 +90,7 @@ class MaskMatcher:
         shared = {
             id(image): (image, len(words & self._words[id(image)] - MODALITIES))
             for image in self._pool(words)
-            if not _contradict(numbers, self._numbers[id(image)]) and self._tells_patient(image, words)
+            if not _contradict(numbers, self._numbers[id(image)]) and self._names_patient(image, words)
         }
         most = max((count for _, count in shared.values()), default=0)
         best = [image for image, count in shared.values() if count == most]
@@ -103,8 +103,8 @@ class MaskMatcher:
             if len(images) <= _MOST_OF_A_WORD:
                 yield from images
 
-    def _tells_patient(self, image: ImageSource, words: frozenset[str]) -> bool:
-        """Whether what is shared includes a word of the file's own name where that tells whose it is."""
+    def _names_patient(self, image: ImageSource, words: frozenset[str]) -> bool:
+        """Whether the shared words include one of the file's own name, where that names the patient."""
         return not image.is_named_by_file or bool(words & name_tokens(scan_stem(image.files[0])) - MODALITIES)
 
     def _of_folder(self, path: Path) -> list[ImageSource]:

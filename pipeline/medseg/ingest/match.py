@@ -1,102 +1,106 @@
-"""Which image a label object belongs to: by what it refers to, else by where it lies; and which of the two it was."""
+"""The image of each label of a source, with how it was found; or why it has none."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource
-from medseg.scans.dicom import LabelObject
+from medseg.ingest.refusal import Refusal
 
-_ON_PLANE = 0.1
-_MOST_PLANES = 0.9
+MatchKind = Literal["images", "series", "frame", "name", "name_and_grid", "folder", "folder_and_grid"]
+WORDS: dict[MatchKind, str] = {
+    "images": "referenced images",
+    "series": "referenced series",
+    "frame": "frame of reference and geometry",
+    "name": "name",
+    "name_and_grid": "name and grid",
+    "folder": "folder",
+    "folder_and_grid": "folder and grid",
+}
 
 
-class Match(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Match:
     """The image of a label.
 
     Attributes:
-        image: None if there is no single one.
-        how: How it was found, or why not.
+        image: The image.
+        kind: What the label and the image have in common.
+        is_other_patient: Whether the label names another patient than the image.
     """
 
-    image: ImageSource | None
-    how: str
+    image: ImageSource
+    kind: MatchKind
+    is_other_patient: bool = False
+
+    @property
+    def words(self) -> str:
+        """How it was found, for a person."""
+        return WORDS[self.kind] + (", though it names another patient" if self.is_other_patient else "")
 
 
-class Images:
-    """The images of a source, by everything that a label may know them by."""
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchedLabel:
+    """A label that belongs to an image."""
 
-    def __init__(self, images: Sequence[ImageSource]) -> None:
-        self._by_uid: dict[str, list[ImageSource]] = defaultdict(list)
-        self._by_series: dict[str, list[ImageSource]] = defaultdict(list)
-        self._by_frame: dict[str, list[ImageSource]] = defaultdict(list)
-        for image in images:
-            if image.is_aside:
-                continue
-            for instance in image.found.instances if image.found else ():
-                self._by_uid[instance.sop_uid].append(image)
-            self._by_series[image.series_uid].append(image)
-            self._by_frame[image.frame_of_reference_uid].append(image)
+    label: LabelSource
+    match: Match
 
-    def of_object(self, label: LabelSource) -> Match:
-        """The image of a SEG or RTSTRUCT: by referenced images, by referenced series, by frame of reference."""
-        found = label.label_object
-        if found is None:
-            return Match(None, "it cannot be read")
-        steps = (
-            ("referenced images", [i for uid in sorted(found.referenced_images) for i in self._by_uid.get(uid, [])]),
-            ("referenced series", [i for uid in sorted(found.referenced_series) if uid for i in self._by_series[uid]]),
-            ("frame of reference and geometry", self._in_frame(found)),
-        )
-        for how, candidates in steps:
-            if candidates:
-                return _best(_unique(candidates), found, label.path, how)
-        return Match(None, "no image that it refers to, and none in its frame of reference, was found")
+    @property
+    def image(self) -> ImageSource:
+        """The image that it belongs to."""
+        return self.match.image
 
-    def _in_frame(self, found: LabelObject) -> list[ImageSource]:
-        uid = found.frame_of_reference_uid
-        fits = [(_fit(found, image), image) for image in self._by_frame.get(uid, [])] if uid else []
-        return [image for fit, image in fits if fit >= _MOST_PLANES]
+    @property
+    def how(self) -> str:
+        """What it is, and how it was found to belong to the image."""
+        return f"{self.label.kind} matched by {self.match.words}"
 
 
-def _best(candidates: list[ImageSource], found: LabelObject, path: Path, how: str) -> Match:
-    """The only candidate, else the one that fits best, else the nearest folder's."""
-    if len(candidates) == 1:
-        return Match(candidates[0], how)
-    votes = [sum(i.sop_uid in found.referenced_images for i in c.found.instances) if c.found else 0 for c in candidates]
-    rank = [
-        (vote, round(_fit(found, one), 2), _shared_path(path, one)) for vote, one in zip(votes, candidates, strict=True)
-    ]
-    best = [one for one, value in zip(candidates, rank, strict=True) if value == max(rank)]
-    if len(best) == 1:
-        return Match(best[0], how)
-    return Match(None, f"{len(best)} images fit it equally well (by {how}); keep each label beside its image")
+@dataclass(frozen=True, slots=True, eq=False)
+class LostLabel:
+    """A label that goes into no case."""
+
+    label: LabelSource
+    refusal: Refusal
 
 
-def _fit(found: LabelObject, image: ImageSource) -> float:
-    """How many of a label's planes lie on slices of an image, and within it, from 0 to 1."""
-    if image.grid is None or not len(found.planes_mm):
-        return 0.0
-    voxels = image.grid.voxels_of_lps(found.planes_mm)
-    inside = ((voxels >= -1) & (voxels <= np.array(image.grid.shape))).all(axis=1)
-    off = np.abs(voxels[:, 2] - np.rint(voxels[:, 2]))
-    return float((inside & (off <= _ON_PLANE)).mean())
+@dataclass(frozen=True, slots=True)
+class MatchedLabels:
+    """The labels of a source.
+
+    Attributes:
+        matched: Labels that belong to an image that can be read.
+        lost: All others.
+    """
+
+    matched: tuple[MatchedLabel, ...]
+    lost: tuple[LostLabel, ...]
 
 
-def _shared_path(path: Path, image: ImageSource) -> int:
-    shared = 0
-    for one, other in zip(path.parent.parts, image.folder.parts, strict=False):
-        if one != other:
-            break
-        shared += 1
-    return shared
+def settle(label: LabelSource, found: Match | Refusal) -> MatchedLabel | LostLabel:
+    """A label with its image, unless one of them cannot be used.
 
+    A label that names another patient than its image belongs to it only if it refers to the image itself: exports of
+    two patients may share a frame of reference.
 
-def _unique(images: Sequence[ImageSource]) -> list[ImageSource]:
-    return list({id(image): image for image in images}.values())
+    Args:
+        label: The label.
+        found: Its image, or why it has none.
+    """
+    if label.refusal:
+        return LostLabel(label, label.refusal)
+    if isinstance(found, Refusal):
+        return LostLabel(label, found)
+    image = found.image
+    if image.found is not None and label.patient not in ("", image.patient):
+        if found.kind == "frame":
+            fact = "it names another patient than the image that it fits"
+            return LostLabel(label, Refusal("other_patient", fact, "correct the patient, and ingest again"))
+        found = replace(found, is_other_patient=True)
+    if image.refusal:
+        reason = f"its image was refused: {image.refusal.fact}"
+        return LostLabel(label, Refusal("refused_image", reason, image.refusal.remedy))
+    return MatchedLabel(label, found)

@@ -35,7 +35,7 @@ def masks_and_images(paths: Sequence[Path], root: Path) -> tuple[list[Path], lis
 
     Args:
         paths: Scan files.
-        root: The source folder, whose own name tells nothing.
+        root: The source folder, whose own name says nothing.
     """
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in paths:

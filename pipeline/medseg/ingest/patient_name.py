@@ -1,4 +1,4 @@
-"""Whose a scan file is, by the names of its folders or its own: one patient must not become two."""
+"""The patient of a scan file, by the names of its folders or its own: one patient must not become two."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _LAST_WORD = re.compile(r"[ _.-]+([A-Za-z0-9]+)$")
 
 
 class PatientName(NamedTuple):
-    """Whose a file is.
+    """The patient of a file.
 
     Attributes:
-        patient: In the source's own words.
-        is_by_file: Whether the file's name told, and not its folder's.
+        patient: Name or id in the source's own words.
+        is_by_file: Whether it was taken from the file's name, and not from its folder's.
         is_id: Whether it may stay as it is where ids are kept.
     """
 
@@ -44,11 +44,12 @@ def patient_names(
     """The patient of each scan file.
 
     A folder with few scans is a patient's; its parts for visits, dates and modalities are not. Where a folder holds
-    many scans, or is named for what it holds, as `imagesTr`, each file's name tells, without channel and modality.
+    many scans, or is named for what it holds, as `imagesTr`, each file is named for its patient, but for channel and
+    modality.
 
     Args:
         paths: All scan files that are no masks.
-        root: The source folder, whose own name tells nothing.
+        root: The source folder, whose own name says nothing.
         known: The patients of the DICOM files below each folder: a folder with those of one patient is that one's.
     """
     counts = Counter(path.parent for path in paths)

@@ -1,26 +1,90 @@
-"""What an ingest did, and the dataset's manifest."""
+"""What an ingest did, for people: the file `ingest.json`."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from collections.abc import Mapping as AnyMapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from medseg.atomic import write_json
-from medseg.ingest.carry_over import carry_over, previous_manifest
 from medseg.ingest.case_build import CaseBuild
-from medseg.ingest.key import Pseudonyms
-from medseg.ingest.label_source import LabelSource
-from medseg.ingest.mapping import Mapping
+from medseg.ingest.case_record import CaseRecord
+from medseg.ingest.context import IngestContext
+from medseg.ingest.image_source import ImageSource
+from medseg.ingest.match import LostLabel
+from medseg.ingest.outcome import Outcome
 from medseg.ingest.risks import find_risks
 from medseg.ingest.scrub import Scrubber
-from medseg.ingest.state import State
 from medseg.ingest.walk import Source
-from medseg.manifest.save import save_manifest
-from medseg.records import Case, Failure, Manifest
+from medseg.records import Failure
+
+_UNUSED = "it is not in dataset.json: it has no label, and another case of its patient is for training"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelEntry:
+    """One channel of a case, without identifying values.
+
+    Attributes:
+        modality: DICOM (0008,0060), or "" for files.
+        description: Series description, or "" where it may name a patient.
+        series_uid: Pseudonym of the series UID; None for files.
+        files: Number of files.
+        sha256_of_files: SHA-256 over the files' sorted SHA-256 lines.
+    """
+
+    modality: str
+    description: str
+    series_uid: str | None
+    files: int
+    sha256_of_files: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEntry:
+    """One case that was written.
+
+    Attributes:
+        case_id: Pseudonym of the case.
+        patient_id: Pseudonym of the patient.
+        channels: One per channel file.
+        labels: What each label object is, and how it was found to belong to the image.
+        structures: Label of each structure by its name.
+        notes: What was done and what a person should know.
+    """
+
+    case_id: str
+    patient_id: str
+    channels: tuple[ChannelEntry, ...]
+    labels: tuple[str, ...]
+    structures: dict[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StructureEntry:
+    """Label of a structure, and the number of cases that hold it."""
+
+    label: str
+    cases: int
+
+
+@dataclass(frozen=True, slots=True)
+class RiskEntry:
+    """What in a case may tell who the patient is."""
+
+    case_id: str
+    risk: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityCount:
+    """Number of cases of one modality, of those with a label, and of what was refused."""
+
+    cases: int
+    labelled: int
+    refused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,124 +104,105 @@ class IngestReport:
     """
 
     files: dict[str, int]
-    cases: tuple[dict[str, Any], ...]
+    cases: tuple[CaseEntry, ...]
     failures: tuple[Failure, ...]
     aside: dict[str, int]
     lost_labels: tuple[str, ...]
-    structures: dict[str, dict[str, Any]]
-    risks: tuple[dict[str, str], ...]
+    structures: dict[str, StructureEntry]
+    risks: tuple[RiskEntry, ...]
     unreadable: dict[str, int]
     refused: dict[str, int]
+
+    @classmethod
+    def of(cls, outcome: Outcome, context: IngestContext) -> IngestReport:
+        """Sum up an ingest."""
+        aside = [
+            context.scrub.clean(build.refusal.message) for build in outcome.builds if build.refusal and build.is_aside
+        ]
+        return cls(
+            files=_count_files(outcome.files),
+            cases=tuple(
+                _case_entry(build, record, context, is_unused=build.case_id in outcome.unlabelled_beside_labelled)
+                for build, record in outcome.done
+            ),
+            failures=tuple(_cleaned(failure, context.scrub) for failure in outcome.failures),
+            aside=dict(Counter([*aside, *(refusal.message for refusal in outcome.unused)])),
+            lost_labels=tuple(_lost(one, context) for one in outcome.lost),
+            structures=_count_structures(list(outcome.records.values())),
+            risks=tuple(risk for build, _ in outcome.done for risk in _risks(build)),
+            unreadable=dict(Counter(one.reason for one in outcome.files.unreadable)),
+            refused=_count_refused(outcome),
+        )
 
     @property
     def is_clean(self) -> bool:
         """Whether everything that looked like a scan or label went into a case."""
         return not self.failures and not self.lost_labels and not self.unreadable
 
-    def by_modality(self) -> dict[str, dict[str, int]]:
+    def by_modality(self) -> dict[str, ModalityCount]:
         """Number of cases, of those with a label, and of what was refused, by modality."""
-        rows: dict[str, dict[str, int]] = {}
-        for case in self.cases:
-            modality = "+".join(dict.fromkeys(one["modality"] or "other" for one in case["channels"]))
-            row = rows.setdefault(modality, {"cases": 0, "labelled": 0, "refused": 0})
-            row["cases"] += 1
-            row["labelled"] += bool(case["labels"])
-        for modality, count in self.refused.items():
-            rows.setdefault(modality, {"cases": 0, "labelled": 0, "refused": 0})["refused"] += count
-        return dict(sorted(rows.items()))
+        modalities = [_joined([one.modality for one in case.channels]) for case in self.cases]
+        cases = Counter(modalities)
+        labelled = Counter(one for one, case in zip(modalities, self.cases, strict=True) if case.labels)
+        return {
+            modality: ModalityCount(cases[modality], labelled[modality], self.refused.get(modality, 0))
+            for modality in sorted({*modalities, *self.refused})
+        }
 
     def count_risks(self) -> dict[str, int]:
         """Number of cases by kind of risk."""
-        return dict(Counter(kind for kind, _ in {(risk["risk"], risk["case_id"]) for risk in self.risks}))
+        return dict(Counter(kind for kind, _ in {(risk.risk, risk.case_id) for risk in self.risks}))
 
-    @classmethod
-    def of(
-        cls,
-        files: Source,
-        plans: Sequence[CaseBuild],
-        records: AnyMapping[str, dict[str, Any]],
-        failures: Sequence[Failure],
-        lost: Iterable[tuple[LabelSource, str]],
-        unused: Iterable[str],
-        scrub: Scrubber,
-        names: Pseudonyms,
-    ) -> IngestReport:
-        """Sum up a run."""
-        done = [plan for plan in plans if plan.case_id in records]
-        unlisted = _unlabelled_beside_labelled(done, records)
-        risks = [
-            {"case_id": plan.case_id, "risk": risk.kind, "message": risk.message}
-            for plan in done
-            for image in plan.images
-            for risk in find_risks(image)
-        ]
-        return cls(
-            files={
-                "DICOM": len(files.instances),
-                "NIfTI, NRRD, MetaImage": len(files.volumes),
-                "pictures": len(files.pictures),
-                "unreadable DICOM": len(files.unreadable),
-                "other": len(files.ignored),
-            },
-            cases=tuple(_entry(plan, records[plan.case_id], scrub, names, plan.case_id in unlisted) for plan in done),
-            failures=tuple(_cleaned(failure, scrub) for failure in failures),
-            aside=dict(Counter([*(scrub.clean(plan.refusal) for plan in plans if plan.is_aside), *unused])),
-            lost_labels=tuple(_lost(label, reason, scrub, names) for label, reason in lost),
-            structures=_structures(records.values()),
-            risks=tuple(risks),
-            unreadable=dict(Counter(reason for _, reason in files.unreadable)),
-            refused=_refused(plans, {failure.case_id for failure in failures}),
-        )
+    def document(self) -> dict[str, Any]:
+        """The content of `ingest.json`."""
+        content = asdict(self)
+        return {
+            "files": content["files"],
+            "cases": content["cases"],
+            "failures": [{"case_id": failure.case_id, "reason": failure.reason} for failure in self.failures],
+            "set_aside": content["aside"],
+            "labels_in_no_case": content["lost_labels"],
+            "unreadable": content["unreadable"],
+            "structures": content["structures"],
+            "risks": content["risks"],
+        }
 
 
-def write_dataset(
-    report: IngestReport,
-    plans: Sequence[CaseBuild],
-    records: AnyMapping[str, dict[str, Any]],
-    out: Path,
-    mapping: Mapping,
-    names: Pseudonyms,
-    name: str,
-    shift_dates: bool,
-    state: State,
-    scrub: Scrubber,
-) -> None:
-    """Write `ingest.json` and, if there is a case, `dataset.json`; remove files of cases that are no more."""
-    _remove_stale(out, plans, records, state)
-    write_json(
-        out / "ingest.json",
-        {
-            "files": report.files,
-            "cases": report.cases,
-            "failures": [{"case_id": f.case_id, "reason": f.reason} for f in report.failures],
-            "set_aside": report.aside,
-            "labels_in_no_case": report.lost_labels,
-            "unreadable": report.unreadable,
-            "structures": report.structures,
-            "risks": report.risks,
-        },
+def _count_files(files: Source) -> dict[str, int]:
+    return {
+        "DICOM": len(files.instances),
+        "NIfTI, NRRD, MetaImage": len(files.volumes),
+        "pictures": len(files.pictures),
+        "unreadable DICOM": len(files.unreadable),
+        "other": len(files.ignored),
+    }
+
+
+def _case_entry(build: CaseBuild, record: CaseRecord, context: IngestContext, *, is_unused: bool) -> CaseEntry:
+    scrub, label = context.scrub, record.label
+    notes = [scrub.clean(note) for note in (*record.image.notes, *(label.notes if label else ()))]
+    return CaseEntry(
+        case_id=build.case_id,
+        patient_id=build.patient_id,
+        channels=tuple(
+            _channel_entry(image, source, context)
+            for image, source in zip(build.images, record.image.source_sha256, strict=True)
+        ),
+        labels=label.matched_by if label else (),
+        structures={scrub.clean(name): found for name, found in record.structures.items()},
+        notes=(*notes, _UNUSED) if is_unused else tuple(notes),
     )
-    done = [plan for plan in plans if plan.case_id in records]
-    unused = _unlabelled_beside_labelled(done, records)
-    cases = [
-        _case(plan, records[plan.case_id], names, scrub, shift_dates) for plan in done if plan.case_id not in unused
-    ]
-    if cases:
-        before = previous_manifest(out)
-        cases = carry_over(cases, before)
-        labels = {"background": 0, **{label: rule.value for label, rule in mapping.labels.items()}}
-        manifest = Manifest(
-            name=name,
-            version=before.version if before else "1",
-            description="Built by medseg ingest; see ingest.json",
-            channels=_channels(plans, records, mapping),
-            labels=labels,
-            instances=mapping.instances,
-            cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
-        )
-        save_manifest(manifest, out / "dataset.json")
-    else:
-        (out / "dataset.json").unlink(missing_ok=True)
+
+
+def _channel_entry(image: ImageSource, source_sha256: str, context: IngestContext) -> ChannelEntry:
+    may_name_patient = image.found is None and not context.names.keep_ids
+    return ChannelEntry(
+        modality=image.modality,
+        description="" if may_name_patient else context.scrub.clean(image.description),
+        series_uid=context.names.uid(image.series_uid),
+        files=len(image.files),
+        sha256_of_files=source_sha256,
+    )
 
 
 def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
@@ -166,111 +211,28 @@ def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
     return Failure(failure.case_id, failure.stage, start + scrub.clean(failure.reason.removeprefix(start)))
 
 
-def _unlabelled_beside_labelled(plans: Sequence[CaseBuild], records: AnyMapping[str, dict[str, Any]]) -> set[str]:
-    """Cases without a label of patients who have one with a label: no patient may be in training and in test."""
-    has_label = {plan.case_id: bool(records[plan.case_id].get("label", {}).get("label")) for plan in plans}
-    labelled = {plan.patient_id for plan in plans if has_label[plan.case_id]}
-    return {plan.case_id for plan in plans if plan.patient_id in labelled and not has_label[plan.case_id]}
+def _lost(one: LostLabel, context: IngestContext) -> str:
+    mark = context.names.series(str(one.label.path))
+    reason = context.scrub.clean(one.refusal.message)
+    return f"label {mark} ({one.label.kind}, {len(one.label.names)} structure(s)): {reason}"
 
 
-def _entry(
-    plan: CaseBuild, record: dict[str, Any], scrub: Scrubber, names: Pseudonyms, is_unused: bool
-) -> dict[str, Any]:
-    image, label = record["image"], record.get("label", {})
-    notes = [scrub.clean(note) for note in [*image["notes"], *label.get("notes", [])]]
-    if is_unused:
-        notes.append("it is not in dataset.json: it has no label, and another case of its patient is for training")
-    return {
-        "case_id": plan.case_id,
-        "patient_id": plan.patient_id,
-        "channels": [
-            {
-                "modality": one.modality,
-                "description": "" if one.found is None and not names.keep_ids else scrub.clean(one.description),
-                "series_uid": names.uid(one.series_uid),
-                "files": len(one.files),
-                "sha256_of_files": source,
-            }
-            for one, source in zip(plan.images, image["source_sha256"], strict=True)
-        ],
-        "labels": label.get("matched_by", []),
-        "structures": {scrub.clean(name): found for name, found in label.get("structures", {}).items()},
-        "notes": notes,
-    }
+def _count_structures(records: Sequence[CaseRecord]) -> dict[str, StructureEntry]:
+    label_of = {name: label for record in reversed(records) for name, label in record.structures.items()}
+    counts = Counter(name for record in records for name in record.structures)
+    return {name: StructureEntry(label_of[name], counts[name]) for name in sorted(counts)}
 
 
-def _case(plan: CaseBuild, record: dict[str, Any], names: Pseudonyms, scrub: Scrubber, shift_dates: bool) -> Case:
-    image, label = record["image"], record.get("label", {})
-    reference = plan.reference
-    sums = dict(image["sha256"])
-    if label.get("label"):
-        sums[label["label"]] = label["sha256"]
-    return Case(
-        case_id=plan.case_id,
-        patient_id=plan.patient_id,
-        images=tuple(image["images"]),
-        label=label.get("label"),
-        split="training" if label.get("label") else "test",
-        site=names.site(reference.institution),
-        scanner=scrub.clean(reference.scanner) or None,
-        study_uid=names.uid(reference.found.first.study_uid) if reference.found else None,
-        series_uid=names.uid(reference.series_uid),
-        study_date=names.shifted_date(reference.patient, reference.study_date) if shift_dates else None,
-        sha256=sums,
-        modality="+".join(dict.fromkeys(one.modality for one in plan.images if one.modality)) or None,
-        label_ml=label.get("label_ml") or None,
-    )
+def _risks(build: CaseBuild) -> list[RiskEntry]:
+    return [RiskEntry(build.case_id, risk.kind, risk.message) for image in build.images for risk in find_risks(image)]
 
 
-def _channels(
-    plans: Sequence[CaseBuild], records: AnyMapping[str, dict[str, Any]], mapping: Mapping
-) -> tuple[str, ...]:
-    if mapping.channels:
-        return tuple(rule.name for rule in mapping.channels)
-    done = [plan for plan in plans if plan.case_id in records]
-    count = records[done[0].case_id]["image"]["channels"]
-    if count == 3 and done[0].reference.is_picture:
-        return ("red", "green", "blue")
-    modalities = {plan.reference.modality for plan in done}
-    name = modalities.pop() if len(modalities) == 1 else ""
-    return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
+def _count_refused(outcome: Outcome) -> dict[str, int]:
+    failed = {failure.case_id for failure in outcome.failures}
+    builds = [build for build in outcome.builds if build.case_id in failed]
+    return dict(Counter(_joined([image.modality for image in build.images]) or "other" for build in builds))
 
 
-def _refused(plans: Sequence[CaseBuild], failed: set[str]) -> dict[str, int]:
-    modalities = (
-        "+".join(dict.fromkeys(image.modality or "other" for image in plan.images)) or "other"
-        for plan in plans
-        if plan.case_id in failed
-    )
-    return dict(Counter(modalities))
-
-
-def _lost(label: LabelSource, reason: str, scrub: Scrubber, names: Pseudonyms) -> str:
-    mark = names.series(str(label.path))
-    return f"label {mark} ({label.kind}, {len(label.names)} structure(s)): {scrub.clean(reason)}"
-
-
-def _structures(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for record in records:
-        for structure, label in record.get("label", {}).get("structures", {}).items():
-            entry = found.setdefault(structure, {"label": label, "cases": 0})
-            entry["cases"] += 1
-    return dict(sorted(found.items()))
-
-
-def _remove_stale(
-    out: Path, plans: Sequence[CaseBuild], records: AnyMapping[str, dict[str, Any]], state: State
-) -> None:
-    """Remove the files of cases that an earlier run made and this one does not have.
-
-    Images whose labels alone could not be drawn stay, so that a mended mapping finds them.
-    """
-    waiting = [state.read(plan.case_id) for plan in plans if plan.case_id not in records and not plan.refusal]
-    used = {path for record in (*records.values(), *waiting) for path in record.get("image", {}).get("images", ())}
-    used |= {record["label"]["label"] for record in records.values() if record.get("label")}
-    state.forget({plan.case_id for plan in plans})
-    for folder in ("images", "labels"):
-        for path in sorted((out / folder).glob("*")):
-            if path.relative_to(out).as_posix() not in used:
-                path.unlink()
+def _joined(modalities: Sequence[str]) -> str:
+    """The modalities of a case's channels, each once."""
+    return "+".join(dict.fromkeys(modality or "other" for modality in modalities))

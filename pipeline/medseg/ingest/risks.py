@@ -39,7 +39,7 @@ def find_risks(image: ImageSource) -> list[Risk]:
     found = image.found
     if found is not None and any(instance.is_burned_in for instance in found.instances):
         risks.append(Risk("burned_in_text", "text may be burned into the pixels; look at it and black it out"))
-    if found is None and image.is_picture:
+    if image.picture_origin is not None:
         risks.append(Risk("burned_in_text", "a picture may show text, and says nothing of it; look at it"))
     if not image.is_picture and _may_show_face(image):
         risks.append(Risk("face", "a face may be recognisable in a rendering; deface it before it leaves the hospital"))

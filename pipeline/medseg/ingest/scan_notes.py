@@ -13,29 +13,29 @@ _READERS = "medseg.scans"
 
 
 class ScanNotes(logging.Handler):
-    """Collects what the readers warn of, thread by thread: a source's file names may be patients' names."""
+    """Warnings of the readers, collected thread by thread: a source's file names may be patients' names."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._said: dict[int, list[str]] = defaultdict(list)
+        self._warnings: dict[int, list[str]] = defaultdict(list)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning."""
-        self._said[threading.get_ident()].append(record.getMessage())
+        self._warnings[threading.get_ident()].append(record.getMessage())
 
     def forget(self) -> None:
         """Drop what this thread was warned of so far: it was about another file."""
-        self._said.pop(threading.get_ident(), None)
+        self._warnings.pop(threading.get_ident(), None)
 
     def take(self, path: Path, case_id: str) -> tuple[str, ...]:
         """The warnings of this thread since the last call, without the case's and the file's name."""
-        said = self._said.pop(threading.get_ident(), [])
-        return tuple(line.removeprefix(f"case {case_id}: ").replace(path.name, "the file") for line in said)
+        warnings = self._warnings.pop(threading.get_ident(), [])
+        return tuple(line.removeprefix(f"case {case_id}: ").replace(path.name, "the file") for line in warnings)
 
 
 @contextmanager
 def catching_notes() -> Iterator[ScanNotes]:
-    """Keep the readers' warnings out of the log, and catch them."""
+    """Keep the readers' warnings out of the log, and collect them."""
     notes = ScanNotes()
     logger, pillow = logging.getLogger(_READERS), logging.getLogger("PIL")
     propagates, logger.propagate = logger.propagate, False

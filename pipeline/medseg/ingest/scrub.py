@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from medseg.ingest.name_tokens import ROLE_WORDS
-from medseg.ingest.structure_name import structure_words
-from medseg.scans.dicom import Identity
+from medseg.ingest.image_source import ImageSource
+from medseg.ingest.key import Pseudonyms
+from medseg.ingest.name_tokens import ROLE_WORDS, name_tokens
+from medseg.ingest.structure_name import normalised, structure_words
+from medseg.scans.dicom import Identity, Instance
 
 _HIDDEN = "…"
 _SHORTEST_WORD = 3
@@ -33,6 +35,30 @@ _NO_NAMES = frozenset(
         "klinik", "institut", "institute", "department", "center", "centre", "zentrum",
     ]
 )  # fmt: skip
+
+
+def scrubber_of(instances: Iterable[Instance], images: Sequence[ImageSource], names: Pseudonyms) -> Scrubber:
+    """What takes the patients of a source out of its texts.
+
+    Args:
+        instances: All DICOM files of the source.
+        images: All images of the source.
+        names: Pseudonyms.
+    """
+    return Scrubber(
+        (instance.identity for instance in instances),
+        patients=() if names.keep_ids else _folder_words(images),
+        keeps_ids=names.keep_ids,
+        tag=names.series,
+    )
+
+
+def _folder_words(images: Sequence[ImageSource]) -> list[str]:
+    """Names of patient folders and files, which may be patients' names, without words that most of them share."""
+    names = {f"{image.study}/{image.patient}" for image in images if image.found is None}
+    counts = Counter(word for name in names for word in name_tokens(name))
+    shared = {word for word, count in counts.items() if len(names) > 2 and count > len(names) / 2}
+    return [word for name in names for word in re.split(r"[\W_]+", name) if normalised(word) not in shared]
 
 
 class Scrubber:

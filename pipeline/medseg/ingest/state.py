@@ -1,4 +1,4 @@
-"""What an ingest has done so far, so that it can go on where it stopped; holds pseudonyms and keyed checksums only."""
+"""What an ingest has done so far, to continue where it stopped; holds pseudonyms and keyed checksums only."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from medseg.atomic import write_json
 from medseg.errors import ManifestError
 from medseg.ingest.case_build import CaseBuild
+from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.key import Pseudonyms
 
 _FORMAT = 1
@@ -19,7 +22,7 @@ class State:
 
     Args:
         out: The dataset.
-        names: Whose key the dataset was begun with.
+        names: Pseudonyms by the key that the dataset was begun with.
 
     Raises:
         ManifestError: If the folder holds something else, or was begun with another key.
@@ -33,36 +36,45 @@ class State:
         if path.is_file():
             if self._read(path) != about:
                 raise ManifestError(
-                    f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others; "
-                    "give the same --key, or another --out"
+                    f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others",
+                    remedy="give the same --key, or another --out",
                 )
             return
         if out.exists() and (not out.is_dir() or any(entry.name != ".ingest" for entry in out.iterdir())):
-            raise ManifestError(f"dataset {out.name}: must be new, empty or begun by ingest; choose another --out")
+            raise ManifestError(
+                f"dataset {out.name}: must be new, empty or begun by ingest", remedy="choose another --out"
+            )
         write_json(path, about)
 
-    def image_seal(self, plan: CaseBuild, options: dict[str, object]) -> str:
-        """Changes whenever the case's image files or the options of reading them do."""
-        parts = [json.dumps(options, sort_keys=True), plan.reference.key]
-        for image in plan.images:
+    def image_seal(self, build: CaseBuild, settings: dict[str, object]) -> str:
+        """Changes whenever the case's image files or the settings of reading them do."""
+        parts = [json.dumps(settings, sort_keys=True), build.reference.key]
+        for image in build.images:
             parts.append(image.key)
             parts += [_file_seal(path) for path in image.files]
         return self._names.seal("\n".join(parts))
 
-    def label_seal(self, plan: CaseBuild, options: dict[str, object]) -> str:
-        """Changes whenever the case's label files, the mapping or the options do."""
-        parts = [json.dumps(options, sort_keys=True)]
-        for one in plan.labels:
+    def label_seal(self, build: CaseBuild, settings: dict[str, object]) -> str:
+        """Changes whenever the case's label files, the mapping or the settings do."""
+        parts = [json.dumps(settings, sort_keys=True)]
+        for one in build.labels:
             parts += [_file_seal(one.label.path), repr(one.label.names), repr(one.label.values)]
         return self._names.seal("\n".join(parts))
 
-    def read(self, case_id: str) -> dict[str, Any]:
-        """What was recorded of a case; empty if nothing was, or the record is damaged."""
-        return self._read(self._path(case_id))
+    def read(self, case_id: str) -> CaseRecord | None:
+        """What was recorded of a case; None if nothing was, or the record is damaged."""
+        try:
+            return CaseRecord.model_validate(self._read(self._path(case_id)))
+        except ValidationError:
+            return None
 
-    def write(self, case_id: str, record: dict[str, Any]) -> None:
+    def write(self, case_id: str, record: CaseRecord) -> None:
         """Record a case."""
-        write_json(self._path(case_id), record)
+        write_json(self._path(case_id), record.model_dump(mode="json", exclude_defaults=True))
+
+    def clear(self, case_id: str) -> None:
+        """Record that what was written of a case is no longer true."""
+        write_json(self._path(case_id), {})
 
     def is_own_text(self, path: Path) -> bool:
         """Whether a file is missing or holds what was proposed, and nothing that a person wrote."""
@@ -71,20 +83,17 @@ class State:
         return self._names.seal(path.read_text(encoding="utf-8")) in self._proposed()
 
     def remember_text(self, text: str) -> None:
-        """Know a proposal again."""
+        """Remember a proposal, so that it is recognised as long as nobody edits it."""
         write_json(self._folder / "proposed.json", {"seals": sorted({*self._proposed(), self._names.seal(text)})})
 
     def _proposed(self) -> list[str]:
         return list(self._read(self._folder / "proposed.json").get("seals", ()))
 
-    def forget(self, keep: set[str]) -> list[dict[str, Any]]:
-        """Drop the records of all other cases, and return them."""
-        dropped = []
+    def forget(self, keep: set[str]) -> None:
+        """Drop the records of all other cases."""
         for path in sorted((self._folder / "cases").glob("*.json")):
             if path.stem not in keep:
-                dropped.append(self.read(path.stem))
                 path.unlink()
-        return dropped
 
     @staticmethod
     def _read(path: Path) -> dict[str, Any]:

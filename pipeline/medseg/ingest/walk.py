@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ScanError
-from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, PICTURE_SUFFIXES
+from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, SCAN_SUFFIXES, is_picture_file
 from medseg.scans.dicom import Instance, is_dicom, read_instance
 
 _NOT_SCANS = ("__MACOSX", "DICOMDIR")
 _CHUNK = 64
 _DICOM_ENDINGS = (".dcm", ".dic", ".dicom", ".ima")
+_NOT_DICOM = "a file named like DICOM must be DICOM, got other content; copy it again"
+_NO_SIZE = "an image must give its rows and columns, got a header without them; copy it again"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class UnreadableFile:
+    """A file or folder that cannot be read, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """What a folder holds.
 
@@ -29,11 +39,11 @@ class Source:
         ignored: Files of no use here.
     """
 
-    instances: list[Instance] = field(default_factory=list)
-    volumes: list[Path] = field(default_factory=list)
-    pictures: list[Path] = field(default_factory=list)
-    unreadable: list[tuple[Path, str]] = field(default_factory=list)
-    ignored: list[Path] = field(default_factory=list)
+    instances: tuple[Instance, ...] = ()
+    volumes: tuple[Path, ...] = ()
+    pictures: tuple[Path, ...] = ()
+    unreadable: tuple[UnreadableFile, ...] = ()
+    ignored: tuple[Path, ...] = ()
 
     @property
     def count(self) -> int:
@@ -53,29 +63,50 @@ def walk_source(
         workers: Threads.
         on_file: Called with the number of files done since the last call.
     """
-    source = Source()
-    files = list(_files(folder, without.resolve(), source))
+    locked: list[UnreadableFile] = []
+    files = list(_files(folder, without.resolve(), locked))
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    read: list[tuple[Path, Instance | UnreadableFile | None]] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
         for chunk in pool.map(_read_chunk, chunks):
-            for path, what in chunk:
-                _sort_in(source, path, what)
+            read += chunk
             on_file(len(chunk))
-    _tell_lost_slices(source)
-    return source
+    return _sorted_by_kind(read, locked)
 
 
-def _tell_lost_slices(source: Source) -> None:
-    """Files that should be DICOM by their name or neighbours but are not: they may have been slices."""
-    endings = {(one.path.parent, one.path.suffix.lower()) for one in source.instances}
-    kept = []
-    for path in source.ignored:
-        like_neighbours = (path.parent, path.suffix.lower()) in endings and not _is_text(path)
-        if path.suffix.lower() in _DICOM_ENDINGS or like_neighbours or path.stat().st_size == 0:
-            source.unreadable.append((path, "a file named like DICOM must be DICOM, got other content; copy it again"))
-        else:
-            kept.append(path)
-    source.ignored = kept
+def _sorted_by_kind(
+    read: Sequence[tuple[Path, Instance | UnreadableFile | None]], locked: Sequence[UnreadableFile]
+) -> Source:
+    instances = tuple(one for _, one in read if isinstance(one, Instance))
+    unreadable = [*locked, *(one for _, one in read if isinstance(one, UnreadableFile))]
+    others = [path for path, one in read if one is None and not _is_voxels_of_header(path)]
+    rest = [path for path in others if not _is_volume(path) and not is_picture_file(path)]
+    endings = {(one.path.parent, one.path.suffix.lower()) for one in instances}
+    lost = {path for path in rest if _may_be_slice(path, endings)}
+    return Source(
+        instances=instances,
+        volumes=tuple(path for path in others if _is_volume(path)),
+        pictures=tuple(path for path in others if is_picture_file(path)),
+        unreadable=(*unreadable, *(UnreadableFile(path, _NOT_DICOM) for path in rest if path in lost)),
+        ignored=tuple(path for path in rest if path not in lost),
+    )
+
+
+def _may_be_slice(path: Path, endings: Collection[tuple[Path, str]]) -> bool:
+    """Whether a file that is no DICOM should be, by its name or neighbours."""
+    ending = path.suffix.lower()
+    like_neighbours = (path.parent, ending) in endings and not _is_text(path)
+    return ending in _DICOM_ENDINGS or like_neighbours or path.stat().st_size == 0
+
+
+def _is_voxels_of_header(path: Path) -> bool:
+    is_img = path.name.lower().endswith(".img")
+    return is_img and any(path.with_suffix(suffix).is_file() for suffix in (".hdr", ".HDR"))
+
+
+def _is_volume(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES)) and not name.endswith(".img")
 
 
 def _is_text(path: Path) -> bool:
@@ -84,8 +115,9 @@ def _is_text(path: Path) -> bool:
     return bool(start) and all(byte >= 32 or byte in b"\t\r\n" for byte in start)
 
 
-def _files(folder: Path, without: Path, source: Source) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, onerror=lambda error: _tell_locked(source, error, "folder")):
+def _files(folder: Path, without: Path, locked: list[UnreadableFile]) -> Iterator[Path]:
+    """Files to look at, in the order of their names; what cannot be listed is added to `locked`."""
+    for parent, folders, names in os.walk(folder, onerror=lambda error: locked.append(_locked(error, "folder"))):
         here = Path(parent)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and name not in _NOT_SCANS
@@ -97,43 +129,27 @@ def _files(folder: Path, without: Path, source: Source) -> Iterator[Path]:
                 if not name.startswith(".") and name not in _NOT_SCANS and path.is_file():
                     yield path
             except OSError as error:
-                _tell_locked(source, error, "file")
+                locked.append(_locked(error, "file"))
 
 
-def _tell_locked(source: Source, error: OSError, what: str) -> None:
+def _locked(error: OSError, what: str) -> UnreadableFile:
     reason = f"a {what} must be readable, got: {error.strerror}; mend its permissions"
-    source.unreadable.append((Path(str(error.filename)), reason))
+    return UnreadableFile(Path(str(error.filename)), reason)
 
 
-def _read_chunk(paths: list[Path]) -> list[tuple[Path, Instance | str | None]]:
+def _read_chunk(paths: list[Path]) -> list[tuple[Path, Instance | UnreadableFile | None]]:
     return [(path, _read(path)) for path in paths]
 
 
-def _read(path: Path) -> Instance | str | None:
+def _read(path: Path) -> Instance | UnreadableFile | None:
     """A DICOM file's header, why it cannot be read, or None for what is not DICOM."""
     name = path.name.lower()
     try:
-        if name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)) and not is_dicom(path):
+        if name.endswith(SCAN_SUFFIXES) and not is_dicom(path):
             return None
         instance = read_instance(path)
-        if instance is not None and not instance.has_pixels and instance.sop_class.endswith("Image Storage"):
-            return "an image must give its rows and columns, got a header without them; copy it again"
-        return instance
     except (ScanError, MemoryError) as error:
-        return str(error) or "memory must hold the header"
-
-
-def _sort_in(source: Source, path: Path, what: Instance | str | None) -> None:
-    name = path.name.lower()
-    if isinstance(what, Instance):
-        source.instances.append(what)
-    elif isinstance(what, str):
-        source.unreadable.append((path, what))
-    elif name.endswith(".img") and any(path.with_suffix(suffix).is_file() for suffix in (".hdr", ".HDR")):
-        return  # the voxels of the header beside it
-    elif name.endswith((*NIFTI_SUFFIXES, *ITK_SUFFIXES)) and not name.endswith(".img"):
-        source.volumes.append(path)
-    elif name.endswith(PICTURE_SUFFIXES):
-        source.pictures.append(path)
-    else:
-        source.ignored.append(path)
+        return UnreadableFile(path, str(error) or "memory must hold the header")
+    if instance is not None and not instance.has_pixels and instance.sop_class.endswith("Image Storage"):
+        return UnreadableFile(path, _NO_SIZE)
+    return instance

@@ -8,6 +8,7 @@ from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
 from medseg.manifest.load import load_manifest
 from medseg.manifest.save import save_manifest
+from medseg.manifest.select_cases import select_cases
 from medseg.manifest.target import manifest_target
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "read_case_image",
     "read_case_label",
     "save_manifest",
+    "select_cases",
     "split_fold",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from medseg.errors import PipelineError, TrainingError
+from medseg.cohort import TWO_THREADS, Executor, run_cases
+from medseg.errors import TrainingError
 from medseg.manifest import read_case, read_case_image
 from medseg.preprocess.grid import flat_last
 from medseg.records import Array, Case, Failure, Manifest
@@ -66,7 +67,7 @@ def take_fingerprint(
     root: Path,
     *,
     with_labels: bool = True,
-    workers: int = 2,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Fingerprint:
     """Read every case once.
@@ -76,32 +77,18 @@ def take_fingerprint(
         manifest: Where they come from.
         root: The data root.
         with_labels: Whether intensities are of labelled voxels; otherwise of all, and no label is read.
-        workers: Threads.
+        executor: Where the work runs.
         on_done: Called with the case id after each case.
 
     Raises:
         TrainingError: If no case can be read.
     """
-    found: dict[str, CaseFingerprint] = {}
-    failures: dict[str, Failure] = {}
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures: dict[Future[CaseFingerprint], str] = {
-            pool.submit(_case_fingerprint, case, manifest, root, with_labels=with_labels): case.case_id
-            for case in cases
-        }
-        for future in as_completed(futures):
-            case_id = futures[future]
-            try:
-                found[case_id] = future.result()
-            except (PipelineError, MemoryError, RuntimeError) as error:
-                failures[case_id] = Failure.of(case_id, "plan", error)
-            on_done(case_id)
-    ordered = tuple(found[case.case_id] for case in cases if case.case_id in found)
-    failed = tuple(failures[case.case_id] for case in cases if case.case_id in failures)
-    if not ordered:
-        first = failed[0].reason if failed else "the fold is empty"
+    read = partial(_case_fingerprint, manifest=manifest, root=root, with_labels=with_labels)
+    done = run_cases(cases, read, stage="plan", executor=executor, on_done=on_done)
+    if not done.results:
+        first = done.failures[0].reason if done.failures else "the fold is empty"
         raise TrainingError(f"manifest {manifest.name}: at least one training case must be readable, got none; {first}")
-    return Fingerprint(ordered, failed, is_2d=all(1 in case.shape for case in ordered))
+    return Fingerprint(done.results, done.failures, is_2d=all(1 in case.shape for case in done.results))
 
 
 def _case_fingerprint(case: Case, manifest: Manifest, root: Path, *, with_labels: bool) -> CaseFingerprint:

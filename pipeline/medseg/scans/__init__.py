@@ -7,18 +7,18 @@ from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid, segment_nam
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
-from medseg.scans.picture import PICTURE_SUFFIXES, read_picture, write_picture
+from medseg.scans.picture import is_picture_file, read_picture, write_picture
 from medseg.scans.read import SCAN_SUFFIXES, read_label, read_scan, scan_stem
 from medseg.scans.write import mask_suffix, write_mask, write_scan
 
 __all__ = [
     "ITK_SUFFIXES",
     "NIFTI_SUFFIXES",
-    "PICTURE_SUFFIXES",
     "SCAN_SUFFIXES",
     "FileGrid",
     "NiftiForms",
     "covered_fraction",
+    "is_picture_file",
     "mask_suffix",
     "pair_of",
     "read_grid",

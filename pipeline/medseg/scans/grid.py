@@ -11,7 +11,7 @@ from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.scans.itk import ITK_SUFFIXES, read_itk_grid
 from medseg.scans.nifti import NIFTI_SUFFIXES, read_nifti_grid
-from medseg.scans.picture import PICTURE_SUFFIXES, read_picture_size
+from medseg.scans.picture import is_picture_file, read_picture_size
 
 
 class FileGrid(NamedTuple):
@@ -40,7 +40,7 @@ def read_grid(path: Path, *, case_id: str) -> FileGrid:
         return FileGrid(*read_nifti_grid(path, case_id=case_id), is_picture=False)
     if name.endswith(ITK_SUFFIXES):
         return FileGrid(*read_itk_grid(path, case_id=case_id), is_picture=False)
-    if name.endswith(PICTURE_SUFFIXES):
+    if is_picture_file(path):
         width, height, channels = read_picture_size(path, case_id=case_id)
         return FileGrid(Geometry((width, height, 1), np.eye(4)), channels, is_picture=True)
     raise ScanError(f"case {case_id}: file must be a scan, label or picture, got another ending; convert it")

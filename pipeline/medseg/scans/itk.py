@@ -11,6 +11,7 @@ import numpy as np
 
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
+from medseg.origin import ItkOrigin
 from medseg.records import Array, Scan
 from medseg.scans.damage import reason_without_folders
 from medseg.scans.itk_storage import check_storage
@@ -54,7 +55,7 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
         geometry = _geometry(image)
     except GeometryError as error:
         raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
-    return Scan(array if is_label else array.astype(np.float32, copy=False), geometry, source=path)
+    return Scan(array if is_label else array.astype(np.float32, copy=False), geometry, ItkOrigin(path))
 
 
 def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:

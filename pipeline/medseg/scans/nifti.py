@@ -17,6 +17,7 @@ import numpy as np
 from medseg.atomic import atomic_path
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
+from medseg.origin import NiftiHeader, NiftiOrigin
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.damage import reason_without_folders
 from medseg.scans.nifti_header import read_header
@@ -57,7 +58,7 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
         array = _voxels(image, is_label=is_label)
     array = _channels_first(array, path=path, case_id=case_id)
     geometry = _geometry(image, array.shape[1:], path=path, case_id=case_id)
-    return Scan(array, geometry, source=path, header=image.header)
+    return Scan(array, geometry, NiftiOrigin(path, _without_extensions(image.header)))
 
 
 def read_nifti_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
@@ -90,7 +91,7 @@ def pair_of(path: Path) -> tuple[Path, ...]:
 
 
 def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
-    """Write labels on the grid of a scan, with the grid's fields of that scan's header where it has one.
+    """Write labels on the grid of a scan, as the NIfTI file that it was read from states that grid.
 
     Shape, affine, qform and sform codes, units and orientation are the source's; the voxel type is unsigned, without
     scaling; free-text fields and extensions, which may name a patient, are not carried over. The file is NIfTI-1, also
@@ -98,7 +99,7 @@ def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
 
     Args:
         mask: Unsigned integers of shape `(I, J, K)`.
-        scan: The source scan.
+        scan: The source scan; without a NIfTI origin its grid is written as scanner coordinates.
         path: Target, ending in `.nii.gz` or `.nii`.
     """
     import nibabel
@@ -106,7 +107,7 @@ def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
     header = _mask_header(scan)
     header.set_data_dtype(mask.dtype)
     header.set_slope_inter(1, 0)
-    voxels = mask[:, :, 0] if scan.header is not None and int(scan.header["dim"][0]) == 2 else mask
+    voxels = mask[:, :, 0] if _is_flat(scan) else mask
     kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     with atomic_path(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
         kind(voxels, header.get_best_affine(), header).to_filename(temporary)
@@ -283,21 +284,49 @@ def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str)
         )
 
 
+def _without_extensions(header: Any) -> NiftiHeader:
+    """The fields of a header alone: extensions may be megabytes, and name the patient."""
+    plain: NiftiHeader = type(header)(header.binaryblock, header.endianness, check=False)
+    return plain
+
+
 def _mask_header(scan: Scan) -> Any:
-    """A label map's header with the source's grid."""
+    """A label map's header with the scan's grid."""
     import nibabel
 
-    if scan.header is None:
-        image: Any = nibabel.Nifti1Image(np.zeros(scan.geometry.shape, np.uint8), scan.geometry.affine)
-        image.set_sform(scan.geometry.affine, code=1)
-        image.set_qform(scan.geometry.affine, code=1)
-        image.header.set_xyzt_units("mm")
-        return image.header
-    is_large = max(scan.geometry.shape) > _NIFTI1_LONGEST
-    header: Any = nibabel.Nifti2Header() if is_large else nibabel.Nifti1Header()
-    header.set_data_shape(scan.geometry.shape[:2] if int(scan.header["dim"][0]) == 2 else scan.geometry.shape)
-    for name in _GRID_FIELDS:
-        header[name] = scan.header[name]
-    header["descrip"] = b"medseg label map"
-    header.set_intent("label")
+    geometry = scan.geometry
+    header: Any = nibabel.Nifti2Header() if max(geometry.shape) > _NIFTI1_LONGEST else nibabel.Nifti1Header()
+    header.set_data_shape(geometry.shape[:2] if _is_flat(scan) else geometry.shape)
+    match scan.origin:
+        case NiftiOrigin(header=source):
+            _carry_over(source, header, geometry)
+            header["descrip"] = b"medseg label map"
+            header.set_intent("label")
+        case _:
+            _set_forms(header, geometry, qform_code=1, sform_code=1)
     return header
+
+
+def _is_flat(scan: Scan) -> bool:
+    """Whether the source has two axes, so that its mask has two as well."""
+    match scan.origin:
+        case NiftiOrigin(header=source):
+            return int(source["dim"][0]) == 2 and scan.geometry.shape[2] == 1
+        case _:
+            return False
+
+
+def _carry_over(source: NiftiHeader, header: Any, geometry: Geometry) -> None:
+    """The source's grid field by field; where the scan was cropped or resampled since, its codes on the new grid."""
+    for name in _GRID_FIELDS:
+        header[name] = source[name]
+    if not Geometry(geometry.shape, header.get_best_affine()).scaled(_unit_mm(header)).is_close(geometry):
+        qform_code, sform_code = int(source["qform_code"]), int(source["sform_code"])
+        known = sform_code or qform_code or 1  # a grid of its own needs a form to stand in
+        _set_forms(header, geometry, qform_code=qform_code or known, sform_code=sform_code or known)
+
+
+def _set_forms(header: Any, geometry: Geometry, *, qform_code: int, sform_code: int) -> None:
+    header.set_qform(geometry.affine, code=qform_code)
+    header.set_sform(geometry.affine, code=sform_code)
+    header.set_xyzt_units("mm")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from medseg.atomic import atomic_path
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
+from medseg.origin import PictureOrigin
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.damage import reason_without_folders
 
@@ -23,6 +24,11 @@ _EXIF_ORIENTATION = 0x0112
 # What Pillow's readers raise on damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
 _NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
+
+
+def is_picture_file(path: PurePath) -> bool:
+    """Whether a file is read as a picture, by its ending."""
+    return path.name.lower().endswith(PICTURE_SUFFIXES)
 
 
 def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = False) -> Scan:
@@ -55,7 +61,7 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
             f"{reason_without_folders(error, path)}; copy or export it again"
         ) from error
     shape = (array.shape[1], array.shape[2], array.shape[3])
-    return Scan(array, Geometry(shape, np.eye(4)), source=path)
+    return Scan(array, Geometry(shape, np.eye(4)), PictureOrigin(path))
 
 
 def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -12,7 +13,7 @@ from medseg.geometry import Geometry
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.itk import ITK_SUFFIXES, read_itk
 from medseg.scans.nifti import NIFTI_SUFFIXES, read_nifti
-from medseg.scans.picture import PICTURE_SUFFIXES, read_picture
+from medseg.scans.picture import PICTURE_SUFFIXES, is_picture_file, read_picture
 
 SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)
 
@@ -25,7 +26,7 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
         case_id: Named in every error.
 
     Returns:
-        `array` float32 of shape `(C, I, J, K)`, all finite.
+        `array` float32 of shape `(C, I, J, K)`, all finite; the origin is that of the first file.
 
     Raises:
         ScanError: If a file is missing, damaged, of another type, or holds NaN or infinite voxels.
@@ -42,7 +43,7 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
             )
         _check_finite(scan.array, path=path, case_id=case_id)
     array = np.concatenate([scan.array for scan in scans]).astype(np.float32, copy=False)
-    return Scan(array, first.geometry, source=files[0], header=first.header)
+    return replace(first, array=array)
 
 
 def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
@@ -85,7 +86,7 @@ def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
         return read_nifti(path, case_id=case_id, is_label=is_label)
     if name.endswith(ITK_SUFFIXES):
         return read_itk(path, case_id=case_id, is_label=is_label)
-    if name.endswith(PICTURE_SUFFIXES):
+    if is_picture_file(path):
         return read_picture(path, case_id=case_id, is_label=is_label)
     raise ScanError(f"case {case_id}: file {path.name} must end in one of {', '.join(SCAN_SUFFIXES)}; convert it")
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 
 from medseg.errors import DeliveryError
 from medseg.geometry import Geometry
+from medseg.origin import ItkOrigin, NiftiOrigin, PictureOrigin, SeriesOrigin
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.nifti import write_nifti_mask, write_nifti_scan
-from medseg.scans.picture import PICTURE_SUFFIXES, write_picture_mask
+from medseg.scans.picture import write_picture_mask
 
 _LARGEST = 65535
 
 
 def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Path:
-    """Write `folder/case_id.nii.gz`, or `.png` where the scan is a picture.
+    """Write `folder/case_id.png` for a picture, else `folder/case_id.nii.gz`, as the scan's origin asks for.
 
     Args:
         mask: Label values of shape `(I, J, K)` on the grid of `scan`.
-        scan: The source scan; its grid and header are carried over.
-        folder: Made if missing.
-        case_id: Names the file.
+        scan: The source scan; its grid is kept, and the qform and sform codes of a NIfTI origin.
+        folder: Target folder, created if missing.
+        case_id: Name of the file.
 
     Returns:
         The written path.
@@ -39,17 +41,19 @@ def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Pat
         )
     unsigned: Labelmap = mask.astype(np.uint8 if high < 256 else np.uint16, copy=False)
     path = folder / f"{case_id}{mask_suffix(scan)}"
-    if path.suffix == ".png":
-        write_picture_mask(unsigned, path)
-    else:
-        write_nifti_mask(unsigned, scan, path)
+    match scan.origin:
+        case PictureOrigin():
+            write_picture_mask(unsigned, path)
+        case NiftiOrigin() | ItkOrigin() | SeriesOrigin() | None:
+            write_nifti_mask(unsigned, scan, path)
+        case _:
+            assert_never(scan.origin)
     return path
 
 
 def mask_suffix(scan: Scan) -> str:
-    """`.png` for pictures, `.nii.gz` for volumes."""
-    is_picture = scan.source is not None and scan.source.name.lower().endswith(PICTURE_SUFFIXES)
-    return ".png" if is_picture else ".nii.gz"
+    """`.png` for a scan that was read from a picture, else `.nii.gz`."""
+    return ".png" if isinstance(scan.origin, PictureOrigin) else ".nii.gz"
 
 
 def write_scan(array: Array, geometry: Geometry, path: Path) -> None:

@@ -6,9 +6,8 @@ from medseg.split.audited import check_audited
 from medseg.split.balance import Balance, BalanceRow
 from medseg.split.config import FEATURES, Feature, SplitConfig
 from medseg.split.label_volumes import Measured, cases_to_measure, measure_labels
-from medseg.split.picture import save_picture
 from medseg.split.refuse import check_splittable
-from medseg.split.save import SplitFiles, check_target, save_split
+from medseg.split.save import SplitFiles, check_target, record_path, save_split
 from medseg.split.split import SplitResult, split_manifest
 from medseg.split.table import format_balance
 
@@ -27,7 +26,7 @@ __all__ = [
     "check_target",
     "format_balance",
     "measure_labels",
-    "save_picture",
+    "record_path",
     "save_split",
     "split_manifest",
 ]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from medseg.errors import PipelineError
+from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.manifest.case_scans import read_case_label
 from medseg.records import Case, Failure, Manifest
 from medseg.split.config import Feature
@@ -27,7 +27,7 @@ def measure_labels(
     root: Path,
     *,
     by: Sequence[Feature],
-    workers: int = 2,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Measured:
     """Fill in `label_ml` wherever a case has a label but not its volume; a label that cannot be read stops nobody else.
@@ -36,29 +36,17 @@ def measure_labels(
         manifest: Of segmentation.
         root: The data root.
         by: What will be shared out; nothing is read where that is neither labels nor volumes.
-        workers: Threads.
+        executor: Where the work runs.
         on_done: Called with the case id after each case, from this thread.
     """
-    found: dict[str, dict[str, float]] = {}
-    failures: dict[str, Failure] = {}
-    waiting = cases_to_measure(manifest, by)
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        futures: dict[Future[dict[str, float]], str] = {
-            pool.submit(_volumes_ml, case, manifest, root): case.case_id for case in waiting
-        }
-        for future in as_completed(futures):
-            case_id = futures[future]
-            try:
-                found[case_id] = future.result()
-            except (PipelineError, MemoryError, RuntimeError) as error:
-                failures[case_id] = Failure.of(case_id, "split", error)
-            on_done(case_id)
+    measure = partial(_volumes_ml, manifest=manifest, root=root)
+    done = run_cases(cases_to_measure(manifest, by), measure, stage="split", executor=executor, on_done=on_done)
+    found = done.by_id()
     cases = tuple(
         case.model_copy(update={"label_ml": found[case.case_id]}) if case.case_id in found else case
         for case in manifest.cases
     )
-    ordered = tuple(failures[case.case_id] for case in waiting if case.case_id in failures)
-    return Measured(manifest.model_copy(update={"cases": cases}), ordered)
+    return Measured(manifest.model_copy(update={"cases": cases}), done.failures)
 
 
 def cases_to_measure(manifest: Manifest, by: Sequence[Feature]) -> tuple[Case, ...]:

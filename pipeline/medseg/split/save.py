@@ -15,7 +15,6 @@ from medseg.manifest.load import ManifestFile
 from medseg.manifest.save import save_manifest
 from medseg.records import Failure
 from medseg.split.config import SplitConfig
-from medseg.split.picture import save_picture
 from medseg.split.split import SplitResult
 
 
@@ -25,13 +24,11 @@ class SplitFiles(NamedTuple):
     Attributes:
         manifest: The new version.
         record: The settings, the balance and the digests as JSON.
-        picture: The balance as PNG.
         previous: The version before, where the new one took its name.
     """
 
     manifest: Path
     record: Path
-    picture: Path
     previous: Path | None
 
 
@@ -41,6 +38,7 @@ def check_target(source: ManifestFile, out: Path | None, *, force: bool) -> Path
     Raises:
         ConfigError: If the manifest is in another form or its folder is read-only and `out` is not given, or `out` is
             another file that exists.
+        DeliveryError: If the name for the previous version is taken by another file.
     """
     target = source.path if out is None else out
     is_source = _is_same(target, source.path)
@@ -54,7 +52,14 @@ def check_target(source: ManifestFile, out: Path | None, *, force: bool) -> Path
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
         raise ConfigError(f"folder {folder} must be writable to hold {target.name}, got a read-only one; give --out")
+    if is_source:
+        _check_free(_previous_path(source), source)
     return target
+
+
+def record_path(target: Path) -> Path:
+    """File of the record beside the new manifest: `split.json`, or `NAME.split.json` beside a manifest `NAME.json`."""
+    return target.with_name("split.json" if target.name == "dataset.json" else f"{target.stem}.split.json")
 
 
 def save_split(
@@ -65,7 +70,7 @@ def save_split(
     config: SplitConfig,
     failures: Sequence[Failure] = (),
 ) -> SplitFiles:
-    """Write the manifest with its folds, `split.json` and `split.png`; a killed write leaves the old manifest.
+    """Write the manifest with its folds after everything else, so that a killed write leaves the old manifest.
 
     A manifest that is replaced stays beside the new one as `dataset.v<version>.json`.
 
@@ -79,14 +84,11 @@ def save_split(
     Raises:
         DeliveryError: If a file cannot be written, or the previous version's name is taken by another file.
     """
-    stem = "" if target.name == "dataset.json" else f"{target.stem}."
-    record, picture = (target.with_name(f"{stem}split.{ending}") for ending in ("json", "png"))
+    record = record_path(target)
     previous = _keep_previous(source) if _is_same(target, source.path) else None
-    manifest = result.manifest
-    save_picture(result.balance, picture, title=f"{manifest.name}, version {manifest.version}, seed {config.seed}")
     write_json(record, _record(result, source, config, failures))
-    save_manifest(manifest, target)
-    return SplitFiles(target, record, picture, previous)
+    save_manifest(result.manifest, target)
+    return SplitFiles(target, record, previous)
 
 
 def _is_same(target: Path, source: Path) -> bool:
@@ -95,16 +97,24 @@ def _is_same(target: Path, source: Path) -> bool:
 
 def _keep_previous(source: ManifestFile) -> Path:
     """Copy the manifest's bytes to a name with its version."""
+    previous = _previous_path(source)
+    _check_free(previous, source)
+    with atomic_path(previous) as temporary:
+        temporary.write_bytes(source.path.read_bytes())
+    return previous
+
+
+def _previous_path(source: ManifestFile) -> Path:
     version = "".join(letter if letter.isalnum() or letter in ".-" else "_" for letter in source.manifest.version)
-    previous = source.path.with_name(f"{source.path.stem}.v{version}{source.path.suffix}")
-    content = source.path.read_bytes()
-    if previous.exists() and previous.read_bytes() != content:
+    return source.path.with_name(f"{source.path.stem}.v{version}{source.path.suffix}")
+
+
+def _check_free(previous: Path, source: ManifestFile) -> None:
+    """Refuse to write over a file that is not a copy of the manifest."""
+    if previous.exists() and previous.read_bytes() != source.path.read_bytes():
         raise DeliveryError(
             f"{previous.name}: must be free to keep the previous version, got another file of that name; move it away"
         )
-    with atomic_path(previous) as temporary:
-        temporary.write_bytes(content)
-    return previous
 
 
 def _record(

@@ -20,12 +20,10 @@ _HEADINGS: dict[Feature, str] = {
 }
 
 
-def format_balance(balance: Balance, *, most: int = MOST_ROWS) -> str:
+def format_balance(balance: Balance) -> str:
     """A line per feature with a column per part, and a last line that names the largest imbalance.
 
-    Args:
-        balance: The table.
-        most: Features of each kind that are listed; those left out are more even than all that are.
+    Of many features of a kind the most unbalanced are listed; those left out are more even than all that are.
     """
     counted = len(balance.columns) <= _MOST_COUNTED
     lines: list[tuple[str, ...]] = [
@@ -36,9 +34,9 @@ def format_balance(balance: Balance, *, most: int = MOST_ROWS) -> str:
     for kind, group in groupby(balance.rows, key=lambda row: row.kind):
         rows = list(group)
         lines.append((_HEADINGS[kind],))
-        lines += [(f"  {_short(row.name)}", *_cells(row, counted), f"{row.gap:.1f}") for row in rows[:most]]
-        if len(rows) > most:
-            lines.append((f"  and {len(rows) - most} more, off by at most {rows[most].gap:.1f}",))
+        lines += [(f"  {_short(row.name)}", *_cells(row, counted), f"{row.gap:.1f}") for row in rows[:MOST_ROWS]]
+        if len(rows) > MOST_ROWS:
+            lines.append((f"  and {len(rows) - MOST_ROWS} more, off by at most {rows[MOST_ROWS].gap:.1f}",))
     return "\n".join([*_aligned(lines), largest_imbalance(balance)])
 
 

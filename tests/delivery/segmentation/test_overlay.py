@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from medseg.delivery.segmentation import save_overlay
 from medseg.geometry import Geometry
+from medseg.origin import PictureOrigin
 from medseg.records import Array, Scan
 from medseg.targets import ExclusiveLabels
 from PIL import Image
@@ -154,6 +155,21 @@ def test_picture_is_shown_upright_and_whole(tmp_path: Path, channels: int) -> No
     assert len(outline) > 100
     assert outline[:, 1].min() > picture.shape[1] / 2
     assert outline[:, 0].max() < picture.shape[0] / 2
+
+
+def test_picture_of_one_row_is_shown_from_its_front(tmp_path: Path) -> None:
+    """Its three colours stay colours: the axis across it is k, though i or j has one pixel too."""
+    array = np.zeros((3, 1, 40, 1), np.float32)
+    array[0, :, :20] = 200  # red above, black below
+    empty = np.zeros((1, 40, 1), np.uint8)
+    scan = Scan(array, Geometry((1, 40, 1), np.eye(4)), PictureOrigin(Path("a.png")))
+    save_overlay(scan, empty, empty, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
+    picture = pixels(tmp_path / "a.png")
+    height, width = (
+        picture.shape[0],
+        int(np.count_nonzero((picture[:, :, 0] > 200) & (picture[:, :, 1] < 50), axis=1).max()),
+    )
+    assert 0 < width < height / 10
 
 
 def test_picture_replaces_the_last_one_and_leaves_nothing_else(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from medseg.cohort import SERIAL
 from medseg.geometry import Geometry
 from medseg.preprocess import ChannelNormalisation
 from medseg.preprocess.classification import SliceConfig, StoredSlices, prepare_slices
@@ -63,7 +64,7 @@ def prepare(
         config=config or slice_config(),
         with_labels=with_labels,
         store=root / "store",
-        workers=1,
+        executor=SERIAL,
     )
     assert failures == ()
     return found

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from medseg.cohort import ThreadExecutor
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.manifest import read_case
@@ -201,7 +202,9 @@ def test_same_files_under_another_name_are_the_same_entry(tmp_path: Path) -> Non
 def test_two_cases_of_the_same_bytes_share_an_entry(tmp_path: Path) -> None:
     manifest = small_dataset(tmp_path, "a")
     twins = manifest_of([manifest.cases[0].model_copy(update={"case_id": f"twin_{n}"}) for n in range(4)])
-    cases, failures = prepare_cases(twins.cases, twins, tmp_path, config=CONFIG, store=tmp_path / "store", workers=4)
+    cases, failures = prepare_cases(
+        twins.cases, twins, tmp_path, config=CONFIG, store=tmp_path / "store", executor=ThreadExecutor(4)
+    )
     assert failures == ()
     assert [case.case_id for case in cases] == [f"twin_{n}" for n in range(4)]
     assert len(list((tmp_path / "store").iterdir())) == 1

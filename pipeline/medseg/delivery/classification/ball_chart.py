@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import GREY, new_figure, save_figure, shortened, tidy
+from medseg.delivery.charts import GREY, new_figure, save_figure, shortened, tidy
 from medseg.delivery.classification.compared import ComparedNetwork, family_colours
 from medseg.delivery.classification.label_places import LabelledBall, place_labels
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import new_figure, save_figure, shortened
+from medseg.delivery.charts import heading, new_figure, save_figure, shortened
+from medseg.delivery.pictures import stretched
 from medseg.records import Array
 
 _HIT, _MISS = "#00785a", "#b8420a"
@@ -63,15 +64,13 @@ def save_cam_picture(slices: Sequence[CamSlice], path: Path, *, title: str = "")
             axis.set_axis_off()
         for pair, one in zip(axes, half, strict=False):
             _draw_slice(pair, one, colour)
-    figure.suptitle(
-        "\n".join(part for part in (title, "left: slice, right: with Grad-CAM (dark: none, bright: most)") if part)
-    )
+    figure.suptitle(heading(title, "left: slice, right: with Grad-CAM (dark: none, bright: most)"))
     save_figure(figure, path)
 
 
 def _draw_slice(axes: Sequence[Any], one: CamSlice, colour: str) -> None:
     for axis in axes:
-        axis.imshow(_stretched(one.image), cmap="gray", aspect=one.aspect, interpolation="nearest")
+        axis.imshow(stretched(one.image), cmap="gray", aspect=one.aspect, interpolation="nearest")
     heat = np.nan_to_num(np.asarray(one.heat, float), nan=0.0)
     if heat.max(initial=0) > 0:
         heat = heat / heat.max()
@@ -79,8 +78,3 @@ def _draw_slice(axes: Sequence[Any], one: CamSlice, colour: str) -> None:
     axes[0].set_title(f"{shortened(one.case_id, 26)}, slice {one.slice}", fontsize=9, color="#444444", loc="left")
     stated = f"{shortened(one.class_name, 14)}: p = {one.probability:.2f}, {'there' if one.truth else 'not there'}"
     axes[1].set_title(stated, fontsize=9, color=colour, loc="left")
-
-
-def _stretched(image: Array) -> Array:
-    low, high = np.nanpercentile(image, [0.5, 99.5]) if image.size else (0.0, 1.0)
-    return np.asarray(np.clip((image - low) / max(float(high - low), 1e-9), 0, 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from medseg.delivery.classification.canvas import COLOURS
+from medseg.delivery.charts import COLOURS
 from medseg.records import Array
 
 NAN = float("nan")

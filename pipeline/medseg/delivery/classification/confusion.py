@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import GREY, new_figure, save_figure, shortened
+from medseg.delivery.charts import GREY, heading, new_figure, save_figure, shortened
 from medseg.evaluation.classification import LevelSummary, TwoByTwo
 from medseg.records import Array
 
@@ -57,8 +57,7 @@ def save_outcomes(level: LevelSummary, path: Path, *, specificity: float, title:
         _draw_outcome(column[0], entry.at_half, f"{shortened(entry.name, 20)}\nat 0.5")
         where = "" if entry.at_specificity is None else f"\nat {entry.at_specificity.threshold:.3g}"
         _draw_outcome(column[1], entry.at_specificity, f"specificity ≥ {specificity:g}{where}", missing=entry.note)
-    heading = f"Right and wrong calls, per {level.level}"
-    figure.suptitle("\n".join(part for part in (title, heading) if part), fontsize=11)
+    figure.suptitle(heading(title, f"Right and wrong calls, per {level.level}"), fontsize=11)
     save_figure(figure, path)
 
 

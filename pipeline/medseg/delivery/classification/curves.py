@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import (
+from medseg.delivery.charts import (
     GREY,
+    heading,
     legend_beside,
     line_style,
     new_figure,
@@ -139,7 +140,5 @@ def _shown(level: LevelSummary, key: str) -> list[int]:
 
 def _heading(title: str, what: str, level: LevelSummary) -> str:
     rows = {"slice": "slices", "study": "studies"}[level.level]
-    parts = [title, f"{what}, {level.rows} {rows}"]
-    if len(level.classes) > _SHOWN:
-        parts.append(f"the {_SHOWN} weakest of {len(level.classes)} classes")
-    return "\n".join(part for part in parts if part)
+    left_out = f"the {_SHOWN} weakest of {len(level.classes)} classes" if len(level.classes) > _SHOWN else ""
+    return heading(title, f"{what}, {level.rows} {rows}", left_out)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import STYLES, legend_beside, new_figure, save_figure, tidy
+from medseg.delivery.charts import STYLES, legend_beside, log_axis, new_figure, save_figure, tidy
 from medseg.delivery.classification.compared import ComparedNetwork, GradientFlow, LossCurve, family_colours
 from medseg.records import Array
 
@@ -51,9 +51,7 @@ def save_depth_chart(
     save_figure(figure, path)
 
 
-def save_loss_curves(
-    curves: Sequence[LossCurve], path: Path, *, loss_name: str = "training loss", title: str = ""
-) -> None:
+def save_loss_curves(curves: Sequence[LossCurve], path: Path, *, title: str = "") -> None:
     """Write a PNG of losses over steps: each a pale line with its moving mean on top.
 
     The axis is logarithmic where the moving means span more than a factor of twenty.
@@ -61,11 +59,8 @@ def save_loss_curves(
     Args:
         curves: A colour per family, dashes per curve of one family.
         path: Target.
-        loss_name: For the axis.
         title: Above the picture.
     """
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     figure = new_figure(9.5, 5)
     axis = figure.subplots()
     spans: list[Array] = []
@@ -76,11 +71,8 @@ def save_loss_curves(
         axis.plot(curve.steps, smooth, linewidth=1.8, label=curve.name, **style)
     values = np.concatenate([*spans, np.empty(0)])
     if len(values) and 0 < values.min() < values.max() / 20:
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter(NullFormatter())
-    tidy(axis, title=title, x="step", y=loss_name)
+        log_axis(axis)
+    tidy(axis, title=title, x="step", y="training loss")
     legend_beside(axis)
     save_figure(figure, path)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import COLOURS, GREY, new_figure, save_figure, shortened, tidy
+from medseg.delivery.charts import COLOURS, GREY, heading, new_figure, save_figure, shortened, tidy
 from medseg.evaluation.classification import Level, ReliabilityBins, reliability_bins, stack_scores
 from medseg.records import SliceScores
 
@@ -56,7 +56,7 @@ def save_reliability(
         bins = {name: reliability_bins(t.probabilities[:, index], t.truth[:, index]) for name, t in tables.items()}
         _draw_class(pair, bins, classes[index])
     more = f" ({len(shown)} of {len(classes)} classes, those with most positives)" if len(shown) < len(classes) else ""
-    figure.suptitle("\n".join(part for part in (title, f"Reliability, per {level}{more}") if part), fontsize=11)
+    figure.suptitle(heading(title, f"Reliability, per {level}{more}"), fontsize=11)
     save_figure(figure, path)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import COLOURS, GREY, new_figure, save_figure, shortened, tidy
+from medseg.delivery.charts import COLOURS, GREY, new_figure, save_figure, shortened, tidy
 from medseg.records import Array, SliceScores
 
 Direction = Literal["R", "A", "S"]

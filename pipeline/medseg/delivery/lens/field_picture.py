@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medseg.delivery.classification.canvas import line_style, new_figure, save_figure, shortened
+from medseg.delivery.charts import line_style, new_figure, save_figure, shortened
 from medseg.records import Array
 
 _EFFECTIVE, _PATCH = "#000000", "#666666"

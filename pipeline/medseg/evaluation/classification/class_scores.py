@@ -32,6 +32,13 @@ class Measure:
     high: float
     dropped: int
 
+    def __str__(self) -> str:
+        """Value and interval."""
+        if self.value != self.value:
+            return "none"
+        has_interval = self.low == self.low
+        return f"{self.value:.4f}" + (f" ({self.low:.3f} to {self.high:.3f})" if has_interval else "")
+
 
 @dataclass(frozen=True, slots=True)
 class TwoByTwo:

@@ -69,6 +69,22 @@ class ClassificationSummary:
     slice: LevelSummary
     study: LevelSummary
 
+    def __str__(self) -> str:
+        """A line per level and class."""
+        width = max(len(name) for name in (*self.classes, "mean over classes"))
+        lines = [f"no intervals: all cases are of {self.patients} patient(s)"] if self.patients < 2 else []
+        for level in (self.slice, self.study):
+            for entry in level.classes:
+                why = f" ({entry.note})" if entry.note else ""
+                lines.append(
+                    f"{level.level} {entry.name:>{width}} AUROC {entry.measures['auroc']}, AP "
+                    f"{entry.measures['average_precision']}, {entry.positives} of {entry.positives + entry.negatives} "
+                    f"positive{why}"
+                )
+            if level.choice is not None:
+                lines.append(f"{level.level} {'top-1 accuracy':>{width}} {level.choice.accuracy}")
+        return "\n".join(lines)
+
 
 def summarise_scores(
     scores: Sequence[SliceScores],

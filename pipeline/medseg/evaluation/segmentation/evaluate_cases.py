@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from medseg.errors import PipelineError, ScanError
+from medseg.cohort import SERIAL, Executor, run_cases
+from medseg.errors import ScanError
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.manifest.case_scans import check_same_grid, read_case_label
 from medseg.manifest.target import manifest_target
@@ -23,6 +25,7 @@ def evaluate_cases(
     root: Path,
     *,
     masks: Path,
+    executor: Executor = SERIAL,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[CaseMetrics], list[Failure]]:
     """Metrics of every case whose mask and label can be read and share a grid; the others are reported.
@@ -32,17 +35,12 @@ def evaluate_cases(
         manifest: Where they come from.
         root: The data root.
         masks: Folder of `<case_id>.nii.gz` or `.png`.
+        executor: Where the work runs.
         on_done: Called with the case id after each case.
     """
-    rows: list[CaseMetrics] = []
-    failures: list[Failure] = []
-    for case in cases:
-        try:
-            rows += _evaluate_case(case, manifest, root, masks)
-        except PipelineError as error:
-            failures.append(Failure(case.case_id, "evaluate", str(error)))
-        on_done(case.case_id)
-    return rows, failures
+    evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks)
+    done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
+    return [row for rows in done.results for row in rows], list(done.failures)
 
 
 def _evaluate_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> list[CaseMetrics]:

@@ -12,6 +12,7 @@ from medseg.records import CaseMetrics
 
 _RESAMPLES = 2000
 _SEED = 0
+_MEAN = "mean over labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class LabelSummary:
     both_empty: int
     one_empty: int
 
+    def __str__(self) -> str:
+        """Mean, interval and counts in one line."""
+        interval = f" (95 % {self.low:.3f} to {self.high:.3f})" if self.low == self.low else ""
+        left_out = f", {self.both_empty} left out as empty" if self.both_empty else ""
+        return f"{self.metric:<5} {self.mean:.4f}{interval}, {self.cases} cases{left_out}"
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -52,6 +59,13 @@ class Summary:
     labels: tuple[LabelSummary, ...]
     means: dict[str, float]
     cases: int
+
+    def __str__(self) -> str:
+        """A line per label and metric, and the means over labels."""
+        width = max([len(entry.label) for entry in self.labels] + [len(_MEAN)])
+        lines = [f"{entry.label:>{width}} {entry}" for entry in self.labels]
+        lines += [f"{_MEAN:>{width}} {metric:<5} {value:.4f}" for metric, value in self.means.items()]
+        return "\n".join(lines)
 
 
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:

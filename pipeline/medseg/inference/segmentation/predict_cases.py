@@ -5,10 +5,12 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from medseg.atomic import write_json
+from medseg.cohort import CASE_ERRORS, run_cases
 from medseg.errors import PipelineError, ScanError
 from medseg.inference.inputs import CaseInput
 from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord, save_record
@@ -39,14 +41,9 @@ def predict_cases(
     Returns:
         What was delivered, and what failed; a record that cannot be written is a failure too.
     """
-    predictions: list[Prediction] = []
-    failures: list[Failure] = []
-    for outcome in _outcomes(predictor, inputs, folder, reviewer):
-        if isinstance(outcome, Prediction):
-            predictions.append(outcome)
-        else:
-            failures.append(outcome)
-        on_done(outcome.case_id)
+    predict = partial(_predict_case, predictor=predictor, folder=folder, reviewer=reviewer)
+    done = run_cases(inputs, predict, stage="predict", on_done=on_done)
+    predictions, failures = list(done.results), list(done.failures)
     try:
         save_record(_record(predictor, predictions, failures), folder)
     except PipelineError as error:
@@ -54,17 +51,7 @@ def predict_cases(
     return predictions, failures
 
 
-def _outcomes(
-    predictor: Predictor, inputs: Sequence[CaseInput], folder: Path, reviewer: Reviewer | None
-) -> Iterator[Prediction | Failure]:
-    for case in inputs:
-        try:
-            yield _predict_case(predictor, case, folder, reviewer)
-        except (PipelineError, MemoryError, RuntimeError) as error:
-            yield Failure.of(case.case_id, "predict", error)
-
-
-def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, reviewer: Reviewer | None) -> Prediction:
+def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, reviewer: Reviewer | None) -> Prediction:
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
         raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
@@ -84,7 +71,7 @@ def _predict_case(predictor: Predictor, case: CaseInput, folder: Path, reviewer:
     write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
     try:
         path = write_mask(mask, scan, folder, case_id=case.case_id)
-    except PipelineError:
+    except CASE_ERRORS:
         sidecar.unlink()
         raise
     return Prediction(

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +15,13 @@ import torch
 from torch import Tensor
 
 from medseg.atomic import atomic_path
+from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.errors import DeliveryError, ScanError
 from medseg.manifest import read_case, read_case_image
 from medseg.preprocess.classification.config import SliceConfig
 from medseg.preprocess.classification.slice_axis import SliceAxis
 from medseg.preprocess.classification.stack import slice_stack
-from medseg.preprocess.prepare_each import content_key, prepare_each
+from medseg.preprocess.content_key import content_key
 from medseg.preprocess.store import check_sums, compact, damaged_entry, file_sums, open_array, write_array
 from medseg.records import Array, Case, Failure, Labelmap, Manifest
 
@@ -90,7 +92,7 @@ def prepare_slices(
     config: SliceConfig,
     with_labels: bool,
     store: Path,
-    workers: int = 2,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> PreparedSlices:
     """Cut every case that the store does not hold yet into slices.
@@ -102,14 +104,12 @@ def prepare_slices(
         config: Plane, pixels and intensities.
         with_labels: Whether to measure the label volumes too; a case without one then fails.
         store: Folder of the store.
-        workers: Threads.
+        executor: Where the work runs.
         on_done: Called with the case id after each case, from this thread.
     """
-
-    def prepare(case: Case) -> StoredSlices:
-        return _prepare_case(case, manifest, root, config=config, with_labels=with_labels, store=store)
-
-    return PreparedSlices(*prepare_each(cases, prepare, workers=workers, on_done=on_done))
+    prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, with_labels=with_labels, store=store)
+    done = run_cases(cases, prepare, stage="prepare", executor=executor, on_done=on_done)
+    return PreparedSlices(done.results, done.failures)
 
 
 def label_areas_mm2(label: Labelmap, along: SliceAxis, labels: dict[str, int]) -> dict[str, Array]:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from medseg.cohort import run_cases
 from medseg.errors import ScanError
 from medseg.preprocess.classification.prepare import StoredSlices
 from medseg.records import Array, Case
@@ -104,14 +105,8 @@ def read_targets(
 ) -> tuple[dict[str, SliceTargets], dict[str, str]]:
     """The truth about every case by its id, and the reason by id where there is none."""
     by_id = {case.case_id: case for case in cases}
-    found: dict[str, SliceTargets] = {}
-    missing: dict[str, str] = {}
-    for item in stored:
-        try:
-            found[item.case_id] = reader.read(item, by_id[item.case_id])
-        except ScanError as error:
-            missing[item.case_id] = str(error)
-    return found, missing
+    done = run_cases(stored, lambda one: reader.read(one, by_id[one.case_id]), stage="labels")
+    return done.by_id(), {failure.case_id: failure.reason for failure in done.failures}
 
 
 def known_targets(shown: Array) -> SliceTargets:

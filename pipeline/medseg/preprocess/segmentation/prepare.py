@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.errors import ScanError
 from medseg.manifest import read_case
 from medseg.preprocess.config import PreprocessConfig
-from medseg.preprocess.prepare_each import content_key, prepare_each
+from medseg.preprocess.content_key import content_key
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
 from medseg.preprocess.transforms import preprocess_scan
 from medseg.records import Array, Case, Failure, Labelmap, Manifest
@@ -34,7 +36,7 @@ def prepare_cases(
     *,
     config: PreprocessConfig,
     store: Path,
-    workers: int = 2,
+    executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Prepared:
     """Preprocess every case that the store does not hold yet.
@@ -47,14 +49,12 @@ def prepare_cases(
         root: The data root.
         config: The plan's preprocessing.
         store: Folder of the store.
-        workers: Threads.
+        executor: Where the work runs.
         on_done: Called with the case id after each case, from this thread.
     """
-
-    def prepare(case: Case) -> StoredCase:
-        return _prepare_case(case, manifest, root, config=config, store=store)
-
-    return Prepared(*prepare_each(cases, prepare, workers=workers, on_done=on_done))
+    prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, store=store)
+    done = run_cases(cases, prepare, stage="prepare", executor=executor, on_done=on_done)
+    return Prepared(done.results, done.failures)
 
 
 def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: PreprocessConfig, store: Path) -> StoredCase:

@@ -47,6 +47,7 @@ class Instance:
     Attributes:
         path: Where it lies.
         sop_class: Name of the SOP class in PS3.4, or "" where the file gives none.
+        sop_class_uid: (0008,0016).
         sop_uid: (0008,0018).
         series_uid: (0020,000E).
         study_uid: (0020,000D).
@@ -74,6 +75,7 @@ class Instance:
 
     path: Path
     sop_class: str
+    sop_class_uid: str
     sop_uid: str
     series_uid: str
     study_uid: str
@@ -154,6 +156,7 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
     return Instance(
         path=path,
         sop_class=_class_name(header),
+        sop_class_uid=str(_class_uid(header)),
         sop_uid=text(header, "SOPInstanceUID") or str(header.file_meta.get("MediaStorageSOPInstanceUID") or ""),
         series_uid=text(header, "SeriesInstanceUID"),
         study_uid=text(header, "StudyInstanceUID"),
@@ -200,9 +203,13 @@ def _check_frames(path: Path, header: FileDataset) -> None:
 
 def _class_name(header: FileDataset) -> str:
     """Name of the SOP class, or "" where it is none that is known: a damaged one may hold anything."""
-    uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
+    uid = _class_uid(header)
     name = str(getattr(uid, "name", ""))
     return _YOUNG_CLASSES.get(str(uid), "" if name == str(uid) else name)
+
+
+def _class_uid(header: FileDataset) -> object:
+    return header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID") or ""
 
 
 def _is_burned_in(header: FileDataset) -> bool:

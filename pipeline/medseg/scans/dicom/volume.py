@@ -16,6 +16,7 @@ from medseg.scans.dicom.frame import Frame
 from medseg.scans.dicom.pixels import StoredPixels, read_pixels
 from medseg.scans.dicom.repair import REPAIRS, straighten
 from medseg.scans.dicom.series import FoundSeries
+from medseg.scans.dicom.series_origin import series_origin
 
 _INTEGERS = (np.int16, np.uint16, np.int32)
 
@@ -58,8 +59,8 @@ def read_series(found: FoundSeries, *, repair: frozenset[str] = frozenset()) -> 
         return SeriesScan(picture, digest, notes)
     if found.problems:
         straight = straighten(volume, found.planes)
-        return SeriesScan(Scan(straight.array, straight.geometry, source=found.first.path), digest, straight.notes)
-    return SeriesScan(Scan(volume, found.planes.geometry(), source=found.first.path), digest, ())
+        return SeriesScan(Scan(straight.array, straight.geometry, series_origin(found)), digest, straight.notes)
+    return SeriesScan(Scan(volume, found.planes.geometry(), series_origin(found)), digest, ())
 
 
 def _read_frames(frames: Sequence[Frame]) -> tuple[Array, int, list[str]]:
@@ -149,7 +150,7 @@ def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[
         ends = -1 if is_signed else (1 << bits) - 1  # the least and the greatest value that the bits hold, added
         volume = _turned_round(volume, ends * frame.slope + 2 * frame.intercept)
     geometry = Geometry.flat(frame.columns, frame.rows, spacing_mm=(columns_mm, rows_mm))
-    return Scan(volume, geometry, source=frame.path), notes
+    return Scan(volume, geometry, series_origin(found)), notes
 
 
 def _turned_round(volume: Array, ends: float) -> Array:

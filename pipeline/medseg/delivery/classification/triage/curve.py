@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medseg.delivery.charts import Scale
 from medseg.delivery.classification.triage.key_slices import KeySlice
 from medseg.delivery.classification.triage.legible import in_mm, legible
 from medseg.records import Array, SliceScores
 
 WIDTH, HEIGHT = 236, 74
 LEFT, RIGHT, TOP, BOTTOM = 11, 230, 6, 58
+_HEIGHTS = Scale(0, 1, BOTTOM, TOP)
 _BINS = 56
 _TICK = 8
 
@@ -58,12 +60,10 @@ def draw_curve(
     """
     positions = np.asarray(scores.positions_mm, dtype=np.float64)
     low, high = float(positions.min()), float(positions.max())
-    xs = np.full(len(positions), (LEFT + RIGHT) / 2)
-    if high > low:
-        xs = LEFT + (positions - low) / (high - low) * (RIGHT - LEFT)
+    xs = Scale(low, high, LEFT, RIGHT).places(positions)
     order = np.argsort(positions, kind="stable")
     lines = [
-        Line(colour, _points(xs[order], _heights(scores.probabilities[order, column])))
+        Line(colour, _points(xs[order], _HEIGHTS.places(scores.probabilities[order, column])))
         for column, colour in colours.items()
     ]
     colour_of = {classes[column]: colour for column, colour in colours.items()}
@@ -71,17 +71,13 @@ def draw_curve(
         Dot(
             colour_of[key.class_name],
             round(float(xs[key.index]), 1),
-            round(float(_heights(key.probability)), 1),
+            _HEIGHTS.place(key.probability),
             f"slice {key.index}, {in_mm(key.position_mm)} mm: {legible(key.class_name)} {key.probability:.3f}",
         )
         for key in keys
         if key.class_name in colour_of
     ]
     return Curve(lines, dots, low, high)
-
-
-def _heights(probabilities: Array | float) -> Array:
-    return np.asarray(BOTTOM - np.clip(probabilities, 0, 1) * (BOTTOM - TOP))
 
 
 def _points(xs: Array, ys: Array) -> str:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medseg.atomic import write_text
-from medseg.delivery.classification.canvas import COLOURS
+from medseg.delivery.charts import COLOURS
 from medseg.delivery.classification.study_curve import Direction
 from medseg.delivery.classification.triage import curve
 from medseg.delivery.classification.triage.legible import in_mm, legible
 from medseg.delivery.classification.triage.rows import make_ranking
 from medseg.delivery.classification.triage.study import TriageStudy
+from medseg.delivery.pages import fill_page
 from medseg.records import Failure
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
+_TEMPLATE = "classification/triage/templates/page.html.jinja"
 _ENDS = {"R": ("left", "right"), "A": ("posterior", "anterior"), "S": ("inferior", "superior")}
 
 
@@ -59,7 +54,6 @@ def save_triage_page(
         ConfigError: If there is no foreground class.
     """
     ranking = make_ranking(studies, classes, background)
-    script = Path(__file__).with_name("templates").joinpath("triage.js").read_text(encoding="utf-8")
     facts = {
         "ranking": ranking,
         "failures": [
@@ -73,25 +67,8 @@ def save_triage_page(
         "made": (made or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M %Z").strip(),
         "colours": COLOURS,
         "box": curve,
-        "script": script,
-        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "in_mm": in_mm,
     }
-    template = _environment().get_template("page.html.jinja")
     # The size stands on the page itself: written once to measure it, then with the number.
-    megabytes = len(template.render(**facts, megabytes=0.0).encode()) / 1e6
-    write_text(path, template.render(**facts, megabytes=megabytes))
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("medseg.delivery.classification.triage"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["mm"] = in_mm
-    return environment
+    megabytes = len(fill_page(_TEMPLATE, **facts, megabytes=0.0).encode()) / 1e6
+    write_text(path, fill_page(_TEMPLATE, **facts, megabytes=megabytes))

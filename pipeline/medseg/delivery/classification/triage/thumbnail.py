@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from dataclasses import dataclass
 
 import numpy as np
 
+from medseg.delivery.pictures import embedded_jpeg, stretched
 from medseg.records import Array
 
 SIDE = 96
@@ -37,7 +37,8 @@ def thumbnail(picture: Array) -> Thumbnail:
     rows, columns = picture.shape
     scale = SIDE / max(rows, columns)
     shown = (max(1, round(columns * scale)), max(1, round(rows * scale)))
-    grey = Image.fromarray(_stretched(picture))
+    shades = stretched(np.asarray(picture, dtype=np.float64))
+    grey = Image.fromarray(np.rint(255 * shades).astype(np.uint8))
     if scale < 1:
         grey = grey.resize(shown, Image.Resampling.LANCZOS)
     for quality in _QUALITIES:
@@ -45,12 +46,4 @@ def thumbnail(picture: Array) -> Thumbnail:
         grey.save(stream, format="JPEG", quality=quality, optimize=True)
         if stream.tell() <= MOST_BYTES:
             break
-    return Thumbnail("data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), *shown)
-
-
-def _stretched(picture: Array) -> Array:
-    values = np.asarray(picture, dtype=np.float64)
-    is_there = np.isfinite(values)
-    low, high = np.percentile(values[is_there], [0.5, 99.5]) if is_there.any() else (0.0, 1.0)
-    share = (np.where(is_there, values, low) - low) / max(float(high - low), 1e-9)
-    return np.asarray(np.rint(255 * np.clip(share, 0, 1)), dtype=np.uint8)
+    return Thumbnail(embedded_jpeg(stream.getvalue()), *shown)

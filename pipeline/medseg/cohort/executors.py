@@ -1,0 +1,118 @@
+"""Where the work on many items runs: here, in threads, in processes, or wherever an `Executor` takes it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Executor as Pool
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_SUBMITTED_PER_WORKER = 2  # one in work and one that waits, so that no worker idles while a result is looked at
+
+
+class Executor(Protocol):
+    """Runs the same work on many items. Ray, Dask or a cluster enter by a class with this one method."""
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+        """Do the work on every item.
+
+        Args:
+            work: Called once with each item.
+            items: What to work on.
+
+        Yields:
+            Place of an item and its result, in any order, as each ends; the executor keeps no result that it has
+            handed over.
+
+        Raises:
+            BaseException: The first error of the work. That, and closing the generator, cancels what has not begun.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SerialExecutor:
+    """One item after the other in the calling thread, each when it is asked for."""
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+        """Do the work on every item, in order."""
+        for place, item in enumerate(items):
+            yield place, work(item)
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadExecutor:
+    """Threads of this process, for work that reads, writes or computes in libraries that release the lock.
+
+    Attributes:
+        workers: Number of threads.
+    """
+
+    workers: int
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+        """Do the work on every item, in the order in which they end."""
+        yield from _run_in(ThreadPoolExecutor(self.workers), self.workers, work, items)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExecutor:
+    """Processes of their own, which share neither the lock nor memory; work, items and results must be picklable.
+
+    They are started afresh (`spawn`), since a fork of a process with threads or CUDA may hang. A process that is
+    killed, as for want of memory, ends the run with `BrokenProcessPool`.
+
+    Attributes:
+        workers: Number of processes.
+    """
+
+    workers: int
+
+    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+        """Do the work on every item, in the order in which they end."""
+        pool = ProcessPoolExecutor(
+            self.workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C reaches the caller, who lets running cases end
+        )
+        yield from _run_in(pool, self.workers, work, items)
+
+
+SERIAL = SerialExecutor()
+TWO_THREADS = ThreadExecutor(2)
+
+
+def map_in_order(executor: Executor, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Results of all items in their order, for work that itself turns an item's failure into a result."""
+    with closing(executor.run(work, items)) as ended:
+        return [result for _, result in sorted(ended, key=lambda pair: pair[0])]
+
+
+def _run_in(
+    pool: Pool, workers: int, work: Callable[[Item], Result], items: Sequence[Item]
+) -> Generator[tuple[int, Result], None, None]:
+    """Submit a few items ahead of those in work: results that nobody has taken yet must not fill the memory."""
+    waiting = iter(enumerate(items))
+    pending: dict[Future[Result], int] = {}
+    try:
+        while True:
+            for place, item in islice(waiting, _SUBMITTED_PER_WORKER * workers - len(pending)):
+                pending[pool.submit(work, item)] = place
+            if not pending:
+                return
+            ended = wait(pending, return_when=FIRST_COMPLETED).done
+            future = min(ended, key=pending.__getitem__)
+            del ended
+            place = pending.pop(future)
+            yield place, future.result()
+            del future
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,127 @@
+"""The same work on every case: results and failures, both in the order of the cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+from medseg.cohort.executors import SERIAL, Executor
+from medseg.errors import PipelineError
+from medseg.records import Failure
+
+CASE_ERRORS = (PipelineError, MemoryError, RuntimeError, OSError)
+"""Errors that a single case may raise without ending the others.
+
+`RuntimeError` is how torch and blosc2 report a lack of memory, and `OSError` a file that cannot be read or written. All
+others (`TypeError`, `KeyError`, …) are mistakes of the code and surface.
+"""
+
+
+class HasCaseId(Protocol):
+    """Anything that stands for one case."""
+
+    @property
+    def case_id(self) -> str:
+        """Name that a failure is listed under."""
+
+
+CaseLike = TypeVar("CaseLike", bound=HasCaseId)
+Result = TypeVar("Result")
+
+
+class CaseOutcome(NamedTuple, Generic[Result]):
+    """The end of the work on one case.
+
+    Attributes:
+        place: Index of the case in the sequence that was given.
+        case_id: Its name.
+        result: What the work returned, or why it failed.
+    """
+
+    place: int
+    case_id: str
+    result: Result | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[Result]):
+    """The end of the work on all cases; every case is in one of the two lists.
+
+    Attributes:
+        case_ids: Names of the cases that succeeded, in the order given.
+        results: Result of each of them.
+        failures: The other cases, in the order given.
+    """
+
+    case_ids: tuple[str, ...]
+    results: tuple[Result, ...]
+    failures: tuple[Failure, ...]
+
+    def by_id(self) -> dict[str, Result]:
+        """Results by the name of their case."""
+        return dict(zip(self.case_ids, self.results, strict=True))
+
+
+def run_cases(
+    cases: Sequence[CaseLike],
+    work: Callable[[CaseLike], Result],
+    *,
+    stage: str,
+    executor: Executor = SERIAL,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> Done[Result]:
+    """Do the same work on every case, and keep the results; `iterate_cases` hands large ones over one by one.
+
+    Args:
+        cases: Cases, or anything else with a `case_id`.
+        work: Called once with each case; for processes it must be picklable, as is a `partial` of a module's function.
+        stage: Name of the work in the failures, as a verb.
+        executor: Where the work runs.
+        on_done: Called with the case id as each case ends, from this thread.
+
+    Raises:
+        BaseException: Whatever the work raises beyond `CASE_ERRORS`, `KeyboardInterrupt` among them, and whatever
+            `on_done` raises. Cases that have not begun are cancelled first, and those that have are waited for.
+    """
+    outcomes: list[CaseOutcome[Result]] = []
+    with closing(iterate_cases(cases, work, stage=stage, executor=executor)) as ended:
+        for outcome in ended:
+            outcomes.append(outcome)
+            on_done(outcome.case_id)
+    outcomes.sort(key=lambda outcome: outcome.place)
+    delivered = [(one.case_id, one.result) for one in outcomes if not isinstance(one.result, Failure)]
+    return Done(
+        tuple(case_id for case_id, _ in delivered),
+        tuple(result for _, result in delivered),
+        tuple(one.result for one in outcomes if isinstance(one.result, Failure)),
+    )
+
+
+def iterate_cases(
+    cases: Sequence[CaseLike], work: Callable[[CaseLike], Result], *, stage: str, executor: Executor = SERIAL
+) -> Generator[CaseOutcome[Result], None, None]:
+    """Do the same work on every case, and yield each outcome as it ends; none is kept.
+
+    Closing the generator, or an error in the loop over it, cancels the cases that have not begun.
+
+    Args:
+        cases: Cases, or anything else with a `case_id`.
+        work: As for `run_cases`.
+        stage: Name of the work in the failures, as a verb.
+        executor: Where the work runs; it decides the order of the outcomes.
+    """
+    with closing(executor.run(partial(_attempt, work=work, stage=stage), cases)) as ended:
+        for place, result in ended:
+            yield CaseOutcome(place, cases[place].case_id, result)
+            del result  # else it would be in memory until the next case ends
+
+
+def _attempt(case: CaseLike, *, work: Callable[[CaseLike], Result], stage: str) -> Result | Failure:
+    """Caught where the work runs: an error's traceback would keep the arrays of its case in memory."""
+    try:
+        return work(case)
+    except CASE_ERRORS as error:
+        return Failure.of(case.case_id, stage, error)

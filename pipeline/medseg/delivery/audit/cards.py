@@ -1,0 +1,66 @@
+"""What the page shows of each case."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from medseg.audit import SEVERITIES, Audit, Finding
+from medseg.audit.facts import CaseFacts, LabelFacts
+from medseg.audit.plain import plain
+from medseg.delivery.pictures import embedded_jpeg
+
+_LABELS = 8
+
+
+def case_cards(audit: Audit) -> list[dict[str, Any]]:
+    """One card for each case that is shown."""
+    by_case: dict[str, list[Finding]] = defaultdict(list)
+    for found in audit.findings:
+        for case_id in dict.fromkeys((found.case_id, *found.others)):
+            if case_id is not None:
+                by_case[case_id].append(found)
+    facts_of = {facts.case_id: facts for facts in audit.cases}
+    return [_card(facts_of[case_id], by_case[case_id]) for case_id in audit.shown]
+
+
+def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
+    case = facts.case
+    own = [found for found in findings if found.case_id == case.case_id]
+    return {
+        "case_id": case.case_id,
+        "patient_id": case.patient_id,
+        "place": case.split if case.fold is None else f"{case.split}, fold {case.fold}",
+        "extra": ", ".join(part for part in (case.modality, case.site, case.scanner) if part),
+        "worst": min((found.severity for found in own), key=SEVERITIES.index, default="clean"),
+        "findings": own,
+        "mentioned": [found for found in findings if found.case_id not in (case.case_id, None)],
+        "grid": _grid(facts),
+        "labels": [(name, _size(found)) for name, found in list(facts.labels.items())[:_LABELS]],
+        "more_labels": max(0, len(facts.labels) - _LABELS),
+        "has_label": case.label is not None,
+        "planes": [
+            {
+                "name": plane.name,
+                "source": embedded_jpeg(plane.jpeg),
+                "size": plane.size,
+                "letters": plane.letters,
+            }
+            for plane in facts.planes
+        ],
+    }
+
+
+def _grid(facts: CaseFacts) -> str:
+    """Shape, spacing and orientation in words."""
+    if facts.geometry is None:
+        return "no image that could be read"
+    if facts.is_picture:
+        return "{} × {} pixels".format(*facts.geometry.shape)
+    shape = " × ".join(map(str, facts.geometry.shape))
+    spacing = " × ".join(f"{size:.3g}" for size in facts.geometry.spacing_mm)
+    return f"{shape} voxels of {spacing} mm, {facts.geometry.axcodes}"
+
+
+def _size(found: LabelFacts) -> str:
+    return f"{plain(found.ml)} ml" if found.ml else f"{found.voxels:,} px"

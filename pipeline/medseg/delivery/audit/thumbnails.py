@@ -1,0 +1,99 @@
+"""Small pictures of a case: three planes through its labels, with the labels drawn over."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from medseg.audit import Plane
+from medseg.audit.canonical import canonical
+from medseg.delivery.charts import LABEL_COLOURS
+from medseg.delivery.pictures import PATIENT_PLANES, best_slices, cut_plane, stretched
+from medseg.origin import PictureOrigin
+from medseg.records import Array, Labelmap, Mask, Scan
+
+_SIDE = 200
+_FILL = 0.28
+_LOOKED_AT = 96
+_COUNTED = 16
+
+
+def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
+    """Three planes of a volume, or the one of a picture or single slice.
+
+    Each plane is the slice along its axis that shows most of all labels, or the middle one where there is no label.
+
+    Args:
+        image: Its first channel is shown, or the colours of a picture.
+        label: On the same grid.
+    """
+    if isinstance(image.origin, PictureOrigin):
+        shown = image.array[:3, :, :, 0] if image.array.shape[0] == 3 else image.array[:1, :, :, 0]
+        flat = None if label is None else label[:, :, 0].T
+        scale = _SIDE / max(shown.shape[1:])
+        return (_plane("picture", shown.transpose(2, 1, 0), flat, (scale, scale), ""),)
+    volume, grid = canonical(image.array[0], image.geometry)
+    labels = None if label is None else canonical(label, image.geometry)[0]
+    centre = _centre(labels, volume.shape)
+    scale = _SIDE / max(n * spacing for n, spacing in zip(grid.shape, grid.spacing_mm, strict=True))
+    planes = []
+    for name, axis, letters in PATIENT_PLANES if 1 not in volume.shape else [PATIENT_PLANES[2 - volume.shape.index(1)]]:
+        across, down = (scale * spacing for other, spacing in enumerate(grid.spacing_mm) if other != axis)
+        cut = cut_plane(volume, axis, centre[axis])[:, :, np.newaxis]
+        marked = None if labels is None else cut_plane(labels, axis, centre[axis])
+        planes.append(_plane(name, cut, marked, (across, down), letters))
+    return tuple(planes)
+
+
+def colour_of(value: int) -> str:
+    """The colour in which a label value is drawn."""
+    return LABEL_COLOURS[(value - 1) % len(LABEL_COLOURS)]
+
+
+def _centre(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
+    """The best slices of every nth along long axes, so that a large volume costs no more than a small one."""
+    steps = [max(1, n // _LOOKED_AT) for n in shape]
+    thinned = None if label is None else label[tuple(slice(None, None, step) for step in steps)]
+    if thinned is None or not thinned.any():
+        return [n // 2 for n in shape]
+    values = np.unique(thinned[thinned > 0])[:_COUNTED]
+    best = best_slices((thinned == value for value in values), thinned.shape)
+    return [index * step for index, step in zip(best, steps, strict=True)]
+
+
+def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float, float], letters: str) -> Plane:
+    """A thumbnail of pixels `(rows, columns, 1 or 3)`, each as many new pixels wide and high as `scale` says."""
+    from PIL import Image
+
+    rows, columns = pixels.shape[:2]
+    size = (max(round(columns * scale[0]), 8), max(round(rows * scale[1]), 8))
+    grey = Image.fromarray(np.squeeze(np.rint(255 * stretched(pixels)).astype(np.uint8)))
+    picture = np.asarray(grey.resize(size, Image.Resampling.BILINEAR).convert("RGB"), dtype=np.float32)
+    if label is not None:
+        marked = np.asarray(Image.fromarray(_coloured(label)).resize(size, Image.Resampling.NEAREST))
+        picture = _overlaid(picture, marked)
+    stream = io.BytesIO()
+    Image.fromarray(np.rint(picture).astype(np.uint8)).save(stream, format="JPEG", quality=82)
+    return Plane(name, stream.getvalue(), size, letters)
+
+
+def _coloured(label: Labelmap) -> Array:
+    """0 for background, else the number of the colour from 1; neighbours by value differ."""
+    return np.where(label > 0, (label.astype(np.int64) - 1) % len(LABEL_COLOURS) + 1, 0).astype(np.uint8)
+
+
+def _overlaid(picture: Array, marked: Array) -> Array:
+    """Labels as a light fill with a full outline."""
+    codes = ("#000000", *LABEL_COLOURS)
+    colours = np.array([[int(code[at : at + 2], 16) for at in (1, 3, 5)] for code in codes], np.float32)
+    strength = np.where(marked > 0, np.where(_outline(marked), 1.0, _FILL), 0.0)[:, :, np.newaxis]
+    return np.asarray(picture * (1 - strength) + colours[marked] * strength)
+
+
+def _outline(marked: Array) -> Mask:
+    """Pixels of a label with a neighbour of another."""
+    padded = np.pad(marked, 1, mode="edge")
+    centre = padded[1:-1, 1:-1]
+    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    return np.asarray(np.any([centre != other for other in neighbours], axis=0))

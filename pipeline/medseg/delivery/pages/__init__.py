@@ -1,0 +1,9 @@
+"""Pages of one file each, all from one Jinja environment and one layout."""
+
+from __future__ import annotations
+
+from medseg.delivery.pages.page import fill_page
+
+__all__ = [
+    "fill_page",
+]

@@ -1,0 +1,55 @@
+"""One case, built as far as it is not done yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.ingest.build_image import build_image
+from medseg.ingest.build_label import build_label
+from medseg.ingest.case_build import CaseBuild
+from medseg.ingest.case_record import CaseRecord
+from medseg.ingest.context import IngestContext
+
+
+def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
+    """Write the image and the label of a case, unless an earlier run wrote them of the same files and settings.
+
+    Each is recorded once it is written, so that an ingest that is stopped in between reads the image only once.
+
+    Args:
+        build: What the case is made of.
+        context: What all cases share.
+
+    Raises:
+        PipelineError: If a file of the case cannot be used.
+        OSError: If one cannot be opened.
+    """
+    options = context.options
+    reading = {"repair": sorted(options.repair), "suv": options.suv}
+    state, record = context.state, context.state.read(build.case_id)
+    image_seal = state.image_seal(build, reading)
+    if record is None or record.image_seal != image_seal or not _has_image(record, context.out):
+        state.clear(build.case_id)  # what was made before is no longer true, also if this fails
+        record = CaseRecord(image_seal=image_seal, image=build_image(build, context))
+        state.write(build.case_id, record)
+    mapping = context.mapping.model_dump(mode="json")
+    label_seal = state.label_seal(build, {**reading, "mapping": mapping, "image": image_seal})
+    if record.label_seal != label_seal or not _has_label(record, context.out):
+        label = build_label(build, context) if build.labels else None
+        record = record.model_copy(update={"label": label, "label_seal": label_seal})
+        state.write(build.case_id, record)
+    return record
+
+
+def _has_image(record: CaseRecord, out: Path) -> bool:
+    """Whether the files of a case are there; those of a copy were removed, but what they would be is known."""
+    return record.is_copy or (bool(record.image.images) and _exist(out, record.image.images))
+
+
+def _has_label(record: CaseRecord, out: Path) -> bool:
+    return record.is_copy or record.label_path is None or _exist(out, [record.label_path])
+
+
+def _exist(out: Path, paths: Sequence[str]) -> bool:
+    return all((out / path).is_file() for path in paths)

@@ -1,0 +1,79 @@
+"""What was written of a case, as the state of an ingest keeps it from run to run."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class ImageRecord(BaseModel):
+    """The image files of a case.
+
+    Attributes:
+        images: Paths relative to the dataset, one per channel file.
+        sha256: Checksum of each.
+        source_sha256: Checksum of each channel's source: SHA-256 over its files' sorted SHA-256 lines.
+        voxels_sha256: Checksum of each channel's voxels turned to RAS, by which exports of one series know each other.
+        channels: Number of channels.
+        notes: What was done and what a person should know.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    images: tuple[str, ...]
+    sha256: dict[str, str]
+    source_sha256: tuple[str, ...]
+    voxels_sha256: tuple[str, ...]
+    channels: int
+    notes: tuple[str, ...]
+
+
+class LabelRecord(BaseModel):
+    """The label volume of a case.
+
+    Attributes:
+        label: Path relative to the dataset; None if no structure was to be labelled.
+        sha256: Its checksum; "" without a label.
+        label_ml: Volume of each label.
+        structures: Label of each structure by its (scrubbed) name.
+        matched_by: How each label object was found to belong to the image.
+        notes: Overlaps, and what was left out or moved.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    label: str | None
+    sha256: str
+    label_ml: dict[str, float]
+    structures: dict[str, str]
+    matched_by: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class CaseRecord(BaseModel):
+    """What was written of a case, and of which files and settings.
+
+    Attributes:
+        image_seal: Keyed checksum of the image files and of how they are read.
+        image: The image files.
+        label: The label; None without one, or if it is not drawn yet.
+        label_seal: Keyed checksum of the label files, the mapping and the image; None if the label is not drawn yet.
+        is_copy: Whether the files were removed, since another image of the source holds the same voxels.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    image_seal: str
+    image: ImageRecord
+    label: LabelRecord | None = None
+    label_seal: str | None = None
+    is_copy: bool = False
+
+    @property
+    def label_path(self) -> str | None:
+        """Path of the label relative to the dataset; None without one."""
+        return self.label.label if self.label else None
+
+    @property
+    def structures(self) -> dict[str, str]:
+        """Label of each structure by its (scrubbed) name."""
+        return self.label.structures if self.label else {}

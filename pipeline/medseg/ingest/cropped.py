@@ -1,0 +1,53 @@
+"""Masks cut down to the box that holds them, since a hundred whole ones may not fit into memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from medseg.records import Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cropped:
+    """A mask within the smallest box that holds it.
+
+    Attributes:
+        box: Place of the box in the whole mask; empty if the mask is.
+        mask: Bool, the part of the mask within the box.
+    """
+
+    box: tuple[slice, slice, slice]
+    mask: Mask
+
+    @classmethod
+    def of(cls, mask: Mask) -> Self:
+        """Cut a mask of shape `(I, J, K)` down to its box; an empty one to nothing."""
+        sides = []
+        for axis in range(3):
+            filled = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
+            sides.append(slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0))
+        box = (sides[0], sides[1], sides[2])
+        return cls(box, mask[box].copy())
+
+    def joined(self, other: Cropped, shape: tuple[int, int, int]) -> Cropped:
+        """The voxels of either of two masks of the same shape."""
+        whole = np.zeros(shape, bool)
+        for part in (self, other):
+            whole[part.box] |= part.mask
+        return Cropped.of(whole)
+
+    def shared_voxels(self, other: Cropped) -> int:
+        """Number of voxels that two masks have in common."""
+        box = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(self.box, other.box, strict=True)]
+        if any(side.start >= side.stop for side in box):
+            return 0
+        return int(np.count_nonzero(self._within(box) & other._within(box)))
+
+    def _within(self, box: list[slice]) -> Mask:
+        """The part of the mask in a box inside its own."""
+        return self.mask[
+            tuple(slice(s.start - own.start, s.stop - own.start) for s, own in zip(box, self.box, strict=True))
+        ]

@@ -1,0 +1,123 @@
+"""The dataset that an ingest leaves: its manifest, and no file of a case that is no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.errors import PipelineError
+from medseg.ingest.case_build import CaseBuild
+from medseg.ingest.case_record import CaseRecord
+from medseg.ingest.context import IngestContext
+from medseg.ingest.outcome import Outcome
+from medseg.manifest.load import load_manifest
+from medseg.manifest.save import save_manifest
+from medseg.records import Case, Manifest
+
+
+def write_manifest(outcome: Outcome, context: IngestContext) -> None:
+    """Write `dataset.json`, with the folds and the test set of the one before; remove it if no case is left.
+
+    Args:
+        outcome: What the ingest ended with.
+        context: What its cases share.
+    """
+    cases = [
+        _case(build, record, context)
+        for build, record in outcome.done
+        if build.case_id not in outcome.unlabelled_beside_labelled
+    ]
+    if not cases:
+        (context.out / "dataset.json").unlink(missing_ok=True)
+        return
+    previous = _previous_manifest(context.out)
+    cases = _carried_over(cases, previous)
+    mapping = context.mapping
+    manifest = Manifest(
+        name=context.dataset_name,
+        version=previous.version if previous else "1",
+        description="Built by medseg ingest; see ingest.json",
+        channels=_channels(outcome, context),
+        labels={"background": 0, **{label: rule.value for label, rule in mapping.labels.items()}},
+        instances=mapping.instances,
+        cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
+    )
+    save_manifest(manifest, context.out / "dataset.json")
+
+
+def remove_stale(outcome: Outcome, context: IngestContext) -> None:
+    """Remove the files of cases that an earlier run made and this one does not have.
+
+    Images whose labels alone could not be drawn stay, so that a mended mapping finds them.
+    """
+    out, state = context.out, context.state
+    waiting = [
+        state.read(build.case_id)
+        for build in outcome.builds
+        if build.case_id not in outcome.records and not build.refusal
+    ]
+    used = {path for record in (*outcome.records.values(), *waiting) if record for path in record.image.images}
+    used |= {record.label_path for record in outcome.records.values() if record.label_path}
+    state.forget({build.case_id for build in outcome.builds})
+    for folder in ("images", "labels"):
+        for path in sorted((out / folder).glob("*")):
+            if path.relative_to(out).as_posix() not in used:
+                path.unlink()
+
+
+def _case(build: CaseBuild, record: CaseRecord, context: IngestContext) -> Case:
+    reference, names, label = build.reference, context.names, record.label
+    is_labelled = label is not None and label.label is not None
+    return Case(
+        case_id=build.case_id,
+        patient_id=build.patient_id,
+        images=record.image.images,
+        label=record.label_path,
+        split="training" if is_labelled else "test",
+        site=names.site(reference.institution),
+        scanner=context.scrub.clean(reference.scanner) or None,
+        study_uid=names.uid(reference.found.first.study_uid) if reference.found else None,
+        series_uid=names.uid(reference.series_uid),
+        study_date=names.shifted_date(reference.patient, reference.study_date) if context.options.shift_dates else None,
+        sha256={**record.image.sha256, **({label.label: label.sha256} if label and label.label else {})},
+        modality="+".join(dict.fromkeys(one.modality for one in build.images if one.modality)) or None,
+        label_ml=(label.label_ml or None) if label else None,
+    )
+
+
+def _channels(outcome: Outcome, context: IngestContext) -> tuple[str, ...]:
+    if context.mapping.channels:
+        return tuple(rule.name for rule in context.mapping.channels)
+    first, record = outcome.done[0]
+    count = record.image.channels
+    if count == 3 and first.reference.is_picture:
+        return ("red", "green", "blue")
+    modalities = {build.reference.modality for build, _ in outcome.done}
+    name = modalities.pop() if len(modalities) == 1 else ""
+    return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
+
+
+def _previous_manifest(out: Path) -> Manifest | None:
+    """The manifest that an earlier run or `split` wrote; None if there is none that can be read."""
+    if not (out / "dataset.json").is_file():
+        return None
+    try:
+        return load_manifest(out)[0]
+    except PipelineError:
+        return None
+
+
+def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:
+    """Cases with the fold of their patient, or held out where the patient's labelled cases were."""
+    if previous is None:
+        return list(cases)
+    fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}
+    held_out = {case.patient_id for case in previous.select("test") if case.label is not None}
+    placed = []
+    for case in cases:
+        if case.patient_id in held_out:
+            case = case.model_copy(update={"split": "test"})
+        elif case.split == "training":
+            case = case.model_copy(update={"fold": fold_of.get(case.patient_id)})
+        placed.append(case)
+    return placed

@@ -1,0 +1,106 @@
+"""Labels drawn on the grid of their image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from medseg.errors import GeometryError
+from medseg.geometry import Geometry
+from medseg.ingest.image_source import ImageSource
+from medseg.ingest.label_source import LabelSource, read_mask
+from medseg.records import Labelmap, Scan
+from medseg.scans import is_picture_file, regrid
+from medseg.scans.dicom import Drawn, draw_label_object
+
+_ON_GRID = 0.1
+_ON_GRID_AFTER_REPAIR = 0.5
+
+
+def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Iterator[Drawn]:
+    """Draw each structure on an image's grid, one at a time.
+
+    Args:
+        label: Label to draw.
+        image: Image whose grid it is drawn on.
+        may_regrid: Whether a label on another grid is resampled (nearest) instead of refused.
+
+    Raises:
+        GeometryError: If it lies on another grid.
+        ScanError: If it is damaged, or the image has no grid.
+    """
+    if label.label_object is not None:
+        tolerance = _ON_GRID_AFTER_REPAIR if image.is_moved or may_regrid else _ON_GRID
+        yield from draw_label_object(label.label_object, image.known_grid(), tolerance=tolerance)
+        return
+    placed, notes = _mask_on_image(label, image, may_regrid=may_regrid)
+    for number, name in enumerate(label.names):
+        members = [value for value, called in (label.values or {}).items() if called == name]
+        yield Drawn(name, np.isin(placed, members), notes if number == 0 else ())
+
+
+def draw_instances(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Labelmap:
+    """A mask file whose values number single objects, on an image's grid."""
+    return _mask_on_image(label, image, may_regrid=may_regrid)[0]
+
+
+def lies_on(label: LabelSource, image: ImageSource) -> bool:
+    """Whether a mask file lies on the grid of an image, its axes turned or not."""
+    if label.grid is None or image.grid is None:
+        return False
+    if image.is_picture and is_picture_file(label.path):
+        return label.grid.shape == image.grid.shape
+    return label.grid.reoriented(image.grid.axcodes).is_close(image.grid)
+
+
+def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> Labelmap:
+    """A mask on an image's grid: as it is, with axes flipped or swapped, or resampled if that is allowed.
+
+    Raises:
+        GeometryError: If the grids differ otherwise and it is not.
+    """
+    if own.is_close(grid):
+        return mask
+    turned = own.reoriented(grid.axcodes)
+    if turned.is_close(grid):
+        order = [found.source_axis for found in turned.axis_maps(own)]
+        flips = tuple(slice(None, None, -1 if found.scale < 0 else 1) for found in turned.axis_maps(own))
+        return np.ascontiguousarray(mask.transpose(order)[flips])
+    if not may_regrid:
+        raise GeometryError(
+            f"label must lie on the grid of its image, got {own.difference(grid)}",
+            remedy="ingest with --repair grids to resample it (nearest), or export it again",
+        )
+    return np.asarray(regrid(Scan(mask[np.newaxis], own), grid, order="nearest")[0])
+
+
+def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
+    """The values of a mask file on its image's grid, and what was done for it."""
+    mask, stored = read_mask(label.path)
+    own, grid = _place(label, stored, image), image.known_grid()
+    placed = on_grid(mask, own, grid, may_regrid=may_regrid)
+    return placed, () if own.is_close(grid) or placed is mask else (_how(own, grid),)
+
+
+def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry:
+    """Where a mask lies: pictures have no place but that of the picture that they were drawn on.
+
+    Raises:
+        GeometryError: If a mask picture has another size than its image, which nothing can mend.
+    """
+    grid = image.known_grid()
+    if not is_picture_file(label.path):
+        return stored
+    if not image.is_picture or stored.shape != grid.shape:
+        raise GeometryError(
+            f"a mask picture must have its image's size {grid.shape[:2]}, got {stored.shape[:2]}",
+            remedy="export it again",
+        )
+    return grid
+
+
+def _how(own: Geometry, grid: Geometry) -> str:
+    if own.reoriented(grid.axcodes).is_close(grid):
+        return f"its axes were turned from {own.axcodes} to the image's {grid.axcodes}"
+    return "it was resampled (nearest) onto the image's grid"

@@ -1,0 +1,198 @@
+"""The few functions that a notebook or a program starts from, with plain arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medseg.configuration import read_yaml
+from medseg.records import Split
+from medseg.runs.classification.job import ClassificationJob
+from medseg.runs.classification.settings import ClassificationSettings
+from medseg.runs.progress import Progress
+from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
+from medseg.runs.segmentation.job import SegmentationJob
+from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
+from medseg.runs.settings import DeviceName, TrainingSettings
+from medseg.runs.tracking import Tracking
+from medseg.runs.train import TrainResult, train_job
+
+AnyPath = str | Path
+
+
+def train(
+    dataset: AnyPath,
+    *,
+    out: AnyPath,
+    fold: int | str = 0,
+    budget: str | None = None,
+    epochs: int | None = None,
+    config: AnyPath | Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    tracking: AnyPath | bool = True,
+    **settings: Any,
+) -> TrainResult:
+    """Train a segmentation network, whose plan, store and model end up in `out`.
+
+    Args:
+        dataset: A `dataset.json`, a Decathlon or nnU-Net file, or the folder that holds one.
+        out: Folder of the run, new or empty.
+        fold: Validation fold, or `all` to train on every case.
+        budget: Wall clock for the whole work, such as `10m`; excludes `epochs`.
+        epochs: Length in epochs; the plan's if neither is given.
+        config: Settings of the plan to change, as a mapping or a YAML file.
+        progress: Follows the work; nothing if not given.
+        tracking: MLflow store; True for MLflow's own choice, False for none.
+        settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
+
+    Returns:
+        The run's folder, the summary of its validation, failed cases and warnings.
+
+    Raises:
+        PipelineError: If the dataset or a setting is wrong, no case is left, or training cannot go on.
+    """
+    asked = TrainingSettings(
+        out=Path(out),
+        fold=str(fold),
+        budget=budget,
+        epochs=epochs,
+        tracking=_tracking(tracking),
+        **_changes(config),
+        **_with_paths(settings),
+    )
+    return train_job(SegmentationJob(), Path(dataset), asked, progress=progress)
+
+
+def train_classifier(
+    dataset: AnyPath,
+    *,
+    out: AnyPath,
+    plane: str = "axial",
+    fold: int | str = 0,
+    budget: str | None = None,
+    epochs: int | None = None,
+    config: AnyPath | Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+    tracking: AnyPath | bool = True,
+    **settings: Any,
+) -> TrainResult:
+    """Train a slice classifier; arguments as for `train`.
+
+    Args:
+        dataset: As for `train`.
+        out: As for `train`.
+        plane: Plane of the slices: axial, coronal or sagittal.
+        fold: As for `train`.
+        budget: As for `train`.
+        epochs: As for `train`.
+        config: As for `train`.
+        progress: As for `train`.
+        tracking: As for `train`.
+        settings: Further fields of `medseg.runs.classification.settings.ClassificationSettings`.
+
+    Raises:
+        PipelineError: As for `train`.
+    """
+    asked = ClassificationSettings(
+        out=Path(out),
+        plane=plane,
+        fold=str(fold),
+        budget=budget,
+        epochs=epochs,
+        tracking=_tracking(tracking),
+        **_changes(config),
+        **_with_paths(settings),
+    )
+    return train_job(ClassificationJob(asked), Path(dataset), asked, progress=progress)
+
+
+def predict(
+    run: AnyPath,
+    inputs: AnyPath | Sequence[AnyPath],
+    *,
+    out: AnyPath,
+    fold: int | None = None,
+    split: Split | None = None,
+    device: DeviceName = "auto",
+    progress: Progress | None = None,
+    **settings: Any,
+) -> PredictResult:
+    """Write a mask on the scan's own grid for every case.
+
+    Args:
+        run: Folder of a training.
+        inputs: A manifest or its folder, or image files and folders of image files.
+        out: Folder of the masks, new or empty.
+        fold: Fold of a manifest whose validation cases are wanted.
+        split: Split of a manifest that is wanted.
+        device: Where the network runs.
+        progress: Follows the work; nothing if not given.
+        settings: Further fields of `medseg.runs.segmentation.predict.PredictSettings`, such as `gate`.
+
+    Returns:
+        One record per mask, failed cases and warnings.
+
+    Raises:
+        PipelineError: If the model or the inputs cannot be used, or the output folder holds something.
+    """
+    asked = PredictSettings(out=Path(out), fold=fold, split=split, device=device, **_with_paths(settings))
+    paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    return predict_run(Path(run), [Path(path) for path in paths], asked, progress=progress)
+
+
+def evaluate(
+    dataset: AnyPath,
+    *,
+    masks: AnyPath,
+    out: AnyPath,
+    fold: int | None = None,
+    split: Split | None = None,
+    progress: Progress | None = None,
+    tracking: AnyPath | bool = True,
+    **settings: Any,
+) -> EvaluateResult:
+    """Measure masks on the scans' own grids.
+
+    Args:
+        dataset: A `dataset.json` or the folder that holds one.
+        masks: Folder that `predict` wrote.
+        out: Folder of the tables, new or empty.
+        fold: Fold whose validation cases are measured.
+        split: Split that is measured; all labelled cases if neither is given.
+        progress: Follows the work; nothing if not given.
+        tracking: MLflow store; True for MLflow's own choice, False for none.
+        settings: Further fields of `medseg.runs.segmentation.evaluate.EvaluateSettings`.
+
+    Returns:
+        Metrics per case and label, their summary, failed cases and warnings.
+
+    Raises:
+        PipelineError: If the dataset cannot be used, or the output folder holds something.
+    """
+    asked = EvaluateSettings(
+        masks=Path(masks), out=Path(out), fold=fold, split=split, tracking=_tracking(tracking), **_with_paths(settings)
+    )
+    return evaluate_masks(Path(dataset), asked, progress=progress)
+
+
+def _tracking(tracking: AnyPath | bool) -> Tracking:
+    if isinstance(tracking, bool):
+        return Tracking(is_on=tracking)
+    return Tracking(uri=str(tracking))
+
+
+def _changes(config: AnyPath | Mapping[str, Any] | None) -> dict[str, Any]:
+    if config is None:
+        return {}
+    if isinstance(config, Mapping):
+        return {"changes": config, "changes_name": "the given settings"}
+    return {"changes": read_yaml(Path(config)), "changes_name": f"settings {Path(config).name}"}
+
+
+_PATHS = ("plan", "store", "data_root", "initial", "gate", "check")
+
+
+def _with_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Paths may be given as text."""
+    return {key: Path(value) if key in _PATHS and isinstance(value, str) else value for key, value in settings.items()}

@@ -1,0 +1,99 @@
+"""A dataset examined before anything is trained on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from medseg.audit import Audit, Fix, audit_manifest, fix_dataset, load_for_audit, write_audit
+from medseg.delivery.audit import draw_planes, save_audit_page
+from medseg.errors import ConfigError
+from medseg.runs.machine import threads
+from medseg.runs.progress import Progress, Silence
+
+
+@dataclass(frozen=True, slots=True)
+class AuditResult:
+    """An examined dataset.
+
+    Attributes:
+        audit: Findings and facts.
+        page: Page to look at.
+        fixes: Repairs that were made in a new version, and errors that remain there.
+    """
+
+    audit: Audit
+    page: Path
+    fixes: tuple[Fix, ...]
+
+
+def audit_dataset(
+    dataset: Path,
+    *,
+    out: Path | None = None,
+    fix: Path | None = None,
+    data_root: Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> AuditResult:
+    """Examine every case, and write `audit.json` and `audit.html`.
+
+    Args:
+        dataset: A `dataset.json` or the folder that holds one.
+        out: Folder of both files; the dataset's if not given.
+        fix: New folder for a version of the dataset with the safe repairs applied.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        workers: Threads that read scans.
+        progress: Follows the work; nothing if not given.
+
+    Raises:
+        PipelineError: If the dataset cannot be read, a folder cannot be written, or `fix` exists.
+    """
+    progress = progress or Silence()
+    if fix and fix.exists():
+        raise ConfigError(f"target of the repairs {fix} must be a new folder; choose another name")
+    source = load_for_audit(dataset, data_root=data_root)
+    folder = _writable(out or source.folder)
+    with _quiet_readers(), progress.over_cases(len(source.manifest.cases), "audit") as on_done:
+        audit = audit_manifest(
+            source.manifest,
+            source.root,
+            known=source.findings,
+            draw=draw_planes,
+            executor=threads(workers),
+            on_done=on_done,
+        )
+    fixes: tuple[Fix, ...] = ()
+    if fix:
+        with progress.over_cases(len(audit.cases), "fix") as on_done:
+            fixes = fix_dataset(audit, source.root, fix, folder=source.folder, on_done=on_done)
+    write_audit(audit, folder, fixes=fixes)
+    page = folder / "audit.html"
+    save_audit_page(audit, page, fixes=fixes)
+    return AuditResult(audit, page, fixes)
+
+
+@contextmanager
+def _quiet_readers() -> Iterator[None]:
+    """Keep the readers' warnings out of the log while they are among the findings."""
+    log = logging.getLogger("medseg.scans")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def _writable(folder: Path) -> Path:
+    """A folder that can be written to, tried before the work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise ConfigError(f"folder {folder} must be writable, got: {error.strerror}; choose another") from error

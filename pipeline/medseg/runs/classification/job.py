@@ -1,0 +1,162 @@
+"""The training of a slice classifier as a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+from medseg import __version__
+from medseg.errors import TrainingError
+from medseg.evaluation.classification.calibration import HOTTEST
+from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
+from medseg.inference.classification.card import CLASSIFIER_NAME
+from medseg.inference.weights import read_weights
+from medseg.manifest import manifest_digest
+from medseg.networks import count_parameters
+from medseg.networks.classification import SliceClassifier, load_imagenet, load_unet_encoder
+from medseg.planning import SlicePlan, plan_digest
+from medseg.planning.sizes import DeviceKind
+from medseg.records import Failure, Manifest
+from medseg.runs.classification.labels import labels_digest, prepare_labelled, read_label_table
+from medseg.runs.classification.plan import PLANE_AXIS, plan_classifier
+from medseg.runs.classification.scores import deliver_scores, log_scores
+from medseg.runs.classification.settings import ClassificationSettings
+from medseg.runs.job import Delivered, Planned, Prepared
+from medseg.runs.machine import torch_device
+from medseg.runs.progress import Progress
+from medseg.runs.run_folder import RunFolder
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.training_cases import TrainingCases
+from medseg.tracking import TrackedRun
+from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
+from medseg.training.engine import Outcome
+
+
+class ClassificationJob:
+    """Probabilities of classes on slices, judged by AUROC.
+
+    Args:
+        settings: Choices of the classifier.
+
+    Raises:
+        ConfigError: If the labels are a file that cannot be read.
+    """
+
+    stage = "classify train"
+
+    def __init__(self, settings: ClassificationSettings) -> None:
+        self.choices = settings
+        self.table = read_label_table(settings.labels)
+        self.labels_digest = labels_digest(settings.labels)
+
+    def check(self, manifest: Manifest) -> None:
+        """Every dataset has slices."""
+
+    def plan(
+        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+    ) -> Planned[SlicePlan]:
+        """The given plan, or one from the training scans, with the asked changes."""
+        choices = replace(
+            self.choices, **{field.name: getattr(settings, field.name) for field in fields(TrainingSettings)}
+        )
+        return plan_classifier(cases, self.table, choices, device=device, progress=progress)
+
+    def prepare(
+        self, cases: TrainingCases, plan: SlicePlan, settings: TrainingSettings, *, progress: Progress
+    ) -> Prepared[ClassificationTask]:
+        """Slices in the store, with their truth."""
+        slices = prepare_labelled(cases, plan, self.table, settings, progress=progress)
+        if not slices.training:
+            raise TrainingError(
+                f"manifest {cases.manifest.name}: no training case could be prepared; {slices.failures[0].reason}"
+            )
+        inputs = ClassificationInputs(
+            training=slices.training,
+            validation=slices.validation,
+            truth=slices.truth,
+            targets=plan.targets,
+            slices=plan.slices,
+            network=plan.network,
+            config=plan.training,
+            device=torch_device(settings.device),
+            folder=settings.out,
+            initialise=None if settings.resume else _initialiser(self.choices.initial, plan),
+        )
+        return Prepared(ClassificationTask(inputs), slices.failures)
+
+    def count_parameters(self, plan: SlicePlan) -> int:
+        """Trainable parameters of the classifier."""
+        return count_parameters(SliceClassifier(plan.network))
+
+    def save_card(
+        self, folder: RunFolder, cases: TrainingCases, plan: SlicePlan, task: ClassificationTask, *, is_resumed: bool
+    ) -> None:
+        """Write `model/classifier.json`, unless a resumed run has one, whose calibration would be lost."""
+        if not (is_resumed and (folder.model / CLASSIFIER_NAME).exists()):
+            save_classifier_card(_card(cases, plan, task), folder.model)
+
+    def deliver(
+        self,
+        folder: RunFolder,
+        cases: TrainingCases,
+        plan: SlicePlan,
+        task: ClassificationTask,
+        outcome: Outcome,
+        *,
+        failures: tuple[Failure, ...],
+        run: TrackedRun | None,
+    ) -> Delivered:
+        """Calibrate on the validation cases, and write and log their tables and pictures."""
+        validated = list(outcome.last.rows) if outcome.last else []
+        calibration = calibrate(validated, plan.targets, shift=task.shift)
+        save_classifier_card(_card(cases, plan, task).model_copy(update={"calibration": calibration}), folder.model)
+        if run is not None:
+            run.log_metrics({"temperature": calibration.temperature})
+            for path in sorted(folder.model.iterdir()):
+                run.log_file(path, folder="classifier")
+        if not validated:
+            return Delivered(None)
+        warnings = []
+        if calibration.temperature >= HOTTEST - 1e-6:
+            warnings.append("the classifier has learned nothing that its validation cases bear out")
+        if outcome.epochs < 2 and outcome.steps < task.steps_per_epoch:
+            warnings.append("the budget was over before every slice had been seen once; give more")
+        delivered = deliver_scores(
+            SlicePredictor.load(folder.path, device=task.device),
+            task.inputs.validation,
+            task.inputs.truth,
+            folder=folder.validation,
+            failures=failures,
+            notes={"calibrated_on": "these validation cases, which flatters the calibration"},
+        )
+        if run is not None:
+            log_scores(run, delivered, step=outcome.epochs + 1)
+        return Delivered(delivered.summary, tuple(warnings))
+
+
+def _card(cases: TrainingCases, plan: SlicePlan, task: ClassificationTask) -> ClassifierCard:
+    return ClassifierCard(
+        medseg_version=__version__,
+        dataset=f"{cases.manifest.name} {cases.manifest.version}",
+        channels=cases.manifest.channels,
+        slices=plan.slices,
+        targets=plan.targets,
+        network=plan.network,
+        shift=tuple(float(value) for value in task.shift),
+        trained_on=tuple(case.case_id for case in task.inputs.training),
+        manifest_digest=manifest_digest(cases.manifest),
+        plan_digest=plan_digest(plan),
+    )
+
+
+def _initialiser(path: Path | None, plan: SlicePlan) -> Callable[[SliceClassifier], None] | None:
+    """The function that loads the weights to begin with."""
+    if path is None:
+        return None
+    if not path.is_dir():
+        return lambda network: load_imagenet(network, path)
+    folder = path / "model" if (path / "model").is_dir() else path
+    weights = read_weights(folder / "last.safetensors")
+    axis = PLANE_AXIS[plan.slices.plane]
+    return lambda network: load_unet_encoder(network, weights, slice_axis=axis)

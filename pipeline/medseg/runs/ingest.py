@@ -1,0 +1,76 @@
+"""A dataset from a folder of hospital scans."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medseg.errors import ConfigError
+from medseg.ingest import IngestOptions, IngestReport, Pseudonyms, ingest, load_key
+from medseg.ingest import Progress as IngestProgress
+from medseg.runs.machine import worker_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """Choices of an ingest.
+
+    Attributes:
+        out: Folder of the dataset; an ingest that stopped is continued.
+        mapping: File that says which structure is which label; proposed and written if not given.
+        repair: Names of repairs to make where a volume would be refused.
+        min_slices: Fewest slices of a volume.
+        suv: Whether PET becomes SUV by body weight.
+        kind: Kind of scans to take; volumes, if there are any, if not given.
+        key: File of the pseudonyms' key; beside the dataset, made if missing, if not given.
+        keep_ids: Whether patient ids and UIDs are pseudonyms already.
+        shift_dates: Whether study dates are kept, moved by 1 to 365 days per patient.
+        name: Name of the dataset; that of the source folder if not given.
+        workers: Threads that read scans.
+    """
+
+    out: Path
+    mapping: Path | None = None
+    repair: frozenset[str] = frozenset()
+    min_slices: int = 3
+    suv: bool = False
+    kind: Literal["volumes", "pictures"] | None = None
+    key: Path | None = None
+    keep_ids: bool = False
+    shift_dates: bool = False
+    name: str | None = None
+    workers: int | None = None
+
+    @property
+    def key_file(self) -> Path:
+        """File of the pseudonyms' key."""
+        folder = self.out.absolute()
+        return self.key or folder.with_name(folder.name + ".key")
+
+
+def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestProgress | None = None) -> IngestReport:
+    """Find every scan in a folder, DICOM or not, and write a dataset with pseudonyms, labels and a manifest.
+
+    Args:
+        source: Folder of any depth.
+        settings: Choices.
+        progress: Callbacks for files read and cases made.
+
+    Raises:
+        PipelineError: If the key lies inside the dataset or cannot be read, or the source holds nothing usable.
+    """
+    if settings.out.resolve() in settings.key_file.resolve().parents:
+        raise ConfigError(f"key file {settings.key_file} must not lie in the dataset, with which it would be passed on")
+    names = Pseudonyms(load_key(settings.key_file), keep_ids=settings.keep_ids)
+    options = IngestOptions(
+        settings.repair,
+        settings.min_slices,
+        settings.suv,
+        settings.shift_dates,
+        settings.kind,
+        worker_count(settings.workers),
+        settings.name,
+    )
+    more = {"progress": progress} if progress is not None else {}
+    return ingest(source, settings.out, names=names, mapping_file=settings.mapping, options=options, **more)

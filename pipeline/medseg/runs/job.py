@@ -1,0 +1,102 @@
+"""One kind of training, as `train` drives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from medseg.planning.plan import PlanFile
+from medseg.planning.sizes import DeviceKind
+from medseg.records import Failure, Manifest
+from medseg.runs.progress import Progress
+from medseg.runs.run_folder import RunFolder
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.training_cases import TrainingCases
+from medseg.tracking import TrackedRun
+from medseg.training.engine import Outcome, Task
+
+AnyPlan = TypeVar("AnyPlan", bound=PlanFile)
+AnyTask = TypeVar("AnyTask", bound=Task)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned(Generic[AnyPlan]):
+    """A plan, and the cases that could not be read for it."""
+
+    plan: AnyPlan
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[AnyTask]):
+    """A task ready to train, and the cases that could not be prepared for it."""
+
+    task: AnyTask
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a finished training was found to be worth.
+
+    Attributes:
+        summary: Numbers of the validation cases; its text is a table.
+        warnings: Sentences for the person who started the training.
+    """
+
+    summary: Any
+    warnings: tuple[str, ...] = ()
+
+
+class Job(Protocol[AnyPlan, AnyTask]):
+    """A kind of training: how it plans, prepares and delivers.
+
+    Attributes:
+        stage: Name of the command, which also names MLflow runs.
+        labels_digest: SHA-256 of labels that lie outside the manifest; None without any.
+    """
+
+    stage: str
+    labels_digest: str | None
+
+    def check(self, manifest: Manifest) -> None:
+        """Refuse a dataset that this kind of training cannot use.
+
+        Raises:
+            ManifestError: With the reason.
+        """
+
+    def plan(
+        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+    ) -> Planned[AnyPlan]:
+        """Read the plan that is given, or make one, and apply the asked changes."""
+
+    def prepare(
+        self, cases: TrainingCases, plan: AnyPlan, settings: TrainingSettings, *, progress: Progress
+    ) -> Prepared[AnyTask]:
+        """Bring the cases into the store and build the task.
+
+        Raises:
+            TrainingError: If no training case is left.
+        """
+
+    def count_parameters(self, plan: AnyPlan) -> int:
+        """Trainable parameters of the plan's network."""
+
+    def save_card(
+        self, folder: RunFolder, cases: TrainingCases, plan: AnyPlan, task: AnyTask, *, is_resumed: bool
+    ) -> None:
+        """Write what must be known to use the weights."""
+
+    def deliver(
+        self,
+        folder: RunFolder,
+        cases: TrainingCases,
+        plan: AnyPlan,
+        task: AnyTask,
+        outcome: Outcome,
+        *,
+        failures: tuple[Failure, ...],
+        run: TrackedRun | None,
+    ) -> Delivered:
+        """Measure the delivered weights, and write and log tables, pictures and the model."""

@@ -1,0 +1,1 @@
+"""A look into the network of a plan."""

@@ -1,0 +1,62 @@
+"""The network of a plan of any kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.configuration import read_yaml
+from medseg.networks import NetworkConfig
+from medseg.networks.classification import ClassifierConfig
+from medseg.planning import Plan, SlicePlan, load_plan_of
+
+Networked = NetworkConfig | ClassifierConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a plan of either kind says of its network.
+
+    Attributes:
+        dataset: The plan's.
+        config: Shape of the network.
+        patch: Voxels or pixels that it is given at once.
+        spacing_mm: Of them; None where every picture keeps its own.
+        is_multilabel: Whether each class has a loss of its own.
+    """
+
+    dataset: str
+    config: Networked
+    patch: tuple[int, ...]
+    spacing_mm: tuple[float, ...] | None
+    is_multilabel: bool = False
+
+    @property
+    def multiple(self) -> tuple[int, ...]:
+        """What a patch must be a multiple of."""
+        return self.config.reduction if isinstance(self.config, NetworkConfig) else (1,) * len(self.patch)
+
+    @property
+    def name(self) -> str:
+        """Of the network."""
+        if isinstance(self.config, ClassifierConfig):
+            return self.config.architecture
+        return f"{self.config.spatial_dims}D UNet of {len(self.config.channels)} stages"
+
+
+def load_subject(path: Path) -> Subject:
+    """The network of a plan of either kind, or of a run's folder.
+
+    Raises:
+        ConfigError: If the plan is missing or broken.
+    """
+    path = path / "plan.yaml" if path.is_dir() else path
+    if "slices" in read_yaml(path):
+        slice_plan = load_plan_of(SlicePlan, path)
+        pixel = slice_plan.slices.pixel_mm
+        is_multilabel = slice_plan.targets.kind == "multilabel"
+        return Subject(slice_plan.dataset, slice_plan.network, slice_plan.slices.size, (pixel, pixel), is_multilabel)
+    plan = load_plan_of(Plan, path)
+    axes = plan.network.spatial_dims
+    spacing = plan.preprocess.spacing_mm
+    return Subject(plan.dataset, plan.network, plan.training.patch_size[:axes], spacing[:axes] if spacing else None)

@@ -1,0 +1,56 @@
+"""How a run tells how far it is: by callbacks, never by printing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+OnCase = Callable[[str], None]
+OnStep = Callable[[float, float], None]
+
+
+class Progress(Protocol):
+    """Follows a run; give your own to draw bars or to write a log."""
+
+    def over_cases(self, total: int, stage: str) -> AbstractContextManager[OnCase]:
+        """Open a stage that handles cases one by one.
+
+        Args:
+            total: Count of the cases.
+            stage: Name of the stage, such as `prepare`.
+
+        Returns:
+            A context that gives a function, which is called with the case id after each case.
+        """
+
+    def over_budget(self, stage: str) -> AbstractContextManager[OnStep]:
+        """Open a training.
+
+        Args:
+            stage: Name of the stage, such as `train`.
+
+        Returns:
+            A context that gives a function, which is called after each step with the share of the budget that is used,
+            from 0 to 1, and the loss, NaN where it would have to be waited for.
+        """
+
+
+class Silence:
+    """Follows nothing."""
+
+    def over_cases(self, total: int, stage: str) -> AbstractContextManager[OnCase]:
+        """A function that does nothing."""
+        return nullcontext(_ignore_case)
+
+    def over_budget(self, stage: str) -> AbstractContextManager[OnStep]:
+        """A function that does nothing."""
+        return nullcontext(_ignore_step)
+
+
+def _ignore_case(case_id: str) -> None:
+    """Nothing."""
+
+
+def _ignore_step(progress: float, loss: float) -> None:
+    """Nothing."""

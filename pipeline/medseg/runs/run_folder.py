@@ -1,0 +1,116 @@
+"""The folder of a training: the one place that knows what its files are called."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.atomic import write_json
+from medseg.configuration import Config, parse_config
+from medseg.errors import CheckpointError, ConfigError
+from medseg.training.engine import CHECKPOINT_NAME
+
+
+class RunRecord(Config):
+    """What a training was started with, for resuming it: `run.json`.
+
+    Attributes:
+        fold: Validation fold, or `all`.
+        seed: Seed that was asked for.
+        budget: Wall clock that was asked for.
+        epochs: Epochs that were asked for.
+        manifest_digest: SHA-256 of the manifest with its folds.
+        plan_digest: SHA-256 of the plan.
+        mlflow_run_id: MLflow run, if there is one.
+        tracking_uri: MLflow store of that run.
+        training: Ids of the training cases.
+        validation: Ids of the validation cases.
+        labels_digest: SHA-256 of the CSV file of classes, if there is one.
+    """
+
+    fold: str
+    seed: int | None
+    budget: str | None
+    epochs: int | None
+    manifest_digest: str
+    plan_digest: str
+    mlflow_run_id: str | None
+    tracking_uri: str | None
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+    labels_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of a training's files.
+
+    Args:
+        path: The folder itself.
+    """
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """Every decision: `plan.yaml`."""
+        return self.path / "plan.yaml"
+
+    @property
+    def model(self) -> Path:
+        """Weights and their card: `model/`."""
+        return self.path / "model"
+
+    @property
+    def checkpoint(self) -> Path:
+        """All that a resumed training needs: `checkpoint.safetensors`."""
+        return self.path / CHECKPOINT_NAME
+
+    @property
+    def curves(self) -> Path:
+        """Loss and rate of every epoch: `curves.csv`."""
+        return self.path / "curves.csv"
+
+    @property
+    def overlays(self) -> Path:
+        """Pictures of validation cases: `overlays/`."""
+        return self.path / "overlays"
+
+    @property
+    def validation(self) -> Path:
+        """Name without ending of the validation's tables: `validation`."""
+        return self.path / "validation"
+
+    @property
+    def _record(self) -> Path:
+        return self.path / "run.json"
+
+    def save_record(self, record: RunRecord) -> None:
+        """Write `run.json`."""
+        write_json(self._record, record.model_dump(mode="json"))
+
+    def load_record(self) -> RunRecord:
+        """Read `run.json`.
+
+        Raises:
+            CheckpointError: If it is missing or damaged.
+        """
+        try:
+            content = json.loads(self._record.read_text(encoding="utf-8"))
+            return parse_config(RunRecord, content, source=self._record.name)
+        except (OSError, ValueError, ConfigError) as error:
+            raise CheckpointError(
+                f"run {self.path}: {self._record.name} must be readable to resume, got: {error}; start a new run"
+            ) from error
+
+
+def check_empty(folder: Path) -> Path:
+    """An output folder that is new or empty.
+
+    Raises:
+        ConfigError: If it holds something.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"output folder {folder} must be new or empty; choose another")
+    return folder

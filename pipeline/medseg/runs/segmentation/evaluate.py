@@ -1,0 +1,136 @@
+"""Masks measured against labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medseg.evaluation.segmentation import (
+    Summary,
+    evaluate_cases,
+    find_mask,
+    summarise,
+    volume_metrics,
+    write_metrics,
+    write_summary,
+)
+from medseg.inference import PredictionRecord, load_record
+from medseg.manifest import load_manifest, select_cases
+from medseg.records import Case, CaseMetrics, Failure, Manifest, Split
+from medseg.runs.progress import Progress, Silence
+from medseg.runs.run_folder import check_empty
+from medseg.runs.seen import seen_in_training
+from medseg.runs.segmentation.overlays import save_overlays
+from medseg.runs.segmentation.quality_power import QualityPower, quality_power
+from medseg.runs.tracking import Tracking, log_cases, log_masks, start_tracking
+from medseg.scans import read_label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSettings:
+    """Choices of an evaluation.
+
+    Attributes:
+        masks: Folder that a prediction wrote.
+        out: Folder of the tables, new or empty.
+        fold: Fold whose validation cases are measured.
+        split: Split that is measured; all labelled cases if neither is given.
+        dice_bound: Mean Dice below which a mask counts as failed, where a classifier has checked the masks.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        tracking: MLflow store.
+    """
+
+    masks: Path
+    out: Path
+    fold: int | None = None
+    split: Split | None = None
+    dice_bound: float = 0.8
+    data_root: Path | None = None
+    tracking: Tracking = field(default_factory=Tracking)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateResult:
+    """Measured masks.
+
+    Attributes:
+        folder: Folder of `metrics.csv`, `summary.json` and the overlays.
+        rows: Metrics per case and label.
+        summary: Means with intervals; its text is a table.
+        power: How well a classifier's disagreement finds failed masks; None where no classifier has checked them.
+        failures: Cases that could not be measured, with the reasons.
+        warnings: Sentences for the person who started the evaluation.
+    """
+
+    folder: Path
+    rows: tuple[CaseMetrics, ...]
+    summary: Summary
+    power: QualityPower | None
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+
+
+def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progress | None = None) -> EvaluateResult:
+    """Measure every case on its scan's own grid, and write and log tables and pictures.
+
+    Args:
+        dataset: A `dataset.json` or the folder that holds one.
+        settings: Choices.
+        progress: Follows the work; nothing if not given.
+
+    Raises:
+        PipelineError: If the dataset cannot be used, or the output folder holds something.
+    """
+    folder = check_empty(settings.out)
+    manifest, root = load_manifest(dataset, data_root=settings.data_root)
+    cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
+    with (progress or Silence()).over_cases(len(cases), "evaluate") as on_done:
+        rows, failures = evaluate_cases(cases, manifest, root, masks=settings.masks, on_done=on_done)
+    record = load_record(settings.masks)
+    seen = seen_in_training(record.model.trained_on if record else (), manifest, {row.case_id for row in rows})
+    patients = {case.case_id: case.patient_id for case in cases}
+    summary = summarise(rows, patients=patients)
+    power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)
+    files = (folder / "metrics.csv", folder / "summary.json")
+    write_metrics(rows, files[0])
+    notes: dict[str, Any] = {"trained_on": seen, "quality": power.content() if power else None}
+    write_summary(summary, files[1], failures=failures, notes=notes)
+    pictures, warnings = save_overlays(
+        rows,
+        cases,
+        manifest,
+        root,
+        folder=folder / "overlays",
+        mask_of=lambda case_id, scan: read_label(find_mask(settings.masks, case_id), case_id=case_id)[0],
+    )
+    if seen:
+        warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"
+        warnings = (warning, *warnings)
+    result = EvaluateResult(folder, tuple(rows), summary, power, tuple(failures), warnings)
+    _track(settings, manifest, cases, record, result, files, pictures)
+    return result
+
+
+def _track(
+    settings: EvaluateSettings,
+    manifest: Manifest,
+    cases: tuple[Case, ...],
+    record: PredictionRecord | None,
+    result: EvaluateResult,
+    files: tuple[Path, ...],
+    pictures: list[Path],
+) -> None:
+    """An MLflow run of this evaluation, tagged with the model that drew the masks."""
+    name = f"evaluate fold {settings.fold}" if settings.fold is not None else f"evaluate {settings.split or 'all'}"
+    tags = {"medseg.model_plan_digest": record.model.plan_digest} if record else {}
+    run = start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags)
+    if run is None:
+        return
+    with run.recording(system_metrics=False):
+        counts = {"cases": len(cases), "failed_cases": len(result.failures)}
+        run.log_parameters({"fold": settings.fold, "split": settings.split, **counts})
+        log_cases(run, manifest, evaluation=cases)
+        run.log_metrics(volume_metrics(result.summary))
+        run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
+        log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")

@@ -1,0 +1,157 @@
+"""The training of a segmentation network as a job."""
+
+from __future__ import annotations
+
+from medseg import __version__
+from medseg.errors import ManifestError, TrainingError
+from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
+from medseg.inference.segmentation import ModelCard, Predictor, save_card
+from medseg.manifest import manifest_digest, manifest_target
+from medseg.networks import count_parameters
+from medseg.networks.segmentation import UNet
+from medseg.planning import Plan, check_mirroring, load_plan, make_plan, plan_digest, take_fingerprint
+from medseg.planning.sizes import DeviceKind
+from medseg.preprocess.segmentation import prepare_cases
+from medseg.records import Failure, Manifest
+from medseg.runs.job import Delivered, Planned, Prepared
+from medseg.runs.machine import threads, torch_device
+from medseg.runs.plan_changes import changed_plan
+from medseg.runs.progress import Progress
+from medseg.runs.run_folder import RunFolder
+from medseg.runs.segmentation.overlays import save_overlays
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.tracking import log_masks
+from medseg.runs.training_cases import TrainingCases
+from medseg.targets import ExclusiveLabels
+from medseg.tracking import TrackedRun
+from medseg.training.engine import Outcome
+from medseg.training.segmentation import SegmentationInputs
+from medseg.training.segmentation.task import SegmentationTask
+
+
+class SegmentationJob:
+    """Masks of whole volumes, judged by Dice on the scans' own grids."""
+
+    stage = "train"
+    labels_digest: str | None = None
+
+    def check(self, manifest: Manifest) -> None:
+        """Refuse a dataset that is not for segmentation."""
+        if manifest.task != "segmentation":
+            raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
+
+    def plan(
+        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+    ) -> Planned[Plan]:
+        """The given plan, or one from the training scans, with the asked changes."""
+        manifest = cases.manifest
+        failures: tuple[Failure, ...] = ()
+        if settings.plan is not None:
+            plan = load_plan(settings.plan)
+        else:
+            with progress.over_cases(len(cases.training), "plan") as on_done:
+                fingerprint = take_fingerprint(
+                    cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
+                )
+            failures = fingerprint.failures
+            plan = make_plan(fingerprint, manifest, device=device)
+        plan = changed_plan(plan, settings)
+        check_mirroring(plan, manifest)
+        expected = (len(manifest.channels), manifest_target(manifest).channels)
+        if (plan.network.in_channels, plan.network.out_channels) != expected:
+            raise ManifestError(
+                f"plan: network must have {expected[0]} input channels and {expected[1]} classes as the manifest, got "
+                f"{plan.network.in_channels} and {plan.network.out_channels}; plan again"
+            )
+        return Planned(plan, failures)
+
+    def prepare(
+        self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress
+    ) -> Prepared[SegmentationTask]:
+        """Preprocessed cases in the store."""
+        with progress.over_cases(len(cases.training) + len(cases.validation), "prepare") as on_done:
+            training, validation = (
+                prepare_cases(
+                    group,
+                    cases.manifest,
+                    cases.root,
+                    config=plan.preprocess,
+                    store=settings.store,
+                    executor=threads(settings.workers),
+                    on_done=on_done,
+                )
+                for group in (cases.training, cases.validation)
+            )
+        failures = (*training.failures, *validation.failures)
+        if not training.cases:
+            raise TrainingError(
+                f"manifest {cases.manifest.name}: no training case could be prepared; {failures[0].reason}"
+            )
+        inputs = SegmentationInputs(
+            training=training.cases,
+            validation=validation.cases,
+            target=ExclusiveLabels(labels=cases.manifest.labels),
+            network=plan.network,
+            config=plan.training,
+            inference=plan.inference,
+            device=torch_device(settings.device),
+            folder=settings.out,
+        )
+        return Prepared(SegmentationTask(inputs), failures)
+
+    def count_parameters(self, plan: Plan) -> int:
+        """Trainable parameters of the UNet."""
+        return count_parameters(UNet(plan.network))
+
+    def save_card(
+        self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
+    ) -> None:
+        """Write `model/model.json`."""
+        card = ModelCard(
+            medseg_version=__version__,
+            dataset=f"{cases.manifest.name} {cases.manifest.version}",
+            channels=cases.manifest.channels,
+            labels=cases.manifest.labels,
+            network=plan.network,
+            preprocess=plan.preprocess,
+            inference=plan.inference,
+            trained_on=tuple(case.case_id for case in task.inputs.training),
+            manifest_digest=manifest_digest(cases.manifest),
+            plan_digest=plan_digest(plan),
+        )
+        save_card(card, folder.model)
+
+    def deliver(
+        self,
+        folder: RunFolder,
+        cases: TrainingCases,
+        plan: Plan,
+        task: SegmentationTask,
+        outcome: Outcome,
+        *,
+        failures: tuple[Failure, ...],
+        run: TrackedRun | None,
+    ) -> Delivered:
+        """Validation tables, overlays of the worst, median and best case, and the MLflow model."""
+        rows = list(outcome.last.rows) if outcome.last else []
+        summary = summarise(rows, patients={case.case_id: case.patient_id for case in cases.validation})
+        files = [folder.validation.with_suffix(".json")]
+        write_summary(
+            summary, files[0], failures=failures, notes={"best_mean_dice_of_any_validation": outcome.best_score}
+        )
+        if rows:
+            files.append(folder.validation.with_suffix(".csv"))
+            write_metrics(rows, files[1])
+        predictor = Predictor.load(folder.model, device=task.device)
+        pictures, warnings = save_overlays(
+            rows,
+            cases.validation,
+            cases.manifest,
+            cases.root,
+            folder=folder.overlays,
+            mask_of=lambda case_id, scan: predictor.mask(scan),
+        )
+        if run is not None:
+            log_masks(run, rows, files=files, pictures=pictures, table="validation_cases.json")
+            run.log_model(folder.model, version=__version__)
+        return Delivered(summary, warnings)

@@ -1,0 +1,49 @@
+"""Pictures of the cases that represent a set of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from medseg.cohort import CASE_ERRORS
+from medseg.delivery.segmentation import save_overlay
+from medseg.evaluation.segmentation import representative_cases
+from medseg.manifest import manifest_target, read_case
+from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan, reason_of
+
+
+def save_overlays(
+    rows: Sequence[CaseMetrics],
+    cases: Sequence[Case],
+    manifest: Manifest,
+    root: Path,
+    *,
+    folder: Path,
+    mask_of: Callable[[str, Scan], Labelmap],
+) -> tuple[list[Path], tuple[str, ...]]:
+    """Draw reference and mask of the worst, median and best case.
+
+    Args:
+        rows: Metrics that rank the cases.
+        cases: Cases to choose from.
+        manifest: Dataset of the cases.
+        root: Folder that the manifest's paths are relative to.
+        folder: Target folder, created if missing.
+        mask_of: Gives the mask of a case, by id and scan.
+
+    Returns:
+        The pictures, and a warning for each that could not be drawn.
+    """
+    by_id = {case.case_id: case for case in cases}
+    paths, warnings = [], []
+    for name, (case_id, dice) in representative_cases(rows).items():
+        path = folder / f"{name}_{case_id}.png"
+        try:
+            scan, label = read_case(by_id[case_id], manifest, root)
+            title = f"{name} case {case_id}, mean Dice {dice:.3f}"
+            save_overlay(scan, label, mask_of(case_id, scan), path, target=manifest_target(manifest), title=title)
+        except CASE_ERRORS as error:
+            warnings.append(f"no picture of the {name} case: {reason_of(error)}")
+            continue
+        paths.append(path)
+    return paths, tuple(warnings)

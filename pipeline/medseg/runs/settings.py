@@ -1,0 +1,56 @@
+"""What every training can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from medseg.errors import ConfigError
+from medseg.runs.tracking import Tracking
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """Choices of a training.
+
+    Attributes:
+        out: Folder of the run, new or empty; with `resume` that of the earlier run.
+        fold: Validation fold, or `all` to train on every case.
+        budget: Wall clock for the whole work, such as `90s`, `10m`, `2h`; excludes `epochs`.
+        epochs: Length in epochs; the plan's if neither is given.
+        plan: File of a plan to use instead of planning.
+        changes: Sections and keys of the plan to change, as in a YAML file of settings.
+        changes_name: Name under which the plan's reasons mention the changes.
+        seed: Seed of weights, sampling and augmentation; the plan's if not given.
+        resume: Whether to continue the run in `out`, with its own settings.
+        store: Folder of prepared cases.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        device: Where to train.
+        workers: Threads that read scans; one per core, at most 16, if not given.
+        tracking: MLflow store.
+    """
+
+    out: Path
+    fold: str = "0"
+    budget: str | None = None
+    epochs: int | None = None
+    plan: Path | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    changes_name: str = "settings"
+    seed: int | None = None
+    resume: bool = False
+    store: Path = Path("medseg_store")
+    data_root: Path | None = None
+    device: DeviceName = "auto"
+    workers: int | None = None
+    tracking: Tracking = field(default_factory=Tracking)
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and self.epochs is not None:
+            raise ConfigError("budget and epochs exclude each other; give one")
+        if self.fold != "all" and not (self.fold.isascii() and self.fold.isdigit()):
+            raise ConfigError(f"fold must be a number or 'all', got {self.fold!r}")

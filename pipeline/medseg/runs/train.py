@@ -1,0 +1,248 @@
+"""The story of a training, the same for every kind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import CheckpointError
+from medseg.manifest import manifest_digest
+from medseg.planning import plan_digest, save_plan
+from medseg.planning.plan import PlanFile
+from medseg.records import Failure
+from medseg.runs.job import AnyPlan, AnyTask, Job
+from medseg.runs.machine import torch_device
+from medseg.runs.progress import Progress, Silence
+from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.tracking import log_cases, start_tracking
+from medseg.runs.training_cases import TrainingCases, load_training_cases
+from medseg.tracking import TrackedRun
+from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
+from medseg.training.checkpoint import checkpoint_facts
+from medseg.training.engine import run_task
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """A finished training.
+
+    Attributes:
+        folder: Folder of the run; its model lies in `model`.
+        steps: Steps done.
+        seconds: Seconds of the budget that were used.
+        summary: Numbers of the validation cases; its text is a table.
+        failures: Cases that could not be used, with the reasons.
+        warnings: Sentences for the person who started the training.
+        run_id: MLflow run; None without tracking.
+    """
+
+    folder: Path
+    steps: int
+    seconds: float
+    summary: Any
+    failures: tuple[Failure, ...]
+    warnings: tuple[str, ...]
+    run_id: str | None
+
+
+def train_job(
+    job: Job[AnyPlan, AnyTask],
+    dataset: Path,
+    settings: TrainingSettings,
+    *,
+    started: float | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Plan, prepare, train within the budget, measure and deliver.
+
+    Args:
+        job: Kind of training.
+        dataset: A `dataset.json` or the folder that holds one.
+        settings: Choices.
+        started: Reading of `time.monotonic()` at which a wall-clock budget begins; now if not given.
+        progress: Follows the work; nothing if not given.
+
+    Raises:
+        PipelineError: If the dataset, a setting or the earlier run is wrong, no case is left, or training cannot go on.
+    """
+    started = time.monotonic() if started is None else started
+    progress = progress or Silence()
+    folder = RunFolder(settings.out)
+    earlier = folder.load_record() if settings.resume else None
+    settings = _as_before(settings, folder, earlier) if earlier else settings
+    if earlier is None:
+        check_empty(folder.path)
+    budget_s = parse_duration_s(settings.budget) if settings.budget else None
+    device = torch_device(settings.device)
+
+    cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
+    job.check(cases.manifest)
+    planned = job.plan(cases, settings, device="cuda" if device.type == "cuda" else "cpu", progress=progress)
+    plan = planned.plan
+    _check_same_run(earlier, cases, plan, job.labels_digest)
+    prepared = job.prepare(cases, plan, settings, progress=progress)
+    task = prepared.task
+    failures = merge_failures(planned.failures, prepared.failures)
+    budget = make_budget(
+        settings,
+        steps=task.optimisation.epochs * task.steps_per_epoch,
+        steps_per_epoch=task.steps_per_epoch,
+        started=started,
+        budget_s=budget_s,
+        used_s=_used_s(folder) if settings.resume else 0.0,
+    )
+
+    run = _start_run(job.stage, settings, cases, plan, earlier)
+    save_plan(plan, folder.plan)
+    job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
+    folder.save_record(_record(settings, cases, plan, run, earlier, job.labels_digest))
+    with run.recording() if run else nullcontext():
+        if run is not None and (earlier is None or earlier.mlflow_run_id is None):
+            _describe(run, settings, cases, plan, folder, parameters=job.count_parameters(plan), failures=failures)
+        with progress.over_budget("train") as on_step:
+            outcome = run_task(
+                task,
+                budget,
+                listeners=[CurvesListener(folder.curves), *([TrackingListener(run)] if run else [])],
+                on_step=on_step,
+                resume=settings.resume and folder.checkpoint.exists(),
+            )
+        delivered = job.deliver(folder, cases, plan, task, outcome, failures=failures, run=run)
+    return TrainResult(
+        folder=folder.path,
+        steps=outcome.steps,
+        seconds=outcome.seconds,
+        summary=delivered.summary,
+        failures=failures,
+        warnings=delivered.warnings,
+        run_id=run.run_id if run else None,
+    )
+
+
+def make_budget(
+    settings: TrainingSettings,
+    *,
+    steps: int,
+    steps_per_epoch: int,
+    started: float,
+    budget_s: float | None,
+    used_s: float = 0.0,
+) -> Budget:
+    """Wall clock if it is asked for, else the asked epochs, else the plan's steps.
+
+    Args:
+        settings: Choices.
+        steps: Steps of the plan's own length.
+        steps_per_epoch: Steps in which every sample comes once.
+        started: Reading of `time.monotonic()` at which a wall-clock budget begins.
+        budget_s: Wall clock in seconds, if asked for.
+        used_s: Seconds that the run had used before it was resumed.
+    """
+    if budget_s is not None:
+        return ClockBudget(budget_s, started=started, used_s=used_s)
+    return StepBudget(settings.epochs * steps_per_epoch if settings.epochs else steps, used_s=used_s)
+
+
+def merge_failures(*groups: Sequence[Failure]) -> tuple[Failure, ...]:
+    """Every failed case once, with its last reason."""
+    return tuple({failure.case_id: failure for group in groups for failure in group}.values())
+
+
+def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord) -> TrainingSettings:
+    """The settings that the run began with; its length may be changed."""
+    has_length = settings.budget is not None or settings.epochs is not None
+    return replace(
+        settings,
+        fold=earlier.fold,
+        seed=earlier.seed,
+        plan=folder.plan,
+        changes={},
+        budget=settings.budget if has_length else earlier.budget,
+        epochs=settings.epochs if has_length else earlier.epochs,
+    )
+
+
+def _used_s(folder: RunFolder) -> float:
+    return float(checkpoint_facts(folder.checkpoint)["elapsed_s"]) if folder.checkpoint.exists() else 0.0
+
+
+def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: PlanFile, labels_digest: str | None) -> None:
+    """Hold a resumed run to its manifest, plan and labels.
+
+    Raises:
+        CheckpointError: If one of them has changed.
+    """
+    if earlier is None:
+        return
+    if earlier.manifest_digest != manifest_digest(cases.manifest):
+        raise CheckpointError(
+            "resume: the manifest must be the one that the run began with, got another; start a new run"
+        )
+    if earlier.plan_digest != plan_digest(plan):
+        raise CheckpointError(
+            "resume: plan.yaml must be as the run began with it, got another; start a new run with that plan"
+        )
+    if earlier.labels_digest != labels_digest:
+        raise CheckpointError(
+            "resume: the file of labels must be the one that the run began with, got another; start a new run"
+        )
+
+
+def _start_run(
+    stage: str, settings: TrainingSettings, cases: TrainingCases, plan: PlanFile, earlier: RunRecord | None
+) -> TrackedRun | None:
+    """The MLflow run of this training, or the one that it resumes; None without tracking."""
+    if settings.tracking.is_on and earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
+        return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=settings.tracking.uri or earlier.tracking_uri)
+    tags = {"medseg.fold": settings.fold, "medseg.plan_digest": plan_digest(plan)}
+    return start_tracking(
+        settings.tracking, cases.manifest, stage=stage, name=f"{stage} fold {settings.fold}", tags=tags
+    )
+
+
+def _record(
+    settings: TrainingSettings,
+    cases: TrainingCases,
+    plan: PlanFile,
+    run: TrackedRun | None,
+    earlier: RunRecord | None,
+    labels_digest: str | None,
+) -> RunRecord:
+    """What a resume needs; a resume without tracking keeps the MLflow run that the training had."""
+    return RunRecord(
+        fold=settings.fold,
+        seed=settings.seed,
+        budget=settings.budget,
+        epochs=settings.epochs,
+        manifest_digest=manifest_digest(cases.manifest),
+        plan_digest=plan_digest(plan),
+        mlflow_run_id=run.run_id if run else earlier.mlflow_run_id if earlier else None,
+        tracking_uri=run.tracking_uri if run else earlier.tracking_uri if earlier else None,
+        training=tuple(case.case_id for case in cases.training),
+        validation=tuple(case.case_id for case in cases.validation),
+        labels_digest=labels_digest,
+    )
+
+
+def _describe(
+    run: TrackedRun,
+    settings: TrainingSettings,
+    cases: TrainingCases,
+    plan: PlanFile,
+    folder: RunFolder,
+    *,
+    parameters: int,
+    failures: Sequence[Failure],
+) -> None:
+    """Parameters, plan and dataset of the MLflow run."""
+    content = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
+    epochs = settings.epochs or content["training"]["epochs"]
+    length = {"fold": settings.fold, "budget": settings.budget or f"{epochs} epochs"}
+    run.log_parameters({**content, **length, "parameters": parameters, "failed_cases": len(failures)})
+    run.log_file(folder.plan)
+    log_cases(run, cases.manifest, training=cases.training, validation=cases.validation)

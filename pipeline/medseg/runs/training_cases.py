@@ -1,0 +1,44 @@
+"""The cases of a training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.manifest import assign_folds, load_manifest, split_fold
+from medseg.records import Case, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCases:
+    """A fold's cases.
+
+    Attributes:
+        manifest: Dataset with its folds.
+        root: Folder that its paths are relative to.
+        training: Cases to learn from.
+        validation: Cases to measure on; empty where all are trained on.
+    """
+
+    manifest: Manifest
+    root: Path
+    training: tuple[Case, ...]
+    validation: tuple[Case, ...]
+
+
+def load_training_cases(dataset: Path, *, fold: str, data_root: Path | None = None) -> TrainingCases:
+    """Read a manifest and take a fold's cases.
+
+    Args:
+        dataset: A `dataset.json` or the folder that holds one.
+        fold: Number of the validation fold, or `all`.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+
+    Raises:
+        ManifestError: If the manifest cannot be read, or has no such fold.
+    """
+    manifest, root = load_manifest(dataset, data_root=data_root)
+    if fold == "all":
+        return TrainingCases(manifest, root, manifest.select("training"), ())
+    manifest = assign_folds(manifest)
+    return TrainingCases(manifest, root, *split_fold(manifest, int(fold)))
