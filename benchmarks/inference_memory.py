@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from medseg.geometry import Geometry
     from medseg.inference.segmentation import InferenceConfig
+    from medseg.targets import ExclusiveLabels
     from torch import Tensor, nn
 
 VOLUMES = {  # native shape, millimetres, window, classes
@@ -31,7 +32,12 @@ TARGET_MM = (1.0, 1.0, 1.0)
 
 
 def whole(
-    network: nn.Module, image: Tensor, grid: Geometry, native: Geometry, config: InferenceConfig, classes: int
+    network: nn.Module,
+    image: Tensor,
+    grid: Geometry,
+    native: Geometry,
+    config: InferenceConfig,
+    target: ExclusiveLabels,
 ) -> np.ndarray:
     """All classes of all voxels at once, as it was done before."""
     import torch
@@ -47,13 +53,18 @@ def whole(
         logits = sliding_window_inference(
             image[None], config.patch_size, config.batch_size, window_logits, overlap=config.overlap, mode="gaussian"
         )
-        probabilities = logits.softmax(dim=1).flip([])
+        probabilities = target.activate(logits, dim=1).flip([])
         probabilities = (probabilities / 1)[0]
-    return restore_mask(probabilities, grid, native, values=tuple(range(classes)))
+    return restore_mask(probabilities, grid, native, target=target)
 
 
 def streamed(
-    network: nn.Module, image: Tensor, grid: Geometry, native: Geometry, config: InferenceConfig, classes: int
+    network: nn.Module,
+    image: Tensor,
+    grid: Geometry,
+    native: Geometry,
+    config: InferenceConfig,
+    target: ExclusiveLabels,
 ) -> np.ndarray:
     """As `Predictor.mask` does it."""
     import torch
@@ -62,8 +73,8 @@ def streamed(
     from medseg.preprocess.segmentation.restore import restore_planes
 
     plan = lay_out_windows(grid.shape, config)
-    planes = probability_planes(network, image, plan, device=torch.device("cpu"), precision="fp32")
-    return restore_planes(planes, grid, native, values=tuple(range(classes)), axis=plan.axis)
+    planes = probability_planes(network, image, plan, target=target, device=torch.device("cpu"), precision="fp32")
+    return restore_planes(planes, grid, native, target=target, axis=plan.axis)
 
 
 def measure(kind: str, volume: str) -> None:
@@ -74,6 +85,7 @@ def measure(kind: str, volume: str) -> None:
     from medseg.inference.segmentation import InferenceConfig
     from medseg.networks import NetworkConfig
     from medseg.networks.segmentation import UNet
+    from medseg.targets import ExclusiveLabels
 
     shape, spacing_mm, patch_size, classes = VOLUMES[volume]
     torch.manual_seed(0)
@@ -88,9 +100,10 @@ def measure(kind: str, volume: str) -> None:
     image = torch.randn(1, *grid.shape)
     network(torch.zeros(1, 1, 8, 8, 8))
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    target = ExclusiveLabels(labels={f"label {value}": value for value in range(classes)})
     start = time.process_time()
     draw = whole if kind == "whole" else streamed
-    mask = draw(network, image, grid, native, InferenceConfig(patch_size=patch_size, batch_size=2), classes)
+    mask = draw(network, image, grid, native, InferenceConfig(patch_size=patch_size, batch_size=2), target)
     seconds = time.process_time() - start
     extra_mb = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - idle) / 1024
     print(f"{seconds:.4f} {extra_mb:.1f} {int(mask.sum())}")

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from medseg.evaluation.classification import failure_auroc
-from medseg.evaluation.segmentation import overlap_metrics
+from medseg.evaluation.segmentation import measure_case
 from medseg.inference import load_record
 from medseg.inference.classification import SlicePredictor
 from medseg.inference.classification.quality import check_mask
-from medseg.manifest import load_manifest, read_case
+from medseg.manifest import load_manifest, manifest_target, read_case
 from medseg.records import Labelmap
 from medseg.scans import read_label
 
@@ -34,6 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     classifier = SlicePredictor.load(arguments.classifier, device=torch.device("cpu"))
     manifest, root = load_manifest(arguments.data)
+    target = manifest_target(manifest)
     cases = {case.case_id: case for case in manifest.cases}
     record = load_record(arguments.masks)
     found = []
@@ -44,8 +45,8 @@ def main() -> None:
         first, second = (axis for axis in range(3) if axis != scores.axis)
         pixel_mm2 = scan.geometry.spacing_mm[first] * scan.geometry.spacing_mm[second]
         for drawn in (mask, failed(mask, FAILURES[number % 4], axis=scores.axis, number=number)):
-            quality = check_mask(drawn, scores, classifier.card, labels=manifest.labels, pixel_mm2=pixel_mm2)
-            rows = overlap_metrics(label, drawn, labels=manifest.foreground, case_id=entry.case_id)
+            quality = check_mask(drawn, scores, classifier.card, target=target, pixel_mm2=pixel_mm2)
+            rows = measure_case(label, drawn, target=target, case_id=entry.case_id)
             dice = float(np.mean([row.values["dice"] for row in rows]))
             found.append((quality.disagreement, dice, quality.is_flagged))
     disagreement, dice, flagged = (np.array(column) for column in zip(*found, strict=True))

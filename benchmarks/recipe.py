@@ -96,7 +96,7 @@ def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
     from medseg.evaluation.segmentation import summarise
     from medseg.inference.segmentation import InferenceConfig
-    from medseg.manifest import assign_folds, load_manifest, split_fold
+    from medseg.manifest import assign_folds, load_manifest, manifest_target, split_fold
     from medseg.networks import NetworkConfig, count_parameters
     from medseg.networks.segmentation import UNet
     from medseg.preprocess import ChannelNormalisation, PreprocessConfig
@@ -123,7 +123,9 @@ def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     steps = int(arguments.steps * variant.get("steps", 1.0))
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        inputs = SegmentationInputs(*stored, manifest.labels, network, config, inference, device, Path(folder))
+        inputs = SegmentationInputs(
+            *stored, manifest_target(manifest), network, config, inference, device, Path(folder)
+        )
         result = fit(inputs, StepBudget(steps))
     summary = summarise(result.rows)
     return {

@@ -15,6 +15,7 @@ from medseg.manifest import assign_folds, load_manifest, split_fold
 from medseg.planning import Plan, load_plan, make_plan, override_plan, save_plan, take_fingerprint
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.preprocess.segmentation.stored_case import open_case
+from medseg.targets import ExclusiveLabels
 from medseg.training import Budget, ClockBudget, StepBudget
 from medseg.training.segmentation import SegmentationInputs, fit
 from medseg.training.task import Validation
@@ -145,7 +146,7 @@ def _train(context: Context, cohort: Cohort, budget: Budget, length: str) -> Non
     inputs = SegmentationInputs(
         training=cohort.training,
         validation=cohort.validation,
-        labels=cohort.labels,
+        target=ExclusiveLabels(labels=cohort.labels),
         network=cohort.plan.network,
         config=cohort.plan.training,
         inference=cohort.plan.inference,

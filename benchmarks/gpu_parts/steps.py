@@ -16,6 +16,7 @@ from medseg.networks.segmentation import UNet
 from medseg.planning import Plan
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.stored_case import open_case, save_case
+from medseg.targets import ExclusiveLabels
 from medseg.training.averaging import averaged_copy
 from medseg.training.batches import Patch, batches
 from medseg.training.segmentation.loss import SegmentationLoss
@@ -121,7 +122,8 @@ def _augmented(context: Context, plan: Plan) -> None:
 def _loaded(context: Context, plan: Plan) -> None:
     """The same with patches read from a store, and the share of time in which no batch was ready."""
     step = _product_step(context, plan)
-    dataset = PatchDataset([_stored_case(context, plan)], plan.training, values=range(_LABELS + 1))
+    target = ExclusiveLabels(labels={f"label {value}": value for value in range(_LABELS + 1)})
+    dataset = PatchDataset([_stored_case(context, plan)], plan.training, target=target)
     loaders = 8 if context.is_cuda else 1
     stream = batches(dataset, first_step=0, loaders=loaders, pin_memory=context.is_cuda)
     waits: list[float] = []

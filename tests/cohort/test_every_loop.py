@@ -23,7 +23,7 @@ from medseg.networks import NetworkConfig
 from medseg.planning import take_fingerprint
 from medseg.preprocess import PreprocessConfig
 from medseg.preprocess.classification import SliceConfig, prepare_slices
-from medseg.preprocess.classification.targets import LabelTargets, TargetConfig, read_targets
+from medseg.preprocess.classification.targets import LabelTargets, read_targets
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Manifest
 from medseg.runs.classification import compare
@@ -33,6 +33,7 @@ from medseg.runs.classification.trial import Trial
 from medseg.runs.tracking import Tracking
 from medseg.scans import write_scan
 from medseg.split import measure_labels
+from medseg.targets import SliceClasses
 
 from tests.conftest import Medseg
 from tests.grids import grid
@@ -143,7 +144,7 @@ def known(place: Place) -> Came:
     stored = prepare_slices(
         place.cases, place.manifest, place.root, config=SLICES, with_labels=True, store=place.out
     ).cases
-    truth, missing = read_targets(LabelTargets(TargetConfig(classes=("spleen", "liver"))), stored, place.cases)
+    truth, missing = read_targets(LabelTargets(SliceClasses(classes=("spleen", "liver"))), stored, place.cases)
     return Came(list(truth), list(missing))
 
 

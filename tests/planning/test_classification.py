@@ -24,12 +24,12 @@ from medseg.planning import (
     save_plan,
 )
 from medseg.planning.sizes import DeviceKind
-from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Manifest
+from medseg.targets import SliceClasses
 
 FingerprintBuilder = Callable[..., Fingerprint]
 ManifestBuilder = Callable[..., Manifest]
-BOTH = TargetConfig(classes=("liver", "spleen"))
+BOTH = SliceClasses(classes=("liver", "spleen"))
 Planner = Callable[..., SlicePlan]
 
 

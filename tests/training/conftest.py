@@ -15,6 +15,7 @@ from medseg.phantom import LABELS
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.records import Manifest
+from medseg.targets import ExclusiveLabels
 from medseg.training.segmentation import SegmentationInputs, TrainingConfig
 
 PATCH = (16, 16, 16)
@@ -76,7 +77,7 @@ def build_inputs(prepared: tuple[StoredCase, ...], tmp_path: Path) -> Callable[.
         return SegmentationInputs(
             training=prepared[:2],
             validation=prepared[2 : 2 + validation],
-            labels=LABELS,
+            target=ExclusiveLabels(labels=LABELS),
             network=NetworkConfig(**shape | (network or {})),
             config=TrainingConfig(**config | settings),
             inference=InferenceConfig(**{"patch_size": PATCH, "overlap": 0.25} | (inference or {})),

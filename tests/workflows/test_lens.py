@@ -18,8 +18,8 @@ from medseg.planning import (
     override_plan,
     save_plan,
 )
-from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Case, Manifest
+from medseg.targets import SliceClasses
 from PIL import Image
 
 from tests.conftest import Medseg
@@ -88,7 +88,7 @@ def test_run_s_folder_stands_for_its_plan_and_a_seed_repeats(medseg: Medseg, pla
 
 
 def test_plan_of_a_classifier_is_read_as_one(medseg: Medseg, tmp_path: Path) -> None:
-    choices = SliceChoices(targets=TargetConfig(classes=("liver", "other")), architecture="resnet18", context=1)
+    choices = SliceChoices(targets=SliceClasses(classes=("liver", "other")), architecture="resnet18", context=1)
     plan = make_slice_plan(fingerprint((40, 48, 20), (2.0, 2.0, 3.0)), MANIFEST, choices, device="cpu")
     save_plan(plan, tmp_path / "plan.yaml")
     outcome = medseg("lens", tmp_path / "plan.yaml", "--out", tmp_path / "lens")

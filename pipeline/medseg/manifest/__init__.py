@@ -9,6 +9,7 @@ from medseg.manifest.folds import assign_folds, split_fold
 from medseg.manifest.load import load_manifest
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
+from medseg.manifest.target import manifest_target
 
 __all__ = [
     "CaseScans",
@@ -17,6 +18,7 @@ __all__ = [
     "load_manifest",
     "manifest_digest",
     "manifest_schema",
+    "manifest_target",
     "read_case",
     "read_case_image",
     "read_case_label",

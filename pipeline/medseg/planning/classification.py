@@ -15,8 +15,8 @@ from medseg.planning.plan import PlanFile
 from medseg.planning.segmentation import plan_normalisation
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.classification import SliceConfig
-from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Manifest
+from medseg.targets import SliceClasses
 from medseg.training import AugmentConfig
 from medseg.training.classification import SliceTrainingConfig
 
@@ -41,7 +41,7 @@ class SliceChoices(Config):
     context: int = 0
     architecture: Architecture = "resnet18"
     pooling: PoolingKind = "none"
-    targets: TargetConfig
+    targets: SliceClasses
 
 
 class SlicePlan(PlanFile):
@@ -57,7 +57,7 @@ class SlicePlan(PlanFile):
     verb = "classify train"
 
     slices: SliceConfig
-    targets: TargetConfig
+    targets: SliceClasses
     network: ClassifierConfig
     training: SliceTrainingConfig
 
@@ -68,9 +68,9 @@ class SlicePlan(PlanFile):
                 f"network.in_channels must be {self.slices.channels}, the image channels times the slices, got "
                 f"{self.network.in_channels}"
             )
-        if self.network.out_channels != len(self.targets.classes):
+        if self.network.out_channels != self.targets.channels:
             raise ValueError(
-                f"network.out_channels must be the number of classes {len(self.targets.classes)}, got "
+                f"network.out_channels must be the number of classes {self.targets.channels}, got "
                 f"{self.network.out_channels}"
             )
         return self
@@ -132,7 +132,7 @@ def _network(
     shared = ClassifierConfig(
         architecture=choices.architecture,
         in_channels=slices.channels,
-        out_channels=len(choices.targets.classes),
+        out_channels=choices.targets.channels,
         pooling=choices.pooling,
     )
     if not (shared.is_residual or shared.is_plain):

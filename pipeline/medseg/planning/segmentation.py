@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medseg.inference.segmentation import InferenceConfig
+from medseg.manifest import manifest_target
 from medseg.networks import NetworkConfig
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
@@ -125,7 +126,7 @@ def _network(
     return NetworkConfig(
         spatial_dims=2 if is_2d else 3,
         in_channels=len(manifest.channels),
-        out_channels=len(manifest.labels),
+        out_channels=manifest_target(manifest).channels,
         channels=tuple(min(resources.width * 2**stage, resources.widest) for stage in range(stages)),
         strides=tuple(tuple(axes) for axes in strides),
         kernels=tuple(tuple(axes) for axes in kernels),

@@ -10,6 +10,7 @@ from medseg.delivery.segmentation import save_overlay
 from medseg.geometry import Geometry
 from medseg.origin import PictureOrigin
 from medseg.records import Array, Scan
+from medseg.targets import ExclusiveLabels
 from PIL import Image
 
 RAS = Geometry((40, 32, 20), np.diag([2.0, 2.0, 4.0, 1.0]))
@@ -54,7 +55,7 @@ def right_front_top(grid: Geometry = RAS) -> tuple[Scan, Array]:
 def test_patient_s_right_is_on_the_viewer_s_left_whatever_the_scan_s_axes(tmp_path: Path, axcodes: str) -> None:
     scan, label = right_front_top(RAS.reoriented(axcodes))
     path = tmp_path / "a.png"
-    save_overlay(scan, label, label, path, labels={"blob": 1}, title="case a")
+    save_overlay(scan, label, label, path, target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     picture = pixels(path)
     height, middle = len(picture) / 2, PANEL_WIDTH / 2
     axial, coronal, sagittal = (places(picture, AMBER, panel=panel) for panel in range(3))
@@ -69,7 +70,7 @@ def test_patient_s_right_is_on_the_viewer_s_left_whatever_the_scan_s_axes(tmp_pa
 
 def test_outline_lies_round_the_bright_blob(tmp_path: Path) -> None:
     scan, label = right_front_top()
-    save_overlay(scan, label, label, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(scan, label, label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     picture = pixels(tmp_path / "a.png")
     for panel in range(3):
         part = picture[:, int(panel * PANEL_WIDTH) : int((panel + 1) * PANEL_WIDTH)]
@@ -86,7 +87,7 @@ def test_outline_lies_round_the_bright_blob(tmp_path: Path) -> None:
 def test_pixels_are_drawn_in_proportion_to_millimetres(tmp_path: Path) -> None:
     """A box of 16×16×20 mm on voxels of 2×2×4 mm."""
     scan, label = right_front_top()
-    save_overlay(scan, label, label, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(scan, label, label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     picture = pixels(tmp_path / "a.png")
     for panel, proportion in enumerate((1.0, 20 / 16, 20 / 16)):
         height, width = np.ptp(places(picture, AMBER, panel=panel), axis=0)
@@ -96,7 +97,7 @@ def test_pixels_are_drawn_in_proportion_to_millimetres(tmp_path: Path) -> None:
 def test_reference_and_mask_are_both_drawn_each_at_its_place(tmp_path: Path) -> None:
     scan, label = right_front_top()
     mask = box(RAS.shape, (4, 22, 13), (8, 8, 5))
-    save_overlay(scan, label, mask, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(scan, label, mask, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     columns = places(pixels(tmp_path / "a.png"), AMBER, panel=0)[:, 1]
     left, right = columns[columns < PANEL_WIDTH / 2], columns[columns > PANEL_WIDTH / 2]
     assert len(left) > len(right) > 50  # the mask's outline is dashed
@@ -105,7 +106,9 @@ def test_reference_and_mask_are_both_drawn_each_at_its_place(tmp_path: Path) -> 
 def test_labels_have_colours_of_their_own(tmp_path: Path) -> None:
     scan, label = right_front_top()
     label[4:12, 22:30, 13:18] = 7
-    save_overlay(scan, label, label, tmp_path / "a.png", labels={"blob": 1, "other": 7}, title="case a")
+    save_overlay(
+        scan, label, label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1, "other": 7}), title="case a"
+    )
     picture = pixels(tmp_path / "a.png")
     assert places(picture, AMBER, panel=0)[:, 1].max() < PANEL_WIDTH / 2
     assert places(picture, BLUE, panel=0)[:, 1].min() > PANEL_WIDTH / 2
@@ -113,7 +116,9 @@ def test_labels_have_colours_of_their_own(tmp_path: Path) -> None:
 
 def test_case_without_any_label_is_drawn_through_its_middle(tmp_path: Path) -> None:
     scan, label = right_front_top()
-    save_overlay(scan, 0 * label, 0 * label, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(
+        scan, 0 * label, 0 * label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a"
+    )
     picture = pixels(tmp_path / "a.png")
     assert all(len(places(picture, AMBER, panel=panel)) == 0 for panel in range(3))
     assert picture.max() > 200
@@ -121,7 +126,7 @@ def test_case_without_any_label_is_drawn_through_its_middle(tmp_path: Path) -> N
 
 def test_cut_goes_through_the_mask_where_there_is_no_reference(tmp_path: Path) -> None:
     scan, label = right_front_top()
-    save_overlay(scan, 0 * label, label, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(scan, 0 * label, label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     assert all(len(places(pixels(tmp_path / "a.png"), AMBER, panel=panel)) > 50 for panel in range(3))
 
 
@@ -131,7 +136,7 @@ def test_oblique_scan_is_drawn(tmp_path: Path) -> None:
     affine[:2, :2] = affine[:2, :2] @ [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
     scan, label = right_front_top()
     oblique = Scan(scan.array, Geometry(RAS.shape, affine))
-    save_overlay(oblique, label, label, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(oblique, label, label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     assert len(places(pixels(tmp_path / "a.png"), AMBER, panel=0)) > 100
 
 
@@ -141,7 +146,9 @@ def test_picture_is_shown_upright_and_whole(tmp_path: Path, channels: int) -> No
     grid = Geometry((60, 40, 1), np.eye(4))
     label = box(grid.shape, (44, 4, 0), (12, 10, 1))
     array = np.repeat(label[np.newaxis].astype(np.float32) * 200 + 20, channels, axis=0)
-    save_overlay(Scan(array, grid), label, label, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(
+        Scan(array, grid), label, label, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a"
+    )
     picture = pixels(tmp_path / "a.png")
     close = np.argwhere(np.abs(picture - np.array(AMBER)).max(axis=2) < 40)
     outline = close[close[:, 0] < 0.9 * len(picture)]
@@ -156,7 +163,7 @@ def test_picture_of_one_row_is_shown_from_its_front(tmp_path: Path) -> None:
     array[0, :, :20] = 200  # red above, black below
     empty = np.zeros((1, 40, 1), np.uint8)
     scan = Scan(array, Geometry((1, 40, 1), np.eye(4)), PictureOrigin(Path("a.png")))
-    save_overlay(scan, empty, empty, tmp_path / "a.png", labels={"blob": 1}, title="case a")
+    save_overlay(scan, empty, empty, tmp_path / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a")
     picture = pixels(tmp_path / "a.png")
     height, width = (
         picture.shape[0],
@@ -169,5 +176,7 @@ def test_picture_replaces_the_last_one_and_leaves_nothing_else(tmp_path: Path) -
     scan, label = right_front_top()
     (tmp_path / "sub").mkdir()
     for _ in range(2):
-        save_overlay(scan, label, label, tmp_path / "sub" / "a.png", labels={"blob": 1}, title="case a")
+        save_overlay(
+            scan, label, label, tmp_path / "sub" / "a.png", target=ExclusiveLabels(labels={"blob": 1}), title="case a"
+        )
     assert [path.name for path in (tmp_path / "sub").iterdir()] == ["a.png"]

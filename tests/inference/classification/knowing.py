@@ -9,7 +9,7 @@ import torch
 from medseg.inference.classification import Calibration, ClassifierCard, GatePoint, SlicePredictor
 from medseg.networks.classification import ClassifierConfig
 from medseg.preprocess.classification import SliceConfig
-from medseg.preprocess.classification.targets import TargetConfig
+from medseg.targets import SliceClasses
 from torch import Tensor, nn
 
 from tests.preprocess.classification.scans import NONE
@@ -40,7 +40,7 @@ class Knowing(nn.Module):
 
 def card_of(**changes: Any) -> ClassifierCard:
     """The card of a classifier of liver and spleen on axial slices, some fields changed."""
-    targets = changes.get("targets", TargetConfig(classes=("liver", "spleen")))
+    targets = changes.get("targets", SliceClasses(classes=("liver", "spleen")))
     slices = changes.get("slices", SliceConfig(plane="axial", pixel_mm=1.0, size=(32, 32), normalisation=(NONE,)))
     fields: dict[str, Any] = {
         "medseg_version": "0.1.0",

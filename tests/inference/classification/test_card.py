@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from medseg.errors import CheckpointError, ConfigError
 from medseg.inference.classification import Calibration, load_classifier_card, save_classifier_card
-from medseg.preprocess.classification.targets import TargetConfig
+from medseg.targets import SliceClasses
 
 from tests.inference.classification.knowing import card_of
 
@@ -19,7 +19,7 @@ from tests.inference.classification.knowing import card_of
     [
         {},
         {"calibration": Calibration()},
-        {"targets": TargetConfig(kind="multiclass", classes=("background", "leber ä"), min_area_mm2=3.5)},
+        {"targets": SliceClasses(kind="multiclass", classes=("background", "leber ä"), min_area_mm2=3.5)},
         {"shift": (2.302585092994046, -0.1)},
     ],
     ids=["calibrated", "not calibrated", "multiclass", "shifted"],

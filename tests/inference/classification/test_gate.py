@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from medseg.errors import ConfigError
 from medseg.inference import Slab
 from medseg.inference.classification import Calibration, Gate
-from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import SliceScores
+from medseg.targets import SliceClasses
 
 from tests.inference.classification.knowing import card_of
 
@@ -90,7 +90,7 @@ def test_any_label_keeps_a_slice() -> None:
 
 
 def test_slice_that_is_not_background_is_kept() -> None:
-    card = card_of(targets=TargetConfig(kind="multiclass", classes=("liver", "background", "spleen")))
+    card = card_of(targets=SliceClasses(kind="multiclass", classes=("liver", "background", "spleen")))
     p = np.array([[0, 1, 0], [0, 1, 0], [0.3, 0.4, 0.3], [0, 1, 0], [0.2, 0.6, 0.2]])
     scores = SliceScores("a", "a", 0, np.arange(5.0), p, p.max(axis=0))
     assert Gate(0.95, 0.5, 0.0).slab(scores, card) == Slab(0, 1, 4)

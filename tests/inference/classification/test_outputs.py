@@ -9,9 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medseg.errors import ConfigError
 from medseg.inference.classification import SliceOutputs, slice_outputs, slice_probabilities, study_probabilities
-from medseg.inference.classification.outputs import BATCH, any_probability
+from medseg.inference.classification.outputs import BATCH
 from medseg.networks.classification import ClassifierConfig, SliceClassifier
 from medseg.preprocess.classification import with_context
 from scipy.special import expit, softmax
@@ -91,19 +90,6 @@ def test_pooled_study_is_corrected_as_slices_are(kind: Any) -> None:
     found = study_probabilities(outputs, np.full((3, 2), 0.5), shift=shift, temperature=2.0, kind=kind)
     settled = (logits - shift) / 2
     np.testing.assert_allclose(found, expit(settled) if kind == "multilabel" else softmax(settled))
-
-
-def test_slice_shows_anything_as_likely_as_its_likeliest_label() -> None:
-    p = np.array([[0.1, 0.4], [0.3, 0.2]])
-    assert any_probability(p, ("liver", "spleen"), "multilabel").tolist() == [0.4, 0.3]
-
-
-def test_slice_shows_anything_as_likely_as_it_is_not_background() -> None:
-    p = np.array([[0.2, 0.7, 0.1], [0.5, 0.1, 0.4]])
-    found = any_probability(p, ("liver", "background", "spleen"), "multiclass")
-    np.testing.assert_allclose(found, [0.3, 0.9])
-    with pytest.raises(ConfigError, match="must have a 'background' for slices that show nothing, got"):
-        any_probability(p, ("liver", "spleen", "lung"), "multiclass")
 
 
 def test_network_that_is_being_trained_elsewhere_is_not_asked_for_gradients() -> None:

@@ -18,8 +18,9 @@ from medseg.networks.classification import SliceClassifier
 from medseg.networks.weights import save_weights
 from medseg.plane import Plane
 from medseg.preprocess.classification import SliceConfig, slice_axis
-from medseg.preprocess.classification.targets import LabelTargets, TargetConfig
+from medseg.preprocess.classification.targets import LabelTargets
 from medseg.records import Scan
+from medseg.targets import SliceClasses
 from torch import Tensor
 
 from tests.grid_strategies import grids
@@ -101,7 +102,7 @@ def test_scan_and_its_entry_in_the_store_have_the_same_probabilities_bit_for_bit
     predictor = SlicePredictor.load(run_folder(tmp_path / "run", slices=config), device=CPU)
     case = write_labelled(tmp_path, "a", OBLIQUE, label=np.ones(OBLIQUE.shape, np.uint8))
     (stored,) = prepare([case], tmp_path, config=config)
-    truth = LabelTargets(TargetConfig(classes=("liver", "spleen"))).read(stored, case)
+    truth = LabelTargets(SliceClasses(classes=("liver", "spleen"))).read(stored, case)
     scan, _ = read_case(case, manifest_of([case]), tmp_path)
     of_scan, of_store = predictor.scores(scan, case_id="a"), predictor.stored_scores(stored, truth)
     np.testing.assert_array_equal(of_scan.probabilities, of_store.probabilities)
@@ -119,7 +120,7 @@ def test_truth_of_a_prepared_case_is_turned_with_its_probabilities(tmp_path: Pat
     case = write_labelled(tmp_path, "a", geometry, image=label, label=label)
     (stored,) = prepare([case], tmp_path, config=card_of().slices)
     assert stored.is_flipped
-    truth = LabelTargets(TargetConfig(classes=("liver", "spleen"))).read(stored, case)
+    truth = LabelTargets(SliceClasses(classes=("liver", "spleen"))).read(stored, case)
     scores = knowing_predictor().stored_scores(stored, truth)
     assert scores.truth is not None
     assert scores.truth.tolist() == [[0, 0], [1, 0], [0, 0], [0, 0], [0, 1]]

@@ -8,12 +8,13 @@ from medseg.errors import ConfigError, GeometryError
 from medseg.inference.classification import Calibration, ClassifierCard
 from medseg.inference.classification.quality import check_mask, shared_classes
 from medseg.inference.record import QualityRecord
-from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Array, SliceScores
+from medseg.targets import ExclusiveLabels, SliceClasses
 
 from tests.inference.classification.knowing import card_of
 
 LABELS = {"background": 0, "spleen": 3, "liver": 7}
+TARGET = ExclusiveLabels(labels=LABELS)
 
 
 def organ(axis: int = 2) -> Array:
@@ -33,7 +34,7 @@ def scores_of(mask: Array, *, axis: int = 2, sure: float = 0.98) -> SliceScores:
 
 
 def judge(mask: Array, scores: SliceScores, card: ClassifierCard | None = None) -> QualityRecord:
-    return check_mask(mask, scores, card or card_of(), labels=LABELS, pixel_mm2=1.0)
+    return check_mask(mask, scores, card or card_of(), target=TARGET, pixel_mm2=1.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -94,18 +95,18 @@ def test_without_a_limit_nothing_is_flagged() -> None:
 def test_labels_that_the_classifier_does_not_know_do_not_count() -> None:
     mask = organ()
     mask[0] = 9
-    labels = {**LABELS, "lung": 9}
-    found = check_mask(mask, scores_of(organ()), card_of(), labels=labels, pixel_mm2=1.0)
+    target = ExclusiveLabels(labels={**LABELS, "lung": 9})
+    found = check_mask(mask, scores_of(organ()), card_of(), target=target, pixel_mm2=1.0)
     assert found.disagreement == pytest.approx(0.02)
-    assert shared_classes(card_of(), labels) == ("spleen", "liver")
+    assert shared_classes(card_of(), target) == ("spleen", "liver")
 
 
 def test_classifier_that_knows_no_label_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"must know a label of the model \(background, lung\), got liver, spleen"):
-        shared_classes(card_of(), {"background": 0, "lung": 1})
-    backgrounds = card_of(targets=TargetConfig(kind="multiclass", classes=("background", "spleen")))
+        shared_classes(card_of(), ExclusiveLabels(labels={"background": 0, "lung": 1}))
+    backgrounds = card_of(targets=SliceClasses(kind="multiclass", classes=("background", "spleen")))
     with pytest.raises(ConfigError, match="must know a label of the model"):
-        shared_classes(backgrounds, {"background": 0, "lung": 1})
+        shared_classes(backgrounds, ExclusiveLabels(labels={"background": 0, "lung": 1}))
 
 
 def test_scores_of_another_scan_are_refused() -> None:
@@ -115,26 +116,26 @@ def test_scores_of_another_scan_are_refused() -> None:
 
 def test_mask_shows_a_label_where_it_exceeds_the_classifier_s_area() -> None:
     """The classifier was taught that 20 mm² of liver are none: such specks, drawn right, contradict nothing."""
-    targets = TargetConfig(classes=("liver", "spleen"), min_area_mm2=20.0)
+    targets = SliceClasses(classes=("liver", "spleen"), min_area_mm2=20.0)
     mask = organ()
     mask[0, :10, 0] = 7  # ten voxels of 2 mm²
     for pixel_mm2, is_flagged in ((2.0, False), (2.1, True)):
         card = card_of(targets=targets, calibration=Calibration(cases=1, disagreement_limit=0.03))
         spleenless = np.where(mask == 3, 0, mask)
         scores = scores_of(np.where(organ() == 3, 0, organ()))
-        found = check_mask(spleenless, scores, card, labels=LABELS, pixel_mm2=pixel_mm2)
+        found = check_mask(spleenless, scores, card, target=TARGET, pixel_mm2=pixel_mm2)
         assert found.is_flagged == is_flagged
 
 
 def test_mask_of_two_labels_agrees_with_a_classifier_of_one_class_per_slice() -> None:
     """On slices 6 and 7 the liver is larger than the spleen, and that is all that a softmax can say."""
-    card = card_of(targets=TargetConfig(kind="multiclass", classes=("background", "liver", "spleen")))
+    card = card_of(targets=SliceClasses(kind="multiclass", classes=("background", "liver", "spleen")))
     p = np.zeros((12, 3))
     p[2:8, 1] = 0.98
     p[8:10, 2] = 0.98
     p[:, 0] = 1 - p[:, 1:].sum(axis=1)
     scores = SliceScores("a", "a", 2, np.arange(12.0), p, p.max(axis=0))
-    found = check_mask(organ(), scores, card, labels=LABELS, pixel_mm2=1.0)
+    found = check_mask(organ(), scores, card, target=TARGET, pixel_mm2=1.0)
     assert (found.is_flagged, found.longest_run) == (False, 0)
     assert found.disagreement == pytest.approx(8 * 0.02 / 24)
-    assert check_mask(np.zeros_like(organ()), scores, card, labels=LABELS, pixel_mm2=1.0).is_flagged
+    assert check_mask(np.zeros_like(organ()), scores, card, target=TARGET, pixel_mm2=1.0).is_flagged

@@ -19,9 +19,9 @@ from medseg.inference.record import load_record
 from medseg.inference.reviewer import Review
 from medseg.inference.segmentation import ModelCard, Predictor, predict_cases
 from medseg.preprocess.classification import SliceConfig
-from medseg.preprocess.classification.targets import TargetConfig
 from medseg.records import Array, Scan
 from medseg.scans import read_label, write_scan
+from medseg.targets import ExclusiveLabels, SliceClasses
 from torch import Tensor, nn
 
 from tests.grids import grid
@@ -31,7 +31,7 @@ from tests.preprocess.classification.scans import NONE
 CardBuilder = Callable[..., ModelCard]
 GATE = Gate(0.95, 0.5, 0.0)
 # In the model's labels the spleen is class 1 and the liver class 2; the classifier lists them the same way.
-SPLEEN_LIVER = TargetConfig(classes=("spleen", "liver"))
+SPLEEN_LIVER = SliceClasses(classes=("spleen", "liver"))
 
 
 class Steps(nn.Module):
@@ -65,7 +65,7 @@ def classifier_card(**changes: Any) -> Any:
 
 
 def reviewer_of(card: ModelCard, *, gate: Gate | None = GATE, network: nn.Module | None = None) -> SliceReviewer:
-    return SliceReviewer(knowing_predictor(classifier_card(), network), labels=card.labels, gate=gate)
+    return SliceReviewer(knowing_predictor(classifier_card(), network), target=card.target, gate=gate)
 
 
 def write(folder: Path, name: str, array: Array, geometry: Geometry) -> CaseInput:
@@ -198,7 +198,7 @@ def test_classifier_of_other_channels_fails_the_case_by_its_name(build_card: Car
         channels=("MR", "CT"),
         slices=SliceConfig(pixel_mm=1.0, size=(16, 16), normalisation=(NONE, NONE)),
     )
-    reviewer = SliceReviewer(knowing_predictor(two), labels=card.labels)
+    reviewer = SliceReviewer(knowing_predictor(two), target=card.target)
     _, (failure,) = predict_cases(
         predictor, [write(tmp_path, "x7", blocks(geometry), geometry)], tmp_path / "out", reviewer=reviewer
     )
@@ -228,7 +228,9 @@ def test_even_a_single_slice_that_shows_something_lies_in_the_slab(
     start = data.draw(st.integers(0, count - length))
     array = np.zeros(geometry.shape, np.float32)
     np.moveaxis(array, axis, 0)[start : start + length] = 1
-    reviewer = SliceReviewer(knowing_predictor(classifier_card()), labels={"spleen": 3, "liver": 7}, gate=gate)
+    reviewer = SliceReviewer(
+        knowing_predictor(classifier_card()), target=ExclusiveLabels(labels={"spleen": 3, "liver": 7}), gate=gate
+    )
     slab = reviewer.screen(Scan(array[None], geometry), case_id="a").slab
     assert slab is not None
     assert slab.axis == axis
@@ -238,13 +240,13 @@ def test_even_a_single_slice_that_shows_something_lies_in_the_slab(
 
 def test_overseer_without_a_shared_label_is_refused() -> None:
     with pytest.raises(ConfigError, match="must know a label of the model"):
-        SliceReviewer(knowing_predictor(), labels={"background": 0, "lung": 1})
+        SliceReviewer(knowing_predictor(), target=ExclusiveLabels(labels={"background": 0, "lung": 1}))
 
 
 def test_area_of_a_voxel_is_that_on_the_classifier_s_slices(build_card: CardBuilder) -> None:
     """Coronal slices of a scan of 2 × 3 × 5 mm show pixels of 2 × 5 mm, wherever the array's axes run."""
     config = SliceConfig(plane="coronal", pixel_mm=1.0, size=(64, 64), normalisation=(NONE,))
-    reviewer = SliceReviewer(knowing_predictor(classifier_card(slices=config)), labels=build_card().labels)
+    reviewer = SliceReviewer(knowing_predictor(classifier_card(slices=config)), target=build_card().target)
     for axcodes in ("RAS", "PSL", "SLP"):
         geometry = grid((6, 7, 8), spacing_mm=(2, 3, 5), axcodes=axcodes)
         scan = Scan(np.zeros((1, *geometry.shape), np.float32), geometry)
@@ -258,7 +260,7 @@ def test_small_area_that_the_classifier_calls_none_is_not_flagged(build_card: Ca
     targets = SPLEEN_LIVER.model_copy(update={"min_area_mm2": 20.0})
     calibration = Calibration(cases=2, disagreement_limit=0.01)
     card = classifier_card(targets=targets, calibration=calibration)
-    reviewer = SliceReviewer(knowing_predictor(card), labels=build_card().labels)
+    reviewer = SliceReviewer(knowing_predictor(card), target=build_card().target)
     geometry = grid((9, 10, 10), spacing_mm=(2, 2, 1))
     seen = reviewer.screen(Scan(np.zeros((1, *geometry.shape), np.float32), geometry), case_id="a")
     mask = np.zeros(geometry.shape, np.uint8)

@@ -20,7 +20,7 @@ def test_card_comes_back_as_it_went(build_card: CardBuilder, tmp_path: Path) -> 
 
 
 def test_values_are_in_rising_order_whatever_the_order_of_names(build_card: CardBuilder) -> None:
-    assert build_card(labels={"b": 9, "background": 0, "a": 4}).values == (0, 4, 9)
+    assert build_card(labels={"b": 9, "background": 0, "a": 4}).target.values == (0, 4, 9)
 
 
 def test_file_is_plain_json_with_everything_in_it(build_card: CardBuilder, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from medseg.records import Scan
 from medseg.scans import write_scan
 
 from tests.inference.segmentation.whole import Edgy
+from tests.labels import labels_of
 
 CPU = torch.device("cpu")
 CardBuilder = Callable[..., ModelCard]
@@ -33,7 +34,7 @@ def leave_free(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
 @pytest.mark.parametrize("mirror_axes", [(), (2,), (0, 1)])
 def test_sums_take_what_is_said(mirror_axes: tuple[int, ...]) -> None:
     plan = lay_out_windows((9, 10, 30), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=mirror_axes))
-    sums = _RollingSums(plan, 5, CPU)
+    sums = _RollingSums(plan, labels_of(0, 1, 2, 3, 4), 5, CPU)
     assert sums_bytes(plan, classes=5) == sums.logits.nbytes + sums.weights.nbytes
 
 

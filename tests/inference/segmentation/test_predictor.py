@@ -18,6 +18,8 @@ from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Scan
 from torch import Tensor, nn
 
+from tests.labels import labels_of
+
 CPU = torch.device("cpu")
 CardBuilder = Callable[..., ModelCard]
 
@@ -143,14 +145,18 @@ def test_flipped_copies_of_an_asymmetric_network_are_averaged_as_probabilities()
     both = (torch.sigmoid(ramp) + torch.sigmoid(ramp.flip(0))) / 2
     for axes, expected in (((), plain), ((0,), both), ((1,), plain), ((0, 1, 2), both)):
         config = InferenceConfig(patch_size=(4, 4, 4), mirror_axes=axes)
-        found = whole_volume_probabilities(Sideways(), image, config, device=CPU, precision="fp32")[1]
+        found = whole_volume_probabilities(
+            Sideways(), image, config, target=labels_of(0, 1), device=CPU, precision="fp32"
+        )[1]
         torch.testing.assert_close(found, expected.view(-1, 1, 1).expand(4, 4, 4))
 
 
 def test_every_combination_of_mirror_axes_is_predicted_once() -> None:
     network = Steps()
     config = InferenceConfig(patch_size=(4, 4, 4), mirror_axes=(0, 1, 2))
-    whole_volume_probabilities(network, torch.zeros(1, 4, 4, 4), config, device=CPU, precision="fp32")
+    whole_volume_probabilities(
+        network, torch.zeros(1, 4, 4, 4), config, target=labels_of(0, 1), device=CPU, precision="fp32"
+    )
     assert len(network.shapes) == 2**3
 
 

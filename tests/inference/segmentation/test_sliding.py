@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.inference.segmentation.whole import Edgy, whole_probabilities
+from tests.labels import labels_of
 
 CPU = torch.device("cpu")
 EXAMPLES = settings(max_examples=40, deadline=None)
 NETWORK = Edgy()
+TARGET = labels_of(0, 1, 2)
 NETWORK_2D = Edgy(dims=2)
 
 shapes = st.tuples(*[st.integers(1, 14)] * 3)
@@ -54,7 +56,13 @@ def cut(volume: Tensor, box: Box) -> Tensor:
 
 def stream(config: InferenceConfig, image: Tensor, plan: WindowLayout, chunk_bytes: int = 2**24) -> list[Tensor]:
     planes = probability_planes(
-        network_for(config), cut(image, plan.seen), plan, device=CPU, precision="fp32", chunk_bytes=chunk_bytes
+        network_for(config),
+        cut(image, plan.seen),
+        plan,
+        target=TARGET,
+        device=CPU,
+        precision="fp32",
+        chunk_bytes=chunk_bytes,
     )
     return list(planes)
 
@@ -80,7 +88,9 @@ def test_box_has_the_probabilities_of_the_whole(
     image, box = random_image(shape), data.draw(boxes(shape))
     plan = lay_out_windows(shape, config, box=box, axis=axis)
     found = torch.cat(stream(config, image, plan), dim=plan.axis + 1)
-    expected = cut(whole_volume_probabilities(network_for(config), image, config, device=CPU, precision="fp32"), box)
+    expected = cut(
+        whole_volume_probabilities(network_for(config), image, config, target=TARGET, device=CPU, precision="fp32"), box
+    )
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
 
 
@@ -96,7 +106,7 @@ def test_chunks_are_as_thin_as_their_memory_allows() -> None:
 def test_several_channels_reach_the_network() -> None:
     network, config = Edgy(channels=2), InferenceConfig(patch_size=(4, 4, 4))
     image = torch.randn(2, 7, 3, 6)
-    found = whole_volume_probabilities(network, image, config, device=CPU, precision="fp32")
+    found = whole_volume_probabilities(network, image, config, target=TARGET, device=CPU, precision="fp32")
     torch.testing.assert_close(found, whole_probabilities(network, image, config), atol=2e-5, rtol=0)
 
 
@@ -105,7 +115,7 @@ def test_forward_passes_are_as_few_as_monai_s(batch_size: int) -> None:
     config = InferenceConfig(patch_size=(4, 4, 4), batch_size=batch_size)
     image = random_image((6, 6, 11))
     ours, theirs = Edgy(), Edgy()
-    whole_volume_probabilities(ours, image, config, device=CPU, precision="fp32")
+    whole_volume_probabilities(ours, image, config, target=TARGET, device=CPU, precision="fp32")
     whole_probabilities(theirs, image, config)
     assert ours.shapes == theirs.shapes
 
@@ -132,7 +142,7 @@ def test_nothing_larger_than_a_slab_of_window_depth_is_ever_made(
     plan = lay_out_windows(shape, config)
     assert plan.axis == 2
     with Largest() as largest:
-        for _ in probability_planes(NETWORK, image, plan, device=CPU, precision="fp32"):
+        for _ in probability_planes(NETWORK, image, plan, target=TARGET, device=CPU, precision="fp32"):
             pass
     assert largest.numel <= max(copies * 3 * 8 * 8 * depth, image.numel())
     assert copies * 3 * 8 * 8 * depth < 3 * 8 * 8 * 101 / 6
@@ -142,7 +152,7 @@ def test_planes_come_before_the_last_windows_are_predicted() -> None:
     config = InferenceConfig(patch_size=(4, 4, 4), batch_size=1)
     network = Edgy()
     plan = lay_out_windows((4, 4, 40), config)
-    planes = probability_planes(network, random_image((4, 4, 40)), plan, device=CPU, precision="fp32")
+    planes = probability_planes(network, random_image((4, 4, 40)), plan, target=TARGET, device=CPU, precision="fp32")
     assert next(planes).shape == (3, 4, 4, 2)
     assert len(network.shapes) == 1
 
@@ -150,7 +160,7 @@ def test_planes_come_before_the_last_windows_are_predicted() -> None:
 def test_image_that_the_windows_do_not_see_is_refused() -> None:
     plan = lay_out_windows((9, 9, 9), InferenceConfig(patch_size=(4, 4, 4)))
     with pytest.raises(ValueError, match=r"image must have the \(9, 9, 9\) voxels"):
-        probability_planes(NETWORK, torch.zeros(1, 9, 9, 8), plan, device=CPU)
+        probability_planes(NETWORK, torch.zeros(1, 9, 9, 8), plan, target=TARGET, device=CPU)
 
 
 def test_network_with_several_outputs_is_refused() -> None:
@@ -160,4 +170,4 @@ def test_network_with_several_outputs_is_refused() -> None:
 
     config = InferenceConfig(patch_size=(4, 4, 4))
     with pytest.raises(TypeError, match="one tensor of logits"):
-        whole_volume_probabilities(Pair(), torch.zeros(1, 4, 4, 4), config, device=CPU)
+        whole_volume_probabilities(Pair(), torch.zeros(1, 4, 4, 4), config, target=TARGET, device=CPU)

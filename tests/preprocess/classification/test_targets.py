@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ScanError
 from medseg.preprocess.classification import StoredSlices
-from medseg.preprocess.classification.targets import LabelTargets, ManifestTargets, TargetConfig, read_targets
+from medseg.preprocess.classification.targets import LabelTargets, ManifestTargets, read_targets
 from medseg.records import Case
+from medseg.targets import SliceClasses
 
 from tests.grids import ALL_AXCODES, grid
 from tests.preprocess.classification.scans import manifest_of, prepare, slice_config, write_labelled
 
-BOTH = TargetConfig(classes=("liver", "spleen"))
-ONE_OF = TargetConfig(kind="multiclass", classes=("background", "liver", "spleen"))
+BOTH = SliceClasses(classes=("liver", "spleen"))
+ONE_OF = SliceClasses(kind="multiclass", classes=("background", "liver", "spleen"))
 
 
 def stored_with(
@@ -61,13 +62,13 @@ def test_threshold_is_in_mm2_of_anisotropic_pixels(tmp_path: Path) -> None:
     for plane, area in (("coronal", 6.0), ("axial", 2.0), ("sagittal", 12.0)):
         (stored,) = prepare([case], tmp_path, config=slice_config(plane=plane, size=(24, 24)))
         for threshold, shown in ((area - 0.01, 2), (area + 0.01, 0)):
-            config = TargetConfig(classes=("liver",), min_area_mm2=threshold)
+            config = SliceClasses(classes=("liver",), min_area_mm2=threshold)
             assert LabelTargets(config).read(stored, case).slices.sum() == shown
 
 
 def test_classes_come_in_the_order_asked_for() -> None:
     stored = stored_with({"liver": [1, 0], "spleen": [0, 0]})
-    found = LabelTargets(TargetConfig(classes=("spleen", "liver"))).read(stored, NO_LABELS)
+    found = LabelTargets(SliceClasses(classes=("spleen", "liver"))).read(stored, NO_LABELS)
     assert found.slices.tolist() == [[0, 1], [0, 0]]
 
 
@@ -79,7 +80,7 @@ def test_slice_of_one_class_is_the_largest_label_or_background() -> None:
 
 
 def test_background_may_stand_anywhere_among_the_classes() -> None:
-    config = TargetConfig(kind="multiclass", classes=("spleen", "background", "liver"))
+    config = SliceClasses(kind="multiclass", classes=("spleen", "background", "liver"))
     stored = stored_with({"liver": [0, 3, 3, 1], "spleen": [0, 2, 7, 0]})
     assert LabelTargets(config).read(stored, NO_LABELS).slices.argmax(axis=1).tolist() == [1, 2, 0, 2]
 
@@ -113,13 +114,13 @@ def test_case_without_a_label_volume_is_refused() -> None:
 
 
 def test_class_that_is_no_label_is_refused_with_the_labels() -> None:
-    config = TargetConfig(classes=("liver", "lung"))
+    config = SliceClasses(classes=("liver", "lung"))
     with pytest.raises(ScanError, match=r"case a: classes must be among the labels \['liver', 'spleen'\], got \['lung"):
         LabelTargets(config).read(stored_with({"liver": [1], "spleen": [1]}), NO_LABELS)
 
 
 def test_slice_that_is_of_none_of_the_classes_is_refused() -> None:
-    config = TargetConfig(kind="multiclass", classes=("liver", "spleen"))
+    config = SliceClasses(kind="multiclass", classes=("liver", "spleen"))
     assert LabelTargets(config).read(stored_with({"liver": [1], "spleen": [0]}), NO_LABELS).slices.tolist() == [[1, 0]]
     with pytest.raises(ScanError, match="case a: every slice must be of one class, got none on slice 1; add"):
         LabelTargets(config).read(stored_with({"liver": [1, 0], "spleen": [0, 0]}), NO_LABELS)
@@ -178,7 +179,7 @@ def test_unnamed_slice_is_background_where_every_slice_is_of_one_class() -> None
     ],
 )
 def test_slice_labels_that_do_not_fit_are_refused(
-    names: list[list[str]] | None, stored: StoredSlices, config: TargetConfig, message: str
+    names: list[list[str]] | None, stored: StoredSlices, config: SliceClasses, message: str
 ) -> None:
     with pytest.raises(ScanError, match=f"^case a: .*{message}"):
         ManifestTargets(config).read(stored, case_with(names))

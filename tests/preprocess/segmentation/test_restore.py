@@ -20,6 +20,7 @@ from medseg.preprocess.segmentation.restore import restore_planes
 
 from tests.grid_strategies import grids
 from tests.grids import ALL_AXCODES, OBLIQUE, grid
+from tests.labels import labels_of
 
 EXAMPLES = settings(max_examples=30, deadline=None)
 
@@ -59,8 +60,8 @@ def test_slab_by_slab_is_the_same_as_all_at_once(
 ) -> None:
     network = network_grid(native, config_for(axcodes, spacing_mm))
     probabilities = smooth_probabilities(network)
-    whole = restore_mask(probabilities, network, native, values=(0, 1, 2))
-    slabs = restore_mask(probabilities, network, native, values=(0, 1, 2), slab_bytes=slab_bytes)
+    whole = restore_mask(probabilities, network, native, target=labels_of(0, 1, 2))
+    slabs = restore_mask(probabilities, network, native, target=labels_of(0, 1, 2), slab_bytes=slab_bytes)
     assert whole.shape == native.shape
     # Where two classes are within rounding of each other either is right; there are next to none in random numbers.
     assert (whole != slabs).mean() < 0.01
@@ -87,7 +88,7 @@ def test_planes_that_come_in_chunks_along_any_axis_give_the_mask_of_all_at_once(
     probabilities = smooth_probabilities(network)
     cuts = sorted(data.draw(st.sets(st.integers(1, network.shape[axis]))) | {0, network.shape[axis]})
     chunks = probabilities.split([stop - start for start, stop in pairwise(cuts)], dim=axis + 1)
-    found = restore_planes(chunks, network, native, values=(0, 3, 7), axis=axis, slab_bytes=slab_bytes)
+    found = restore_planes(chunks, network, native, target=labels_of(0, 3, 7), axis=axis, slab_bytes=slab_bytes)
     restored = resample_linear(probabilities, network, native)
     first, second = restored.topk(2, dim=0).values
     is_sure = (first - second > 5e-3).numpy()  # a part may take the nearest voxel where the whole does not
@@ -107,7 +108,7 @@ def test_chunks_are_let_go_when_they_are_used() -> None:
             most = max(most, sum(reference() is not None for reference in alive))
             yield chunk
 
-    restore_planes(chunks(), geometry, geometry, values=(0, 1), axis=0, slab_bytes=4 * 3 * 2 * 4 * 4 * 4)
+    restore_planes(chunks(), geometry, geometry, target=labels_of(0, 1), axis=0, slab_bytes=4 * 3 * 2 * 4 * 4 * 4)
     assert most <= 5  # three wait, one is on its way, one is the generator's
 
 
@@ -115,7 +116,7 @@ def test_chunks_are_let_go_when_they_are_used() -> None:
 def test_chunks_that_are_not_the_grid_are_refused(planes: int) -> None:
     geometry = grid((3, 2, 2))
     with pytest.raises(ValueError, match=f"chunks must have 3 planes, got {planes}"):
-        restore_planes([torch.rand(2, planes, 2, 2)], geometry, geometry, values=(0, 1), axis=0)
+        restore_planes([torch.rand(2, planes, 2, 2)], geometry, geometry, target=labels_of(0, 1), axis=0)
 
 
 @EXAMPLES
@@ -124,7 +125,7 @@ def test_reoriented_without_respacing_comes_back_exactly(native: Geometry, axcod
     labels = np.random.default_rng(0).integers(0, 3, native.shape).astype(np.uint8)
     network = network_grid(native, config_for(axcodes, None))
     on_network = resample_labels(labels, native, network)
-    restored = restore_mask(one_hot(on_network, classes=3), network, native, values=(0, 1, 2))
+    restored = restore_mask(one_hot(on_network, classes=3), network, native, target=labels_of(0, 1, 2))
     np.testing.assert_array_equal(restored, labels)
 
 
@@ -144,7 +145,7 @@ def test_shape_keeps_its_centroid_in_millimetres(
     centre_mm = native.world_mm(np.array([native.shape]) * 0.45)[0]
     network = network_grid(native, config_for(axcodes, spacing_mm))
     probabilities = one_hot(ball(network, centre_mm, radius_mm=8).astype(int), classes=2)
-    restored = restore_mask(probabilities, network, native, values=(0, 1))
+    restored = restore_mask(probabilities, network, native, target=labels_of(0, 1))
     np.testing.assert_allclose(centroid_mm(restored, native), centre_mm, atol=0.5)
     sphere_ml = 4 / 3 * np.pi * 8**3 / 1000
     assert restored.sum() * native.voxel_ml == pytest.approx(sphere_ml, rel=0.15)
@@ -155,7 +156,7 @@ def test_probabilities_are_interpolated_before_the_largest_is_chosen() -> None:
     # boundary lies at 0.98 of the way; labels interpolated first would put it half way.
     probabilities = torch.tensor([[0.90, 0.49], [0.10, 0.51]]).view(2, 2, 1, 1)
     native = grid((11, 1, 1), spacing_mm=(0.1, 1, 1))
-    restored = restore_mask(probabilities, grid((2, 1, 1)), native, values=(0, 1)).ravel()
+    restored = restore_mask(probabilities, grid((2, 1, 1)), native, target=labels_of(0, 1)).ravel()
     assert restored.tolist() == [0] * 10 + [1]
     labels = probabilities.argmax(dim=0).numpy().astype(np.uint8)
     assert resample_labels(labels, grid((2, 1, 1)), native).sum() == 5
@@ -165,15 +166,15 @@ def test_third_class_wins_between_two_others() -> None:
     # Nowhere on the network's grid is class 2 the largest, but half way it is: 0.45 against 0.30 and 0.25.
     probabilities = torch.tensor([[0.55, 0.05], [0.00, 0.50], [0.45, 0.45]]).view(3, 2, 1, 1)
     native = grid((3, 1, 1), spacing_mm=(0.5, 1, 1))
-    assert restore_mask(probabilities, grid((2, 1, 1)), native, values=(0, 1, 2)).ravel().tolist() == [0, 2, 1]
+    assert restore_mask(probabilities, grid((2, 1, 1)), native, target=labels_of(0, 1, 2)).ravel().tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize(
-    ("values", "dtype"), [((0, 7), np.uint8), ((0, 255), np.uint8), ((0, 256), np.uint16), ((3, 1), np.uint8)]
+    ("values", "dtype"), [((0, 7), np.uint8), ((0, 255), np.uint8), ((0, 256), np.uint16), ((1, 3), np.uint8)]
 )
 def test_classes_become_label_values_in_the_smallest_type(values: tuple[int, int], dtype: type) -> None:
     labels = np.random.default_rng(0).integers(0, 2, OBLIQUE.shape)
-    restored = restore_mask(one_hot(labels, classes=2), OBLIQUE, OBLIQUE, values=values)
+    restored = restore_mask(one_hot(labels, classes=2), OBLIQUE, OBLIQUE, target=labels_of(*values))
     assert restored.dtype == dtype
     np.testing.assert_array_equal(restored, np.array(values)[labels])
 
@@ -181,7 +182,9 @@ def test_classes_become_label_values_in_the_smallest_type(values: tuple[int, int
 def test_voxels_beyond_the_network_grid_take_the_value_of_its_edge() -> None:
     network = grid((3, 3, 3), spacing_mm=(2, 2, 2))
     native = grid((9, 9, 9), origin_mm=(-2, -2, -2))
-    assert (restore_mask(one_hot(np.ones(network.shape), classes=2), network, native, values=(0, 1)) == 1).all()
+    assert (
+        restore_mask(one_hot(np.ones(network.shape), classes=2), network, native, target=labels_of(0, 1)) == 1
+    ).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -189,7 +192,7 @@ def test_probabilities_of_any_precision_are_accepted(dtype: torch.dtype) -> None
     labels = np.random.default_rng(0).integers(0, 2, OBLIQUE.shape)
     network = OBLIQUE.reoriented("RAS")
     on_network = resample_labels(labels.astype(np.uint8), OBLIQUE, network)
-    restored = restore_mask(one_hot(on_network, classes=2).to(dtype), network, OBLIQUE, values=(0, 1))
+    restored = restore_mask(one_hot(on_network, classes=2).to(dtype), network, OBLIQUE, target=labels_of(0, 1))
     np.testing.assert_array_equal(restored, labels)
 
 
@@ -232,4 +235,6 @@ def test_single_slice_is_turned_so_that_its_thin_axis_comes_last(
     labels = np.random.default_rng(0).integers(0, 2, shape).astype(np.uint8)
     on_network = resample_labels(labels, native, network)
     np.testing.assert_array_equal(on_network.ravel(), labels.ravel())  # the same picture, not mirrored or transposed
-    np.testing.assert_array_equal(restore_mask(one_hot(on_network, classes=2), network, native, values=(0, 1)), labels)
+    np.testing.assert_array_equal(
+        restore_mask(one_hot(on_network, classes=2), network, native, target=labels_of(0, 1)), labels
+    )

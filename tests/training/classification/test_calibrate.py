@@ -11,16 +11,15 @@ import torch
 from medseg.evaluation.classification import fit_temperature
 from medseg.inference.classification import SliceOutputs, slice_probabilities
 from medseg.inference.classification.gate import kept_range
-from medseg.inference.classification.outputs import any_probability
-from medseg.preprocess.classification.targets import ClassKind, TargetConfig
 from medseg.records import Array, SliceScores
+from medseg.targets import ClassKind, SliceClasses
 from medseg.training.classification import ValidatedCase, calibrate, class_weights
 from medseg.training.classification.loss import ClassLoss
 
 from tests.training.classification.toys import BOTH
 
 NONE = np.zeros(2)
-ONE_OF = TargetConfig(kind="multiclass", classes=("background", "liver", "spleen"))
+ONE_OF = SliceClasses(kind="multiclass", classes=("background", "liver", "spleen"))
 
 
 def judged(
@@ -107,7 +106,7 @@ def test_no_validation_cases_calibrate_nothing() -> None:
 
 
 @pytest.mark.parametrize("targets", [BOTH, ONE_OF], ids=["multilabel", "multiclass"])
-def test_every_gate_reaches_its_sensitivity_on_the_validation_slices(targets: TargetConfig) -> None:
+def test_every_gate_reaches_its_sensitivity_on_the_validation_slices(targets: SliceClasses) -> None:
     rng = np.random.default_rng(1)
     width = len(targets.classes)
     shift, cases = rng.normal(size=width), []
@@ -126,7 +125,7 @@ def test_every_gate_reaches_its_sensitivity_on_the_validation_slices(targets: Ta
         inside = positives = kept = 0
         for case in cases:
             p = slice_probabilities(case.outputs.slices, shift=shift, temperature=found.temperature, kind=targets.kind)
-            anything = any_probability(p, targets.classes, targets.kind)
+            anything = targets.any_probability(p)
             truth = np.asarray(case.scores.truth)
             shows = truth[:, 1:].any(axis=1) if targets.kind == "multiclass" else truth.any(axis=1)
             start, stop = kept_range(anything, case.scores.positions_mm, threshold=point.threshold)
@@ -159,7 +158,7 @@ def test_slice_that_may_show_something_is_neither_to_be_kept_nor_left() -> None:
 
 def test_no_gate_where_no_slice_shows_anything_or_every_slice_is_of_a_class() -> None:
     assert calibrate([judged(np.zeros((3, 2)), np.zeros((3, 2)))], BOTH, shift=NONE).gate == ()
-    config = TargetConfig(kind="multiclass", classes=("liver", "spleen"))
+    config = SliceClasses(kind="multiclass", classes=("liver", "spleen"))
     assert calibrate([judged(np.zeros((3, 2)), np.eye(2)[[0, 1, 0]])], config, shift=NONE).gate == ()
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medseg.preprocess.classification.targets import ClassKind
+from medseg.targets import ClassKind
 from medseg.training.classification.loss import ClassLoss
 from medseg.training.classification.weights import class_weights
 

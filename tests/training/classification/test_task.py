@@ -13,7 +13,7 @@ import torch
 from medseg.errors import TrainingError
 from medseg.inference.classification import slice_probabilities
 from medseg.networks.classification import SliceClassifier
-from medseg.preprocess.classification.targets import TargetConfig
+from medseg.targets import SliceClasses
 from medseg.training import AugmentConfig, StepBudget
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.classification import ClassificationInputs, ClassificationTask, ValidatedCase
@@ -27,7 +27,7 @@ from tests.training.classification.conftest import Toys
 from tests.training.classification.toys import BOTH, SLICES, known, toy_truth
 
 InputsBuilder = Callable[..., ClassificationInputs]
-ONE_OF = TargetConfig(kind="multiclass", classes=("background", "liver", "spleen"))
+ONE_OF = SliceClasses(kind="multiclass", classes=("background", "liver", "spleen"))
 
 
 @pytest.fixture(autouse=True)
@@ -220,7 +220,7 @@ def test_studies_are_learned_where_no_slice_is_known(toys: Toys, build_inputs: I
 def test_study_targets_teach_what_the_studies_show(toys: Toys, build_inputs: InputsBuilder) -> None:
     _, stored, _ = toys
     inputs = build_inputs(
-        network={"pooling": "max"}, batch_size=4, slices_per_study=SLICES, targets=TargetConfig(classes=("liver",))
+        network={"pooling": "max"}, batch_size=4, slices_per_study=SLICES, targets=SliceClasses(classes=("liver",))
     )
     # Only pictures decide: the study is positive where its slices are bright, and two studies are of dark slices alone.
     dark = {case.case_id: known([[-1]] * SLICES, [number % 2]) for number, case in enumerate(stored)}
@@ -299,7 +299,7 @@ def test_mean_probability_is_the_prevalence_although_rare_slices_weigh_ten_times
     rows[rng.choice(len(rows), 5, replace=False)] = 1
     truth = {case.case_id: known(part) for case, part in zip(stored, np.split(rows, 6), strict=True)}
     inputs = build_inputs(
-        targets=TargetConfig(classes=("liver",)), learning_rate=3e-3, batch_size=27, average_decay=0.9
+        targets=SliceClasses(classes=("liver",)), learning_rate=3e-3, batch_size=27, average_decay=0.9
     )
     inputs = replace(inputs, training=stored, validation=(), truth=truth)
     task = ClassificationTask(inputs)

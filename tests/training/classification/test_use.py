@@ -12,7 +12,7 @@ import torch
 from medseg.inference.classification import ClassifierCard, Gate, SlicePredictor, save_classifier_card
 from medseg.inference.classification.quality import check_mask
 from medseg.manifest import read_case
-from medseg.preprocess.classification.targets import TargetConfig
+from medseg.targets import ExclusiveLabels, SliceClasses
 from medseg.training import StepBudget
 from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
 from medseg.training.engine import run_task
@@ -22,7 +22,7 @@ from tests.training.classification.conftest import Toys
 from tests.training.classification.toys import BOTH, toy_truth
 
 InputsBuilder = Callable[..., ClassificationInputs]
-ONE_OF = TargetConfig(kind="multiclass", classes=("background", "liver", "spleen"))
+ONE_OF = SliceClasses(kind="multiclass", classes=("background", "liver", "spleen"))
 
 
 def deliver(inputs: ClassificationInputs, steps: int) -> SlicePredictor:
@@ -49,7 +49,7 @@ def deliver(inputs: ClassificationInputs, steps: int) -> SlicePredictor:
 
 @pytest.mark.parametrize("targets", [BOTH, ONE_OF], ids=["multilabel", "multiclass"])
 def test_gate_keeps_of_the_validation_scans_what_its_card_says(
-    toys: Toys, build_inputs: InputsBuilder, targets: TargetConfig
+    toys: Toys, build_inputs: InputsBuilder, targets: SliceClasses
 ) -> None:
     """After few steps, so that thresholds differ; what each point keeps is counted in the scans' own order."""
     cases, stored, _ = toys
@@ -79,7 +79,7 @@ def test_gate_keeps_of_the_validation_scans_what_its_card_says(
 
 @pytest.mark.parametrize("targets", [BOTH, ONE_OF], ids=["multilabel", "multiclass"])
 def test_reference_is_not_flagged_and_a_mask_that_lost_the_liver_is(
-    toys: Toys, build_inputs: InputsBuilder, targets: TargetConfig, tmp_path: Path
+    toys: Toys, build_inputs: InputsBuilder, targets: SliceClasses, tmp_path: Path
 ) -> None:
     cases, stored, _ = toys
     inputs = replace(build_inputs(targets=targets, validations=1), truth=toy_truth(stored, cases, targets))
@@ -89,7 +89,7 @@ def test_reference_is_not_flagged_and_a_mask_that_lost_the_liver_is(
         scan, label = read_case(case, manifest_of(cases), root)
         scores = predictor.scores(scan, case_id=case.case_id)
         right, lost = (
-            check_mask(mask, scores, predictor.card, labels=LABELS, pixel_mm2=1.0)
+            check_mask(mask, scores, predictor.card, target=ExclusiveLabels(labels=LABELS), pixel_mm2=1.0)
             for mask in (label, np.where(label == 1, 0, label))
         )
         assert right.limit is not None

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from medseg.networks.classification import ClassifierConfig
 from medseg.preprocess.classification import SliceConfig, StoredSlices
-from medseg.preprocess.classification.targets import LabelTargets, SliceTargets, TargetConfig, read_targets
+from medseg.preprocess.classification.targets import LabelTargets, SliceTargets, read_targets
 from medseg.records import Array, Case
+from medseg.targets import SliceClasses
 from medseg.training import AugmentConfig
 from medseg.training.classification import ClassificationInputs, SliceTrainingConfig
 
@@ -19,7 +20,7 @@ from tests.grids import grid
 from tests.preprocess.classification.scans import prepare, slice_config, write_labelled
 
 SLICES = 9
-BOTH = TargetConfig(classes=("liver", "spleen"))
+BOTH = SliceClasses(classes=("liver", "spleen"))
 _AXCODES = ("RAS", "LPI", "SAR", "LPS", "IPL", "RSP")
 STILL = AugmentConfig(
     affine_share=0, gamma_share=0, contrast_share=0, brightness=0, noise_share=0, blur_share=0, low_resolution_share=0
@@ -44,7 +45,7 @@ def toy_case(root: Path, number: int) -> Case:
     return write_labelled(root, f"toy{number}", turned, image=image, label=label, patient=f"p{number}")
 
 
-def toy_truth(stored: Sequence[StoredSlices], cases: Sequence[Case], targets: TargetConfig) -> dict[str, SliceTargets]:
+def toy_truth(stored: Sequence[StoredSlices], cases: Sequence[Case], targets: SliceClasses) -> dict[str, SliceTargets]:
     """From the label volumes."""
     truth, missing = read_targets(LabelTargets(targets), stored, cases)
     assert missing == {}
@@ -70,7 +71,7 @@ def inputs_of(
     validation: Sequence[StoredSlices],
     truth: Mapping[str, SliceTargets],
     *,
-    targets: TargetConfig = BOTH,
+    targets: SliceClasses = BOTH,
     slices: SliceConfig | None = None,
     network: Mapping[str, Any] | None = None,
     **settings: Any,

@@ -57,7 +57,7 @@ def test_bfloat16_steps_lower_the_loss_of_one_batch(build_inputs: InputsBuilder,
     to_device(network, accelerator, spatial_dims=3)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-2, fused=True)
     step = training_step(network, optimiser, SegmentationLoss(), config, accelerator)
-    patches = PatchDataset(inputs.training, config, values=sorted(inputs.labels.values()))
+    patches = PatchDataset(inputs.training, config, target=inputs.target)
     batch = {name: torch.stack([patches[n][name] for n in range(4)]) for name in ("image", "label")}
     losses = [step(Counter(), batch) for _ in range(30)]  # type: ignore[arg-type]  # all that the step reads
     assert losses[0].device.type == accelerator.type
@@ -100,7 +100,9 @@ def test_masks_of_a_trained_model_agree_with_the_cpu_s(build_inputs: InputsBuild
     masks = []
     for device in (torch.device("cpu"), accelerator):
         to_device(network, device, spatial_dims=3).eval()
-        probabilities = whole_volume_probabilities(network, image, inputs.inference, device=device, precision="fp32")
+        probabilities = whole_volume_probabilities(
+            network, image, inputs.inference, target=inputs.target, device=device, precision="fp32"
+        )
         assert probabilities.device.type == device.type
         masks.append(probabilities.argmax(0).cpu())
     assert bool((masks[0] > 0).any())

@@ -19,6 +19,8 @@ from medseg.training.batches import batches
 from medseg.training.segmentation import TrainingConfig
 from medseg.training.segmentation.patches import PatchDataset, crop
 
+from tests.labels import labels_of
+
 VALUES = (0, 1, 2, 3)
 
 
@@ -51,7 +53,7 @@ def numbered(number: int, shape: tuple[int, int, int] = (20, 18, 16)) -> MemoryC
 
 def dataset(cases: Any, *, values: tuple[int, ...] = VALUES, **settings: Any) -> PatchDataset:
     fields: dict[str, Any] = {"patch_size": (8, 8, 8), "batch_size": 3, "patches_per_case": 2}
-    return PatchDataset(cases, TrainingConfig(**fields | settings), values=values)
+    return PatchDataset(cases, TrainingConfig(**fields | settings), target=labels_of(*values))
 
 
 def test_patch_of_a_number_is_always_the_same(prepared: tuple[StoredCase, ...]) -> None:

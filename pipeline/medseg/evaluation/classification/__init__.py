@@ -15,7 +15,7 @@ from medseg.evaluation.classification.ranking import (
     representative_slices,
     representative_studies,
 )
-from medseg.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
+from medseg.evaluation.classification.score_table import Level, ScoreTable, stack_scores
 from medseg.evaluation.classification.summary import ClassificationSummary, LevelSummary, flat_metrics, summarise_scores
 from medseg.evaluation.classification.tables import (
     slice_columns,
@@ -30,7 +30,6 @@ __all__ = [
     "ClassScores",
     "ClassificationSummary",
     "FailureDetection",
-    "Kind",
     "Level",
     "LevelSummary",
     "Measure",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.evaluation.classification.score_table import Kind
 from medseg.records import Array
+from medseg.targets import ClassKind
 
 BINS = 15
 COLDEST, HOTTEST = 0.1, 100.0
@@ -61,7 +61,7 @@ def reliability_bins(probabilities: Array, truth: Array, *, bins: int = BINS) ->
         return ReliabilityBins(np.linspace(0, 1, bins + 1), counts, stated / counts, observed / counts, error)
 
 
-def fit_temperature(logits: Array, truth: Array, *, kind: Kind) -> float:
+def fit_temperature(logits: Array, truth: Array, *, kind: ClassKind) -> float:
     """The temperature that makes `logits / temperature` most likely, to be fitted on validation cases.
 
     The likelihood has a single optimum in the temperature. It is sought from 0.1 to 100. Where all rows are right
@@ -73,14 +73,14 @@ def fit_temperature(logits: Array, truth: Array, *, kind: Kind) -> float:
         logits: Shape `(N, classes)`.
         truth: 1, 0 or -1 for unknown, shape `(N, classes)`. Multi-label leaves out unknown entries, multi-class the
             rows without exactly one class.
-        kind: `multilabel` for a sigmoid per class, `multiclass` for a softmax over them.
+        kind: `multilabel` where each class has a probability of its own, `multiclass` where they share 1.
 
     Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2.
     """
     from scipy.optimize import minimize_scalar
 
     logits, truth = np.asarray(logits, np.float64), np.asarray(truth)
-    margins = _margins(logits, truth) if kind == "multilabel" else _softmax_margins(logits, truth)
+    margins = (_margins_of_each if kind == "multilabel" else _margins_of_one)(logits, truth)
     if not margins.size:
         return 1.0
 
@@ -93,15 +93,15 @@ def fit_temperature(logits: Array, truth: Array, *, kind: Kind) -> float:
     return min(max(float(np.exp(best)), COLDEST), HOTTEST)
 
 
-def _margins(logits: Array, truth: Array) -> Array:
-    """Rows whose log-sum-exp is the negative log likelihood of one entry under a sigmoid, shape `(entries, 2)`."""
+def _margins_of_each(logits: Array, truth: Array) -> Array:
+    """Rows whose log-sum-exp is the negative log likelihood of one multi-label entry, shape `(entries, 2)`."""
     is_known = truth >= 0
     against = np.where(truth == 1, -logits, logits)[is_known]
     return np.stack([np.zeros_like(against), against], axis=1)
 
 
-def _softmax_margins(logits: Array, truth: Array) -> Array:
-    """The same under a softmax: every class's logit less the true one's, shape `(rows, classes)`."""
+def _margins_of_one(logits: Array, truth: Array) -> Array:
+    """The same of multi-class rows: every class's logit less the true one's, shape `(rows, classes)`."""
     is_decided = (truth == 1).sum(axis=1) == 1
     rows = logits[is_decided]
     true = rows[truth[is_decided] == 1]

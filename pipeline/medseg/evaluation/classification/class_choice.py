@@ -9,6 +9,7 @@ import numpy as np
 from medseg.evaluation.classification.class_scores import Measure, with_interval
 from medseg.evaluation.classification.score_table import ScoreTable
 from medseg.records import Array
+from medseg.targets import class_index
 
 _SHOWN = 5
 
@@ -42,8 +43,8 @@ def score_choice(table: ScoreTable, weights: Array) -> ClassChoice:
     rows = table.decided()
     probabilities, owners = table.probabilities[rows], table.owners[rows]
     classes = probabilities.shape[1]
-    true = table.truth[rows].argmax(axis=1)
-    first = probabilities.argmax(axis=1)
+    true = class_index(table.truth[rows])
+    first = class_index(probabilities)
     measures = [("accuracy", (first == true)), ("top5", _true_rank(probabilities, true) < _SHOWN)]
     shares = {name: _share(values, owners, weights) for name, values in measures}
     confusion = np.bincount(true * classes + first, minlength=classes**2).reshape(classes, classes)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medseg.evaluation.classification.score_table import Kind
-from medseg.records import Array, SliceScores
+from medseg.records import SliceScores
+from medseg.targets import ClassKind, called_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class RepresentativeSlices(NamedTuple):
 
 
 def representative_slices(
-    scores: Sequence[SliceScores], *, classes: Sequence[str], kind: Kind, count: int = 3, threshold: float = 0.5
+    scores: Sequence[SliceScores], *, classes: Sequence[str], kind: ClassKind, count: int = 3, threshold: float = 0.5
 ) -> dict[str, RepresentativeSlices]:
     """Per class the most confident right and wrong slices, at most one of each per case.
 
@@ -92,24 +92,18 @@ def representative_studies(scores: Sequence[SliceScores]) -> dict[str, tuple[str
 
 
 def _best_of_case(
-    case: SliceScores, index: int, name: str, kind: Kind, threshold: float, *, hits: bool
+    case: SliceScores, index: int, name: str, kind: ClassKind, threshold: float, *, hits: bool
 ) -> RepresentativeSlice | None:
     if case.truth is None or not len(case.truth):
         return None
     probabilities, truth = case.probabilities[:, index].astype(np.float64), case.truth[:, index]
-    is_called = _called(case.probabilities, index, kind, threshold)
+    is_called = called_classes(case.probabilities, kind, threshold=threshold)[:, index]
     wanted = (is_called & (truth == 1)) if hits else (truth >= 0) & (is_called != (truth == 1))
     if not wanted.any():
         return None
     confidence = probabilities if hits else np.abs(probabilities - truth)
     place = int(np.where(wanted, confidence, -1).argmax())
     return RepresentativeSlice(case.case_id, place, name, float(probabilities[place]), bool(truth[place] == 1), hits)
-
-
-def _called(probabilities: Array, index: int, kind: Kind, threshold: float) -> Array:
-    if kind == "multiclass":
-        return np.asarray(probabilities.argmax(axis=1) == index)
-    return np.asarray(probabilities[:, index] >= threshold)
 
 
 def _most_confident(found: Sequence[RepresentativeSlice | None], count: int) -> tuple[RepresentativeSlice, ...]:

@@ -11,7 +11,6 @@ import numpy as np
 from medseg.errors import GeometryError, ScanError
 from medseg.records import Array, SliceScores
 
-Kind = Literal["multilabel", "multiclass"]
 Level = Literal["slice", "study"]
 
 

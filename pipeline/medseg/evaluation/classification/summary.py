@@ -10,9 +10,10 @@ import numpy as np
 from medseg.errors import ConfigError
 from medseg.evaluation.classification.class_choice import ClassChoice, score_choice
 from medseg.evaluation.classification.class_scores import MEASURES, ClassScores, Measure, score_class, with_interval
-from medseg.evaluation.classification.score_table import Kind, Level, ScoreTable, stack_scores
+from medseg.evaluation.classification.score_table import Level, ScoreTable, stack_scores
 from medseg.evaluation.resampling import interval_weights
 from medseg.records import Array, SliceScores
+from medseg.targets import ClassKind
 
 LEVELS: tuple[Level, ...] = ("slice", "study")
 _TRACKED = {
@@ -59,7 +60,7 @@ class ClassificationSummary:
         study: Every case is a row.
     """
 
-    kind: Kind
+    kind: ClassKind
     classes: tuple[str, ...]
     specificity: float
     resamples: int
@@ -89,7 +90,7 @@ def summarise_scores(
     scores: Sequence[SliceScores],
     *,
     classes: Sequence[str],
-    kind: Kind,
+    kind: ClassKind,
     specificity: float = 0.95,
     resamples: int = 2000,
 ) -> ClassificationSummary:
@@ -174,7 +175,7 @@ def _flat_choice(choice: ClassChoice, level: Level) -> dict[str, float]:
 
 
 def _summarise_level(
-    table: ScoreTable, weights: Array, *, level: Level, classes: Sequence[str], kind: Kind, specificity: float
+    table: ScoreTable, weights: Array, *, level: Level, classes: Sequence[str], kind: ClassKind, specificity: float
 ) -> LevelSummary:
     scored = [
         score_class(table, index, weights, name=name, specificity=specificity, with_counts=kind == "multilabel")

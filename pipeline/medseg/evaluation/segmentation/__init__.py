@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg.evaluation.segmentation.accuracy import voxel_accuracy
 from medseg.evaluation.segmentation.evaluate_cases import evaluate_cases, find_mask
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
+from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.evaluation.segmentation.ranking import representative_cases
@@ -24,6 +25,7 @@ __all__ = [
     "find_mask",
     "hausdorff_95_mm",
     "instances",
+    "measure_case",
     "overlap_metrics",
     "representative_cases",
     "summarise",

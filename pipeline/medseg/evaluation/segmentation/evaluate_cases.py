@@ -10,8 +10,9 @@ import numpy as np
 
 from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
-from medseg.evaluation.segmentation.overlap import overlap_metrics
+from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.manifest.case_scans import check_same_grid, read_case_label
+from medseg.manifest.target import manifest_target
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
 
@@ -53,7 +54,7 @@ def _evaluate_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> l
             f"case {case.case_id}: mask values must be among {sorted(manifest.labels.values())}, got {unknown}; "
             "evaluate with the manifest that the model was trained on"
         )
-    return overlap_metrics(label, mask, labels=manifest.foreground, case_id=case.case_id)
+    return measure_case(label, mask, target=manifest_target(manifest), case_id=case.case_id)
 
 
 def find_mask(masks: Path, case_id: str) -> Path:

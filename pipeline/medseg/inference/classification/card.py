@@ -12,7 +12,7 @@ from medseg.errors import ConfigError
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.networks.classification import ClassifierConfig
 from medseg.preprocess.classification import SliceConfig
-from medseg.preprocess.classification.targets import TargetConfig
+from medseg.targets import SliceClasses
 
 CLASSIFIER_NAME = "classifier.json"
 
@@ -72,7 +72,7 @@ class ClassifierCard(Config):
     dataset: str
     channels: tuple[str, ...]
     slices: SliceConfig
-    targets: TargetConfig
+    targets: SliceClasses
     network: ClassifierConfig
     shift: tuple[float, ...]
     calibration: Calibration = Calibration()
@@ -82,7 +82,7 @@ class ClassifierCard(Config):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        counts = (len(self.targets.classes), self.network.out_channels, len(self.shift))
+        counts = (self.targets.channels, self.network.out_channels, len(self.shift))
         if len(set(counts)) > 1:
             raise ValueError(f"classes, network.out_channels and shift must be as many, got {counts}")
         if len(self.channels) != len(self.slices.normalisation) or self.network.in_channels != self.slices.channels:

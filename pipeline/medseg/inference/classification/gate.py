@@ -10,10 +10,9 @@ import numpy as np
 
 from medseg.errors import ConfigError
 from medseg.inference.classification.card import ClassifierCard
-from medseg.inference.classification.outputs import any_probability
 from medseg.inference.slab import Slab
-from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Array, SliceScores
+from medseg.targets import BACKGROUND
 
 MARGIN_MM = 5.0
 
@@ -50,7 +49,7 @@ class Gate:
 
     def slab(self, scores: SliceScores, card: ClassifierCard) -> Slab:
         """What to segment of a scan; an empty slab where no slice reaches the threshold."""
-        shows = any_probability(scores.probabilities, card.targets.classes, card.targets.kind)
+        shows = card.targets.any_probability(scores.probabilities)
         start, stop = kept_range(shows, scores.positions_mm, threshold=self.threshold, margin_mm=self.margin_mm)
         return Slab(scores.axis, start, stop)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from medseg.errors import ConfigError
 from medseg.networks.classification import SliceClassifier
 from medseg.networks.precision import PrecisionKind, autocast
 from medseg.preprocess.classification import with_context
-from medseg.preprocess.classification.targets import BACKGROUND, ClassKind
 from medseg.records import Array
+from medseg.targets import ClassKind, class_probabilities
 
 BATCH = 64
 
@@ -69,11 +67,7 @@ def slice_probabilities(logits: Array, *, shift: Array, temperature: float, kind
     Source: Elkan 2001, https://dl.acm.org/doi/10.5555/1642194.1642224, theorem 2 (weights as a change of base rate);
     Guo et al. 2017, https://arxiv.org/abs/1706.04599 (temperature).
     """
-    settled = (logits - shift) / temperature
-    if kind == "multilabel":
-        return np.asarray(1 / (1 + np.exp(-np.clip(settled, -60, 60))))
-    powers = np.exp(settled - settled.max(axis=-1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    return class_probabilities((logits - shift) / temperature, kind)
 
 
 def study_probabilities(
@@ -87,22 +81,6 @@ def study_probabilities(
         return np.asarray(probabilities.max(axis=0))
     whole = slice_probabilities(outputs.study[None], shift=shift, temperature=temperature, kind=kind)
     return np.asarray(whole[0])
-
-
-def any_probability(probabilities: Array, classes: Sequence[str], kind: ClassKind) -> Array:
-    """How likely each slice shows anything at all, `(N,)`.
-
-    With several labels at once it is the highest of their probabilities; with one class per slice, what `background`
-    leaves.
-
-    Raises:
-        ConfigError: If every slice is of a class, and none of them is `background`.
-    """
-    if kind == "multilabel":
-        return np.asarray(probabilities.max(axis=1))
-    if BACKGROUND not in classes:
-        raise ConfigError(f"classes must have a {BACKGROUND!r} for slices that show nothing, got {list(classes)}")
-    return np.asarray(1 - probabilities[:, list(classes).index(BACKGROUND)])
 
 
 def _array(tensor: Tensor) -> Array:

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from medseg.errors import ConfigError
 from medseg.inference.classification.card import ClassifierCard
 from medseg.inference.classification.disagreement import slice_disagreement
 from medseg.inference.record import QualityRecord
-from medseg.preprocess.classification.targets import TargetConfig
-from medseg.records import Array, Labelmap, Mask, SliceScores
+from medseg.records import Labelmap, SliceScores
+from medseg.targets import VoxelTarget
 
 
-def shared_classes(card: ClassifierCard, labels: Mapping[str, int]) -> tuple[str, ...]:
-    """The model's foreground labels that the classifier knows.
+def shared_classes(card: ClassifierCard, target: VoxelTarget) -> tuple[str, ...]:
+    """The model's structures that the classifier knows.
 
     Raises:
         ConfigError: If it knows none.
     """
-    shared = tuple(name for name, value in labels.items() if value != 0 and name in card.targets.classes)
+    shared = tuple(name for name in target.structures if name in card.targets.classes)
     if not shared:
         raise ConfigError(
-            f"classifier: must know a label of the model ({', '.join(labels)}), got {', '.join(card.targets.classes)}; "
-            "train it on the model's labels"
+            f"classifier: must know a label of the model ({', '.join(target.names)}), got "
+            f"{', '.join(card.targets.classes)}; train it on the model's labels"
         )
     return shared
 
 
 def check_mask(
-    mask: Labelmap, scores: SliceScores, card: ClassifierCard, *, labels: Mapping[str, int], pixel_mm2: float
+    mask: Labelmap, scores: SliceScores, card: ClassifierCard, *, target: VoxelTarget, pixel_mm2: float
 ) -> QualityRecord:
     """Compare a mask with the classifier's probabilities, slice by slice.
 
@@ -38,17 +36,17 @@ def check_mask(
     class per slice the largest of them.
 
     Args:
-        mask: Label values on the scan's own grid, `(I, J, K)`.
+        mask: Native array on the scan's own grid.
         scores: Of the same scan.
         card: The classifier's.
-        labels: Value of each of the model's labels by name.
+        target: The model's, which says what the mask shows.
         pixel_mm2: Area of a voxel on a slice.
     """
-    shared = shared_classes(card, labels)
+    shared = shared_classes(card, target)
     columns = [card.targets.classes.index(name) for name in shared]
     others = tuple(axis for axis in range(3) if axis != scores.axis)
-    voxels = np.stack([(mask == labels[name]).sum(axis=others) for name in shared], axis=1)  # (N, classes)
-    shows = _shown(voxels * pixel_mm2, card.targets)
+    voxels = np.stack([target.shows(mask, name).sum(axis=others) for name in shared], axis=1)  # (N, classes)
+    shows = card.targets.shown(voxels * pixel_mm2)
     found = slice_disagreement(scores.probabilities[:, columns], shows, classes=shared)
     limit = card.calibration.disagreement_limit
     is_flagged = limit is not None and found.mean > limit
@@ -68,12 +66,3 @@ def check_mask(
         is_flagged=is_flagged,
         reason=reason,
     )
-
-
-def _shown(areas_mm2: Array, targets: TargetConfig) -> Mask:
-    """Which classes slices of these areas show, `(N, classes)`."""
-    shows: Mask = areas_mm2 > targets.min_area_mm2
-    if targets.kind == "multilabel":
-        return shows
-    largest = np.where(shows, areas_mm2, -1).argmax(axis=1)
-    return np.asarray(shows & (np.arange(shows.shape[1]) == largest[:, np.newaxis]))

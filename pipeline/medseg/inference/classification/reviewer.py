@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 from medseg.inference.classification.gate import Gate
@@ -12,6 +11,7 @@ from medseg.inference.classification.quality import check_mask, shared_classes
 from medseg.inference.record import GateRecord
 from medseg.inference.reviewer import Review
 from medseg.records import Labelmap, Scan
+from medseg.targets import VoxelTarget
 
 
 class SliceReviewer:
@@ -19,17 +19,17 @@ class SliceReviewer:
 
     Args:
         classifier: Loaded once.
-        labels: Value of each of the model's labels by name.
+        target: The model's, which says what its masks show.
         gate: Which slices to segment; all if not given.
 
     Raises:
         ConfigError: If the classifier knows none of the labels.
     """
 
-    def __init__(self, classifier: SlicePredictor, *, labels: Mapping[str, int], gate: Gate | None = None) -> None:
-        shared_classes(classifier.card, labels)
+    def __init__(self, classifier: SlicePredictor, *, target: VoxelTarget, gate: Gate | None = None) -> None:
+        shared_classes(classifier.card, target)
         self.classifier = classifier
-        self.labels = labels
+        self.target = target
         self.gate = gate
 
     def screen(self, scan: Scan, *, case_id: str) -> Review:
@@ -53,7 +53,7 @@ class SliceReviewer:
 
     def check(self, mask: Labelmap, review: Review) -> Review:
         """Compare the mask with the classifier."""
-        quality = check_mask(mask, review.scores, self.classifier.card, labels=self.labels, pixel_mm2=review.pixel_mm2)
+        quality = check_mask(mask, review.scores, self.classifier.card, target=self.target, pixel_mm2=review.pixel_mm2)
         return replace(review, quality=quality)
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from medseg.configuration import Config
+from pydantic import ValidationError, model_validator
+
+from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.networks import NetworkConfig
 from medseg.preprocess import PreprocessConfig
+from medseg.targets import ExclusiveLabels
 
 CARD_NAME = "model.json"
 
@@ -20,7 +24,7 @@ class ModelCard(Config):
         medseg_version: That trained it.
         dataset: Name and version of the manifest.
         channels: Names of the image channels that it takes.
-        labels: Value of each label by name; class n of the network is the n-th value in rising order.
+        labels: Value of each label by name.
         network: Its shape.
         preprocess: How a scan comes onto its grid.
         inference: How it is slid over a volume.
@@ -40,10 +44,22 @@ class ModelCard(Config):
     manifest_digest: str
     plan_digest: str
 
+    @model_validator(mode="after")
+    def _channels_have_a_meaning(self) -> Self:
+        try:
+            channels = self.target.channels
+        except ValidationError as error:
+            raise ValueError("; ".join(describe_problems(ExclusiveLabels, error))) from error
+        if channels != self.network.out_channels:
+            raise ValueError(
+                f"network.out_channels must be the number of labels {channels}, got {self.network.out_channels}"
+            )
+        return self
+
     @property
-    def values(self) -> tuple[int, ...]:
-        """Label value of each class of the network."""
-        return tuple(sorted(self.labels.values()))
+    def target(self) -> ExclusiveLabels:
+        """Meaning of the network's channels."""
+        return ExclusiveLabels(labels=self.labels)
 
 
 def save_card(card: ModelCard, folder: Path) -> None:

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from medseg.atomic import write_json
 from medseg.cohort import CASE_ERRORS, run_cases
 from medseg.errors import PipelineError, ScanError
@@ -20,6 +18,7 @@ from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.records import Failure, Labelmap, Prediction, Scan
 from medseg.scans import read_scan, write_mask
+from medseg.targets import VoxelTarget
 
 
 def predict_cases(
@@ -62,7 +61,7 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
     mask = predictor.mask(scan, slab=review.slab if review else None)
     if reviewer and review:
         review = reviewer.check(mask, review)
-    volumes = _volumes_ml(mask, scan, predictor.card.labels)
+    volumes = _volumes_ml(mask, scan, predictor.target)
     sidecar = folder / f"{case.case_id}.json"
     write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
     try:
@@ -81,9 +80,8 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
     )
 
 
-def _volumes_ml(mask: Labelmap, scan: Scan, labels: dict[str, int]) -> dict[str, float]:
-    counts = np.bincount(mask.ravel(), minlength=max(labels.values()) + 1)
-    return {name: float(counts[value] * scan.geometry.voxel_ml) for name, value in labels.items() if value != 0}
+def _volumes_ml(mask: Labelmap, scan: Scan, target: VoxelTarget) -> dict[str, float]:
+    return {name: float(count * scan.geometry.voxel_ml) for name, count in target.voxels(mask).items()}
 
 
 def _peak_memory_bytes() -> int:

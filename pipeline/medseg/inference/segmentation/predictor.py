@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor, nn
 
 from medseg.geometry import Geometry
@@ -18,10 +17,16 @@ from medseg.networks.segmentation import UNet
 from medseg.preprocess import box_around, network_grid, part_of, preprocess_scan
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
+from medseg.targets import VoxelTarget
 
 
 class Predictor(LoadedModel[nn.Module, ModelCard]):
     """Draws masks on the grid of the scans that it is given."""
+
+    @property
+    def target(self) -> VoxelTarget:
+        """What the network's channels mean."""
+        return self.card.target
 
     def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
         """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
@@ -39,22 +44,24 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
         """
         if slab is None:
             return self._draw(scan, scan.geometry)
-        mask = np.zeros(scan.geometry.shape, np.min_scalar_type(max(self.card.values)))
+        mask = self.target.blank(scan.geometry.shape)
         if not slab.is_empty:
             native = scan.geometry.cropped(slab.axis, range(slab.start, slab.stop))
             place = tuple(slice(slab.start, slab.stop) if axis == slab.axis else slice(None) for axis in range(3))
-            mask[place] = self._draw(scan, native)
+            mask[(..., *place)] = self._draw(scan, native)
         return mask
 
     def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
         """The mask of a part of a scan, on that part's grid."""
         grid = network_grid(scan.geometry, self.card.preprocess)
         plan = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
-        channels, classes = scan.array.shape[0], len(self.card.values)
+        channels, classes = scan.array.shape[0], self.target.channels
         check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
         image, _, _ = preprocess_scan(scan, self.card.preprocess, box=plan.seen)
-        planes = probability_planes(self.network, image, plan, device=self.device, precision=self.precision)
-        return restore_planes(planes, part_of(grid, plan.box), native, values=self.card.values, axis=plan.axis)
+        planes = probability_planes(
+            self.network, image, plan, target=self.target, device=self.device, precision=self.precision
+        )
+        return restore_planes(planes, part_of(grid, plan.box), native, target=self.target, axis=plan.axis)
 
     def probabilities(self, image: Tensor) -> Tensor:
         """Class probabilities on the network's grid, all at once; `mask` does without them.
@@ -66,7 +73,12 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
             `(classes, I, J, K)`, float32.
         """
         return whole_volume_probabilities(
-            self.network, image, self.card.inference, device=self.device, precision=self.precision
+            self.network,
+            image,
+            self.card.inference,
+            target=self.target,
+            device=self.device,
+            precision=self.precision,
         )
 
     @classmethod

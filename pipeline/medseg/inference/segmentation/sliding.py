@@ -1,4 +1,4 @@
-"""Class probabilities plane by plane: memory for a slab as deep as a window, not for the whole grid."""
+"""Values of channels plane by plane: memory for a slab as deep as a window, not for the whole grid."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.windows import Voxel, WindowLayout, lay_out_windows
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
+from medseg.targets import VoxelTarget
 
 CHUNK_BYTES = 16 * 2**20
 
@@ -20,27 +21,29 @@ def probability_planes(
     image: Tensor,
     plan: WindowLayout,
     *,
+    target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind = "auto",
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[Tensor]:
     """Slide a network over a volume and hand on what is finished, in order along the plan's streaming axis.
 
-    The logits of overlapping windows are averaged with Gaussian weights, then each flipped copy's probabilities are
-    averaged: the numbers of MONAI's `sliding_window_inference` on each flipped copy of the whole volume, but for the
-    order in which they are added. Sums are float32 and stay on the device; each flipped copy has sums of its own,
-    because they become probabilities only when they are complete.
+    The logits of overlapping windows are averaged with Gaussian weights and activated as the target says, then the
+    flipped copies are averaged: the numbers of MONAI's `sliding_window_inference` on each flipped copy of the whole
+    volume, but for the order in which they are added. Sums are float32 and stay on the device; each flipped copy has
+    sums of its own, because they are activated only when they are complete.
 
     Args:
         network: In evaluation mode, on `device`.
         image: Preprocessed, the part of the grid that the plan's windows see, `(C, *plan.seen)`.
         plan: Windows and flips; a window of depth 1 along k means a 2D network.
+        target: Meaning of the channels.
         device: Where the network is.
         precision: Number format.
         chunk_bytes: Memory that the planes handed on at once may take, but for a single plane that takes more.
 
     Yields:
-        Chunks `(classes, I, J, K)` of the plan's box, float32, on `device`; whole but for the streaming axis, along
+        Chunks `(channels, I, J, K)` of the plan's box, float32, on `device`; whole but for the streaming axis, along
         which they follow each other without gaps.
 
     Raises:
@@ -49,7 +52,7 @@ def probability_planes(
     seen = tuple(len(extent) for extent in plan.seen)
     if tuple(image.shape[1:]) != seen:
         raise ValueError(f"image must have the {seen} voxels that the windows see, got {tuple(image.shape[1:])}")
-    return _chunks(network, image, plan, device=device, precision=precision, chunk_bytes=chunk_bytes)
+    return _chunks(network, image, plan, target=target, device=device, precision=precision, chunk_bytes=chunk_bytes)
 
 
 def whole_volume_probabilities(
@@ -57,24 +60,26 @@ def whole_volume_probabilities(
     image: Tensor,
     config: InferenceConfig,
     *,
+    target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind = "auto",
 ) -> Tensor:
-    """All planes at once, for who needs the probabilities themselves; takes memory for the whole grid.
+    """All planes at once, for callers that need the values themselves; takes memory for the whole grid.
 
     Args:
         network: In evaluation mode, on `device`.
         image: Preprocessed, `(C, I, J, K)`.
         config: Windows and flips.
+        target: Meaning of the channels.
         device: Where the network is.
         precision: Number format.
 
     Returns:
-        `(classes, I, J, K)`, float32, on `device`.
+        `(channels, I, J, K)`, float32, on `device`.
     """
     i, j, k = image.shape[1:]
     plan = lay_out_windows((i, j, k), config)
-    planes = probability_planes(network, image, plan, device=device, precision=precision)
+    planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
     return torch.cat(list(planes), dim=plan.axis + 1)
 
 
@@ -84,6 +89,7 @@ def _chunks(
     image: Tensor,
     plan: WindowLayout,
     *,
+    target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind,
     chunk_bytes: int,
@@ -95,7 +101,7 @@ def _chunks(
         windows = torch.stack([_window(image, start, plan) for start in visit.starts])  # (B, C, I, J, K)
         logits = _logits(network, windows.flip(axes) if axes else windows, device, precision)
         logits = logits.flip(axes) if axes else logits
-        sums = sums or _RollingSums(plan, logits.shape[1], device)
+        sums = sums or _RollingSums(plan, target, logits.shape[1], device)
         for number, (start, finished) in enumerate(zip(visit.starts, visit.finished, strict=True)):
             sums.add(visit.copy, logits[number], start)
             yield from sums.take(finished, chunk_bytes)
@@ -125,16 +131,17 @@ def _window(image: Tensor, start: Voxel, plan: WindowLayout) -> Tensor:
 class _RollingSums:
     """Weighted sums of logits of the planes that some window still changes, in a ring of the plan's depth."""
 
-    def __init__(self, plan: WindowLayout, classes: int, device: torch.device) -> None:
+    def __init__(self, plan: WindowLayout, target: VoxelTarget, channels: int, device: torch.device) -> None:
         self.plan = plan
+        self.target = target
         self.planes = plan.box[plan.axis]
         self.taken = self.planes.start
         self.importance = compute_importance_map(plan.patch_size, mode="gaussian", device=device)
-        self.logits = torch.zeros(len(plan.copies), classes, *plan.buffer_shape, device=device)
+        self.logits = torch.zeros(len(plan.copies), channels, *plan.buffer_shape, device=device)
         self.weights = torch.zeros(len(plan.copies), 1, *plan.buffer_shape, device=device)
 
     def add(self, copy: int, logits: Tensor, start: Voxel) -> None:
-        """Add the part of one window, `(classes, I, J, K)`, that lies in the box."""
+        """Add the part of one window, `(channels, I, J, K)`, that lies in the box."""
         axis = self.plan.axis
         i, j, k = (
             range(max(first, wanted.start), min(first + size, wanted.stop))
@@ -148,13 +155,13 @@ class _RollingSums:
             self.weights[copy][self._place(part)].add_(weight)
 
     def take(self, stop: int, chunk_bytes: int) -> Iterator[Tensor]:
-        """Probabilities of the planes before `stop` that were not taken yet; their place is free then."""
+        """Values of the planes before `stop` that were not taken yet; their place is free then."""
         plane_bytes = 4 * self.logits[0].numel() // self.plan.depth
         for planes in self._pieces(range(self.taken, stop), max(1, chunk_bytes // plane_bytes)):
             part = tuple(planes if n == self.plan.axis else extent for n, extent in enumerate(self.plan.box))
             place = (slice(None), *self._place(part))
             self.taken = planes.stop
-            yield _mean_probabilities(self.logits[place], self.weights[place])
+            yield _mean_values(self.logits[place], self.weights[place], self.target)
             self.logits[place].zero_()
             self.weights[place].zero_()
 
@@ -177,9 +184,11 @@ class _RollingSums:
         return tuple(place)
 
 
-def _mean_probabilities(logits: Tensor, weights: Tensor) -> Tensor:
-    """From sums `(copies, classes, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
-    total = logits[0].div_(weights[0]).softmax(dim=0)
+def _mean_values(logits: Tensor, weights: Tensor, target: VoxelTarget) -> Tensor:
+    """From sums `(copies, channels, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
+    first = logits[0].div_(weights[0])
+    total = target.activate(first)
+    total = total.clone() if total is first else total  # the place of the sums is used again
     for logit, weight in zip(logits[1:], weights[1:], strict=True):
-        total += logit.div_(weight).softmax(dim=0)
+        total += target.activate(logit.div_(weight))
     return total.div_(len(logits)) if len(logits) > 1 else total

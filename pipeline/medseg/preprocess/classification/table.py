@@ -11,8 +11,9 @@ import numpy as np
 
 from medseg.errors import ManifestError, ScanError
 from medseg.preprocess.classification.prepare import StoredSlices
-from medseg.preprocess.classification.targets import UNKNOWN, ClassKind, SliceTargets
+from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Case
+from medseg.targets import UNKNOWN, ClassKind
 
 _WORDS = {"1": 1, "0": 0, "true": 1, "false": 0, "yes": 1, "no": 0, "": UNKNOWN, "?": UNKNOWN}
 _NO_NAME = {"", "?"}

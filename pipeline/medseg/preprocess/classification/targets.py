@@ -4,43 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, Self
+from typing import Protocol
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from medseg.cohort import run_cases
-from medseg.configuration import Config
 from medseg.errors import ScanError
 from medseg.preprocess.classification.prepare import StoredSlices
 from medseg.records import Array, Case
-
-ClassKind = Literal["multilabel", "multiclass"]
-TargetSource = Literal["label", "slice_labels", "csv"]
-UNKNOWN = -1
-BACKGROUND = "background"
-
-
-class TargetConfig(Config):
-    """What is learned about slices.
-
-    Attributes:
-        source: The label volume, `slice_labels` of the manifest, or a CSV file.
-        kind: `multilabel`: each class is there or not; `multiclass`: every slice is of exactly one class.
-        classes: Their names, in the order of the network's outputs.
-        min_area_mm2: Area that a label must exceed on a slice to count as present; for label volumes only.
-    """
-
-    source: TargetSource = "label"
-    kind: ClassKind = "multilabel"
-    classes: tuple[str, ...] = Field(min_length=1)
-    min_area_mm2: float = Field(0.0, ge=0)
-
-    @model_validator(mode="after")
-    def _names_can_be_told_apart(self) -> Self:
-        if len(set(self.classes)) < len(self.classes) or "mean" in self.classes:
-            raise ValueError(f"classes must have different names, and none of them 'mean', got {list(self.classes)}")
-        return self
+from medseg.targets import BACKGROUND, SliceClasses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,26 +49,24 @@ class LabelTargets:
         config: Classes and threshold.
     """
 
-    def __init__(self, config: TargetConfig) -> None:
+    def __init__(self, config: SliceClasses) -> None:
         self.config = config
 
     def read(self, stored: StoredSlices, case: Case) -> SliceTargets:
         """The truth about a case."""
         if stored.areas_mm2 is None:
             raise ScanError(f"case {case.case_id}: label must be given in the manifest, got none; add it or drop it")
-        names = [name for name in self.config.classes if name != BACKGROUND or name in stored.areas_mm2]
-        unknown = [name for name in names if name not in stored.areas_mm2]
+        areas, config = stored.areas_mm2, self.config
+        unknown = [name for name in config.structures if name not in areas]
         if unknown:
             raise ScanError(
-                f"case {case.case_id}: classes must be among the labels {list(stored.areas_mm2)}, got {unknown}; plan "
-                "for this manifest"
+                f"case {case.case_id}: classes must be among the labels {list(areas)}, got {unknown}; plan for this "
+                "manifest"
             )
-        areas = np.stack([stored.areas_mm2[name] for name in names], axis=1)  # (N, labels)
-        shown = areas > self.config.min_area_mm2
-        if self.config.kind == "multiclass":
-            _check_classes_cover(shown, self.config.classes, case_id=case.case_id)
-            shown = _one_of_each(areas, shown, names, self.config.classes)
-        return known_targets(shown)
+        truth = config.encode(areas)
+        if config.kind == "multiclass":
+            _check_every_slice_has_a_class(truth, case_id=case.case_id)
+        return known_targets(truth)
 
 
 class ManifestTargets:
@@ -107,7 +77,7 @@ class ManifestTargets:
         known: More names that slices may have without being learned.
     """
 
-    def __init__(self, config: TargetConfig, *, known: Sequence[str] = ()) -> None:
+    def __init__(self, config: SliceClasses, *, known: Sequence[str] = ()) -> None:
         self.config = config
         self.known = {*config.classes, *known, BACKGROUND}
 
@@ -145,27 +115,16 @@ def known_targets(shown: Array) -> SliceTargets:
     return SliceTargets(slices, slices.max(axis=0))
 
 
-def _check_classes_cover(shown: Array, classes: tuple[str, ...], *, case_id: str) -> None:
-    """Refuse a slice that is of none of the classes."""
-    bare = np.flatnonzero(~shown.any(axis=1))
-    if len(bare) and BACKGROUND not in classes:
+def _check_every_slice_has_a_class(truth: Array, *, case_id: str) -> None:
+    bare = np.flatnonzero(~truth.any(axis=1))
+    if len(bare):
         raise ScanError(
             f"case {case_id}: every slice must be of one class, got none on slice {bare[0]}; add {BACKGROUND!r} to the "
             "classes"
         )
 
 
-def _one_of_each(areas: Array, shown: Array, names: list[str], classes: tuple[str, ...]) -> Array:
-    """One class per slice: the largest label, or background."""
-    result = np.zeros((len(areas), len(classes)), dtype=bool)
-    largest = np.where(shown, areas, -1).argmax(axis=1)
-    for row, column in enumerate(largest):
-        name = names[column] if shown[row].any() else BACKGROUND
-        result[row, classes.index(name)] = True
-    return result
-
-
-def _named(names: Sequence[str], config: TargetConfig, known: set[str], *, case_id: str) -> list[bool]:
+def _named(names: Sequence[str], config: SliceClasses, known: set[str], *, case_id: str) -> list[bool]:
     """One row: which classes are named."""
     given = list(names) or [BACKGROUND]
     unknown = sorted(set(given) - known)

@@ -1,4 +1,4 @@
-"""From class probabilities on the network's grid to a mask on the scan's own grid."""
+"""From values of channels on the network's grid to a mask on the scan's own grid."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from torch import Tensor
 
 from medseg.geometry import Geometry
 from medseg.preprocess.resample import resample_linear
-from medseg.records import Labelmap
+from medseg.records import Array
+from medseg.targets import VoxelTarget
 
 SLAB_BYTES = 128 * 2**20
 
 
 def restore_mask(
-    probabilities: Tensor, grid: Geometry, native: Geometry, *, values: tuple[int, ...], slab_bytes: int = SLAB_BYTES
-) -> Labelmap:
-    """Resample probabilities to the native grid, then take the most probable class, slab by slab.
+    values: Tensor, grid: Geometry, native: Geometry, *, target: VoxelTarget, slab_bytes: int = SLAB_BYTES
+) -> Array:
+    """Resample values to the native grid, then let the target decide, slab by slab.
 
-    Never more than one slab of classes × native voxels is in memory, beside the probabilities.
+    Never more than one slab of channels × native voxels is in memory, beside the values.
 
     Args:
-        probabilities: Shape `(C, I, J, K)` on `grid`, on any device.
+        values: Activated values `(C, I, J, K)` on `grid`, on any device.
         grid: The network's grid.
         native: The scan's grid.
-        values: Label value of each class.
-        slab_bytes: Memory that one slab of probabilities may take.
+        target: Meaning of the channels.
+        slab_bytes: Memory that one slab of values may take.
 
     Returns:
-        Label values of shape `native.shape` in the smallest unsigned type.
+        The target's native array on the scan's grid, such as a map of label values.
     """
     axis = native.axis_maps(grid)[2].source_axis
-    return restore_planes([probabilities], grid, native, values=values, axis=axis, slab_bytes=slab_bytes)
+    return restore_planes([values], grid, native, target=target, axis=axis, slab_bytes=slab_bytes)
 
 
 def restore_planes(
@@ -42,42 +43,42 @@ def restore_planes(
     grid: Geometry,
     native: Geometry,
     *,
-    values: tuple[int, ...],
+    target: VoxelTarget,
     axis: int,
     slab_bytes: int = SLAB_BYTES,
-) -> Labelmap:
-    """As `restore_mask`, of probabilities that come in chunks of planes: each is let go when it has been used.
+) -> Array:
+    """As `restore_mask`, of values that come in chunks of planes: each is let go when it has been used.
 
     Args:
         chunks: Shapes `(C, I, J, K)`, on any device; parts of `grid` along `axis` in rising order, without gaps.
         grid: The network's grid.
         native: The scan's grid; beyond the outermost voxel centres of `grid` the edge value holds.
-        values: Label value of each class.
+        target: Meaning of the channels.
         axis: Axis of `grid` along which the chunks follow each other.
-        slab_bytes: Memory that one slab of native probabilities may take, but for a single slice that takes more.
+        slab_bytes: Memory that one slab of native values may take, but for a single slice that takes more.
 
     Returns:
-        Label values of shape `native.shape` in the smallest unsigned type.
+        The target's native array on the scan's grid.
 
     Raises:
         ValueError: If the chunks do not add up to the grid.
     """
-    work = _Restoring(grid, native, values, axis, slab_bytes)
+    work = _Restoring(grid, native, target, axis, slab_bytes)
     for chunk in chunks:
         work.add(chunk)
     return work.finish()
 
 
 class _Restoring:
-    """A native mask that is being drawn, and the planes of probabilities that its next slices need."""
+    """A native mask that is being drawn, and the planes of values that its next slices need."""
 
-    def __init__(self, grid: Geometry, native: Geometry, values: tuple[int, ...], axis: int, slab_bytes: int) -> None:
+    def __init__(self, grid: Geometry, native: Geometry, target: VoxelTarget, axis: int, slab_bytes: int) -> None:
         self.grid = grid
         self.native = native
         self.axis = axis
         self.slab_bytes = slab_bytes
-        self.table = np.array(values, dtype=np.min_scalar_type(max(values)))
-        self.mask = np.empty(native.shape, dtype=self.table.dtype)
+        self.target = target
+        self.mask = target.blank(native.shape)
         self.native_axis = [axis_map.source_axis for axis_map in native.axis_maps(grid)].index(axis)
         axis_map = native.axis_maps(grid)[self.native_axis]
         positions = axis_map.offset + axis_map.scale * np.arange(native.shape[self.native_axis])
@@ -94,7 +95,7 @@ class _Restoring:
         if sum(chunk.nbytes for chunk in self.waiting) >= self.slab_bytes // 4:
             self._draw()
 
-    def finish(self) -> Labelmap:
+    def finish(self) -> Array:
         """Draw what is left."""
         if self.stop != self.grid.shape[self.axis]:
             raise ValueError(f"chunks must have {self.grid.shape[self.axis]} planes, got {self.stop}")
@@ -121,11 +122,10 @@ class _Restoring:
         slices = range(size - wanted.stop, size - wanted.start) if self.is_reversed else wanted
         low = math.floor(self.positions[wanted.start])
         high = math.ceil(self.positions[wanted.stop - 1]) + 1
-        probabilities = resample_linear(
+        values = resample_linear(
             planes.narrow(self.axis + 1, low - self.first, high - low),
             self.grid.cropped(self.axis, range(low, high)),
             self.native.cropped(self.native_axis, slices),
         )
-        classes = probabilities.argmax(dim=0)
         place = tuple(slice(slices.start, slices.stop) if n == self.native_axis else slice(None) for n in range(3))
-        self.mask[place] = self.table[classes.to(torch.int32).cpu().numpy()]
+        self.mask[(..., *place)] = self.target.decide(values)

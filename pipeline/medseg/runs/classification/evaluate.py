@@ -11,7 +11,6 @@ from medseg.inference.classification import SlicePredictor
 from medseg.manifest import load_manifest, manifest_digest, select_cases
 from medseg.preprocess.classification import prepare_slices
 from medseg.preprocess.classification.table import TargetTable, read_target_table
-from medseg.preprocess.classification.targets import BACKGROUND, TargetConfig
 from medseg.records import Failure, Manifest, Split
 from medseg.runs.classification.labels import labelled, target_reader
 from medseg.runs.classification.scores import DeliveredScores, deliver_scores, log_scores
@@ -21,6 +20,7 @@ from medseg.runs.run_folder import check_empty
 from medseg.runs.seen import seen_in_training
 from medseg.runs.settings import DeviceName
 from medseg.runs.tracking import Tracking, start_tracking
+from medseg.targets import SliceClasses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +128,11 @@ def evaluate_classifier(
     return ScoreResult(folder, delivered.summary, failures, tuple(warnings))
 
 
-def _check_targets(targets: TargetConfig, manifest: Manifest, table: TargetTable | None, *, name: str) -> None:
+def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable | None, *, name: str) -> None:
     """Hold dataset and table to the classes of the classifier."""
     if table is not None and targets.source != "csv":
         raise ConfigError(f"labels: the classifier learned from {targets.source}; leave the CSV file out")
-    if targets.source == "label" and set(targets.classes) - {BACKGROUND} - set(manifest.foreground):
+    if targets.source == "label" and set(targets.structures) - set(manifest.foreground):
         raise ManifestError(
             f"manifest {manifest.name}: labels must hold the classifier's {', '.join(targets.classes)}, got "
             f"{', '.join(manifest.foreground)}; evaluate on the dataset that it was made for"

@@ -16,10 +16,10 @@ import numpy as np
 from medseg.atomic import write_json, write_text
 from medseg.cohort import run_cases
 from medseg.errors import ManifestError
-from medseg.evaluation.segmentation import overlap_metrics
+from medseg.evaluation.segmentation import measure_case
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
-from medseg.manifest import load_manifest, read_case, select_cases
+from medseg.manifest import load_manifest, manifest_target, read_case, select_cases
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
@@ -117,10 +117,10 @@ def try_gate(
     predictor = Predictor.load(run, device=device)
     classifier = SlicePredictor.load(classifier_run, device=device)
     labels = predictor.card.labels
-    names = [name for name, value in labels.items() if value != 0]
+    names = predictor.target.structures
     chosen = [Gate.of(classifier.card, sensitivity=asked, labels=names) for asked in settings.sensitivities]
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
-    reviewers = [None, *(SliceReviewer(classifier, labels=labels, gate=gate) for gate in gates)]
+    reviewers = [None, *(SliceReviewer(classifier, target=predictor.target, gate=gate) for gate in gates)]
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
@@ -171,7 +171,7 @@ def _try_case(
 
 
 def _mean_dice(label: Labelmap, mask: Labelmap, manifest: Manifest, case: Case) -> float:
-    found = overlap_metrics(label, mask, labels=manifest.foreground, case_id=case.case_id)
+    found = measure_case(label, mask, target=manifest_target(manifest), case_id=case.case_id)
     values = [row.values["dice"] for row in found if not np.isnan(row.values["dice"])]
     return fmean(values) if values else float("nan")
 

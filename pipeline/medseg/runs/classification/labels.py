@@ -15,7 +15,6 @@ from medseg.preprocess.classification.targets import (
     LabelTargets,
     ManifestTargets,
     SliceTargets,
-    TargetConfig,
     TargetReader,
     read_targets,
 )
@@ -25,6 +24,7 @@ from medseg.runs.progress import Progress
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.train import merge_failures
 from medseg.runs.training_cases import TrainingCases
+from medseg.targets import SliceClasses
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def prepare_labelled(
     return LabelledSlices(training, validation, truth | more_truth, merge_failures(failures, more_failures))
 
 
-def target_reader(config: TargetConfig, table: TargetTable | None, manifest: Manifest) -> TargetReader:
+def target_reader(config: SliceClasses, table: TargetTable | None, manifest: Manifest) -> TargetReader:
     """Where the truth comes from.
 
     Raises:

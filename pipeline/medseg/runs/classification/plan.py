@@ -14,7 +14,6 @@ from medseg.planning import SliceChoices, SlicePlan, load_plan_of, make_slice_pl
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.classification import SliceConfig
 from medseg.preprocess.classification.table import TargetTable
-from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Failure
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.job import Planned
@@ -22,6 +21,7 @@ from medseg.runs.machine import threads
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.training_cases import TrainingCases
+from medseg.targets import BACKGROUND
 
 
 def plan_classifier(
@@ -132,7 +132,7 @@ def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
     slices = 2 * plan.slices.context + 1
     network = encoder_classifier(
         card.network,
-        out_channels=len(plan.targets.classes),
+        out_channels=plan.targets.channels,
         slices=slices,
         pooling=plan.network.pooling,
         slice_axis=PLANES[plan.slices.plane].axis,

@@ -18,7 +18,6 @@ from medseg.inference import CaseInput
 from medseg.inference.classification import SlicePredictor
 from medseg.plane import PLANES
 from medseg.preprocess.classification import slice_stack
-from medseg.preprocess.classification.targets import BACKGROUND
 from medseg.records import Array, Failure, Scan
 from medseg.scans import read_scan
 
@@ -35,8 +34,7 @@ def triage(
     done = run_cases(cases, partial(_study, predictor), stage="classify", on_done=on_done)
     studies, failures = list(done.results), list(done.failures)
     card = predictor.card
-    classes = card.targets.classes
-    background = BACKGROUND if BACKGROUND in classes else None
+    classes, background = card.targets.classes, card.targets.background
     scores = [study.scores for study in studies]
     write_slices(scores, folder / "slices.csv", classes=classes)
     save_ranking(scores, folder / "studies.csv", classes=classes, background=background)
@@ -72,9 +70,8 @@ def triage(
 def _study(predictor: SlicePredictor, case: CaseInput) -> TriageStudy:
     scan = read_scan(case.files, case_id=case.case_id)
     scores = predictor.scores(scan, case_id=case.case_id)
-    classes = predictor.card.targets.classes
-    background = BACKGROUND if BACKGROUND in classes else None
-    keys = key_slices(scores, classes=classes, background=background)
+    targets = predictor.card.targets
+    keys = key_slices(scores, classes=targets.classes, background=targets.background)
     return TriageStudy(case.case_id, scores, keys, _thumbnails(predictor, scan, [key.index for key in keys]))
 
 

@@ -22,7 +22,7 @@ class Subject:
         config: Shape of the network.
         patch: Voxels or pixels that it is given at once.
         spacing_mm: Of them; None where every picture keeps its own.
-        is_multilabel: Whether the loss is a sigmoid per class.
+        is_multilabel: Whether each class has a loss of its own.
     """
 
     dataset: str

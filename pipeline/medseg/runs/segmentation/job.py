@@ -6,7 +6,7 @@ from medseg import __version__
 from medseg.errors import ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, Predictor, save_card
-from medseg.manifest import manifest_digest
+from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
 from medseg.networks.segmentation import UNet
 from medseg.planning import Plan, check_mirroring, load_plan, make_plan, plan_digest, take_fingerprint
@@ -22,6 +22,7 @@ from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
 from medseg.runs.training_cases import TrainingCases
+from medseg.targets import ExclusiveLabels
 from medseg.tracking import TrackedRun
 from medseg.training.engine import Outcome
 from medseg.training.segmentation import SegmentationInputs
@@ -56,7 +57,7 @@ class SegmentationJob:
             plan = make_plan(fingerprint, manifest, device=device)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
-        expected = (len(manifest.channels), len(manifest.labels))
+        expected = (len(manifest.channels), manifest_target(manifest).channels)
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
                 f"plan: network must have {expected[0]} input channels and {expected[1]} classes as the manifest, got "
@@ -89,7 +90,7 @@ class SegmentationJob:
         inputs = SegmentationInputs(
             training=training.cases,
             validation=validation.cases,
-            labels=cases.manifest.labels,
+            target=ExclusiveLabels(labels=cases.manifest.labels),
             network=plan.network,
             config=plan.training,
             inference=plan.inference,

@@ -8,7 +8,7 @@ from pathlib import Path
 from medseg.cohort import CASE_ERRORS
 from medseg.delivery.segmentation import save_overlay
 from medseg.evaluation.segmentation import representative_cases
-from medseg.manifest import read_case
+from medseg.manifest import manifest_target, read_case
 from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan, reason_of
 
 
@@ -41,7 +41,7 @@ def save_overlays(
         try:
             scan, label = read_case(by_id[case_id], manifest, root)
             title = f"{name} case {case_id}, mean Dice {dice:.3f}"
-            save_overlay(scan, label, mask_of(case_id, scan), path, labels=manifest.foreground, title=title)
+            save_overlay(scan, label, mask_of(case_id, scan), path, target=manifest_target(manifest), title=title)
         except CASE_ERRORS as error:
             warnings.append(f"no picture of the {name} case: {reason_of(error)}")
             continue

@@ -108,10 +108,9 @@ def _reviewer(settings: PredictSettings, predictor: Predictor) -> tuple[SliceRev
         if settings.check:
             raise ConfigError(f"check: {message}")
         warnings.append(message)
-    labels = predictor.card.labels
-    names = [name for name, value in labels.items() if value != 0]
+    names = predictor.target.structures
     unchecked = [name for name in names if name not in classifier.card.targets.classes]
     if unchecked:
         warnings.append(f"the classifier does not know {', '.join(unchecked)}; masks are not checked for them")
     gate = Gate.of(classifier.card, sensitivity=settings.sensitivity, labels=names) if settings.gate else None
-    return SliceReviewer(classifier, labels=labels, gate=gate), tuple(warnings)
+    return SliceReviewer(classifier, target=predictor.target, gate=gate), tuple(warnings)

@@ -10,9 +10,8 @@ from medseg.evaluation.classification import fit_temperature
 from medseg.inference.classification import Calibration, GatePoint, slice_probabilities
 from medseg.inference.classification.disagreement import slice_disagreement
 from medseg.inference.classification.gate import kept_range
-from medseg.inference.classification.outputs import any_probability
-from medseg.preprocess.classification.targets import BACKGROUND, TargetConfig
 from medseg.records import Array
+from medseg.targets import SliceClasses
 from medseg.training.classification.task import ValidatedCase
 
 _USUAL = 95.0
@@ -21,7 +20,7 @@ _SENSITIVITIES = (0.5, 0.8, 0.9, 0.95, 0.975, 0.98, 0.99, 0.995, 0.999, 1.0)
 _COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
 
 
-def calibrate(judged: Sequence[ValidatedCase], targets: TargetConfig, *, shift: Array) -> Calibration:
+def calibrate(judged: Sequence[ValidatedCase], targets: SliceClasses, *, shift: Array) -> Calibration:
     """Fit what a use of the classifier needs, on the validation cases of its training.
 
     Args:
@@ -56,19 +55,19 @@ def calibrate(judged: Sequence[ValidatedCase], targets: TargetConfig, *, shift: 
 
 
 def _gate(
-    judged: Sequence[ValidatedCase], probabilities: Sequence[Array], targets: TargetConfig
+    judged: Sequence[ValidatedCase], probabilities: Sequence[Array], targets: SliceClasses
 ) -> tuple[GatePoint, ...]:
     """The highest threshold for each sensitivity, measured on what a gate keeps: whole slabs, not single slices."""
-    if targets.kind == "multiclass" and BACKGROUND not in targets.classes:
+    if not targets.can_show_nothing:
         return ()
-    every_case = [_shows_anything(_truth(case), targets) for case in judged]
+    every_case = [targets.any_truth(_truth(case)) for case in judged]
     known = [number for number, one in enumerate(every_case) if (one >= 0).any()]
     shows = [every_case[number] for number in known]
     positions = [judged[number].scores.positions_mm for number in known]
     positives = sum(int((one == 1).sum()) for one in shows)
     if not positives:
         return ()
-    found = [any_probability(probabilities[number], targets.classes, targets.kind) for number in known]
+    found = [targets.any_probability(probabilities[number]) for number in known]
     every = np.unique(np.concatenate(found))[::-1]
     thresholds = every[np.unique(np.linspace(0, len(every) - 1, min(len(every), _THRESHOLDS)).astype(int))]
     points: list[GatePoint] = []
@@ -87,19 +86,11 @@ def _gate(
     return tuple(points)
 
 
-def _shows_anything(truth: Array, targets: TargetConfig) -> Array:
-    """1, 0 or -1 per slice."""
-    if targets.kind == "multiclass":
-        background = truth[:, targets.classes.index(BACKGROUND)]
-        return np.where(background < 0, -1, 1 - background)
-    return np.where((truth == 1).any(axis=1), 1, np.where((truth == 0).all(axis=1), 0, -1))
-
-
 def _disagreement_limit(
-    judged: Sequence[ValidatedCase], targets: TargetConfig, *, shift: Array, temperature: float
+    judged: Sequence[ValidatedCase], targets: SliceClasses, *, shift: Array, temperature: float
 ) -> float | None:
     """Usual disagreement of classifier and reference over labels; None where no case has all slices known."""
-    labels = [name for name in targets.classes if name != BACKGROUND]
+    labels = list(targets.structures)
     columns = [targets.classes.index(name) for name in labels]
     found = []
     for case in judged:

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medseg.preprocess.classification.targets import ClassKind
 from medseg.records import Array
+from medseg.targets import ClassKind, class_index
 
 
 class ClassLoss(nn.Module):
     """Weighted cross-entropy; what is unknown does not count.
 
     Args:
-        kind: A sigmoid per class, or one softmax over them.
+        kind: `multilabel` judges each class by itself, `multiclass` all of them together.
         weights: Of each class.
     """
 
@@ -34,5 +34,5 @@ class ClassLoss(nn.Module):
             )
             return (each * known).sum() / known.sum().clamp(min=1)
         is_decided = (target == 1).sum(dim=1) == 1
-        each = functional.cross_entropy(logits, target.argmax(dim=1), weight=self.weights, reduction="none")
+        each = functional.cross_entropy(logits, class_index(target), weight=self.weights, reduction="none")
         return (each * is_decided).sum() / is_decided.sum().clamp(min=1)

@@ -21,8 +21,9 @@ from medseg.inference.classification import SliceOutputs, slice_outputs, slice_p
 from medseg.networks.classification import ClassifierConfig, SliceClassifier
 from medseg.networks.precision import autocast, to_device
 from medseg.preprocess.classification import SliceConfig, StoredSlices
-from medseg.preprocess.classification.targets import SliceTargets, TargetConfig
+from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Array, SliceScores
+from medseg.targets import SliceClasses
 from medseg.training.augment import augment_batch
 from medseg.training.batches import batches
 from medseg.training.classification.config import SliceTrainingConfig
@@ -54,7 +55,7 @@ class ClassificationInputs:
     training: Sequence[StoredSlices]
     validation: Sequence[StoredSlices]
     truth: Mapping[str, SliceTargets]
-    targets: TargetConfig
+    targets: SliceClasses
     slices: SliceConfig
     network: ClassifierConfig
     config: SliceTrainingConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from medseg.preprocess.classification.targets import ClassKind
 from medseg.records import Array
+from medseg.targets import ClassKind
 
 
 def class_weights(truth: Array, *, kind: ClassKind, strongest: float) -> Array:

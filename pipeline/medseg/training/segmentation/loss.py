@@ -1,4 +1,4 @@
-"""Dice and cross-entropy over all supervised scales."""
+"""The loss of each kind of target, over all supervised scales."""
 
 from __future__ import annotations
 
@@ -9,9 +9,30 @@ from monai.losses.dice import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medseg.errors import ConfigError
+from medseg.targets import ExclusiveLabels, VoxelTarget
+
+
+def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0) -> nn.Module:
+    """Loss that trains a target, called with logits per scale and the encoded label.
+
+    Args:
+        target: Meaning of the channels.
+        dice_weight: Weight of the Dice part beside the cross-entropy, where the loss has one.
+
+    Raises:
+        ConfigError: If there is no loss for the target.
+    """
+    if isinstance(target, ExclusiveLabels) and target.ignore is None:
+        return SegmentationLoss(dice_weight)
+    what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
+    raise ConfigError(f"target: a loss must exist for it, got {what}; train on exclusive labels of every voxel")
+
 
 class SegmentationLoss(nn.Module):
-    """Batch Dice of the foreground plus cross-entropy; each coarser scale weighs half of the one before.
+    """Loss of exclusive labels: batch Dice of the foreground plus cross-entropy.
+
+    Each coarser scale weighs half of the one before.
 
     Args:
         dice_weight: Weight of the Dice part beside the cross-entropy.

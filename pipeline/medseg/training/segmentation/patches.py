@@ -10,6 +10,7 @@ import torch
 from medseg.errors import ScanError
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Array
+from medseg.targets import VoxelTarget
 from medseg.training.batches import Patch
 from medseg.training.segmentation.config import TrainingConfig
 
@@ -20,17 +21,17 @@ class PatchDataset:
     Args:
         cases: Prepared cases.
         config: Patch size, foreground share, seed.
-        values: Label value of each class.
+        target: Meaning of the label.
     """
 
-    def __init__(self, cases: Sequence[StoredCase], config: TrainingConfig, *, values: Sequence[int]) -> None:
+    def __init__(self, cases: Sequence[StoredCase], config: TrainingConfig, *, target: VoxelTarget) -> None:
         self.cases = cases
         self.config = config
-        self.values = np.array(values)
+        self.target = target
         self._foreground: dict[int, Array] = {}
 
     def __getitem__(self, index: int) -> Patch:
-        """Patch `index` of the sequence: image `(C, I, J, K)` float32, label `(1, I, J, K)` class indices.
+        """Patch `index` of the sequence: image `(C, I, J, K)` float32, label as the target encodes it.
 
         Raises:
             ScanError: If the store's arrays cannot be read.
@@ -44,12 +45,12 @@ class PatchDataset:
         try:
             start = self._start(number, rng)
             image = crop(case.image(), start, self.config.patch_size).astype(np.float32)
-            label = np.searchsorted(self.values, crop(case.label(), start, self.config.patch_size))
+            label = crop(case.label(), start, self.config.patch_size)
         except (OSError, RuntimeError, ValueError) as error:
             raise ScanError(
                 f"case {case.case_id}: store entry {case.folder.name} must be whole, got: {error}; delete that folder"
             ) from error
-        return {"image": torch.from_numpy(image), "label": torch.from_numpy(label[np.newaxis].astype(np.int16))}
+        return {"image": torch.from_numpy(image), "label": self.target.encode(label)}
 
     def _start(self, number: int, rng: np.random.Generator) -> tuple[int, ...]:
         """First voxel of the patch; negative where the scan is smaller and is padded on both sides."""

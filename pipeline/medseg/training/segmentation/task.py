@@ -21,12 +21,13 @@ from medseg.networks.precision import to_device
 from medseg.networks.segmentation import UNet
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
+from medseg.targets import VoxelTarget
 from medseg.training.batches import Patch, batches
 from medseg.training.budget import Budget
 from medseg.training.engine import Attach, run_task
 from medseg.training.listener import OnStep, TrainingListener
 from medseg.training.segmentation.config import TrainingConfig
-from medseg.training.segmentation.loss import SegmentationLoss
+from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
 from medseg.training.segmentation.validate import validate_volumes
@@ -40,7 +41,7 @@ class SegmentationInputs:
     Attributes:
         training: Prepared cases to learn from.
         validation: Prepared cases to judge by; may be empty.
-        labels: All labels by name, background included.
+        target: Meaning of the label and of the network's channels.
         network: Shape of the network.
         config: Optimisation.
         inference: Sliding window of the validation.
@@ -50,7 +51,7 @@ class SegmentationInputs:
 
     training: Sequence[StoredCase]
     validation: Sequence[StoredCase]
-    labels: dict[str, int]
+    target: VoxelTarget
     network: NetworkConfig
     config: TrainingConfig
     inference: InferenceConfig
@@ -134,15 +135,16 @@ class SegmentationTask:
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
-        """Dice and cross-entropy of augmented patches."""
+        """The target's loss of augmented patches."""
         if not isinstance(network, UNet):
             raise TypeError("segmentation trains a UNet")
         config = self.inputs.config
-        return training_step(network, optimiser, SegmentationLoss(config.dice_weight), config, self.device)
+        loss = loss_for(self.inputs.target, dice_weight=config.dice_weight)
+        return training_step(network, optimiser, loss, config, self.device)
 
     def batches(self, first_step: int) -> Iterator[Patch]:
         """Patches out of the store."""
-        dataset = PatchDataset(self.inputs.training, self.inputs.config, values=sorted(self.inputs.labels.values()))
+        dataset = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
         is_cuda = self.device.type == "cuda"
         loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
         return batches(dataset, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
@@ -156,7 +158,7 @@ class SegmentationTask:
                 network,
                 [case],
                 inputs.inference,
-                labels=inputs.labels,
+                target=inputs.target,
                 device=inputs.device,
                 precision=inputs.config.precision,
             )

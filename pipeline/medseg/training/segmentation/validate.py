@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from medseg.evaluation.segmentation import overlap_metrics
+from medseg.evaluation.segmentation import measure_case
 from medseg.inference.segmentation import InferenceConfig
 from medseg.inference.segmentation.sliding import probability_planes
 from medseg.inference.segmentation.windows import lay_out_windows
@@ -16,6 +16,7 @@ from medseg.networks.precision import PrecisionKind
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import CaseMetrics
+from medseg.targets import VoxelTarget
 
 
 def validate_volumes(
@@ -23,7 +24,7 @@ def validate_volumes(
     cases: Sequence[StoredCase],
     config: InferenceConfig,
     *,
-    labels: dict[str, int],
+    target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind,
 ) -> list[CaseMetrics]:
@@ -33,18 +34,16 @@ def validate_volumes(
         network: What to judge; left in evaluation mode.
         cases: Prepared cases.
         config: Sliding window.
-        labels: All labels, background included, by name.
+        target: Meaning of the network's channels.
         device: Where the network is.
         precision: Number format.
     """
     network.eval()
-    values = tuple(sorted(labels.values()))
-    foreground = {name: value for name, value in labels.items() if value != 0}
     rows: list[CaseMetrics] = []
     for case in cases:
         image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
         plan = lay_out_windows(case.grid.shape, config)
-        planes = probability_planes(network, image, plan, device=device, precision=precision)
-        mask = restore_planes(planes, case.grid, case.native, values=values, axis=plan.axis)
-        rows += overlap_metrics(case.native_label(), mask, labels=foreground, case_id=case.case_id)
+        planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
+        mask = restore_planes(planes, case.grid, case.native, target=target, axis=plan.axis)
+        rows += measure_case(case.native_label(), mask, target=target, case_id=case.case_id)
     return rows

@@ -1,0 +1,11 @@
+"""What a network that learns from a manifest's label volumes must say about each voxel."""
+
+from __future__ import annotations
+
+from medseg.records import Manifest
+from medseg.targets import ExclusiveLabels
+
+
+def manifest_target(manifest: Manifest) -> ExclusiveLabels:
+    """The target of a manifest that keeps to the rules (`check_manifest`), its labels by value as in `foreground`."""
+    return ExclusiveLabels(labels=dict(sorted(manifest.labels.items(), key=lambda item: item[1])))

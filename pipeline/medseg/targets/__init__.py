@@ -1,0 +1,35 @@
+"""What the output channels of a network mean: the only place that turns logits into values, and values into decisions.
+
+A target says how many channels a network needs (`channels`), what a reference becomes in training (`encode`), which
+parts of it do not count (`ignored`), what logits become (`activate`) and what is decided from that (`decide`). Losses,
+metrics and writers are chosen by it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
+from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
+from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
+from medseg.targets.voxel_target import VoxelTarget
+
+# The tag `kind` is that of the saved files: slice classes are `multilabel` or `multiclass` there.
+Target = Annotated[ExclusiveLabels | SliceClasses, Field(discriminator="kind")]
+
+__all__ = [
+    "BACKGROUND",
+    "IGNORED",
+    "UNKNOWN",
+    "ClassKind",
+    "ExclusiveLabels",
+    "SliceClasses",
+    "Target",
+    "TargetSource",
+    "VoxelTarget",
+    "called_classes",
+    "class_index",
+    "class_probabilities",
+]

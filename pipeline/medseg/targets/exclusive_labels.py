@@ -1,0 +1,117 @@
+"""Voxels of which each belongs to exactly one label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medseg.targets.voxel_target import Array, Mask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IGNORED = -1
+
+
+class ExclusiveLabels(BaseModel):
+    """One of several labels per voxel; the native array is a map of label values.
+
+    Channel n of the network is the n-th label value in rising order.
+
+    Attributes:
+        kind: Tag of this kind of target.
+        labels: Value of each label by name, the background included.
+        ignore: Value of voxels that nobody has annotated; None where every voxel is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["exclusive_labels"] = "exclusive_labels"
+    labels: dict[str, int] = Field(min_length=1)
+    ignore: int | None = None
+
+    @model_validator(mode="after")
+    def _values_can_be_told_apart(self) -> Self:
+        values = self.values
+        if len(set(values)) < len(values) or values[0] < 0:
+            raise ValueError(f"labels must have different values from 0, got {self.labels}")
+        if self.ignore in values:
+            raise ValueError(f"ignore must not be the value of a label, got {self.ignore} of {self.labels}")
+        return self
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Label value of each channel."""
+        return tuple(sorted(self.labels.values()))
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the network: one per label, the background included."""
+        return len(self.labels)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the labels, the background included."""
+        return tuple(self.labels)
+
+    @property
+    def foreground(self) -> dict[str, int]:
+        """Value of each label but the background, in the order of `labels`."""
+        return {name: value for name, value in self.labels.items() if value != 0}
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the labels but the background, in the order of `labels`."""
+        return tuple(self.foreground)
+
+    def encode(self, label: Array) -> Tensor:
+        """Channel of each voxel's label.
+
+        Args:
+            label: Label values `(I, J, K)`, each of them named or ignored.
+
+        Returns:
+            int16 of shape `(1, I, J, K)`; `IGNORED` where a voxel does not count.
+        """
+        import torch
+
+        index = np.searchsorted(np.array(self.values), label)[np.newaxis].astype(np.int16)
+        ignored = self.ignored(label)
+        if ignored is not None:
+            index[0, ignored] = IGNORED
+        return torch.from_numpy(index)
+
+    def ignored(self, label: Array) -> Mask | None:
+        """Voxels that nobody has annotated, `(I, J, K)`; None where every voxel is annotated."""
+        return None if self.ignore is None else np.asarray(label == self.ignore)
+
+    def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+        """Probabilities of the labels, which add up to 1 along the axis of the channels."""
+        return logits.softmax(dim=dim)
+
+    def blank(self, shape: tuple[int, ...]) -> Array:
+        """Map of background in the smallest unsigned type that holds every label value."""
+        return np.zeros(shape, np.min_scalar_type(self.values[-1]))
+
+    def decide(self, values: Tensor) -> Array:
+        """Value of the most probable label of each voxel, the lower value of equals.
+
+        Args:
+            values: Probabilities `(channels, I, J, K)` on any device.
+
+        Returns:
+            Label values `(I, J, K)` in the type of `blank`.
+        """
+        table = np.array(self.values, dtype=np.min_scalar_type(self.values[-1]))
+        return np.asarray(table[values.argmax(dim=0).int().cpu().numpy()])
+
+    def shows(self, array: Array, structure: str) -> Mask:
+        """Voxels of a label map that have the value of a label."""
+        return np.asarray(array == self.labels[structure])
+
+    def voxels(self, array: Array) -> dict[str, int]:
+        """Number of voxels of every label but the background in a label map."""
+        counts = np.bincount(array.ravel(), minlength=self.values[-1] + 1)
+        return {name: int(counts[value]) for name, value in self.foreground.items()}

@@ -1,0 +1,60 @@
+"""What every target of voxels offers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+
+
+class VoxelTarget(Protocol):
+    """Meaning of the channels of a network that has an output for every voxel.
+
+    A native array is what such a target reads and writes on a grid `(I, J, K)`: a label map has the grid's shape; other
+    targets may have leading axes before it (one per region or quantity) and other types. All methods work on any part
+    of a grid, so that a volume can be restored slab by slab.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind of target, as in saved files."""
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the network."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of everything that a voxel can be, in the order in which they were given."""
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of what can be shown, outlined and measured by its voxels; the background is none of them."""
+
+    def encode(self, label: Array) -> Tensor:
+        """Reference of a training patch, `(…, I, J, K)`, from a native array."""
+
+    def ignored(self, label: Array) -> Mask | None:
+        """Voxels of a native reference that count in neither loss nor metrics, `(I, J, K)`; None where all count."""
+
+    def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+        """Values of logits whose channels are along an axis, on the same device."""
+
+    def blank(self, shape: tuple[int, ...]) -> Array:
+        """Native array of a grid where nothing is found, to be filled part by part."""
+
+    def decide(self, values: Tensor) -> Array:
+        """Native array from activated values `(channels, I, J, K)` on any device."""
+
+    def shows(self, array: Array, structure: str) -> Mask:
+        """Voxels of a native array that belong to a structure, `(I, J, K)`."""
+
+    def voxels(self, array: Array) -> dict[str, int]:
+        """Number of voxels of every structure in a native array."""
