@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench gpu schema
+.PHONY: demo test check docs bench gpu schema
 
 demo: .venv/installed
 	rm -rf medseg_demo
@@ -17,6 +17,13 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site, in site/index.html; notebooks are run only where they or the library have changed.
+docs: .venv/docs
+	$(BIN)/python -m docs.execute_notebooks
+	$(BIN)/python -m docs.assemble
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python -m docs.check_site
 
 # Needs the real scans: MEDSEG_DATA must point to them.
 bench: .venv/installed
@@ -42,4 +49,8 @@ schema: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+.venv/docs: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@

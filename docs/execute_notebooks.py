@@ -1,0 +1,91 @@
+"""Run the notebooks once, and keep the copies with their outputs in `build/notebooks`.
+
+A copy is used again as long as nothing that it rests on has changed: the notebook, the library and the commands, the
+pinned versions and the version of Python. `make docs` renders the copies, and the tests read them instead of running
+the same notebook a second time.
+
+    python docs/execute_notebooks.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[1]
+EXECUTED = ROOT / "build" / "notebooks"
+
+
+def main() -> None:
+    """Run every notebook whose copy is missing or out of date."""
+    EXECUTED.mkdir(parents=True, exist_ok=True)
+    for path in notebooks():
+        if executed_copy(path) is not None:
+            sys.stdout.write(f"{path.name}: up to date\n")
+            continue
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="medseg_notebook_") as folder:
+            notebook = execute(path, Path(folder))
+        notebook.metadata["medseg_digest"] = digest(path)
+        nbformat.write(notebook, EXECUTED / path.name)
+        sys.stdout.write(f"{path.name}: run in {time.monotonic() - started:.0f} s\n")
+
+
+def notebooks() -> list[Path]:
+    """The numbered notebooks, in their order."""
+    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
+    """A notebook with the outputs of a run in a fresh kernel.
+
+    Args:
+        path: Notebook without outputs; it is not changed.
+        folder: Empty folder in which it runs.
+
+    Raises:
+        CellExecutionError: If a cell fails.
+        RuntimeError: If the notebook leaves a file in the folder.
+    """
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}})
+    client.execute(extra_arguments=["--IPKernelApp.log_level=ERROR"])  # silent about its plain TCP on this machine
+    if left := sorted(entry.name for entry in folder.iterdir()):
+        raise RuntimeError(f"{path.name} must leave nothing in the working folder, got {left}")
+    return notebook
+
+
+def executed_copy(path: Path) -> nbformat.NotebookNode | None:
+    """The kept copy of a notebook with its outputs; None if there is none, or if it is out of date."""
+    copy = EXECUTED / path.name
+    if not copy.is_file():
+        return None
+    notebook = nbformat.read(copy, as_version=4)
+    return notebook if notebook.metadata.get("medseg_digest") == digest(path) else None
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of all that the outputs of a notebook rest on."""
+    sources = [entry for entry in (ROOT / "pipeline").rglob("*") if _is_source(entry)]
+    sources += (ROOT / "workflows").glob("*.py")
+    total = hashlib.sha256(sys.version.encode())
+    for source in [path, ROOT / "constraints.txt", *sorted(sources)]:
+        total.update(source.relative_to(ROOT).as_posix().encode())
+        total.update(hashlib.sha256(source.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _is_source(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts and "egg-info" not in str(path)
+
+
+if __name__ == "__main__":
+    main()
