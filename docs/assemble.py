@@ -1,6 +1,6 @@
 """Write the pages of the site into `build/docs`: those of `docs/pages`, and those made out of the sources.
 
-    python -m docs.assemble
+Usage: `python -m docs.assemble`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ASSEMBLED = ROOT / "build" / "docs"
 
 
 def main() -> None:
-    """Write every page anew, so that none is left of a source that has gone."""
+    """Write every page into an empty folder, so that none stays whose source is gone."""
     shutil.rmtree(ASSEMBLED, ignore_errors=True)
     shutil.copytree(PAGES, ASSEMBLED)
     architecture = ASSEMBLED / "architecture.md"

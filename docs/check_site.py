@@ -1,6 +1,6 @@
 """Refuse a built site that fetches anything: a page or style sheet that names an asset on another machine.
 
-    python -m docs.check_site
+Usage: `python -m docs.check_site`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ SITE = ROOT / "site"
 # What a browser loads by itself: scripts, pictures, frames and style sheets, but not the links that a reader follows. A
 # mermaid diagram counts too: the theme would load the program that draws it.
 _ADDRESS = r"""["']?\s*((?:https?:)?//[^"'\s>)]+)"""
+_LOADING = "script|img|iframe|source|video|audio|embed|input|image|use"
 _LOADED = (
-    re.compile(rf"<(?:script|img|iframe|source|video|audio|embed|input|image|use)\b[^>]*?\b(?:src|href)\s*=\s*{_ADDRESS}", re.I),
+    re.compile(rf"<(?:{_LOADING})\b[^>]*?\b(?:src|href)\s*=\s*{_ADDRESS}", re.I),
     re.compile(rf"<[^>]*?\b(?:srcset|poster)\s*=\s*{_ADDRESS}", re.I),
     re.compile(rf"<object\b[^>]*?\bdata\s*=\s*{_ADDRESS}", re.I),
     re.compile(rf"<link\b(?![^>]*\brel=[\"']?(?:canonical|prev|next|license)\b)[^>]*?\bhref\s*=\s*{_ADDRESS}", re.I),

@@ -25,7 +25,8 @@ def notebook_pages() -> dict[str, str | bytes]:
     for path in notebooks():
         notebook = executed_copy(path)
         if notebook is None:
-            raise FileNotFoundError(f"{path.name} must have been run as it stands; run python -m docs.execute_notebooks")
+            message = f"{path.name} must have been run as it stands; run python -m docs.execute_notebooks"
+            raise FileNotFoundError(message)
         page, pictures = notebook_page(notebook, path.stem)
         pages[f"notebooks/{path.stem}.md"] = page
         pages |= {f"notebooks/{name}": content for name, content in pictures.items()}

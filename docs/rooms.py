@@ -67,8 +67,8 @@ class Module:
 
 def layers() -> list[list[str]]:
     """Names of the rooms from the top of the house to the ground, those on one level together."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-    (order,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    (order,) = (contract["layers"] for contract in settings["contracts"] if contract["type"] == "layers")
     return [[room.strip().removeprefix("medseg.") for room in level.split("|")] for level in order]
 
 

@@ -111,7 +111,12 @@ def test_nothing_is_printed(cohort: tuple[Manifest, Path], tmp_path: Path) -> No
     command = [sys.executable, "-c", code, str(cohort[1]), str(tmp_path), json.dumps(SMALL)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stderr == ""
-    assert all("dice" in line or "iou" in line for line in done.stdout.splitlines())
+    rows = tuple(
+        f"{name} {metric} " for name in (*cohort[0].foreground, "mean over labels") for metric in ("dice", "iou")
+    )
+    lines = done.stdout.splitlines()
+    assert all(any(row in line for line in lines) for row in rows)
+    assert all(line.strip().startswith((*cohort[0].foreground, "mean over labels")) for line in lines)
 
 
 def test_a_failure_raises(cohort: tuple[Manifest, Path], trained: Any, tmp_path: Path) -> None:

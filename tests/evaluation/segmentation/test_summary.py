@@ -32,7 +32,8 @@ def test_cases_count_alike_however_many_voxels_they_have() -> None:
         *overlap_metrics(*small, labels={"liver": 1}, case_id="small"),
     ]
     pooled = 2 * (900 + 1) / (2 * (1000 + 10))
-    (dice, iou) = summarise(rows).labels
+    by_metric = {entry.metric: entry for entry in summarise(rows).labels}
+    dice, iou = by_metric["dice"], by_metric["iou"]
     assert dice.mean == pytest.approx((0.9 + 0.1) / 2)
     assert abs(dice.mean - pooled) > 0.3
     assert iou.mean == pytest.approx((900 / 1100 + 1 / 19) / 2)
