@@ -12,10 +12,10 @@ def measure_case(label: Array, mask: Array, *, target: VoxelTarget, case_id: str
     """Metrics of every structure of a case.
 
     Args:
-        label: Native reference.
-        mask: Native prediction on the same grid.
-        target: Meaning of both.
-        case_id: Case of the rows and errors.
+        label: Reference, a native array.
+        mask: Prediction, a native array on the same grid.
+        target: Meaning of both arrays.
+        case_id: Id of the case.
 
     Raises:
         GeometryError: If the shapes differ.
@@ -24,4 +24,5 @@ def measure_case(label: Array, mask: Array, *, target: VoxelTarget, case_id: str
     if isinstance(target, ExclusiveLabels) and target.ignore is None:
         return overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
     what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
-    raise ConfigError(f"target: metrics must exist for it, got {what}; evaluate exclusive labels of every voxel")
+    fact = f"target: metrics must exist for it, got {what}"
+    raise ConfigError(fact, remedy="evaluate exclusive labels of every voxel")
