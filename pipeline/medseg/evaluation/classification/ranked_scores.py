@@ -62,8 +62,8 @@ class RankedScores:
             specificity: Specificity at which to measure the sensitivity, in (0, 1].
 
         Returns:
-            Values of `auroc`, `average_precision` and `sensitivity`, each of shape `(resamples,)`; NaN where a weighting leaves
-            no positives or no negatives.
+            Values of `auroc`, `average_precision` and `sensitivity`, each of shape `(resamples,)`; NaN where a resample
+            has no positives or no negatives.
 
         Source: Fawcett 2006, https://doi.org/10.1016/j.patrec.2005.10.010, algorithm 3 for ties; average precision as
             the sum of precision over steps of recall, without interpolation.

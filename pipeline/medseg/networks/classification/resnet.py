@@ -22,13 +22,13 @@ def build_resnet(config: ClassifierConfig) -> Backbone:
 
 
 class ResNetBody(nn.Module):
-    """A stem and stages of the blocks that the UNet's encoder is made of; each stage doubles the width.
+    """A stem, and stages of the blocks of the UNet's encoder; each stage doubles the width.
 
     Args:
-        config: A residual or plain net.
+        config: Shape of a residual or plain net.
 
     Attributes:
-        channels: Of the last feature map.
+        channels: Channels of the last feature map.
     """
 
     def __init__(self, config: ClassifierConfig) -> None:
