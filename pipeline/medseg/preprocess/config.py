@@ -1,4 +1,4 @@
-"""What happens to a scan before the network sees it."""
+"""The configuration of the grid and the intensities that a network sees."""
 
 from __future__ import annotations
 

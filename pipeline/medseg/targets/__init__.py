@@ -1,4 +1,4 @@
-"""What the output channels of a network mean: the only place that turns logits into values, and values into decisions.
+"""The meaning of a network's output channels: the only place that turns logits into values, and values into decisions.
 
 A target states how many channels a network needs (`channels`), turns a reference into what training compares with
 (`encode`), names the parts of it that do not count (`ignored`), turns logits into values (`activate`), and values into

@@ -18,7 +18,7 @@ BACKGROUND = "background"
 
 
 class SliceClasses(BaseModel):
-    """Which classes a slice shows; arrays have a row per slice and a column per class.
+    """The classes that a slice shows; arrays have a row per slice and a column per class.
 
     Truth is 1, 0 or `UNKNOWN`, int8. Logits and probabilities are float64 arrays, because thresholds are compared with
     them to the last bit.
@@ -99,7 +99,7 @@ class SliceClasses(BaseModel):
         return truth
 
     def ignored(self, truth: Array) -> Mask:
-        """Entries of the truth that nobody knows, which count in neither loss nor metrics."""
+        """Unknown entries of the truth, which count in neither loss nor metrics."""
         return np.asarray(truth < 0)
 
     def activate(self, logits: Array) -> Array:

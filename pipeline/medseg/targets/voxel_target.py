@@ -1,4 +1,4 @@
-"""What every target of voxels offers."""
+"""The interface of every target of voxels."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ class ClassifierCard(Config):
         return self
 
     def gate_point(self, sensitivity: float) -> GatePoint:
-        """The threshold of the lowest listed sensitivity that is at least the one asked for.
+        """The threshold of the lowest listed sensitivity that reaches the given one.
 
         Raises:
             ConfigError: If there are no thresholds, or none for so high a sensitivity.

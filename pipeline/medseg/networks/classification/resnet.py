@@ -35,7 +35,7 @@ class ResNetBody(nn.Module):
         super().__init__()
         kind = config.facts.block
         if kind is None:
-            raise ValueError(f"a residual or plain net must be asked for, got {config.architecture}")
+            raise ValueError(f"architecture must be a residual or plain net, got {config.architecture}")
         style = BlockStyle(2, "batch", config.nonlinearity, shortcut=config.shortcut)
         self.stem = _build_stem(config, style)
         self.stages = nn.Sequential()

@@ -36,7 +36,7 @@ class Field:
 
     @property
     def smallest_size(self) -> tuple[int, ...]:
-        """Voxels per axis that the unit that sees least sees."""
+        """Voxels per axis of the smallest field of any unit; differs from `size` only behind an upsampling."""
         return tuple(axis.smallest_size for axis in self.axes)
 
     @property

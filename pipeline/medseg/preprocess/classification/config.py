@@ -1,4 +1,4 @@
-"""How a scan is cut into pictures."""
+"""The configuration of the pictures that a scan is cut into."""
 
 from __future__ import annotations
 

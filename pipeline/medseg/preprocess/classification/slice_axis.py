@@ -1,4 +1,4 @@
-"""Which axis of a scan's array its slices follow."""
+"""The axis of a scan's array that its slices follow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes each slice of a case shows, and the whole case."""
+"""The truth about a case: the classes that each slice shows, and those of the whole case."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class SliceTargets:
     """The truth about one case.
 
     Attributes:
-        slices: 1, 0 or -1 (unknown) per slice and class, int8 `(N, classes)`, in the order of the case's slice axis.
-        study: The same for the whole case, `(classes,)`.
+        slices: Truth 1, 0 or -1 (unknown) of each slice, in the order of the case's slice axis, and of each class,
+            int8 `(N, classes)`.
+        study: Truth of the whole case, int8 `(classes,)`.
     """
 
     slices: Array
