@@ -21,6 +21,7 @@ def main() -> None:
     """Write every page into an empty folder, so that none stays whose source is gone."""
     shutil.rmtree(ASSEMBLED, ignore_errors=True)
     shutil.copytree(PAGES, ASSEMBLED)
+    shutil.copy(ROOT / "CONTRIBUTING.md", ASSEMBLED / "contributing.md")
     architecture = ASSEMBLED / "architecture.md"
     architecture.write_text(fill_places(architecture.read_text(encoding="utf-8")), encoding="utf-8")
     made = {"commands.md": command_page(), **api_pages(), **notebook_pages()}

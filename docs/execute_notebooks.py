@@ -57,8 +57,14 @@ def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
     """
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}})
-    client.execute(extra_arguments=["--IPKernelApp.log_level=ERROR"])  # silent about its plain TCP on this machine
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": folder}},
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # silent about plain TCP on this machine
+    )
+    client.execute()
     if left := sorted(entry.name for entry in folder.iterdir()):
         raise RuntimeError(f"{path.name} must leave nothing in the working folder, got {left}")
     return notebook
