@@ -35,7 +35,8 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)  # NumPy names no number when a write falls short
         reason = "the disk is full" if is_full else error.strerror
         raise DeliveryError(
-            f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another folder"
+            f"{target.name}: must be writable in {target.parent}, got: {reason}",
+            remedy="free space or choose another folder",
         ) from error
     finally:
         with suppress(OSError):

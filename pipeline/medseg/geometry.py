@@ -219,10 +219,14 @@ class Geometry:
             source_axis = int(np.argmax(np.abs(column)))
             rest = np.delete(column, source_axis)
             if np.abs(rest).max() * self.shape[axis] > 1e-2:
-                raise GeometryError("grids must have parallel axes to be resampled axis by axis; resample one first")
+                raise GeometryError(
+                    "grids must have parallel axes to be resampled axis by axis", remedy="resample one first"
+                )
             maps.append(AxisMap(source_axis, float(column[source_axis]), float(change[source_axis, 3])))
         if sorted(m.source_axis for m in maps) != [0, 1, 2]:
-            raise GeometryError("grids must have parallel axes to be resampled axis by axis; resample one first")
+            raise GeometryError(
+                "grids must have parallel axes to be resampled axis by axis", remedy="resample one first"
+            )
         return maps[0], maps[1], maps[2]
 
     def to_lps(self) -> Affine:
@@ -266,16 +270,17 @@ def affine_distance_mm(shape: tuple[int, int, int], affine: Affine, other: Affin
 def _check_affine(affine: Affine) -> None:
     """Refuse what is not a voxel grid: wrong shape, not finite, singular or sheared."""
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        raise GeometryError(f"affine must be a finite 4×4 matrix, got shape {affine.shape}; repair the header")
+        raise GeometryError(f"affine must be a finite 4×4 matrix, got shape {affine.shape}", remedy="repair the header")
     axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
     if spacing.min() < 1e-6:
-        raise GeometryError(f"voxel size must be positive, got {_round(spacing)} mm; repair the header")
+        raise GeometryError(f"voxel size must be positive, got {_round(spacing)} mm", remedy="repair the header")
     cosines = (axes / spacing).T @ (axes / spacing)
     shear = float(np.abs(cosines - np.eye(3)).max())
     if shear > _MAX_SHEAR:
         raise GeometryError(
-            f"voxel axes must be perpendicular, got a shear of {shear:.3g} (cosine); resample onto a straight grid"
+            f"voxel axes must be perpendicular, got a shear of {shear:.3g} (cosine)",
+            remedy="resample onto a straight grid",
         )
 
 

@@ -43,4 +43,4 @@ def read_grid(path: Path, *, case_id: str) -> FileGrid:
     if is_picture_file(path):
         width, height, channels = read_picture_size(path, case_id=case_id)
         return FileGrid(Geometry((width, height, 1), np.eye(4)), channels, is_picture=True)
-    raise ScanError(f"case {case_id}: file must be a scan, label or picture, got another ending; convert it")
+    raise ScanError("file must be a scan, label or picture, got another ending", remedy="convert it", case_id=case_id)

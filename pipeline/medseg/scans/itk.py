@@ -48,13 +48,15 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
         array = _channels_first(sitk.GetArrayFromImage(image), image)
     except (RuntimeError, ValueError, MemoryError, OSError, ScanError) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file, got: "
-            f"{reason_without_folders(error, path).splitlines()[-1].strip()}; copy or export it again"
+            f"file {path.name} must be a whole NRRD or MetaImage file, got: "
+            f"{reason_without_folders(error, path).splitlines()[-1].strip()}",
+            remedy="copy or export it again",
+            case_id=case_id,
         ) from error
     try:
         geometry = _geometry(image)
     except GeometryError as error:
-        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+        raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
     return Scan(array if is_label else array.astype(np.float32, copy=False), geometry, ItkOrigin(path))
 
 
@@ -72,13 +74,13 @@ def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise ScanError(f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file") from error
+        raise ScanError(f"file {path.name} must be a whole NRRD or MetaImage file", case_id=case_id) from error
     if reader.GetDimension() not in (2, 3):
-        raise ScanError(f"case {case_id}: file {path.name} must have 2 or 3 axes; split it")
+        raise ScanError(f"file {path.name} must have 2 or 3 axes", remedy="split it", case_id=case_id)
     try:
         return _geometry(reader), int(reader.GetNumberOfComponents())
     except GeometryError as error:
-        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+        raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
 
 
 def segment_names(path: Path) -> dict[int, str]:
@@ -162,7 +164,9 @@ def _utf8_name(path: Path, *, case_id: str) -> str:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ScanError(f"case {case_id}: names of NRRD and MetaImage files must be UTF-8; rename it") from error
+        raise ScanError(
+            "names of NRRD and MetaImage files must be UTF-8", remedy="rename it", case_id=case_id
+        ) from error
     return str(path)
 
 

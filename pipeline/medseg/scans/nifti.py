@@ -73,12 +73,14 @@ def read_nifti_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
     with _damage(path, case_id=case_id):
         image: Any = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Pair):
-            raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got another format; convert it")
+            raise ScanError(f"file {path.name} must be NIfTI, got another format", remedy="convert it", case_id=case_id)
         shape = tuple(int(size) for size in image.shape)
     sizes = (*(size for size in shape[:3]), 1, 1)[:3] if len(shape) < 3 else shape[:3]
     channels = math.prod(shape[3:])
     if len(shape) < 2 or min(shape) < 1 or (len(shape) == 5 and shape[3] != 1) or len(shape) > 5:
-        raise ScanError(f"case {case_id}: file {path.name} must have 2 to 4 axes, got shape {shape}; split it")
+        raise ScanError(
+            f"file {path.name} must have 2 to 4 axes, got shape {shape}", remedy="split it", case_id=case_id
+        )
     return _geometry(image, sizes, path=path, case_id=case_id), channels
 
 
@@ -164,8 +166,9 @@ def _damage(path: Path, *, case_id: str) -> Iterator[None]:
         OverflowError,
     ) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
+            f"file {path.name} must be a whole NIfTI file, got: {reason_without_folders(error, path)}",
+            remedy="copy or export it again",
+            case_id=case_id,
         ) from error
 
 
@@ -181,7 +184,9 @@ def _load(path: Path, *, case_id: str) -> tuple[Any, int]:
         return kind.from_bytes(content), len(content)
     image: Any = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
-        raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got {type(image).__name__}; convert it")
+        raise ScanError(
+            f"file {path.name} must be NIfTI, got {type(image).__name__}", remedy="convert it", case_id=case_id
+        )
     return image, Path(image.file_map["image"].filename).stat().st_size
 
 
@@ -191,8 +196,10 @@ def _check_size(image: Any, stored_bytes: int, *, path: Path, case_id: str) -> N
     promised = voxels + int(image.dataobj.offset)
     if min(image.shape, default=0) < 1 or promised > stored_bytes:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} "
-            f"bytes, got {stored_bytes}; copy or export it again"
+            f"file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} bytes, got "
+            f"{stored_bytes}",
+            remedy="copy or export it again",
+            case_id=case_id,
         )
     if promised < stored_bytes:
         _log.warning(
@@ -207,8 +214,9 @@ def _check_type(image: Any, *, path: Path, case_id: str) -> None:
     dtype = image.get_data_dtype()
     if dtype.names is not None or dtype.kind not in "uif":
         raise ScanError(
-            f"case {case_id}: file {path.name} must hold real numbers, got voxel type {dtype}; convert it to one "
-            "number per voxel and channel"
+            f"file {path.name} must hold real numbers, got voxel type {dtype}",
+            remedy="convert it to one number per voxel and channel",
+            case_id=case_id,
         )
 
 
@@ -229,7 +237,9 @@ def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
         return array[np.newaxis]
     if array.ndim == 4 and 0 not in array.shape:
         return np.moveaxis(array, -1, 0)
-    raise ScanError(f"case {case_id}: file {path.name} must have 2 to 4 axes, got shape {array.shape}; split it")
+    raise ScanError(
+        f"file {path.name} must have 2 to 4 axes, got shape {array.shape}", remedy="split it", case_id=case_id
+    )
 
 
 def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -> Geometry:
@@ -245,7 +255,7 @@ def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -
         if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
             _warn_of_conflict(geometry, header, path=path, case_id=case_id)
     except GeometryError as error:
-        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+        raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
     return geometry
 
 

@@ -52,7 +52,8 @@ def repair_nifti(
     except (HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error) as error:
         raise ScanError(
             f"file {source.name}: must be a NIfTI file that can be repaired, got: "
-            f"{reason_without_folders(error, source)}; export it again"
+            f"{reason_without_folders(error, source)}",
+            remedy="export it again",
         ) from error
     if source.suffix.lower() in (".hdr", ".img"):
         _write_pair(header, content, voxels, source, target)
@@ -71,7 +72,7 @@ def _straighten(header: Any) -> None:
     affine = straightened((shape[0], shape[1], shape[2]), header.get_best_affine()).affine
     code = int(header["sform_code"]) or int(header["qform_code"])
     if not code:
-        raise GeometryError("header must hold an sform or a qform, got neither; export it again")
+        raise GeometryError("header must hold an sform or a qform, got neither", remedy="export it again")
     header.set_sform(affine, code=code)
     header.set_qform(affine, code=code)
 

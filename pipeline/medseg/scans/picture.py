@@ -57,8 +57,9 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
             array = _pixels(picture, is_label=is_label)
     except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole picture, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
+            f"file {path.name} must be a whole picture, got: {reason_without_folders(error, path)}",
+            remedy="copy or export it again",
+            case_id=case_id,
         ) from error
     shape = (array.shape[1], array.shape[2], array.shape[3])
     return Scan(array, Geometry(shape, np.eye(4)), PictureOrigin(path))
@@ -79,8 +80,9 @@ def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:
             channels = 1 if picture.mode in (*_NUMBERS, "LA") else 3
     except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole picture, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
+            f"file {path.name} must be a whole picture, got: {reason_without_folders(error, path)}",
+            remedy="copy or export it again",
+            case_id=case_id,
         ) from error
     return (height, width, channels) if turned else (width, height, channels)
 
@@ -104,14 +106,19 @@ def write_picture_mask(mask: Labelmap, path: Path) -> None:
 
 def _check_layout(picture: Image.Image, *, path: Path, case_id: str, upright: bool) -> None:
     if getattr(picture, "n_frames", 1) != 1:
-        raise ScanError(f"case {case_id}: file {path.name} must have one page, got several; split it or use NIfTI")
+        raise ScanError(
+            f"file {path.name} must have one page, got several", remedy="split it or use NIfTI", case_id=case_id
+        )
     if picture.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(picture, "tile", ())):
-        raise ScanError(f"case {case_id}: file {path.name} must have 8 bits per colour, got 16; save it with 8 bits")
+        raise ScanError(
+            f"file {path.name} must have 8 bits per colour, got 16", remedy="save it with 8 bits", case_id=case_id
+        )
     orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
     if orientation != 1 and not upright:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be stored upright, got EXIF orientation {orientation}; "
-            "rotate the pixels and save it again"
+            f"file {path.name} must be stored upright, got EXIF orientation {orientation}",
+            remedy="rotate the pixels and save it again",
+            case_id=case_id,
         )
 
 

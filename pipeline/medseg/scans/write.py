@@ -33,11 +33,11 @@ def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Pat
         DeliveryError: If the mask is not on the scan's grid, or the file cannot be written.
     """
     if mask.shape != scan.geometry.shape:
-        raise DeliveryError(f"case {case_id}: mask must have the scan's shape {scan.geometry.shape}, got {mask.shape}")
+        raise DeliveryError(f"mask must have the scan's shape {scan.geometry.shape}, got {mask.shape}", case_id=case_id)
     low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
     if low < 0 or high > _LARGEST:
         raise DeliveryError(
-            f"case {case_id}: mask values must be 0 to {_LARGEST}, got {low} to {high}; renumber the labels"
+            f"mask values must be 0 to {_LARGEST}, got {low} to {high}", remedy="renumber the labels", case_id=case_id
         )
     unsigned: Labelmap = mask.astype(np.uint8 if high < 256 else np.uint16, copy=False)
     path = folder / f"{case_id}{mask_suffix(scan)}"

@@ -41,11 +41,12 @@ def check_frame(code: bytes, *, rows: int, columns: int, samples: int, bits_allo
     try:
         form = _jpeg_form(code) if code.startswith(_JPEG_START) else _jpeg_2000_form(code)
     except IndexError:
-        raise ScanError("coded frames must be whole, got one that ends early; export it again") from None
+        raise ScanError("coded frames must be whole, got one that ends early", remedy="export it again") from None
     if form[:3] != (rows, columns, samples) or form.bits > bits_allocated:
         raise ScanError(
             f"coded frames must have {rows} rows, {columns} columns, {samples} sample(s) and at most {bits_allocated} "
-            f"bits, got {form.rows}, {form.columns}, {form.samples} and {form.bits}; export it again"
+            f"bits, got {form.rows}, {form.columns}, {form.samples} and {form.bits}",
+            remedy="export it again",
         )
 
 
@@ -63,7 +64,7 @@ def _jpeg_form(code: bytes) -> FrameForm:
             break
         place += 2 + _short(code, place + 2)
     if form is None or code[place : place + 2] != bytes((0xFF, _SCAN_MARKER)) or form.bits < 2:
-        raise ScanError("coded frames must start with their size, got one without; export it again")
+        raise ScanError("coded frames must start with their size, got one without", remedy="export it again")
     return form
 
 
@@ -71,14 +72,14 @@ def _jpeg_2000_form(code: bytes) -> FrameForm:
     """From the SIZ marker, behind the boxes of a JP2 file where there are such."""
     start = code.find(_J2K_START)
     if start < 0:
-        raise ScanError("coded frames must start with their size, got one without; export it again")
+        raise ScanError("coded frames must start with their size, got one without", remedy="export it again")
     place = start + 4
     length, samples = _short(code, place), _short(code, place + 36)
     x_end, y_end, x_start, y_start, tile_width, tile_height = (_long(code, place + 4 + 4 * n) for n in range(6))
     bits = [(code[place + 38 + 3 * n] & 0x7F) + 1 for n in range(min(samples, 4))]
     steps = [code[place + 39 + 3 * n + m] for n in range(min(samples, 4)) for m in (0, 1)]
     if length != 38 + 3 * samples or not tile_width or not tile_height or 0 in steps:
-        raise ScanError("coded frames must start with their size, got one that is damaged; export it again")
+        raise ScanError("coded frames must start with their size, got one that is damaged", remedy="export it again")
     return FrameForm(y_end - y_start, x_end - x_start, samples, max(bits))
 
 

@@ -88,7 +88,7 @@ def _points(contour: Dataset) -> Points:
     else:
         values = np.array(numbers(contour, "ContourData"), dtype=np.float64)
     if len(values) % 3 or not (np.abs(values) < _FARTHEST_MM).all():
-        raise ScanError("contours must have three finite coordinates per corner, got others; export it again")
+        raise ScanError("contours must have three finite coordinates per corner, got others", remedy="export it again")
     return values.reshape(-1, 3)
 
 
@@ -98,8 +98,8 @@ def _slice_axis(contours: list[Points], number: int) -> int:
         if all(np.ptp(contour[:, axis]) <= 2 * _FLAT for contour in contours):
             return axis
     raise GeometryError(
-        f"contours must lie in slices of the image, got some of structure {number} that cross them; export it as a "
-        "DICOM SEG"
+        f"contours must lie in slices of the image, got some of structure {number} that cross them",
+        remedy="export it as a DICOM SEG",
     )
 
 

@@ -26,7 +26,7 @@ def reading_dicom(what: str) -> Iterator[None]:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ScanError(
-            f"DICOM {what} must be whole, got damage that a {type(error).__name__} tells of; export it again"
+            f"DICOM {what} must be whole, got damage reported as {type(error).__name__}", remedy="export it again"
         ) from None
 
 

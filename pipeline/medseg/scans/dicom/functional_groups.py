@@ -30,7 +30,7 @@ def frames_of(path: Path, header: Dataset) -> tuple[Frame, ...]:
     """
     count = int(number(header, "NumberOfFrames", 1))
     if not 1 <= count <= _MOST_FRAMES:
-        raise ScanError(f"number of frames must be 1 to {_MOST_FRAMES}, got {count}; export it again")
+        raise ScanError(f"number of frames must be 1 to {_MOST_FRAMES}, got {count}", remedy="export it again")
     if header.get("PerFrameFunctionalGroupsSequence"):
         return _enhanced_frames(path, header, count)
     if is_mosaic(header):
@@ -76,7 +76,9 @@ def _enhanced_frames(path: Path, header: Dataset, count: int) -> tuple[Frame, ..
     shared = first_item(header, "SharedFunctionalGroupsSequence")
     groups = header["PerFrameFunctionalGroupsSequence"].value
     if len(groups) != count:
-        raise ScanError(f"frames must each have functional groups, got {len(groups)} for {count}; export it again")
+        raise ScanError(
+            f"frames must each have functional groups, got {len(groups)} for {count}", remedy="export it again"
+        )
     plain = _with_file(_single_frame(path, header), header)
     is_position = _position_dimensions(header)
     return tuple(

@@ -117,7 +117,7 @@ def read_instance(path: Path) -> Instance | None:
     with reading_dicom("header"), path.open("rb") as stream:
         header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted_tags())
         if not header and header.preamble:
-            raise ScanError("a DICOM file must hold a data set, got none; copy or export it again")
+            raise ScanError("a DICOM file must hold a data set, got none", remedy="copy or export it again")
         if not header or text(header, "SOPClassUID") == "1.2.840.10008.1.3.10":
             return None
         return _to_instance(path, header)
@@ -136,7 +136,7 @@ def is_dicom(path: Path) -> bool:
         with path.open("rb") as stream:
             start = stream.read(140)
     except OSError as error:
-        raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
+        raise ScanError(f"a file must be readable, got: {error.strerror}", remedy="fix its permissions") from error
     if start[128:132] == b"DICM":
         return True
     # Without a preamble a data set opens with group 0002 or 0008 and a short first value; in big endian with its type.
@@ -150,7 +150,9 @@ def is_dicom(path: Path) -> bool:
 def _to_instance(path: Path, header: FileDataset) -> Instance:
     rows, columns = int(number(header, "Rows", 0)), int(number(header, "Columns", 0))
     if not (0 <= rows <= _LONGEST_SIDE and 0 <= columns <= _LONGEST_SIDE):
-        raise ScanError(f"rows and columns must be at most {_LONGEST_SIDE}, got {rows} and {columns}; export it again")
+        raise ScanError(
+            f"rows and columns must be at most {_LONGEST_SIDE}, got {rows} and {columns}", remedy="export it again"
+        )
     has_pixels = rows > 0 and columns > 0
     _check_frames(path, header)
     return Instance(
@@ -198,7 +200,7 @@ def _check_frames(path: Path, header: FileDataset) -> None:
         bits = number(header, "Rows", 0) * number(header, "Columns", 0) * number(header, "BitsAllocated", 1)
     size = path.stat().st_size
     if count > 1 and count * bits > 8 * size:
-        raise ScanError(f"a file must have room for its {count:.0f} frames, got {size} bytes; export it again")
+        raise ScanError(f"a file must have room for its {count:.0f} frames, got {size} bytes", remedy="export it again")
 
 
 def _class_name(header: FileDataset) -> str:

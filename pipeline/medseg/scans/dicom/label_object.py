@@ -113,7 +113,7 @@ def _read(path: Path) -> FileDataset:
     for tag in dataset.keys():  # noqa: SIM118 (iterating a data set converts its elements)
         raw = dataset.get_item(tag)
         if isinstance(raw, RawDataElement) and raw.length != _UNDEFINED and len(raw.value or b"") < raw.length:
-            raise ScanError("DICOM label must be whole, got a file that ends early; copy or export it again")
+            raise ScanError("DICOM label must be whole, got a file that ends early", remedy="copy or export it again")
     return dataset
 
 
@@ -122,7 +122,7 @@ def _kind(dataset: Dataset) -> Kind:
         return "SEG"
     if "StructureSetROISequence" in dataset:
         return "RTSTRUCT"
-    raise ScanError("a label object must be a SEG or an RTSTRUCT, got neither; export it again")
+    raise ScanError("a label object must be a SEG or an RTSTRUCT, got neither", remedy="export it again")
 
 
 def _frame_of_reference(dataset: Dataset) -> str:

@@ -39,10 +39,12 @@ def mosaic_frames(picture: Frame, header: Dataset) -> tuple[Frame, ...]:
     count = int(_csa_number(csa, "NumberOfImagesInMosaic") or _private_count(header))
     step = number(header, "SpacingBetweenSlices", number(header, "SliceThickness", 0.0))
     if picture.position_mm is None or picture.orientation is None or picture.spacing_mm is None or step <= 0:
-        raise ScanError("a mosaic must give position, orientation and slice spacing, got none; export single slices")
+        raise ScanError(
+            "a mosaic must give position, orientation and slice spacing, got none", remedy="export single slices"
+        )
     side = math.isqrt(max(count - 1, 0)) + 1
     if count < 1 or picture.rows % side or picture.columns % side:
-        raise ScanError(f"a mosaic must say how many slices it holds, got {count}; export single slices")
+        raise ScanError(f"a mosaic must say how many slices it holds, got {count}", remedy="export single slices")
     rows, columns = picture.rows // side, picture.columns // side
     along, down = np.array(picture.orientation[:3]), np.array(picture.orientation[3:])
     normal = np.cross(along, down)

@@ -59,7 +59,7 @@ def read_pixels(path: Path) -> StoredPixels:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
+        raise ScanError(f"a file must be readable, got: {error.strerror}", remedy="fix its permissions") from error
     with reading_dicom("pixel data"):
         dataset = dcmread(BytesIO(content), force=True, specific_tags=list(_PIXEL_TAGS))
         frames = decode(dataset)
@@ -106,18 +106,20 @@ def check_promise(dataset: FileDataset) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
     held = next((dataset[tag].value for tag in _STORES if tag in dataset), None)
     if not held:
-        raise ScanError("DICOM pixel data must be there, got none; export it again")
+        raise ScanError("DICOM pixel data must be there, got none", remedy="export it again")
     if not syntax.is_compressed and bytes(held[:4]) in _ITEM_STARTS:
-        raise ScanError("compressed pixel data must come with its transfer syntax, got none; export it again")
+        raise ScanError("compressed pixel data must come with its transfer syntax, got none", remedy="export it again")
     frames = int(number(dataset, "NumberOfFrames", 1))
     pixels = int(number(dataset, "Rows", 0)) * int(number(dataset, "Columns", 0))
     values = frames * pixels * int(number(dataset, "SamplesPerPixel", 1))
     if text(dataset, "PhotometricInterpretation").upper() == "YBR_FULL_422":
         values = values * 2 // 3
     if not syntax.is_compressed and values * int(number(dataset, "BitsAllocated", 16)) > 8 * len(held):
-        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} bytes; export it again")
+        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} bytes", remedy="export it again")
     if syntax.is_compressed and values > _BEST_COMPRESSION * len(held):
-        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} coded bytes; export it again")
+        raise ScanError(
+            f"DICOM pixel data must hold {values} values, got {len(held)} coded bytes", remedy="export it again"
+        )
 
 
 def check_frames(dataset: FileDataset) -> None:

@@ -189,7 +189,7 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
             Problem(
                 "too_few_slices",
                 f"a volume must have at least {min_slices} slices, got {count}",
-                "copy the whole series, or lower --min-slices",
+                "copy the whole series, or lower the minimum number of slices",
             ),
         )
     repeats = int(np.count_nonzero(np.diff(depths) <= SAME_POSITION_MM))
@@ -218,7 +218,7 @@ def _tilt(planes: Planes) -> Problem | None:
         message = (
             f"slices must be stacked along their normal, got sideways shifts of up to {np.abs(sideways).max():.1f} mm"
         )
-    return Problem("tilt", message, "ingest with --repair tilt to shift the slices onto a straight grid")
+    return Problem("tilt", message, "ingest with the repair tilt to shift the slices onto a straight grid")
 
 
 def _gaps(planes: Planes) -> Problem | None:
@@ -234,13 +234,13 @@ def _gaps(planes: Planes) -> Problem | None:
             "missing_slices",
             f"slices must follow each other every {depths[-1] / counts.sum():.4g} mm, got {missing} missing in "
             f"{int(np.count_nonzero(counts > 1))} gap(s)",
-            "copy the missing files, or ingest with --repair gaps to interpolate them",
+            "copy the missing files, or ingest with the repair gaps to interpolate them",
         )
     steps = np.diff(depths)
     return Problem(
         "uneven_spacing",
         f"slices must be evenly spaced, got steps of {steps.min():.4g} to {steps.max():.4g} mm",
-        "ingest with --repair gaps to resample them evenly",
+        "ingest with the repair gaps to resample them evenly",
     )
 
 

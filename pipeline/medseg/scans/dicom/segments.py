@@ -80,7 +80,7 @@ def _names(dataset: Dataset) -> dict[int, str]:
 
 def _frames(dataset: Dataset) -> tuple[Frame, ...]:
     if not dataset.get("PerFrameFunctionalGroupsSequence"):
-        raise ScanError("every frame of a SEG must have functional groups, got none; export it again")
+        raise ScanError("every frame of a SEG must have functional groups, got none", remedy="export it again")
     return frames_of(Path(), dataset)
 
 
@@ -93,7 +93,9 @@ def _by_segment(dataset: Dataset, count: int) -> dict[int, list[int]]:
         if item is None and shared is not None:
             item = first_item(shared, "SegmentIdentificationSequence")
         if item is None:
-            raise ScanError("every frame of a SEG must name its segment, got one that does not; export it again")
+            raise ScanError(
+                "every frame of a SEG must name its segment, got one that does not", remedy="export it again"
+            )
         members[int(number(item, "ReferencedSegmentNumber", 0))].append(index)
     return members
 
@@ -155,12 +157,12 @@ def _check_on_grid(origin: Points, down: Points, along: Points, size: tuple[int,
     sizes = [float(np.linalg.norm(step)) for step in (along, down)]
     if max(abs(one - 1) for one in sizes) > _SAME_SIZE:
         raise GeometryError(
-            f"frames of a SEG must have the pixels of its image, got steps of {sizes[0]:.3g} by {sizes[1]:.3g} voxels; "
-            "export it on the image's grid"
+            f"frames of a SEG must have the pixels of its image, got steps of {sizes[0]:.3g} by {sizes[1]:.3g} voxels",
+            remedy="export it on the image's grid",
         )
     off = float(np.abs(origin - np.rint(origin)).max())
     if drift > 0.25 or off > tolerance:
         raise GeometryError(
-            f"frames of a SEG must lie on the voxels of its image, got some {max(off, float(drift)):.2g} voxels off; "
-            "ingest with --repair grids to resample it, or export it on the image's grid"
+            f"frames of a SEG must lie on the voxels of its image, got some {max(off, float(drift)):.2g} voxels off",
+            remedy="ingest with the repair grids to resample it, or export it on the image's grid",
         )

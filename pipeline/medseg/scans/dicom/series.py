@@ -224,7 +224,7 @@ def _mixed(clusters: Sequence[Sequence[Frame]]) -> Problem:
     return Problem(
         "mixed_orientation",
         f"slices of a series must have one orientation, got {len(clusters)} (of {sizes} slices)",
-        "ingest with --repair orientations to take each as a volume of its own",
+        "ingest with the repair orientations to take each as a volume of its own",
     )
 
 

@@ -62,7 +62,9 @@ def _check(array: Array, geometry: Geometry, paths: Sequence[Path]) -> None:
             f"got {array.shape} and {len(paths)} files"
         )
     if array.dtype not in (np.int16, np.uint16):
-        raise DeliveryError(f"series: array must be int16 or uint16, got {array.dtype}; scale and round it first")
+        raise DeliveryError(
+            f"series: array must be int16 or uint16, got {array.dtype}", remedy="scale and round it first"
+        )
 
 
 def _slice(pixels: Array, geometry: Geometry, k: int) -> Dataset:

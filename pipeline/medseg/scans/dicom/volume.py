@@ -51,7 +51,7 @@ def read_series(found: FoundSeries, *, repair: frozenset[str] = frozenset()) -> 
     """
     for problem in found.problems:
         if REPAIRS.get(problem.kind) not in repair:
-            raise ScanError(f"{problem.message}; {problem.remedy}")
+            raise ScanError(problem.message, remedy=problem.remedy)
     volume, bits, sums = _read_frames(found.frames)
     digest = hashlib.sha256("".join(f"{line}\n" for line in sorted(sums)).encode()).hexdigest()
     if found.planes is None:
@@ -137,7 +137,7 @@ def _smallest_type(low: int, high: int) -> np.dtype[np.generic]:
     for kind in _INTEGERS:
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
             return np.dtype(kind)
-    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}; export it again")
+    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}", remedy="export it again")
 
 
 def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[str, ...]]:
