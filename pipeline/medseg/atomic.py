@@ -20,7 +20,7 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
     """A temporary path beside `target` that takes its name once the block has ended well.
 
     Args:
-        target: The file or folder to make; a file that exists is replaced, a folder must not exist yet.
+        target: File or folder to make; an existing file is replaced, a folder must not exist yet.
         suffix: Ending of the temporary name, for writers that choose a format by it.
 
     Raises:

@@ -45,8 +45,8 @@ def parse_config(kind: type[AnyConfig], content: Any, *, source: str) -> AnyConf
     """Check a mapping against a settings model.
 
     Args:
-        kind: The model.
-        content: What was read.
+        kind: Settings model.
+        content: Content to check, as it was read.
         source: Name of the file or option, for the message.
 
     Raises:

@@ -22,8 +22,8 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
     """Read the channels of one case onto one grid.
 
     Args:
-        paths: One file, or one per channel. A fourth NIfTI axis and the colours of a picture are channels too.
-        case_id: Named in every error.
+        paths: One file, or a file per channel. A fourth NIfTI axis and the colours of a picture are channels too.
+        case_id: Id of the case, for errors.
 
     Returns:
         `array` float32 of shape `(C, I, J, K)`, all finite; the origin is that of the first file.
@@ -52,8 +52,8 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
     """Read integer labels without any intensity scaling.
 
     Args:
-        path: The label file.
-        case_id: Named in every error.
+        path: File to read.
+        case_id: Id of the case, for errors.
 
     Returns:
         Values of shape `(I, J, K)` in the smallest unsigned type that holds them, and their grid.

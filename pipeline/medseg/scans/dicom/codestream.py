@@ -1,4 +1,4 @@
-"""What a coded frame says of itself, held against the header: decoders in C die of some contradictions."""
+"""The header of a coded frame, compared with that of its file: some contradictions crash decoders in C."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _J2K_START = b"\xff\x4f\xff\x51"
 _JPEG_START = b"\xff\xd8"
 _FRAME_MARKERS = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # start of frame, of JPEG and JPEG-LS
 _SCAN_MARKER = 0xDA
-# What else may stand before the pixels: tables, the restart interval, applications' own, comments, JPEG-LS presets.
+# Other markers before the pixels: tables, the restart interval, application data, comments, JPEG-LS presets.
 _OTHER_MARKERS = frozenset({0xC4, 0xCC, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xF8, 0xFE})
 
 
@@ -27,14 +27,14 @@ def check_frame(code: bytes, *, rows: int, columns: int, samples: int, bits_allo
     """Refuse a frame of the JPEG family whose own header contradicts the file's.
 
     Args:
-        code: One frame.
+        code: Bytes of one frame.
         rows: (0028,0010).
         columns: (0028,0011).
         samples: (0028,0002).
         bits_allocated: (0028,0100).
 
     Raises:
-        ScanError: If it does, or if it has none.
+        ScanError: If they contradict each other, or the frame has no header.
 
     Source: ITU-T T.81 B.2.2 (JPEG), T.87 C.2.2 (JPEG-LS), T.800 A.5.1 (JPEG 2000).
     """
@@ -51,7 +51,7 @@ def check_frame(code: bytes, *, rows: int, columns: int, samples: int, bits_allo
 
 
 def _jpeg_form(code: bytes) -> FrameForm:
-    """From the start-of-frame marker; markers must follow each other up to the pixels."""
+    """Form by the start-of-frame marker; markers must follow each other up to the pixels."""
     form = None
     place = 2
     while code[place] == 0xFF and code[place + 1] != _SCAN_MARKER:
@@ -69,7 +69,7 @@ def _jpeg_form(code: bytes) -> FrameForm:
 
 
 def _jpeg_2000_form(code: bytes) -> FrameForm:
-    """From the SIZ marker, behind the boxes of a JP2 file where there are such."""
+    """Form by the SIZ marker, behind the boxes of a JP2 file if there are any."""
     start = code.find(_J2K_START)
     if start < 0:
         raise ScanError("coded frames must start with their size, got one without", remedy="export it again")

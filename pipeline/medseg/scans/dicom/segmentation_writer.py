@@ -16,9 +16,9 @@ def write_dicom_seg(masks: Mapping[str, Mask], images: Sequence[Path], path: Pat
     """Write binary segments, one per mask, that refer to the images of a series.
 
     Args:
-        masks: By the name of the structure; bool, shape `(I, J, K)`; an empty one has no frame.
-        images: The series as `write_dicom_series` wrote it, slice by slice.
-        path: Target.
+        masks: Masks by the name of their structure, bool, shape `(I, J, K)`; an empty one has no frame.
+        images: Files of the series as `write_dicom_series` wrote it, slice by slice.
+        path: Target file.
 
     Raises:
         DeliveryError: If highdicom, which comes with the extra `dev`, is not installed, or every mask is empty.

@@ -18,13 +18,13 @@ _DAY_S = 86400.0
 
 
 def suv_factor(found: FoundSeries) -> float:
-    """What the rescaled values of a PET series are to be multiplied by to give SUV by body weight, in g/ml.
+    """Factor from the rescaled values of a PET series to SUV by body weight, in g/ml.
 
     Args:
-        found: A PET series.
+        found: PET series.
 
     Raises:
-        ScanError: If units, dose, weight or times that the conversion needs are not given.
+        ScanError: If units, dose, weight or times are not given.
 
     Source: QIBA FDG-PET/CT profile, appendix G, "vendor-neutral pseudo-code for SUV calculation"; PS3.3 C.8.9.1.
     """
@@ -78,17 +78,17 @@ def _factor(header: Dataset, acquired: list[datetime]) -> float:
 
 
 def _scan_start(header: Dataset, acquired: list[datetime]) -> datetime:
-    """The series' time, or the first acquisition's where the series was made again later."""
+    """Time of the series, or of the first acquisition if the series was reconstructed again later."""
     series = _moment(text(header, "SeriesDate") or text(header, "StudyDate"), text(header, "SeriesTime"))
     known = [*acquired, *([series] if series else [])]
     if not known:
         raise ScanError("SUV needs the time of the series, got none", remedy="ingest it without SUV")
-    # A series that was made again later bears the later time; one before every acquisition is the true start.
+    # A series that was reconstructed later bears the later time; a time before every acquisition is the true start.
     return min(known)
 
 
 def _injection(tracer: Dataset, scan: datetime) -> datetime:
-    """The stated moment, or the last one before the scan at the stated time of day."""
+    """Stated moment, or the last one before the scan at the stated time of day."""
     whole = text(tracer, "RadiopharmaceuticalStartDateTime")
     time = text(tracer, "RadiopharmaceuticalStartTime")
     found = _moment(whole[:8], whole[8:]) if whole else _moment(f"{scan:%Y%m%d}", time)
@@ -109,7 +109,7 @@ def _acquisition_times(found: FoundSeries) -> list[datetime]:
 
 
 def _moment(date: str, time: str) -> datetime | None:
-    """A date `YYYYMMDD` and a time `HHMMSS.ffffff`, of which the end may be missing; None without both."""
+    """Moment of a date `YYYYMMDD` and a time `HHMMSS.ffffff`, whose end may be missing; None without both."""
     if not time:
         return None
     digits = (time.split("+")[0].split("-")[0].replace(".", "") + "0" * 12)[:12]
