@@ -389,7 +389,7 @@ def test_mapping_that_was_edited_is_not_overwritten_by_a_new_proposal(source: Pa
     path = tmp_path / "out" / "mapping.yaml"
     edited = path.read_text().replace("gtv:", "mass:")
     path.write_text(edited)
-    with pytest.raises(ConfigError, match=r"was edited; give it with --mapping"):
+    with pytest.raises(ConfigError, match=r"was edited; give it as the mapping"):
         run_ingest(source, tmp_path / "out")
     assert path.read_text() == edited
     assert load_manifest(tmp_path / "out")[0] == first.manifest

@@ -94,7 +94,7 @@ def test_instances_become_the_only_foreground_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_wrong_number_of_channels_is_refused_with_their_names(tmp_path: Path, channels: int) -> None:
     case = write_case(tmp_path, label=LABEL, channels=channels)
-    message = rf"case c: image must have the manifest's 2 channels \(T2, ADC\), got {channels}; mend"
+    message = rf"case c: image must have the manifest's 2 channels \(T2, ADC\), got {channels}; fix the"
     with pytest.raises(ScanError, match=message):
         read_case_image(case, manifest_of([case], channels=("T2", "ADC")), tmp_path)
 

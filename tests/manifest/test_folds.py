@@ -113,7 +113,7 @@ def test_fewer_patients_than_folds_are_refused() -> None:
 
 
 def test_fold_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ManifestError, match=r"fold must be one of \[0, 1, 2\], got 3; choose another --fold"):
+    with pytest.raises(ManifestError, match=r"fold must be one of \[0, 1, 2\], got 3; choose another fold"):
         split_fold(assign_folds(cohort_of([1] * 6), folds=3), 3)
 
 

@@ -43,7 +43,7 @@ class Refusal:
     def of_error(cls, kind: RefusalKind, error: Exception) -> Self:
         """The refusal that an error of a reader means, without the case that the error names."""
         if isinstance(error, PipelineError):
-            return cls(kind, error.fact, error.remedy)
+            return cls(kind, error.fact.splitlines()[0], error.remedy)
         return cls(kind, reason_of(error))
 
     def without_name(self, file_name: str) -> Self:
