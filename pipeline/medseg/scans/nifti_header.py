@@ -1,4 +1,4 @@
-"""The header of a NIfTI file as it is stored, before nibabel mends anything."""
+"""The header of a NIfTI file as it is stored, before nibabel corrects anything."""
 
 from __future__ import annotations
 

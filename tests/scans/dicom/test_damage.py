@@ -217,7 +217,7 @@ def test_coded_promise_beyond_any_compression_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("error", [ValueError, KeyError, AttributeError, RecursionError, OSError, NotImplementedError])
 def test_error_of_a_library_becomes_one_of_ours_that_names_only_its_kind(error: type[Exception]) -> None:
     with pytest.raises(
-        ScanError, match=f"DICOM header must be whole, got damage that a {error.__name__} tells"
+        ScanError, match=f"DICOM header must be whole, got damage reported as {error.__name__}; export it again"
     ) as told:
         _raise(error("Mustermann"))
     assert "Mustermann" not in str(told.value)

@@ -211,7 +211,7 @@ def test_segmentation_off_the_grid_is_refused_with_the_distance(tmp_path: Path, 
     write_seg(blobs(1), write_images(tmp_path / "images"), tmp_path / "seg", geometry=shifted(voxels))  # type: ignore[arg-type]
     with pytest.raises(
         GeometryError,
-        match=r"must lie on the voxels of its image, got some 0\.3 voxels off; ingest with --repair grids",
+        match=r"must lie on the voxels of its image, got some 0\.3 voxels off; ingest with the repair grids",
     ):
         draw(tmp_path / "seg")
 

@@ -259,7 +259,8 @@ def test_two_orientations_are_refused(tmp_path: Path) -> None:
     write(tmp_path, 1, geometry=grid((7, 9, 4), angles=(0.6, 0.1, 0)))
     (found,) = found_in(tmp_path)
     with pytest.raises(
-        ScanError, match=r"must have one orientation, got 2 \(of [45], [45] slices\); ingest with --repair orientations"
+        ScanError,
+        match=r"must have one orientation, got 2 \(of [45], [45] slices\); ingest with the repair orientations",
     ):
         read_series(found)
 
