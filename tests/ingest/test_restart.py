@@ -262,7 +262,7 @@ def test_image_that_cannot_be_read_any_more_leaves_no_old_file(source: Path, tmp
 def test_dataset_whose_beginnings_are_damaged_is_refused(source: Path, tmp_path: Path, content: str) -> None:
     run_ingest(source, tmp_path / "out")
     (tmp_path / "out" / ".ingest" / "about.json").write_text(content)
-    with pytest.raises(ManifestError, match="must go on with the key"):
+    with pytest.raises(ManifestError, match="must be continued with the key"):
         run_ingest(source, tmp_path / "out")
 
 

@@ -189,6 +189,8 @@ def test_read_only_folder_needs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     source = write_cohort(tmp_path / "data")
     writable = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / "data" and writable(path, mode))
-    with pytest.raises(ConfigError, match=r"must be writable to hold dataset\.json, got a read-only one; name a file in another folder"):
+    with pytest.raises(
+        ConfigError, match=r"must be writable to hold dataset\.json, got a read-only one; name a file in another folder"
+    ):
         check_target(source, None, force=False)
     check_target(source, tmp_path / "elsewhere" / "dataset.json", force=False)
