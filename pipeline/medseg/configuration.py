@@ -50,7 +50,7 @@ def parse_config(kind: type[AnyConfig], content: Any, *, source: str) -> AnyConf
         source: Name of the file or option, for the message.
 
     Raises:
-        ConfigError: With every wrong key and value; an unknown key comes with the nearest right one.
+        ConfigError: If keys or values are wrong; all are listed, an unknown key with the nearest right one.
     """
     try:
         return kind.model_validate(content)

@@ -34,7 +34,7 @@ def write_with_header(path: Path, offset: int, layout: str, *values: float) -> P
 
 
 @pytest.mark.parametrize("read", [read_scan, read_label])
-def test_missing_file_is_told_with_the_case(tmp_path: Path, read: object) -> None:
+def test_missing_file_is_reported_with_the_case(tmp_path: Path, read: object) -> None:
     with pytest.raises(ScanError, match=r"case lung_014: file a\.nii must exist under the data root, found none"):
         read(tmp_path / "a.nii", case_id="lung_014")  # type: ignore[operator]
 

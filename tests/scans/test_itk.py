@@ -224,9 +224,9 @@ def test_errors_do_not_tell_the_folder(tmp_path: Path, ending: str) -> None:
     for damaged in folder.iterdir():
         damaged.write_bytes(damaged.read_bytes()[:60])
     for read in (read_scan, read_label, read_grid):
-        with pytest.raises(ScanError) as told:
+        with pytest.raises(ScanError) as reported:
             read(path, case_id="c")  # type: ignore[operator]
-        assert "Doe" not in str(told.value)
+        assert "Doe" not in str(reported.value)
 
 
 def test_names_of_the_segments_of_slicer_are_read(tmp_path: Path) -> None:

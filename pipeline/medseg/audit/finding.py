@@ -87,6 +87,6 @@ CHECKS = {
     "sides": "Labels of left and right.",
     "swapped_sides": "Left drawn on the right, or a mirrored header.",
     "one_side": "One of a pair of labels without the other, often.",
-    "risk": "What the intake saw: a face that can be recognised, text burned into the picture.",
+    "risk": "Risks seen at ingest: a face that can be recognised, text burned into the picture.",
     "crashed": "The audit itself failed on a case.",
 }

@@ -20,14 +20,13 @@ from medseg.geometry import Geometry
 from medseg.origin import NiftiHeader, NiftiOrigin
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.damage import reason_without_folders
-from medseg.scans.nifti_header import read_header
+from medseg.scans.nifti_header import UNIT_MM, is_nifti2, read_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
 _LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
-_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _NIFTI1_LONGEST = 32767
 _NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that exclude extensions
 _GRID_FIELDS = (
@@ -179,8 +178,7 @@ def _load(path: Path, *, case_id: str) -> tuple[Any, int]:
     if path.name.lower().endswith(".gz"):
         with gzip.open(path) as stream:
             content = stream.read()
-        is_second = {540}.intersection(int.from_bytes(content[:4], order) for order in ("little", "big"))
-        kind: Any = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
+        kind: Any = nibabel.Nifti2Image if is_nifti2(content) else nibabel.Nifti1Image
         return kind.from_bytes(content), len(content)
     image: Any = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
@@ -273,7 +271,7 @@ def _unit_mm(header: Any) -> float:
         unit = str(header.get_xyzt_units()[0])
     except KeyError:
         unit = "unknown"
-    return _UNIT_MM.get(unit, 1.0)
+    return UNIT_MM.get(unit, 1.0)
 
 
 def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str) -> None:

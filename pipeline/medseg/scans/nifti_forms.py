@@ -10,9 +10,7 @@ import numpy as np
 
 from medseg.geometry import Affine, affine_distance_mm
 from medseg.scans.nifti import NIFTI_SUFFIXES
-from medseg.scans.nifti_header import read_header
-
-_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+from medseg.scans.nifti_header import UNIT_MM, read_header
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +52,7 @@ def read_nifti_forms(path: Path) -> NiftiForms | None:
 
 def _forms(header: Any) -> NiftiForms:
     i, j, k = ([max(int(size), 1) for size in header.get_data_shape()] + [1, 1, 1])[:3]
-    unit_mm = _UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    unit_mm = UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
     codes = int(header["sform_code"]), int(header["qform_code"])
     return NiftiForms(
         (i, j, k),

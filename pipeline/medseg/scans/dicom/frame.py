@@ -52,7 +52,6 @@ class Frame:
         slope: (0028,1053).
         intercept: (0028,1052).
         marks: Marks that separate it from other frames at the same position.
-        instance_number: (0020,0013); it never decides the order.
         tiles_per_side: Tiles along a side of the Siemens mosaic that holds the frame; 1 for all other files.
     """
 
@@ -66,5 +65,4 @@ class Frame:
     slope: float = 1.0
     intercept: float = 0.0
     marks: Marks = NO_MARKS
-    instance_number: int = 0
     tiles_per_side: int = 1

@@ -56,7 +56,6 @@ def _single_frame(path: Path, header: Dataset) -> Frame:
         slope=_slope(header),
         intercept=number(header, "RescaleIntercept", 0.0),
         marks=_marks(header),
-        instance_number=int(number(header, "InstanceNumber", 0)),
     )
 
 
@@ -117,7 +116,6 @@ def _enhanced_frame(plain: Frame, index: int, groups: _Groups, is_position: tupl
         slope=_slope(values) if values is not None else plain.slope,
         intercept=number(values, "RescaleIntercept", 0.0) if values is not None else plain.intercept,
         marks=_enhanced_marks(plain.marks, groups, is_position),
-        instance_number=index + 1,
     )
 
 
@@ -163,9 +161,7 @@ def _detector_frames(path: Path, header: Dataset, detector: Dataset, count: int)
     for index in range(count):
         x, y, z = np.array(first) + index * step * normal
         position = (float(x), float(y), float(z))
-        frames.append(
-            replace(plain, index=index, position_mm=position, orientation=orientation, instance_number=index + 1)
-        )
+        frames.append(replace(plain, index=index, position_mm=position, orientation=orientation))
     return tuple(frames)
 
 

@@ -60,11 +60,8 @@ def mosaic_frames(picture: Frame, header: Dataset) -> tuple[Frame, ...]:
     for index in range(count):
         x, y, z = (float(value) for value in first + index * step * normal)
         frames.append(
-            replace(
-                picture, index=index, position_mm=(x, y, z), rows=rows, columns=columns, tiles_per_side=side,
-                instance_number=index + 1,
-            )
-        )  # fmt: skip
+            replace(picture, index=index, position_mm=(x, y, z), rows=rows, columns=columns, tiles_per_side=side)
+        )
     return tuple(frames)
 
 

@@ -101,7 +101,7 @@ def _by_segment(dataset: Dataset, count: int) -> dict[int, list[int]]:
 
 
 def _pixels(dataset: FileDataset, index: int, segment: int) -> Mask:
-    """Where a frame shows the segment, shape `(rows, columns)`."""
+    """Pixels of the segment in a frame, shape `(rows, columns)`."""
     values = _values(dataset, index)
     kind = text(dataset, "SegmentationType").upper()
     if kind == "LABELMAP":
