@@ -90,11 +90,11 @@ def test_folds_that_are_given_are_kept() -> None:
 
 def test_patient_in_two_folds_is_refused() -> None:
     manifest = manifest_of([case("a", "p0", fold=0), case("b", "p0", fold=1)])
-    with pytest.raises(ManifestError, match=r"case b: fold must be that of its patient's case a \(0\), got 1") as caught:
+    message = r"case b: fold must be that of its patient's case a \(0\), got 1"
+    with pytest.raises(ManifestError, match=message) as caught:
         assign_folds(manifest)
-    assert (caught.value.case_id, caught.value.remedy) == (
-        "b", "fix the folds, or drop them with the option fix of medseg audit",
-    )  # fmt: skip
+    assert caught.value.case_id == "b"
+    assert caught.value.remedy == "fix the folds, or drop them with the option fix of medseg audit"
 
 
 def test_folds_for_some_cases_are_refused() -> None:
