@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +24,13 @@ from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Array, SliceScores
 from medseg.targets import SliceClasses
 from medseg.training.augment import augment_batch
-from medseg.training.batches import batches
+from medseg.training.batches import Batch, batches
 from medseg.training.classification.config import SliceTrainingConfig
 from medseg.training.classification.loss import ClassLoss
 from medseg.training.classification.samples import SliceSamples, StudySamples, steps_per_epoch
 from medseg.training.classification.weights import class_weights
+from medseg.training.step import make_step
 from medseg.training.task import CaseStep, Step, Validation
-
-_SEED_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,32 +121,23 @@ class ClassificationTask:
         config = self.inputs.config
         loss = ClassLoss(self.inputs.targets.kind, self.weights).to(self.device)
 
-        def step(engine: Engine, batch: dict[str, Tensor]) -> Tensor:
-            classifier.train()
-            image = batch["image"].to(self.device, non_blocking=True)
-            target = batch["target"].to(self.device, non_blocking=True)
+        def loss_of(batch: Batch, seed: int) -> Tensor:
+            image = batch["image"]
             lengths = [image.shape[1]] * len(image) if image.ndim == 5 else None
             image = image.flatten(0, 1) if lengths else image  # (studies × slices, C', I, J)
-            seed = config.seed * _SEED_STRIDE + engine.state.iteration
             image = self._augmented(image, seed)
             with autocast(self.device, config.precision):
                 features = classifier.features(image.contiguous(memory_format=torch.channels_last))
             features = features.float()
             logits = classifier.study_logits(features, lengths) if lengths else classifier.classify(features)
-            value: Tensor = loss(logits, target)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(value)
-            nn.utils.clip_grad_norm_(classifier.parameters(), config.gradient_clip)
-            optimiser.step()
-            return value.detach()
+            value: Tensor = loss(logits, batch["target"])
+            return value
 
-        return step
+        return make_step(classifier, optimiser, config, self.device, loss_of=loss_of)
 
-    def batches(self, first_step: int) -> Iterator[dict[str, Tensor]]:
+    def batches(self, first_step: int) -> Iterator[Batch]:
         """Samples out of the store."""
-        is_cuda = self.device.type == "cuda"
-        loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
-        return batches(self.samples, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
+        return batches(self.samples, first_step=first_step, device=self.device)
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
         """Probabilities, logits and truth of one case."""

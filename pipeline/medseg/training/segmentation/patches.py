@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from medseg.errors import ScanError
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Array
 from medseg.targets import VoxelTarget
-from medseg.training.batches import Patch
 from medseg.training.segmentation.config import TrainingConfig
 
 
@@ -30,7 +30,7 @@ class PatchDataset:
         self.target = target
         self._foreground: dict[int, Array] = {}
 
-    def __getitem__(self, index: int) -> Patch:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Patch `index` of the sequence: image `(C, I, J, K)` float32, label as the target encodes it.
 
         Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from medseg.networks.segmentation import UNet
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
-from medseg.training.batches import Patch, batches
+from medseg.training.batches import Batch, batches
 from medseg.training.budget import Budget
 from medseg.training.engine import Attach, run_task
 from medseg.training.listener import OnStep, TrainingListener
@@ -142,12 +141,10 @@ class SegmentationTask:
         loss = loss_for(self.inputs.target, dice_weight=config.dice_weight)
         return training_step(network, optimiser, loss, config, self.device)
 
-    def batches(self, first_step: int) -> Iterator[Patch]:
+    def batches(self, first_step: int) -> Iterator[Batch]:
         """Patches out of the store."""
-        dataset = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
-        is_cuda = self.device.type == "cuda"
-        loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
-        return batches(dataset, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
+        patches = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
+        return batches(patches, first_step=first_step, device=self.device)
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
         """Metrics of one whole volume on its native grid."""
