@@ -132,7 +132,7 @@ def _step_twice(context: Context, load: Load) -> None:
     average = averaged_copy(network, decay=0.999)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-3, fused=True)
     config = TrainingConfig(patch_size=load.patch, batch_size=load.batch)
-    step = training_step(network, optimiser, SegmentationLoss(), config, context.device)
+    step = training_step(network, optimiser, SegmentationLoss(), config, context.device, spatial_dims=2 if is_2d else 3)
     shape = (load.batch, 1, *load.patch)
     image = torch.randn(shape, device=context.device)
     label = torch.randint(_LABELS + 1, shape, device=context.device, dtype=torch.int16)

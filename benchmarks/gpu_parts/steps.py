@@ -159,7 +159,7 @@ def _product_step(context: Context, plan: Plan) -> Callable[[Batch], Tensor]:
     network = UNet(plan.network)
     to_device(network, context.device, spatial_dims=3)
     optimiser = torch.optim.AdamW(network.parameters(), plan.training.learning_rate, fused=True)
-    step = training_step(network, optimiser, SegmentationLoss(), plan.training, context.device)
+    step = training_step(network, optimiser, SegmentationLoss(), plan.training, context.device, spatial_dims=3)
     average = averaged_copy(network, decay=plan.training.average_decay)
     engine = SimpleNamespace(state=SimpleNamespace(iteration=0))
 

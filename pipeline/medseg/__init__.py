@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from medseg.manifest import load_manifest
     from medseg.runs.api import evaluate, predict, train, train_classifier
     from medseg.scans import read_label, read_scan, write_mask
+    from medseg.training.segmentation import SegmentationParts
 
 _HOMES = {
     "PipelineError": "medseg.errors",
     "Predictor": "medseg.inference.segmentation",
+    "SegmentationParts": "medseg.training.segmentation",
     "SlicePredictor": "medseg.inference.classification",
     "evaluate": "medseg.runs.api",
     "load_manifest": "medseg.manifest",
@@ -40,6 +42,7 @@ _HOMES = {
 __all__ = [
     "PipelineError",
     "Predictor",
+    "SegmentationParts",
     "SlicePredictor",
     "__version__",
     "evaluate",

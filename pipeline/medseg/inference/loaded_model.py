@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import nn
@@ -48,7 +49,15 @@ class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
         to_device(network, device, spatial_dims=card.network.spatial_dims)
 
     @classmethod
-    def load(cls, run: Path, *, weights: str = "last", device: torch.device, precision: PrecisionKind = "auto") -> Self:
+    def load(
+        cls,
+        run: Path,
+        *,
+        weights: str = "last",
+        device: torch.device,
+        precision: PrecisionKind = "auto",
+        build: Callable[[Any], AnyNetwork] | None = None,
+    ) -> Self:
         """Load the model of a run.
 
         Args:
@@ -56,13 +65,15 @@ class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
             weights: `last`, or `best` for those of the best validation.
             device: Device where it is to run.
             precision: Number format.
+            build: Builds the untrained network from the card's settings, for a run that was trained with a network of
+                the user's own.
 
         Raises:
             CheckpointError: If card or weights are missing, damaged or do not fit each other.
         """
         folder = model_folder(run)
         card = cls._read_card(folder, weights)
-        network = cls._build(card)
+        network = build(card.network) if build is not None else cls._build(card)
         load_weights(network, folder / f"{weights}.safetensors")
         return cls(network, card, device=device, precision=precision)
 

@@ -17,6 +17,8 @@ from medseg.runs.segmentation.predict import PredictResult, PredictSettings, pre
 from medseg.runs.settings import DeviceName, TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
+from medseg.training.engine import Attach
+from medseg.training.segmentation import SegmentationParts
 
 AnyPath = str | Path
 
@@ -29,6 +31,7 @@ def train(
     budget: str | None = None,
     epochs: int | None = None,
     config: AnyPath | Mapping[str, Any] | None = None,
+    parts: SegmentationParts | None = None,
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -42,6 +45,7 @@ def train(
         budget: Wall clock for the whole work, such as `10m`; excludes `epochs`.
         epochs: Length in epochs; the plan's if neither is given.
         config: Settings of the plan to change, as a mapping or a YAML file.
+        parts: Network, loss, transform, metrics and handlers of your own.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
@@ -61,7 +65,7 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    return train_job(SegmentationJob(), Path(dataset), asked, progress=progress)
+    return train_job(SegmentationJob(parts), Path(dataset), asked, progress=progress)
 
 
 def train_classifier(
@@ -73,6 +77,7 @@ def train_classifier(
     budget: str | None = None,
     epochs: int | None = None,
     config: AnyPath | Mapping[str, Any] | None = None,
+    attach: Sequence[Attach] = (),
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -87,6 +92,7 @@ def train_classifier(
         budget: As for `train`.
         epochs: As for `train`.
         config: As for `train`.
+        attach: Functions that attach handlers of your own to the training's engines.
         progress: As for `train`.
         tracking: As for `train`.
         settings: Further fields of `medseg.runs.classification.settings.ClassificationSettings`.
@@ -104,7 +110,7 @@ def train_classifier(
         **_changes(config),
         **_with_paths(settings),
     )
-    return train_job(ClassificationJob(asked), Path(dataset), asked, progress=progress)
+    return train_job(ClassificationJob(asked, attach=attach), Path(dataset), asked, progress=progress)
 
 
 def predict(

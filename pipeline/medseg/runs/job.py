@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,7 +14,7 @@ from medseg.runs.run_folder import RunFolder
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.tracking import TrackedRun
-from medseg.training.engine import Outcome
+from medseg.training.engine import Attach, Outcome
 from medseg.training.task import Task
 
 AnyPlan = TypeVar("AnyPlan", bound=PlanFile)
@@ -55,10 +56,12 @@ class Job(Protocol[AnyPlan, AnyTask]):
     Attributes:
         stage: Name of the command, which also names MLflow runs.
         labels_digest: SHA-256 of labels that lie outside the manifest; None without any.
+        attach: Functions that attach the user's handlers to the training's engines.
     """
 
     stage: str
     labels_digest: str | None
+    attach: Sequence[Attach]
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that this kind of training cannot use.

@@ -110,6 +110,7 @@ def train_job(
                 budget,
                 listeners=[CurvesListener(folder.curves), *([TrackingListener(run)] if run else [])],
                 on_step=on_step,
+                attach=job.attach,
                 resume=settings.resume and folder.checkpoint.exists(),
             )
         delivered = job.deliver(folder, cases, plan, task, outcome, failures=failures, run=run)

@@ -56,7 +56,7 @@ def test_bfloat16_steps_lower_the_loss_of_one_batch(build_inputs: InputsBuilder,
     network = UNet(inputs.network)
     to_device(network, accelerator, spatial_dims=3)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-2, fused=True)
-    step = training_step(network, optimiser, SegmentationLoss(), config, accelerator)
+    step = training_step(network, optimiser, SegmentationLoss(), config, accelerator, spatial_dims=3)
     patches = PatchDataset(inputs.training, config, target=inputs.target)
     batch = {name: torch.stack([patches[n][name] for n in range(4)]) for name in ("image", "label")}
     losses = [step(Counter(), batch) for _ in range(30)]  # type: ignore[arg-type]  # all that the step reads

@@ -6,6 +6,7 @@ from medseg.evaluation.segmentation.accuracy import voxel_accuracy
 from medseg.evaluation.segmentation.evaluate_cases import evaluate_cases, find_mask
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
 from medseg.evaluation.segmentation.measure_case import measure_case
+from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.evaluation.segmentation.ranking import representative_cases
@@ -16,6 +17,7 @@ from medseg.evaluation.segmentation.tables import case_columns, write_metrics, w
 __all__ = [
     "Detection",
     "LabelSummary",
+    "Metric",
     "Summary",
     "box_iou",
     "boxes",

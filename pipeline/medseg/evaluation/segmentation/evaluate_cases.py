@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation.measure_case import measure_case
+from medseg.evaluation.segmentation.metric import Metric
 from medseg.manifest.case_scans import check_same_grid, read_case_label
 from medseg.manifest.target import manifest_target
 from medseg.records import Case, CaseMetrics, Failure, Manifest
@@ -25,6 +26,7 @@ def evaluate_cases(
     root: Path,
     *,
     masks: Path,
+    metrics: Mapping[str, Metric] | None = None,
     executor: Executor = SERIAL,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[CaseMetrics], list[Failure]]:
@@ -35,15 +37,18 @@ def evaluate_cases(
         manifest: Where they come from.
         root: The data root.
         masks: Folder of `<case_id>.nii.gz` or `.png`.
+        metrics: Metrics of the user's own by name.
         executor: Where the work runs.
         on_done: Called with the case id after each case.
     """
-    evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks)
+    evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, metrics=metrics or {})
     done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
     return [row for rows in done.results for row in rows], list(done.failures)
 
 
-def _evaluate_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> list[CaseMetrics]:
+def _evaluate_case(
+    case: Case, manifest: Manifest, root: Path, masks: Path, metrics: Mapping[str, Metric]
+) -> list[CaseMetrics]:
     path = find_mask(masks, case.case_id)
     label, label_grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(path, case_id=case.case_id)
@@ -54,7 +59,14 @@ def _evaluate_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> l
             f"case {case.case_id}: mask values must be among {sorted(manifest.labels.values())}, got {unknown}; "
             "evaluate with the manifest that the model was trained on"
         )
-    return measure_case(label, mask, target=manifest_target(manifest), case_id=case.case_id)
+    return measure_case(
+        label,
+        mask,
+        target=manifest_target(manifest),
+        case_id=case.case_id,
+        spacing_mm=label_grid.spacing_mm,
+        metrics=metrics,
+    )
 
 
 def find_mask(masks: Path, case_id: str) -> Path:

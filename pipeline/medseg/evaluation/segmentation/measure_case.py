@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from medseg.errors import ConfigError
+from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.overlap import overlap_metrics
+from medseg.geometry import Triple
 from medseg.records import Array, CaseMetrics
 from medseg.targets import ExclusiveLabels, VoxelTarget
 
+_NONE: Mapping[str, Metric] = {}
 
-def measure_case(label: Array, mask: Array, *, target: VoxelTarget, case_id: str) -> list[CaseMetrics]:
+
+def measure_case(
+    label: Array,
+    mask: Array,
+    *,
+    target: VoxelTarget,
+    case_id: str,
+    spacing_mm: Triple = (1.0, 1.0, 1.0),
+    metrics: Mapping[str, Metric] = _NONE,
+) -> list[CaseMetrics]:
     """Metrics of every structure of a case.
 
     Args:
@@ -16,12 +31,32 @@ def measure_case(label: Array, mask: Array, *, target: VoxelTarget, case_id: str
         mask: Native prediction on the same grid.
         target: Meaning of both.
         case_id: Case of the rows and errors.
+        spacing_mm: Voxel size of the grid along `(i, j, k)`.
+        metrics: Metrics of the user's own by name, beside the overlaps.
 
     Raises:
         GeometryError: If the shapes differ.
-        ConfigError: If there are no metrics for the target.
+        ConfigError: If there are no metrics for the target, or one of the user's has the name of another.
     """
     if isinstance(target, ExclusiveLabels) and target.ignore is None:
-        return overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
+        rows = overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
+        return [_with_more(row, label, mask, target, spacing_mm, metrics) for row in rows] if metrics else rows
     what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
     raise ConfigError(f"target: metrics must exist for it, got {what}; evaluate exclusive labels of every voxel")
+
+
+def _with_more(
+    row: CaseMetrics,
+    label: Array,
+    mask: Array,
+    target: ExclusiveLabels,
+    spacing_mm: Triple,
+    metrics: Mapping[str, Metric],
+) -> CaseMetrics:
+    """A structure's metrics with the user's own after them."""
+    taken = sorted(row.values.keys() & metrics.keys())
+    if taken:
+        raise ConfigError(f"metrics: names must be new, got {taken[0]}; choose another name")
+    both = (target.shows(label, row.label), target.shows(mask, row.label))
+    more = {name: float(metric(*both, spacing_mm=spacing_mm)) for name, metric in metrics.items()}
+    return replace(row, values=row.values | more)

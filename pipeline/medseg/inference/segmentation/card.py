@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
@@ -31,6 +31,7 @@ class ModelCard(Config):
         trained_on: Case ids that it has seen.
         manifest_digest: SHA-256 of the manifest.
         plan_digest: SHA-256 of the plan.
+        own_network: Name of the user's function that built the network, if it was not medseg's.
     """
 
     medseg_version: str
@@ -43,6 +44,7 @@ class ModelCard(Config):
     trained_on: tuple[str, ...]
     manifest_digest: str
     plan_digest: str
+    own_network: str | None = Field(None, exclude_if=lambda name: name is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:

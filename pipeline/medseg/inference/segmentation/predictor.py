@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from medseg.errors import CheckpointError
 from medseg.geometry import Geometry
 from medseg.inference.loaded_model import LoadedModel
 from medseg.inference.segmentation.card import ModelCard, load_card
@@ -87,4 +88,9 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
 
     @classmethod
     def _build(cls, card: ModelCard) -> nn.Module:
+        if card.own_network is not None:
+            raise CheckpointError(
+                f"model of {card.dataset}: was trained with the network {card.own_network}, which must be given; load "
+                "it with the function that builds that network"
+            )
         return UNet(card.network)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.tracking import TrackedRun
 from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
-from medseg.training.engine import Outcome
+from medseg.training.engine import Attach, Outcome
 
 
 class ClassificationJob:
@@ -40,6 +40,7 @@ class ClassificationJob:
 
     Args:
         settings: Choices of the classifier.
+        attach: Functions that attach handlers to the training's engines.
 
     Raises:
         ConfigError: If the labels are a file that cannot be read.
@@ -47,8 +48,9 @@ class ClassificationJob:
 
     stage = "classify train"
 
-    def __init__(self, settings: ClassificationSettings) -> None:
+    def __init__(self, settings: ClassificationSettings, *, attach: Sequence[Attach] = ()) -> None:
         self.choices = settings
+        self.attach = attach
         self.table = read_label_table(settings.labels)
         self.labels_digest = labels_digest(settings.labels)
 

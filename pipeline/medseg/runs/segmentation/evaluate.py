@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from medseg.evaluation.segmentation import (
+    Metric,
     Summary,
     evaluate_cases,
     find_mask,
@@ -38,6 +40,7 @@ class EvaluateSettings:
         split: Split that is measured; all labelled cases if neither is given.
         dice_bound: Mean Dice below which a mask counts as failed, where a classifier has checked the masks.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        metrics: Metrics of your own by name, beside the overlaps.
         tracking: MLflow store.
     """
 
@@ -47,6 +50,7 @@ class EvaluateSettings:
     split: Split | None = None
     dice_bound: float = 0.8
     data_root: Path | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
     tracking: Tracking = field(default_factory=Tracking)
 
 
@@ -86,7 +90,9 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
     with (progress or Silence()).over_cases(len(cases), "evaluate") as on_done:
-        rows, failures = evaluate_cases(cases, manifest, root, masks=settings.masks, on_done=on_done)
+        rows, failures = evaluate_cases(
+            cases, manifest, root, masks=settings.masks, metrics=settings.metrics, on_done=on_done
+        )
     record = load_record(settings.masks)
     seen = seen_in_training(record.model.trained_on if record else (), manifest, {row.case_id for row in rows})
     patients = {case.case_id: case.patient_id for case in cases}

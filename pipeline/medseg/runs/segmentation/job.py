@@ -25,15 +25,24 @@ from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.tracking import TrackedRun
 from medseg.training.engine import Outcome
-from medseg.training.segmentation import SegmentationInputs
+from medseg.training.segmentation import SegmentationInputs, SegmentationParts
+from medseg.training.segmentation.parts import BuildNetwork
 from medseg.training.segmentation.task import SegmentationTask
 
 
 class SegmentationJob:
-    """Masks of whole volumes, judged by Dice on the scans' own grids."""
+    """Masks of whole volumes, validated by Dice on the scans' own grids.
+
+    Args:
+        parts: The user's own parts of the training.
+    """
 
     stage = "train"
     labels_digest: str | None = None
+
+    def __init__(self, parts: SegmentationParts | None = None) -> None:
+        self.parts = parts or SegmentationParts()
+        self.attach = self.parts.attach
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
@@ -96,12 +105,13 @@ class SegmentationJob:
             inference=plan.inference,
             device=torch_device(settings.device),
             folder=settings.out,
+            parts=self.parts,
         )
         return Prepared(SegmentationTask(inputs), failures)
 
     def count_parameters(self, plan: Plan) -> int:
-        """Trainable parameters of the UNet."""
-        return count_parameters(UNet(plan.network))
+        """Trainable parameters of the network."""
+        return count_parameters((self.parts.network or UNet)(plan.network))
 
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
@@ -118,6 +128,7 @@ class SegmentationJob:
             trained_on=tuple(case.case_id for case in task.inputs.training),
             manifest_digest=manifest_digest(cases.manifest),
             plan_digest=plan_digest(plan),
+            own_network=_name_of(self.parts.network),
         )
         save_card(card, folder.model)
 
@@ -142,7 +153,7 @@ class SegmentationJob:
         if rows:
             files.append(folder.validation.with_suffix(".csv"))
             write_metrics(rows, files[1])
-        predictor = Predictor.load(folder.path, device=task.device)
+        predictor = Predictor.load(folder.path, device=task.device, build=self.parts.network)
         pictures, warnings = save_overlays(
             rows,
             cases.validation,
@@ -153,5 +164,14 @@ class SegmentationJob:
         )
         if run is not None:
             log_masks(run, rows, files=files, pictures=pictures, table="validation_cases.json")
-            run.log_model(folder.model, version=__version__)
+            if self.parts.network is None:
+                run.log_model(folder.model, version=__version__)
+            else:
+                warning = "no MLflow model was logged, because loading it would need your own network"
+                warnings = (*warnings, warning)
         return Delivered(summary, warnings)
+
+
+def _name_of(build: BuildNetwork | None) -> str | None:
+    """Module and name of the user's function."""
+    return None if build is None else f"{build.__module__}.{getattr(build, '__qualname__', repr(build))}"

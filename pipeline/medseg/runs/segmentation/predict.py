@@ -15,6 +15,7 @@ from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
 from medseg.runs.settings import DeviceName
+from medseg.training.segmentation.parts import BuildNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class PredictSettings:
         check: Run of a slice classifier that flags masks which disagree with it; excludes `gate`.
         data_root: Folder that a manifest's paths are relative to; its own folder if not given.
         device: Where the network runs.
+        network: Builds the untrained network from the plan's settings, for a run with a network of your own.
     """
 
     out: Path
@@ -42,6 +44,7 @@ class PredictSettings:
     check: Path | None = None
     data_root: Path | None = None
     device: DeviceName = "auto"
+    network: BuildNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,9 @@ def predict_run(
     if settings.gate and settings.check:
         raise ConfigError("gate checks masks too; leave check out")
     check_empty(settings.out)
-    predictor = Predictor.load(run, weights=settings.weights, device=torch_device(settings.device))
+    predictor = Predictor.load(
+        run, weights=settings.weights, device=torch_device(settings.device), build=settings.network
+    )
     cases = find_inputs(
         inputs,
         channels=len(predictor.card.channels),

@@ -7,34 +7,46 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medseg.networks.precision import autocast, memory_format
-from medseg.networks.segmentation import UNet
 from medseg.training.augment import augment_batch
 from medseg.training.batches import Batch
 from medseg.training.segmentation.config import TrainingConfig
+from medseg.training.segmentation.parts import BatchTransform
 from medseg.training.step import make_step
 from medseg.training.task import Step
 
 
 def training_step(
-    network: UNet, optimiser: Optimizer, loss: nn.Module, config: TrainingConfig, device: torch.device
+    network: nn.Module,
+    optimiser: Optimizer,
+    loss: nn.Module,
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    spatial_dims: int,
+    transform: BatchTransform | None = None,
 ) -> Step:
     """Build the step on augmented patches `(B, C, I, J, K)`.
 
     Args:
-        network: Network on the device.
-        optimiser: Optimiser of the network.
-        loss: Loss of logits per scale against the encoded label.
-        config: Augmentation and optimisation.
+        network: Network on the device; its method `scales`, if it has one, gives the logits of all supervised scales.
+        optimiser: Optimiser of its parameters.
+        loss: Module of the scales' logits and the label.
+        config: Augmentation, seed, number format and clipping.
         device: Device of the network.
+        spatial_dims: 2 or 3.
+        transform: The user's change of batches after augmentation.
     """
-    layout = memory_format(network.config.spatial_dims)
+    layout = memory_format(spatial_dims)
+    forward = getattr(network, "scales", None) or (lambda image: [network(image)])
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
         image, label = augment_batch(batch["image"], batch["label"], config.augment, seed=seed)
-        if network.config.spatial_dims == 2:
+        if transform is not None:
+            image, label = transform(image, label, seed=seed)
+        if spatial_dims == 2:
             image, label = image[..., 0], label[..., 0]
         with autocast(device, config.precision):
-            scales = network.scales(image.contiguous(memory_format=layout))
+            scales = forward(image.contiguous(memory_format=layout))
         value: Tensor = loss(scales, label)
         return value
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -27,6 +27,7 @@ from medseg.training.engine import Attach, run_task
 from medseg.training.listener import OnStep, TrainingListener
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.loss import loss_for
+from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
 from medseg.training.segmentation.validate import validate_volumes
@@ -46,6 +47,7 @@ class SegmentationInputs:
         inference: Sliding window of the validation.
         device: Where to train.
         folder: `model/` weights and the checkpoint go here.
+        parts: The user's own parts.
     """
 
     training: Sequence[StoredCase]
@@ -56,6 +58,7 @@ class SegmentationInputs:
     inference: InferenceConfig
     device: torch.device
     folder: Path
+    parts: SegmentationParts = field(default_factory=SegmentationParts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,17 +132,26 @@ class SegmentationTask:
         self.validation_cases = inputs.validation
 
     def build(self) -> nn.Module:
-        """The UNet."""
-        network = UNet(self.inputs.network)
+        """The UNet, or the user's own network."""
+        network = (self.inputs.parts.network or UNet)(self.inputs.network)
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
         """The target's loss of augmented patches."""
-        if not isinstance(network, UNet):
-            raise TypeError("segmentation trains a UNet")
-        config = self.inputs.config
-        loss = loss_for(self.inputs.target, dice_weight=config.dice_weight)
-        return training_step(network, optimiser, loss, config, self.device)
+        inputs = self.inputs
+        build_loss = inputs.parts.loss
+        loss = (
+            build_loss(inputs.config) if build_loss else loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
+        )
+        return training_step(
+            network,
+            optimiser,
+            loss.to(self.device),
+            inputs.config,
+            self.device,
+            spatial_dims=inputs.network.spatial_dims,
+            transform=inputs.parts.transform,
+        )
 
     def batches(self, first_step: int) -> Iterator[Batch]:
         """Patches out of the store."""
@@ -158,6 +170,7 @@ class SegmentationTask:
                 target=inputs.target,
                 device=inputs.device,
                 precision=inputs.config.precision,
+                metrics=inputs.parts.metrics,
             )
 
         return measure

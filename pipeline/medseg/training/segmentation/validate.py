@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
-from medseg.evaluation.segmentation import measure_case
+from medseg.evaluation.segmentation import Metric, measure_case
 from medseg.inference.segmentation import InferenceConfig
 from medseg.inference.segmentation.sliding import probability_planes
 from medseg.inference.segmentation.windows import lay_out_windows
@@ -27,6 +27,7 @@ def validate_volumes(
     target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> list[CaseMetrics]:
     """Predict, restore to the native grid as `Predictor.mask` does, and measure every case.
 
@@ -37,6 +38,7 @@ def validate_volumes(
         target: Meaning of the network's channels.
         device: Where the network is.
         precision: Number format.
+        metrics: Metrics of the user's own by name.
     """
     network.eval()
     rows: list[CaseMetrics] = []
@@ -45,5 +47,12 @@ def validate_volumes(
         plan = lay_out_windows(case.grid.shape, config)
         planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
         mask = restore_planes(planes, case.grid, case.native, target=target, axis=plan.axis)
-        rows += measure_case(case.native_label(), mask, target=target, case_id=case.case_id)
+        rows += measure_case(
+            case.native_label(),
+            mask,
+            target=target,
+            case_id=case.case_id,
+            spacing_mm=case.native.spacing_mm,
+            metrics=metrics or {},
+        )
     return rows

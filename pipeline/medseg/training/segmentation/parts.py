@@ -1,0 +1,53 @@
+"""The user's own parts of a segmentation training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from medseg.evaluation.segmentation import Metric
+from medseg.networks import NetworkConfig
+from medseg.training.engine import Attach
+from medseg.training.segmentation.config import TrainingConfig
+
+BuildNetwork = Callable[[NetworkConfig], nn.Module]
+BuildLoss = Callable[[TrainingConfig], nn.Module]
+
+
+class BatchTransform(Protocol):
+    """Changes training batches on the device, after the plan's augmentation."""
+
+    def __call__(self, image: Tensor, label: Tensor, /, *, seed: int) -> tuple[Tensor, Tensor]:
+        """Change a batch.
+
+        Args:
+            image: Batch `(B, C, I, J, K)`, float; K = 1 in 2D.
+            label: Encoded labels `(B, 1, I, J, K)`.
+            seed: Seed of this batch, the same after a resume.
+
+        Returns:
+            Image and label of the same shapes and types.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentationParts:
+    """Parts that take the place of medseg's, or stand beside them.
+
+    Attributes:
+        network: Builds a network from the plan's network settings. It maps images `(B, C, I, J[, K])` to logits
+            `(B, channels, I, J[, K])`; a method `scales`, if it has one, gives the logits of all supervised scales.
+        loss: Builds the loss from the plan's training settings, a module of `(scales, label)`.
+        transform: Changes batches after augmentation.
+        metrics: Metrics of the validation by name, beside the overlaps.
+        attach: Functions that attach handlers to the training's engines.
+    """
+
+    network: BuildNetwork | None = None
+    loss: BuildLoss | None = None
+    transform: BatchTransform | None = None
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    attach: Sequence[Attach] = ()
