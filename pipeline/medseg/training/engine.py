@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine
@@ -68,6 +68,11 @@ class Outcome:
     seconds: float
     last: Validation | None
     best_score: float
+
+    @property
+    def rows(self) -> list[Any]:
+        """Rows of the last validation; none without one."""
+        return list(self.last.rows) if self.last else []
 
 
 def run_task(

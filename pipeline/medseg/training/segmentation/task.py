@@ -22,9 +22,6 @@ from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
 from medseg.training.batches import Batch, batches
-from medseg.training.budget import Budget
-from medseg.training.engine import Attach, run_task
-from medseg.training.listener import OnStep, TrainingListener
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.parts import SegmentationParts
@@ -61,69 +58,24 @@ class SegmentationInputs:
     parts: SegmentationParts = field(default_factory=SegmentationParts)
 
 
-@dataclass(frozen=True, slots=True)
-class FitResult:
-    """What came of it.
-
-    Attributes:
-        steps: Steps done.
-        epochs: Epochs begun.
-        seconds: Of the budget, used.
-        rows: Metrics of the last validation.
-        best_dice: Best mean volume Dice of any validation; NaN without one.
-    """
-
-    steps: int
-    epochs: int
-    seconds: float
-    rows: list[CaseMetrics]
-    best_dice: float
-
-
 def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
     """Steps in which every case has given its patches once."""
     return max(1, math.ceil(cases * config.patches_per_case / config.batch_size))
 
 
-def fit(
-    inputs: SegmentationInputs,
-    budget: Budget,
-    *,
-    listeners: Sequence[TrainingListener] = (),
-    on_step: OnStep = lambda progress, loss: None,
-    attach: Sequence[Attach] = (),
-    resume: bool = False,
-) -> FitResult:
-    """Train until the budget is spent, then validate and save; see `run_task`.
-
-    Args:
-        inputs: Cases, settings and where to.
-        budget: Steps or wall clock.
-        listeners: Hear of epochs and validations.
-        on_step: Called after each step with the progress and, where it costs nothing to know, the loss.
-        attach: Functions that attach handlers of the user's.
-        resume: Go on from the checkpoint in `inputs.folder`.
-
-    Raises:
-        TrainingError: If there is no case, no time for a step, or the loss is not finite.
-        CheckpointError: If `resume` and the checkpoint does not fit.
-    """
-    if not inputs.training:
-        raise TrainingError("training must have at least one case, got none; mend the cases that failed")
-    task = SegmentationTask(inputs)
-    done = run_task(task, budget, listeners=listeners, on_step=on_step, attach=attach, resume=resume)
-    rows = list(done.last.rows) if done.last else []
-    return FitResult(done.steps, done.epochs, done.seconds, rows, done.best_score)
-
-
 class SegmentationTask:
-    """Patches in, masks of whole volumes judged by Dice.
+    """Patches in, masks of whole volumes out, measured by Dice.
 
     Args:
         inputs: Cases and settings.
+
+    Raises:
+        TrainingError: If there is no training case.
     """
 
     def __init__(self, inputs: SegmentationInputs) -> None:
+        if not inputs.training:
+            raise TrainingError("training must have at least one case, got none", remedy="fix the cases that failed")
         self.inputs = inputs
         self.optimisation = inputs.config
         self.device = inputs.device
