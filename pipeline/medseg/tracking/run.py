@@ -23,7 +23,7 @@ class TrackedRun:
 
     Args:
         client: An `mlflow.MlflowClient`.
-        run_id: Id of the run; nothing here ever looks for an unfinished one.
+        run_id: Id of the run, which is never searched for.
         tracking_uri: URI of the store.
     """
 

@@ -24,7 +24,7 @@ class Samples(Protocol):
 
     @property
     def config(self) -> OptimisationConfig:
-        """Optimisation, of which the batch size counts here."""
+        """Settings that hold the batch size."""
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`."""
@@ -36,7 +36,7 @@ def batches(
     """Endless batches from a step on, in order, read ahead by threads; a reader's error is raised here.
 
     Args:
-        samples: Samples that batches are made of, one after the other.
+        samples: Samples, taken in order of their number.
         first_step: Number of the first batch.
         device: Device that batches are for; those for a GPU lie in pinned memory.
         loaders: Reading threads; if not given, one, or for a GPU as many as cores, at most 8.

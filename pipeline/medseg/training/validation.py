@@ -50,19 +50,19 @@ def attach_validation(trainer: Engine, evaluator: Engine, state: TrainingState, 
 
     Args:
         trainer: Engine of the training.
-        evaluator: Engine of the validation; what is attached to its `COMPLETED` follows each validation.
-        state: State of the training; told of each validation.
+        evaluator: Engine of the validation; handlers of its `COMPLETED` run after each validation.
+        state: State of the training, which keeps the last validation.
         task: Task with the validation cases.
-        budget: Budget; keeps back what the next validation will take.
+        budget: Budget, in which the time of the next validation is reserved.
     """
     clock = Stopwatch()
     evaluator.add_event_handler(Events.STARTED, clock.restart)
-    evaluator.add_event_handler(Events.COMPLETED, _take_over, state, clock)
-    trainer.add_event_handler(TrainingEvents.MILESTONE, _validate_on_the_way, evaluator, state, task, budget)
+    evaluator.add_event_handler(Events.COMPLETED, _keep, state, clock)
+    trainer.add_event_handler(TrainingEvents.MILESTONE, _validate_midway, evaluator, state, task, budget)
     trainer.add_event_handler(Events.COMPLETED, _validate_at_the_end, evaluator, state, task, budget)
 
 
-def _validate_on_the_way(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
+def _validate_midway(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
     _validate(evaluator, state, task, budget)
     state.last_validation = state.progress
 
@@ -91,6 +91,6 @@ def _summarise(evaluator: Engine, task: Task) -> None:
     evaluator.state.metrics = {**validation.values, "score": validation.score}
 
 
-def _take_over(evaluator: Engine, state: TrainingState, clock: Stopwatch) -> None:
+def _keep(evaluator: Engine, state: TrainingState, clock: Stopwatch) -> None:
     state.last = evaluator.state.validation
     state.validation_s = clock.seconds()

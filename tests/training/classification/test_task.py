@@ -55,7 +55,7 @@ def cut_at(step: int) -> Callable[[float, float], None]:
 
 
 class Notes:
-    """Writes down what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
@@ -305,12 +305,12 @@ def test_mean_probability_is_the_prevalence_although_rare_slices_weigh_ten_times
     task = ClassificationTask(inputs)
     assert task.weights.tolist() == pytest.approx([49 / 5])
     run_task(task, StepBudget(24))
-    judged = task.validate_cases(trained(inputs), stored)
-    corrected = np.concatenate([case.scores.probabilities for case in judged]).mean()
+    measured = task.validate_cases(trained(inputs), stored)
+    corrected = np.concatenate([case.scores.probabilities for case in measured]).mean()
     raw = np.concatenate(
         [
             slice_probabilities(case.outputs.slices, shift=np.zeros(1), temperature=1, kind="multilabel")
-            for case in judged
+            for case in measured
         ]
     ).mean()
     assert corrected == pytest.approx(5 / 54, abs=0.07)

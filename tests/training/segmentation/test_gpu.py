@@ -27,7 +27,7 @@ InputsBuilder = Callable[..., SegmentationInputs]
 
 
 class Counter:
-    """As much of Ignite's engine as a step looks at."""
+    """The part of Ignite's engine that a step reads."""
 
     def __init__(self) -> None:
         self.state = self

@@ -26,7 +26,7 @@ InputsBuilder = Callable[..., SegmentationInputs]
 
 
 class Notes:
-    """Writes down what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.validations: list[tuple[int, Sequence[CaseMetrics]]] = []

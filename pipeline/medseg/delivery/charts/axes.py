@@ -9,11 +9,11 @@ def tidy(axis: Any, *, title: str = "", x: str, y: str, grid: Literal["both", "y
     """Name an axis pair, draw a light grid behind it and leave out the frame's upper and right side.
 
     Args:
-        axis: The axis pair.
-        title: Above it.
+        axis: Axis pair of matplotlib.
+        title: Title above it.
         x: Name of the horizontal axis.
         y: Name of the vertical axis.
-        grid: Lines in both directions, or only the level ones, as bars want them.
+        grid: Grid lines in both directions, or only the level ones, which suit bars.
     """
     axis.set_title(title, fontsize=11)
     axis.set_xlabel(x)

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def legend_beside(axis: Any, *, title: str = "") -> None:
-    """A legend to the right of the axes, where it hides nothing."""
+    """A legend to the right of the axes, where it covers no data."""
     axis.legend(
         loc="upper left",
         bbox_to_anchor=(1.02, 1.0),

@@ -33,17 +33,17 @@ from medseg.training.task import CaseStep, Step, Validation
 
 @dataclass(frozen=True, slots=True)
 class SegmentationInputs:
-    """What a training is made of.
+    """Cases and settings of a training.
 
     Attributes:
         training: Prepared cases to learn from.
-        validation: Prepared cases to judge by; may be empty.
+        validation: Prepared cases to validate on; may be empty.
         target: Meaning of the label and of the network's channels.
         network: Shape of the network.
         config: Optimisation.
         inference: Sliding window of the validation.
-        device: Where to train.
-        folder: `model/` weights and the checkpoint go here.
+        device: Device of the training.
+        folder: Target folder of the weights (`model/`) and of the checkpoint.
         parts: The user's own parts.
     """
 
@@ -59,7 +59,7 @@ class SegmentationInputs:
 
 
 def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
-    """Steps in which every case has given its patches once."""
+    """Steps in which every case gives its patches once."""
     return max(1, math.ceil(cases * config.patches_per_case / config.batch_size))
 
 
@@ -89,7 +89,7 @@ class SegmentationTask:
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
-        """The target's loss of augmented patches."""
+        """Steps on augmented patches, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
         loss = (
@@ -106,7 +106,7 @@ class SegmentationTask:
         )
 
     def batches(self, first_step: int) -> Iterator[Batch]:
-        """Patches out of the store."""
+        """Patches from the store."""
         patches = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
         return batches(patches, first_step=first_step, device=self.device)
 
