@@ -65,6 +65,8 @@ def command(**arguments: Any) -> None:
     result = train_job(job, dataset, settings, started=started, progress=console.Bars())
     if result.summary is not None:
         click.echo(result.summary)
+    for note in result.notes:
+        click.echo(note)
     console.warn(result.warnings)
     click.echo(
         f"{result.steps} steps in {result.seconds:.0f} s; classifier in {result.folder / 'model'}, plan, curves and "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -268,3 +269,27 @@ def test_logged_model_holds_no_pickle_and_pins_medseg(store: Path, run: TrackedR
     assert "medseg==0.1.0" in files["requirements.txt"].read_text(encoding="utf-8").split()
     assert files["last.safetensors"].read_bytes() == (model_folder / "last.safetensors").read_bytes()
     assert "python_model" not in files["MLmodel"].read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("way", ["alias", "edited"])
+def test_model_that_was_logged_under_the_old_import_name_loads_as_the_changelog_says(
+    store: Path, run: TrackedRun, model_folder: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    import mlflow
+    from medseg.tracking import model_flavour
+
+    before = set(store.rglob("*"))
+    run.log_model(model_folder, version="0.1.0")
+    (file,) = (path for path in set(store.rglob("*")) - before if path.name == "MLmodel")
+    today = file.read_text(encoding="utf-8")
+    assert "loader_module: medseg.tracking.model_flavour" in today
+    file.write_text(today.replace("medseg.tracking.", "pipeline.tracking."), encoding="utf-8")
+    with pytest.raises(ModuleNotFoundError, match="pipeline"):
+        mlflow.pyfunc.load_model(str(file.parent))
+    if way == "alias":
+        monkeypatch.setitem(sys.modules, "pipeline.tracking.model_flavour", model_flavour)
+    else:
+        file.write_text(
+            file.read_text(encoding="utf-8").replace("pipeline.tracking", "medseg.tracking"), encoding="utf-8"
+        )
+    assert mlflow.pyfunc.load_model(str(file.parent)) is not None

@@ -38,16 +38,41 @@ class Prepared(Generic[AnyTask]):
 
 
 @dataclass(frozen=True, slots=True)
+class Finished(Generic[AnyPlan, AnyTask]):
+    """A training that has ended, for `Job.deliver`.
+
+    Attributes:
+        folder: Folder of the run.
+        cases: Cases of the fold.
+        plan: Plan of the training.
+        task: Task that was trained.
+        outcome: Steps, seconds and last validation.
+        failures: Cases that could not be used.
+        run: MLflow run; None without tracking.
+    """
+
+    folder: RunFolder
+    cases: TrainingCases
+    plan: AnyPlan
+    task: AnyTask
+    outcome: Outcome
+    failures: tuple[Failure, ...]
+    run: TrackedRun | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered:
     """What a finished training was found to be worth.
 
     Attributes:
         summary: Numbers of the validation cases; its text is a table.
         warnings: Sentences for the person who started the training.
+        notes: Facts beside the summary.
     """
 
     summary: Any
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Job(Protocol[AnyPlan, AnyTask]):
@@ -92,15 +117,5 @@ class Job(Protocol[AnyPlan, AnyTask]):
     ) -> None:
         """Write what must be known to use the weights."""
 
-    def deliver(
-        self,
-        folder: RunFolder,
-        cases: TrainingCases,
-        plan: AnyPlan,
-        task: AnyTask,
-        outcome: Outcome,
-        *,
-        failures: tuple[Failure, ...],
-        run: TrackedRun | None,
-    ) -> Delivered:
+    def deliver(self, done: Finished[AnyPlan, AnyTask]) -> Delivered:
         """Measure the delivered weights, and write and log tables, pictures and the model."""

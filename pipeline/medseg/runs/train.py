@@ -14,7 +14,7 @@ from medseg.manifest import manifest_digest
 from medseg.planning import plan_digest, save_plan
 from medseg.planning.plan import PlanFile
 from medseg.records import Failure
-from medseg.runs.job import AnyPlan, AnyTask, Job
+from medseg.runs.job import AnyPlan, AnyTask, Finished, Job
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
@@ -38,6 +38,7 @@ class TrainResult:
         summary: Numbers of the validation cases; its text is a table.
         failures: Cases that could not be used, with the reasons.
         warnings: Sentences for the person who started the training.
+        notes: Facts beside the summary.
         run_id: MLflow run; None without tracking.
     """
 
@@ -47,6 +48,7 @@ class TrainResult:
     summary: Any
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     run_id: str | None
 
 
@@ -113,7 +115,7 @@ def train_job(
                 attach=job.attach,
                 resume=settings.resume and folder.checkpoint.exists(),
             )
-        delivered = job.deliver(folder, cases, plan, task, outcome, failures=failures, run=run)
+        delivered = job.deliver(Finished(folder, cases, plan, task, outcome, failures, run))
     return TrainResult(
         folder=folder.path,
         steps=outcome.steps,
@@ -121,6 +123,7 @@ def train_job(
         summary=delivered.summary,
         failures=failures,
         warnings=delivered.warnings,
+        notes=delivered.notes,
         run_id=run.run_id if run else None,
     )
 

@@ -19,20 +19,19 @@ from medseg.networks.weights import read_weights
 from medseg.plane import PLANES
 from medseg.planning import SlicePlan, plan_digest
 from medseg.planning.sizes import DeviceKind
-from medseg.records import Failure, Manifest
+from medseg.records import Manifest
 from medseg.runs.classification.labels import labels_digest, prepare_labelled, read_label_table
 from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.scores import deliver_scores, log_scores
 from medseg.runs.classification.settings import ClassificationSettings
-from medseg.runs.job import Delivered, Planned, Prepared
+from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
-from medseg.tracking import TrackedRun
 from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
-from medseg.training.engine import Attach, Outcome
+from medseg.training.engine import Attach
 
 
 class ClassificationJob:
@@ -100,43 +99,36 @@ class ClassificationJob:
         if not (is_resumed and (folder.model / CLASSIFIER_NAME).exists()):
             save_classifier_card(_card(cases, plan, task), folder.model)
 
-    def deliver(
-        self,
-        folder: RunFolder,
-        cases: TrainingCases,
-        plan: SlicePlan,
-        task: ClassificationTask,
-        outcome: Outcome,
-        *,
-        failures: tuple[Failure, ...],
-        run: TrackedRun | None,
-    ) -> Delivered:
+    def deliver(self, done: Finished[SlicePlan, ClassificationTask]) -> Delivered:
         """Calibrate on the validation cases, and write and log their tables and pictures."""
-        validated = list(outcome.last.rows) if outcome.last else []
-        calibration = calibrate(validated, plan.targets, shift=task.shift)
-        save_classifier_card(_card(cases, plan, task).model_copy(update={"calibration": calibration}), folder.model)
-        if run is not None:
-            run.log_metrics({"temperature": calibration.temperature})
-            for path in sorted(folder.model.iterdir()):
-                run.log_file(path, folder="classifier")
+        validated = list(done.outcome.last.rows) if done.outcome.last else []
+        calibration = calibrate(validated, done.plan.targets, shift=done.task.shift)
+        save_classifier_card(
+            _card(done.cases, done.plan, done.task).model_copy(update={"calibration": calibration}), done.folder.model
+        )
+        if done.run is not None:
+            done.run.log_metrics({"temperature": calibration.temperature})
+            for path in sorted(done.folder.model.iterdir()):
+                done.run.log_file(path, folder="classifier")
         if not validated:
             return Delivered(None)
         warnings = []
         if calibration.temperature >= HOTTEST - 1e-6:
             warnings.append("the classifier has learned nothing that its validation cases bear out")
-        if outcome.epochs < 2 and outcome.steps < task.steps_per_epoch:
+        if done.outcome.epochs < 2 and done.outcome.steps < done.task.steps_per_epoch:
             warnings.append("the budget was over before every slice had been seen once; give more")
         delivered = deliver_scores(
-            SlicePredictor.load(folder.path, device=task.device),
-            task.inputs.validation,
-            task.inputs.truth,
-            folder=folder.validation,
-            failures=failures,
+            SlicePredictor.load(done.folder.path, device=done.task.device),
+            done.task.inputs.validation,
+            done.task.inputs.truth,
+            folder=done.folder.validation,
+            failures=done.failures,
             notes={"calibrated_on": "these validation cases, which flatters the calibration"},
         )
-        if run is not None:
-            log_scores(run, delivered, step=outcome.epochs + 1)
-        return Delivered(delivered.summary, tuple(warnings))
+        if done.run is not None:
+            log_scores(done.run, delivered, step=done.outcome.epochs + 1)
+        note = f"temperature {calibration.temperature:.2f}, fitted on the {len(validated)} validation cases"
+        return Delivered(delivered.summary, tuple(warnings), notes=(note,))
 
 
 def _card(cases: TrainingCases, plan: SlicePlan, task: ClassificationTask) -> ClassifierCard:

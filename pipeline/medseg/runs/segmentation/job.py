@@ -13,7 +13,7 @@ from medseg.planning import Plan, check_mirroring, load_plan, make_plan, plan_di
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
-from medseg.runs.job import Delivered, Planned, Prepared
+from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
@@ -23,8 +23,6 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
-from medseg.tracking import TrackedRun
-from medseg.training.engine import Outcome
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import BuildNetwork
 from medseg.training.segmentation.task import SegmentationTask
@@ -132,40 +130,33 @@ class SegmentationJob:
         )
         save_card(card, folder.model)
 
-    def deliver(
-        self,
-        folder: RunFolder,
-        cases: TrainingCases,
-        plan: Plan,
-        task: SegmentationTask,
-        outcome: Outcome,
-        *,
-        failures: tuple[Failure, ...],
-        run: TrackedRun | None,
-    ) -> Delivered:
+    def deliver(self, done: Finished[Plan, SegmentationTask]) -> Delivered:
         """Validation tables, overlays of the worst, median and best case, and the MLflow model."""
-        rows = list(outcome.last.rows) if outcome.last else []
-        summary = summarise(rows, patients={case.case_id: case.patient_id for case in cases.validation})
-        files = [folder.validation.with_suffix(".json")]
+        rows = list(done.outcome.last.rows) if done.outcome.last else []
+        summary = summarise(rows, patients={case.case_id: case.patient_id for case in done.cases.validation})
+        files = [done.folder.validation.with_suffix(".json")]
         write_summary(
-            summary, files[0], failures=failures, notes={"best_mean_dice_of_any_validation": outcome.best_score}
+            summary,
+            files[0],
+            failures=done.failures,
+            notes={"best_mean_dice_of_any_validation": done.outcome.best_score},
         )
         if rows:
-            files.append(folder.validation.with_suffix(".csv"))
+            files.append(done.folder.validation.with_suffix(".csv"))
             write_metrics(rows, files[1])
-        predictor = Predictor.load(folder.path, device=task.device, build=self.parts.network)
+        predictor = Predictor.load(done.folder.path, device=done.task.device, build=self.parts.network)
         pictures, warnings = save_overlays(
             rows,
-            cases.validation,
-            cases.manifest,
-            cases.root,
-            folder=folder.overlays,
+            done.cases.validation,
+            done.cases.manifest,
+            done.cases.root,
+            folder=done.folder.overlays,
             mask_of=lambda case_id, scan: predictor.mask(scan),
         )
-        if run is not None:
-            log_masks(run, rows, files=files, pictures=pictures, table="validation_cases.json")
+        if done.run is not None:
+            log_masks(done.run, rows, files=files, pictures=pictures, table="validation_cases.json")
             if self.parts.network is None:
-                run.log_model(folder.model, version=__version__)
+                done.run.log_model(done.folder.model, version=__version__)
             else:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
