@@ -14,7 +14,7 @@ from medseg.training.ignite_log import make_engine
 from medseg.training.ranks import is_first_rank, wait_for_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.stopwatch import Stopwatch
-from medseg.training.task import Task, Validation
+from medseg.training.task import Task
 
 
 def build_evaluator(task: Task, network: nn.Module) -> Engine:
@@ -27,14 +27,6 @@ def build_evaluator(task: Task, network: nn.Module) -> Engine:
     EpochOutputStore().attach(evaluator, "rows_by_case")
     evaluator.add_event_handler(Events.COMPLETED, _summarise, task)
     return evaluator
-
-
-def validate(task: Task, network: nn.Module) -> Validation:
-    """Measure a network on all validation cases of a task."""
-    evaluator = build_evaluator(task, network)
-    _run(evaluator, task)
-    validation: Validation = evaluator.state.validation
-    return validation
 
 
 def estimate_validation_s(task: Task, network: nn.Module) -> float:
@@ -74,15 +66,11 @@ def _validate_at_the_end(evaluator: Engine, state: TrainingState, task: Task, bu
 
 def _validate(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
     if is_first_rank() and task.validation_cases:
-        _run(evaluator, task)
+        evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
+        evaluator.run(task.validation_cases)
     wait_for_first_rank()
     state.validated_step = state.step
     budget.keep_back(state.validation_s + TAIL_S)
-
-
-def _run(evaluator: Engine, task: Task) -> None:
-    evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
-    evaluator.run(task.validation_cases)
 
 
 def _summarise(evaluator: Engine, task: Task) -> None:
