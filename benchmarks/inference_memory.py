@@ -72,9 +72,9 @@ def streamed(
     from medseg.inference.segmentation.windows import lay_out_windows
     from medseg.preprocess.segmentation.restore import restore_planes
 
-    plan = lay_out_windows(grid.shape, config)
-    planes = probability_planes(network, image, plan, target=target, device=torch.device("cpu"), precision="fp32")
-    return restore_planes(planes, grid, native, target=target, axis=plan.axis)
+    layout = lay_out_windows(grid.shape, config)
+    planes = probability_planes(network, image, layout, target=target, device=torch.device("cpu"), precision="fp32")
+    return restore_planes(planes, grid, native, target=target, axis=layout.axis)
 
 
 def measure(kind: str, volume: str) -> None:

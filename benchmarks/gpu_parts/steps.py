@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from medseg.geometry import Geometry
-from medseg.networks.parameters import count_parameters
+from medseg.networks.cost import count_parameters
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import UNet
 from medseg.planning import Plan

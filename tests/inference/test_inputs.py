@@ -131,5 +131,7 @@ def test_channels_of_two_folders_are_not_mixed(tmp_path: Path) -> None:
 
 def test_missing_channel_is_refused(tmp_path: Path) -> None:
     make_files(tmp_path, "a_0000.nii.gz", "a_0002.nii.gz")
-    with pytest.raises(ScanError, match=r"got \[0, 2\]; add the missing ones"):
+    with pytest.raises(ScanError, match=r"got \[0, 2\]; add the missing ones") as raised:
         find_inputs([tmp_path], channels=2)
+    assert raised.value.case_id == "a"
+    assert raised.value.fact == "channel files must be numbered 0000 to 0001, got [0, 2]"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from medseg.networks.block import BasicResidualBlock, BlockStyle, build_block, build_shortcut
 from medseg.networks.config import ActivationKind, BlockKind, NormKind
-from medseg.networks.parameters import count_parameters
+from medseg.networks.cost import count_parameters
 from torch import nn
 from torch.nn import functional
 

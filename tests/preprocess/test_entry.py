@@ -43,8 +43,11 @@ def test_damaged_entry_is_named_with_the_remedy_and_made_again(
     (folder / file).unlink()
     if content is not None:
         (folder / file).write_bytes(content)
-    with pytest.raises(ScanError, match=r"case a: store entry key must be whole, got: .*; delete that folder"):
+    with pytest.raises(
+        ScanError, match=r"case a: store entry key must be whole, got: .*; delete that folder"
+    ) as raised:
         read(folder)
+    assert (raised.value.case_id, raised.value.remedy) == ("a", "delete that folder")
     assert open_or_make(folder, lambda: read(folder), lambda: write(folder, "again!")) == "again!"
 
 

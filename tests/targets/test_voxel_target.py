@@ -106,9 +106,9 @@ def test_flipped_copies_are_averaged_after_the_activation_of_any_target(
 def test_native_arrays_of_several_channels_are_restored_slab_by_slab(
     target: VoxelTarget, slab_bytes: int, image: Tensor
 ) -> None:
-    plan = lay_out_windows(GRID.shape, InferenceConfig(patch_size=(4, 4, 4)))
-    planes = probability_planes(Two(), image, plan, target=target, device=CPU, precision="fp32", chunk_bytes=0)
-    found = restore_planes(planes, GRID, NATIVE, target=target, axis=plan.axis, slab_bytes=slab_bytes)
+    layout = lay_out_windows(GRID.shape, InferenceConfig(patch_size=(4, 4, 4)))
+    planes = probability_planes(Two(), image, layout, target=target, device=CPU, precision="fp32", chunk_bytes=0)
+    found = restore_planes(planes, GRID, NATIVE, target=target, axis=layout.axis, slab_bytes=slab_bytes)
     values = target.activate(torch.cat([image, 1 - 2 * image]))
     expected = resample_linear(values, GRID, NATIVE)
     assert found.shape == (2, *NATIVE.shape)

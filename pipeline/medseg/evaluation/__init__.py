@@ -1,3 +1,3 @@
-"""Numbers out of results."""
+"""From results to numbers."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Intervals that draw whole patients again, or leave each out once where they are few."""
+"""Intervals from resampling whole patients, or from leaving each out once if they are few."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from medseg.records import Array
 
 SEED = 0
 FEW_PATIENTS = 20
-_FEWEST = 40  # With fewer values no 2.5 % tail holds a value of its own.
+_FEWEST = 40  # with fewer values, no 2.5 % tail holds a value of its own
 _EDGE = 1e-9
 
 
 def interval_weights(patients: int, resamples: int) -> Array:
-    """How often each patient counts in each resample, `(rows, patients)`.
+    """Count of each patient in each resample, `(rows, patients)`.
 
-    Drawing two or five patients again gives intervals that are far too narrow, so with fewer than 20 each patient is
-    left out once instead; no rows without resamples.
+    Resampling two or five patients gives intervals that are far too narrow, so with fewer than 20 each patient is left
+    out once instead. Without resamples there are no rows.
     """
     if not resamples or patients >= FEW_PATIENTS:
         return patient_weights(patients, resamples)
@@ -24,7 +24,7 @@ def interval_weights(patients: int, resamples: int) -> Array:
 
 
 def patient_weights(patients: int, resamples: int) -> Array:
-    """How often each patient is drawn, int32, shape `(resamples, patients)`; the same at every call."""
+    """Number of draws of each patient, int32, shape `(resamples, patients)`; the same at every call."""
     drawn = np.random.default_rng(SEED).integers(max(patients, 1), size=(resamples, patients))
     drawn += np.arange(resamples)[:, np.newaxis] * patients
     counts = np.bincount(drawn.ravel(), minlength=resamples * patients)
@@ -32,13 +32,13 @@ def patient_weights(patients: int, resamples: int) -> Array:
 
 
 def percentile_interval(values: Array) -> tuple[float, float, int]:
-    """Lower and upper end of the 95 % percentile interval, and how many resamples had no value.
+    """The 95 % percentile interval.
 
     Args:
-        values: One per resample, NaN where the quantity does not exist there.
+        values: Value in each resample; NaN where the quantity does not exist.
 
     Returns:
-        NaN ends if fewer than 40 values remain.
+        Lower and upper end, NaN if fewer than 40 values remain, and the number of resamples without a value.
     """
     there = values[~np.isnan(values)]
     dropped = len(values) - len(there)
@@ -51,15 +51,16 @@ def percentile_interval(values: Array) -> tuple[float, float, int]:
 def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
     """95 % interval of a share in [0, 1] from its values without each patient.
 
-    The jackknife's standard error on the scale of log odds, with Student's t of one degree of freedom less than there
-    are patients. Where the share is 0 or 1, the interval is that of as many patients who all failed, or did not.
+    It has the jackknife's standard error on the scale of log odds, with Student's t of one degree of freedom less than
+    there are patients. If the share is 0 or 1, it is the exact interval for as many patients who all failed, or all
+    succeeded.
 
     Args:
-        value: Of all patients.
-        left_out: Without each of them, shape `(patients,)`; NaN where the quantity does not exist then.
+        value: Share among all patients.
+        left_out: Share without each of the patients, shape `(patients,)`; NaN where it does not exist.
 
     Returns:
-        NaN ends for fewer than two patients, or where a single patient makes the quantity exist.
+        Lower and upper end; NaN for fewer than two patients, or if the share does not exist without one of them.
 
     Source: Efron and Tibshirani 1993, chapter 11 (jackknife); Clopper and Pearson 1934,
         https://doi.org/10.1093/biomet/26.4.404 (at 0 and 1).

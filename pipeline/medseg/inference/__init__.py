@@ -1,4 +1,4 @@
-"""Results on the scans' own grids out of networks: what every task has."""
+"""From networks to results on the scans' own grids: the parts that all tasks share."""
 
 from __future__ import annotations
 

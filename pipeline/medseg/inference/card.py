@@ -1,4 +1,4 @@
-"""Where a trained model stands, and the card beside its weights: one JSON file that says what they are."""
+"""The folder of a trained model, and the card beside its weights: one JSON file that describes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg.errors import CheckpointError, ConfigError
 
 
 def model_folder(run: Path) -> Path:
-    """The `model` folder of a run, or the folder itself where it has none."""
+    """The `model` folder of a run, or the folder itself if it has none."""
     return run / "model" if (run / "model").is_dir() else run
 
 
@@ -26,15 +26,15 @@ def read_card(kind: type[AnyConfig], path: Path, *, verb: str) -> AnyConfig:
     Args:
         kind: Class of the card.
         path: File of the card.
-        verb: Verb of medseg whose runs hold such a card, for the remedy.
+        verb: Command of medseg that writes such a card, for the remedy.
 
     Raises:
-        CheckpointError: If it is missing or broken.
+        CheckpointError: If the card is missing or broken.
     """
     try:
         return parse_config(kind, json.loads(path.read_text(encoding="utf-8")), source=str(path))
     except (OSError, ValueError, ConfigError) as error:
         raise CheckpointError(
-            f"model {path.parent}: {path.name} must be readable, got: {error}; give a run of medseg {verb}, copied "
-            "whole, or train again"
+            f"model {path.parent}: {path.name} must be readable, got: {error}",
+            remedy=f"give a run of medseg {verb}, copied whole, or train again",
         ) from error

@@ -1,4 +1,4 @@
-"""Which cases a list of paths means."""
+"""From a list of paths to the cases to predict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 
 @dataclass(frozen=True, slots=True)
 class CaseInput:
-    """A case to predict: its name and the files of its channels."""
+    """A case to predict.
+
+    Attributes:
+        case_id: Name of the case.
+        files: Files of its channels, in order.
+    """
 
     case_id: str
     files: tuple[Path, ...]
@@ -37,48 +42,54 @@ def find_inputs(
     Args:
         paths: A manifest (or its folder), image files, or folders of image files. With more than one channel, files
             `case_0000`, `case_0001`, … are one case.
-        channels: That the model takes.
-        data_root: For a manifest.
-        fold: Only the validation cases of this fold of a manifest.
-        split: Only this split of a manifest.
+        channels: Number of channels that the model takes.
+        data_root: Data root of a manifest.
+        fold: Fold of a manifest to take the validation cases of; all cases if not given.
+        split: Split of a manifest to take; all cases if not given.
 
     Raises:
-        ManifestError: If a manifest cannot be read, or fold or split are given without one.
+        ManifestError: If a manifest cannot be read, or fold or split is given without one.
         ScanError: If a path does not exist, two files would make one mask, or nothing is found.
     """
     if len(paths) == 1 and (paths[0].suffix == ".json" or (paths[0] / "dataset.json").is_file()):
         return _from_manifest(paths[0], data_root=data_root, fold=fold, split=split)
     if fold is not None or split is not None:
-        raise ManifestError("--fold and --split need a manifest as the only input, got image files; leave them out")
+        raise ManifestError(
+            "fold and split need a manifest as the only input, got image files", remedy="leave them out"
+        )
     files = [file for path in paths for file in _files(path)]
     inputs = _grouped(files, channels) if channels > 1 else [CaseInput(scan_stem(file), (file,)) for file in files]
     names = [case.case_id for case in inputs]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ScanError(
-            f"case {repeated[0]}: file names must differ but for their ending, got it twice; predict them apart"
+            "file names must differ but for their ending, got it twice",
+            remedy="predict them apart",
+            case_id=repeated[0],
         )
     if not inputs:
-        raise ScanError(f"input must hold images ending in {', '.join(SCAN_SUFFIXES)}, got none; check the folder")
+        fact = f"input must hold images ending in {', '.join(SCAN_SUFFIXES)}, got none"
+        raise ScanError(fact, remedy="check the folder")
     return inputs
 
 
 def check_channels(scan: Scan, channels: Sequence[str], *, case_id: str, owner: str = "model") -> None:
-    """Refuse a scan that has not as many channels as a network takes.
+    """Refuse a scan with more or fewer channels than a network takes.
 
     Args:
-        scan: As read.
+        scan: Scan as it was read.
         channels: Names of the channels that the network takes.
         case_id: Case that the scan belongs to.
-        owner: What the channels are of, for the message.
+        owner: Name of the network in the message.
 
     Raises:
         ScanError: If their numbers differ.
     """
     if len(scan.array) != len(channels):
         raise ScanError(
-            f"case {case_id}: image must have the {owner}'s {len(channels)} channels ({', '.join(channels)}), got "
-            f"{len(scan.array)}; give one file per channel in that order"
+            f"image must have the {owner}'s {len(channels)} channels ({', '.join(channels)}), got {len(scan.array)}",
+            remedy="give one file per channel in that order",
+            case_id=case_id,
         )
 
 
@@ -94,12 +105,12 @@ def _files(path: Path) -> list[Path]:
             file for file in path.iterdir() if file.name.lower().endswith(SCAN_SUFFIXES) and file.suffix != ".img"
         )
     if not path.exists():
-        raise ScanError(f"input {path.name}: must exist, found nothing; check the path")
+        raise ScanError(f"input {path.name}: must exist, found nothing", remedy="check the path")
     return [path]
 
 
 def _grouped(files: Sequence[Path], channels: int) -> list[CaseInput]:
-    """Files of one folder and case by their channel number; others are cases of one file."""
+    """Cases of files; those with a channel number are joined by folder and case, each other file is a case."""
     inputs = []
     groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
     for file in files:
@@ -111,8 +122,9 @@ def _grouped(files: Sequence[Path], channels: int) -> list[CaseInput]:
     for (_, case_id), group in groups.items():
         if sorted(group) != list(range(channels)):
             raise ScanError(
-                f"case {case_id}: channel files must be numbered 0000 to {channels - 1:04d}, got {sorted(group)}; "
-                "add the missing ones or take the others away"
+                f"channel files must be numbered 0000 to {channels - 1:04d}, got {sorted(group)}",
+                remedy="add the missing ones or take the others away",
+                case_id=case_id,
             )
         inputs.append(CaseInput(case_id, tuple(group[number] for number in range(channels))))
     return sorted(inputs, key=lambda case: case.case_id)

@@ -30,12 +30,12 @@ AnyCard = TypeVar("AnyCard", bound=_Card)
 
 
 class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
-    """What the predictors of all tasks hold.
+    """The shared part of the predictors of all tasks.
 
     Args:
-        network: Trained network; is put into evaluation mode.
+        network: Trained network, which is put into evaluation mode.
         card: Card of its weights.
-        device: Device where it runs.
+        device: Device to run on.
         precision: Number format.
     """
 
@@ -62,14 +62,14 @@ class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
 
         Args:
             run: Folder of the run, or its `model` folder.
-            weights: `last`, or `best` for those of the best validation.
-            device: Device where it is to run.
+            weights: `last`, or `best` for the weights of the best validation.
+            device: Device to run on.
             precision: Number format.
-            build: Builds the untrained network from the card's settings, for a run that was trained with a network of
-                the user's own.
+            build: Function that builds the untrained network from the card's settings, for a run that was trained with
+                a network of the user's own.
 
         Raises:
-            CheckpointError: If card or weights are missing, damaged or do not fit each other.
+            CheckpointError: If card or weights are missing or damaged, or do not fit each other.
         """
         folder = model_folder(run)
         card = cls._read_card(folder, weights)

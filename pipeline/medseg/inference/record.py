@@ -1,4 +1,4 @@
-"""`predictions.json`: what a folder of masks says about itself."""
+"""`predictions.json`: the record of a folder of masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ RECORD_NAME = "predictions.json"
 
 
 class ModelIdentity(Config):
-    """Which model drew the masks, and what it was trained on."""
+    """The model that drew the masks.
+
+    Attributes:
+        dataset: Name and version of the manifest that it was trained on.
+        manifest_digest: SHA-256 of that manifest.
+        plan_digest: SHA-256 of its plan.
+        trained_on: Ids of the cases that it was trained on.
+    """
 
     dataset: str
     manifest_digest: str
@@ -22,16 +29,16 @@ class ModelIdentity(Config):
 
 
 class GateRecord(Config):
-    """Which slices of a case were segmented.
+    """The slices of a case that were segmented.
 
     Attributes:
-        sensitivity: That the gate's threshold was chosen for.
-        threshold: On the probability that a slice shows anything.
-        axis: Of the scan's own array.
+        sensitivity: Sensitivity that the gate's threshold was chosen for.
+        threshold: Least probability that a slice shows anything.
+        axis: Axis of the scan's own array.
         start: First slice.
-        stop: One past the last; equal to `start` where nothing was found.
-        slices: Of the whole scan.
-        seconds: That the classifier took.
+        stop: One past the last slice; equal to `start` if nothing was found.
+        slices: Number of slices of the whole scan.
+        seconds: Time that the classifier took.
     """
 
     sensitivity: float
@@ -44,14 +51,14 @@ class GateRecord(Config):
 
 
 class QualityRecord(Config):
-    """How far a mask and a slice classifier disagree.
+    """The disagreement of a mask and a slice classifier.
 
     Attributes:
-        disagreement: Mean over slices and labels of |probability - drawn|.
+        disagreement: Mean of |probability - drawn| over slices and labels.
         longest_run: Most neighbouring slices on which one label is contradicted.
         limit: Disagreement that 95 % of the classifier's validation cases stay below with their own reference.
-        is_flagged: Whether someone should look at the mask.
-        reason: The worst slice, where it is flagged.
+        is_flagged: Whether a person should review the mask.
+        reason: Description of the worst slice of a flagged mask, else None.
     """
 
     disagreement: float
@@ -62,7 +69,18 @@ class QualityRecord(Config):
 
 
 class CaseRecord(Config):
-    """One delivered mask."""
+    """One delivered mask.
+
+    Attributes:
+        case_id: Id of the case.
+        mask: Name of the mask's file.
+        seconds: Time from reading the scan to the written mask.
+        peak_memory_bytes: Largest memory of the process so far.
+        volume_ml: Volume of each label by name.
+        in_training: Whether the model was trained on the case.
+        gate: Slices that were segmented; None without a gate.
+        quality: Disagreement with a slice classifier; None without one.
+    """
 
     case_id: str
     mask: str
@@ -75,7 +93,13 @@ class CaseRecord(Config):
 
 
 class FailureRecord(Config):
-    """One case that failed."""
+    """One case that failed.
+
+    Attributes:
+        case_id: Id of the case.
+        stage: Stage in which it failed.
+        reason: Text of the error.
+    """
 
     case_id: str
     stage: str
@@ -83,7 +107,14 @@ class FailureRecord(Config):
 
 
 class PredictionRecord(Config):
-    """All of a folder."""
+    """The record of a whole folder.
+
+    Attributes:
+        model: Model that drew the masks.
+        labels: Value of each label by name.
+        cases: Delivered masks.
+        failures: Cases without a mask.
+    """
 
     model: ModelIdentity
     labels: dict[str, int]
@@ -97,10 +128,10 @@ def save_record(record: PredictionRecord, folder: Path) -> None:
 
 
 def load_record(folder: Path) -> PredictionRecord | None:
-    """Read `predictions.json`; None where there is none, as in a folder of masks from elsewhere.
+    """Read `predictions.json`; None if there is none, as in a folder of masks from elsewhere.
 
     Raises:
-        DeliveryError: If it is damaged.
+        DeliveryError: If the file is damaged.
     """
     path = folder / RECORD_NAME
     if not path.is_file():
@@ -108,4 +139,5 @@ def load_record(folder: Path) -> PredictionRecord | None:
     try:
         return parse_config(PredictionRecord, json.loads(path.read_text(encoding="utf-8")), source=path.name)
     except (OSError, ValueError, ConfigError) as error:
-        raise DeliveryError(f"masks: {RECORD_NAME} must be as predict wrote it, got: {error}; predict again") from error
+        fact = f"masks: {RECORD_NAME} must be as predict wrote it, got: {error}"
+        raise DeliveryError(fact, remedy="predict again") from error

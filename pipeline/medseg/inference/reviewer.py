@@ -1,4 +1,4 @@
-"""Someone who says what of a scan to segment, and whether the mask is to be believed."""
+"""A reviewer: chooses the slices of a scan to segment, and checks the mask."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from medseg.records import Labelmap, Scan, SliceScores
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """About one case.
+    """The review of one case.
 
     Attributes:
-        scores: The classifier's.
-        slab: What to segment; None for all.
-        gate: For the record of predictions.
-        quality: The same, once there is a mask.
+        scores: Probabilities of the classifier.
+        slab: Slices to segment; None for all.
+        gate: Record of the gate; None without one.
+        quality: Record of the check; None before there is a mask.
         pixel_mm2: Area of a voxel of the scan on the classifier's slices.
     """
 
@@ -33,7 +33,7 @@ class Reviewer(Protocol):
     """A slice classifier beside the segmenting network."""
 
     def screen(self, scan: Scan, *, case_id: str) -> Review:
-        """Before the mask is drawn."""
+        """Review a scan before its mask is drawn."""
 
     def check(self, mask: Labelmap, review: Review) -> Review:
-        """Once it is drawn."""
+        """Complete the review with a check of the mask."""

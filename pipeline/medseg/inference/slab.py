@@ -1,4 +1,4 @@
-"""A range of slices of a scan, such as a gate lets through."""
+"""A range of slices of a scan, such as a gate keeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Slab:
     """Slices `start <= index < stop` along one axis of a scan's own array.
 
     Args:
-        axis: 0, 1 or 2 for i, j or k.
+        axis: Number of the axis, 0, 1 or 2 for i, j or k.
         start: First slice.
         stop: One past the last slice; equal to `start` for an empty slab.
 
@@ -28,7 +28,8 @@ class Slab:
         if self.axis not in (0, 1, 2) or not 0 <= self.start <= self.stop:
             raise GeometryError(
                 f"slab must have axis 0, 1 or 2 and 0 <= start <= stop, got axis {self.axis}, "
-                f"{self.start} to {self.stop}; give slice numbers of the scan's own array"
+                f"{self.start} to {self.stop}",
+                remedy="give slice numbers of the scan's own array",
             )
 
     @property

@@ -8,10 +8,9 @@ from medseg.lazy import lazy_names
 
 if TYPE_CHECKING:
     from medseg.networks.config import NetworkConfig
-    from medseg.networks.cost import count_multiply_adds
+    from medseg.networks.cost import count_multiply_adds, count_parameters
     from medseg.networks.encoder import Encoder
     from medseg.networks.gradient_flow import GradientNorm, gradient_norms
-    from medseg.networks.parameters import count_parameters
     from medseg.networks.weights import load_weights, read_weights, save_weights
 else:
     __getattr__ = lazy_names(
@@ -21,7 +20,7 @@ else:
             "GradientNorm": "gradient_flow",
             "NetworkConfig": "config",
             "count_multiply_adds": "cost",
-            "count_parameters": "parameters",
+            "count_parameters": "cost",
             "gradient_norms": "gradient_flow",
             "load_weights": "weights",
             "read_weights": "weights",

@@ -1,4 +1,4 @@
-"""The blocks that a stage is made of."""
+"""The blocks of a stage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ACTIVATIONS: dict[ActivationKind, tuple[str, dict[str, object]]] = {
 
 
 class BlockStyle:
-    """What all blocks of a network share: dimensions, norm, activation and how a shortcut is strided."""
+    """The settings that all blocks of a network share: dimensions, norm, activation and the stride of a shortcut."""
 
     def __init__(
         self, spatial_dims: int, norm: NormKind, activation: ActivationKind, *, shortcut: ShortcutKind = "averaged"
@@ -32,7 +32,7 @@ class BlockStyle:
         self.shortcut = shortcut
 
     def conv(self, inputs: int, outputs: int, *, kernel: Sequence[int], stride: Sequence[int]) -> nn.Module:
-        """A convolution that keeps the size but for its stride; with a bias only where no norm follows."""
+        """A convolution with padding, so that only its stride changes the size; it has a bias if no norm follows."""
         padding = tuple(size // 2 for size in kernel)
         layer: nn.Module = Conv[Conv.CONV, self.spatial_dims](
             inputs, outputs, tuple(kernel), tuple(stride), padding, bias=self.norm == "none"
@@ -128,7 +128,7 @@ class BottleneckResidualBlock(nn.Module):
 
 
 def build_shortcut(style: BlockStyle, inputs: int, outputs: int, *, stride: Sequence[int]) -> nn.Module:
-    """Identity where the shape stays, else what brings the block's input to the shape of its output.
+    """Layers that bring a block's input to the shape of its output; an identity if the shapes are the same.
 
     `averaged`: average pooling over the stride, and a 1×1 convolution where the width changes (ResNet-D).
     `strided`: one strided 1×1 convolution, which skips pixels (the paper's option B, and torchvision's weights).

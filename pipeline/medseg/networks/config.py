@@ -1,4 +1,4 @@
-"""What a network is made of, stage by stage."""
+"""The configuration of a UNet, stage by stage."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ class NetworkConfig(Config):
     """Shape of a UNet.
 
     Attributes:
-        spatial_dims: 2 or 3.
-        in_channels: Image channels.
-        out_channels: Classes, background included.
+        spatial_dims: Number of spatial dimensions, 2 or 3.
+        in_channels: Number of image channels.
+        out_channels: Number of classes, background included.
         channels: Feature channels of each stage, finest first.
-        strides: Per stage and axis, by how much the stage's input is reduced; the first is usually 1.
-        kernels: Per stage and axis, odd kernel sizes.
+        strides: Reduction of each stage's input along each axis; the first is usually 1.
+        kernels: Odd kernel size of each stage along each axis.
         blocks: Blocks per encoder stage.
         decoder_blocks: Convolutions per decoder stage, finest first; one entry fewer than `channels`.
         block: Kind of the encoder's blocks: two plain convolutions, a basic residual or a bottleneck residual block.
         norm: Normalisation after each convolution.
         activation: Non-linearity.
-        downsampling: Strided first convolution, or max pooling before the stage.
-        upsampling: Transposed convolution, or linear interpolation and a 1×1 convolution.
-        deep_supervision: Whether coarser decoder stages are trained towards the label too.
+        downsampling: `strided` for a strided first convolution, `maxpool` for max pooling before the stage.
+        upsampling: `transposed` for a transposed convolution, `interpolated` for linear interpolation and a 1×1
+            convolution.
+        deep_supervision: Whether coarser decoder stages are trained with the label too.
     """
 
     spatial_dims: Literal[2, 3]
@@ -72,7 +73,7 @@ class NetworkConfig(Config):
 
     @property
     def reduction(self) -> tuple[int, ...]:
-        """By how much each axis is reduced at the coarsest stage; patch sizes must be multiples of it."""
+        """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         total = [1] * self.spatial_dims
         for axes in self.strides:
             total = [t * s for t, s in zip(total, axes, strict=True)]

@@ -1,4 +1,4 @@
-"""How much arithmetic a network does."""
+"""The size of a network: trainable parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from medseg.networks.evaluating import evaluating
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Number of trainable parameters."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
 
 def count_multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
     """Multiply-adds of one evaluation, in convolutions and matrix products.
@@ -15,16 +22,10 @@ def count_multiply_adds(network: nn.Module, input_shape: Sequence[int]) -> int:
     Norms, activations and pooling are not counted, as in the published figures. Weights on the meta device are enough.
 
     Args:
-        network: Left in its mode; one with batch normalisation keeps its statistics.
-        input_shape: Batch and channels included, such as `(1, 3, 224, 224)`.
+        network: Network, left unchanged in its mode and its statistics of batch normalisation.
+        input_shape: Shape of the input with batch and channels, such as `(1, 3, 224, 224)`.
     """
     device = next(network.parameters()).device
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.zeros(tuple(input_shape), device=device))
-    finally:
-        for module in training:
-            module.training = True
+    with evaluating(network), FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(tuple(input_shape), device=device))
     return int(counter.get_total_flops()) // 2

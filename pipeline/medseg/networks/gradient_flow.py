@@ -1,4 +1,4 @@
-"""How large the gradients are that reach each convolution: what residual connections change."""
+"""The size of the gradients that reach each convolution, which residual connections change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class GradientNorm(NamedTuple):
     """Euclidean norms at one convolution.
 
     Attributes:
-        weight: Of the loss's gradient with respect to the convolution's weights.
-        output: Of that with respect to what the convolution gives out.
+        weight: Norm of the loss's gradient with respect to the convolution's weights.
+        output: Norm of the loss's gradient with respect to the convolution's output.
     """
 
     weight: float
@@ -27,20 +27,20 @@ class GradientNorm(NamedTuple):
 def gradient_norms(
     network: nn.Module, images: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
 ) -> dict[str, GradientNorm]:
-    """Gradients that one batch sends back to each convolution, in the order that the batch passes them.
+    """Gradients of one batch at each convolution, in the order in which the batch passes them.
 
     With batch normalisation the gradients of a fresh plain net grow by about 1.21 a layer from the output to the input
-    (Yang et al. 2019, https://arxiv.org/abs/1902.08129), those of a residual net far slower.
+    (Yang et al. 2019, https://arxiv.org/abs/1902.08129), those of a residual net far more slowly.
 
     Args:
-        network: In the mode to look at, usually training; left as it is, batch statistics and gradients included.
+        network: Network in the mode to examine, usually training; left unchanged with batch statistics and gradients.
         images: Batch `(B, C, …)`.
-        targets: What the loss compares the logits with.
-        loss: Of logits and targets, a scalar.
+        targets: Targets of the batch, as the loss takes them.
+        loss: Function from logits and targets to a scalar.
 
     Returns:
-        Norms by the convolution's name, from the input to the output; shortcuts' convolutions have `shortcut` in
-        their names. A convolution that the loss does not depend on has zeros.
+        Norms by the convolution's name, from the input to the output; convolutions of shortcuts have `shortcut` in
+        their names. A convolution that does not affect the loss has zeros.
     """
     subject = copy.deepcopy(network).requires_grad_(True)
     subject.zero_grad()
@@ -64,7 +64,7 @@ def _record(
     _: object,
     out: Tensor,
 ) -> None:
-    """Note a convolution when the batch passes it, and its output's gradient when that comes back."""
+    """Record a convolution in the forward pass, and the gradient of its output in the backward pass."""
     convolutions[name] = module
     out.register_hook(partial(gradients.__setitem__, name))  # type: ignore[no-untyped-call]  # torch leaves it untyped
 

@@ -12,7 +12,7 @@ PrecisionKind = Literal["auto", "bf16", "fp32"]
 
 
 def uses_bf16(device: torch.device, precision: PrecisionKind = "auto") -> bool:
-    """Whether autocast to bfloat16 is used: as asked for, or where the hardware multiplies it natively."""
+    """Whether autocast to bfloat16 is used: as given, or with `auto` if the hardware multiplies it natively."""
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
@@ -21,7 +21,7 @@ def uses_bf16(device: torch.device, precision: PrecisionKind = "auto") -> bool:
 
 
 def autocast(device: torch.device, precision: PrecisionKind = "auto") -> AbstractContextManager[object]:
-    """Autocast to bfloat16 where it pays, else nothing. bfloat16 has float32's range, so no loss scaling is needed."""
+    """Autocast to bfloat16 if `uses_bf16`, else nothing; bfloat16 has float32's range and needs no loss scaling."""
     if uses_bf16(device, precision):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()

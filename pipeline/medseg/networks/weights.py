@@ -29,7 +29,7 @@ def write_tensors(tensors: dict[str, Tensor], path: Path, *, facts: dict[str, st
     """Write tensors and facts as one safetensors file, whole or not at all.
 
     Raises:
-        DeliveryError: If it cannot be written, as on a full disk.
+        DeliveryError: If the file cannot be written, as on a full disk.
     """
     with atomic_path(path) as temporary:
         try:
@@ -42,11 +42,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors by name, on the CPU.
 
     Args:
-        path: `.safetensors`, or `.pt` or `.pth` that holds a state dict, alone or under the key `state_dict` of a
+        path: File `.safetensors`, or `.pt` or `.pth` with a state dict, alone or under the key `state_dict` of a
             training's checkpoint.
 
     Raises:
-        CheckpointError: If the file is missing, damaged, of another kind, or holds more than tensors by name.
+        CheckpointError: If the file is missing, damaged or of another kind, or holds more than tensors by name.
     """
     if path.suffix not in _SUFFIXES:
         raise _unreadable(path, f"a file {f'of {path.suffix}' if path.suffix else 'without ending'}")
@@ -71,18 +71,18 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(
-            f"weights {path}: must fit the network that is described beside them, got: {first}; train again"
+            f"weights {path}: must fit the network that is described beside them, got: {first}", remedy="train again"
         ) from error
 
 
 def _load_pickled(path: Path) -> object:
-    """What a file of torch holds; a checkpoint's state dict alone."""
+    """Content of a file of torch; for a checkpoint only its state dict."""
     content = torch.load(path, map_location="cpu", weights_only=True)
     return content[_WRAPPER] if isinstance(content, dict) and _WRAPPER in content else content
 
 
 def _unreadable(path: Path, found: str) -> CheckpointError:
     return CheckpointError(
-        f"weights {path}: must be readable as tensors by name ({', '.join(_SUFFIXES)}), got: {found}; copy the file "
-        "whole, or save the state dict again"
+        f"weights {path}: must be readable as tensors by name ({', '.join(_SUFFIXES)}), got: {found}",
+        remedy="copy the file whole, or save the state dict again",
     )

@@ -1,4 +1,4 @@
-"""From a scan to the network's grid: what every task has."""
+"""From a scan to the network's grid: the parts that all tasks share."""
 
 from __future__ import annotations
 

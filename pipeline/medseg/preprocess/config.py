@@ -1,4 +1,4 @@
-"""What happens to a scan before the network sees it."""
+"""The configuration of the grid and the intensities that a network sees."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ChannelNormalisation(Config):
         kind: `ct` clips to `clip_hu` and uses the given mean and standard deviation; `zscore` uses the scan's own;
             `none` leaves them.
         clip_hu: Lower and upper bound for `ct`.
-        mean_hu: Subtracted for `ct`.
-        std_hu: Divided by for `ct`.
+        mean_hu: Mean that `ct` subtracts.
+        std_hu: Standard deviation that `ct` divides by.
     """
 
     kind: Literal["ct", "zscore", "none"]

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from medseg.atomic import atomic_path
 from medseg.errors import DeliveryError, PipelineError, ScanError
-from medseg.preprocess.content_key import content_key
 from medseg.preprocess.store import check_sums, damaged_entry, file_sums
 from medseg.records import Case, Failure, Manifest
+from medseg.scans import pair_of
 
 Entry = TypeVar("Entry")
 
 
 class PreparedCohort(NamedTuple, Generic[Entry]):
-    """What came of a cohort: prepared cases in the order asked for, and those that failed."""
+    """A prepared cohort.
+
+    Attributes:
+        cases: Prepared cases in the order given.
+        failures: Cases that failed.
+    """
 
     cases: tuple[Entry, ...]
     failures: tuple[Failure, ...]
 
 
 def case_key(case: Case, manifest: Manifest, root: Path, settings: dict[str, Any], *, with_label: bool) -> str:
-    """Key of a case's entry: over the bytes of its files, what the manifest says of them, and the task's settings.
+    """Key of a case's entry, from the bytes of its files, their facts in the manifest, and the task's settings.
 
     Args:
         case: Case to prepare.
@@ -37,7 +43,7 @@ def case_key(case: Case, manifest: Manifest, root: Path, settings: dict[str, Any
     """
     facts = {"channels": len(manifest.channels), "instances": manifest.instances, "sha256": case.sha256}
     label = [case.label] if with_label and case.label else []
-    return content_key(settings | facts, [root / name for name in (*case.images, *label)])
+    return _content_key(settings | facts, [root / name for name in (*case.images, *label)])
 
 
 def open_or_make(folder: Path, open_entry: Callable[[], Entry], make: Callable[[], None]) -> Entry:
@@ -45,8 +51,8 @@ def open_or_make(folder: Path, open_entry: Callable[[], Entry], make: Callable[[
 
     Args:
         folder: Folder of the entry.
-        open_entry: Opens it, and raises `ScanError` if it is damaged.
-        make: Writes it.
+        open_entry: Function that opens the entry, and raises `ScanError` if it is damaged.
+        make: Function that writes the entry.
     """
     if folder.exists():
         try:
@@ -62,12 +68,12 @@ def write_entry(folder: Path, name: str, facts: dict[str, Any], write_arrays: Ca
 
     Args:
         folder: Folder of the entry.
-        name: File for the facts, and for the checksum of every other file.
-        facts: What is known of the case.
-        write_arrays: Writes the arrays into the folder that it is given.
+        name: Name of the file that holds the facts, and the checksum of every other file.
+        facts: Facts about the case.
+        write_arrays: Function that writes the arrays into the folder that it is given.
 
     Raises:
-        DeliveryError: If it cannot be written, and no other process wrote the same content first.
+        DeliveryError: If the entry cannot be written, and no other process has written the same content.
     """
     try:
         with atomic_path(folder) as temporary:
@@ -82,10 +88,10 @@ def write_entry(folder: Path, name: str, facts: dict[str, Any], write_arrays: Ca
 
 @contextmanager
 def reading_entry(folder: Path, name: str, *, case_id: str) -> Iterator[dict[str, Any]]:
-    """Give out the facts of an entry whose files are as they were written.
+    """Yield the facts of an entry whose files are as they were written.
 
     Raises:
-        ScanError: If a file is missing or changed, or the facts turn out not to be those of such an entry.
+        ScanError: If a file is missing or changed, or the facts are not those of such an entry.
     """
     try:
         facts = json.loads((folder / name).read_text(encoding="utf-8"))
@@ -94,4 +100,16 @@ def reading_entry(folder: Path, name: str, *, case_id: str) -> Iterator[dict[str
     except ScanError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, PipelineError) as error:
-        raise ScanError(f"case {case_id}: {damaged_entry(folder, error)}") from error
+        raise damaged_entry(folder, error, case_id=case_id) from error
+
+
+def _content_key(settings: dict[str, Any], files: Sequence[Path]) -> str:
+    """32 hexadecimal digits of a hash over settings and the bytes of files, both files of an `.hdr/.img` pair."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for file in files:
+        for path in pair_of(file):
+            digest.update(b"file")
+            if path.is_file():
+                with path.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()[:32]

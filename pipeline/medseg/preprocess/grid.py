@@ -13,10 +13,10 @@ _MOST_VOXELS = 2**31
 
 
 def network_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
-    """The scan's own axes, reoriented and respaced as planned; an oblique scan stays oblique.
+    """The scan's own axes, reoriented and respaced as configured; an oblique scan stays oblique.
 
-    Without an orientation (2D), axes run along R, A and S but for a single slice, whose axis comes last; a picture,
-    which has no place in a patient, stays as it is stored.
+    Without an orientation (2D), axes run along R, A and S, and the axis of a single slice comes last; a picture, which
+    has no place in a patient, stays as it is stored.
 
     Raises:
         GeometryError: If the grid would have more than two thousand million voxels, as with a wrong voxel size.
@@ -27,7 +27,8 @@ def network_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
     if math.prod(grid.shape) > _MOST_VOXELS:
         raise GeometryError(
             f"the network's grid must have at most {_MOST_VOXELS} voxels, got {grid.shape} for spacing "
-            f"{tuple(round(size, 3) for size in geometry.spacing_mm)} mm; check the voxel size in the header"
+            f"{tuple(round(size, 3) for size in geometry.spacing_mm)} mm",
+            remedy="check the voxel size in the header",
         )
     return grid
 
@@ -41,7 +42,7 @@ def flat_last(grid: Geometry) -> Geometry:
 
 
 def box_around(native: Geometry, grid: Geometry) -> Box:
-    """Voxels of a grid between which all voxel centres of another lie; beyond the grid its outermost ones."""
+    """Smallest box of a grid's voxels between whose centres all voxel centres of another grid lie, cut at the ends."""
     extents = [range(0)] * 3
     for native_size, axis_map in zip(native.shape, native.axis_maps(grid), strict=True):
         last = grid.shape[axis_map.source_axis] - 1

@@ -20,12 +20,12 @@ def resample_linear(array: Tensor, source: Geometry, target: Geometry, *, slices
 
     Args:
         array: Shape `(C, I, J, K)` on the source grid.
-        source: Its grid.
-        target: The wanted grid; its axes are parallel to the source's, in any order and direction.
+        source: Grid of the array.
+        target: Grid to compute; its axes are parallel to the source's, in any order and direction.
         slices: Range of the target's k axis to compute; all if not given.
 
     Returns:
-        Shape `(C, I', J', K')` on the target grid, or the wanted slices of it.
+        Shape `(C, I', J', K')` on the target grid, or the requested slices of it.
     """
     maps = target.axis_maps(source)
     array = array.permute(0, *(axis_map.source_axis + 1 for axis_map in maps))
@@ -41,11 +41,11 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
 
     Args:
         labels: Shape `(I, J, K)` on the source grid.
-        source: Its grid.
-        target: The wanted grid, with parallel axes.
+        source: Grid of the labels.
+        target: Grid to compute, with parallel axes.
 
     Returns:
-        The same type on the target grid; no value that was not there before.
+        Labels of the same type on the target grid; no new values.
     """
     best = torch.zeros(target.shape)
     result = np.zeros(target.shape, labels.dtype)
@@ -58,7 +58,7 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
 
 
 def _cheapest_first(array: Tensor, wanted: list[np.ndarray]) -> list[int]:
-    """Axes by how much they shrink, so that later ones have less to do."""
+    """Axes in order, those that shrink most first, so that later ones have less to do."""
     return sorted(range(3), key=lambda axis: len(wanted[axis]) / array.shape[axis + 1])
 
 

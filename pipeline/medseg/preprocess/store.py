@@ -17,15 +17,16 @@ _CHUNK = 64
 
 
 def file_sums(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of an entry, by its name: a byte that turns on a disk is other voxels without a word."""
+    """SHA-256 of each file of an entry by its name; without it, a byte that a disk changed would go unnoticed."""
     return {path.name: _sum_of(path) for path in sorted(folder.iterdir())}
 
 
 def check_sums(folder: Path, sums: dict[str, str]) -> None:
-    """Hold the files of an entry to what was written.
+    """Compare the files of an entry with what was written.
 
     Raises:
-        ValueError: If one is missing or another.
+        ValueError: If a file differs.
+        OSError: If a file is missing.
     """
     for name, expected in sums.items():
         if _sum_of(folder / name) != expected:
@@ -43,7 +44,7 @@ def compact(image: Array) -> Array:
 
 
 def write_array(path: Path, array: Array, *, chunks: tuple[int, ...] | None = None) -> None:
-    """Write an array in compressed chunks; by default 64 voxels along each axis, and each channel apart."""
+    """Write an array in compressed chunks; by default 64 voxels along each axis, and one channel."""
     import blosc2
 
     if chunks is None:
@@ -59,7 +60,7 @@ def write_array(path: Path, array: Array, *, chunks: tuple[int, ...] | None = No
 
 
 def open_array(path: Path, *, case_id: str) -> Any:
-    """Open an array, of which slicing reads only the chunks that are needed.
+    """Open an array; slicing it reads only the chunks that are needed.
 
     Raises:
         ScanError: If it is missing or damaged.
@@ -69,9 +70,10 @@ def open_array(path: Path, *, case_id: str) -> Any:
     try:
         return blosc2.open(str(path), mode="r", mmap_mode="r", dparams={"nthreads": 1})
     except (OSError, RuntimeError, ValueError) as error:
-        raise ScanError(f"case {case_id}: {damaged_entry(path.parent, error)}") from error
+        raise damaged_entry(path.parent, error, case_id=case_id) from error
 
 
-def damaged_entry(folder: Path, error: Exception) -> str:
-    """What is wrong with an entry, and the remedy."""
-    return f"store entry {folder.name} must be whole, got: {error}; delete that folder"
+def damaged_entry(folder: Path, error: Exception, *, case_id: str) -> ScanError:
+    """The error of a case whose entry cannot be read."""
+    fact = f"store entry {folder.name} must be whole, got: {error}"
+    return ScanError(fact, remedy="delete that folder", case_id=case_id)

@@ -22,8 +22,8 @@ from medseg.records import Labelmap, Scan
 def scan_transforms(config: PreprocessConfig) -> Compose:
     """Dictionary transforms over `image` (and `label`), with the grid under `geometry`.
 
-    Training and inference both use them. Of an item with a `box`, only those voxels of the network's grid are
-    resampled; intensities are normalised by the whole scan all the same.
+    Training and inference both use them. If an item has a `box`, only those voxels of the network's grid are
+    resampled; intensities are still normalised by the whole scan.
     """
     return Compose([NormaliseChannelsd(["image"], config), ToNetworkGridd(["image", "label"], config)])
 
@@ -34,16 +34,16 @@ def preprocess_scan(
     """Bring a scan, and its label if given, onto the network's grid.
 
     Args:
-        scan: As read.
-        config: The plan's.
+        scan: Scan as it was read.
+        config: Grid and intensities.
         label: Reference on the scan's grid, shape `(I, J, K)`.
-        box: Voxels of the network's grid that are wanted; all if not given. Their numbers are those of the whole.
+        box: Voxels of the network's grid to compute; all if not given. Their values are the same as without a box.
 
     Returns:
         Image `(C, I', J', K')` float32, its grid, and the label on that grid.
 
     Raises:
-        ConfigError: If the scan has not as many channels as the configuration.
+        ConfigError: If scan and configuration differ in their number of channels.
     """
     item: dict[Hashable, Any] = {"image": torch.from_numpy(scan.array), "geometry": scan.geometry}
     item |= {key: value for key, value in (("label", label), ("box", box)) if value is not None}
@@ -62,14 +62,14 @@ def preprocess_scan(
 
 
 class NormaliseChannelsd(MapTransform):  # type: ignore[misc]  # MONAI is untyped
-    """Each channel's intensities as its configuration says, on the scan's own voxels."""
+    """Normalise each channel as configured, on the scan's own voxels."""
 
     def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
         super().__init__(keys)
         self.config = config
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Replace the image by its normalised self."""
+        """Normalise the image."""
         item = dict(data)
         for key in self.key_iterator(item):
             channels = zip(item[key], self.config.normalisation, strict=True)
@@ -78,7 +78,7 @@ class NormaliseChannelsd(MapTransform):  # type: ignore[misc]  # MONAI is untype
 
 
 class ToNetworkGridd(MapTransform):  # type: ignore[misc]  # as above
-    """Resample image and label from `geometry` to the network's grid, or a box of it, which takes its place."""
+    """Resample image and label from `geometry` to the network's grid or a box of it, which becomes `geometry`."""
 
     def __init__(self, keys: list[str], config: PreprocessConfig) -> None:
         super().__init__(keys, allow_missing_keys=True)

@@ -1,8 +1,8 @@
-"""What the output channels of a network mean: the only place that turns logits into values, and values into decisions.
+"""The meaning of a network's output channels: the only place that turns logits into values, and values into decisions.
 
-A target says how many channels a network needs (`channels`), what a reference becomes in training (`encode`), which
-parts of it do not count (`ignored`), what logits become (`activate`) and what is decided from that (`decide`). Losses,
-metrics and writers are chosen by it.
+A target states how many channels a network needs (`channels`), turns a reference into what training compares with
+(`encode`), names the parts of it that do not count (`ignored`), turns logits into values (`activate`), and values into
+decisions (`decide`). Losses, metrics and writers are chosen by it.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def class_probabilities(logits: Array, kind: ClassKind) -> Array:
     """Probabilities of the classes.
 
     Args:
-        logits: Shape `(…, classes)`.
+        logits: Logits of the classes, `(…, classes)`.
         kind: `multilabel` gives each class a probability of its own, `multiclass` shares 1 among the classes.
     """
     if kind == "multilabel":
@@ -32,22 +32,22 @@ def class_index(rows: ArrayOrTensor) -> ArrayOrTensor:
     """Index of each row's largest entry, the first of equals: the likeliest class, or the true one of a one-hot row.
 
     Args:
-        rows: Shape `(N, classes)`.
+        rows: Probabilities or truth, `(N, classes)`.
 
     Returns:
-        Shape `(N,)`.
+        Index of a class for each row, `(N,)`.
     """
     index: ArrayOrTensor = rows.argmax(-1)
     return index
 
 
 def called_classes(probabilities: Array, kind: ClassKind, *, threshold: float = 0.5) -> Mask:
-    """Which classes each row is said to show.
+    """Classes that are called in each row.
 
     Args:
-        probabilities: Shape `(N, classes)`.
+        probabilities: Probabilities of the classes, `(N, classes)`.
         kind: `multilabel` calls every class that reaches the threshold, `multiclass` the likeliest one alone.
-        threshold: For `multilabel`.
+        threshold: Lowest probability that `multilabel` calls.
 
     Returns:
         bool of shape `(N, classes)`.

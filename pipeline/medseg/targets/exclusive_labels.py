@@ -21,7 +21,7 @@ class ExclusiveLabels(BaseModel):
     Channel n of the network is the n-th label value in rising order.
 
     Attributes:
-        kind: Tag of this kind of target.
+        kind: Tag of this kind of target in saved files.
         labels: Value of each label by name, the background included.
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
     """
@@ -33,7 +33,7 @@ class ExclusiveLabels(BaseModel):
     ignore: int | None = None
 
     @model_validator(mode="after")
-    def _values_can_be_told_apart(self) -> Self:
+    def _values_are_distinct(self) -> Self:
         values = self.values
         if len(set(values)) < len(values) or values[0] < 0:
             raise ValueError(f"labels must have different values from 0, got {self.labels}")

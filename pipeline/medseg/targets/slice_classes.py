@@ -18,15 +18,15 @@ BACKGROUND = "background"
 
 
 class SliceClasses(BaseModel):
-    """Which classes a slice shows; arrays have a row per slice and a column per class.
+    """The classes that a slice shows; arrays have a row per slice and a column per class.
 
     Truth is 1, 0 or `UNKNOWN`, int8. Logits and probabilities are float64 arrays, because thresholds are compared with
     them to the last bit.
 
     Attributes:
-        source: The label volume, `slice_labels` of the manifest, or a CSV file.
+        source: Source of the truth: the label volume, `slice_labels` of the manifest, or a CSV file.
         kind: `multilabel`: each class is there or not; `multiclass`: every slice is of exactly one class.
-        classes: Their names, in the order of the network's outputs.
+        classes: Names of the classes, in the order of the network's outputs.
         min_area_mm2: Area that a label must exceed on a slice to count as present; for label volumes only.
     """
 
@@ -38,7 +38,7 @@ class SliceClasses(BaseModel):
     min_area_mm2: float = Field(0.0, ge=0)
 
     @model_validator(mode="after")
-    def _names_can_be_told_apart(self) -> Self:
+    def _names_are_distinct(self) -> Self:
         if len(set(self.classes)) < len(self.classes) or "mean" in self.classes:
             raise ValueError(f"classes must have different names, and none of them 'mean', got {list(self.classes)}")
         return self
@@ -64,7 +64,7 @@ class SliceClasses(BaseModel):
         return self.kind == "multilabel" or self.background is not None
 
     def shown(self, areas_mm2: Array) -> Mask:
-        """Which labels of these areas slices show: those above the least area, or only the largest of them.
+        """Labels that slices show: those above the least area, or with one class per slice only the largest of them.
 
         Args:
             areas_mm2: Area of each label on each slice, `(N, labels)`.
@@ -99,7 +99,7 @@ class SliceClasses(BaseModel):
         return truth
 
     def ignored(self, truth: Array) -> Mask:
-        """Entries of the truth that nobody knows, which count in neither loss nor metrics."""
+        """Unknown entries of the truth, which count in neither loss nor metrics."""
         return np.asarray(truth < 0)
 
     def activate(self, logits: Array) -> Array:
@@ -107,17 +107,17 @@ class SliceClasses(BaseModel):
         return class_probabilities(logits, self.kind)
 
     def decide(self, probabilities: Array, *, threshold: float = 0.5) -> Mask:
-        """Which classes slices are said to show, bool `(N, classes)`; see `called_classes`."""
+        """Classes that are called on each slice, bool `(N, classes)`; see `called_classes`."""
         return called_classes(probabilities, self.kind, threshold=threshold)
 
     def any_probability(self, probabilities: Array) -> Array:
-        """How likely each slice shows anything at all, `(N,)`.
+        """Probability that a slice shows anything at all, `(N,)`.
 
-        With several labels at once it is the highest of their probabilities; with one class per slice, what the
-        background leaves.
+        With several labels at once it is the highest of their probabilities; with one class per slice it is one minus
+        that of the background.
 
         Raises:
-            ConfigError: If every slice is of a class, and none of them is the background.
+            ConfigError: If every slice is of one class and none of the classes is the background.
         """
         if self.kind == "multilabel":
             return np.asarray(probabilities.max(axis=1))

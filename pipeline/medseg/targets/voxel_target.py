@@ -1,4 +1,4 @@
-"""What every target of voxels offers."""
+"""The interface of every target of voxels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Mask = npt.NDArray[np.bool_]
 class VoxelTarget(Protocol):
     """Meaning of the channels of a network that has an output for every voxel.
 
-    A native array is what such a target reads and writes on a grid `(I, J, K)`: a label map has the grid's shape; other
-    targets may have leading axes before it (one per region or quantity) and other types. All methods work on any part
-    of a grid, so that a volume can be restored slab by slab.
+    A native array is what such a target reads and writes on a grid `(I, J, K)`: a label map has the grid's shape; the
+    arrays of other targets may have leading axes (one entry per region or quantity) and other types. All methods work
+    on any part of a grid, so that a volume can be restored slab by slab.
     """
 
     @property
@@ -45,10 +45,10 @@ class VoxelTarget(Protocol):
         """Voxels of a native reference that count in neither loss nor metrics, `(I, J, K)`; None where all count."""
 
     def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
-        """Values of logits whose channels are along an axis, on the same device."""
+        """Values from logits whose channels lie along the axis `dim`, on the same device."""
 
     def blank(self, shape: tuple[int, ...]) -> Array:
-        """Native array of a grid where nothing is found, to be filled part by part."""
+        """Native array of a grid on which nothing is found, to be filled part by part."""
 
     def decide(self, values: Tensor) -> Array:
         """Native array from activated values `(channels, I, J, K)` on any device."""

@@ -1,4 +1,4 @@
-"""Telling slices and studies of cases whose answer is plain."""
+"""Representative slices and studies of cases whose answer is plain."""
 
 from __future__ import annotations
 

@@ -117,5 +117,6 @@ def test_mask_is_found_by_its_case_whatever_its_format(tmp_path: Path, suffix: s
     path = tmp_path / f"a{suffix}"
     path.touch()
     assert find_mask(tmp_path, "a") == path
-    with pytest.raises(ScanError, match=r"case a_0: a mask must lie in .*run predict on this case first"):
+    with pytest.raises(ScanError, match=r"case a_0: a mask must lie in .*run predict on this case first") as raised:
         find_mask(tmp_path, "a_0")
+    assert (raised.value.case_id, raised.value.remedy) == ("a_0", "run predict on this case first")

@@ -33,13 +33,13 @@ def scores_of(mask: Array, *, axis: int = 2, sure: float = 0.98) -> SliceScores:
     return SliceScores("a", "a", axis, np.arange(float(len(p))), p, p.max(axis=0))
 
 
-def judge(mask: Array, scores: SliceScores, card: ClassifierCard | None = None) -> QualityRecord:
+def check(mask: Array, scores: SliceScores, card: ClassifierCard | None = None) -> QualityRecord:
     return check_mask(mask, scores, card or card_of(), target=TARGET, pixel_mm2=1.0)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_right_mask_is_not_flagged(axis: int) -> None:
-    found = judge(organ(axis), scores_of(organ(axis), axis=axis))
+    found = check(organ(axis), scores_of(organ(axis), axis=axis))
     assert found.disagreement == pytest.approx(0.02)
     assert (found.longest_run, found.is_flagged, found.reason, found.limit) == (0, False, None, 0.05)
 
@@ -48,7 +48,7 @@ def test_right_mask_is_not_flagged(axis: int) -> None:
 def test_mask_that_lost_an_organ_on_half_of_its_slices_is_flagged(axis: int) -> None:
     mask = organ(axis)
     np.moveaxis(mask, axis, 0)[5:8][np.moveaxis(mask, axis, 0)[5:8] == 7] = 0
-    found = judge(mask, scores_of(organ(axis), axis=axis))
+    found = check(mask, scores_of(organ(axis), axis=axis))
     assert found.is_flagged
     assert found.longest_run == 3
     # Three of 24 entries are wrong by 0.98, the others by 0.02.
@@ -59,7 +59,7 @@ def test_mask_that_lost_an_organ_on_half_of_its_slices_is_flagged(axis: int) -> 
 def test_mask_that_invents_an_organ_is_flagged() -> None:
     mask = organ()
     mask[0, 0, 10:] = 7
-    found = judge(mask, scores_of(organ()))
+    found = check(mask, scores_of(organ()))
     assert found.is_flagged
     assert found.reason == "slice 10 along axis 2: liver is drawn, the classifier's probability is 0.02"
 
@@ -67,27 +67,27 @@ def test_mask_that_invents_an_organ_is_flagged() -> None:
 def test_mask_of_labels_swapped_is_flagged() -> None:
     mask = organ()
     swapped = np.where(mask == 7, 3, np.where(mask == 3, 7, 0)).astype(np.uint8)
-    assert judge(swapped, scores_of(organ())).is_flagged
+    assert check(swapped, scores_of(organ())).is_flagged
 
 
 def test_turned_mask_is_flagged() -> None:
-    assert judge(organ()[:, :, ::-1], scores_of(organ())).is_flagged
+    assert check(organ()[:, :, ::-1], scores_of(organ())).is_flagged
 
 
 def test_empty_mask_where_the_classifier_finds_organs_is_flagged() -> None:
-    assert judge(np.zeros_like(organ()), scores_of(organ())).is_flagged
+    assert check(np.zeros_like(organ()), scores_of(organ())).is_flagged
 
 
 def test_disagreement_at_the_limit_is_not_flagged() -> None:
-    limit = judge(organ(), scores_of(organ())).disagreement
+    limit = check(organ(), scores_of(organ())).disagreement
     card = card_of(calibration=Calibration(cases=1, disagreement_limit=limit))
-    assert not judge(organ(), scores_of(organ()), card).is_flagged
+    assert not check(organ(), scores_of(organ()), card).is_flagged
     card = card_of(calibration=Calibration(cases=1, disagreement_limit=np.nextafter(limit, 0)))
-    assert judge(organ(), scores_of(organ()), card).is_flagged
+    assert check(organ(), scores_of(organ()), card).is_flagged
 
 
 def test_without_a_limit_nothing_is_flagged() -> None:
-    found = judge(np.zeros_like(organ()), scores_of(organ()), card_of(calibration=Calibration()))
+    found = check(np.zeros_like(organ()), scores_of(organ()), card_of(calibration=Calibration()))
     assert (found.limit, found.is_flagged, found.reason) == (None, False, None)
     assert found.disagreement > 0.3
 
@@ -111,7 +111,7 @@ def test_classifier_that_knows_no_label_is_refused() -> None:
 
 def test_scores_of_another_scan_are_refused() -> None:
     with pytest.raises(GeometryError, match="compare the mask with the classification of the same scan and axis"):
-        judge(organ(), scores_of(organ()[:, :, :5]))
+        check(organ(), scores_of(organ()[:, :, :5]))
 
 
 def test_mask_shows_a_label_where_it_exceeds_the_classifier_s_area() -> None:

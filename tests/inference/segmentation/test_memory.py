@@ -33,39 +33,39 @@ def leave_free(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
 
 @pytest.mark.parametrize("mirror_axes", [(), (2,), (0, 1)])
 def test_sums_take_what_is_said(mirror_axes: tuple[int, ...]) -> None:
-    plan = lay_out_windows((9, 10, 30), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=mirror_axes))
-    sums = _RollingSums(plan, labels_of(0, 1, 2, 3, 4), 5, CPU)
-    assert sums_bytes(plan, classes=5) == sums.logits.nbytes + sums.weights.nbytes
+    layout = lay_out_windows((9, 10, 30), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=mirror_axes))
+    sums = _RollingSums(layout, labels_of(0, 1, 2, 3, 4), 5, CPU)
+    assert sums_bytes(layout, classes=5) == sums.logits.nbytes + sums.weights.nbytes
 
 
 def test_body_ct_at_a_millimetre_with_65_classes_fits_into_eight_gigabytes() -> None:
     native = Geometry((512, 512, 700), np.diag([0.8, 0.8, 1.0, 1.0]))
-    plan = lay_out_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
-    assert sums_bytes(plan, classes=65) == 4 * 66 * 410 * 410 * 96
+    layout = lay_out_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
+    assert sums_bytes(layout, classes=65) == 4 * 66 * 410 * 410 * 96
     total = sum(
-        (sums_bytes(plan, classes=65), slab_bytes(plan, native, classes=65), scan_bytes(plan, native, channels=1))
+        (sums_bytes(layout, classes=65), slab_bytes(layout, native, classes=65), scan_bytes(layout, native, channels=1))
     )
     assert 4.2e9 < total < 9e9
     assert total < 4 * 65 * 410 * 410 * 700 / 3  # a third of one copy of the whole grid's probabilities
 
 
 def test_scan_and_mask_are_counted() -> None:
-    plan = lay_out_windows((10, 10, 10), InferenceConfig(patch_size=(4, 4, 4)))
+    layout = lay_out_windows((10, 10, 10), InferenceConfig(patch_size=(4, 4, 4)))
     native = Geometry((20, 10, 10), np.eye(4))
-    assert scan_bytes(plan, native, channels=3) == 4 * 3 * 2 * (2000 + 1000) + 2 * 2000
+    assert scan_bytes(layout, native, channels=3) == 4 * 3 * 2 * (2000 + 1000) + 2 * 2000
 
 
 def test_what_does_not_fit_is_refused_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = lay_out_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
+    layout = lay_out_windows((410, 410, 700), InferenceConfig(patch_size=(96, 96, 96)))
     native = Geometry((512, 512, 700), np.eye(4))
     leave_free(monkeypatch, 3_000_000_000)
     with pytest.raises(
         ScanError, match=r"with 65 classes .* needs about 7\.\d GB .* and 3\.0 GB are free; use a smaller"
     ):
-        check_memory(plan, native, native, channels=1, classes=65, device=CPU)
-    check_memory(plan, native, native, channels=1, classes=65, device=torch.device("cuda"))  # the sums lie on the GPU
+        check_memory(layout, native, native, channels=1, classes=65, device=CPU)
+    check_memory(layout, native, native, channels=1, classes=65, device=torch.device("cuda"))  # the sums lie on the GPU
     leave_free(monkeypatch, 9_000_000_000)
-    check_memory(plan, native, native, channels=1, classes=65, device=CPU)
+    check_memory(layout, native, native, channels=1, classes=65, device=CPU)
 
 
 def test_too_large_case_is_recorded_and_the_others_go_on(

@@ -54,11 +54,11 @@ def cut(volume: Tensor, box: Box) -> Tensor:
     return volume[(slice(None), *(slice(extent.start, extent.stop) for extent in box))]
 
 
-def stream(config: InferenceConfig, image: Tensor, plan: WindowLayout, chunk_bytes: int = 2**24) -> list[Tensor]:
+def stream(config: InferenceConfig, image: Tensor, layout: WindowLayout, chunk_bytes: int = 2**24) -> list[Tensor]:
     planes = probability_planes(
         network_for(config),
-        cut(image, plan.seen),
-        plan,
+        cut(image, layout.seen),
+        layout,
         target=TARGET,
         device=CPU,
         precision="fp32",
@@ -75,8 +75,8 @@ def test_any_streaming_axis_gives_the_probabilities_of_monai(
     shape: tuple[int, int, int], config: InferenceConfig, axis: int | None, chunk_bytes: int
 ) -> None:
     image = random_image(shape)
-    plan = lay_out_windows(shape, config, axis=axis)
-    found = torch.cat(stream(config, image, plan, chunk_bytes), dim=plan.axis + 1)
+    layout = lay_out_windows(shape, config, axis=axis)
+    found = torch.cat(stream(config, image, layout, chunk_bytes), dim=layout.axis + 1)
     torch.testing.assert_close(found, whole_probabilities(network_for(config), image, config), atol=2e-5, rtol=0)
 
 
@@ -86,8 +86,8 @@ def test_box_has_the_probabilities_of_the_whole(
     data: st.DataObject, shape: tuple[int, int, int], config: InferenceConfig, axis: int | None
 ) -> None:
     image, box = random_image(shape), data.draw(boxes(shape))
-    plan = lay_out_windows(shape, config, box=box, axis=axis)
-    found = torch.cat(stream(config, image, plan), dim=plan.axis + 1)
+    layout = lay_out_windows(shape, config, box=box, axis=axis)
+    found = torch.cat(stream(config, image, layout), dim=layout.axis + 1)
     expected = cut(
         whole_volume_probabilities(network_for(config), image, config, target=TARGET, device=CPU, precision="fp32"), box
     )
@@ -96,11 +96,11 @@ def test_box_has_the_probabilities_of_the_whole(
 
 def test_chunks_are_as_thin_as_their_memory_allows() -> None:
     config = InferenceConfig(patch_size=(4, 4, 4))
-    plan = lay_out_windows((9, 6, 5), config, axis=0)
+    layout = lay_out_windows((9, 6, 5), config, axis=0)
     plane_bytes = 3 * 6 * 5 * 4
-    thin = stream(config, random_image((9, 6, 5)), plan, 0)
+    thin = stream(config, random_image((9, 6, 5)), layout, 0)
     assert [chunk.shape for chunk in thin] == [(3, 1, 6, 5)] * 9
-    assert max(len(chunk[0]) for chunk in stream(config, random_image((9, 6, 5)), plan, 2 * plane_bytes + 1)) == 2
+    assert max(len(chunk[0]) for chunk in stream(config, random_image((9, 6, 5)), layout, 2 * plane_bytes + 1)) == 2
 
 
 def test_several_channels_reach_the_network() -> None:
@@ -139,10 +139,10 @@ def test_nothing_larger_than_a_slab_of_window_depth_is_ever_made(
     config = InferenceConfig(patch_size=(4, 4, 4), batch_size=1, mirror_axes=mirror_axes)
     shape = (8, 8, 101)
     image = random_image(shape)
-    plan = lay_out_windows(shape, config)
-    assert plan.axis == 2
+    layout = lay_out_windows(shape, config)
+    assert layout.axis == 2
     with Largest() as largest:
-        for _ in probability_planes(NETWORK, image, plan, target=TARGET, device=CPU, precision="fp32"):
+        for _ in probability_planes(NETWORK, image, layout, target=TARGET, device=CPU, precision="fp32"):
             pass
     assert largest.numel <= max(copies * 3 * 8 * 8 * depth, image.numel())
     assert copies * 3 * 8 * 8 * depth < 3 * 8 * 8 * 101 / 6
@@ -151,16 +151,16 @@ def test_nothing_larger_than_a_slab_of_window_depth_is_ever_made(
 def test_planes_come_before_the_last_windows_are_predicted() -> None:
     config = InferenceConfig(patch_size=(4, 4, 4), batch_size=1)
     network = Edgy()
-    plan = lay_out_windows((4, 4, 40), config)
-    planes = probability_planes(network, random_image((4, 4, 40)), plan, target=TARGET, device=CPU, precision="fp32")
+    layout = lay_out_windows((4, 4, 40), config)
+    planes = probability_planes(network, random_image((4, 4, 40)), layout, target=TARGET, device=CPU, precision="fp32")
     assert next(planes).shape == (3, 4, 4, 2)
     assert len(network.shapes) == 1
 
 
 def test_image_that_the_windows_do_not_see_is_refused() -> None:
-    plan = lay_out_windows((9, 9, 9), InferenceConfig(patch_size=(4, 4, 4)))
+    layout = lay_out_windows((9, 9, 9), InferenceConfig(patch_size=(4, 4, 4)))
     with pytest.raises(ValueError, match=r"image must have the \(9, 9, 9\) voxels"):
-        probability_planes(NETWORK, torch.zeros(1, 9, 9, 8), plan, target=TARGET, device=CPU)
+        probability_planes(NETWORK, torch.zeros(1, 9, 9, 8), layout, target=TARGET, device=CPU)
 
 
 def test_network_with_several_outputs_is_refused() -> None:

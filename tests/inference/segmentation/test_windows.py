@@ -30,15 +30,15 @@ def test_windows_along_an_axis(size: int, patch: int, overlap: float, expected: 
 
 @pytest.mark.parametrize(("size", "expected"), [(9, {0, 1, 3, 5}), (3, {-1})])
 def test_windows_of_a_flipped_copy_are_mirrored(size: int, expected: set[int]) -> None:
-    plan = lay_out_windows((size, 4, 4), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=(0,)))
-    starts = {start[0] for visit in plan.visits for start in visit.starts if plan.copies[visit.copy] == (0,)}
+    layout = lay_out_windows((size, 4, 4), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=(0,)))
+    starts = {start[0] for visit in layout.visits for start in visit.starts if layout.copies[visit.copy] == (0,)}
     assert starts == expected
 
 
-def windows_of(plan: WindowLayout) -> list[tuple[int, int]]:
+def windows_of(layout: WindowLayout) -> list[tuple[int, int]]:
     return [
-        (start[plan.axis], mark)
-        for visit in plan.visits
+        (start[layout.axis], mark)
+        for visit in layout.visits
         for start, mark in zip(visit.starts, visit.finished, strict=True)
     ]
 
@@ -48,14 +48,14 @@ def windows_of(plan: WindowLayout) -> list[tuple[int, int]]:
 def test_planes_are_finished_as_soon_as_no_later_window_touches_them(
     data: st.DataObject, shape: tuple[int, int, int], config: InferenceConfig, axis: int | None
 ) -> None:
-    plan = lay_out_windows(shape, config, box=data.draw(boxes(shape)), axis=axis)
-    planes, windows = plan.box[plan.axis], windows_of(plan)
+    layout = lay_out_windows(shape, config, box=data.draw(boxes(shape)), axis=axis)
+    planes, windows = layout.box[layout.axis], windows_of(layout)
     before = planes.start
     for number, (start, mark) in enumerate(windows):
         later = [begin for begin, _ in windows[number + 1 :]]
         assert mark == min(max([planes.start, min(later)]) if later else planes.stop, planes.stop)
-        end = min(start + plan.patch_size[plan.axis], planes.stop)
-        assert end - before <= plan.depth  # what is added never meets what is not yet taken
+        end = min(start + layout.patch_size[layout.axis], planes.stop)
+        assert end - before <= layout.depth  # what is added never meets what is not yet taken
         before = mark
     assert before == planes.stop
 
@@ -67,8 +67,8 @@ def test_exactly_the_windows_that_touch_the_box_are_visited(
 ) -> None:
     box = data.draw(boxes(shape))
 
-    def windows(plan: WindowLayout) -> list[tuple[int, tuple[int, int, int]]]:
-        return sorted((visit.copy, start) for visit in plan.visits for start in visit.starts)
+    def windows(layout: WindowLayout) -> list[tuple[int, tuple[int, int, int]]]:
+        return sorted((visit.copy, start) for visit in layout.visits for start in visit.starts)
 
     def touches(start: tuple[int, int, int]) -> bool:
         ends = zip(start, config.patch_size, box, strict=True)
@@ -96,10 +96,10 @@ def test_streaming_axis_leaves_the_least_unfinished(
     shape: tuple[int, int, int], patch: tuple[int, int, int], axis: int
 ) -> None:
     config = InferenceConfig(patch_size=patch)
-    plan = lay_out_windows(shape, config)
-    assert plan.axis == axis
-    assert plan.depth == patch[axis]
-    assert plan.buffer_shape[axis] == patch[axis]
+    layout = lay_out_windows(shape, config)
+    assert layout.axis == axis
+    assert layout.depth == patch[axis]
+    assert layout.buffer_shape[axis] == patch[axis]
 
 
 def test_sums_of_one_copy_are_as_deep_as_the_window_whatever_the_batch() -> None:

@@ -161,9 +161,9 @@ def test_unnamed_slice_is_background_where_every_slice_is_of_one_class() -> None
     ("names", "stored", "config", "message"),
     [
         (None, stored_with(None, count=2), BOTH, "slice_labels must be given in the manifest, got none; add them"),
-        ([["liver"]], stored_with(None, count=2), BOTH, "one entry for each of 2 slices, got 1; mend the manifest"),
+        ([["liver"]], stored_with(None, count=2), BOTH, "one entry for each of 2 slices, got 1; fix the manifest"),
         ([["liver"]] * 3, stored_with(None, count=2), BOTH, "one entry for each of 2 slices, got 3"),
-        ([["liver"]] * 2, stored_with(None, count=2, axis=1), BOTH, "along axis 1; choose the --plane"),
+        ([["liver"]] * 2, stored_with(None, count=2, axis=1), BOTH, "along axis 1; choose the plane"),
         (
             [["lung"], []],
             stored_with(None, count=2),
@@ -174,7 +174,7 @@ def test_unnamed_slice_is_background_where_every_slice_is_of_one_class() -> None
             [["liver", "spleen"], []],
             stored_with(None, count=2),
             ONE_OF,
-            "must be of one class, got .*--kind multilabel",
+            "must be of one class, got .*kind multilabel",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Numbers out of slice scores."""
+"""From slice scores to numbers."""
 
 from __future__ import annotations
 

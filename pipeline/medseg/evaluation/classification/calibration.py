@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and the one temperature that mends most of it."""
+"""Calibration: how well probabilities agree with frequencies, and the temperature that corrects them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ReliabilityBins:
     """Stated against observed frequency in bins of equal width.
 
     Attributes:
-        edges: From 0 to 1, shape `(bins + 1,)`.
+        edges: Edges of the bins from 0 to 1, shape `(bins + 1,)`.
         counts: Rows in each bin, shape `(bins,)`.
         stated: Mean probability in each bin; NaN in an empty one, shape `(bins,)`.
         observed: Share of positives in each bin; NaN in an empty one, shape `(bins,)`.
@@ -33,7 +33,7 @@ class ReliabilityBins:
 
 
 def bin_of(probabilities: Array, bins: int = BINS) -> Array:
-    """Which of the bins `[0, 1/bins), …, [1 - 1/bins, 1]` each probability falls into."""
+    """Index of the bin among `[0, 1/bins), …, [1 - 1/bins, 1]` that each probability falls into."""
     return np.asarray(np.minimum((probabilities * bins).astype(np.intp), bins - 1))
 
 
@@ -43,9 +43,9 @@ def reliability_bins(probabilities: Array, truth: Array, *, bins: int = BINS) ->
     The error is the mean over rows of the difference between a bin's mean probability and its share of positives.
 
     Args:
-        probabilities: Of one class, in [0, 1], shape `(N,)`.
-        truth: 1, 0 or -1 for unknown (left out), shape `(N,)`.
-        bins: How many.
+        probabilities: Probabilities of one class, in [0, 1], shape `(N,)`.
+        truth: Truth 1, 0 or -1 for unknown (left out), shape `(N,)`.
+        bins: Number of bins.
 
     Source: Naeini et al. 2015, https://doi.org/10.1609/aaai.v29i1.9602; 15 bins as Guo et al. 2017,
         https://arxiv.org/abs/1706.04599, eq. 3, here for the probability of each class instead of the highest one.
@@ -62,17 +62,17 @@ def reliability_bins(probabilities: Array, truth: Array, *, bins: int = BINS) ->
 
 
 def fit_temperature(logits: Array, truth: Array, *, kind: ClassKind) -> float:
-    """The temperature that makes `logits / temperature` most likely, to be fitted on validation cases.
+    """The temperature that makes the truth most likely under `logits / temperature`, to be fitted on validation cases.
 
-    The likelihood has a single optimum in the temperature. It is sought from 0.1 to 100. Where all rows are right
-    (separable data, or only one class) the optimum lies at zero and 0.1 comes back; where the logits are worse than
-    none, 100. Where nothing speaks for another temperature (no known truth, all logits equal, or all rows right beyond
-    what floating point can tell) it is 1.
+    The likelihood has a single optimum in the temperature, which is searched for from 0.1 to 100. If all rows are right
+    (separable data, or only one class), the optimum lies at zero and the result is 0.1; if the logits are worse than
+    none, it is 100. If no temperature is more likely than another (no known truth, all logits equal, or all rows right
+    beyond the precision of floating point), it is 1.
 
     Args:
-        logits: Shape `(N, classes)`.
-        truth: 1, 0 or -1 for unknown, shape `(N, classes)`. Multi-label leaves out unknown entries, multi-class the
-            rows without exactly one class.
+        logits: Logits of the classes, shape `(N, classes)`.
+        truth: Truth 1, 0 or -1 for unknown, shape `(N, classes)`. Multi-label leaves out unknown entries, multi-class
+            the rows without exactly one class.
         kind: `multilabel` where each class has a probability of its own, `multiclass` where they share 1.
 
     Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2.
@@ -94,14 +94,14 @@ def fit_temperature(logits: Array, truth: Array, *, kind: ClassKind) -> float:
 
 
 def _margins_of_each(logits: Array, truth: Array) -> Array:
-    """Rows whose log-sum-exp is the negative log likelihood of one multi-label entry, shape `(entries, 2)`."""
+    """Rows, each with the log-sum-exp that is the negative log likelihood of a multi-label entry, `(entries, 2)`."""
     is_known = truth >= 0
     against = np.where(truth == 1, -logits, logits)[is_known]
     return np.stack([np.zeros_like(against), against], axis=1)
 
 
 def _margins_of_one(logits: Array, truth: Array) -> Array:
-    """The same of multi-class rows: every class's logit less the true one's, shape `(rows, classes)`."""
+    """The same for multi-class rows: logit of every class minus that of the true class, shape `(rows, classes)`."""
     is_decided = (truth == 1).sum(axis=1) == 1
     rows = logits[is_decided]
     true = rows[truth[is_decided] == 1]

@@ -1,4 +1,4 @@
-"""Multi-class scores: which class is named first, and how often it is the right one."""
+"""Multi-class scores: how often the most probable class is the true one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class ClassChoice:
-    """How often the most probable class is the true one, over the rows that hold exactly one class.
+    """How often the most probable class is the true one, over the rows of exactly one class.
 
     Attributes:
-        accuracy: Share of rows whose first class is true (top-1).
-        top5_accuracy: Share of rows with the true class among the first five; None with five classes or fewer.
-        balanced_accuracy: Mean over the classes present of the share of their rows that is right.
-        confusion: Rows of each true class (outer) by the class named first (inner).
-        undecided: Rows left out because they hold no known class or several.
+        accuracy: Share of rows whose most probable class is the true one (top-1).
+        top5_accuracy: Share of rows whose true class is among the five most probable; None with five classes or fewer.
+        balanced_accuracy: Mean accuracy over the classes that are present.
+        confusion: Number of rows by true class (outer) and most probable class (inner).
+        undecided: Number of rows left out because they have no known class or several.
     """
 
     accuracy: Measure
@@ -34,11 +34,11 @@ class ClassChoice:
 
 
 def score_choice(table: ScoreTable, weights: Array) -> ClassChoice:
-    """Accuracy, balanced accuracy and the confusion matrix; of equal probabilities the earlier class goes first.
+    """Accuracy, balanced accuracy and the confusion matrix; among equal probabilities the earlier class ranks first.
 
     Args:
-        table: All rows.
-        weights: How often each patient counts, shape `(resamples, patients)`.
+        table: Scores of all rows.
+        weights: Count of each patient in each resample, shape `(resamples, patients)`.
     """
     rows = table.decided()
     probabilities, owners = table.probabilities[rows], table.owners[rows]
@@ -58,7 +58,7 @@ def score_choice(table: ScoreTable, weights: Array) -> ClassChoice:
 
 
 def _true_rank(probabilities: Array, true: Array) -> Array:
-    """How many classes go before the true one in each row."""
+    """Number of classes that rank before the true one in each row."""
     own = np.take_along_axis(probabilities, true[:, np.newaxis], axis=1)
     is_earlier = np.arange(probabilities.shape[1]) < true[:, np.newaxis]
     return np.asarray(((probabilities > own) | ((probabilities == own) & is_earlier)).sum(axis=1))

@@ -1,4 +1,4 @@
-"""One class at one level: five measures with intervals, counts, and where the threshold lies."""
+"""Scores of one class at one level: five measures with intervals, counts, and the threshold."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Measure:
     """A number with its 95 % interval.
 
     Attributes:
-        value: On all cases; NaN where it does not exist.
-        low: Lower end; NaN with fewer than two patients or fewer than 40 resamples left.
-        high: Upper end.
-        dropped: Resamples in which it did not exist, as where no positive was drawn.
+        value: Value on all cases; NaN where it does not exist.
+        low: Lower end of the interval; NaN with fewer than two patients or fewer than 40 resamples left.
+        high: Upper end of the interval.
+        dropped: Number of resamples in which it did not exist, for example because no positive was drawn.
     """
 
     value: float
@@ -53,17 +53,17 @@ class TwoByTwo:
 
 @dataclass(frozen=True, slots=True)
 class ClassScores:
-    """How well one class is told at one level.
+    """How well one class is recognised at one level.
 
     Attributes:
-        name: Of the class.
+        name: Name of the class.
         measures: `auroc`, `average_precision`, `sensitivity` (at the stated specificity), `brier` and
             `calibration_error` by name.
         threshold: Lowest given probability that reaches the stated specificity; infinity if none does.
-        positives: Rows that show the class.
-        negatives: Rows that do not.
-        unknown: Rows that nobody knows of, in none of the measures.
-        patients: Patients with at least one known row.
+        positives: Number of rows that show the class.
+        negatives: Number of rows that do not.
+        unknown: Number of rows of unknown truth, which no measure counts.
+        patients: Number of patients with at least one known row.
         prevalence: Share of positives among known rows; NaN without any.
         note: `only positives`, `only negatives`, `no known truth`, or empty where every measure exists.
         at_half: Counts at the threshold 0.5; None for multi-class.
@@ -89,15 +89,15 @@ def score_class(
     """Score one class.
 
     Args:
-        table: All rows.
+        table: Scores of all rows.
         index: Column of the class.
-        weights: How often each patient counts, shape `(resamples, patients)`.
-        name: Of the class.
-        specificity: Which the sensitivity is asked at.
-        with_counts: Whether the 2×2 counts are wanted.
+        weights: Count of each patient in each resample, shape `(resamples, patients)`.
+        name: Name of the class.
+        specificity: Specificity at which to measure the sensitivity.
+        with_counts: Whether to count the 2×2 tables.
 
     Returns:
-        The scores, and each measure in every resample, shape `(resamples,)`.
+        Scores, and each measure in every resample, shape `(resamples,)`.
     """
     probabilities, truth, owners = table.known(index)
     every = np.ones((1, len(table.patients)), np.int32)
@@ -123,7 +123,7 @@ def score_class(
 
 
 def with_interval(value: float, resampled: Array, *, patients: int) -> Measure:
-    """A value with the interval of its resamples; without one for fewer than two patients or no value."""
+    """A value with the interval of its resamples; no interval for fewer than two patients or a value of NaN."""
     if patients < 2 or np.isnan(value) or not len(resampled):
         return Measure(value, float("nan"), float("nan"), 0)
     if len(resampled) < FEW_PATIENTS:

@@ -11,11 +11,11 @@ def roc_curve(probabilities: Array, truth: Array) -> tuple[Array, Array]:
     """False and true positive rate at every distinct threshold, from (0, 0) to (1, 1).
 
     Args:
-        probabilities: Of one class, shape `(N,)`.
-        truth: 1, 0 or -1 for unknown (left out), shape `(N,)`.
+        probabilities: Probabilities of one class, shape `(N,)`.
+        truth: Truth 1, 0 or -1 for unknown (left out), shape `(N,)`.
 
     Returns:
-        Two arrays of shape `(thresholds + 1,)`; empty without positives or without negatives.
+        Both rates, shape `(thresholds + 1,)`; empty without positives or without negatives.
 
     Source: Fawcett 2006, https://doi.org/10.1016/j.patrec.2005.10.010, algorithm 1.
     """
@@ -26,14 +26,14 @@ def roc_curve(probabilities: Array, truth: Array) -> tuple[Array, Array]:
 
 
 def precision_recall_curve(probabilities: Array, truth: Array) -> tuple[Array, Array]:
-    """Recall and precision at every distinct threshold, by rising recall, for a line of steps.
+    """Recall and precision at every distinct threshold, by rising recall, to be drawn in steps.
 
     Args:
-        probabilities: Of one class, shape `(N,)`.
-        truth: 1, 0 or -1 for unknown (left out), shape `(N,)`.
+        probabilities: Probabilities of one class, shape `(N,)`.
+        truth: Truth 1, 0 or -1 for unknown (left out), shape `(N,)`.
 
     Returns:
-        Two arrays of shape `(thresholds,)`; empty without positives or without negatives.
+        Both values, shape `(thresholds,)`; empty without positives or without negatives.
     """
     hits, alarms = _counts(probabilities, truth)
     if not hits[-1] or not alarms[-1]:

@@ -1,4 +1,4 @@
-"""How well a score tells the masks that failed from those that did not."""
+"""How well a score separates the masks that failed from the others."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class FailureDetection(NamedTuple):
     """Power of a score to find failed masks.
 
     Attributes:
-        auroc: Chance that a failed mask has a higher score than a kept one, ties half; NaN if none or all failed.
+        auroc: Probability that a failed mask scores higher than another, ties half; NaN if none or all failed.
         low: Lower end of the 95 % interval over patients; NaN without an AUROC or with fewer than two patients.
-        high: Upper end.
-        failed: Cases with a Dice below the bound.
-        kept: The other cases.
+        high: Upper end of the interval.
+        failed: Number of cases with a Dice below the bound.
+        kept: Number of the other cases.
     """
 
     auroc: float
@@ -44,20 +44,21 @@ def failure_auroc(
     A case without a Dice (label and mask both empty) or without a disagreement is left out.
 
     Args:
-        disagreement: Of each case; higher speaks for a failed mask.
-        dice: Of each case, in [0, 1].
-        bound: A mask failed where its Dice is below, not at, this.
-        patients: Patient of each case, for the interval; without them every case counts as a patient.
-        resamples: How many.
+        disagreement: Disagreement of each case; a higher one suggests a failed mask.
+        dice: Dice of each case, in [0, 1].
+        bound: Dice below which (not at which) a mask has failed.
+        patients: Patient of each case, for the interval; if not given, every case counts as a patient.
+        resamples: Number of resamples for the interval.
 
     Raises:
-        GeometryError: If there are not as many of one as of the other.
+        GeometryError: If the sequences differ in length.
     """
     owners = [str(number) for number in range(len(dice))] if patients is None else list(patients)
     if not len(disagreement) == len(dice) == len(owners):
         raise GeometryError(
             f"failure detection: disagreement, dice and patients must be of one length, got {len(disagreement)}, "
-            f"{len(dice)} and {len(owners)}; give one of each per case"
+            f"{len(dice)} and {len(owners)}",
+            remedy="give one of each per case",
         )
     values, overlaps = np.asarray(disagreement, np.float64), np.asarray(dice, np.float64)
     is_known = ~(np.isnan(values) | np.isnan(overlaps))

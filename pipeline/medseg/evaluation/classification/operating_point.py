@@ -9,15 +9,18 @@ from medseg.records import Array
 
 
 def threshold_for_specificity(probabilities: Array, truth: Array, specificity: float) -> float:
-    """The lowest of the given probabilities whose specificity as a threshold is at least the stated one.
+    """The lowest of the given probabilities that, as a threshold, reaches the stated specificity.
 
-    Equal probabilities are kept or left together. Infinity, which keeps nothing, where even the highest probability
-    keeps too many negatives; NaN without positives or without negatives.
+    Equal probabilities are called together or not at all.
 
     Args:
-        probabilities: Of one class, shape `(N,)`.
-        truth: 1, 0 or -1 for unknown (left out), shape `(N,)`.
-        specificity: In (0, 1].
+        probabilities: Probabilities of one class, shape `(N,)`.
+        truth: Truth 1, 0 or -1 for unknown (left out), shape `(N,)`.
+        specificity: Stated specificity, in (0, 1].
+
+    Returns:
+        Threshold; infinity, which calls nothing, if even the highest probability calls too many negatives, and NaN
+        without positives or without negatives.
     """
     probabilities, truth = np.asarray(probabilities, np.float64), np.asarray(truth)
     negatives = np.sort(probabilities[truth == 0])

@@ -1,4 +1,4 @@
-"""Sorted scores of one class, from which AUROC, average precision and sensitivity follow under any patient weights."""
+"""Sorted scores of one class, which give AUROC, average precision and sensitivity under any weights of the patients."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _BLOCK = 2**18  # Values worked on at once: they stay in the processor's cache.
 class RankedScores:
     """Positives and negatives by falling probability, and how the two interleave.
 
-    A step is a probability that at least one positive has; all rows of one probability are kept or left together.
-    Steps that only negatives have change none of the three measures: the curve moves sideways there.
+    A step is a probability that at least one positive has; all rows of one probability are called together.
+    Probabilities that only negatives have change none of the three measures: the curve moves sideways there.
 
     Attributes:
-        positives: Owner of each positive, by falling probability, shape `(positives,)`.
-        negatives: Owner of each negative, by falling probability, shape `(negatives,)`.
+        positives: Patient of each positive, by falling probability, shape `(positives,)`.
+        negatives: Patient of each negative, by falling probability, shape `(negatives,)`.
         last: Index of the last positive of each step, shape `(steps,)`.
-        above: How many negatives lie above each step, shape `(steps,)`.
-        until: How many negatives lie above or on each step, shape `(steps,)`.
+        above: Number of negatives above each step, shape `(steps,)`.
+        until: Number of negatives above or on each step, shape `(steps,)`.
     """
 
     positives: Array
@@ -38,8 +38,8 @@ class RankedScores:
         """Sort known scores.
 
         Args:
-            probabilities: Shape `(N,)`.
-            truth: 1 or 0, shape `(N,)`.
+            probabilities: Probabilities of the class, shape `(N,)`.
+            truth: Truth 1 or 0, shape `(N,)`.
             owners: Index of each row's patient, shape `(N,)`.
         """
         order = np.argsort(-probabilities, kind="stable")
@@ -58,12 +58,12 @@ class RankedScores:
         """The three measures under each weighting of the patients.
 
         Args:
-            weights: How often each patient counts, whole numbers, shape `(resamples, patients)`.
-            specificity: Which the sensitivity is asked at, in (0, 1].
+            weights: Count of each patient in each resample, whole numbers, shape `(resamples, patients)`.
+            specificity: Specificity at which to measure the sensitivity, in (0, 1].
 
         Returns:
-            `auroc`, `average_precision` and `sensitivity`, each of shape `(resamples,)`; NaN where a weighting leaves
-            no positives or no negatives.
+            Values of `auroc`, `average_precision` and `sensitivity`, each of shape `(resamples,)`; NaN where a resample
+            has no positives or no negatives.
 
         Source: Fawcett 2006, https://doi.org/10.1016/j.patrec.2005.10.010, algorithm 3 for ties; average precision as
             the sum of precision over steps of recall, without interpolation.
@@ -99,7 +99,7 @@ class RankedScores:
 
 
 def allowed_alarms(negatives: Array, specificity: float) -> Array:
-    """How many negatives may be kept: the specificity is met exactly, despite decimals that binary cannot hold."""
+    """Most negatives that may be called at a specificity, exact despite decimals that binary numbers cannot hold."""
     return np.floor((1 - specificity) * negatives + 1e-9)
 
 

@@ -1,4 +1,4 @@
-"""Which slices and studies to look at: the most confident hits and misses, the worst and the best curves."""
+"""Representative slices and studies: the most confident hits and misses, the worst and the best studies."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class RepresentativeSlice:
     """A slice worth a picture.
 
     Attributes:
-        case_id: Which case.
+        case_id: Id of the case.
         slice: Index along the case's axis.
-        class_name: The class in question.
-        probability: Of that class.
-        truth: Whether the class is there.
-        is_hit: Whether the classifier says so too.
+        class_name: Name of the class.
+        probability: Probability of the class.
+        truth: Whether the slice shows the class.
+        is_hit: Whether the classifier agrees.
     """
 
     case_id: str
@@ -34,7 +34,7 @@ class RepresentativeSlice:
 
 
 class RepresentativeSlices(NamedTuple):
-    """Of one class, the most confident first."""
+    """Representative slices of one class, the most confident first."""
 
     hits: tuple[RepresentativeSlice, ...]
     misses: tuple[RepresentativeSlice, ...]
@@ -43,18 +43,18 @@ class RepresentativeSlices(NamedTuple):
 def representative_slices(
     scores: Sequence[SliceScores], *, classes: Sequence[str], kind: ClassKind, count: int = 3, threshold: float = 0.5
 ) -> dict[str, RepresentativeSlices]:
-    """Per class the most confident right and wrong slices, at most one of each per case.
+    """The most confident right and wrong slices of each class, at most one of each per case.
 
-    Neighbouring slices look alike, so a case shows its most confident one. A hit shows the class and is called, by
-    falling probability: there is something to point at. A miss is called and not there, or there and not called, by
-    falling `|probability - truth|`. Slices of unknown truth are in neither.
+    Neighbouring slices look alike, so each case gives its most confident one. A hit shows the class and is called for
+    it; hits are sorted by falling probability. A miss is called without showing the class, or shows it without being
+    called; misses are sorted by falling `|probability - truth|`. Slices of unknown truth are in neither.
 
     Args:
-        scores: One per case.
+        scores: Scores of each case.
         classes: Names of the columns.
         kind: Multi-label calls `probability >= threshold`, multi-class the most probable class (the earlier of equals).
-        count: Most of each per class.
-        threshold: For multi-label.
+        count: Largest number of hits, and of misses, per class.
+        threshold: Least probability that multi-label calls.
     """
     return {
         name: RepresentativeSlices(
@@ -72,7 +72,7 @@ def representative_slices(
 def rank_studies(scores: Sequence[SliceScores]) -> tuple[tuple[str, float], ...]:
     """Case id and mean `|probability - truth|` over known slices and classes, the worst case first.
 
-    A case without known truth is left out.
+    Cases without known truth are left out.
     """
     errors = []
     for case in scores:

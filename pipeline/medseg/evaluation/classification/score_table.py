@@ -19,8 +19,8 @@ class ScoreTable:
     """Probabilities and truth of all slices, or of all studies.
 
     Attributes:
-        probabilities: In [0, 1], float64, shape `(N, classes)`.
-        truth: 1, 0 or -1 for unknown, int8, shape `(N, classes)`.
+        probabilities: Probabilities in [0, 1], float64, shape `(N, classes)`.
+        truth: Truth 1, 0 or -1 for unknown, int8, shape `(N, classes)`.
         owners: Index of each row's patient into `patients`, shape `(N,)`.
         patients: Patient ids, sorted.
     """
@@ -31,12 +31,12 @@ class ScoreTable:
     patients: tuple[str, ...]
 
     def known(self, index: int) -> tuple[Array, Array, Array]:
-        """Probabilities, truth and owners of the rows whose truth is known for one class."""
+        """Probabilities, truth and owners of the rows that have a known truth for one class."""
         rows = self.truth[:, index] >= 0
         return self.probabilities[rows, index], self.truth[rows, index], self.owners[rows]
 
     def decided(self) -> Array:
-        """Rows that hold exactly one class, as multi-class truth does, bool, shape `(N,)`."""
+        """Whether each row is of exactly one class, as multi-class truth is, bool, shape `(N,)`."""
         return np.asarray((self.truth == 1).sum(axis=1) == 1)
 
 
@@ -44,13 +44,13 @@ def stack_scores(scores: Sequence[SliceScores], *, classes: Sequence[str], level
     """One table of all cases; a case without truth counts as unknown.
 
     Args:
-        scores: Any number of cases, none included.
+        scores: Scores of each case; may be empty.
         classes: Names of the columns.
         level: `slice` for a row per slice, `study` for a row per case.
 
     Raises:
         GeometryError: If a case's arrays do not fit each other or the classes.
-        ScanError: If a probability is outside [0, 1] or NaN, or truth is none of -1, 0, 1.
+        ScanError: If a probability is outside [0, 1] or NaN, or a truth is none of -1, 0 and 1.
     """
     patients = tuple(sorted({case.patient_id for case in scores}))
     place = {patient: index for index, patient in enumerate(patients)}
@@ -75,8 +75,9 @@ def _case_rows(case: SliceScores, width: int, level: Level) -> tuple[Array, Arra
     for name, part in (("probabilities", given), ("truth", reference)):
         if part is not None and np.shape(part) != expected:
             raise GeometryError(
-                f"case {case.case_id}: {level} {name} must have shape {expected}, got {np.shape(part)}; "
-                "classify the case again with the same classes"
+                f"{level} {name} must have shape {expected}, got {np.shape(part)}",
+                remedy="classify the case again with the same classes",
+                case_id=case.case_id,
             )
     probabilities = np.asarray(given, np.float64).reshape(rows, width)
     truth = np.full((rows, width), -1) if reference is None else np.asarray(reference).reshape(rows, width)
@@ -87,9 +88,9 @@ def _case_rows(case: SliceScores, width: int, level: Level) -> tuple[Array, Arra
 def _check_values(case_id: str, probabilities: Array, truth: Array) -> None:
     wrong = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
     if wrong.size:
-        raise ScanError(f"case {case_id}: probabilities must lie in [0, 1], got {wrong[0]}; classify the case again")
+        fact = f"probabilities must lie in [0, 1], got {wrong[0]}"
+        raise ScanError(fact, remedy="classify the case again", case_id=case_id)
     strange = truth[~np.isin(truth, (-1, 0, 1))]
     if strange.size:
-        raise ScanError(
-            f"case {case_id}: truth must be 1, 0 or -1 for unknown, got {strange[0]}; mend its slice labels"
-        )
+        fact = f"truth must be 1, 0 or -1 for unknown, got {strange[0]}"
+        raise ScanError(fact, remedy="fix its slice labels", case_id=case_id)

@@ -1,4 +1,4 @@
-"""From slice scores to one number per class and level, with its uncertainty and what it leaves out."""
+"""From slice scores to one number per class and level, with its uncertainty and the rows that it leaves out."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class LevelSummary:
     """All classes at one level.
 
     Attributes:
-        level: `slice` or `study`.
-        rows: Slices or studies.
-        classes: One entry per class, in order.
-        means: Mean of each measure over the classes that have it; a resample that one of them vanishes from is dropped.
+        level: Level of the rows, `slice` or `study`.
+        rows: Number of slices or studies.
+        classes: Scores of each class, in order.
+        means: Mean of each measure over the classes that have it; resamples in which one of them lacks it are dropped.
         choice: Accuracy and confusion matrix; None for multi-label.
     """
 
@@ -47,17 +47,17 @@ class LevelSummary:
 
 @dataclass(frozen=True, slots=True)
 class ClassificationSummary:
-    """What a slice classifier can do.
+    """Performance of a slice classifier.
 
     Attributes:
-        kind: `multilabel` or `multiclass`.
-        classes: Names, in order.
-        specificity: Which the sensitivities are given at.
-        resamples: Of patients, for the intervals.
-        cases: How many.
-        patients: How many.
-        slice: Every slice is a row.
-        study: Every case is a row.
+        kind: Kind of the classes, `multilabel` or `multiclass`.
+        classes: Names of the classes, in order.
+        specificity: Specificity at which the sensitivities are given.
+        resamples: Number of resamples of the patients, for the intervals.
+        cases: Number of cases.
+        patients: Number of patients.
+        slice: Summary with every slice as a row.
+        study: Summary with every case as a row.
     """
 
     kind: ClassKind
@@ -96,18 +96,19 @@ def summarise_scores(
 ) -> ClassificationSummary:
     """Measure every class on slices and on studies.
 
-    The sensitivity is that at the lowest given probability whose specificity as a threshold is at least the stated one
-    on these very data; equal probabilities are kept or left together, and where even the highest keeps too many
-    negatives the threshold is infinity and the sensitivity 0. In each resample the threshold is chosen anew.
-    A class with only positives or only negatives has neither AUROC, average precision nor sensitivity: NaN, with a
-    note. Intervals draw the patients of all scores with replacement, the same draws for every class and level.
+    The sensitivity is measured at the lowest given probability that, as a threshold, reaches the stated specificity on
+    the same data; equal probabilities are called together, and if even the highest calls too many negatives, the
+    threshold is infinity and the sensitivity 0. The threshold is chosen again in each resample.
+    AUROC, average precision and sensitivity of a class with only positives or only negatives are NaN, with a note.
+    Intervals draw the patients of all scores with replacement, with the same draws for every class and level.
 
     Args:
-        scores: One per case; none give NaN throughout.
+        scores: Scores of each case; without any, all values are NaN.
         classes: Names of the columns.
-        kind: `multilabel` where classes may occur together, `multiclass` where each row holds one.
-        specificity: In (0, 1].
-        resamples: How many; fewer than 40 give no intervals. With fewer than 20 patients each is left out once instead.
+        kind: `multilabel` if classes may occur together, `multiclass` if each row is of one.
+        specificity: Stated specificity, in (0, 1].
+        resamples: Number of resamples; fewer than 40 give no intervals. With fewer than 20 patients, each is left out
+            once instead.
 
     Raises:
         ConfigError: If the specificity is out of range.
@@ -118,7 +119,7 @@ def summarise_scores(
         https://doi.org/10.1111/j.1467-9868.2007.00593.x.
     """
     if not 0 < specificity <= 1:
-        raise ConfigError(f"specificity must lie in (0, 1], got {specificity}; choose for example 0.95")
+        raise ConfigError(f"specificity must lie in (0, 1], got {specificity}", remedy="choose for example 0.95")
     patients = len({case.patient_id for case in scores})
     weights = interval_weights(patients, resamples)
     by_slice, by_study = (
@@ -148,7 +149,7 @@ def flat_metrics(summary: ClassificationSummary) -> dict[str, float]:
     """Flat names for tracking: `slice_auroc/<class>`, `slice_auroc/mean`, `study_brier/<class>` and so on.
 
     AUROC and average precision come with `slice_auroc_low/<class>` and `…_high`; multi-class adds `slice_accuracy`,
-    `slice_top5_accuracy` and `slice_balanced_accuracy`. What does not exist is NaN.
+    `slice_top5_accuracy` and `slice_balanced_accuracy`. Values that do not exist are NaN.
     """
     values: dict[str, float] = {}
     for level in (summary.slice, summary.study):

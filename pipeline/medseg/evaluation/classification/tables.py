@@ -1,4 +1,4 @@
-"""slices.csv, studies.csv and classification.json."""
+"""The files slices.csv, studies.csv and classification.json."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ CONTRACT = {
 
 
 def write_slices(scores: Sequence[SliceScores], path: Path, *, classes: Sequence[str]) -> None:
-    """One line per slice of every case; unknown truth stays blank."""
+    """Write one line per slice of every case; unknown truth stays blank."""
     _write_columns(slice_columns(scores, classes=classes), path)
 
 
 def write_studies(scores: Sequence[SliceScores], path: Path, *, classes: Sequence[str]) -> None:
-    """One line per case; unknown truth stays blank."""
+    """Write one line per case; unknown truth stays blank."""
     _write_columns(study_columns(scores, classes=classes), path)
 
 
@@ -44,7 +44,7 @@ def write_classification(
     failures: Sequence[Failure] = (),
     notes: dict[str, Any] | None = None,
 ) -> None:
-    """The summary with its contract, and which cases are not in it; what does not exist is null."""
+    """Write the summary with its contract and the failed cases; values that do not exist are null."""
     content = {
         "contract": CONTRACT,
         **asdict(summary),
@@ -55,7 +55,7 @@ def write_classification(
 
 
 def slice_columns(scores: Sequence[SliceScores], *, classes: Sequence[str]) -> dict[str, list[Any]]:
-    """A row per slice as columns: where it is, then probability and truth of each class; unknown truth is None."""
+    """A row per slice as columns: its place, then probability and truth of each class; unknown truth is None."""
     counts = [len(case.positions_mm) for case in scores]
     columns: dict[str, list[Any]] = {
         "case_id": [case.case_id for case, n in zip(scores, counts, strict=True) for _ in range(n)],

@@ -1,4 +1,4 @@
-"""Numbers out of masks."""
+"""From masks to numbers."""
 
 from __future__ import annotations
 

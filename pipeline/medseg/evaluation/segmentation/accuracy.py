@@ -1,4 +1,4 @@
-"""The share of voxels that are right: the measure that the background decides."""
+"""Voxel accuracy, which the background dominates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg.records import Labelmap, Mask
 def voxel_accuracy(label: Mask | Labelmap, mask: Mask | Labelmap) -> float:
     """Share of voxels on which label and mask agree, background among them.
 
-    It is no measure of a segmentation: where a structure fills one voxel in a thousand, an empty mask is right in 999.
+    It does not measure a segmentation: if a structure fills one voxel in a thousand, an empty mask is right in 999.
     `medseg evaluate` does not report it.
 
     Args:

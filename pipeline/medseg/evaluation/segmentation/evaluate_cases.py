@@ -30,16 +30,19 @@ def evaluate_cases(
     executor: Executor = SERIAL,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[CaseMetrics], list[Failure]]:
-    """Metrics of every case whose mask and label can be read and share a grid; the others are reported.
+    """Metrics of every case with a mask and a label that can be read and share a grid.
 
     Args:
-        cases: Which cases.
-        manifest: Where they come from.
-        root: The data root.
-        masks: Folder of `<case_id>.nii.gz` or `.png`.
+        cases: Cases to evaluate.
+        manifest: Manifest of the cases.
+        root: Data root.
+        masks: Folder with a mask `<case_id>.nii.gz` or `.png` for each case.
         metrics: Metrics of the user's own by name.
-        executor: Where the work runs.
+        executor: Runner of the work on the cases.
         on_done: Called with the case id after each case.
+
+    Returns:
+        Metrics per case and label, and the cases that failed.
     """
     evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, metrics=metrics or {})
     done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
@@ -56,8 +59,9 @@ def _evaluate_case(
     unknown = sorted(set(np.unique(mask).tolist()) - set(manifest.labels.values()))
     if unknown:
         raise ScanError(
-            f"case {case.case_id}: mask values must be among {sorted(manifest.labels.values())}, got {unknown}; "
-            "evaluate with the manifest that the model was trained on"
+            f"mask values must be among {sorted(manifest.labels.values())}, got {unknown}",
+            remedy="evaluate with the manifest that the model was trained on",
+            case_id=case.case_id,
         )
     return measure_case(
         label,
@@ -79,4 +83,5 @@ def find_mask(masks: Path, case_id: str) -> Path:
         path = masks / f"{case_id}{suffix}"
         if path.is_file():
             return path
-    raise ScanError(f"case {case_id}: a mask must lie in {masks.name}, found none; run predict on this case first")
+    fact = f"a mask must lie in {masks.name}, found none"
+    raise ScanError(fact, remedy="run predict on this case first", case_id=case_id)

@@ -1,4 +1,4 @@
-"""How far apart two surfaces are where they disagree most, but for the worst twentieth."""
+"""The distance of two surfaces where they disagree most, without the worst twentieth."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medseg.records import Mask
 def hausdorff_95_mm(label: Mask, mask: Mask, *, spacing_mm: Triple) -> float:
     """The 95th percentile of the distances from each surface to the other, the larger of the two directions.
 
-    The surface is the centres of the voxels with a neighbour outside.
+    The surface consists of the centres of the voxels with a neighbour outside.
 
     Args:
         label: Reference, bool, shape `(I, J, K)`.
@@ -22,7 +22,7 @@ def hausdorff_95_mm(label: Mask, mask: Mask, *, spacing_mm: Triple) -> float:
         spacing_mm: Voxel size along `(i, j, k)`.
 
     Returns:
-        Millimetres; NaN if both are empty, the diagonal of the grid if one of them is, as no error can be larger.
+        Distance in millimetres; NaN if both are empty, the diagonal of the grid if one is, as no error can be larger.
 
     Raises:
         GeometryError: If the shapes differ.

@@ -27,10 +27,10 @@ def measure_case(
     """Metrics of every structure of a case.
 
     Args:
-        label: Native reference.
-        mask: Native prediction on the same grid.
-        target: Meaning of both.
-        case_id: Case of the rows and errors.
+        label: Reference, a native array.
+        mask: Prediction, a native array on the same grid.
+        target: Meaning of both arrays.
+        case_id: Id of the case.
         spacing_mm: Voxel size of the grid along `(i, j, k)`.
         metrics: Metrics of the user's own by name, beside the overlaps.
 
@@ -42,7 +42,8 @@ def measure_case(
         rows = overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
         return [_with_more(row, label, mask, target, spacing_mm, metrics) for row in rows] if metrics else rows
     what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
-    raise ConfigError(f"target: metrics must exist for it, got {what}; evaluate exclusive labels of every voxel")
+    fact = f"target: metrics must exist for it, got {what}"
+    raise ConfigError(fact, remedy="evaluate exclusive labels of every voxel")
 
 
 def _with_more(
@@ -56,7 +57,7 @@ def _with_more(
     """A structure's metrics with the user's own after them."""
     taken = sorted(row.values.keys() & metrics.keys())
     if taken:
-        raise ConfigError(f"metrics: names must be new, got {taken[0]}; choose another name")
+        raise ConfigError(f"metrics: names must be new, got {taken[0]}", remedy="choose another name")
     both = (target.shows(label, row.label), target.shows(mask, row.label))
     more = {name: float(metric(*both, spacing_mm=spacing_mm)) for name, metric in metrics.items()}
     return replace(row, values=row.values | more)

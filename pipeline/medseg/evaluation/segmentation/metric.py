@@ -9,10 +9,10 @@ from medseg.records import Mask
 
 
 class Metric(Protocol):
-    """Compares one structure of a case; `hausdorff_95_mm` is one."""
+    """A function that compares one structure of a case, such as `hausdorff_95_mm`."""
 
     def __call__(self, label: Mask, mask: Mask, /, *, spacing_mm: Triple) -> float:
-        """Measure a mask.
+        """Value of the metric for one structure.
 
         Args:
             label: Reference, bool, shape `(I, J, K)`, on the scan's own grid.
@@ -20,5 +20,5 @@ class Metric(Protocol):
             spacing_mm: Voxel size along `(i, j, k)`.
 
         Returns:
-            The value; NaN where there is none, which leaves the case out of the mean.
+            Value of the metric; NaN if it does not exist, which leaves the case out of the mean.
         """

@@ -1,4 +1,4 @@
-"""Instance and box views of a mask: which objects there are, where they lie, which of them were found."""
+"""Objects of a mask: their numbers, their boxes, and how many of them were found."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _MATCH_IOU = 0.5
 
 
 class Detection(NamedTuple):
-    """How many objects were found.
+    """Counts of found and missed objects.
 
     Attributes:
-        found: Objects of the label that an object of the mask matches.
-        missed: Objects of the label that none matches.
-        false: Objects of the mask that match none.
-        mean_iou: Over the matched pairs; NaN without any.
+        found: Number of objects of the label that an object of the mask matches.
+        missed: Number of objects of the label that none matches.
+        false: Number of objects of the mask that match none.
+        mean_iou: Mean IoU of the matched pairs; NaN without any.
     """
 
     found: int
@@ -39,10 +39,10 @@ def instances(mask: Mask) -> Labelmap:
     """Number the connected parts of a mask from 1; voxels that share a face, an edge or a corner belong together.
 
     Args:
-        mask: Bool, shape `(I, J, K)`.
+        mask: Mask, bool, shape `(I, J, K)`.
 
     Returns:
-        int32 of the same shape, 0 outside.
+        Number of the object at each voxel, int32 of the same shape; 0 outside.
     """
     from scipy.ndimage import label
 
@@ -54,10 +54,10 @@ def boxes(objects: Labelmap) -> Array:
     """The smallest box of each object.
 
     Args:
-        objects: Numbered from 1, shape `(I, J, K)`.
+        objects: Objects numbered from 1, shape `(I, J, K)`.
 
     Returns:
-        First voxel and the one after the last along each axis, `(N, 6)` as `i0, j0, k0, i1, j1, k1`.
+        First voxel and one past the last along each axis, `(N, 6)` as `i0, j0, k0, i1, j1, k1`.
     """
     from scipy.ndimage import find_objects
 
@@ -74,11 +74,11 @@ def box_iou(first: Array, second: Array) -> Array:
 
 
 def detect(label: Labelmap, mask: Labelmap) -> Detection:
-    """Match the objects of label and mask whose IoU is above one half, where no object can have two matches.
+    """Match objects of label and mask with an IoU above one half; no object can have two matches then.
 
     Args:
-        label: Objects numbered from 1, shape `(I, J, K)`.
-        mask: Likewise, on the same grid.
+        label: Objects of the reference numbered from 1, shape `(I, J, K)`.
+        mask: Objects of the prediction numbered from 1, on the same grid.
 
     Raises:
         GeometryError: If the shapes differ.

@@ -1,4 +1,4 @@
-"""Dice and IoU of every label of a case, on the grid that the masks are given on."""
+"""Dice and IoU of every label of a case, on the grid of the given masks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NAN = float("nan")
 def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], case_id: str) -> list[CaseMetrics]:
     """Dice and IoU per foreground label.
 
-    A label that is empty in the reference and in the mask has no overlap to measure: NaN. Empty in one of them: 0.
+    Both are NaN for a label that is empty in the reference and in the mask, and 0 if it is empty in one of them.
 
     Args:
-        label: Reference values, shape `(I, J, K)`.
-        mask: Predicted values on the same grid.
+        label: Label values of the reference, shape `(I, J, K)`.
+        mask: Label values of the prediction on the same grid.
         labels: Value of each foreground label by name.
-        case_id: For the records and errors.
+        case_id: Id of the case.
 
     Raises:
         GeometryError: If the shapes differ.
@@ -27,7 +27,7 @@ def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], 
     Source: Dice 1945, https://doi.org/10.2307/1932409; Jaccard 1912, https://doi.org/10.1111/j.1469-8137.1912.tb05611.x.
     """
     if label.shape != mask.shape:
-        raise GeometryError(f"case {case_id}: mask must have the label's shape {label.shape}, got {mask.shape}")
+        raise GeometryError(f"mask must have the label's shape {label.shape}, got {mask.shape}", case_id=case_id)
     size = max(int(label.max(initial=0)), int(mask.max(initial=0)), *labels.values()) + 1
     in_label = np.bincount(label.ravel(), minlength=size)
     in_mask = np.bincount(mask.ravel(), minlength=size)

@@ -1,4 +1,4 @@
-"""MONAI's surface metrics without what they say about themselves."""
+"""MONAI's surface metrics without a warning that only MONAI can act on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_monai() -> Iterator[None]:
-    """Keep back MONAI 1.6's warning that it calls a function of its own with an argument that will go."""
+    """Silence the warning of MONAI 1.6 that it calls its own function with a deprecated argument."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*always_return_as_numpy", category=FutureWarning)
         yield

@@ -1,4 +1,4 @@
-"""Which cases to look at: the worst, the median and the best."""
+"""Representative cases: the worst, the median and the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays that are compared voxel by voxel must have one shape."""
+"""The check that two arrays can be compared voxel by voxel."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def check_same_shape(label: Array, mask: Array) -> None:
     """
     if label.shape != mask.shape:
         raise GeometryError(
-            f"mask: must have the label's shape {label.shape}, got {mask.shape}; put both on one grid first"
+            f"mask: must have the label's shape {label.shape}, got {mask.shape}", remedy="put both on one grid first"
         )

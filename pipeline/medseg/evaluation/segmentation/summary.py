@@ -1,4 +1,4 @@
-"""From per-case metrics to one number per label, with its uncertainty and what it leaves out."""
+"""From per-case metrics to one number per label, with its uncertainty and the cases that it leaves out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class LabelSummary:
     Attributes:
         label: Name of the label.
         metric: Name of the metric.
-        mean: Over cases; NaN without any.
+        mean: Mean over cases; NaN without any.
         low: Lower end of the 95 % interval of the mean.
-        high: Upper end.
-        cases: How many entered the mean.
-        both_empty: Cases left out because label and mask are both empty.
-        one_empty: Cases that count 0 because only one of them is empty.
+        high: Upper end of the interval.
+        cases: Number of cases in the mean.
+        both_empty: Number of cases left out because label and mask are both empty.
+        one_empty: Number of cases that count 0 because only one of the two is empty.
     """
 
     label: str
@@ -51,8 +51,8 @@ class Summary:
     """All labels and metrics of an evaluation.
 
     Attributes:
-        labels: One entry per label and metric.
-        means: Mean over labels of each metric.
+        labels: Summary of each metric of each label.
+        means: Mean of each metric over labels.
         cases: Number of evaluated cases.
     """
 
@@ -71,12 +71,12 @@ class Summary:
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:
     """Average per label over cases, then over labels.
 
-    The interval resamples patients (cases, where none are given) with replacement 2,000 times, with a fixed seed; with
-    fewer than 20 of them it is that of `jackknife_interval`, as resampling few is far too sure of itself.
+    The interval resamples patients (cases, if no patients are given) with replacement 2,000 times, with a fixed seed;
+    with fewer than 20 of them it is that of `jackknife_interval`, because resampling few gives too narrow intervals.
 
     Args:
-        rows: Per case and label.
-        patients: Patient of each case.
+        rows: Metrics per case and label.
+        patients: Patient of each case; if not given, every case counts as a patient.
     """
     labels = list(dict.fromkeys(row.label for row in rows))
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
@@ -117,7 +117,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
-    """95 % percentile interval of the mean under resampling of whole groups; of few groups, leaving each out once."""
+    """95 % percentile interval of the mean from resampling whole groups; few groups are left out once each instead."""
     names = sorted(set(groups))
     if len(names) < 2:
         return float("nan"), float("nan")

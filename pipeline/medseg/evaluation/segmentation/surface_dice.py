@@ -1,4 +1,4 @@
-"""How much of two surfaces agrees to within a tolerance in millimetres."""
+"""The share of two surfaces that agrees within a tolerance in millimetres."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def surface_dice(label: Mask, mask: Mask, *, spacing_mm: Triple, tolerance_mm: f
     """Fraction of both surfaces that lies within a tolerance of the other.
 
     Args:
-        label: Reference, bool, shape `(I, J, K)`; an axis of one voxel is left out, so a picture has outlines.
+        label: Reference, bool, shape `(I, J, K)`; an axis of one voxel is left out, so that a picture has outlines.
         mask: Prediction on the same grid.
         spacing_mm: Voxel size along `(i, j, k)`.
         tolerance_mm: Largest distance that counts as agreement.
@@ -28,8 +28,8 @@ def surface_dice(label: Mask, mask: Mask, *, spacing_mm: Triple, tolerance_mm: f
     Raises:
         GeometryError: If the shapes differ.
 
-    Source: Nikolov et al. 2021, https://doi.org/10.2196/26151, eq. 1, with the areas of DeepMind's surface-distance as
-        MONAI has them.
+    Source: Nikolov et al. 2021, https://doi.org/10.2196/26151, eq. 1, with the areas of DeepMind's surface-distance, in
+        MONAI's implementation.
     """
     from monai.metrics import compute_surface_dice
 
@@ -50,6 +50,6 @@ def surface_dice(label: Mask, mask: Mask, *, spacing_mm: Triple, tolerance_mm: f
 
 
 def _one_hot(part: Array, axes: list[int]) -> torch.Tensor:
-    """A mask as MONAI wants it, without the axes of one voxel, with a rim so that no surface is cut off."""
+    """A mask in MONAI's form, without axes of one voxel, and padded so that no surface is cut off."""
     rimmed = np.pad(part.reshape([part.shape[axis] for axis in axes]), 1)
     return torch.from_numpy(rimmed)[None, None]  # (1, 1, I, J, K)

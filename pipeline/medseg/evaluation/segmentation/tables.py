@@ -1,4 +1,4 @@
-"""metrics.csv and summary.json."""
+"""The files metrics.csv and summary.json."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTRACT = {
 
 
 def write_metrics(rows: Sequence[CaseMetrics], path: Path) -> None:
-    """One line per case and label; a metric that the contract leaves out stays blank."""
+    """Write one line per case and label; a metric that the contract leaves out stays blank."""
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
     buffer = io.StringIO()
     table = csv.writer(buffer, lineterminator="\n")
@@ -38,7 +38,7 @@ def write_metrics(rows: Sequence[CaseMetrics], path: Path) -> None:
 def write_summary(
     summary: Summary, path: Path, *, failures: Sequence[Failure] = (), notes: dict[str, Any] | None = None
 ) -> None:
-    """The summary with its contract, and which cases are not in it."""
+    """Write the summary with its contract and the failed cases."""
     content = {
         "contract": CONTRACT,
         "cases": summary.cases,
@@ -51,7 +51,7 @@ def write_summary(
 
 
 def case_columns(rows: Sequence[CaseMetrics]) -> dict[str, list[Any]]:
-    """Per-case metrics as columns, for a table that is looked at."""
+    """Per-case metrics as columns, for a table to view."""
     columns: dict[str, list[Any]] = {"case_id": [row.case_id for row in rows], "label": [row.label for row in rows]}
     for metric in dict.fromkeys(metric for row in rows for metric in row.values):
         columns[metric] = [row.values[metric] for row in rows]

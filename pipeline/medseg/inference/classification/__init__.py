@@ -1,4 +1,4 @@
-"""Probabilities of slices and studies out of a classifier."""
+"""Probabilities of slices and studies from a classifier."""
 
 from __future__ import annotations
 

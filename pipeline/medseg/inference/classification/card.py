@@ -1,4 +1,4 @@
-"""What must be known to use a slice classifier's weights: `classifier.json` beside them."""
+"""The card of a slice classifier: `classifier.json` beside its weights, with all that their use needs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CLASSIFIER_NAME = "classifier.json"
 
 
 class GatePoint(Config):
-    """A threshold on the probability that a slice shows any class, as the validation cases gave it.
+    """A threshold on the probability that a slice shows any class, chosen on the validation cases.
 
     Attributes:
-        sensitivity: The stated share of the slices that show something.
-        threshold: The slab reaches from the first to the last slice at or above it, and a margin further.
-        reached: Share of the slices that show something and lay in the slabs.
+        sensitivity: Stated share of the slices that show something.
+        threshold: Least probability of the slab's first and last slice; the slab reaches a margin beyond them.
+        reached: Share of the slices that show something that lay in the slabs.
         kept: Share of all slices that lay in the slabs.
     """
 
@@ -34,14 +34,15 @@ class GatePoint(Config):
 
 
 class Calibration(Config):
-    """What was learned about the classifier from its validation cases, or from nothing.
+    """Settings of the use of a classifier that were chosen on its validation cases; the defaults are those without any.
 
     Attributes:
-        cases: How many validation cases.
-        calibrated_on: Their ids; numbers on them flatter temperature and thresholds.
-        temperature: That logits are divided by.
+        cases: Number of validation cases.
+        calibrated_on: Ids of the validation cases; their results look better than those of other cases.
+        temperature: Divisor of the logits.
         gate: Thresholds for stated sensitivities, the lowest sensitivity first; empty without validation cases.
-        disagreement_limit: 95 % of the validation cases disagree less with their own reference; None without any.
+        disagreement_limit: Disagreement that 95 % of the validation cases stay below with their own reference; None
+            without validation cases.
     """
 
     cases: int = 0
@@ -52,18 +53,18 @@ class Calibration(Config):
 
 
 class ClassifierCard(Config):
-    """A trained slice classifier, but for its weights.
+    """Everything about a trained slice classifier except its weights.
 
     Attributes:
-        medseg_version: That trained it.
+        medseg_version: Version of medseg that trained the model.
         dataset: Name and version of the manifest.
-        channels: Names of the image channels that it takes.
-        slices: How a scan becomes pictures.
-        targets: Classes, and what they were learned from.
-        network: Its shape.
-        shift: Subtracted from the logits of each class: the logarithm of the class weights of the training's loss.
-        calibration: From the validation cases.
-        trained_on: Case ids that it has seen.
+        channels: Names of the image channels that the model takes.
+        slices: Plane, size and intensities of the pictures.
+        targets: Classes, and the source that they were learned from.
+        network: Shape of the network.
+        shift: Offset to subtract from the logits of each class: the logarithm of its weight in the training's loss.
+        calibration: Temperature and thresholds from the validation cases.
+        trained_on: Ids of the cases that the model was trained on.
         manifest_digest: SHA-256 of the manifest.
         plan_digest: SHA-256 of the plan.
     """
@@ -93,17 +94,17 @@ class ClassifierCard(Config):
         return self
 
     def gate_point(self, sensitivity: float) -> GatePoint:
-        """The threshold of the lowest listed sensitivity that is at least the one asked for.
+        """The threshold of the lowest listed sensitivity that reaches the given one.
 
         Raises:
-            ConfigError: If the classifier was trained without validation cases, or none is listed.
+            ConfigError: If there are no thresholds, or none for so high a sensitivity.
         """
         listed = self.calibration.gate
         if not listed:
             raise ConfigError(
                 "gate: the classifier must have thresholds from validation cases whose slices are known to show "
-                f"something or nothing, got none from {self.calibration.cases} case(s); train it to its end "
-                "(--resume), with --fold K and labels per slice"
+                f"something or nothing, got none from {self.calibration.cases} case(s)",
+                remedy="train it to its end (resume it if it stopped), with a validation fold and labels per slice",
             )
         points = [point for point in listed if point.sensitivity >= sensitivity - 1e-9]
         if not points:

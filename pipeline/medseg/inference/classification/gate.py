@@ -1,4 +1,4 @@
-"""Segment only the slab of a scan in which a slice classifier finds something."""
+"""The gate: segmentation of the one slab of a scan in which a slice classifier finds something."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MARGIN_MM = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Keeps the slices from the first to the last that a classifier finds something on, and a margin.
+    """Keeps the slices from the first to the last on which a classifier finds something, and a margin.
 
     Attributes:
-        sensitivity: Stated share of the slices that show something; as reached on the classifier's validation cases.
-        threshold: On the probability that a slice shows anything.
-        margin_mm: That is kept beyond the first and the last slice, at least one slice.
+        sensitivity: Share of the slices that show something that the threshold keeps on the validation cases.
+        threshold: Least probability that a slice shows anything.
+        margin_mm: Length to keep beyond the first and the last slice, at least one slice.
     """
 
     sensitivity: float
@@ -36,32 +36,33 @@ class Gate:
         """The gate of a classifier for a segmentation of these labels, with the margin that its thresholds are for.
 
         Raises:
-            ConfigError: If the classifier does not know all of the labels, or no threshold for that sensitivity.
+            ConfigError: If the classifier does not know all of the labels, or has no threshold for the sensitivity.
         """
         unknown = sorted(set(labels) - set(card.targets.classes) - {BACKGROUND})
         if unknown:
             raise ConfigError(
-                f"gate: the classifier must know every label of the model, else they would be lost; got none for "
-                f"{', '.join(unknown)}; train it on the model's labels"
+                "gate: the classifier must know every label of the model, else they would be lost; got none for "
+                f"{', '.join(unknown)}",
+                remedy="train it on the model's labels",
             )
         point = card.gate_point(sensitivity)
         return cls(point.sensitivity, point.threshold)
 
     def slab(self, scores: SliceScores, card: ClassifierCard) -> Slab:
-        """What to segment of a scan; an empty slab where no slice reaches the threshold."""
+        """Slices of a scan to segment; an empty slab if no slice reaches the threshold."""
         shows = card.targets.any_probability(scores.probabilities)
         start, stop = kept_range(shows, scores.positions_mm, threshold=self.threshold, margin_mm=self.margin_mm)
         return Slab(scores.axis, start, stop)
 
 
 def kept_range(shows: Array, positions_mm: Array, *, threshold: float, margin_mm: float = MARGIN_MM) -> tuple[int, int]:
-    """First slice that is kept and one past the last; both 0 where no slice reaches the threshold.
+    """First slice to keep and one past the last; both 0 if no slice reaches the threshold.
 
     Args:
-        shows: How likely each slice shows anything, `(N,)`.
-        positions_mm: Of the slices, evenly spaced, `(N,)`.
-        threshold: On that probability.
-        margin_mm: Kept beyond the first and the last slice that reaches it, at least one slice.
+        shows: Probability that each slice shows anything, `(N,)`.
+        positions_mm: Positions of the slices, evenly spaced, `(N,)`.
+        threshold: Least probability that counts as a find.
+        margin_mm: Length to keep beyond the first and the last slice that reaches it, at least one slice.
     """
     found = np.flatnonzero(shows >= threshold)
     if not len(found):

@@ -18,12 +18,12 @@ BATCH = 64
 
 
 class SliceOutputs(NamedTuple):
-    """What the network says of one case.
+    """Outputs of the network for one case.
 
     Attributes:
-        slices: Logits `(N, classes)`.
-        study: Logits `(classes,)` of a network that pools the slices of a study; else None.
-        weights: How much each slice counts in attention pooling, `(N,)`; else None.
+        slices: Logits of the slices, `(N, classes)`.
+        study: Logits of the case, `(classes,)`, if the network pools the slices of a study; else None.
+        weights: Weight of each slice in attention pooling, `(N,)`; None without it.
     """
 
     slices: Array
@@ -38,10 +38,10 @@ def slice_outputs(
     """Logits of every slice of one case, and of the case.
 
     Args:
-        network: In evaluation mode, on `device`.
+        network: Network in evaluation mode, on `device`.
         stack: Pictures `(N, C, I, J)` in order.
         context: Neighbouring slices on either side that the network takes.
-        device: Where the network is.
+        device: Device that holds the network.
         precision: Number format.
     """
     features = []
@@ -61,7 +61,7 @@ def slice_outputs(
 def slice_probabilities(logits: Array, *, shift: Array, temperature: float, kind: ClassKind) -> Array:
     """Probabilities of the classes, `(N, classes)`.
 
-    The training's class weights raise the logits of rare classes by `shift`, which is taken off again, so that a
+    The training's class weights raise the logits of rare classes by `shift`, which is subtracted again, so that a
     probability means a frequency.
 
     Source: Elkan 2001, https://dl.acm.org/doi/10.5555/1642194.1642224, theorem 2 (weights as a change of base rate);
@@ -75,7 +75,7 @@ def study_probabilities(
 ) -> Array:
     """Probabilities of the classes for the whole case, `(classes,)`.
 
-    A network that pools says so itself; otherwise it is the highest probability of any slice.
+    A network that pools gives them itself; otherwise they are the highest probabilities of any slice.
     """
     if outputs.study is None:
         return np.asarray(probabilities.max(axis=0))

@@ -1,4 +1,4 @@
-"""One loaded slice classifier, for as many scans as come."""
+"""A loaded slice classifier, for any number of scans."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from medseg.records import Array, Scan, SliceScores
 
 
 class SlicePredictor(LoadedModel[SliceClassifier, ClassifierCard]):
-    """Says for each slice of a scan how likely it shows each class."""
+    """Gives the probability of each class on each slice of a scan."""
 
     def scores(self, scan: Scan, *, case_id: str, patient_id: str | None = None) -> SliceScores:
         """Probabilities of the scan's slices, in the order of its own array.
 
         Raises:
-            ScanError: If the scan does not have the classifier's channels, or the network says NaN of it.
+            ScanError: If the scan does not have the classifier's channels, or a probability is NaN.
         """
         card = self.card
         check_channels(scan, card.channels, case_id=case_id, owner="classifier")
@@ -50,12 +50,12 @@ class SlicePredictor(LoadedModel[SliceClassifier, ClassifierCard]):
         """Probabilities of prepared slices, in the order of the scan's own array, beside the truth.
 
         Args:
-            stored: Prepared as the classifier's card says.
-            truth: In the order of the slice axis.
+            stored: Slices that were prepared as the classifier's card describes.
+            truth: Truth in the order of the slice axis.
             is_calibrated: Whether to divide logits by the temperature.
 
         Raises:
-            ScanError: If the network says NaN of it.
+            ScanError: If a probability is NaN.
         """
         temperature = None if is_calibrated else 1.0
         found = self._scores(
@@ -100,8 +100,8 @@ class SlicePredictor(LoadedModel[SliceClassifier, ClassifierCard]):
     @classmethod
     def _read_card(cls, folder: Path, weights: str) -> ClassifierCard:
         card = load_classifier_card(folder)
-        is_calibrated = weights == "last"  # which the calibration was fitted for
-        return card if is_calibrated else card.model_copy(update={"calibration": Calibration()})
+        has_calibration = weights == "last"  # the weights that it was fitted for
+        return card if has_calibration else card.model_copy(update={"calibration": Calibration()})
 
     @classmethod
     def _build(cls, card: ClassifierCard) -> SliceClassifier:
@@ -109,10 +109,11 @@ class SlicePredictor(LoadedModel[SliceClassifier, ClassifierCard]):
 
 
 def _finite(scores: SliceScores) -> SliceScores:
-    """The same scores: a gate would take NaN for a scan that shows nothing, and a check for a mask that is right."""
+    """The same scores; with NaN, a gate would find nothing in the scan, and a check of its mask nothing wrong."""
     if not (np.isfinite(scores.probabilities).all() and np.isfinite(scores.study).all()):
         raise ScanError(
-            f"case {scores.case_id}: the classifier's probabilities must be finite, got NaN; look at the scan's "
-            "intensities, or train the classifier again"
+            "the classifier's probabilities must be finite, got NaN",
+            remedy="check the scan's intensities, or train the classifier again",
+            case_id=scores.case_id,
         )
     return scores

@@ -1,4 +1,4 @@
-"""Whether a slice classifier and a mask tell the same story."""
+"""Agreement of a slice classifier and a mask."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def shared_classes(card: ClassifierCard, target: VoxelTarget) -> tuple[str, ...]
     """The model's structures that the classifier knows.
 
     Raises:
-        ConfigError: If it knows none.
+        ConfigError: If the classifier knows none of them.
     """
     shared = tuple(name for name in target.structures if name in card.targets.classes)
     if not shared:
         raise ConfigError(
             f"classifier: must know a label of the model ({', '.join(target.names)}), got "
-            f"{', '.join(card.targets.classes)}; train it on the model's labels"
+            f"{', '.join(card.targets.classes)}",
+            remedy="train it on the model's labels",
         )
     return shared
 
@@ -32,14 +33,14 @@ def check_mask(
 ) -> QualityRecord:
     """Compare a mask with the classifier's probabilities, slice by slice.
 
-    A slice of the mask shows what it would have taught the classifier: labels above its area threshold, or with one
-    class per slice the largest of them.
+    A slice of the mask shows a class by the rule that the classifier was trained with: labels above the least area, or
+    with one class per slice the largest of them.
 
     Args:
         mask: Native array on the scan's own grid.
-        scores: Of the same scan.
-        card: The classifier's.
-        target: The model's, which says what the mask shows.
+        scores: Probabilities of the same scan.
+        card: Card of the classifier.
+        target: Target of the model that drew the mask.
         pixel_mm2: Area of a voxel on a slice.
     """
     shared = shared_classes(card, target)

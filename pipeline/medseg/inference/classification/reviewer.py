@@ -15,12 +15,12 @@ from medseg.targets import VoxelTarget
 
 
 class SliceReviewer:
-    """Looks at every scan once, for both.
+    """Classifies every scan once, for the gate and for the check of its mask.
 
     Args:
-        classifier: Loaded once.
-        target: The model's, which says what its masks show.
-        gate: Which slices to segment; all if not given.
+        classifier: Loaded slice classifier.
+        target: Target of the model that draws the masks.
+        gate: Choice of the slices to segment; all if not given.
 
     Raises:
         ConfigError: If the classifier knows none of the labels.
@@ -33,7 +33,7 @@ class SliceReviewer:
         self.gate = gate
 
     def screen(self, scan: Scan, *, case_id: str) -> Review:
-        """Classify the slices, and choose what to segment."""
+        """Classify the slices, and choose those to segment."""
         start = time.perf_counter()
         scores = self.classifier.scores(scan, case_id=case_id)
         pixel_mm2 = _pixel_mm2(scan, scores.axis)

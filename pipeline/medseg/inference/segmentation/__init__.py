@@ -1,4 +1,4 @@
-"""Masks on the scans' own grids out of a segmentation network."""
+"""Masks on the scans' own grids from a segmentation network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be known to use a model's weights: `model.json` beside them."""
+"""The card of a segmentation model: `model.json` beside its weights, with all that their use needs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ CARD_NAME = "model.json"
 
 
 class ModelCard(Config):
-    """A trained model, but for its weights.
+    """Everything about a trained model except its weights.
 
     Attributes:
-        medseg_version: That trained it.
+        medseg_version: Version of medseg that trained the model.
         dataset: Name and version of the manifest.
-        channels: Names of the image channels that it takes.
+        channels: Names of the image channels that the model takes.
         labels: Value of each label by name.
-        network: Its shape.
-        preprocess: How a scan comes onto its grid.
-        inference: How it is slid over a volume.
-        trained_on: Case ids that it has seen.
+        network: Shape of the network.
+        preprocess: Grid and intensities of the network's input.
+        inference: Sliding window over a volume.
+        trained_on: Ids of the cases that the model was trained on.
         manifest_digest: SHA-256 of the manifest.
         plan_digest: SHA-256 of the plan.
         own_network: Name of the user's function that built the network, if it was not medseg's.

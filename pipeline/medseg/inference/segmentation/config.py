@@ -1,4 +1,4 @@
-"""How a network is slid over a whole volume."""
+"""Settings of the window that slides over a whole volume."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ class InferenceConfig(Config):
     """Sliding window.
 
     Attributes:
-        patch_size: Window along the network grid's axes; a last axis of 1 means a 2D network, slice by slice.
+        patch_size: Voxels of the window along the axes of the network's grid; a last axis of 1 means a 2D network
+            that predicts slice by slice.
         overlap: Share of a window that its neighbour covers too.
         batch_size: Windows per forward pass.
         mirror_axes: Image axes along which flipped copies are predicted too and averaged.

@@ -1,4 +1,4 @@
-"""Masks for a folder or manifest of cases; a bad case is recorded and the others go on."""
+"""Masks for a folder or manifest of cases; a case that fails is recorded and does not stop the others."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def predict_cases(
     """Write masks, a sidecar `<case_id>.json` with label names and volumes for each, and `predictions.json`.
 
     Args:
-        predictor: Loaded once.
-        inputs: Which cases.
-        folder: Where to.
-        reviewer: A slice classifier that says what to segment, and whether masks agree with it.
+        predictor: Loaded model.
+        inputs: Cases to predict.
+        folder: Target folder, created if missing.
+        reviewer: Slice classifier that chooses the slices to segment and checks the masks; none if not given.
         on_done: Called with the case id after each case.
 
     Returns:
-        What was delivered, and what failed; a record that cannot be written is a failure too.
+        Delivered masks, and failures; a record that cannot be written is a failure too.
     """
     predict = partial(_predict_case, predictor=predictor, folder=folder, reviewer=reviewer)
     done = run_cases(inputs, predict, stage="predict", on_done=on_done)
@@ -54,7 +54,7 @@ def predict_cases(
 def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, reviewer: Reviewer | None) -> Prediction:
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
-        raise ScanError(f"case {case.case_id}: the name must not be that of {RECORD_NAME}; rename the scan")
+        raise ScanError(f"the name must not be that of {RECORD_NAME}", remedy="rename the scan", case_id=case.case_id)
     scan = read_scan(case.files, case_id=case.case_id)
     check_channels(scan, predictor.card.channels, case_id=case.case_id)
     review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None

@@ -1,4 +1,4 @@
-"""One loaded network, for as many scans as come."""
+"""A loaded segmentation network, for any number of scans."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from medseg.targets import VoxelTarget
 
 
 class Predictor(LoadedModel[nn.Module, ModelCard]):
-    """Draws masks on the grid of the scans that it is given."""
+    """Draws masks on the scans' own grids."""
 
     @property
     def target(self) -> VoxelTarget:
-        """What the network's channels mean."""
+        """Meaning of the network's channels."""
         return self.card.target
 
     def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
         """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
 
         Within a slab the mask is that of the whole scan: the whole scan's statistics normalise it, and all of the whole
-        scan's windows that touch the slab are looked at, but nothing else is resampled, predicted or restored.
+        scan's windows that touch the slab are predicted, but nothing else is resampled, predicted or restored.
 
         Args:
-            scan: As read.
-            slab: Slices to look at; all if not given. Outside the mask is 0, and all of it if the slab is empty.
+            scan: Scan as it was read.
+            slab: Slices to segment; all if not given. The mask is 0 outside, and everywhere if the slab is empty.
 
         Raises:
             GeometryError: If the slab reaches beyond the scan.
-            ScanError: If that needs more memory than is free.
+            ScanError: If the scan needs more memory than is free.
         """
         if slab is None:
             return self._draw(scan, scan.geometry)
@@ -55,23 +55,23 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
     def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
         """The mask of a part of a scan, on that part's grid."""
         grid = network_grid(scan.geometry, self.card.preprocess)
-        plan = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
+        layout = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
         channels, classes = scan.array.shape[0], self.target.channels
-        check_memory(plan, scan.geometry, native, channels=channels, classes=classes, device=self.device)
-        image, _, _ = preprocess_scan(scan, self.card.preprocess, box=plan.seen)
+        check_memory(layout, scan.geometry, native, channels=channels, classes=classes, device=self.device)
+        image, _, _ = preprocess_scan(scan, self.card.preprocess, box=layout.seen)
         planes = probability_planes(
-            self.network, image, plan, target=self.target, device=self.device, precision=self.precision
+            self.network, image, layout, target=self.target, device=self.device, precision=self.precision
         )
-        return restore_planes(planes, part_of(grid, plan.box), native, target=self.target, axis=plan.axis)
+        return restore_planes(planes, part_of(grid, layout.box), native, target=self.target, axis=layout.axis)
 
     def probabilities(self, image: Tensor) -> Tensor:
-        """Class probabilities on the network's grid, all at once; `mask` does without them.
+        """Class probabilities on the whole of the network's grid, which `mask` never holds.
 
         Args:
-            image: Preprocessed, `(C, I, J, K)`.
+            image: Preprocessed image, `(C, I, J, K)`.
 
         Returns:
-            `(classes, I, J, K)`, float32.
+            Probabilities `(classes, I, J, K)`, float32.
         """
         return whole_volume_probabilities(
             self.network,
@@ -90,7 +90,7 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
     def _build(cls, card: ModelCard) -> nn.Module:
         if card.own_network is not None:
             raise CheckpointError(
-                f"model of {card.dataset}: was trained with the network {card.own_network}, which must be given; load "
-                "it with the function that builds that network"
+                f"model of {card.dataset}: was trained with the network {card.own_network}, which must be given",
+                remedy="load it with the function that builds that network",
             )
         return UNet(card.network)

@@ -1,4 +1,4 @@
-"""Values of channels plane by plane: memory for a slab as deep as a window, not for the whole grid."""
+"""Values of channels, plane by plane: memory for a slab as deep as a window, not for the whole grid."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ CHUNK_BYTES = 16 * 2**20
 def probability_planes(
     network: nn.Module,
     image: Tensor,
-    plan: WindowLayout,
+    layout: WindowLayout,
     *,
     target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind = "auto",
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[Tensor]:
-    """Slide a network over a volume and hand on what is finished, in order along the plan's streaming axis.
+    """Slide a network over a volume and yield finished planes, in order along the layout's streaming axis.
 
     The logits of overlapping windows are averaged with Gaussian weights and activated as the target says, then the
     flipped copies are averaged: the numbers of MONAI's `sliding_window_inference` on each flipped copy of the whole
-    volume, but for the order in which they are added. Sums are float32 and stay on the device; each flipped copy has
+    volume, except for the order in which they are added. Sums are float32 and stay on the device; each flipped copy has
     sums of its own, because they are activated only when they are complete.
 
     Args:
-        network: In evaluation mode, on `device`.
-        image: Preprocessed, the part of the grid that the plan's windows see, `(C, *plan.seen)`.
-        plan: Windows and flips; a window of depth 1 along k means a 2D network.
+        network: Network in evaluation mode, on `device`.
+        image: Preprocessed image on the part of the grid that the windows see, `(C, *layout.seen)`.
+        layout: Windows and flips; a window of depth 1 along k means a 2D network.
         target: Meaning of the channels.
-        device: Where the network is.
+        device: Device that holds the network.
         precision: Number format.
-        chunk_bytes: Memory that the planes handed on at once may take, but for a single plane that takes more.
+        chunk_bytes: Memory that the planes of one chunk may take; a single plane may take more.
 
     Yields:
-        Chunks `(channels, I, J, K)` of the plan's box, float32, on `device`; whole but for the streaming axis, along
-        which they follow each other without gaps.
+        Chunks `(channels, I, J, K)` of the layout's box, float32, on `device`; whole along all axes but the streaming
+        axis, along which they follow each other without gaps.
 
     Raises:
         ValueError: If the image has another shape.
     """
-    seen = tuple(len(extent) for extent in plan.seen)
+    seen = tuple(len(extent) for extent in layout.seen)
     if tuple(image.shape[1:]) != seen:
         raise ValueError(f"image must have the {seen} voxels that the windows see, got {tuple(image.shape[1:])}")
-    return _chunks(network, image, plan, target=target, device=device, precision=precision, chunk_bytes=chunk_bytes)
+    return _chunks(network, image, layout, target=target, device=device, precision=precision, chunk_bytes=chunk_bytes)
 
 
 def whole_volume_probabilities(
@@ -64,30 +64,30 @@ def whole_volume_probabilities(
     device: torch.device,
     precision: PrecisionKind = "auto",
 ) -> Tensor:
-    """All planes at once, for callers that need the values themselves; takes memory for the whole grid.
+    """Values of all planes at once, which takes memory for the whole grid.
 
     Args:
-        network: In evaluation mode, on `device`.
-        image: Preprocessed, `(C, I, J, K)`.
+        network: Network in evaluation mode, on `device`.
+        image: Preprocessed image, `(C, I, J, K)`.
         config: Windows and flips.
         target: Meaning of the channels.
-        device: Where the network is.
+        device: Device that holds the network.
         precision: Number format.
 
     Returns:
-        `(channels, I, J, K)`, float32, on `device`.
+        Values `(channels, I, J, K)`, float32, on `device`.
     """
     i, j, k = image.shape[1:]
-    plan = lay_out_windows((i, j, k), config)
-    planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
-    return torch.cat(list(planes), dim=plan.axis + 1)
+    layout = lay_out_windows((i, j, k), config)
+    planes = probability_planes(network, image, layout, target=target, device=device, precision=precision)
+    return torch.cat(list(planes), dim=layout.axis + 1)
 
 
 @torch.inference_mode()
 def _chunks(
     network: nn.Module,
     image: Tensor,
-    plan: WindowLayout,
+    layout: WindowLayout,
     *,
     target: VoxelTarget,
     device: torch.device,
@@ -96,19 +96,19 @@ def _chunks(
 ) -> Iterator[Tensor]:
     image = image.float().to(device)
     sums: _RollingSums | None = None
-    for visit in plan.visits:
-        axes = [axis + 2 for axis in plan.copies[visit.copy]]
-        windows = torch.stack([_window(image, start, plan) for start in visit.starts])  # (B, C, I, J, K)
+    for visit in layout.visits:
+        axes = [axis + 2 for axis in layout.copies[visit.copy]]
+        windows = torch.stack([_window(image, start, layout) for start in visit.starts])  # (B, C, I, J, K)
         logits = _logits(network, windows.flip(axes) if axes else windows, device, precision)
         logits = logits.flip(axes) if axes else logits
-        sums = sums or _RollingSums(plan, target, logits.shape[1], device)
+        sums = sums or _RollingSums(layout, target, logits.shape[1], device)
         for number, (start, finished) in enumerate(zip(visit.starts, visit.finished, strict=True)):
             sums.add(visit.copy, logits[number], start)
             yield from sums.take(finished, chunk_bytes)
 
 
 def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision: PrecisionKind) -> Tensor:
-    """Of a batch of windows `(B, C, I, J, K)`; slice by slice for a 2D network."""
+    """Logits of a batch of windows `(B, C, I, J, K)`; slice by slice for a 2D network."""
     is_2d = windows.shape[4] == 1
     windows = windows.to(memory_format=memory_format(3))
     with autocast(device, precision):
@@ -118,10 +118,10 @@ def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision
     return (logits[..., None] if is_2d else logits).float()
 
 
-def _window(image: Tensor, start: Voxel, plan: WindowLayout) -> Tensor:
-    """The image in one window, zero where that reaches beyond the grid."""
+def _window(image: Tensor, start: Voxel, layout: WindowLayout) -> Tensor:
+    """The image in one window, zero where the window reaches beyond the grid."""
     padding: list[int] = []
-    for axis, (first, size, seen) in enumerate(zip(start, plan.patch_size, plan.seen, strict=True)):
+    for axis, (first, size, seen) in enumerate(zip(start, layout.patch_size, layout.seen, strict=True)):
         before, after = max(0, seen.start - first), max(0, first + size - seen.stop)
         image = image.narrow(axis + 1, first + before - seen.start, size - before - after)
         padding = [before, after, *padding]
@@ -129,23 +129,23 @@ def _window(image: Tensor, start: Voxel, plan: WindowLayout) -> Tensor:
 
 
 class _RollingSums:
-    """Weighted sums of logits of the planes that some window still changes, in a ring of the plan's depth."""
+    """Weighted sums of logits of the planes that some window still changes, in a ring of the layout's depth."""
 
-    def __init__(self, plan: WindowLayout, target: VoxelTarget, channels: int, device: torch.device) -> None:
-        self.plan = plan
+    def __init__(self, layout: WindowLayout, target: VoxelTarget, channels: int, device: torch.device) -> None:
+        self.layout = layout
         self.target = target
-        self.planes = plan.box[plan.axis]
+        self.planes = layout.box[layout.axis]
         self.taken = self.planes.start
-        self.importance = compute_importance_map(plan.patch_size, mode="gaussian", device=device)
-        self.logits = torch.zeros(len(plan.copies), channels, *plan.buffer_shape, device=device)
-        self.weights = torch.zeros(len(plan.copies), 1, *plan.buffer_shape, device=device)
+        self.importance = compute_importance_map(layout.patch_size, mode="gaussian", device=device)
+        self.logits = torch.zeros(len(layout.copies), channels, *layout.buffer_shape, device=device)
+        self.weights = torch.zeros(len(layout.copies), 1, *layout.buffer_shape, device=device)
 
     def add(self, copy: int, logits: Tensor, start: Voxel) -> None:
         """Add the part of one window, `(channels, I, J, K)`, that lies in the box."""
-        axis = self.plan.axis
+        axis = self.layout.axis
         i, j, k = (
             range(max(first, wanted.start), min(first + size, wanted.stop))
-            for first, size, wanted in zip(start, self.plan.patch_size, self.plan.box, strict=True)
+            for first, size, wanted in zip(start, self.layout.patch_size, self.layout.box, strict=True)
         )
         for planes in self._pieces((i, j, k)[axis]):
             part = tuple(planes if n == axis else extent for n, extent in enumerate((i, j, k)))
@@ -155,10 +155,10 @@ class _RollingSums:
             self.weights[copy][self._place(part)].add_(weight)
 
     def take(self, stop: int, chunk_bytes: int) -> Iterator[Tensor]:
-        """Values of the planes before `stop` that were not taken yet; their place is free then."""
-        plane_bytes = 4 * self.logits[0].numel() // self.plan.depth
+        """Yield the values of the planes before `stop` that were not taken yet, and free their place."""
+        plane_bytes = 4 * self.logits[0].numel() // self.layout.depth
         for planes in self._pieces(range(self.taken, stop), max(1, chunk_bytes // plane_bytes)):
-            part = tuple(planes if n == self.plan.axis else extent for n, extent in enumerate(self.plan.box))
+            part = tuple(planes if n == self.layout.axis else extent for n, extent in enumerate(self.layout.box))
             place = (slice(None), *self._place(part))
             self.taken = planes.stop
             yield _mean_values(self.logits[place], self.weights[place], self.target)
@@ -169,23 +169,23 @@ class _RollingSums:
         """Cut a range of planes where the ring ends, and so that no piece has more than `most` planes."""
         start = planes.start
         while start < planes.stop:
-            left = self.plan.depth - (start - self.planes.start) % self.plan.depth
+            left = self.layout.depth - (start - self.planes.start) % self.layout.depth
             stop = min(planes.stop, start + left, start + (most or left))
             yield range(start, stop)
             start = stop
 
     def _place(self, part: tuple[range, ...]) -> tuple[slice, ...]:
-        """Where a part of the box, which does not cross the end of the ring, lies in the sums."""
+        """Place in the sums of a part of the box that does not cross the end of the ring."""
         place = [slice(None)]
-        for axis, (extent, wanted) in enumerate(zip(part, self.plan.box, strict=True)):
+        for axis, (extent, wanted) in enumerate(zip(part, self.layout.box, strict=True)):
             first = extent.start - wanted.start
-            first %= self.plan.depth if axis == self.plan.axis else len(wanted)
+            first %= self.layout.depth if axis == self.layout.axis else len(wanted)
             place.append(slice(first, first + len(extent)))
         return tuple(place)
 
 
 def _mean_values(logits: Tensor, weights: Tensor, target: VoxelTarget) -> Tensor:
-    """From sums `(copies, channels, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
+    """Mean values of sums `(copies, channels, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
     first = logits[0].div_(weights[0])
     total = target.activate(first)
     total = total.clone() if total is first else total  # the place of the sums is used again

@@ -1,4 +1,4 @@
-"""Where windows lie on a grid, in which order they are visited, and when a plane of the grid is finished."""
+"""The layout of windows on a grid: their places, their order, and when a plane of the grid is finished."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Visit:
     """One forward pass: windows of one flipped copy.
 
     Attributes:
-        copy: Which of the plan's flipped copies.
+        copy: Index of the flipped copy among the layout's.
         starts: First voxel of each window, on the unflipped grid; negative where the image is padded.
-        finished: After each window, the plane of the streaming axis before which nothing changes any more.
+        finished: Plane of the streaming axis before which nothing changes any more, after each window.
     """
 
     copy: int
@@ -35,12 +35,12 @@ class WindowLayout:
     """All windows that touch a box of a grid, in an order that finishes the box plane by plane.
 
     Attributes:
-        patch_size: Window, in voxels.
-        box: Voxels of the grid whose probabilities are wanted.
-        seen: Voxels of the grid that the windows read; padding left out.
+        patch_size: Size of a window in voxels.
+        box: Voxels of the grid to compute the probabilities of.
+        seen: Voxels of the grid that the windows read, without padding.
         axis: Streaming axis.
-        depth: Planes along it that are unfinished at a time.
-        copies: Axes along which each flipped copy is flipped; the first is unflipped.
+        depth: Planes along the streaming axis that are unfinished at a time.
+        copies: Axes along which each flipped copy is flipped; the first copy is unflipped.
         visits: Forward passes in order.
     """
 
@@ -65,14 +65,14 @@ def lay_out_windows(
     """Lay windows as MONAI's `sliding_window_inference` does on the whole grid, and keep those that touch a box.
 
     A flipped copy has MONAI's windows on the flipped volume, so in unflipped voxels they are mirrored. An image that is
-    smaller than the window is padded on both sides, the odd voxel at the end (of the flipped copy). All of the whole
-    grid's windows that touch the box are there, so the box's probabilities are what they would be without one.
+    smaller than the window is padded on both sides, with the odd voxel at the end (of the flipped copy). All of the
+    whole grid's windows that touch the box are kept, so the box's probabilities are the same as without a box.
 
     Args:
         shape: Voxels of the grid.
         config: Window, overlap, windows per forward pass and flips.
-        box: Voxels that are wanted, at least one along each axis; the whole grid if not given.
-        axis: Streaming axis; the one with the least unfinished voxels if not given.
+        box: Voxels to compute, at least one along each axis; the whole grid if not given.
+        axis: Streaming axis; the axis with the fewest unfinished voxels if not given.
     """
     box = box or (range(shape[0]), range(shape[1]), range(shape[2]))
     patch = config.patch_size

@@ -1,4 +1,4 @@
-"""Where a classifier looks: class activation maps."""
+"""Class activation maps: the pixels that decide a classifier's answer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from medseg.networks.classification.build import SliceClassifier
 
 
 def grad_cam(network: SliceClassifier, images: Tensor, class_index: int) -> Tensor:
-    """How much each pixel speaks for a class, from the last convolutional map.
+    """Contribution of each pixel to a class, from the last convolutional map.
 
     Args:
-        network: Left as it is, its gradients and mode included: MONAI's hooks go into a copy.
+        network: Classifier, left unchanged with its gradients and mode: MONAI's hooks go into a copy.
         images: Slices `(B, in_channels, H, W)`.
-        class_index: The class.
+        class_index: Index of the class.
 
     Returns:
-        Map `(B, H, W)`, each slice's largest value 1; all zero where nothing speaks for the class.
+        Map `(B, H, W)`, with 1 as each slice's largest value; all zero if no pixel supports the class.
 
     Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391, eq. 1 and 2.
     """

@@ -21,21 +21,21 @@ WeightNaming = Literal["resnet", "sequential", "densenet"]
 
 @dataclass(frozen=True, slots=True)
 class ArchitectureFacts:
-    """What is known of an architecture before it is built.
+    """Facts about an architecture that are known before it is built.
 
     Attributes:
-        name: Name in plans and on the command line.
+        name: Name in plans and options.
         label: Name in running text.
-        family: Residual nets, the same without shortcuts, published nets of other kinds, or the encoder of a UNet.
+        family: Kind of net: residual, the same without shortcuts, published nets of other kinds, or a UNet's encoder.
         builder: Function of `build.py` that builds it.
         block: Kind of the blocks of a residual or plain net; None for the others.
         blocks: Blocks per stage of a residual or plain net; empty for the others.
         depth: Layers with weights of a published net without such stages; None where they follow from blocks.
-        smallest_side: Fewest pixels along either side of a slice; an encoder's follow from its strides.
-        is_normalised: Whether its layers normalise; those without learn nothing at the usual rate.
-        activation: Non-linearity of a net that has no other; None where it can be chosen.
-        weight_naming: How torchvision names its published ImageNet weights; None where none are published.
-        is_compared: Whether a comparison trains it unless told otherwise.
+        smallest_side: Fewest pixels along either side of a slice; those of an encoder follow from its strides.
+        is_normalised: Whether it has normalisation layers; nets without them learn nothing at the usual rate.
+        activation: Non-linearity of a net that has no other; None if it can be chosen.
+        weight_naming: Scheme of the names of its ImageNet weights in torchvision; None if none are published.
+        is_compared: Whether a comparison trains it by default.
     """
 
     name: Architecture
@@ -98,4 +98,4 @@ ARCHITECTURES: Mapping[Architecture, ArchitectureFacts] = MappingProxyType({fact
 NAMED_ARCHITECTURES: tuple[Architecture, ...] = tuple(
     name for name, facts in ARCHITECTURES.items() if facts.family != "encoder"
 )
-"""Architectures that a name alone describes; an encoder is that of a given UNet."""
+"""Architectures that their name alone describes; an encoder also needs its UNet."""

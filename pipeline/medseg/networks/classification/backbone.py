@@ -1,4 +1,4 @@
-"""What every classifier is made of before its last linear layer."""
+"""The parts of a classifier before its last linear layer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Backbone(NamedTuple):
     """A network without its last linear layer.
 
     Attributes:
-        body: Picture `(B, C, H, W)` to the last convolutional map `(B, channels, h, w)`.
-        neck: That map to features `(B, features)`.
-        features: Their number.
+        body: Module from a picture `(B, C, H, W)` to the last convolutional map `(B, channels, h, w)`.
+        neck: Module from that map to features `(B, features)`.
+        features: Number of features.
     """
 
     body: nn.Module

@@ -1,4 +1,4 @@
-"""The slice classifier: a body of convolutions, a neck that makes features of its map, and a linear layer."""
+"""The slice classifier: a body of convolutions, a neck that turns its map into features, and a linear layer."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class SliceClassifier(nn.Module):
     """A 2D or 2.5D classifier of slices, and of studies through their slices.
 
     Args:
-        config: Its shape.
+        config: Shape of the network.
 
     Attributes:
-        body: Picture to the last convolutional map.
-        neck: That map to features.
-        head: The linear layer from features to logits.
-        attention: Weights of a study's slices, with `pooling="attention"` alone, else None.
+        body: Module from a picture to the last convolutional map.
+        neck: Module from that map to features.
+        head: Linear layer from features to logits.
+        attention: Module that weights a study's slices, only with `pooling="attention"`, else None.
     """
 
     last_map = "body"
-    """Name of the module that gives out the last convolutional map, for Grad-CAM."""
+    """Name of the module that returns the last convolutional map, for Grad-CAM."""
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -76,7 +76,8 @@ class SliceClassifier(nn.Module):
         if min(x.shape[2:]) < self.smallest_size:
             raise ConfigError(
                 f"{self.config.architecture}: slices must be at least {self.smallest_size} pixels a side, "
-                f"got {tuple(x.shape[2:])}; pad or resample them, or choose another architecture"
+                f"got {tuple(x.shape[2:])}",
+                remedy="pad or resample them, or choose another architecture",
             )
         features: Tensor = self.neck(self.body(x))
         return features
@@ -93,8 +94,8 @@ class SliceClassifier(nn.Module):
         A study of one slice has that slice's logits.
 
         Args:
-            features: Of all studies' slices, one study after another, `(N, F)`.
-            lengths: Slices of each study; they add up to N.
+            features: Features of all studies' slices, one study after another, `(N, F)`.
+            lengths: Number of slices of each study; they add up to N.
 
         Returns:
             Logits `(studies, out_channels)`.
@@ -110,11 +111,11 @@ class SliceClassifier(nn.Module):
         return self.classify(weighted_per_study(features, weights, lengths))
 
     def slice_weights(self, features: Tensor, lengths: Sequence[int]) -> Tensor:
-        """How much each slice counts for its study's answer: key slices weigh most.
+        """Weight of each slice in its study's answer; key slices weigh most.
 
         Args:
-            features: Of all studies' slices, one study after another, `(N, F)`.
-            lengths: Slices of each study; they add up to N.
+            features: Features of all studies' slices, one study after another, `(N, F)`.
+            lengths: Number of slices of each study; they add up to N.
 
         Returns:
             Weights `(N,)` in [0, 1] that sum to one over each study.
@@ -125,7 +126,8 @@ class SliceClassifier(nn.Module):
         if self.attention is None:
             raise ConfigError(
                 f"classifier: pooling must be 'attention', or for a study's logits 'max' or 'mean', got "
-                f"{self.config.pooling!r}; set classifier.pooling"
+                f"{self.config.pooling!r}",
+                remedy="set classifier.pooling",
             )
         weights: Tensor = self.attention(features, lengths)
         return weights
@@ -134,8 +136,7 @@ class SliceClassifier(nn.Module):
 def smallest_size(config: ClassifierConfig) -> int:
     """Fewest pixels along either side of a slice that a network can take.
 
-    For a UNet's encoder it is what leaves one pixel at the coarsest stage, or two where instance normalisation needs
-    several.
+    A UNet's encoder needs one pixel at its coarsest stage, or two if instance normalisation needs several.
     """
     if config.encoder is None:
         return config.facts.smallest_side

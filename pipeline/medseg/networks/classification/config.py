@@ -1,4 +1,4 @@
-"""What a slice classifier is made of."""
+"""The configuration of a slice classifier."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ class ClassifierConfig(Config):
     """Shape of a 2D classifier of slices.
 
     Attributes:
-        architecture: Which network; `encoder` is the encoder of our UNet that `encoder` describes.
+        architecture: Name of the network; `encoder` is the encoder of our UNet that the field `encoder` describes.
         in_channels: Image channels times neighbouring slices (2.5D), laid out as `(channel, slice)`: all slices of
             the first image channel come first.
-        out_channels: Classes, or labels where several can hold at once.
-        activation: Non-linearity; None is the architecture's own: SiLU for EfficientNet, ReLU for the others.
-            DenseNet, EfficientNet and the encoder have no other.
+        out_channels: Number of classes, or of labels if several can hold at once.
+        activation: Non-linearity; None is the architecture's own: SiLU for EfficientNet, ReLU for the others. It cannot
+            be chosen for DenseNet, EfficientNet and the encoder.
         width: Channels of the first stage of a residual or plain net; every stage doubles them.
-        stem: How a residual or plain net begins: 7×7 with stride 2 and max pooling, or, for small slices, 3×3.
-        blocks: Blocks per stage of a residual or plain net of another depth, and the number of its stages; None is
-            the architecture's own. `(9, 9, 9)` with `width=16` and `stem="small"` is the CIFAR network of 56 layers.
-        shortcut: How a residual net's shortcut is strided: `strided` is the paper's and what published weights were
-            trained with, `averaged` is ResNet-D's. The number of parameters is the same.
-        pooling: How the slices of a study are pooled where labels are per study; `none` where they are per slice.
-        encoder: The 2D UNet whose encoder it is, for `architecture="encoder"` alone.
+        stem: Beginning of a residual or plain net: 7×7 with stride 2 and max pooling, or, for small slices, 3×3.
+        blocks: Blocks per stage of a residual or plain net of another depth, one entry per stage; None is the
+            architecture's own. `(9, 9, 9)` with `width=16` and `stem="small"` is the CIFAR network of 56 layers.
+        shortcut: Stride of a residual net's shortcut: `strided` is the paper's, which published weights were trained
+            with, `averaged` is ResNet-D's. The number of parameters is the same.
+        pooling: Pooling of a study's slices if labels are per study; `none` if they are per slice.
+        encoder: The 2D UNet that lends its encoder, only for `architecture="encoder"`.
     """
 
     architecture: Architecture = "resnet18"
@@ -79,17 +79,17 @@ class ClassifierConfig(Config):
 
     @property
     def spatial_dims(self) -> Literal[2]:
-        """Dimensions of what it sees: it is a network of pictures."""
+        """Spatial dimensions of the input, which is a picture."""
         return 2
 
     @property
     def facts(self) -> ArchitectureFacts:
-        """What the table of architectures says of it."""
+        """Row of the architecture in the table."""
         return ARCHITECTURES[self.architecture]
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a residual net's depth without its shortcuts."""
+        """Whether it is a net of a residual net's depth without shortcuts."""
         return self.facts.family == "plain"
 
     @property
@@ -115,7 +115,7 @@ class ClassifierConfig(Config):
 
     @property
     def nonlinearity(self) -> ActivationKind:
-        """The activation that is used, chosen or the architecture's own."""
+        """The activation in use, chosen or the architecture's own."""
         if self.encoder is not None:
             return self.encoder.activation
         return self.activation or self.facts.activation or "relu"

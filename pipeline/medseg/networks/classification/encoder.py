@@ -10,7 +10,7 @@ from medseg.networks.encoder import Encoder
 
 
 def build_encoder(config: ClassifierConfig) -> Backbone:
-    """The encoder that `config.encoder` describes, with `config.in_channels`, and the mean over the picture."""
+    """The encoder that `config.encoder` describes, with `config.in_channels`, followed by the mean over the picture."""
     if config.encoder is None:
         raise ValueError("config.encoder must be given")
     network = config.encoder.model_copy(update={"in_channels": config.in_channels})
@@ -18,7 +18,7 @@ def build_encoder(config: ClassifierConfig) -> Backbone:
 
 
 class EncoderBody(nn.Module):
-    """An encoder that gives out its coarsest feature map alone."""
+    """An encoder that returns only its coarsest feature map."""
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()

@@ -6,14 +6,14 @@ from torch import Tensor
 
 
 def spread_grey(weight: Tensor, in_channels: int) -> Tensor:
-    """Weights for any number of channels that answer to a grey picture as before.
+    """Weights for any number of channels that respond to a grey picture as before.
 
     The mean over the old channels is repeated and scaled by old / new channels: a picture that is the same in every
-    channel gives the same response. The same number of channels is left as it is.
+    channel gives the same response. If the number of channels is the same, the weights are unchanged.
 
     Args:
-        weight: Of a convolution, `(outputs, inputs, h, w)`.
-        in_channels: Channels to make.
+        weight: Weights of a convolution, `(outputs, inputs, h, w)`.
+        in_channels: New number of channels.
 
     Returns:
         Weights `(outputs, in_channels, h, w)`.
@@ -24,13 +24,13 @@ def spread_grey(weight: Tensor, in_channels: int) -> Tensor:
 
 
 def spread_slices(weight: Tensor, slices: int) -> Tensor:
-    """Weights for neighbouring slices as channels that answer to equal slices as before to one.
+    """Weights for neighbouring slices as channels that respond to equal slices as before to a single one.
 
     Each image channel's weights are repeated over its slices and divided by their number, in the layout
     `(channel, slice)` of `ClassifierConfig.in_channels`.
 
     Args:
-        weight: Of a convolution, `(outputs, channels, h, w)`.
+        weight: Weights of a convolution, `(outputs, channels, h, w)`.
         slices: Slices per image channel.
 
     Returns:

@@ -1,4 +1,4 @@
-"""A classifier that begins with what a UNet's encoder has learned."""
+"""A classifier that begins with the weights of a UNet's encoder."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PREFIX = "encoder."
 def encoder_classifier(
     network: NetworkConfig, *, out_channels: int, slices: int = 1, pooling: PoolingKind = "none", slice_axis: Axis = 2
 ) -> ClassifierConfig:
-    """The classifier that a UNet's encoder fits.
+    """Configuration of the classifier that a UNet's encoder fits.
 
     Args:
-        network: The UNet, 2D or 3D; of a 3D one the kernels and strides across slices are left out.
-        out_channels: Classes.
-        slices: Neighbouring slices, 1 for 2D.
-        pooling: Of a study's slices.
+        network: The UNet, 2D or 3D; the kernels and strides of a 3D UNet across slices are left out.
+        out_channels: Number of classes.
+        slices: Neighbouring slices as channels, 1 for 2D.
+        pooling: Pooling of a study's slices.
         slice_axis: Axis of a 3D UNet's `(i, j, k)` that its slices are stacked along.
     """
     if network.spatial_dims == 3:
@@ -45,20 +45,20 @@ def encoder_classifier(
 
 
 def load_unet_encoder(network: SliceClassifier, weights: Mapping[str, Tensor], *, slice_axis: Axis = 2) -> None:
-    """Begin with the weights of a UNet's encoder; the linear layer, and attention, stay fresh.
+    """Load the weights of a UNet's encoder; the linear layer and the attention stay untrained.
 
-    A 3D UNet's kernels are summed along the slice axis. A slice is then seen as the 3D encoder sees a volume that is
-    the same in every slice, far from that volume's ends: exactly what of its knowledge one slice can hold. For
-    neighbouring slices as channels, the weights of the layers that read the image are spread by `spread_slices`.
+    A 3D UNet's kernels are summed along the slice axis, so that a slice gives the response of the 3D encoder to a
+    volume that is the same in every slice, far from that volume's ends. For neighbouring slices as channels, the
+    weights of the layers that read the image are spread by `spread_slices`.
 
     Args:
-        network: A classifier of the shape that `encoder_classifier` gives for the UNet.
-        weights: State dict of the UNet; all but its encoder is passed over.
+        network: Classifier of the shape that `encoder_classifier` gives for the UNet.
+        weights: State dict of the UNet; only its encoder is used.
         slice_axis: Axis of a 3D UNet's `(i, j, k)` that its slices are stacked along.
 
     Raises:
         ConfigError: If the classifier is not a UNet's encoder.
-        CheckpointError: If the encoder's weights are missing, too many or of another shape.
+        CheckpointError: If weights of the encoder are missing, unexpected or of another shape.
     """
     unet = network.config.encoder
     if unet is None:
@@ -74,8 +74,8 @@ def load_unet_encoder(network: SliceClassifier, weights: Mapping[str, Tensor], *
     wanted = encoder.state_dict()
     if differing := sorted(set(found) ^ set(wanted)):
         raise CheckpointError(
-            f"UNet weights: encoder must have the classifier's layers, differing in "
-            f"{', '.join(differing[:4])}; build the classifier with encoder_classifier()"
+            f"UNet weights: encoder must have the classifier's layers, differing in {', '.join(differing[:4])}",
+            remedy="build the classifier with encoder_classifier()",
         )
     slices = network.config.in_channels // unet.in_channels
     fitted = {name: _fit(weight, wanted[name], slices) for name, weight in found.items()}
@@ -83,7 +83,8 @@ def load_unet_encoder(network: SliceClassifier, weights: Mapping[str, Tensor], *
         if weight.shape != wanted[name].shape:
             raise CheckpointError(
                 f"UNet weights: encoder.{name} must have the shape {tuple(wanted[name].shape)}, got "
-                f"{tuple(weight.shape)}; build the classifier with encoder_classifier()"
+                f"{tuple(weight.shape)}",
+                remedy="build the classifier with encoder_classifier()",
             )
     encoder.load_state_dict(fitted)
 
@@ -93,11 +94,11 @@ def _without(axes: tuple[int, ...], axis: int) -> tuple[int, ...]:
 
 
 def _flatten(weight: Tensor, slice_axis: int) -> Tensor:
-    """A 3D kernel `(outputs, inputs, i, j, k)` summed along an axis; all else as it is."""
+    """A 3D kernel `(outputs, inputs, i, j, k)` summed along an axis; other weights unchanged."""
     return weight.sum(dim=2 + slice_axis) if weight.ndim == 5 else weight
 
 
 def _fit(weight: Tensor, wanted: Tensor, slices: int) -> Tensor:
-    """A convolution of the image spread over neighbouring slices; all else as it is."""
+    """A convolution of the image spread over neighbouring slices; other weights unchanged."""
     reads_image = weight.ndim == 4 and weight.shape[1] * slices == wanted.shape[1]
     return spread_slices(weight, slices) if slices > 1 and reads_image else weight

@@ -20,18 +20,18 @@ _LAYERS = {"0": "conv", "1": "bn"}
 
 
 def load_imagenet(network: SliceClassifier, path: Path) -> None:
-    """Begin with published weights: ResNet-18 to 152, AlexNet, VGG-16 or DenseNet-121.
+    """Load published weights: ResNet-18 to 152, AlexNet, VGG-16 or DenseNet-121.
 
     The first convolution is fitted to `in_channels` by `spread_grey`; three channels are copied. The last layer is
-    loaded where its classes are as many, else left fresh, as is the attention of `pooling="attention"`. The weights
-    expect images of about zero mean and unit variance.
+    loaded if the number of classes is the same, else it stays untrained, as does the attention of
+    `pooling="attention"`. The weights expect images of about zero mean and unit variance.
 
     Args:
-        network: Of the published width, depth, stem, shortcut and activation.
-        path: `.safetensors`, or `.pt` or `.pth` as torchvision publishes them or as a training saved them.
+        network: Classifier of the published width, depth, stem, shortcut and activation.
+        path: File `.safetensors`, or `.pt` or `.pth` as torchvision publishes it or a training saved it.
 
     Raises:
-        ConfigError: If weights of this network are not published.
+        ConfigError: If no weights of this network are published.
         CheckpointError: If the file is not readable, or weights are missing, unexpected or of another shape.
 
     Source: https://docs.pytorch.org/vision/stable/models.html (names of the weights).
@@ -52,13 +52,13 @@ def load_imagenet(network: SliceClassifier, path: Path) -> None:
 
 
 def _naming_of(config: ClassifierConfig) -> WeightNaming:
-    """How the published weights of a network are named; refuses a network that none were published for."""
+    """Scheme of the names of a network's published weights; refuses a network without published weights."""
     naming = config.facts.weight_naming
     if naming is None:
         published = ", ".join(name for name, facts in ARCHITECTURES.items() if facts.weight_naming)
         raise ConfigError(
-            f"classifier.architecture must be one of {published} to load published weights, got "
-            f"{config.architecture}; start without them"
+            f"classifier.architecture must be one of {published} to load published weights, got {config.architecture}",
+            remedy="start without them",
         )
     if config.nonlinearity != "relu":
         raise ConfigError(f"classifier.activation must be relu for published weights, got {config.nonlinearity}")
@@ -68,13 +68,14 @@ def _naming_of(config: ClassifierConfig) -> WeightNaming:
 
 
 def _check_names(expected: set[str], found: set[str], *, source: str) -> None:
-    """Older files lack the number of batches that batch normalisation has seen; nothing reads it."""
+    """Compare names; older files lack the number of batches that batch normalisation has seen, which nothing reads."""
     missing = sorted(name for name in expected - found if not name.endswith("num_batches_tracked"))
     unexpected = sorted(found - expected)
     if missing or unexpected:
         raise CheckpointError(
             f"weights {source}: names must be torchvision's of this architecture; "
-            f"missing {_first_few(missing)}, unexpected {_first_few(unexpected)}; check classifier.architecture"
+            f"missing {_first_few(missing)}, unexpected {_first_few(unexpected)}",
+            remedy="check classifier.architecture",
         )
 
 
@@ -85,7 +86,8 @@ def _check_shapes(
         if tensor.shape != loaded[name].shape:
             raise CheckpointError(
                 f"weights {source}: {names[name]} must have the shape {tuple(tensor.shape)}, got "
-                f"{tuple(loaded[name].shape)}; check classifier.architecture, width, stem and blocks"
+                f"{tuple(loaded[name].shape)}",
+                remedy="check classifier.architecture, width, stem and blocks",
             )
 
 
@@ -94,7 +96,7 @@ def _first_few(names: list[str]) -> str:
 
 
 def _modern_name(name: str) -> str:
-    """DenseNet's published file says `norm.1` where torchvision's code says `norm1`."""
+    """Name in torchvision's code, such as `norm1`, for one in DenseNet's published file, such as `norm.1`."""
     return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2", name)
 
 

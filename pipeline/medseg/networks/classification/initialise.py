@@ -1,4 +1,4 @@
-"""Weights to begin with."""
+"""Initial weights."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def he_initialise(network: nn.Module) -> None:
-    """Draw convolutions and linear layers so that rectified signals keep their size; biases are zero.
+    """Draw the weights of convolutions and linear layers so that rectified signals keep their size; biases are zero.
 
     Convolutions keep the size of gradients (fan out), hidden linear layers that of activations (fan in).
 

@@ -1,4 +1,4 @@
-"""Newer nets that MONAI has: DenseNet-121 and EfficientNet-B0."""
+"""Newer nets from MONAI: DenseNet-121 and EfficientNet-B0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from medseg.networks.classification.backbone import Backbone, mean_over_picture
 from medseg.networks.classification.config import ClassifierConfig
 
-# MONAI keeps EfficientNet's 0.01, with which the statistics of a training of minutes are still those of the start.
+# With MONAI's 0.01, the statistics after a training of minutes are still those of the start.
 _MOMENTUM = 0.1
 
 
@@ -40,7 +40,7 @@ def build_efficientnet_b0(config: ClassifierConfig) -> Backbone:
 
 
 class EfficientNetBody(nn.Module):
-    """MONAI's EfficientNet up to its last convolutional map, which its own forward does not give out."""
+    """MONAI's EfficientNet up to its last convolutional map, which its own forward does not return."""
 
     def __init__(self, network: EfficientNetBN) -> None:
         super().__init__()

@@ -22,20 +22,20 @@ def build_resnet(config: ClassifierConfig) -> Backbone:
 
 
 class ResNetBody(nn.Module):
-    """A stem and stages of the blocks that the UNet's encoder is made of; each stage doubles the width.
+    """A stem, and stages of the blocks of the UNet's encoder; each stage doubles the width.
 
     Args:
-        config: A residual or plain net.
+        config: Shape of a residual or plain net.
 
     Attributes:
-        channels: Of the last feature map.
+        channels: Channels of the last feature map.
     """
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         kind = config.facts.block
         if kind is None:
-            raise ValueError(f"a residual or plain net must be asked for, got {config.architecture}")
+            raise ValueError(f"architecture must be a residual or plain net, got {config.architecture}")
         style = BlockStyle(2, "batch", config.nonlinearity, shortcut=config.shortcut)
         self.stem = _build_stem(config, style)
         self.stages = nn.Sequential()

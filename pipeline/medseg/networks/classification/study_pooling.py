@@ -11,7 +11,7 @@ from medseg.errors import ConfigError
 
 
 class GatedAttention(nn.Module):
-    """How much each slice of a study counts, from its features.
+    """Weights of the slices of a study from their features.
 
     Args:
         features: Features per slice.
@@ -41,8 +41,8 @@ def split_studies(slices: Tensor, lengths: Sequence[int]) -> tuple[Tensor, ...]:
     """
     if not lengths or min(lengths) < 1 or sum(lengths) != len(slices):
         raise ConfigError(
-            f"studies: lengths must be at least 1 and add up to {len(slices)} slices, got {list(lengths)}; "
-            "leave out studies without slices"
+            f"studies: lengths must be at least 1 and add up to {len(slices)} slices, got {list(lengths)}",
+            remedy="leave out studies without slices",
         )
     return torch.split(slices, list(lengths))
 

@@ -1,4 +1,4 @@
-"""Looking into a network: what its units can see, what they listen to, and what they hold."""
+"""A view into a network: the receptive fields of its units, their effective fields, and feature maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which voxels of the image the units of a feature map see, along one axis."""
+"""The voxels of the image that the units of a feature map see, along one axis."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from medseg.networks.lens.window import Window
 class AxisField:
     """Receptive fields of a feature map's units along one axis.
 
-    After convolutions and pooling every unit sees as many voxels, a jump further than the unit before. After an
-    upsampling neighbours differ: they repeat with a period, and the field of each unit of one period is kept.
+    After convolutions and pooling every unit sees the same number of voxels, shifted by a jump from the unit before.
+    After an upsampling neighbours differ: they repeat with a period, and the field of each unit of a period is kept.
 
     Attributes:
         firsts: First voxel that each unit of the first period sees; negative in the padding.
-        lasts: Last voxel, itself included.
+        lasts: Last voxel that each unit of the first period sees, itself included.
         advance: Voxels from one period to the next.
     """
 
@@ -33,7 +33,7 @@ class AxisField:
 
     @property
     def smallest_size(self) -> int:
-        """The same of the narrowest unit; differs from `size` only behind an upsampling."""
+        """Voxels that the narrowest unit sees, first to last; fewer than `size` only behind an upsampling."""
         return min(last - first for first, last in zip(self.firsts, self.lasts, strict=True)) + 1
 
     @property
@@ -43,22 +43,22 @@ class AxisField:
 
     @property
     def start(self) -> int:
-        """First voxel that unit 0 sees; negative by the padding that it looks into."""
+        """First voxel that unit 0 sees; negative if it lies in the padding."""
         return self.firsts[0]
 
     @property
     def centre(self) -> float:
-        """Middle of what unit 0 sees, in voxels from the centre of the first voxel."""
+        """Middle of the field of unit 0, in voxels from the centre of the first voxel."""
         return (self.firsts[0] + self.lasts[0]) / 2
 
     def interval(self, unit: int) -> tuple[int, int]:
-        """First and last voxel that a unit sees, as if the image had no ends."""
+        """First and last voxel that a unit sees in an image without ends."""
         period, phase = divmod(unit, len(self.firsts))
         shift = period * self.advance
         return self.firsts[phase] + shift, self.lasts[phase] + shift
 
     def through(self, window: Window) -> AxisField:
-        """Fields behind a layer whose input has these fields."""
+        """Fields behind a layer that is given these fields."""
         inputs = len(self.firsts) * window.up
         period = inputs // gcd(inputs, window.down)
         seen = [[self.interval(unit) for unit in window.taps(output)] for output in range(period)]
@@ -69,10 +69,10 @@ class AxisField:
         )
 
     def joined(self, other: AxisField) -> AxisField:
-        """Fields where two feature maps are added or concatenated: from the lower to the upper end of both.
+        """Fields of the sum or concatenation of two feature maps: from the lower to the upper end of both.
 
         Raises:
-            ValueError: If their units are not equally far apart.
+            ValueError: If the two differ in their jump.
         """
         if self.jump != other.jump:
             raise ValueError(f"feature maps to join must have one jump, got {self.jump} and {other.jump}")

@@ -1,4 +1,4 @@
-"""Effective receptive fields: how much of the image a unit really listens to."""
+"""Effective receptive fields: the part of the image that has a real effect on a unit."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ TWO_SIGMA = 0.9545
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EffectiveField:
-    """Where the gradient of one unit goes.
+    """Distribution of the gradient of one unit over the image.
 
     Attributes:
-        map: Mean size of the gradient at each voxel, shape of the image; it sums to 1, or is 0 everywhere where no
+        map: Mean size of the gradient at each voxel, shape of the image; it sums to 1, or is 0 everywhere if no
             gradient arrives.
-        size: Voxels per axis that hold 95.45 % of it, as the four standard deviations of a Gaussian do: from the
-            2.275th to the 97.725th percentile of its sum over the other axes, parts of voxels included. NaN without
-            a gradient.
-        unit: Which unit of the feature map.
-        theory: First and last voxel per axis that it can see.
-        is_cut: Per axis, whether it can see beyond the image, so that `size` may be too small.
+        size: Voxels per axis that hold 95.45 % of the map, as four standard deviations of a Gaussian do: from the
+            2.275th to the 97.725th percentile of its sum over the other axes, in fractions of voxels. NaN without a
+            gradient.
+        unit: Place of the unit in the feature map.
+        theory: First and last voxel per axis that the unit can see.
+        is_cut: Whether the unit can see beyond the image along each axis, so that `size` may be too small.
     """
 
     map: Array
@@ -54,22 +54,22 @@ def effective_field(
     layer: str = "",
     unit: Sequence[int] | None = None,
 ) -> EffectiveField:
-    """Send one unit's gradient back to images of noise, and see where it arrives.
+    """Send one unit's gradient back to images of noise, and measure where it arrives.
 
-    The network runs in evaluation mode. Instance and group norms, whose statistics connect every voxel to every
-    other, keep their values but pass no gradient through mean and deviation; so the field is that of the convolutions,
-    and lies within the theoretical one. Of a classifier it is that of the last feature map.
+    The network runs in evaluation mode. The statistics of instance and group norms connect every voxel to every other;
+    they keep their values here but pass no gradient, so the field is that of the convolutions and lies within the
+    theoretical one. For a classifier it is the field of the last feature map.
 
     Args:
-        network: Fresh or trained; a copy is used.
-        shape: Voxels of the image, without batch and channels; as large as the theoretical field shows it whole.
-        samples: Images of Gaussian noise, each with random weights of the unit's channels.
-        seed: Of the noise.
-        layer: Name of the module whose output is looked at, within the body of a classifier; empty is the network's.
-        unit: Where in it; None is its middle.
+        network: Network, trained or not; a copy is used.
+        shape: Voxels of the image, without batch and channels; at least the theoretical field, to show it whole.
+        samples: Number of images of Gaussian noise, each with random weights of the unit's channels.
+        seed: Seed of the noise.
+        layer: Name of the module with the unit, within the body of a classifier; empty for the network itself.
+        unit: Place of the unit in the module's output; None is the middle.
 
     Raises:
-        ConfigError: If the layer or the unit is none of the network's.
+        ConfigError: If the network has no such layer or unit.
 
     Source: Luo et al. 2016, https://arxiv.org/abs/1701.04128, sections 2 and 3.
     """
@@ -97,19 +97,19 @@ def effective_field(
 def measured_support(
     network: nn.Module, shape: Sequence[int], *, layer: str = "", unit: Sequence[int] | None = None
 ) -> tuple[tuple[int, int], ...]:
-    """First and last voxel per axis that a unit's value depends on, tried rather than calculated.
+    """First and last voxel per axis that a unit's value depends on, measured instead of calculated.
 
-    All weights of a copy are made the same positive number, in double precision, norms and activations are left out and
-    maxima are made means: no gradient can vanish on its way, so it arrives wherever the architecture lets it.
+    In a copy all weights are set to one positive number, in double precision, norms and activations are left out, and
+    maxima become means: no gradient can vanish, so it arrives wherever the architecture allows.
 
     Args:
-        network: A classifier's body is taken, any other network whole.
+        network: Network to measure; of a classifier, only the body is used.
         shape: Voxels of the image.
-        layer: Name of the module whose output is looked at, within the body of a classifier; empty is the network's.
-        unit: Where in it; None is its middle.
+        layer: Name of the module with the unit, within the body of a classifier; empty for the network itself.
+        unit: Place of the unit in the module's output; None is the middle.
 
     Raises:
-        ConfigError: If the unit sees nothing of the image.
+        ConfigError: If the unit sees no part of the image.
     """
     subject = with_positive_weights(convolutional_part(network)).requires_grad_(False)
     device = next(subject.parameters()).device
@@ -124,13 +124,14 @@ def measured_support(
 def _gradient(
     subject: nn.Module, image: Tensor, layer: str, unit: Sequence[int] | None, generator: torch.Generator | None
 ) -> tuple[tuple[int, ...], Tensor]:
-    """Which unit it is, and the gradient of its channels' sum, or with a generator of a random mixture of them."""
+    """Place of the unit, and the gradient of the sum of its channels, or of a random mixture if given a generator."""
     with torch.enable_grad():
         output = _output_of(subject, image.requires_grad_(), layer)
         place = tuple(unit) if unit is not None else tuple(size // 2 for size in output.shape[2:])
         if len(place) != output.ndim - 2 or any(not 0 <= n < s for n, s in zip(place, output.shape[2:], strict=True)):
             raise ConfigError(
-                f"receptive field: unit must lie in an output of {tuple(output.shape[2:])}, got {place}; choose another"
+                f"receptive field: unit must lie in an output of {tuple(output.shape[2:])}, got {place}",
+                remedy="choose another",
             )
         channels = output[0].movedim(0, -1)[place]  # (C,)
         weights = torch.ones(len(channels)) if generator is None else torch.randn(len(channels), generator=generator)
@@ -139,11 +140,11 @@ def _gradient(
 
 
 def _output_of(subject: nn.Module, image: Tensor, layer: str) -> Tensor:
-    """What a module gives out; a copy, as an activation behind it may work in place."""
+    """A copy of a module's output, because an activation behind it may work in place."""
     if layer not in dict(subject.named_modules()):
         raise ConfigError(
-            f"receptive field: layer must be a module that gives out one feature map, got {layer!r}; choose one of "
-            "receptive_fields(network).modules"
+            f"receptive field: layer must be a module that gives out one feature map, got {layer!r}",
+            remedy="choose one of receptive_fields(network).modules",
         )
     kept: list[Tensor] = []
     hook = subject.get_submodule(layer).register_forward_hook(lambda _, inputs, output: kept.append(output.clone()))
@@ -155,7 +156,7 @@ def _output_of(subject: nn.Module, image: Tensor, layer: str) -> Tensor:
 
 
 def _extent(profile: Array) -> float:
-    """Width of the middle 95.45 % of a profile that sums to 1, in voxels, as if each voxel's share were even in it."""
+    """Width in voxels of the middle 95.45 % of a profile that sums to 1, with each voxel's share spread evenly."""
     rising = np.concatenate([[0.0], np.cumsum(profile)])
     if not rising[-1] > 0:
         return float("nan")

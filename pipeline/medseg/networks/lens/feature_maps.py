@@ -10,31 +10,32 @@ import torch
 from torch import Tensor, nn
 
 from medseg.errors import ConfigError
-from medseg.networks.lens.evaluating import evaluating
+from medseg.networks.evaluating import evaluating
 
 
 def feature_maps(network: nn.Module, image: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """What some of a network's modules give out for a batch, in evaluation mode.
+    """Outputs of some of a network's modules for a batch, in evaluation mode.
 
-    A UNet's stage n of the encoder is `encoder.stages.n`, which is also what its skip n carries; of the decoder
+    Stage n of a UNet's encoder is `encoder.stages.n`, which is also the content of skip n; stage n of the decoder is
     `decoder.stages.n`, finest first.
 
     Args:
-        network: Left as it is.
+        network: Network, left unchanged.
         image: Batch `(B, C, …)`.
-        names: Of modules that give out one tensor, as in `network.named_modules()`.
+        names: Names of modules with one tensor as output, as in `network.named_modules()`.
 
     Returns:
-        Copies by name, in the order asked for.
+        Copies of the outputs by name, in the given order.
 
     Raises:
-        ConfigError: If there is no such module, or it gives out no tensor or was not passed.
+        ConfigError: If there is no such module, or its output is not one tensor, or it is never called.
     """
     modules = dict(network.named_modules())
     for name in names:
         if name not in modules:
             near = difflib.get_close_matches(name, modules, n=3)
-            raise ConfigError(f"feature maps: names must be modules of the network, got {name!r}; near: {near}")
+            fact = f"feature maps: names must be modules of the network, got {name!r}"
+            raise ConfigError(fact, remedy=f"near: {near}")
     maps: dict[str, Tensor] = {}
     hooks = [modules[name].register_forward_hook(partial(_record, maps, name)) for name in names]
     try:
@@ -45,11 +46,12 @@ def feature_maps(network: nn.Module, image: Tensor, names: Sequence[str]) -> dic
             hook.remove()
     missing = [name for name in names if name not in maps]
     if missing:
-        raise ConfigError(f"feature maps: modules must give out one tensor, got {missing}; name what is inside them")
+        fact = f"feature maps: modules must give out one tensor, got {missing}"
+        raise ConfigError(fact, remedy="name what is inside them")
     return {name: maps[name] for name in names}
 
 
 def _record(maps: dict[str, Tensor], name: str, module: nn.Module, inputs: object, output: object) -> None:
-    """Keep a copy: an activation behind the module may work in place."""
+    """Keep a copy, because an activation behind the module may work in place."""
     if isinstance(output, Tensor):
         maps[name] = output.detach().clone()

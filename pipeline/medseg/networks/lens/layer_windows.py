@@ -31,16 +31,16 @@ _POINTWISE_HOMES = {
 
 
 def layer_windows(module: nn.Module, *, axes: int) -> tuple[Window, ...] | None:
-    """The window of a layer along each axis; None where it works voxel by voxel.
+    """The window of a layer along each axis; None if it works voxel by voxel.
 
     Normalisations count as voxel by voxel: the statistics that they share are left out.
 
     Args:
-        module: Without children.
-        axes: Spatial axes.
+        module: Layer without children.
+        axes: Number of spatial axes.
 
     Raises:
-        ConfigError: If nobody has said how far the layer looks.
+        ConfigError: If the window of such a layer is not known.
     """
     if isinstance(module, _ConvNd):
         return _convolution(module, axes)
@@ -55,12 +55,13 @@ def layer_windows(module: nn.Module, *, axes: int) -> tuple[Window, ...] | None:
         return None
     raise ConfigError(
         f"receptive field: layers must be convolutions, pooling, upsampling, norms or activations, got "
-        f"{type(module).__name__}; look at the part of the network before it"
+        f"{type(module).__name__}",
+        remedy="look at the part of the network before it",
     )
 
 
 def sees_whole_image(module: nn.Module) -> bool:
-    """Whether a layer mixes the whole feature map, by its statistics or by pooling all of it."""
+    """Whether a layer mixes the whole feature map, by its statistics or by global pooling."""
     return isinstance(module, (*WHOLE_IMAGE_NORMS, _AdaptiveAvgPoolNd, _AdaptiveMaxPoolNd))
 
 
@@ -70,7 +71,7 @@ def is_global_pooling(module: nn.Module) -> bool:
 
 
 def per_axis(value: object, axes: int) -> tuple[int, ...]:
-    """One number per axis, of one for all or one for each."""
+    """One number per axis, from one for all axes or one for each."""
     return tuple(int(each) for each in value) if isinstance(value, Sequence) else (int(value),) * axes  # type: ignore[call-overload]  # torch's int or tuple
 
 
@@ -99,7 +100,8 @@ def _upsampling(module: nn.Upsample, axes: int) -> tuple[Window, ...]:
     if module.mode not in ("nearest", *linear) or module.align_corners or any(f is None or f % 1 for f in factors):
         raise ConfigError(
             f"receptive field: upsampling must be nearest or linear by a whole factor with corners not aligned, got "
-            f"{module}; change it or look at the part of the network before it"
+            f"{module}",
+            remedy="change it or look at the part of the network before it",
         )
     kind: WindowKind = "linear" if module.mode in linear else "nearest"
     return _windows(axes, 1, tuple(int(f or 1) for f in factors), 1, 0, kind=kind)

@@ -1,4 +1,4 @@
-"""How large a patch must be for a structure."""
+"""The size of a patch for a structure."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ def patch_for_structure(
     margin: float = 1.0,
     multiple: Sequence[int] | None = None,
 ) -> tuple[int, ...]:
-    """Voxels of a patch that covers a structure and what the network needs to see round it.
+    """Voxels of a patch that covers a structure and the surroundings that the network needs to see.
 
-    With a margin of 1 half the field lies on either side: a voxel on the structure's edge has its whole field inside
-    the patch, and none of it is padding.
+    With a margin of 1, half the field lies on either side: a voxel on the structure's edge has its whole field inside
+    the patch, without padding.
 
     Args:
         structure_mm: Extent of the structure along each axis.
         spacing_mm: Voxel size of the network's grid.
-        field_mm: Size of the field, best the effective one; None is no margin.
-        margin: Share of the field that is added.
-        multiple: What the patch must be a multiple of, such as `NetworkConfig.reduction`.
+        field_mm: Size of the receptive field, preferably the effective one; None for no margin.
+        margin: Share of the field to add.
+        multiple: Number that the patch must be a multiple of along each axis, such as `NetworkConfig.reduction`.
 
     Returns:
-        Voxels per axis, the fewest that are enough.
+        Fewest voxels per axis that are enough.
 
     Raises:
         ConfigError: If a length is negative or a spacing not positive.
@@ -45,5 +45,5 @@ def patch_for_structure(
         (extent + margin * seen) / spacing
         for extent, seen, spacing in zip(structure_mm, field, spacing_mm, strict=True)
     ]
-    # A rounding error must not cost a whole step.
+    # A rounding error must not add a whole step.
     return tuple(max(1, math.ceil(voxels / step - 1e-9)) * step for voxels, step in zip(needed, steps, strict=True))

@@ -1,4 +1,4 @@
-"""Copies of a network through which the gradient shows what a unit sees."""
+"""Copies of a network with a gradient that shows what a unit sees."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _HOMES = (*(module.__name__ for module in (activation, batchnorm, instancenorm, 
 
 
 def convolutional_part(network: nn.Module) -> nn.Module:
-    """What gives out a feature map: a classifier's body, any other network whole."""
+    """The part that returns a feature map: a classifier's body, or the whole of any other network."""
     return network.body if isinstance(network, SliceClassifier) else network
 
 
 def with_fixed_statistics(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode whose norms compute as before, but pass no gradient through mean and deviation.
+    """A copy in evaluation mode with norms that compute as before, but pass no gradient through mean and deviation.
 
-    Batch norms use their running statistics, as in use. Instance and group norms take the statistics of the
-    picture itself, through which every voxel reaches every other: here they are constants, so that what is left is what
-    the convolutions see.
+    Batch norms use their running statistics, as in inference. Instance and group norms take the statistics of the
+    picture itself, which connect every voxel to every other: here they are constants, so that only the field of the
+    convolutions is left.
     """
     return _replaced(copy.deepcopy(network).eval(), _fixed)
 
 
 def with_positive_weights(network: nn.Module) -> nn.Module:
-    """A copy whose output depends on an input voxel exactly if a path leads from one to the other.
+    """A copy with an output that depends on an input voxel exactly if a path leads from one to the other.
 
     Every weight of a convolution is the same positive number, so that nothing cancels; biases, norms and activations
-    are left out, maxima become means, squeeze and excitation counts for nothing, and numbers are in double precision,
-    so that nothing vanishes.
+    are left out, maxima become means, squeeze and excitation has no effect, and numbers are in double precision, so
+    that nothing vanishes.
     """
     subject = _replaced(copy.deepcopy(network).double().eval(), _linear)
     with torch.no_grad():
@@ -54,7 +54,7 @@ def with_positive_weights(network: nn.Module) -> nn.Module:
 
 
 def _replaced(network: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
-    """The network with some of its modules exchanged in place."""
+    """The network with some of its modules replaced in place."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             other = replacement(child)

@@ -1,4 +1,4 @@
-"""Theoretical receptive fields: how much of the image each layer can see."""
+"""Theoretical receptive fields: the part of the image that each layer can see."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from medseg.networks.lens.window import Window
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What the units of a feature map see of the image.
+    """Receptive fields of the units of a feature map.
 
     Attributes:
-        axes: Along each axis.
+        axes: Fields along each axis.
     """
 
     axes: tuple[AxisField, ...]
 
     @property
     def size(self) -> tuple[int, ...]:
-        """Voxels per axis that a unit sees, padding included; behind an upsampling, the unit that sees most."""
+        """Voxels per axis that a unit sees, padding included; behind an upsampling, the most of all units."""
         return tuple(axis.size for axis in self.axes)
 
     @property
     def smallest_size(self) -> tuple[int, ...]:
-        """The same of the unit that sees least."""
+        """Voxels per axis of the smallest field of any unit; differs from `size` only behind an upsampling."""
         return tuple(axis.smallest_size for axis in self.axes)
 
     @property
@@ -51,11 +51,11 @@ class Field:
 
     @property
     def centre(self) -> tuple[float, ...]:
-        """Middle of what unit 0 sees, per axis, in voxels from the centre of the first voxel."""
+        """Middle of the field of unit 0 per axis, in voxels from the centre of the first voxel."""
         return tuple(axis.centre for axis in self.axes)
 
     def interval(self, unit: Sequence[int]) -> tuple[tuple[int, int], ...]:
-        """First and last voxel per axis that a unit sees, as if the image had no ends."""
+        """First and last voxel per axis that a unit sees in an image without ends."""
         return tuple(axis.interval(place) for axis, place in zip(self.axes, unit, strict=True))
 
     def size_mm(self, spacing_mm: Sequence[float]) -> tuple[float, ...]:
@@ -63,11 +63,11 @@ class Field:
         return tuple(size * spacing for size, spacing in zip(self.size, spacing_mm, strict=True))
 
     def through(self, windows: Sequence[Window]) -> Self:
-        """Behind a layer."""
+        """Fields behind a layer."""
         return type(self)(tuple(axis.through(window) for axis, window in zip(self.axes, windows, strict=True)))
 
     def joined(self, other: Field) -> Self:
-        """Where two feature maps are added or concatenated."""
+        """Fields of the sum or concatenation of two feature maps."""
         return type(self)(tuple(a.joined(b) for a, b in zip(self.axes, other.axes, strict=True)))
 
 
@@ -76,10 +76,10 @@ class LayerField:
     """A line of the derivation.
 
     Attributes:
-        name: Of the layer.
-        kind: Such as `Conv3d` or `MaxPool2d`.
+        name: Name of the layer.
+        kind: Class of the layer, such as `Conv3d` or `MaxPool2d`.
         windows: Kernel, stride, dilation and padding along each axis.
-        field: Of the layer's output.
+        field: Field of the layer's output.
     """
 
     name: str
@@ -94,7 +94,7 @@ class LayerField:
 
     @property
     def stride(self) -> tuple[int, ...]:
-        """Stride per axis; of an upsampling, by how much it enlarges."""
+        """Stride per axis; for an upsampling, its factor."""
         return tuple(window.stride for window in self.windows)
 
     @property
@@ -105,15 +105,15 @@ class LayerField:
 
 @dataclass(frozen=True, slots=True)
 class ReceptiveFields:
-    """What each part of a network sees.
+    """Receptive fields of each part of a network.
 
     Attributes:
-        layers: Every layer that looks at more than a voxel or changes the grid, and 1×1 convolutions, in the order
-            that the image passes them.
-        modules: Field of the output of every module, by its name, in the order that they are done; "" is the network.
+        layers: Field of every layer with a window of more than a voxel or a change of grid, and of 1×1 convolutions, in
+            the order in which the image passes them.
+        modules: Field of the output of every module by its name, in the order in which they end; "" is the network.
         output: Field of the network's output.
-        mixers: Names of the layers that mix the whole image besides, by the statistics of an instance or group norm
-            or by squeeze and excitation; the fields are those of the convolutions alone.
+        mixers: Names of the layers that also mix the whole image, by the statistics of an instance or group norm or by
+            squeeze and excitation; the fields are those of the convolutions alone.
     """
 
     layers: tuple[LayerField, ...]
@@ -124,14 +124,14 @@ class ReceptiveFields:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer of a made-up network.
+    """A layer of an imagined network.
 
     Attributes:
-        name: What to call it.
-        kernel: Taps, along each axis.
-        stride: As many; None is 1 along every axis.
-        dilation: As many; None is 1.
-        padding: As many; None is what keeps the size of an odd kernel.
+        name: Name of the layer.
+        kernel: Number of taps along each axis.
+        stride: Stride along each axis; None is 1.
+        dilation: Dilation along each axis; None is 1.
+        padding: Padding along each axis; None keeps the size for an odd kernel.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Layer:
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """Along each axis."""
+        """Window along each axis."""
         ones = (1,) * len(self.kernel)
         dilation = self.dilation or ones
         same = tuple(d * (k - 1) // 2 for k, d in zip(self.kernel, dilation, strict=True))
@@ -159,7 +159,7 @@ def derive_fields(layers: Sequence[Layer]) -> tuple[LayerField, ...]:
     it; then its own stride multiplies the jump.
 
     Args:
-        layers: From the image on.
+        layers: Layers in order, the first on the image.
 
     Source: Araujo et al. 2019, https://distill.pub/2019/computing-receptive-fields, equations 1 and 2.
     """
@@ -173,20 +173,20 @@ def derive_fields(layers: Sequence[Layer]) -> tuple[LayerField, ...]:
 def receptive_fields(network: nn.Module) -> ReceptiveFields:
     """Receptive fields of a network as it is built, every path through it included.
 
-    The network's own modules are walked: where paths meet (residual and dense blocks, inception modules, a UNet's
-    skips), a unit sees from the lowest to the highest voxel that any path sees.
+    The fields are derived from the network's own modules: where paths meet (residual and dense blocks, inception
+    modules, a UNet's skips), a unit sees from the lowest to the highest voxel that any path sees.
 
-    Of a UNet's output the path through the coarsest stage sees most. Counted back from one unit, w units of a grid need
-    `w + kernel - 1` before a convolution and, before a transposed convolution of stride s, between `⌈w / s⌉` and
-    `⌈(w - 1) / s⌉ + 1`, depending on where they lie; the w units of the coarsest stage see `size + (w - 1) · jump`
-    voxels. Every position is worked out here: the widest is the `size`.
+    In a UNet the path through the coarsest stage sees most of the image. Counted back from one unit, w units of a grid
+    need `w + kernel - 1` before a convolution and, before a transposed convolution of stride s, between `⌈w / s⌉` and
+    `⌈(w - 1) / s⌉ + 1`, depending on their position; the w units of the coarsest stage see `size + (w - 1) · jump`
+    voxels. Every position is calculated here, and the widest field gives the `size`.
 
     Args:
-        network: UNet, or any module of PyTorch's layers up to its linear ones. Of a classifier its body is taken, and
-            names are those within it. Weights are not looked at, and may be on the meta device.
+        network: UNet, or any module of PyTorch's layers up to its linear ones. For a classifier only the body is used,
+            and names are those within it. Weights have no effect, and may be on the meta device.
 
     Raises:
-        ConfigError: If a layer is of a kind whose window is not known.
+        ConfigError: If the window of a layer's kind is not known.
     """
     network = convolutional_part(network)
     axes = _spatial_axes(network)
@@ -208,7 +208,8 @@ def receptive_fields(network: nn.Module) -> ReceptiveFields:
             fields[node] = None
     modules = {name: field for name, node in traced.outputs.items() if (field := fields[node]) is not None}
     if "" not in modules:
-        raise ConfigError(f"receptive field: {type(network).__name__} must give out one feature map; look at a part")
+        fact = f"receptive field: {type(network).__name__} must give out one feature map"
+        raise ConfigError(fact, remedy="look at a part")
     mixers = tuple(name for name, module in traced.modules.items() if sees_whole_image(module))
     return ReceptiveFields(tuple(rows), modules, modules[""], mixers)
 
@@ -216,7 +217,7 @@ def receptive_fields(network: nn.Module) -> ReceptiveFields:
 def _field_behind(
     node: fx.Node, traced: Trace, fields: dict[fx.Node, Field | None], rows: list[LayerField], *, axes: int
 ) -> Field | None:
-    """Field of a layer's output; None behind a pooling of everything, which is no part of any window."""
+    """Field of a layer's output; None behind a global pooling, which has no window."""
     name = str(node.target)
     module, before = traced.modules[name], fields[node.all_input_nodes[0]]
     if before is None or is_global_pooling(module):

@@ -11,13 +11,12 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
-from medseg.networks.cost import count_multiply_adds
-from medseg.networks.lens.evaluating import evaluating
+from medseg.networks.cost import count_multiply_adds, count_parameters
+from medseg.networks.evaluating import evaluating
 from medseg.networks.lens.feature_maps import feature_maps
 from medseg.networks.lens.probe import convolutional_part
 from medseg.networks.lens.receptive_field import Field, receptive_fields
 from medseg.networks.lens.trace import trace
-from medseg.networks.parameters import count_parameters
 from medseg.networks.segmentation.unet import UNet
 
 
@@ -26,13 +25,13 @@ class Stage:
     """Part of a network whose feature maps have one grid.
 
     Attributes:
-        name: `encoder 0` and `decoder 0` are a UNet's finest; other networks' stages are named by their scale, as
-            `1/4`. The last, `head`, is everything that makes logits of features.
-        channels: Of the stage's last feature map; of the head, the logits.
-        shape: Voxels of that map; empty for a head that has no map.
+        name: Name of the stage: `encoder 0` and `decoder 0` are a UNet's finest; other networks' stages are named by
+            their scale, such as `1/4`. The last, `head`, is everything that turns features into logits.
+        channels: Channels of the stage's last feature map; for the head, the number of logits.
+        shape: Voxels of that map; empty for a head without a map.
         field: Receptive field of that map; None for the head.
-        parameters: Numbers that the stage learns.
-        multiply_adds: For one image.
+        parameters: Number of trainable parameters.
+        multiply_adds: Multiply-adds for one image.
     """
 
     name: str
@@ -44,15 +43,15 @@ class Stage:
 
 
 def stage_table(network: nn.Module, shape: Sequence[int]) -> tuple[Stage, ...]:
-    """What each stage of a network is like for an image of that shape.
+    """Grid, field and cost of each stage of a network for an image of a shape.
 
     Args:
-        network: UNet, slice classifier, or a module of PyTorch's layers that gives out a feature map. Nothing is
-            computed with its weights.
+        network: UNet, slice classifier, or a module of PyTorch's layers that returns a feature map. Its weights are not
+            used.
         shape: Voxels of the image, without batch and channels.
 
     Returns:
-        Stages in the order that the image passes them; parameters and multiply-adds add up to the network's.
+        Stages in the order in which the image passes them; parameters and multiply-adds add up to the network's.
     """
     subject = copy.deepcopy(network).to("meta")
     part = convolutional_part(subject)
@@ -79,20 +78,20 @@ def stage_table(network: nn.Module, shape: Sequence[int]) -> tuple[Stage, ...]:
 
 
 def _layers_by_stage(part: nn.Module, fields: dict[str, Field]) -> dict[str, list[str]]:
-    """Names of the layers with parameters of each stage, in the order that they are passed; heads are left out."""
+    """Names of the layers with parameters of each stage, in the order of the forward pass; heads are left out."""
     stages: dict[str, list[str]] = {}
     current = ""
     for layer, module in trace(part).modules.items():
         if not any(True for _ in module.parameters()) or ".heads." in f".{layer}":
             continue
-        # Squeeze and excitation has no grid of its own, and counts where it is.
+        # Squeeze and excitation has no grid of its own, and counts towards the stage that holds it.
         current = _stage_of(layer, part, fields) or current
         stages.setdefault(current, []).append(layer)
     return stages
 
 
 def _stage_of(name: str, part: nn.Module, fields: dict[str, Field]) -> str:
-    """A UNet's by its name; else the scale of the block that the module is in, which may be coarser than its own."""
+    """Stage of a module: in a UNet from its name, else the scale of its block, which may be coarser than its own."""
     parts = name.split(".")
     if isinstance(part, UNet):
         return f"{parts[0]} {parts[2]}"
@@ -104,7 +103,7 @@ def _stage_of(name: str, part: nn.Module, fields: dict[str, Field]) -> str:
 
 
 def _last_module(stage: str, part: nn.Module, fields: dict[str, Field]) -> str:
-    """The module whose output is the stage's last feature map."""
+    """Name of the module that returns the stage's last feature map."""
     if isinstance(part, UNet):
         side, number = stage.split()
         return f"{side}.stages.{number}"
@@ -118,7 +117,7 @@ def _scale(field: Field) -> str:
 
 
 def _multiply_adds_by_layer(network: nn.Module, image: torch.Tensor) -> dict[str, int]:
-    """Of each module, everything inside it included."""
+    """Multiply-adds of each module by name, with everything inside it."""
     with evaluating(network), FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
     root = type(network).__name__ + "."
@@ -127,7 +126,7 @@ def _multiply_adds_by_layer(network: nn.Module, image: torch.Tensor) -> dict[str
 
 
 def _head(network: nn.Module, image: torch.Tensor, rows: Sequence[Stage]) -> list[Stage]:
-    """What is left of the network; nothing where it gives out its last feature map."""
+    """The rest of the network; empty if it returns its last feature map."""
     parameters = count_parameters(network) - sum(row.parameters for row in rows)
     multiply_adds = count_multiply_adds(network, image.shape) - sum(row.multiply_adds for row in rows)
     if not parameters:

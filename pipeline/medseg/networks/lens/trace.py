@@ -1,4 +1,4 @@
-"""What a network does to its input, operation by operation, as PyTorch sees it."""
+"""The operations of a network in order, as PyTorch traces them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import fx, nn
 from torch.nn import functional
 
 from medseg.errors import ConfigError
-from medseg.networks.lens.evaluating import evaluating
+from medseg.networks.evaluating import evaluating
 
 CONSTANTS = (torch.zeros_like, torch.ones_like)
-"""Functions whose output does not depend on the values of their input."""
+"""Functions with an output that does not depend on the values of their input."""
 _POINTWISE: tuple[Any, ...] = (
     operator.add, operator.iadd, operator.sub, operator.mul, operator.imul, operator.truediv,
     torch.add, torch.sub, torch.mul, torch.div, torch.cat, torch.relu, torch.sigmoid, torch.tanh,
@@ -27,10 +27,10 @@ class Trace(NamedTuple):
     """A network's operations.
 
     Attributes:
-        graph: In the order that they run.
-        modules: By name, those without children, in the order that the picture passes them first.
-        outputs: The operation that gives out a module's output, by the module's name; the network's own is "". A
-            module that gives out several tensors is left out.
+        graph: Operations in the order in which they run.
+        modules: Modules without children by name, in the order in which the picture first passes them.
+        outputs: Operation that returns a module's output, by the module's name; the network's own is "". A module that
+            returns several tensors is left out.
     """
 
     graph: fx.Graph
@@ -42,7 +42,7 @@ def trace(network: nn.Module) -> Trace:
     """Follow a picture through a network in evaluation mode, without computing anything.
 
     Raises:
-        ConfigError: If the network's path depends on the picture.
+        ConfigError: If the path through the network depends on the picture.
     """
     tracer = _Tracer()
     with evaluating(network):
@@ -51,7 +51,8 @@ def trace(network: nn.Module) -> Trace:
         except (fx.proxy.TraceError, TypeError) as error:
             raise ConfigError(
                 f"receptive field: a network must take one path for all images, got {type(network).__name__}, which "
-                f"does not ({error}); look at a part of it"
+                f"does not ({error})",
+                remedy="look at a part of it",
             ) from error
     result = next(node.args[0] for node in graph.nodes if node.op == "output")
     outputs = dict(tracer.outputs)
@@ -65,18 +66,18 @@ def check_pointwise(node: fx.Node) -> None:
     """Refuse a function that may mix voxels.
 
     Raises:
-        ConfigError: If the function is none that works voxel by voxel.
+        ConfigError: If the function is not known to work voxel by voxel.
     """
     known = _POINTWISE_METHODS if node.op == "call_method" else _POINTWISE
     if node.target not in known:
         raise ConfigError(
-            f"receptive field: functions must work voxel by voxel, got {node.target} at {node.name}; use a layer "
-            "instead of the function"
+            f"receptive field: functions must work voxel by voxel, got {node.target} at {node.name}",
+            remedy="use a layer instead of the function",
         )
 
 
 class _Tracer(fx.Tracer):
-    """Stops at modules without children, and notes what every module gives out."""
+    """Stops at modules without children, and records the output of every module."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""From which units of its input a layer computes a unit of its output, along one axis."""
+"""The window of a layer: the units of its input that a unit of its output is computed from, along one axis."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ class Window(NamedTuple):
     """A layer along one axis.
 
     Attributes:
-        kernel: Taps.
-        stride: Units of the input per unit of the output; the other way round for all kinds but `convolution`.
+        kernel: Number of taps.
+        stride: Units of the input per unit of the output for `convolution`; units of the output per unit of the input
+            for the other kinds.
         dilation: Units from tap to tap.
         padding: Units added in front of the input, or for `transposed` taken from the front of the output.
-        kind: Convolutions and pooling, transposed convolutions, and linear or nearest interpolation.
+        kind: Kind of layer: `convolution` (and pooling), `transposed` convolution, `linear` or `nearest` interpolation.
     """
 
     kernel: int = 1
@@ -26,12 +27,12 @@ class Window(NamedTuple):
 
     @property
     def down(self) -> int:
-        """By how much the layer reduces the axis."""
+        """Factor by which the layer reduces the axis."""
         return self.stride if self.kind == "convolution" else 1
 
     @property
     def up(self) -> int:
-        """By how much the layer enlarges the axis."""
+        """Factor by which the layer enlarges the axis."""
         return 1 if self.kind == "convolution" else self.stride
 
     def taps(self, output: int) -> list[int]:

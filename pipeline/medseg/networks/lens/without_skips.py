@@ -1,4 +1,4 @@
-"""A UNet whose skip connections carry nothing."""
+"""A UNet without the information of its skip connections."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from medseg.networks.segmentation.unet import UNet
 
 
 def without_skips(network: UNet, *, stages: Collection[int] | None = None) -> UNet:
-    """A copy whose decoder is given zeros in place of skips, to be looked at or to be trained.
+    """A copy with a decoder that gets zeros instead of skips, to be examined or trained.
 
-    It has the same parameters under the same names, so weights can be carried to and fro.
+    It has the same parameters under the same names, so weights can be exchanged with the original.
 
     Args:
-        network: Left as it is.
-        stages: Whose skips are cut, 0 the finest; None is all of them.
+        network: UNet, left unchanged.
+        stages: Stages to cut the skips of, 0 the finest; None is all of them.
 
     Raises:
         ConfigError: If a stage has no skip.

@@ -16,9 +16,9 @@ class Decoder(nn.Module):
     """Turns an encoder's feature maps into logits.
 
     Args:
-        config: The network.
-        channels: What the encoder publishes: channels per stage, finest first.
-        strides: What the encoder publishes: reduction per stage and axis.
+        config: Shape of the network.
+        channels: Channels of each stage of the encoder, finest first.
+        strides: Reduction of each stage of the encoder along each axis.
     """
 
     def __init__(self, config: NetworkConfig, *, channels: Sequence[int], strides: Sequence[Sequence[int]]) -> None:

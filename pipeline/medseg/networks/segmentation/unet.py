@@ -14,10 +14,10 @@ class UNet(nn.Module):
     """Residual-encoder UNet in 2D or 3D.
 
     Args:
-        config: Its shape; see `unet_2015` for the original.
+        config: Shape of the network; see `unet_2015` for the original.
 
     Raises:
-        ConfigError: If the first stage is strided; logits would be coarser than the image.
+        ConfigError: If the first stage is strided, which would make logits coarser than the image.
 
     Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Isensee et al. 2024,
     https://arxiv.org/abs/2404.09556 (residual encoders).
@@ -45,7 +45,7 @@ class UNet(nn.Module):
 def unet_2015(*, in_channels: int = 1, out_channels: int = 2) -> NetworkConfig:
     """The configuration of the original UNet, 31.0 M parameters with one input channel and two classes.
 
-    Convolutions here keep the size (the original's do not pad), which leaves the parameters as they are.
+    Convolutions here are padded, unlike the original's, which does not change the parameters.
 
     Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597, fig. 1.
     """

@@ -1,4 +1,4 @@
-"""How a scan is cut into pictures."""
+"""The configuration of the pictures that a scan is cut into."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SliceConfig(Config):
             left to right, along the scan's own axis that comes nearest to it; a picture is one slice of any plane.
         pixel_mm: Pixel size of the pictures; a scan with finer pixels is averaged over the larger ones.
         size: Pixels along the two axes of a picture (R and A of axial slices, R and S of coronal, A and S of sagittal,
-            as in the scans that our UNets see), cut or filled with 0, the mean intensity, about the slice's centre.
+            as in the scans that our UNets see), cropped or padded with 0, the mean intensity, about the slice's centre.
         context: Slices on either side that are given as further channels (2.5D); beyond the ends the last slice is
             repeated.
         normalisation: One entry per image channel.

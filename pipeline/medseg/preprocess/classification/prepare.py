@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
-from medseg.errors import ScanError
 from medseg.manifest import read_case, read_case_image
 from medseg.preprocess.classification.config import SliceConfig
 from medseg.preprocess.classification.slice_axis import SliceAxis
@@ -31,12 +30,12 @@ class StoredSlices:
     """The slices of a case in the store, in the order of their axis towards S, A or R.
 
     Attributes:
-        case_id: Which case.
-        patient_id: Whose.
-        folder: `store/<key>`.
+        case_id: Id of the case.
+        patient_id: Patient that the case belongs to.
+        folder: Folder of the entry, `store/<key>`.
         positions_mm: Centre of each slice along S, A or R.
         axis: Axis of the scan's own array that the slices follow.
-        is_flipped: Whether they follow each other the other way round there.
+        is_flipped: Whether the scan's own array holds them in the opposite order.
         areas_mm2: Area of each label on each slice by name, `(N,)` each; None where no label was read.
     """
 
@@ -67,8 +66,8 @@ class StoredSlices:
         """
         try:
             return torch.from_numpy(np.asarray(self.open()[start:stop]).astype(np.float32))
-        except (OSError, RuntimeError, ValueError, AttributeError) as error:  # as blosc2 says it
-            raise ScanError(f"case {self.case_id}: {damaged_entry(self.folder, error)}") from error
+        except (OSError, RuntimeError, ValueError, AttributeError) as error:  # what blosc2 raises
+            raise damaged_entry(self.folder, error, case_id=self.case_id) from error
 
     def in_scan_order(self, values: Array) -> Array:
         """Values per slice, `(N, …)`, in the order of the scan's own array."""
@@ -92,13 +91,13 @@ def prepare_slices(
     """Cut every case that the store does not hold yet into slices.
 
     Args:
-        cases: Which cases.
-        manifest: Where they come from.
-        root: The data root.
+        cases: Cases to prepare.
+        manifest: Manifest of the cases.
+        root: Data root.
         config: Plane, pixels and intensities.
         with_labels: Whether to measure the label volumes too; a case without one then fails.
         store: Folder of the store.
-        executor: Where the work runs.
+        executor: Runner of the work on the cases.
         on_done: Called with the case id after each case, from this thread.
     """
     prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, with_labels=with_labels, store=store)
@@ -110,8 +109,8 @@ def label_areas_mm2(label: Labelmap, along: SliceAxis, labels: dict[str, int]) -
     """Area of each label on each slice, in the order of the slice axis.
 
     Args:
-        label: Values on the scan's own grid.
-        along: The slices of that grid.
+        label: Label values on the scan's own grid.
+        along: Slices of that grid.
         labels: Value of each label by name.
     """
     pixel_mm2 = along.grid.spacing_mm[0] * along.grid.spacing_mm[1]

@@ -1,4 +1,4 @@
-"""Which axis of a scan's array its slices follow."""
+"""The axis of a scan's array that its slices follow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SliceAxis(NamedTuple):
     Attributes:
         grid: The scan's voxels with the picture's two axes first and the slices last, towards S, A or R.
         axis: Axis of the scan's own array that the slices follow.
-        is_flipped: Whether they follow each other the other way round in the scan's own array.
+        is_flipped: Whether the scan's own array holds them in the opposite order.
         positions_mm: Centre of each slice of `grid` along S, A or R, in order.
     """
 

@@ -20,7 +20,7 @@ def slice_stack(scan: Scan, config: SliceConfig) -> tuple[Tensor, SliceAxis]:
     Nothing is interpolated from slice to slice, so that slice n of the stack is one slice of the scan.
 
     Args:
-        scan: As read.
+        scan: Scan as it was read.
         config: Plane, pixels and intensities.
 
     Returns:
@@ -29,28 +29,28 @@ def slice_stack(scan: Scan, config: SliceConfig) -> tuple[Tensor, SliceAxis]:
     found = slice_axis(scan.geometry, config.plane)
     as_stored = PreprocessConfig(axcodes=scan.geometry.axcodes, normalisation=config.normalisation)
     normalised, grid, _ = preprocess_scan(scan, as_stored)
-    image = resample_linear(normalised, grid, found.grid)  # (C, I, J, slices): a turn, no interpolation
+    image = resample_linear(normalised, grid, found.grid)  # (C, I, J, slices): permuted and flipped only
     pictures = image.permute(3, 0, 1, 2).contiguous()  # (slices, C, I, J)
     return _fitted(_resized(pictures, found.grid, config.pixel_mm), config.size), found
 
 
 def with_context(stack: Tensor, index: int, context: int) -> Tensor:
-    """Slice `index` with its neighbours as channels, beyond the ends the last slice repeated.
+    """Slice `index` with its neighbours as channels; beyond the ends the last slice is repeated.
 
     Args:
-        stack: `(slices, C, I, J)`.
-        index: Which slice.
-        context: Neighbours on either side.
+        stack: Pictures `(slices, C, I, J)` in order.
+        index: Index of the slice.
+        context: Number of neighbours on either side.
 
     Returns:
-        `(C * (2 * context + 1), I, J)`: all slices of the first image channel come first, lowest first.
+        Picture `(C * (2 * context + 1), I, J)`: all slices of the first image channel come first, lowest first.
     """
     wanted = [min(max(index + step, 0), len(stack) - 1) for step in range(-context, context + 1)]
     return stack[wanted].transpose(0, 1).flatten(0, 1)
 
 
 def _resized(pictures: Tensor, grid: Geometry, pixel_mm: float) -> Tensor:
-    """Other pixels over the same extent; larger ones average all that they cover."""
+    """The same extent with other pixels; larger ones average all that they cover."""
     size = [max(1, round(grid.shape[axis] * grid.spacing_mm[axis] / pixel_mm)) for axis in (0, 1)]
     if size == list(pictures.shape[2:]):
         return pictures
@@ -58,7 +58,7 @@ def _resized(pictures: Tensor, grid: Geometry, pixel_mm: float) -> Tensor:
 
 
 def _fitted(pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut or fill both sides of the last two axes alike."""
+    """Crop or pad the last two axes about their centres."""
     for axis, wanted in zip((2, 3), size, strict=True):
         spare = pictures.shape[axis] - wanted
         if spare > 0:

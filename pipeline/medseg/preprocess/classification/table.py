@@ -24,10 +24,10 @@ class TargetTable:
     """A CSV file as rows.
 
     Attributes:
-        classes: In the order of their columns, or of their names where one column names the class.
-        kind: `multiclass` where one column names the class.
+        classes: Names of the classes, ordered as their columns, or by name where one column names the class.
+        kind: `multiclass` where one column names the class, else `multilabel`.
         has_slices: Whether rows are about slices; otherwise about whole cases.
-        rows: By case and by slice along the scan's own array (-1 for the whole case), one value per class.
+        rows: One value per class, by case and by slice along the scan's own array (-1 for the whole case).
     """
 
     classes: tuple[str, ...]
@@ -39,19 +39,22 @@ class TargetTable:
         """The truth about a case; slices without a row are unknown.
 
         Raises:
-            ScanError: If the file has no row of it, or names a slice that it does not have.
+            ScanError: If the file has no row of the case, or names a slice that the case does not have.
         """
         given = self.rows.get(case.case_id)
         if given is None:
-            raise ScanError(f"case {case.case_id}: must have a row in the CSV file of classes, got none; add it")
+            raise ScanError(
+                "must have a row in the CSV file of classes, got none", remedy="add it", case_id=case.case_id
+            )
         truth = np.full((len(stored), len(self.classes)), UNKNOWN, dtype=np.int8)
         if not self.has_slices:
             return SliceTargets(truth, np.array(given[-1], dtype=np.int8))
         for index, values in given.items():
             if not 0 <= index < len(stored):
                 raise ScanError(
-                    f"case {case.case_id}: slices must be numbered 0 to {len(stored) - 1} along the array's axis "
-                    f"{stored.axis}, got {index}; check the plane and whether the file counts from 1"
+                    f"slices must be numbered 0 to {len(stored) - 1} along the array's axis {stored.axis}, got {index}",
+                    remedy="check the plane and whether the file counts from 1",
+                    case_id=case.case_id,
                 )
             truth[index] = values
         return SliceTargets(stored.in_scan_order(truth), _study(truth))
@@ -63,7 +66,7 @@ def read_target_table(path: Path) -> TargetTable:
     Values are 1/0, true/false or yes/no; blank or `?` is unknown.
 
     Raises:
-        ManifestError: If a column or value is missing or wrong, or a row comes twice.
+        ManifestError: If a column or value is missing or wrong, or a row stands there twice.
     """
     columns, lines = _read_lines(path)
     _check_columns(columns, path)
@@ -83,7 +86,7 @@ def read_target_table(path: Path) -> TargetTable:
 
 
 def _read_lines(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Column names and lines, without spaces round them."""
+    """Column names and lines, without surrounding spaces."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream)
@@ -91,7 +94,7 @@ def _read_lines(path: Path) -> tuple[list[str], list[dict[str, str]]]:
             columns = [name.strip() for name in reader.fieldnames or []]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(
-            f"classes {path.name}: must be a CSV file in UTF-8 with commas, got {error}; export it so"
+            f"classes {path.name}: must be a CSV file in UTF-8 with commas, got {error}", remedy="export it so"
         ) from error
     if any(None in line or None in line.values() for line in lines):
         raise ManifestError(f"classes {path.name}: every line must have {len(columns)} cells, got more or fewer in one")
@@ -101,7 +104,7 @@ def _read_lines(path: Path) -> tuple[list[str], list[dict[str, str]]]:
 def _check_columns(columns: list[str], path: Path) -> None:
     if len(columns) == 1 and (";" in columns[0] or "\t" in columns[0]):
         raise ManifestError(
-            f"classes {path.name}: columns must be separated by commas, got {columns[0]!r}; export it so"
+            f"classes {path.name}: columns must be separated by commas, got {columns[0]!r}", remedy="export it so"
         )
     if "case_id" not in columns or not set(columns) - {"case_id", "slice"}:
         raise ManifestError(
@@ -109,8 +112,8 @@ def _check_columns(columns: list[str], path: Path) -> None:
         )
     if "" in columns:
         raise ManifestError(
-            f"classes {path.name}: every column must have a name, got none for column {columns.index('') + 1}; name "
-            "it or take it out"
+            f"classes {path.name}: every column must have a name, got none for column {columns.index('') + 1}",
+            remedy="name it or take it out",
         )
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice:
@@ -122,8 +125,8 @@ def _named_classes(lines: list[dict[str, str]], path: Path) -> tuple[str, ...]:
     found = tuple(sorted({line["class"] for line in lines} - _NO_NAME))
     if lines and len(found) < 2:
         raise ManifestError(
-            f"classes {path.name}: column class must name at least two classes, got {', '.join(found) or 'none'}; give "
-            "a column per class of 1 and 0 instead"
+            f"classes {path.name}: column class must name at least two classes, got {', '.join(found) or 'none'}",
+            remedy="give a column per class of 1 and 0 instead",
         )
     return found
 
@@ -144,6 +147,6 @@ def _values(line: dict[str, str], classes: tuple[str, ...], where: str, *, is_na
 
 
 def _study(truth: np.ndarray) -> np.ndarray:
-    """1 where any slice shows the class, 0 where all are known not to, else unknown."""
+    """1 where any slice shows the class, 0 where no slice shows it and all are known, else unknown."""
     absent = (truth == 0).all(axis=0)
     return np.where((truth == 1).any(axis=0), 1, np.where(absent, 0, UNKNOWN)).astype(np.int8)

@@ -1,4 +1,4 @@
-"""Which classes each slice of a case shows, and the whole case."""
+"""The truth about a case: the classes that each slice shows, and those of the whole case."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class SliceTargets:
     """The truth about one case.
 
     Attributes:
-        slices: 1, 0 or -1 (unknown) per slice and class, int8 `(N, classes)`, in the order of the case's slice axis.
-        study: The same for the whole case, `(classes,)`.
+        slices: Truth 1, 0 or -1 (unknown) of each slice, in the order of the case's slice axis, and of each class,
+            int8 `(N, classes)`.
+        study: Truth of the whole case, int8 `(classes,)`.
     """
 
     slices: Array
@@ -29,7 +30,7 @@ class SliceTargets:
 
 
 class TargetReader(Protocol):
-    """Where the truth comes from."""
+    """A source of the truth."""
 
     def read(self, stored: StoredSlices, case: Case) -> SliceTargets:
         """The truth about a case.
@@ -40,13 +41,13 @@ class TargetReader(Protocol):
 
 
 class LabelTargets:
-    """From the areas of the label volume's labels.
+    """Truth from the areas of the labels in a label volume.
 
-    A slice shows a class if its area exceeds the threshold. With one class per slice it is the largest of those that
-    do, else `background`.
+    A slice shows a class if the class's area exceeds the threshold. With one class per slice it shows the largest of
+    those, else `background`.
 
     Args:
-        config: Classes and threshold.
+        config: Classes and their least area.
     """
 
     def __init__(self, config: SliceClasses) -> None:
@@ -55,13 +56,16 @@ class LabelTargets:
     def read(self, stored: StoredSlices, case: Case) -> SliceTargets:
         """The truth about a case."""
         if stored.areas_mm2 is None:
-            raise ScanError(f"case {case.case_id}: label must be given in the manifest, got none; add it or drop it")
+            raise ScanError(
+                "label must be given in the manifest, got none", remedy="add it or drop it", case_id=case.case_id
+            )
         areas, config = stored.areas_mm2, self.config
         unknown = [name for name in config.structures if name not in areas]
         if unknown:
             raise ScanError(
-                f"case {case.case_id}: classes must be among the labels {list(areas)}, got {unknown}; plan for this "
-                "manifest"
+                f"classes must be among the labels {list(areas)}, got {unknown}",
+                remedy="plan for this manifest",
+                case_id=case.case_id,
             )
         truth = config.encode(areas)
         if config.kind == "multiclass":
@@ -70,11 +74,11 @@ class LabelTargets:
 
 
 class ManifestTargets:
-    """From `slice_labels` of the manifest, which are given along the array's last axis.
+    """Truth from `slice_labels` of the manifest, which are given along the array's last axis.
 
     Args:
-        config: Classes.
-        known: More names that slices may have without being learned.
+        config: Classes to learn.
+        known: Further names that slices may have and that are not learned.
     """
 
     def __init__(self, config: SliceClasses, *, known: Sequence[str] = ()) -> None:
@@ -85,16 +89,20 @@ class ManifestTargets:
         """The truth about a case."""
         given = case.slice_labels
         if given is None:
-            raise ScanError(f"case {case.case_id}: slice_labels must be given in the manifest, got none; add them")
+            raise ScanError(
+                "slice_labels must be given in the manifest, got none", remedy="add them", case_id=case.case_id
+            )
         if stored.axis != 2:
             raise ScanError(
-                f"case {case.case_id}: slice_labels run along the array's last axis, but slices of this plane along "
-                f"axis {stored.axis}; choose the --plane that the scan was taken in"
+                f"slice_labels run along the array's last axis, but slices of this plane along axis {stored.axis}",
+                remedy="choose the plane that the scan was taken in",
+                case_id=case.case_id,
             )
         if len(given) != len(stored):
             raise ScanError(
-                f"case {case.case_id}: slice_labels must have one entry for each of {len(stored)} slices, got "
-                f"{len(given)}; mend the manifest"
+                f"slice_labels must have one entry for each of {len(stored)} slices, got {len(given)}",
+                remedy="fix the manifest",
+                case_id=case.case_id,
             )
         rows = [_named(names, self.config, self.known, case_id=case.case_id) for names in given]
         return known_targets(stored.in_scan_order(np.array(rows)))
@@ -103,14 +111,14 @@ class ManifestTargets:
 def read_targets(
     reader: TargetReader, stored: Sequence[StoredSlices], cases: Sequence[Case]
 ) -> tuple[dict[str, SliceTargets], dict[str, str]]:
-    """The truth about every case by its id, and the reason by id where there is none."""
+    """Truth of each case by its id, and the reason by id of each case that has none."""
     by_id = {case.case_id: case for case in cases}
     done = run_cases(stored, lambda one: reader.read(one, by_id[one.case_id]), stage="labels")
     return done.by_id(), {failure.case_id: failure.reason for failure in done.failures}
 
 
 def known_targets(shown: Array) -> SliceTargets:
-    """Targets of which every slice is known; a study shows what any of its slices shows."""
+    """Targets of a case whose slices are all known; a study shows what any of its slices shows."""
     slices = shown.astype(np.int8)
     return SliceTargets(slices, slices.max(axis=0))
 
@@ -119,8 +127,9 @@ def _check_every_slice_has_a_class(truth: Array, *, case_id: str) -> None:
     bare = np.flatnonzero(~truth.any(axis=1))
     if len(bare):
         raise ScanError(
-            f"case {case_id}: every slice must be of one class, got none on slice {bare[0]}; add {BACKGROUND!r} to the "
-            "classes"
+            f"every slice must be of one class, got none on slice {bare[0]}",
+            remedy=f"add {BACKGROUND!r} to the classes",
+            case_id=case_id,
         )
 
 
@@ -130,10 +139,13 @@ def _named(names: Sequence[str], config: SliceClasses, known: set[str], *, case_
     unknown = sorted(set(given) - known)
     if unknown:
         raise ScanError(
-            f"case {case_id}: slice labels must be among {sorted(known)}, got {unknown}; name them in the "
-            "manifest or mend them"
+            f"slice labels must be among {sorted(known)}, got {unknown}",
+            remedy="name them in the manifest or fix them",
+            case_id=case_id,
         )
     row = [name in given for name in config.classes]
     if config.kind == "multiclass" and sum(row) != 1:
-        raise ScanError(f"case {case_id}: every slice must be of one class, got {given}; use --kind multilabel")
+        raise ScanError(
+            f"every slice must be of one class, got {given}", remedy="choose the kind multilabel", case_id=case_id
+        )
     return row

@@ -37,12 +37,12 @@ def prepare_cases(
     A case's key covers the bytes of its files, the label names and all settings, so a change of any makes a new entry.
 
     Args:
-        cases: Which cases.
-        manifest: Where they come from.
-        root: The data root.
-        config: The plan's preprocessing.
+        cases: Cases to prepare.
+        manifest: Manifest of the cases.
+        root: Data root.
+        config: Grid and intensities.
         store: Folder of the store.
-        executor: Where the work runs.
+        executor: Runner of the work on the cases.
         on_done: Called with the case id after each case, from this thread.
     """
     prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, store=store)
@@ -67,15 +67,15 @@ def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: Preproc
 
 def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> None:
     scan, label = read_case(case, manifest, root)
-    image, grid, plan_label = preprocess_scan(scan, config, label=label)
-    if plan_label is None:
+    image, grid, grid_label = preprocess_scan(scan, config, label=label)
+    if grid_label is None:
         raise ValueError("a label that went in must come out")
     save_case(
         folder,
         image=image.numpy(),
-        label=plan_label,
+        label=grid_label,
         native_label=label,
-        foreground=_sample_foreground(plan_label),
+        foreground=_sample_foreground(grid_label),
         grid=grid,
         native=scan.geometry,
     )

@@ -47,15 +47,15 @@ def restore_planes(
     axis: int,
     slab_bytes: int = SLAB_BYTES,
 ) -> Array:
-    """As `restore_mask`, of values that come in chunks of planes: each is let go when it has been used.
+    """The same as `restore_mask` for values that come in chunks of planes; each chunk is released after its use.
 
     Args:
-        chunks: Shapes `(C, I, J, K)`, on any device; parts of `grid` along `axis` in rising order, without gaps.
+        chunks: Values `(C, I, J, K)` on any device; parts of `grid` along `axis` in rising order, without gaps.
         grid: The network's grid.
         native: The scan's grid; beyond the outermost voxel centres of `grid` the edge value holds.
         target: Meaning of the channels.
         axis: Axis of `grid` along which the chunks follow each other.
-        slab_bytes: Memory that one slab of native values may take, but for a single slice that takes more.
+        slab_bytes: Memory that one slab of native values may take; a single slice may take more.
 
     Returns:
         The target's native array on the scan's grid.

@@ -18,7 +18,7 @@ STORE_FORMAT = 2
 _FACTS = "case.json"
 
 
-# NumPy parses the header with `ast`, which fails now and then where two threads of Python 3.11 do so at a time.
+# NumPy parses the header with `ast`, which now and then fails when two threads of Python 3.11 do so at once.
 _READING_NPY = Lock()
 
 
@@ -27,8 +27,8 @@ class StoredCase:
     """A prepared case in the store.
 
     Attributes:
-        case_id: Which case.
-        folder: `store/<key>`; holds the arrays and `case.json`.
+        case_id: Id of the case.
+        folder: Folder of the entry, `store/<key>`, with the arrays and `case.json`.
         shape: Voxels of the network's grid.
         grid: The network's grid.
         native: The scan's grid.

@@ -1,4 +1,4 @@
-"""A network in evaluation mode for a while."""
+"""Evaluation mode for the length of a block of code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, and each of its modules back into its own afterwards."""
+    """Put a network into evaluation mode, and restore the mode of each of its modules afterwards."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:
