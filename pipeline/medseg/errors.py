@@ -7,6 +7,7 @@
     ├── ConfigError       a plan, an option or a YAML key is wrong
     ├── CheckpointError   a model or checkpoint is missing, damaged or does not fit
     ├── TrainingError     training cannot continue (a loss that is not finite, no case left)
+    ├── TrackingError     the MLflow store cannot be reached, or refuses a run
     └── DeliveryError     a result could not be written
 
 Messages read *case: thing must be rule, got value; remedy.* An error holds these parts, so that its message never has
@@ -59,6 +60,10 @@ class CheckpointError(PipelineError):
 
 class TrainingError(PipelineError):
     """Training cannot continue."""
+
+
+class TrackingError(PipelineError):
+    """The MLflow store cannot be reached, or does not take a run."""
 
 
 class DeliveryError(PipelineError):
