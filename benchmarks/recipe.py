@@ -102,7 +102,8 @@ def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     from medseg.preprocess import ChannelNormalisation, PreprocessConfig
     from medseg.preprocess.segmentation import prepare_cases
     from medseg.training import AugmentConfig, StepBudget
-    from medseg.training.segmentation import SegmentationInputs, TrainingConfig, fit
+    from medseg.training.engine import run_task
+    from medseg.training.segmentation import SegmentationInputs, SegmentationTask, TrainingConfig
 
     torch.set_num_threads(arguments.threads)
     variant = VARIANTS[name]
@@ -126,7 +127,7 @@ def run_variant(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         inputs = SegmentationInputs(
             *stored, manifest_target(manifest), network, config, inference, device, Path(folder)
         )
-        result = fit(inputs, StepBudget(steps))
+        result = run_task(SegmentationTask(inputs), StepBudget(steps))
     summary = summarise(result.rows)
     return {
         "variant": name,

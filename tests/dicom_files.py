@@ -1,4 +1,4 @@
-"""DICOM files of made-up patients: what the intake is tested with."""
+"""DICOM files of made-up patients: the sources of the ingest tests."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def decimals(values: Iterable[float]) -> list[str]:
 
 
 def instances_in(folder: Path) -> list[Any]:
-    """Every DICOM file of a folder as the intake sees it."""
+    """Every DICOM file of a folder as ingest reads it."""
     return [instance for path in sorted(folder.rglob("*")) if path.is_file() and (instance := read_instance(path))]
 
 

@@ -20,6 +20,7 @@ from medseg.errors import GeometryError, ManifestError, PipelineError, ScanError
 )
 def test_message_is_made_of_the_parts(error: PipelineError, message: str) -> None:
     assert str(error) == message
+    assert error.statement == message.removeprefix("case p1: ")
 
 
 def test_parts_survive_the_way_from_another_process() -> None:

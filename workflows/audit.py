@@ -1,4 +1,4 @@
-"""medseg audit: what is wrong with a dataset, before anything is trained on it."""
+"""medseg audit: find what is wrong with a dataset before training on it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def command(dataset: Path, folder: Path | None, target: Path | None, **choices: 
         click.echo(f"fixed: {fix.case_id or 'dataset'}: {fix.text}")
     if target:
         left = len(result.fixes) - len(done)
-        click.echo(f"{len(done)} repair(s) in {target}, {left} error(s) left; audit it in its turn")
-    click.echo(f"page to look at: {result.page}")
+        click.echo(f"{len(done)} repair(s) in {target}, {left} error(s) left; audit the new version too")
+    click.echo(f"page to review: {result.page}")
     sys.exit(1 if result.audit.count("error") else 0)
 
 

@@ -34,7 +34,7 @@ class LazySteps(click.Group):
 
 @click.group("classify", cls=LazySteps, epilog=EPILOG)
 def command() -> None:
-    """Say which slices of a scan show what: triage, gate, check of masks."""
+    """Classify the slices of scans: triage, gate, check of masks."""
 
 
 if __name__ == "__main__":

@@ -42,15 +42,17 @@ _COMPARED = ",".join(name for name, facts in ARCHITECTURES.items() if facts.is_c
 @click.option("--fold", default="0", show_default=True, help="Validation fold.")
 @click.option("--budget", help="Wall clock of each network's training and validation: 90s, 10m, 2h.")
 @click.option("--epochs", type=click.IntRange(1), help="Length of each in epochs.  [default: 2 without --budget]")
-@click.option("--config", "config_path", type=options.FILE, help="YAML of plan settings to change, for all alike.")
-@click.option("--seed", type=click.IntRange(0), help="Of weights, sampling and augmentation.  [default: the plan's]")
+@click.option("--config", "config_path", type=options.FILE, help="YAML of plan settings to change, the same for all.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed of weights, sampling and augmentation.  [default: the plan's]"
+)
 @click.option("--store", type=options.FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases.")
 @options.data_root
 @options.device
 @options.workers
 @options.tracking
 def command(**arguments: Any) -> None:
-    """Train several networks alike on DATASET's slices, and draw error against cost and depth."""
+    """Train several networks on DATASET's slices with the same settings, and draw error against cost and depth."""
     from medseg.runs.classification.compare import compare_networks
     from medseg.runs.classification.settings import ClassificationSettings
 

@@ -1,4 +1,4 @@
-"""medseg classify evaluate: how well a slice classifier does on labelled cases."""
+"""medseg classify evaluate: measure a slice classifier on labelled cases."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Example:
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases.")
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split.  [default: all cases]")
 @click.option("--specificity", type=click.FloatRange(0.01, 1), default=0.95, show_default=True,
-              help="At which sensitivities are given.")  # fmt: skip
+              help="Specificity at which sensitivities are given.")  # fmt: skip
 @click.option("--store", type=options.FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases.")
 @options.data_root
 @options.device
 @options.workers
 @options.tracking
 def command(**arguments: Any) -> None:
-    """Measure the classifier of RUN on DATASET's cases; every case asked for needs a truth."""
+    """Measure the classifier of RUN on DATASET's cases; every selected case needs a truth."""
     from medseg.runs.classification.evaluate import ScoreSettings, evaluate_classifier
 
     run, dataset, folder = (arguments.pop(name) for name in ("run", "dataset", "folder"))

@@ -1,4 +1,4 @@
-"""medseg classify gate: what a gate saves and what it costs, on labelled cases."""
+"""medseg classify gate: measure what a gate saves and costs on labelled cases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Example:
 @options.device
 @options.tracking
 def command(**arguments: Any) -> None:
-    """Segment DATASET's cases with RUN, whole and only where CLASSIFIER finds something, and compare time and Dice."""
+    """Segment DATASET's cases with RUN, whole and only where CLASSIFIER finds a structure; compare time and Dice."""
     from medseg.runs.classification.gate import GateSettings, try_gate
 
     run, classifier, dataset, folder = (arguments.pop(name) for name in ("run", "classifier", "dataset", "folder"))

@@ -26,23 +26,24 @@ _RIMS = ", ".join(f"{facts.label} {facts.smallest_side}" for facts in ARCHITECTU
 @click.option("--plane", type=click.Choice(list(PLANES)), default="axial", show_default=True,
               help="Plane of the slices, along the scan's own axis that is nearest.")  # fmt: skip
 @click.option("--context", type=click.IntRange(0, 8), default=1, show_default=True,
-              help="Slices on either side that are seen too (2.5D); 0 is 2D.")  # fmt: skip
+              help="Neighbouring slices on either side as further channels (2.5D); 0 is 2D.")  # fmt: skip
 @click.option("--labels", default="label", show_default=True,
               help="'label' (volumes), 'slice_labels' (of the manifest), or a CSV file: case_id, perhaps slice (from "
               "0), and class, or a column of 1 and 0 per class.")  # fmt: skip
 @click.option("--min-area", "min_area_mm2", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Square millimetres of a label that a slice must exceed to show it.")  # fmt: skip
-@click.option("--kind", type=click.Choice(["multilabel", "multiclass"]), help="Several classes at once, or one of them."
+@click.option("--kind", type=click.Choice(["multilabel", "multiclass"]),
+              help="Any number of classes per slice, or exactly one."
               "  [default: multilabel, but for a CSV file with a column class]")  # fmt: skip
 @click.option("--classes", help="Names of the classes, with commas.  [default: all]")
 @click.option("--pooling", type=click.Choice(["none", "max", "mean", "attention"]), default=None,
-              help="Learn from labels of whole studies, and pool their slices so.  "
+              help="Learn from labels of whole studies, with this pooling of their slices.  "
               "[default: none, or max for a CSV file without slices]")  # fmt: skip
 @click.option("--architecture", type=click.Choice(NAMED_ARCHITECTURES), default="resnet18", show_default=True,
-              help=f"Network; small slices get a rim where it needs more pixels a side: {_RIMS}.")  # fmt: skip
+              help=f"Network; small slices are padded where it needs more pixels a side: {_RIMS}.")  # fmt: skip
 @click.option("--init", "initial", type=options.FILE,
-              help="Weights to begin with: ImageNet's in torchvision's naming (.safetensors, .pt or .pth, a state dict "
-              "or a checkpoint with one), or a run of `medseg train`, whose encoder then is the network.")  # fmt: skip
+              help="Initial weights: ImageNet's in torchvision's naming (.safetensors, .pt or .pth, a state dict "
+              "or a checkpoint with one), or a run of `medseg train`, whose encoder becomes the network.")  # fmt: skip
 @options.training
 def command(**arguments: Any) -> None:
     """Learn which slices of DATASET's scans show which labels."""

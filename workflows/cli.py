@@ -42,7 +42,7 @@ class LazyVerbs(click.Group):
     def resolve_command(
         self, context: click.Context, arguments: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest verb in the message."""
+        """Resolve as click does, with the nearest verb in the message."""
         near = difflib.get_close_matches(arguments[0], VERBS, n=1) if arguments[0] not in VERBS else []
         if near:
             context.fail(f"No such verb {arguments[0]!r}. Did you mean {near[0]!r}?")
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def run_command(command: Callable[..., object]) -> None:
-    """Run a command: 0 done, 1 failed on data, 2 usage."""
+    """Run a command and exit: 0 done, 1 failed, 2 usage error, 130 stopped."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill closes the MLflow run too
     try:

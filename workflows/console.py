@@ -1,4 +1,4 @@
-"""What commands show on the terminal: progress bars, results, warnings and failures."""
+"""Output of commands on the terminal: progress bars, results, warnings and failures."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _advance(bar: Any, count: int) -> None:
 
 
 def echo_first(lines: Sequence[str], what: str, where: str) -> None:
-    """The first of many lines, and where the others are."""
+    """Print the first of many lines, and the file that holds the others."""
     for line in lines[:_MOST_LINES]:
         click.echo(f"{what}: {line}")
     if len(lines) > _MOST_LINES:
@@ -79,13 +79,13 @@ def echo_first(lines: Sequence[str], what: str, where: str) -> None:
 
 
 def warn(warnings: Sequence[str]) -> None:
-    """A line per warning."""
+    """Print a line per warning."""
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
 def report_failures(failures: Sequence[Failure]) -> None:
-    """Name the cases that failed and why, and end with exit code 1 if any did."""
+    """Print the cases that failed and why; exit with code 1 if there are any."""
     for failure in failures:
         click.echo(f"failed: {failure.reason}", err=True)
     if failures:

@@ -27,12 +27,12 @@ Example:
     type=click.FloatRange(0, 1),
     default=0.8,
     show_default=True,
-    help="A mask with a mean Dice below it counts as failed, where a classifier has checked the masks.",
+    help="Mean Dice below which a mask counts as failed, where a classifier has checked the masks.",
 )
 @options.data_root
 @options.tracking
 def command(dataset: Path, folder: Path, **arguments: Any) -> None:
-    """Measure the masks of DATASET's cases on the scans' own grids; every case asked for needs a mask."""
+    """Measure the masks of DATASET's cases on the scans' own grids; every selected case needs a mask."""
     from medseg.runs.segmentation.evaluate import EvaluateSettings, evaluate_masks
 
     tracking = options.tracking_of(arguments)

@@ -33,16 +33,16 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.command("ingest", epilog=EPILOG)
 @click.argument("source", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option(
-    "--out", "folder", type=options.FOLDER, required=True, help="The dataset; an ingest that stopped goes on."
+    "--out", "folder", type=options.FOLDER, required=True, help="The dataset; an interrupted ingest is continued."
 )
-@click.option("--mapping", type=options.FILE, help="Which structure is which label.  [default: proposed, and written]")
+@click.option("--mapping", type=options.FILE, help="Labels by structure.  [default: proposed, and written]")
 @click.option("--repair", callback=_repairs, default="", metavar="LIST",
-              help="Repair instead of refuse: tilt, gaps, grids (of labels), orientations (apart).")  # fmt: skip
+              help="Repair instead of refusing: tilt, gaps, grids (of labels), orientations (apart).")  # fmt: skip
 @click.option("--min-slices", type=click.IntRange(2), default=3, show_default=True, help="Fewest slices of a volume.")
 @click.option("--suv", is_flag=True, help="PET as SUV by body weight.")
-@click.option("--kind", type=click.Choice(["volumes", "pictures"]), help="What to take.  [default: volumes, if any]")
-@click.option("--key", type=options.FOLDER, help="Key of the pseudonyms.  [default: OUT.key, made where there is none]")
-@click.option("--keep-ids", is_flag=True, help="Patient ids and UIDs are pseudonyms already; keep them.")
+@click.option("--kind", type=click.Choice(["volumes", "pictures"]), help="Kind of scans.  [default: volumes, if any]")
+@click.option("--key", type=options.FOLDER, help="Key of the pseudonyms.  [default: OUT.key, created if missing]")
+@click.option("--keep-ids", is_flag=True, help="Keep patient ids and UIDs, which are pseudonyms already.")
 @click.option("--shift-dates", is_flag=True, help="Keep study dates, moved by 1 to 365 days per patient.")
 @click.option("--name", help="Name of the dataset.  [default: that of the folder]")
 @options.workers
@@ -61,7 +61,7 @@ def command(source: Path, folder: Path, **choices: Any) -> None:
 
 
 def _echo_report(report: IngestReport, folder: Path) -> None:
-    """What was found, what became of it, and what to look at."""
+    """Print what was found, what became of it, and what to review."""
     found = ", ".join(f"{count} {kind}" for kind, count in report.files.items() if count)
     click.echo(f"found: {found or 'nothing'}")
     rows = report.by_modality()

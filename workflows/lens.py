@@ -1,4 +1,4 @@
-"""medseg lens: what a plan's network can see, what it listens to and what it costs."""
+"""medseg lens: receptive field, gradients and cost of a plan's network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Examples:
 @click.option(
     "--out", "folder", type=options.FOLDER, help="Folder of lens.json, receptive_field.png and gradient_flow.png."
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights and noise.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and noise.")
 def command(plan: Path, folder: Path | None, seed: int) -> None:
     """Receptive field, cost and gradients of PLAN's untrained network; PLAN is a plan.yaml or the run that holds it."""
     from medseg.runs.lens.measure import lens_of

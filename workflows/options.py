@@ -20,22 +20,22 @@ FILE = click.Path(path_type=Path, exists=True)
 
 
 def data_root(function: Function) -> Function:
-    """`--data-root`."""
+    """Add `--data-root`."""
     return click.option(
-        "--data-root", type=FILE, help="What a manifest's paths are relative to.  [default: its folder]"
+        "--data-root", type=FILE, help="Folder that a manifest's paths are relative to.  [default: its folder]"
     )(function)
 
 
 def device(function: Function) -> Function:
-    """`--device`."""
+    """Add `--device`."""
     choice = click.Choice(["auto", "cpu", "cuda"])
-    return click.option("--device", type=choice, default="auto", show_default=True, help="Where the network runs.")(
+    return click.option("--device", type=choice, default="auto", show_default=True, help="Device of the network.")(
         function
     )
 
 
 def tracking(function: Function) -> Function:
-    """`--tracking-uri` and `--no-tracking`."""
+    """Add `--tracking-uri` and `--no-tracking`."""
     function = click.option(
         "--tracking-uri", help="MLflow store.  [default: MLFLOW_TRACKING_URI, else mlflow.db in this folder]"
     )(function)
@@ -43,14 +43,14 @@ def tracking(function: Function) -> Function:
 
 
 def workers(function: Function) -> Function:
-    """`--workers`."""
+    """Add `--workers`."""
     return click.option(
         "--workers", type=click.IntRange(1), default=None, help="Threads that read scans.  [default: cores, at most 16]"
     )(function)
 
 
 def training(function: Function) -> Function:
-    """What every training command takes: where to, which fold, how long, with which plan, and the shared options."""
+    """Add the options of every training command: output, fold, length, plan, and the shared ones."""
     choices = (
         click.option("--out", "folder", type=FOLDER, required=True, help="Folder of the run; new or empty."),
         click.option(
@@ -61,9 +61,9 @@ def training(function: Function) -> Function:
         click.option("--plan", "plan_path", type=FILE, help="A plan.yaml to use instead of planning."),
         click.option("--config", "config_path", type=FILE, help="YAML of plan settings to change."),
         click.option(
-            "--seed", type=click.IntRange(0), help="Of weights, sampling and augmentation.  [default: the plan's]"
+            "--seed", type=click.IntRange(0), help="Seed of weights, sampling and augmentation.  [default: the plan's]"
         ),
-        click.option("--resume", is_flag=True, help="Go on with the run in --out, with its own settings."),
+        click.option("--resume", is_flag=True, help="Continue the run in --out, with its own settings."),
         click.option("--store", type=FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases."),
         data_root,
         device,

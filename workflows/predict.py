@@ -32,8 +32,8 @@ Examples:
     "--gate",
     "gate",
     type=options.FILE,
-    help="A run of `medseg classify train`: segment only the slab in which it finds something, and "
-    "check masks there; what it leaves out is not checked.",
+    help="A run of `medseg classify train`: segment only the slab in which it finds a structure, and "
+    "check masks there; slices outside the slab are not checked.",
 )
 @click.option(
     "--sensitivity",
@@ -65,7 +65,7 @@ def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -
 
 
 def _echo_review(predictions: Sequence[Prediction]) -> None:
-    """How much a gate left out, and which masks a classifier doubts."""
+    """Print how much a gate left out, and which masks a classifier flags."""
     seen = [(item, item.review) for item in predictions if item.review is not None]
     gates = [review.gate for _, review in seen if review.gate is not None]
     if gates:
@@ -75,8 +75,8 @@ def _echo_review(predictions: Sequence[Prediction]) -> None:
         click.echo(
             f"gate: {kept:.0%} of the slices segmented, none in {empty} case(s); the classifier took {seconds:.1f} s"
         )
-    nothing = [item.case_id for item, review in seen if review.gate and review.slab.is_empty]
-    lines = [f"{case_id}: no slice reached the threshold; nothing was segmented" for case_id in nothing]
+    empty_cases = [item.case_id for item, review in seen if review.gate and review.slab.is_empty]
+    lines = [f"{case_id}: no slice reached the threshold; nothing was segmented" for case_id in empty_cases]
     console.echo_first(lines, "gate", "predictions.json")
     flagged = [(item, review.quality) for item, review in seen if review.quality.is_flagged]
     console.echo_first(

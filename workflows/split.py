@@ -1,4 +1,4 @@
-"""medseg split: folds and a test set that share no patient and are alike."""
+"""medseg split: balanced folds and a test set that share no patient."""
 
 from __future__ import annotations
 
@@ -30,17 +30,27 @@ def _features(context: click.Context, parameter: click.Parameter, value: str) ->
 @click.option("--folds", type=click.IntRange(2), default=5, show_default=True, help="Validation folds.")
 @click.option("--test", type=click.FloatRange(0, 1, max_open=True), default=0.0, show_default=True,
               help="Share of the cases to hold out; 0 leaves the test set as it is.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same cases and seed, same split.")
-@click.option("--by", callback=_features, default=",".join(FEATURES), show_default=True, help="What to share out.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the split; the same cases and seed give the same split.",
+)
+@click.option("--by", callback=_features, default=",".join(FEATURES), show_default=True, help="Features to balance.")
 @click.option(
     "--out", type=options.FOLDER, help="File of the new manifest.  [default: DATASET; its old version is kept]"
 )
 @click.option("--force", is_flag=True, help="Replace the folds that DATASET has, or the file at --out.")
-@click.option("--cases-are-patients", is_flag=True, help="DATASET names no patients, and none of them has two cases.")
+@click.option(
+    "--cases-are-patients",
+    is_flag=True,
+    help="Treat every case as a patient, where DATASET names no patients and none has two cases.",
+)
 @options.data_root
 @options.workers
 def command(dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, **choices: Any) -> None:
-    """Give every case of DATASET a fold, with patients kept together and labels, volumes, sites and scanners even."""
+    """Give every case of DATASET a fold: patients stay together; labels, volumes, sites and scanners are balanced."""
     from medseg.runs.split import split_dataset
     from medseg.split import SplitConfig, format_balance
 

@@ -17,7 +17,8 @@ from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.preprocess.segmentation.stored_case import open_case
 from medseg.targets import ExclusiveLabels
 from medseg.training import Budget, ClockBudget, StepBudget
-from medseg.training.segmentation import SegmentationInputs, fit
+from medseg.training.engine import run_task
+from medseg.training.segmentation import SegmentationInputs, SegmentationTask
 from medseg.training.task import Validation
 
 from benchmarks.gpu_parts.context import Context
@@ -153,7 +154,7 @@ def _train(context: Context, cohort: Cohort, budget: Budget, length: str) -> Non
         device=context.device,
         folder=context.scratch / length.replace(" ", "_"),
     )
-    result = fit(inputs, budget, listeners=[curve])
+    result = run_task(SegmentationTask(inputs), budget, listeners=[curve])
     seconds = time.monotonic() - started
     for name in sorted({row.label for row in result.rows}):
         dice = [row.values["dice"] for row in result.rows if row.label == name and math.isfinite(row.values["dice"])]

@@ -18,7 +18,7 @@ from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.stored_case import open_case, save_case
 from medseg.targets import ExclusiveLabels
 from medseg.training.averaging import averaged_copy
-from medseg.training.batches import Patch, batches
+from medseg.training.batches import Batch, batches
 from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
@@ -125,7 +125,7 @@ def _loaded(context: Context, plan: Plan) -> None:
     target = ExclusiveLabels(labels={f"label {value}": value for value in range(_LABELS + 1)})
     dataset = PatchDataset([_stored_case(context, plan)], plan.training, target=target)
     loaders = 8 if context.is_cuda else 1
-    stream = batches(dataset, first_step=0, loaders=loaders, pin_memory=context.is_cuda)
+    stream = batches(dataset, first_step=0, device=context.device, loaders=loaders)
     waits: list[float] = []
     milliseconds: list[float] = []
     blocks, steps = _repeats(context)
@@ -144,7 +144,7 @@ def _loaded(context: Context, plan: Plan) -> None:
     context.rows.add(subject, "share of time waiting for data", waits, "%", repeat=repeat)
 
 
-def _next_and_step(stream: Iterator[Patch], step: Callable[[Patch], Tensor], context: Context) -> float:
+def _next_and_step(stream: Iterator[Batch], step: Callable[[Batch], Tensor], context: Context) -> float:
     """Do one step and wait for its end; seconds in which the next batch was not ready."""
     start = time.perf_counter()
     batch = next(stream)
@@ -154,7 +154,7 @@ def _next_and_step(stream: Iterator[Patch], step: Callable[[Patch], Tensor], con
     return waited
 
 
-def _product_step(context: Context, plan: Plan) -> Callable[[Patch], Tensor]:
+def _product_step(context: Context, plan: Plan) -> Callable[[Batch], Tensor]:
     """The product's own step and its average of the weights, with a counter in place of Ignite's engine."""
     network = UNet(plan.network)
     to_device(network, context.device, spatial_dims=3)
@@ -163,7 +163,7 @@ def _product_step(context: Context, plan: Plan) -> Callable[[Patch], Tensor]:
     average = averaged_copy(network, decay=plan.training.average_decay)
     engine = SimpleNamespace(state=SimpleNamespace(iteration=0))
 
-    def numbered(batch: Patch) -> Tensor:
+    def numbered(batch: Batch) -> Tensor:
         engine.state.iteration += 1
         loss = step(engine, batch)
         average.update_parameters(network)

@@ -20,7 +20,7 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
     """A temporary path beside `target` that takes its name once the block has ended well.
 
     Args:
-        target: The file or folder to make; a file that exists is replaced, a folder must not exist yet.
+        target: File or folder to make; an existing file is replaced, a folder must not exist yet.
         suffix: Ending of the temporary name, for writers that choose a format by it.
 
     Raises:
@@ -35,7 +35,8 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)  # NumPy names no number when a write falls short
         reason = "the disk is full" if is_full else error.strerror
         raise DeliveryError(
-            f"{target.name}: must be writable in {target.parent}, got: {reason}; free space or choose another folder"
+            f"{target.name}: must be writable in {target.parent}, got: {reason}",
+            remedy="free space or choose another folder",
         ) from error
     finally:
         with suppress(OSError):

@@ -33,7 +33,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"settings {path}: must be readable YAML, got {error}; mend or leave out the file") from error
+        raise ConfigError(
+            f"settings {path}: must be readable YAML, got {error}", remedy="fix the file or leave it out"
+        ) from error
     if not isinstance(content, dict):
         raise ConfigError(f"settings {path}: must hold a mapping of keys, got {type(content).__name__}")
     return content
@@ -43,12 +45,12 @@ def parse_config(kind: type[AnyConfig], content: Any, *, source: str) -> AnyConf
     """Check a mapping against a settings model.
 
     Args:
-        kind: The model.
-        content: What was read.
+        kind: Settings model.
+        content: Content to check, as it was read.
         source: Name of the file or option, for the message.
 
     Raises:
-        ConfigError: With every wrong key and value; an unknown key comes with the nearest right one.
+        ConfigError: If keys or values are wrong; all are listed, an unknown key with the nearest right one.
     """
     try:
         return kind.model_validate(content)

@@ -6,11 +6,12 @@
     ├── GeometryError     grids do not agree, or an affine is not a rigid voxel grid
     ├── ConfigError       a plan, an option or a YAML key is wrong
     ├── CheckpointError   a model or checkpoint is missing, damaged or does not fit
-    ├── TrainingError     training cannot go on (a loss that is not finite, no case left)
+    ├── TrainingError     training cannot continue (a loss that is not finite, no case left)
+    ├── TrackingError     the MLflow store cannot be reached, or refuses a run
     └── DeliveryError     a result could not be written
 
-Messages read *case: thing must be rule, got value; remedy.* An error holds these parts, so that nobody takes its
-message apart again; one that is raised with a single sentence holds it as its fact.
+Messages read *case: thing must be rule, got value; remedy.* An error holds these parts, so that its message never has
+to be taken apart; an error without a remedy or a case holds a fact alone.
 """
 
 from __future__ import annotations
@@ -20,17 +21,21 @@ class PipelineError(Exception):
     """Base of all errors that a user can act on.
 
     Args:
-        fact: What must be, and what was got instead.
-        remedy: What the user can do; "" if the fact says it.
-        case_id: Case that it is about; None if it is about no single one.
+        fact: Rule that must hold, and the value found instead.
+        remedy: Action that helps the user; "" if the fact implies it.
+        case_id: Id of the case; None if the error is about no single case.
     """
 
     def __init__(self, fact: str, *, remedy: str = "", case_id: str | None = None) -> None:
         self.fact = fact
         self.remedy = remedy
         self.case_id = case_id
-        subject = "" if case_id is None else f"case {case_id}: "
-        super().__init__(f"{subject}{fact}; {remedy}" if remedy else f"{subject}{fact}")
+        super().__init__(self.statement if case_id is None else f"case {case_id}: {self.statement}")
+
+    @property
+    def statement(self) -> str:
+        """Fact and remedy in one sentence, without the case."""
+        return f"{self.fact}; {self.remedy}" if self.remedy else self.fact
 
 
 class ManifestError(PipelineError):
@@ -54,7 +59,11 @@ class CheckpointError(PipelineError):
 
 
 class TrainingError(PipelineError):
-    """Training cannot go on."""
+    """Training cannot continue."""
+
+
+class TrackingError(PipelineError):
+    """The MLflow store cannot be reached, or does not take a run."""
 
 
 class DeliveryError(PipelineError):

@@ -71,7 +71,7 @@ class Geometry:
             steps_mm: LPS+ millimetres from a voxel to the next along i, j and k, each of shape `(3,)`.
 
         Raises:
-            GeometryError: If that is no voxel grid.
+            GeometryError: If they do not describe a voxel grid.
         """
         affine = np.eye(4)
         affine[:3, :3] = np.stack(steps_mm, axis=1)
@@ -130,14 +130,15 @@ class Geometry:
 
         Args:
             other: The other grid.
-            tolerance_mm: A hundredth of a millimetre, or a tenth of a voxel where that is less, if not given.
+            tolerance_mm: Largest distance that counts as close; None means a hundredth of a millimetre, or a tenth of a
+                voxel where that is less.
         """
         if tolerance_mm is None:
             tolerance_mm = min(1e-2, 0.1 * min(self.spacing_mm))
         return self.distance_mm(other) <= tolerance_mm
 
     def difference(self, other: Geometry) -> str:
-        """What differs from another grid and by how much, for an error message."""
+        """Difference from another grid in words and millimetres, for an error message."""
         if self.shape != other.shape:
             return f"shape {self.shape} against {other.shape}"
         return (
@@ -171,10 +172,10 @@ class Geometry:
         return Geometry((i, j, k), self.affine @ change)
 
     def cropped(self, axis: int, extent: range) -> Geometry:
-        """The voxels with `extent.start <= index < extent.stop` along one axis, where they were.
+        """The voxels with `extent.start <= index < extent.stop` along one axis, at their old place in the patient.
 
         Raises:
-            GeometryError: If that is none, or reaches beyond the grid.
+            GeometryError: If the extent is empty or reaches beyond the grid.
         """
         if not 0 <= extent.start < extent.stop <= self.shape[axis]:
             raise GeometryError(
@@ -190,7 +191,7 @@ class Geometry:
         """A grid with this spacing, the same axes and the same centre, that covers the same extent.
 
         The number of voxels along each axis is the extent over the spacing, rounded half up, and at least 1. An axis
-        whose spacing is wanted to within a ten-thousandth of what it is stays as it is.
+        whose spacing is within a ten-thousandth of the wanted one stays as it is.
 
         Raises:
             GeometryError: If a spacing is not positive and finite.
@@ -207,7 +208,7 @@ class Geometry:
         return Geometry((i, j, k), self.affine @ change)
 
     def axis_maps(self, source: Geometry) -> tuple[AxisMap, AxisMap, AxisMap]:
-        """How each axis of this grid runs through the voxels of a source grid with parallel axes.
+        """Map of each axis of this grid to the voxels of a source grid with parallel axes.
 
         Raises:
             GeometryError: If this grid is rotated or sheared against the source.
@@ -219,10 +220,14 @@ class Geometry:
             source_axis = int(np.argmax(np.abs(column)))
             rest = np.delete(column, source_axis)
             if np.abs(rest).max() * self.shape[axis] > 1e-2:
-                raise GeometryError("grids must have parallel axes to be resampled axis by axis; resample one first")
+                raise GeometryError(
+                    "grids must have parallel axes to be resampled axis by axis", remedy="resample one first"
+                )
             maps.append(AxisMap(source_axis, float(column[source_axis]), float(change[source_axis, 3])))
         if sorted(m.source_axis for m in maps) != [0, 1, 2]:
-            raise GeometryError("grids must have parallel axes to be resampled axis by axis; resample one first")
+            raise GeometryError(
+                "grids must have parallel axes to be resampled axis by axis", remedy="resample one first"
+            )
         return maps[0], maps[1], maps[2]
 
     def to_lps(self) -> Affine:
@@ -251,13 +256,13 @@ def straightened(shape: tuple[int, int, int], affine: Affine) -> Geometry:
 
 
 def shear_of(affine: Affine) -> float:
-    """How far voxel axes are from perpendicular: the largest cosine between two of them."""
+    """Deviation of voxel axes from perpendicular: the largest cosine between two of them."""
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     return float(np.abs(axes.T @ axes - np.eye(3)).max())
 
 
 def affine_distance_mm(shape: tuple[int, int, int], affine: Affine, other: Affine) -> float:
-    """Largest displacement of a corner of a grid between two affines, sheared ones too."""
+    """Largest displacement of a corner of a grid between two affines, which may be sheared."""
     corners = Geometry(shape, np.eye(4)).corners_mm()
     change = np.asarray(affine, dtype=np.float64) - other
     return float(np.linalg.norm(corners @ change[:3, :3].T + change[:3, 3], axis=1).max())
@@ -266,16 +271,17 @@ def affine_distance_mm(shape: tuple[int, int, int], affine: Affine, other: Affin
 def _check_affine(affine: Affine) -> None:
     """Refuse what is not a voxel grid: wrong shape, not finite, singular or sheared."""
     if affine.shape != (4, 4) or not np.isfinite(affine).all():
-        raise GeometryError(f"affine must be a finite 4×4 matrix, got shape {affine.shape}; repair the header")
+        raise GeometryError(f"affine must be a finite 4×4 matrix, got shape {affine.shape}", remedy="repair the header")
     axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
     if spacing.min() < 1e-6:
-        raise GeometryError(f"voxel size must be positive, got {_round(spacing)} mm; repair the header")
+        raise GeometryError(f"voxel size must be positive, got {_round(spacing)} mm", remedy="repair the header")
     cosines = (axes / spacing).T @ (axes / spacing)
     shear = float(np.abs(cosines - np.eye(3)).max())
     if shear > _MAX_SHEAR:
         raise GeometryError(
-            f"voxel axes must be perpendicular, got a shear of {shear:.3g} (cosine); resample onto a straight grid"
+            f"voxel axes must be perpendicular, got a shear of {shear:.3g} (cosine)",
+            remedy="resample onto a straight grid",
         )
 
 

@@ -1,4 +1,4 @@
-"""Packages whose names are imported when they are first asked for."""
+"""Packages that import their names on first use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The `__getattr__` of a package that imports none of its modules before it must.
+    """The `__getattr__` of a package that imports its modules on first use.
 
     Tables and settings in such a package can be read without loading torch. No name may be that of a module of the
     package: importing the module would put it in the name's place.

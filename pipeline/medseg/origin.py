@@ -1,4 +1,4 @@
-"""The file or series that a scan was read from: what a writer needs to give a result the same form."""
+"""The file or series that a scan was read from: writers need it to give a result the same form."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class PictureOrigin:
 
 @dataclass(frozen=True, slots=True)
 class SourceSlice:
-    """The DICOM image that one slice was read from, as an item of a Referenced SOP Sequence names it.
+    """The DICOM image that one slice was read from, in the terms of a Referenced SOP Sequence item.
 
     Attributes:
         file: The file.
         sop_class_uid: (0008,1150) Referenced SOP Class UID.
         sop_instance_uid: (0008,1155) Referenced SOP Instance UID.
-        frame_number: (0008,1160) Referenced Frame Number, from 1; None where the whole image is meant, as for files of
-            one frame and mosaics.
+        frame_number: (0008,1160) Referenced Frame Number, from 1; None for the whole image, as with files of one frame
+            and mosaics.
     """
 
     file: Path = field(repr=False)
@@ -71,8 +71,8 @@ class SourceSlice:
 class SeriesOrigin:
     """A DICOM series, or the part of one that makes a volume or picture.
 
-    UIDs are those of the source, and "" where its files give none. Patient and study stand in the files alone: a writer
-    reads them there.
+    UIDs are those of the source, and "" where its files give none. Details of patient and study stay in the files: a
+    writer reads them there.
 
     Attributes:
         study_uid: (0020,000D) Study Instance UID.
@@ -80,7 +80,7 @@ class SeriesOrigin:
         frame_of_reference_uid: (0020,0052) Frame of Reference UID of the first slice.
         modality: (0008,0060) Modality.
         slices: Source images by their place along k.
-        is_resampled: Whether a repair made new slices; otherwise `slices[k]` holds the voxels of slice k, as read.
+        is_resampled: Whether a repair made new slices; if not, `slices[k]` holds the voxels of slice k, as read.
 
     Source: PS3.3 C.7.2.1, C.7.3.1 and C.7.4.1 for the UIDs, table 10-3 for references to images and their frames.
     """

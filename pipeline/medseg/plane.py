@@ -1,4 +1,4 @@
-"""The three planes in which slices of a patient lie: one table of what each of them is."""
+"""The three planes in which slices of a patient lie, in one table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _OPPOSITES = {"R": "L", "A": "P", "S": "I"}
 ENDS: Mapping[Direction, tuple[str, str]] = MappingProxyType(
     {"R": ("left", "right"), "A": ("posterior", "anterior"), "S": ("inferior", "superior")}
 )
-"""Words for where a patient axis begins and ends."""
+"""Words for the two ends of a patient axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaneFacts:
-    """How the slices of a plane lie in a patient; world axes are 0 to 2 for R, A and S.
+    """Position of a plane's slices in a patient; world axes are 0 to 2 for R, A and S.
 
     Args:
         name: Name of the plane.
@@ -43,7 +43,7 @@ class PlaneFacts:
 
     @property
     def axcodes(self) -> str:
-        """Orientation of a grid whose first two axes are the picture's and whose last runs along the slices."""
+        """Orientation of a grid with the picture's axes first and the axis along the slices last."""
         return "".join(_DIRECTIONS[axis] for axis in (*self.picture_axes, self.axis))
 
     @property

@@ -1,4 +1,4 @@
-"""The frozen things that flow from room to room."""
+"""Frozen records that flow from room to room."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from medseg.errors import PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import Origin
 
@@ -26,7 +27,7 @@ class Scan:
     Args:
         array: Shape `(C, I, J, K)`; a 2D image has K = 1.
         geometry: The grid of the last three axes.
-        origin: The file or series it was read from, which says how masks of it are written; None for a made-up scan.
+        origin: File or series that it was read from, which decides the form of its masks; None for a made-up scan.
     """
 
     array: Array
@@ -36,18 +37,18 @@ class Scan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SliceScores:
-    """What a slice classifier says of one case, slice by slice along one axis of the scan's own grid.
+    """Output of a slice classifier for one case, slice by slice along one axis of the scan's own grid.
 
     Attributes:
-        case_id: Which case.
-        patient_id: Whose; intervals resample patients.
+        case_id: Id of the case.
+        patient_id: Patient that the case belongs to; intervals resample patients.
         axis: Axis of the scan's array that the slices follow.
         positions_mm: Centre of each slice along the patient axis that it follows most (R, A or S), shape `(N,)`.
-        probabilities: Of each class on each slice, shape `(N, classes)`.
-        study: Of each class anywhere in the case, shape `(classes,)`.
-        truth: 1 where the class is on the slice, 0 where not, -1 where nobody knows, shape `(N, classes)`; None without
-            a reference.
-        study_truth: The same for the whole case, shape `(classes,)`.
+        probabilities: Probability of each class on each slice, shape `(N, classes)`.
+        study: Probability of each class anywhere in the case, shape `(classes,)`.
+        truth: 1 where the class is on the slice, 0 where it is not, -1 where that is unknown, shape `(N, classes)`;
+            None without a reference.
+        study_truth: Truth of the whole case in the same values, shape `(classes,)`.
     """
 
     case_id: str
@@ -65,20 +66,20 @@ class Case(BaseModel):
 
     Attributes:
         case_id: Unique name; masks are named after it.
-        patient_id: Cases of one patient stay in one fold.
+        patient_id: Patient that the case belongs to; cases of one patient stay in one fold.
         images: One path per channel file, relative to the data root.
         label: Path of the reference, relative to the data root.
         fold: Validation fold of a training case, from 0.
         split: Whether the case is for training (folds) or held out for testing.
-        site: Where the scan was made.
-        scanner: What it was made with.
+        site: Hospital or centre that made the scan.
+        scanner: Scanner that made it.
         study_uid: DICOM (0020,000D), or its pseudonym.
         series_uid: DICOM (0020,000E), or its pseudonym.
         sha256: Checksum of each file by its relative path; checked on reading.
         slice_labels: Names of the labels present on each slice along k.
         modality: DICOM (0008,0060) of the images, joined by `+` where the channels differ.
-        label_ml: Volume of each label in millilitres, by name; what `split` balances.
-        study_date: `YYYYMMDD`, moved by a number of days that is the patient's own.
+        label_ml: Volume of each label in millilitres, by name; `split` balances it.
+        study_date: Date `YYYYMMDD`, shifted by a number of days that is the patient's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,17 +102,17 @@ class Case(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A dataset: what its channels and labels mean, and its cases.
+    """A dataset: the meaning of its channels and labels, and its cases.
 
     Attributes:
         name: Name of the dataset.
         version: Version of the dataset.
-        description: What is in it.
-        licence: Under which terms it may be used.
-        source: Where it comes from.
+        description: Contents of the dataset.
+        licence: Terms of use.
+        source: Origin of the data, as a citation or an address.
         channels: Names of the image channels, in order.
         labels: Value of each label by its name, with `background` 0.
-        task: What is learned from it.
+        task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
         has_patients: Whether patient ids came from the data; otherwise every case counts as a patient.
@@ -148,13 +149,13 @@ class Prediction:
     """One delivered mask.
 
     Attributes:
-        case_id: Which case.
-        mask_path: Where the mask lies.
+        case_id: Id of the case.
+        mask_path: File of the mask.
         seconds: Time from reading the scan to the written mask.
         peak_memory_bytes: Largest memory of the process so far.
         volume_ml: Volume of each label by name.
         in_training: Whether the network was trained on this case.
-        review: What a slice classifier had to say, as `medseg.inference` records it; None without one.
+        review: Review by a slice classifier, as `medseg.inference` records it; None without one.
     """
 
     case_id: str
@@ -171,7 +172,7 @@ class CaseMetrics:
     """Metrics of one label in one case.
 
     Attributes:
-        case_id: Which case.
+        case_id: Id of the case.
         label: Name of the label.
         values: Value by metric name; NaN where the contract leaves the metric out.
         label_voxels: Voxels in the reference.
@@ -185,10 +186,19 @@ class CaseMetrics:
     mask_voxels: int
 
 
-def reason_of(error: Exception) -> str:
-    """First line of an error; of an `OSError` without the file that its own text names."""
-    said = error.strerror if isinstance(error, OSError) else str(error)
-    text = said.splitlines()[0] if said else type(error).__name__
+def reason_of(error: Exception, *, case_id: str | None = None) -> str:
+    """Reason of a failure in one line, from an error.
+
+    Args:
+        error: The error; the file that the text of an `OSError` names is left out.
+        case_id: Case that the reader knows already; a pipeline error about it is given without the case.
+    """
+    message: str | None = str(error)
+    if isinstance(error, OSError):
+        message = error.strerror
+    elif isinstance(error, PipelineError) and error.case_id == case_id:
+        message = error.statement
+    text = message.splitlines()[0] if message else type(error).__name__
     if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
         return f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
     if isinstance(error, OSError):
@@ -198,7 +208,13 @@ def reason_of(error: Exception) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A case that could not be processed, and why."""
+    """A case that could not be processed, and the reason.
+
+    Attributes:
+        case_id: Id of the case.
+        stage: Name of the work that failed, as a verb.
+        reason: One sentence that begins with the case.
+    """
 
     case_id: str
     stage: str
@@ -206,6 +222,5 @@ class Failure:
 
     @classmethod
     def of(cls, case_id: str, stage: str, error: Exception) -> Self:
-        """What an error says, with the case's name in front if it does not say it itself."""
-        text = reason_of(error)
-        return cls(case_id, stage, text if text.startswith(f"case {case_id}") else f"case {case_id}: {text}")
+        """Failure of a case because of an error; the reason names the case once."""
+        return cls(case_id, stage, f"case {case_id}: {reason_of(error, case_id=case_id)}")

@@ -15,16 +15,17 @@ def test_finding_on_no_case_is_on_the_dataset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fact", "remedy"),
+    ("error", "fact", "remedy"),
     [
-        ("case a: file x must be whole, got half; copy it", "file x must be whole, got half", "copy it"),
-        ("case a: one; two; three", "one; two", "three"),
-        ("no remedy here", "no remedy here", "mend the file or drop the case"),
-        ("", "ScanError", "mend the file or drop the case"),
+        (ScanError("must be whole, got half", remedy="copy it", case_id="a"), "must be whole, got half", "copy it"),
+        (ScanError("one; two", remedy="three; four", case_id="a"), "one; two", "three; four"),
+        (ScanError("a library's text\non lines", remedy="copy it", case_id="a"), "a library's text", "copy it"),
+        (ScanError("no remedy; here"), "no remedy; here", "fix the file or drop the case"),
+        (ScanError(""), "ScanError", "fix the file or drop the case"),
     ],
 )
-def test_error_is_taken_apart_into_fact_and_remedy(text: str, fact: str, remedy: str) -> None:
-    found = Finding.of_error("unreadable", "a", ScanError(text))
+def test_finding_takes_over_the_parts_of_an_error(error: ScanError, fact: str, remedy: str) -> None:
+    found = Finding.of_error("unreadable", "a", error)
     assert (found.fact, found.remedy, found.severity) == (fact, remedy, "error")
 
 

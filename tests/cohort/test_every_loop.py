@@ -233,9 +233,9 @@ every_loop = pytest.mark.parametrize(
 
 def is_about(name: str, given: Sequence[Any]) -> bool:
     """Whether arguments are of a case, by its id or its files."""
-    told = [getattr(one, "case_id", one) for one in given]
-    return name in [one for one in told if isinstance(one, str)] or any(
-        one.name.startswith(f"{name}_") for one in told if isinstance(one, Path)
+    ids = [getattr(one, "case_id", one) for one in given]
+    return name in [one for one in ids if isinstance(one, str)] or any(
+        one.name.startswith(f"{name}_") for one in ids if isinstance(one, Path)
     )
 
 

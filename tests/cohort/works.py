@@ -13,8 +13,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 CAUGHT: dict[str, Exception] = {
-    "scan": ScanError("image must be whole, got half; export it again"),
-    "grid": GeometryError("case c7: grids must agree, got two; register them"),
+    "scan": ScanError("image must be whole, got half", remedy="export it again"),
+    "grid": GeometryError("grids must agree, got two", remedy="register them", case_id="c7"),
     "memory": MemoryError(),
     "cuda": RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB\nand more"),
     "blosc": RuntimeError("Could not read the chunk"),

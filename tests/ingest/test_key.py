@@ -99,7 +99,8 @@ def test_numbers_of_two_issuers_are_two_patients(tmp_path: Path) -> None:
 def test_dataset_goes_on_only_with_the_key_that_it_was_begun_with(tmp_path: Path, key: bytes, keep_ids: bool) -> None:
     write_ct(tmp_path / "src")
     before = run_ingest(tmp_path / "src", tmp_path / "out").manifest
-    with pytest.raises(ManifestError, match="must go on with the key and --keep-ids that it was begun with"):
+    message = r"must be continued with the key and the kind of ids \(kept or not\) that it was begun with"
+    with pytest.raises(ManifestError, match=message):
         run_ingest(tmp_path / "src", tmp_path / "out", key=key, keep_ids=keep_ids)
     assert run_ingest(tmp_path / "src", tmp_path / "out").manifest == before
 

@@ -275,7 +275,7 @@ def test_mask_on_another_grid_is_refused_or_resampled_on_request(tmp_path: Path)
     write_nifti(source / "ct.nii.gz", voxels())
     write_nifti(source / "liver_mask.nii.gz", LIVER.repeat(3, axis=0).repeat(3, axis=1), fine)
     refused = run_ingest(tmp_path / "src", tmp_path / "refused")
-    assert "ingest with --repair grids to resample it (nearest)" in refused.report.failures[0].reason
+    assert "ingest with the repair grids to resample it (nearest)" in refused.report.failures[0].reason
     done = run_ingest(tmp_path / "src", tmp_path / "out", repair=["grids"])
     np.testing.assert_array_equal(done.label(), LIVER)
     assert notes(done) == ["structure liver: it was resampled (nearest) onto the image's grid"]

@@ -194,12 +194,12 @@ def test_pictures_beside_volumes_are_set_aside_and_taken_on_request(tmp_path: Pa
     volumes = run_ingest(tmp_path / "src", tmp_path / "volumes")
     assert volumes.manifest.channels == ("CT",)
     (reason,) = volumes.report.aside
-    assert reason.endswith("got both; ingest these and their masks apart with --kind pictures")
+    assert reason.endswith("got both; ingest these and their masks apart, with the kind pictures")
     assert volumes.report.lost_labels == ()
     pictures = run_ingest(tmp_path / "src", tmp_path / "pictures", kind="pictures")
     np.testing.assert_array_equal(pictures.label()[:, :, 0].T, OVAL)
     (reason,) = pictures.report.aside
-    assert reason.endswith("--kind volumes")
+    assert reason.endswith("with the kind volumes")
 
 
 def test_deep_grey_keeps_its_values(tmp_path: Path) -> None:

@@ -262,7 +262,7 @@ def test_image_that_cannot_be_read_any_more_leaves_no_old_file(source: Path, tmp
 def test_dataset_whose_beginnings_are_damaged_is_refused(source: Path, tmp_path: Path, content: str) -> None:
     run_ingest(source, tmp_path / "out")
     (tmp_path / "out" / ".ingest" / "about.json").write_text(content)
-    with pytest.raises(ManifestError, match="must go on with the key"):
+    with pytest.raises(ManifestError, match="must be continued with the key"):
         run_ingest(source, tmp_path / "out")
 
 
@@ -389,7 +389,7 @@ def test_mapping_that_was_edited_is_not_overwritten_by_a_new_proposal(source: Pa
     path = tmp_path / "out" / "mapping.yaml"
     edited = path.read_text().replace("gtv:", "mass:")
     path.write_text(edited)
-    with pytest.raises(ConfigError, match=r"was edited; give it with --mapping"):
+    with pytest.raises(ConfigError, match=r"was edited; give it as the mapping"):
         run_ingest(source, tmp_path / "out")
     assert path.read_text() == edited
     assert load_manifest(tmp_path / "out")[0] == first.manifest

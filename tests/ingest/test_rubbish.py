@@ -157,7 +157,7 @@ def test_folder_that_cannot_be_listed_is_told(source: Path, tmp_path: Path, monk
 
     monkeypatch.setattr(os, "scandir", locked)
     done = run_ingest(source, tmp_path / "out")
-    assert done.report.unreadable == {"a folder must be readable, got: Permission denied; mend its permissions": 1}
+    assert done.report.unreadable == {"a folder must be readable, got: Permission denied; fix its permissions": 1}
     assert not done.report.is_clean
     assert len(done.manifest.cases) == 1
 
@@ -173,7 +173,7 @@ def test_file_that_cannot_be_opened_is_told(source: Path, tmp_path: Path, monkey
 
     monkeypatch.setattr(Path, "open", locked)
     done = run_ingest(source, tmp_path / "out")
-    assert done.report.unreadable == {"a file must be readable, got: Permission denied; mend its permissions": 1}
+    assert done.report.unreadable == {"a file must be readable, got: Permission denied; fix its permissions": 1}
     assert len(done.manifest.cases) == 1
 
 

@@ -94,9 +94,10 @@ def test_instances_become_the_only_foreground_label(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_wrong_number_of_channels_is_refused_with_their_names(tmp_path: Path, channels: int) -> None:
     case = write_case(tmp_path, label=LABEL, channels=channels)
-    message = rf"case c: image must have the manifest's 2 channels \(T2, ADC\), got {channels}; mend"
-    with pytest.raises(ScanError, match=message):
+    message = rf"case c: image must have the manifest's 2 channels \(T2, ADC\), got {channels}; fix the"
+    with pytest.raises(ScanError, match=message) as caught:
         read_case_image(case, manifest_of([case], channels=("T2", "ADC")), tmp_path)
+    assert (caught.value.case_id, caught.value.remedy) == ("c", "fix the image or channel_names")
 
 
 def test_channels_of_several_files_come_in_the_manifest_order(tmp_path: Path) -> None:

@@ -90,8 +90,11 @@ def test_folds_that_are_given_are_kept() -> None:
 
 def test_patient_in_two_folds_is_refused() -> None:
     manifest = manifest_of([case("a", "p0", fold=0), case("b", "p0", fold=1)])
-    with pytest.raises(ManifestError, match=r"case b: fold must be that of its patient's case a \(0\), got 1"):
+    message = r"case b: fold must be that of its patient's case a \(0\), got 1"
+    with pytest.raises(ManifestError, match=message) as caught:
         assign_folds(manifest)
+    assert caught.value.case_id == "b"
+    assert caught.value.remedy == "fix the folds, or drop them with the option fix of medseg audit"
 
 
 def test_folds_for_some_cases_are_refused() -> None:
@@ -113,7 +116,7 @@ def test_fewer_patients_than_folds_are_refused() -> None:
 
 
 def test_fold_that_does_not_exist_is_refused_with_those_that_do() -> None:
-    with pytest.raises(ManifestError, match=r"fold must be one of \[0, 1, 2\], got 3; choose another --fold"):
+    with pytest.raises(ManifestError, match=r"fold must be one of \[0, 1, 2\], got 3; choose another fold"):
         split_fold(assign_folds(cohort_of([1] * 6), folds=3), 3)
 
 

@@ -59,18 +59,18 @@ def test_copy_that_differs_from_the_recipe_is_refused_with_how_to_get_it(tmp_pat
 def test_missing_file_of_the_recipe_is_refused(tmp_path: Path) -> None:
     data = write_dataset(tmp_path / "data", msd_content())
     recipe = write_recipe(tmp_path, sha256={"imagesTr/prostate_00.nii.gz": "0" * 64})
-    with pytest.raises(ManifestError, match=r"file imagesTr/prostate_00\.nii\.gz must exist in --data-root"):
+    with pytest.raises(ManifestError, match=r"file imagesTr/prostate_00\.nii\.gz must exist in the data root"):
         load_manifest(recipe, data_root=data)
 
 
 def test_missing_copy_is_refused_with_how_to_get_it(tmp_path: Path) -> None:
-    message = r"recipe msd_prostate: dataset\.json must exist in --data-root, found none; get it:\n  curl"
+    message = r"recipe msd_prostate: dataset\.json must exist in the data root, found none; get it:\n  curl"
     with pytest.raises(ManifestError, match=message):
         load_manifest(write_recipe(tmp_path), data_root=tmp_path / "nowhere")
 
 
 def test_recipe_without_data_root_says_what_is_needed(tmp_path: Path) -> None:
-    with pytest.raises(ManifestError, match=r"needs --data-root, the folder that holds dataset\.json"):
+    with pytest.raises(ManifestError, match=r"needs a data root, the folder that holds dataset\.json"):
         load_manifest(write_recipe(tmp_path))
 
 

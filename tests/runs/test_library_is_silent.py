@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import medseg
@@ -34,3 +35,12 @@ def test_file_prints_nothing_and_ends_no_process(path: Path) -> None:
     }
     assert imported.isdisjoint({"click", "argparse", "tqdm"})
     assert not any(name.startswith("medseg.workflows") for name in imported)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_file_names_no_option_of_the_command_line(path: Path) -> None:
+    if path.name == "ui.py":  # which starts MLflow's own command
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [text for text in texts if re.search(r"(^|[\s`'\"(])--[a-z]", text)] == []

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 from medseg.errors import GeometryError, ScanError
-from medseg.scans import read_label, read_scan, write_scan
+from medseg.scans import read_grid, read_label, read_scan, write_scan
 from PIL import Image
 
 from tests.grids import OBLIQUE, grid
@@ -34,7 +34,7 @@ def write_with_header(path: Path, offset: int, layout: str, *values: float) -> P
 
 
 @pytest.mark.parametrize("read", [read_scan, read_label])
-def test_missing_file_is_told_with_the_case(tmp_path: Path, read: object) -> None:
+def test_missing_file_is_reported_with_the_case(tmp_path: Path, read: object) -> None:
     with pytest.raises(ScanError, match=r"case lung_014: file a\.nii must exist under the data root, found none"):
         read(tmp_path / "a.nii", case_id="lung_014")  # type: ignore[operator]
 
@@ -254,3 +254,34 @@ def test_error_does_not_tell_the_folder_which_may_name_a_patient(tmp_path: Path,
     with pytest.raises(ScanError) as refused:
         read_scan(folder / name, case_id="c")
     assert "Doe" not in str(refused.value)
+
+
+SHEARED = np.array([[1, 0.2, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+
+
+def write_sheared(path: Path) -> Path:
+    """A scan on a grid whose axes are not perpendicular."""
+    nibabel.Nifti1Image(np.zeros((3, 4, 5), np.int16), SHEARED).to_filename(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["nii", "nii.gz", "img", "nrrd", "mha", "png", "jpg", "txt"])
+@pytest.mark.parametrize("read", [read_scan, read_label, read_grid])
+def test_error_holds_case_fact_and_remedy(tmp_path: Path, ending: str, read: object) -> None:
+    path = tmp_path / f"a.{ending}"
+    path.write_bytes(b"not a scan")
+    with pytest.raises(ScanError) as caught:
+        read(path, case_id="c")  # type: ignore[operator]
+    error = caught.value
+    assert (error.case_id, bool(error.remedy)) == ("c", True)
+    assert error.fact.startswith("file ")
+    assert str(error) == f"case c: {error.fact}; {error.remedy}"
+
+
+@pytest.mark.parametrize("read", [read_scan, read_label, read_grid])
+def test_error_of_a_grid_keeps_its_remedy(tmp_path: Path, read: object) -> None:
+    path = write_sheared(tmp_path / "a.nii")
+    with pytest.raises(GeometryError) as caught:
+        read(path, case_id="c")  # type: ignore[operator]
+    assert caught.value.fact == "file a.nii: voxel axes must be perpendicular, got a shear of 0.196 (cosine)"
+    assert (caught.value.remedy, caught.value.case_id) == ("resample onto a straight grid", "c")

@@ -1,4 +1,4 @@
-"""Mutated headers and truncated files are refused or told of; `--fuzz 10000` tries more of them."""
+"""Mutated headers and truncated files are refused or reported; `--fuzz 10000` tries more of them."""
 
 from __future__ import annotations
 

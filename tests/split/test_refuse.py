@@ -26,7 +26,7 @@ def pair(first: dict[str, Any], second: dict[str, Any], *, patients: tuple[str, 
 def test_manifest_without_patients_is_refused_with_the_remedy() -> None:
     manifest = cohort_of([case_of("a", "a"), case_of("b", "b")], has_patients=False)
     message = (
-        "patient_id must be given to keep each patient in one fold, got none; add it .* --cases-are-patients if no"
+        "patient_id must be given to keep each patient in one fold, got none; add it .* set cases_are_patients if no"
     )
     with pytest.raises(ManifestError, match=message):
         split_manifest(manifest, TWO_FOLDS)
@@ -47,7 +47,7 @@ def test_patient_ids_go_before_cases_are_patients() -> None:
 
 def test_folds_that_exist_are_refused_and_it_is_told_what_forcing_loses() -> None:
     manifest = cohort_of([case_of(f"c{n}", f"p{n}", fold=n % 3) for n in range(6)])
-    message = r"must have no folds yet, got 3 folds of 6 cases; give --force .* can no longer be compared"
+    message = r"must have no folds yet, got 3 folds of 6 cases; use the option force .* can no longer be compared"
     with pytest.raises(ManifestError, match=message):
         split_manifest(manifest, TWO_FOLDS)
     forced = split_manifest(manifest, SplitConfig(folds=2, force=True)).manifest

@@ -161,7 +161,7 @@ def test_file_that_exists_is_replaced_only_by_force(tmp_path: Path) -> None:
     source, other = write_cohort(tmp_path), tmp_path / "other.json"
     other.write_text("mine")
     with pytest.raises(
-        ConfigError, match=r"--out .*other\.json must be a new file; choose another name, or give --force"
+        ConfigError, match=r"output .*other\.json must be a new file; choose another name, or use the option force"
     ):
         check_target(source, other, force=False)
     assert check_target(source, other, force=True) == other
@@ -177,7 +177,8 @@ def test_other_forms_stay_as_they_are_and_need_out(tmp_path: Path, form: str) ->
     source = open_manifest(tmp_path / "recipes" if form == "recipe" else data, data_root=data)
     assert not source.is_own
     message = (
-        r"must be in medseg's own form to hold folds, got a Decathlon or nnU-Net dataset\.json or a recipe; give --out"
+        r"must be in medseg's own form to hold folds, got a Decathlon or nnU-Net dataset\.json or a recipe; "
+        "name a new file as the output"
     )
     with pytest.raises(ConfigError, match=message):
         check_target(source, None, force=True)
@@ -188,6 +189,8 @@ def test_read_only_folder_needs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     source = write_cohort(tmp_path / "data")
     writable = os.access
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path / "data" and writable(path, mode))
-    with pytest.raises(ConfigError, match=r"must be writable to hold dataset\.json, got a read-only one; give --out"):
+    with pytest.raises(
+        ConfigError, match=r"must be writable to hold dataset\.json, got a read-only one; name a file in another folder"
+    ):
         check_target(source, None, force=False)
     check_target(source, tmp_path / "elsewhere" / "dataset.json", force=False)

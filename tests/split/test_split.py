@@ -182,7 +182,7 @@ def test_test_share_below_the_smallest_patient_is_said() -> None:
 def test_test_set_that_leaves_too_few_patients_for_the_folds_is_refused() -> None:
     cases = [case_of(f"c{n}", f"p{n}", label="l") for n in range(6)]
     message = (
-        r"folds must be at most the number of training patients 3, got 4; ask for fewer --folds or a smaller --test"
+        r"folds must be at most the number of training patients 3, got 4; ask for fewer folds or a smaller test set"
     )
     with pytest.raises(ManifestError, match=message):
         split_manifest(cohort_of(cases), SplitConfig(folds=4, test=0.5))

@@ -12,7 +12,7 @@ import numpy as np
 import pandas
 import pytest
 import torch
-from medseg.errors import ConfigError
+from medseg.errors import TrackingError
 from medseg.geometry import Geometry
 from medseg.inference.segmentation import InferenceConfig, ModelCard, save_card
 from medseg.networks import NetworkConfig, save_weights
@@ -131,11 +131,6 @@ def test_file_is_copied_into_the_run(client: Any, run: TrackedRun, tmp_path: Pat
     assert artefacts(client, run, "overlays") == {"overlays/plan.yaml"}
 
 
-def test_tags_are_set(client: Any, run: TrackedRun) -> None:
-    run.set_tags({"medseg.stage": "evaluate"})
-    assert client.get_run(run.run_id).data.tags["medseg.stage"] == "evaluate"
-
-
 def test_run_that_ends_well_is_finished(client: Any, run: TrackedRun) -> None:
     with run.recording(system_metrics=False) as same:
         assert same is run
@@ -176,13 +171,21 @@ def test_run_is_resumed_by_its_id(client: Any, uri: str, run: TrackedRun) -> Non
 
 
 def test_resuming_a_run_that_the_store_does_not_hold_is_refused(uri: str) -> None:
-    with pytest.raises(ConfigError, match=r"must be reachable, got: .*not found; check --tracking-uri"):
+    with pytest.raises(TrackingError, match=r"must be reachable, got: .*not found; check the tracking URI"):
         TrackedRun.resume("0" * 32, tracking_uri=uri)
+
+
+@pytest.mark.parametrize("name", ["file/mlflow.db", "file"])
+def test_store_that_is_no_database_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("not a database " * 100, encoding="utf-8")
+    store = f"sqlite:///{tmp_path / name}"
+    with pytest.raises(TrackingError, match=r"^MLflow store sqlite:.*: must be reachable, got: .*; check the tracking"):
+        TrackedRun.start(experiment="livers", name="x", tracking_uri=store)
 
 
 def test_deleted_experiment_is_refused(client: Any, uri: str) -> None:
     client.delete_experiment(client.create_experiment("gone"))
-    with pytest.raises(ConfigError, match="experiment 'gone' must not be deleted; restore it"):
+    with pytest.raises(TrackingError, match="experiment 'gone' must not be deleted; restore it"):
         TrackedRun.start(experiment="gone", name="x", tracking_uri=uri)
 
 

@@ -46,7 +46,7 @@ def prepared(cohort: tuple[Manifest, Path], tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def build_inputs(prepared: tuple[StoredCase, ...], tmp_path: Path) -> Callable[..., SegmentationInputs]:
-    """A function that makes a training on two phantoms, judged by the third, in a folder of its own."""
+    """A function that makes a training on two phantoms, validated on the third, in a folder of its own."""
 
     def build(
         name: str = "run",

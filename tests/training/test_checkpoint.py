@@ -110,7 +110,7 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path, damage: Callable[[bytes],
 
 
 def test_missing_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="start without --resume"):
+    with pytest.raises(CheckpointError, match="start a new run"):
         load(tmp_path / "gone.safetensors", trainee(0, steps=0))
     with pytest.raises(CheckpointError, match="must be readable"):
         checkpoint_facts(tmp_path / "gone.safetensors")

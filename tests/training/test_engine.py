@@ -493,7 +493,7 @@ def test_loss_that_is_not_finite_ends_the_training_and_leaves_the_checkpoint_bef
 
 @pytest.mark.parametrize("scale", [math.nan, math.inf])
 def test_other_errors_after_such_a_loss_leave_the_checkpoint_before_too(tmp_path: Path, scale: float) -> None:
-    """The epoch that would have told is not over."""
+    """The epoch whose report would have said so is not over."""
     task = ToyTask(tmp_path, scale=lambda batch: scale if batch == 6 else 1.0)
     with pytest.raises(PowerCutError):
         train(task, on_step=raise_once(PowerCutError(), after=6))

@@ -39,7 +39,7 @@ class ToyTask:
     Args:
         folder: Target folder.
         validation: Validation cases.
-        before_forward: Called with the number of every batch before the step looks at it.
+        before_forward: Called with the number of every batch before the step uses it.
         before_backward: The same, between forward and backward.
         scale: Factor of the loss of batch n.
         score: Score of a validation's rows; by default minus the mean error.

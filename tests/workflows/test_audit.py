@@ -25,7 +25,7 @@ def test_clean_dataset_ends_with_0_and_says_where_the_page_lies(
     assert outcome.code == 0
     assert outcome.out.splitlines()[-2:] == [
         "0 error(s), 0 warning(s), 2 note(s)",
-        f"page to look at: {tmp_path / 'audit/audit.html'}",
+        f"page to review: {tmp_path / 'audit/audit.html'}",
     ]
     assert {path.name for path in (tmp_path / "audit").iterdir()} == {"audit.json", "audit.html"}
 

@@ -69,7 +69,7 @@ def test_other_key_on_a_begun_dataset_is_refused(medseg: Medseg, source: Path, t
     assert medseg("ingest", source, "--out", tmp_path / "ds").code == 0
     outcome = medseg("ingest", source, "--out", tmp_path / "ds", "--key", tmp_path / "other")
     assert outcome.code == 1
-    assert "give the same --key, or another --out" in outcome.err
+    assert "give the same key, or another output folder" in outcome.err
 
 
 def test_reviewed_mapping_changes_the_labels(medseg: Medseg, source: Path, tmp_path: Path) -> None:

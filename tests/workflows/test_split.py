@@ -124,7 +124,7 @@ def test_folds_that_exist_are_replaced_only_by_force(medseg: Medseg, tmp_path: P
     outcome = medseg("split", tmp_path, "--seed", 2)
     assert outcome.code == 1
     assert "must have no folds yet, got 5 folds" in outcome.err
-    assert "--force" in outcome.err
+    assert "use the option force to replace them" in outcome.err
     assert (tmp_path / "dataset.json").read_bytes() == before
     assert medseg("split", tmp_path, "--seed", 2, "--force").code == 0
     assert load_manifest(tmp_path)[0].version == "3"
@@ -147,7 +147,7 @@ def test_decathlon_file_needs_out_and_stays_as_it_is(medseg: Medseg, tmp_path: P
     before = (data / "dataset.json").read_bytes()
     outcome = medseg("split", data, "--cases-are-patients")
     assert outcome.code == 2
-    assert "give --out" in outcome.err
+    assert "name a new file as the output" in outcome.err
     out = tmp_path / "folds.json"
     assert medseg("split", data, "--cases-are-patients", "--out", out).code == 0
     assert (data / "dataset.json").read_bytes() == before

@@ -1,4 +1,4 @@
-"""Look at a dataset before anything is trained on it: what is wrong, how badly, and what to do."""
+"""Examination of a dataset before training: what is wrong, how badly, and what to do about it."""
 
 from __future__ import annotations
 

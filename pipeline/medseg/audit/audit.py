@@ -1,4 +1,4 @@
-"""Look at every case of a dataset, and at all of them together."""
+"""Examination of every case of a dataset, and of all cases together."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Audit:
-    """What an audit came to.
+    """The result of an audit.
 
     Attributes:
-        manifest: The dataset.
-        findings: Errors first.
+        manifest: Dataset that was examined.
+        findings: All findings, errors first.
         cases: Facts of each case, in the order of the manifest.
-        shown: Ids of the cases that the page shows with pictures, in that order.
+        shown: Ids of the cases that the page shows with pictures, in the same order.
     """
 
     manifest: Manifest
@@ -40,7 +40,7 @@ class Audit:
     shown: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
-        """How many findings of that severity there are."""
+        """Number of findings of a severity."""
         return sum(found.severity == severity for found in self.findings)
 
 
@@ -53,14 +53,14 @@ def audit_manifest(
     executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Audit:
-    """Audit a dataset: no case stops it, and no more volumes are in memory than there are threads.
+    """Audit a dataset: no case stops the audit, and no more volumes are in memory than there are threads.
 
     Args:
-        manifest: The dataset, from `load_for_audit`.
-        root: The data root.
-        known: Findings that are there already.
-        draw: Draws the thumbnails of the cases that a page shows; None draws none.
-        executor: Where the work runs.
+        manifest: Dataset, from `load_for_audit`.
+        root: Data root.
+        known: Findings of earlier steps.
+        draw: Function that draws the thumbnails of the cases on a page; None for no thumbnails.
+        executor: Executor that the work runs on.
         on_done: Called with the case id after each case, from this thread.
     """
     is_small = len(manifest.cases) <= SHOWN_CASES
@@ -85,14 +85,14 @@ def audit_manifest(
 
 
 def choose_shown(cases: Sequence[CaseFacts], findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Which cases the page shows: all; of more than `SHOWN_CASES` those with findings, worst first, and some others."""
+    """Ids of the cases on the page, at most `SHOWN_CASES`: those with the worst findings, and some of the others."""
     ids = [facts.case_id for facts in cases]
     if len(ids) <= SHOWN_CASES:
         return tuple(ids)
     known = set(ids)
-    told = dict.fromkeys(name for found in findings for name in (found.case_id, *found.others) if name in known)
-    chosen = list(told)[:SHOWN_CASES]
-    others = [case_id for case_id in ids if case_id not in told]
+    reported = dict.fromkeys(name for found in findings for name in (found.case_id, *found.others) if name in known)
+    chosen = list(reported)[:SHOWN_CASES]
+    others = [case_id for case_id in ids if case_id not in reported]
     room = min(SHOWN_CASES - len(chosen), len(others))
     kept = {*chosen, *(others[number * len(others) // room] for number in range(room))}
     return tuple(case_id for case_id in ids if case_id in kept)
@@ -107,7 +107,7 @@ def _examine(
     executor: Executor,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[Examined, ...]:
-    """Every case, in the order given."""
+    """Examine every case, in the order given."""
     examine = partial(_examine_or_report, manifest=manifest, root=root, draw=draw)
     return run_cases(cases, examine, stage="audit", executor=executor, on_done=on_done).results
 
@@ -115,22 +115,22 @@ def _examine(
 def _examine_or_report(case: Case, *, manifest: Manifest, root: Path, draw: DrawPlanes | None) -> Examined:
     try:
         return examine_case(case, manifest, root, draw=draw)
-    except Exception as error:  # whatever a damaged file makes a library raise is a finding
+    except Exception as error:  # any error that a library raises on a damaged file is a finding
         return _crashed(case, error)
 
 
 def _crashed(case: Case, error: Exception) -> Examined:
-    """Only the error's name is told: its text may hold folders."""
+    """The finding of a failed audit; it holds only the error's name, since its text may hold folders."""
     _log.debug("case %s: the audit failed", case.case_id, exc_info=error)
     fact = f"case must be one that can be audited, got {type(error).__name__}"
-    remedy = "use fewer --workers" if isinstance(error, MemoryError) else "look at its files, and report this"
+    remedy = "use fewer workers" if isinstance(error, MemoryError) else "examine its files, and report this"
     return Examined(CaseFacts(case, ()), (Finding("crashed", "error", case.case_id, fact, remedy),))
 
 
 def _with_planes(
     cases: Sequence[CaseFacts], shown: set[str], manifest: Manifest, root: Path, *, draw: DrawPlanes, executor: Executor
 ) -> list[CaseFacts]:
-    """The cases, those to be shown read a second time for their pictures: a large cohort's would fill the memory."""
+    """The cases, those to be shown read again for their pictures, since all pictures would fill the memory."""
     chosen = [facts.case for facts in cases if facts.case_id in shown]
     again = _examine(chosen, manifest, root, draw=draw, executor=executor)
     drawn = {one.facts.case_id: one.facts for one in again}

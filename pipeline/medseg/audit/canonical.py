@@ -1,4 +1,4 @@
-"""A volume with its axes in RAS+ order, so that exports of one scan in several orientations look the same."""
+"""Volumes with their axes in RAS+ order, so that exports of one scan in several orientations look the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def canonical(volume: Array, geometry: Geometry) -> tuple[Array, Geometry]:
 
 
 def slices(volume: Array) -> Iterator[Array]:
-    """Its slices along the last axis, each contiguous: what works on them never copies the whole volume."""
+    """The slices of a volume along the last axis, each contiguous, so that the whole volume is never copied."""
     for k in range(volume.shape[2]):
         yield np.ascontiguousarray(volume[:, :, k])
 

@@ -1,4 +1,4 @@
-"""Cases that are unlike their cohort: in intensity, voxel size, shape or label volume."""
+"""Cases that differ from their cohort in intensity, voxel size, shape or label volume."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_cohort(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding
 
 
 def _check_intensities(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
-    """Channels whose spread or middle is far from the same channel of the same modality; constant ones are told of."""
+    """Channels far from their cohort, of one modality, in spread or median; constant ones have their own check."""
     groups: dict[tuple[int, str | None], list[CaseFacts]] = defaultdict(list)
     for facts in cases:
         for index in (at for at, channel in enumerate(facts.channels) if channel.high > channel.low):
@@ -65,7 +65,7 @@ def _check_channel(name: str, index: int, cases: Sequence[CaseFacts]) -> list[Fi
             "warning",
             cases[at].case_id,
             f"{thing}, got {_span(channels[at].p1, channels[at].p99)} against {usual}",
-            "look whether it is another sequence or unit; convert it, or drop the case",
+            "check whether it is another sequence or unit; convert it, or drop the case",
         )
         for at in far
     ]
@@ -105,7 +105,7 @@ def _check_extent(
         fact = f"{fact}, got {len(far)} of {len(values)} cases far from it"
         others = tuple(cases[at].case_id for at in far)
         return [Finding(check, "note", None, fact, "nothing to do if two protocols were meant", others=others)]
-    remedy = "look whether the header is right and the scan of the same kind"
+    remedy = "check whether the header is right and the scan of the same kind"
     return [Finding(check, severity, cases[at].case_id, f"{fact}, got {values[at]:.4g} {unit}", remedy) for at in far]
 
 
@@ -126,7 +126,7 @@ def _check_volumes(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Findi
                 "warning",
                 drawn[at].case_id,
                 f"label {name} must be near the cohort's {usual} {unit}, got {plain(sizes[at])} {unit}",
-                "look whether it was drawn to its end, and under the right name",
+                "check whether it was drawn to its end, and under the right name",
             )
             for at in far
         ]
@@ -134,7 +134,7 @@ def _check_volumes(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Findi
 
 
 def _check_labels_used(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
-    """Labels that no case has, and cases without a label that nearly all have."""
+    """Labels that no case has, and cases without a label that nearly all others have."""
     labelled = [facts for facts in cases if facts.labels]
     found = []
     for name in manifest.foreground if labelled else ():
@@ -145,6 +145,6 @@ def _check_labels_used(cases: Sequence[CaseFacts], manifest: Manifest) -> list[F
         elif len(labelled) >= _EXPECTED_CASES and len(without) <= (1 - _EXPECTED_SHARE) * len(labelled):
             share = f"{len(labelled) - len(without)} of {len(labelled)}"
             fact = f"label {name} must be there as in {share} cases, got no voxel of it"
-            remedy = "look whether it was forgotten or drawn under another name"
+            remedy = "check whether it was forgotten or drawn under another name"
             found += [Finding("missing_organ", "warning", case_id, fact, remedy) for case_id in without]
     return found

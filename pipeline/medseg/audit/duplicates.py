@@ -1,4 +1,4 @@
-"""One image or label in several cases."""
+"""Images and labels that stand in several cases."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _AXES = ("left and right", "front and back", "head and feet")
 
 
 def check_duplicates(cases: Sequence[CaseFacts]) -> list[Finding]:
-    """Images that are the same file, bytes or voxels, or look the same, and labels that are the same."""
+    """Images with the same file, bytes or voxels, or of the same look, and equal labels."""
     images: dict[str, Finding] = {}
-    for say, key in (("the same file as", _names), ("the bytes of", _sums), ("the voxels of", _image)):
+    for relation, key in (("the same file as", _names), ("the bytes of", _sums), ("the voxels of", _image)):
         for first, second in _repeats(cases, key):
-            images.setdefault(second.case_id, _duplicate_image(first, second, say))
+            images.setdefault(second.case_id, _duplicate_image(first, second, relation))
     labels = [
         _duplicate_label(first, second)
         for first, second in _repeats(cases, lambda facts: facts.label_digest)
@@ -27,7 +27,7 @@ def check_duplicates(cases: Sequence[CaseFacts]) -> list[Finding]:
 
 
 def is_exact_copy(facts: CaseFacts, other: CaseFacts) -> bool:
-    """Whether a case says nothing that another of the same patient and split does not say."""
+    """Whether a case holds nothing beyond another case of the same patient and split."""
     return (
         facts.image_digest is not None
         and facts.image_digest == other.image_digest
@@ -39,7 +39,7 @@ def is_exact_copy(facts: CaseFacts, other: CaseFacts) -> bool:
 
 
 def _repeats(cases: Iterable[CaseFacts], key: Callable[[CaseFacts], object]) -> Iterable[tuple[CaseFacts, CaseFacts]]:
-    """Each case whose key an earlier one has, with that earlier one."""
+    """Pairs of cases with the same key: the first such case, and a later one."""
     first: dict[object, CaseFacts] = {}
     for facts in cases:
         value = key(facts)
@@ -53,7 +53,7 @@ def _names(facts: CaseFacts) -> object:
 
 def _sums(facts: CaseFacts) -> object:
     if facts.image_digest is None:
-        return None  # two empty files are two files that cannot be read
+        return None  # files that cannot be read, such as empty ones, are no duplicates
     return tuple(tuple(file.sha256.values()) for file in facts.files if not file.is_label)
 
 
@@ -61,17 +61,17 @@ def _image(facts: CaseFacts) -> object:
     return facts.image_digest
 
 
-def _duplicate_image(first: CaseFacts, second: CaseFacts, say: str) -> Finding:
+def _duplicate_image(first: CaseFacts, second: CaseFacts, relation: str) -> Finding:
     is_same_patient = first.case.patient_id == second.case.patient_id
     is_fixable = is_exact_copy(second, first)
     remedy = "drop one of them" if is_same_patient else _SAME
     if is_fixable:
-        remedy = "run medseg audit with --fix, which drops the later case"
+        remedy = "run medseg audit with the option fix, which drops the later case"
     return Finding(
         "duplicate_image",
         "warning" if is_same_patient and first.case.split == second.case.split else "error",
         second.case_id,
-        f"image must not be that of another case, got {say} case {_named(first, second)}",
+        f"image must not be that of another case, got {relation} case {_named(first, second)}",
         remedy,
         others=(first.case_id,),
         is_fixable=is_fixable,
@@ -85,13 +85,13 @@ def _duplicate_label(first: CaseFacts, second: CaseFacts) -> Finding:
         "note" if is_same_patient else "error",
         second.case_id,
         f"label must be drawn for its own image, got the label of case {_named(first, second)}",
-        "nothing to do if both images lie on one grid" if is_same_patient else f"look at both; {_SAME}",
+        "nothing to do if both images lie on one grid" if is_same_patient else f"compare both; {_SAME}",
         others=(first.case_id,),
     )
 
 
 def _check_near(cases: Sequence[CaseFacts]) -> list[Finding]:
-    """Near-duplicates among the cases, one for each image that is there several times."""
+    """Near-duplicates among the cases; of equal images only the first is compared."""
     only = [*{facts.image_digest: facts for facts in reversed(cases) if facts.image_digest}.values()][::-1]
     pairs, left_out = find_near_duplicates([facts.small for facts in only])
     found = [_near_duplicate(only[pair.first], only[pair.second], pair) for pair in pairs]
@@ -112,13 +112,13 @@ def _near_duplicate(first: CaseFacts, second: CaseFacts, pair: Pair) -> Finding:
         "note" if is_same_patient and first.case.split == second.case.split else severity,
         second.case_id,
         f"image must not look like that of another case, got one like case {_named(first, second)} ({how})",
-        "fine for two scans of one patient" if is_same_patient else f"look at both; {_SAME}",
+        "fine for two scans of one patient" if is_same_patient else f"compare both; {_SAME}",
         others=(first.case_id,),
     )
 
 
 def _named(first: CaseFacts, second: CaseFacts) -> str:
-    """The first case, and how its patient and split go with the second's."""
+    """The first case, and whether its patient and split are those of the second."""
     parts = ["of the same patient" if first.case.patient_id == second.case.patient_id else "of another patient"]
     if first.case.split != second.case.split:
         parts.append(f"in {first.case.split}")

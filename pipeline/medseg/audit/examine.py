@@ -1,4 +1,4 @@
-"""Look at one case: read its files once, keep facts, tell what is wrong."""
+"""Examination of one case: its files are read once, facts kept and problems found."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ Label = tuple[Labelmap, Geometry]
 
 
 class Examined(NamedTuple):
-    """A case looked at."""
+    """Facts and findings of one case."""
 
     facts: CaseFacts
     findings: tuple[Finding, ...]
 
 
 def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes | None = None) -> Examined:
-    """Read the files of a case and check them; files that cannot be read are a finding.
+    """Read and check the files of a case; a file that cannot be read is a finding.
 
     Args:
-        case: Which case.
-        manifest: What its labels and channels mean.
-        root: The data root.
-        draw: Draws the thumbnails; None draws none.
+        case: Case to examine.
+        manifest: Meaning of the labels and channels.
+        root: Data root.
+        draw: Function that draws the thumbnails; None for no thumbnails.
     """
     files = read_files(case, root)
     found = check_sums(case, files) + check_forms(case.case_id, files) + check_label_given(case, manifest)
@@ -70,7 +70,7 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
 
 
 def _read(read: Callable[[], Read], case: Case, findings: list[Finding]) -> Read | None:
-    """What a reader returns; what it raises becomes a finding, unless the header's checks have told it already."""
+    """The result of a reader; an error becomes a finding, unless the checks of the header found it already."""
     try:
         return read()
     except GeometryError as error:
@@ -82,7 +82,7 @@ def _read(read: Callable[[], Read], case: Case, findings: list[Finding]) -> Read
 
 
 def _with_image(facts: CaseFacts, image: Scan) -> CaseFacts:
-    # What is compared between cases: the brightness of a picture, the first channel of a volume.
+    # Cases are compared by the brightness of a picture, or the first channel of a volume.
     shown: Array = image.array.mean(axis=0) if isinstance(image.origin, PictureOrigin) else image.array[0]
     return replace(
         facts,

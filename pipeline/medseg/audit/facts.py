@@ -1,4 +1,4 @@
-"""What an audit keeps of a case after its volumes are gone: some kilobytes."""
+"""Facts of a case that an audit keeps once its volumes are gone: some kilobytes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class FileFacts:
 
     Attributes:
         name: Path relative to the data root.
-        is_label: Whether it is the label.
-        sha256: Of its bytes, of both files of a `.hdr`/`.img` pair by their names; empty where it is missing.
-        forms: What a NIfTI header says of the grid; None for other formats.
+        is_label: Whether the file is the label.
+        sha256: SHA-256 of its bytes by name, two for a `.hdr`/`.img` pair; empty if the file is missing.
+        forms: Forms of the grid in a NIfTI header; None for other formats.
     """
 
     name: str
@@ -46,12 +46,12 @@ class LabelFacts:
     """One label of a case.
 
     Attributes:
-        voxels: How many.
-        ml: Their volume; 0 for pictures, whose pixels have no known size.
-        centroid_mm: Their centre in RAS+ millimetres.
-        specks: Components that are too small to be meant.
-        speck_voxels: Voxels in them.
-        speck_ml: Their volume.
+        voxels: Number of voxels.
+        ml: Volume in millilitres; 0 for pictures, whose pixels have no known size.
+        centroid_mm: Centre in RAS+ millimetres.
+        specks: Number of components that are too small to be meant.
+        speck_voxels: Number of voxels in specks.
+        speck_ml: Volume of the specks in millilitres.
     """
 
     voxels: int
@@ -64,7 +64,7 @@ class LabelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """A thumbnail: JPEG bytes, and the letters at its left, right, top and bottom edge where they are known."""
+    """A thumbnail: JPEG bytes, and the letters at its left, right, top and bottom edge if they are known."""
 
     name: str
     jpeg: bytes
@@ -73,7 +73,7 @@ class Plane:
 
 
 class DrawPlanes(Protocol):
-    """What draws the thumbnails of a case while its volumes are in memory; `delivery.audit` has one."""
+    """Function that draws the thumbnails of a case while its volumes are in memory, as `delivery.audit` has one."""
 
     def __call__(self, image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
         """Thumbnails of an image and the label on its grid."""
@@ -81,19 +81,19 @@ class DrawPlanes(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseFacts:
-    """One case.
+    """Facts of one case.
 
     Attributes:
-        case: From the manifest.
-        files: Its images, then its label.
-        geometry: Grid of the image; None where it could not be read.
-        is_picture: Whether the image is a picture, whose axes are not the patient's.
-        channels: One entry per image channel.
-        labels: By name, those with at least one voxel.
-        image_digest: Of the voxels in RAS+ order; equal for equal images under any header, None if not read.
-        label_digest: Of the label's voxels in RAS+ order; None if not read or empty.
-        small: The image shrunk for comparing, uint8; None where it could not be read or is constant.
-        planes: Thumbnails; none if nobody drew them.
+        case: Case of the manifest.
+        files: Facts of the image files, then of the label.
+        geometry: Grid of the image; None if it could not be read.
+        is_picture: Whether the image is a picture, with axes unrelated to the patient.
+        channels: Intensities of each image channel.
+        labels: Facts of each label with at least one voxel, by name.
+        image_digest: SHA-256 of the voxels in RAS+ order, equal for equal images under any header; None if not read.
+        label_digest: SHA-256 of the label's voxels in RAS+ order; None if not read or empty.
+        small: Image shrunk for comparisons, uint8; None if it could not be read or is constant.
+        planes: Thumbnails; empty if none were drawn.
     """
 
     case: Case
@@ -109,12 +109,12 @@ class CaseFacts:
 
     @property
     def is_placed(self) -> bool:
-        """Whether the image says where the patient's right and left are."""
+        """Whether the patient's left and right are known in the image."""
         forms = self.files[0].forms if self.files else None
         has_form = forms is None or max(forms.sform_code, forms.qform_code) > 0
         return self.geometry is not None and not self.is_picture and has_form
 
     @property
     def case_id(self) -> str:
-        """The case's id."""
+        """Id of the case."""
         return self.case.case_id

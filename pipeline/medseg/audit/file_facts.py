@@ -1,4 +1,4 @@
-"""The files of a case: their checksums and what their headers say."""
+"""Facts of the files of a case: their checksums and headers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medseg.scans import pair_of, read_nifti_forms
 
 
 def read_files(case: Case, root: Path) -> tuple[FileFacts, ...]:
-    """Facts of the images and, last, of the label."""
+    """Facts of the image files and, last, of the label."""
     names = [(name, False) for name in case.images] + ([(case.label, True)] if case.label else [])
     return tuple(
         FileFacts(name, is_label, _sums(root, name), read_nifti_forms(root / name) if (root / name).is_file() else None)
@@ -21,7 +21,7 @@ def read_files(case: Case, root: Path) -> tuple[FileFacts, ...]:
 
 
 def check_sums(case: Case, files: tuple[FileFacts, ...]) -> list[Finding]:
-    """Files whose bytes are not those that the manifest promises."""
+    """Findings on files that differ from the manifest's checksums."""
     return [
         Finding(
             "checksum",

@@ -1,9 +1,11 @@
-"""What an audit found: one fact that is wrong or worth knowing, and what to do about it."""
+"""One finding of an audit: a fact that is wrong or worth knowing, and its remedy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, Self
+
+from medseg.errors import PipelineError
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -14,13 +16,13 @@ class Finding:
     """One finding.
 
     Attributes:
-        check: Which check found it; a key of `CHECKS`.
+        check: Name of the check that found it; a key of `CHECKS`.
         severity: An `error` makes training or its numbers wrong, a `warning` may, a `note` is good to know.
-        case_id: Which case; None for the dataset as a whole.
-        fact: What must be, and what was got instead.
-        remedy: What to do.
-        others: Further cases that it is about.
-        is_fixable: Whether `--fix` repairs it.
+        case_id: Id of the case; None for the dataset as a whole.
+        fact: Rule that must hold, and the value found instead.
+        remedy: Action that settles it.
+        others: Ids of further cases that it is about.
+        is_fixable: Whether the option fix of `medseg audit` repairs it.
     """
 
     check: str
@@ -38,11 +40,10 @@ class Finding:
         return f"{subject}: {self.fact}; {self.remedy}"
 
     @classmethod
-    def of_error(cls, check: str, case_id: str, error: Exception) -> Self:
-        """What an error of the pipeline says about a case, taken apart again."""
-        text = (str(error).splitlines() or [type(error).__name__])[0].removeprefix(f"case {case_id}: ")
-        fact, _, remedy = text.rpartition("; ")
-        return cls(check, "error", case_id, fact or text, remedy if fact else "mend the file or drop the case")
+    def of_error(cls, check: str, case_id: str, error: PipelineError) -> Self:
+        """Finding that a case raised an error; it takes over the error's fact, in one line, and its remedy."""
+        fact = error.fact.splitlines()[0] if error.fact else type(error).__name__
+        return cls(check, "error", case_id, fact, error.remedy or "fix the file or drop the case")
 
 
 def by_severity(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -51,7 +52,7 @@ def by_severity(findings: list[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda found: (SEVERITIES.index(found.severity), rank[found.check])))
 
 
-# Every check by its name: what it looks at, and why that matters.
+# Every check by its name: its subject, and why that matters.
 CHECKS = {
     "repeated_id": "Two cases of one id overwrite each other's masks.",
     "unreadable": "A file that cannot be read stops training on its case.",
@@ -86,6 +87,6 @@ CHECKS = {
     "sides": "Labels of left and right.",
     "swapped_sides": "Left drawn on the right, or a mirrored header.",
     "one_side": "One of a pair of labels without the other, often.",
-    "risk": "What the intake saw: a face that can be recognised, text burned into the picture.",
+    "risk": "Risks seen at ingest: a face that can be recognised, text burned into the picture.",
     "crashed": "The audit itself failed on a case.",
 }

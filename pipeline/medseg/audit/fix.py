@@ -1,4 +1,4 @@
-"""A new version of a dataset with the repairs that cannot do harm."""
+"""A new version of a dataset with all safe repairs."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _KEPT_BESIDE = ("ingest.json", "LICENSE*", "LICENCE*", "README*")
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One repair, or why there was none.
+    """One repair, or the reason why a finding was not repaired.
 
     Attributes:
-        case_id: Which case; None for the dataset.
-        check: The check whose finding it answers.
-        text: What was done, or why nothing was.
-        is_done: Whether it was.
+        case_id: Id of the case; None for the dataset as a whole.
+        check: Check of the finding.
+        text: Description of the repair, or the reason.
+        is_done: Whether the repair was made.
     """
 
     case_id: str | None
@@ -54,21 +54,23 @@ def fix_dataset(
     out of the manifest, and all folds cleared where a patient crosses them. No voxel of a label changes its value.
 
     Args:
-        audit: Of the dataset.
-        root: Its data root.
-        target: Folder to make; it must not exist. Paths in it are those of the old data root.
-        folder: Where the old dataset.json lies; `ingest.json`, licence and README beside it are copied.
+        audit: Audit of the dataset.
+        root: Data root of the dataset.
+        target: Folder of the new version, which must not exist; paths in it are those of the old data root.
+        folder: Folder of the old dataset.json; `ingest.json`, licence and README are copied from it.
         on_done: Called with the case id after each case.
 
     Returns:
-        What was done, and what was not and why.
+        Repairs that were made, and errors that were not repaired.
 
     Raises:
         ManifestError: If the target exists, or no case would be left.
         DeliveryError: If it cannot be written, or one of its cases cannot be copied.
     """
     if target.exists():
-        raise ManifestError(f"new dataset {target.name}: must not exist yet, got a folder or file; choose another name")
+        raise ManifestError(
+            f"new dataset {target.name}: must not exist yet, got a folder or file", remedy="choose another name"
+        )
     dropped = _dropped(audit)
     kept = [facts for facts in audit.cases if facts.case_id not in {fix.case_id for fix in dropped}]
     if not kept:
@@ -92,7 +94,7 @@ def fix_dataset(
         _copy_beside(folder, temporary)
         changes = {"cases": tuple(cases), "version": next_version(audit.manifest.version)}
         save_manifest(audit.manifest.model_copy(update=changes), temporary / "dataset.json")
-    return (*fixes, *_left(audit.findings))
+    return (*fixes, *_unrepaired(audit.findings))
 
 
 def _copy_case(facts: CaseFacts, *, root: Path, target: Path) -> tuple[Case, list[Fix]]:
@@ -101,17 +103,17 @@ def _copy_case(facts: CaseFacts, *, root: Path, target: Path) -> tuple[Case, lis
 
 
 def _dropped(audit: Audit) -> list[Fix]:
-    """Cases that the new manifest leaves out, each told once."""
-    told: dict[str, Fix] = {}
+    """Cases that the new manifest leaves out, each with its first reason."""
+    fixes: dict[str, Fix] = {}
     for found in audit.findings:
         if found.case_id is None:
             continue
         if found.check == "unreadable":
-            told.setdefault(found.case_id, Fix(found.case_id, found.check, f"left out of the manifest: {found.fact}"))
+            fixes.setdefault(found.case_id, Fix(found.case_id, found.check, f"left out of the manifest: {found.fact}"))
         elif found.check == "duplicate_image" and found.is_fixable:
             text = f"left out of the manifest: image and label are those of case {found.others[0]}"
-            told.setdefault(found.case_id, Fix(found.case_id, found.check, text))
-    return list(told.values())
+            fixes.setdefault(found.case_id, Fix(found.case_id, found.check, text))
+    return list(fixes.values())
 
 
 def _renamed(findings: Sequence[Finding]) -> list[Fix]:
@@ -122,8 +124,8 @@ def _renamed(findings: Sequence[Finding]) -> list[Fix]:
     ]
 
 
-def _left(findings: Sequence[Finding]) -> list[Fix]:
-    """Errors that no safe repair answers."""
+def _unrepaired(findings: Sequence[Finding]) -> list[Fix]:
+    """Errors for which there is no safe repair."""
     return [
         Fix(found.case_id, found.check, f"not repaired: {found.fact}; {found.remedy}", is_done=False)
         for found in findings

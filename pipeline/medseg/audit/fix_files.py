@@ -1,4 +1,4 @@
-"""Copy the files of a case, their headers put in order where that can do no harm."""
+"""Copies of the files of a case, with safe repairs of their headers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from medseg.scans import pair_of, repair_nifti
 
 
 class Done(NamedTuple):
-    """What was done to a file: the check that it answers, and words for it."""
+    """One repair of a file: the check of its finding, and a description."""
 
     check: str
     text: str
@@ -32,12 +32,12 @@ class Done(NamedTuple):
 def copy_repaired(facts: CaseFacts, root: Path, target: Path) -> tuple[Case, list[Done]]:
     """Copy the files of a case to the same paths under another root.
 
-    A header whose forms conflict or whose axes are slightly sheared gets one straight grid in both forms. The files
-    after the first take over its grid where theirs differed by rounding. Labels of whole numbers in a type with
-    fractions become unsigned integers.
+    A header with conflicting forms or slightly sheared axes gets one straight grid in both forms. The files after the
+    first take over its grid if theirs differed by rounding. Labels of whole numbers in a floating-point type become
+    unsigned integers.
 
     Returns:
-        The case, with the checksums of the new files where the old ones were right, and what was done.
+        The case, with the checksums of the new files if the old ones were right, and the repairs.
     """
     done: list[Done] = []
     lead: FileFacts | None = None
@@ -45,9 +45,9 @@ def copy_repaired(facts: CaseFacts, root: Path, target: Path) -> tuple[Case, lis
     for file in facts.files:
         new = target / file.name
         new.parent.mkdir(parents=True, exist_ok=True)
-        told = list(_reasons(file, lead, lead_changed=lead_changed))
-        checks = {one.check for one in told}
-        if told:
+        repairs = list(_repairs(file, lead, lead_changed=lead_changed))
+        checks = {one.check for one in repairs}
+        if repairs:
             repair_nifti(
                 root / file.name,
                 new,
@@ -59,13 +59,13 @@ def copy_repaired(facts: CaseFacts, root: Path, target: Path) -> tuple[Case, lis
             for path in pair_of(root / file.name):
                 shutil.copyfile(path, new.parent / path.name)
         if lead is None and file.forms is not None:
-            lead, lead_changed = file, bool(told)
-        done += told
+            lead, lead_changed = file, bool(repairs)
+        done += repairs
     return facts.case.model_copy(update={"sha256": _new_sums(facts, target)}), done
 
 
-def _reasons(file: FileFacts, lead: FileFacts | None, *, lead_changed: bool) -> Iterator[Done]:
-    """Why a file is not copied as it is; where it lies on the grid of `lead`, it takes that over."""
+def _repairs(file: FileFacts, lead: FileFacts | None, *, lead_changed: bool) -> Iterator[Done]:
+    """Repairs that a file needs; if it lies on the grid of `lead`, it takes that over."""
     forms = file.forms
     if forms is None:
         return
@@ -85,7 +85,7 @@ def _reasons(file: FileFacts, lead: FileFacts | None, *, lead_changed: bool) -> 
 
 
 def _new_sums(facts: CaseFacts, target: Path) -> dict[str, str] | None:
-    """Checksums of the new files; a sum that the old file did not match stays, so that it is found again."""
+    """Checksums of the new files; one that the old file did not match stays, so that the next audit finds it again."""
     if facts.case.sha256 is None:
         return None
     found = {name: value for file in facts.files for name, value in file.sha256.items()}

@@ -1,4 +1,4 @@
-"""Headers that two readers understand in two ways, or that some refuse."""
+"""Headers that readers understand differently, or that some refuse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROUNDING_VOXELS = 0.05
 
 
 def check_forms(case_id: str, files: tuple[FileFacts, ...]) -> list[Finding]:
-    """Findings on the headers of a case; a file that says the same as the first is not told of again."""
+    """Findings on the headers of a case; a header equal to the first is not reported again."""
     found: list[Finding] = []
     first: FileFacts | None = None
     for file in files:
@@ -32,31 +32,31 @@ def check_forms(case_id: str, files: tuple[FileFacts, ...]) -> list[Finding]:
 
 
 def is_rounding_of(forms: NiftiForms, other: NiftiForms) -> bool:
-    """Whether headers mean one grid: no corner lies further apart than `ROUNDING_VOXELS` of a voxel."""
+    """Whether headers mean one grid: no corners lie further apart than `ROUNDING_VOXELS` of a voxel."""
     if forms.shape != other.shape or not (is_usable(forms) and is_usable(other)):
         return False
     return affine_distance_mm(forms.shape, forms.affine, other.affine) <= ROUNDING_VOXELS * spacing_mm(other)
 
 
 def is_apart_from(forms: NiftiForms, other: NiftiForms) -> bool:
-    """Whether headers of one shape differ by more than readers let pass; the bound of `Geometry.is_close`."""
+    """Whether headers of one shape differ by more than readers accept; the bound of `Geometry.is_close`."""
     tolerance_mm = min(1e-2, 0.1 * spacing_mm(other))
     return affine_distance_mm(forms.shape, forms.affine, other.affine) > tolerance_mm
 
 
 def spacing_mm(forms: NiftiForms) -> float:
-    """The smallest voxel size."""
+    """Smallest voxel size in millimetres."""
     return float(np.linalg.norm(forms.affine[:3, :3], axis=0).min())
 
 
 def is_usable(forms: NiftiForms) -> bool:
-    """Whether the affine has numbers and voxel sizes, sheared or not."""
+    """Whether the affine is finite and has voxel sizes, sheared or not."""
     axes = forms.affine[:3, :3]
     return bool(np.isfinite(forms.affine).all() and abs(np.linalg.det(axes)) > 1e-12)
 
 
 def straightening_mm(forms: NiftiForms) -> float:
-    """How far a corner voxel moves when the axes are made perpendicular; infinite for a broken affine."""
+    """Distance that a corner voxel moves when the axes are made perpendicular; infinite for a broken affine."""
     if not is_usable(forms):
         return float("inf")
     return affine_distance_mm(forms.shape, forms.affine, straightened(forms.shape, forms.affine).affine)
@@ -82,14 +82,14 @@ def _is_same(forms: NiftiForms, other: NiftiForms) -> bool:
 
 
 def _check_channel(case_id: str, file: FileFacts, first: FileFacts) -> list[Finding]:
-    """A channel whose header differs from the first one's by rounding; the reader tells of larger differences."""
+    """A channel with a header that differs from the first by rounding; the reader reports larger differences."""
     if file.forms is None or first.forms is None or not is_rounding_of(file.forms, first.forms):
         return []
     if not is_apart_from(file.forms, first.forms):
         return []
     distance_mm = affine_distance_mm(file.forms.shape, file.forms.affine, first.forms.affine)
     fact = f"channel {file.name} must lie on the grid of {first.name}, got corners up to {distance_mm:.2g} mm apart"
-    remedy = "run medseg audit with --fix, which takes over the first channel's header"
+    remedy = "run medseg audit with the option fix, which takes over the first channel's header"
     return [Finding("grid", "error", case_id, fact, remedy, is_fixable=True)]
 
 
@@ -98,7 +98,7 @@ def _check_sheared(case_id: str, name: str, forms: NiftiForms) -> list[Finding]:
         return []
     shear, moved_mm, is_small = shear_of(forms.affine), straightening_mm(forms), can_be_straightened(forms)
     remedy = (
-        f"run medseg audit with --fix, which moves voxels by up to {moved_mm:.2g} mm"
+        f"run medseg audit with the option fix, which moves voxels by up to {moved_mm:.2g} mm"
         if is_small
         else f"resample it onto a straight grid (a straight header would move voxels by {moved_mm:.3g} mm) or drop it"
     )
@@ -119,7 +119,7 @@ def _check_conflict(case_id: str, name: str, forms: NiftiForms) -> list[Finding]
             "error" if is_large else "warning",
             case_id,
             f"sform and qform of {name} must place voxels alike, got {distance} ({codes})",
-            "run medseg audit with --fix, which writes the sform into both, or export it again",
+            "run medseg audit with the option fix, which writes the sform into both, or export it again",
             is_fixable=can_be_straightened(forms),
         )
     ]

@@ -1,4 +1,4 @@
-"""What can be wrong with the image of one case on its own."""
+"""Checks of the image of one case on its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def check_channels(case: Case, channels: tuple[ChannelFacts, ...], manifest: Man
     found = []
     if len(channels) != len(manifest.channels):
         fact = f"image must have the manifest's {len(manifest.channels)} channels, got {len(channels)}"
-        found.append(Finding("channels", "error", case.case_id, fact, "mend the image or channel_names"))
+        found.append(Finding("channels", "error", case.case_id, fact, "fix the image or channel_names"))
     for index, facts in enumerate(channels):
         name = manifest.channels[index] if index < len(manifest.channels) else str(index)
         if facts.low == facts.high:

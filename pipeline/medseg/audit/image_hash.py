@@ -17,16 +17,16 @@ _PADDING = 0.02
 
 
 def shrink(volume: Array) -> Array | None:
-    """A small copy of a volume for comparing, its intensities stretched from the 1st to the 99th percentile.
+    """A small copy of a volume for comparisons, its intensities stretched from the 1st to the 99th percentile.
 
     The whole field of view is fitted, so that a scan cropped by a voxel, resampled or exported with a lost voxel size
     shrinks to nearly the same.
 
     Args:
-        volume: Canonical, shape `(I, J, K)`.
+        volume: Canonical volume, shape `(I, J, K)`.
 
     Returns:
-        uint8 of `VOLUME_SIZE`, or of `PICTURE_SIZE` where there is one slice; None where it shows nothing.
+        uint8 of `VOLUME_SIZE`, or of `PICTURE_SIZE` if there is one slice; None if it shows nothing.
     """
     size = PICTURE_SIZE if volume.shape[2] == 1 else VOLUME_SIZE
     darkest, brightest = _tissue(volume)
@@ -46,8 +46,8 @@ def shrink(volume: Array) -> Array | None:
 def _tissue(volume: Array) -> tuple[float, float]:
     """Intensities to clip at.
 
-    Below lies what fills the corners round a scanner's field of view, the same in all its scans and darker than air;
-    left in, it made CTs of different patients as alike as 0.98. Above lies metal.
+    Below them lies the padding round a scanner's field of view, the same in all its scans and darker than air; with it,
+    CTs of different patients had a likeness of up to 0.98. Above them lies metal.
     """
     sample = thinned(volume)
     lowest, top = float(sample.min()), float(np.percentile(sample, 99))
@@ -62,7 +62,7 @@ def image_hash(small: Array) -> Array:
     """`HASH_BITS` bits: whether each of the lowest frequencies of a small image, the mean left out, is positive.
 
     Args:
-        small: What `shrink` returned.
+        small: Image from `shrink`.
 
     Source: Zauner 2010, Implementation and Benchmarking of Perceptual Image Hash Functions, section 3.2.1 (pHash: the
     signs of low DCT coefficients), here in three dimensions.
@@ -75,7 +75,7 @@ def image_hash(small: Array) -> Array:
 
 
 def flip_signs(shape: tuple[int, ...], flips: tuple[bool, bool, bool]) -> Array:
-    """+1 for each bit of a hash that stays when the image is mirrored along these axes, -1 for each that turns.
+    """+1 for each bit of a hash that stays when the image is mirrored along these axes, -1 for each that flips.
 
     A mirrored cosine of odd frequency is its own negative, so a mirrored image need not be hashed again.
     """
@@ -90,7 +90,7 @@ def hash_text(bits: Array) -> str:
 
 @lru_cache(maxsize=4)
 def _lowest_frequencies(shape: tuple[int, ...]) -> Array:
-    """Indices of the `HASH_BITS` lowest frequencies but the mean, shape `(HASH_BITS, 3)`."""
+    """Indices of the `HASH_BITS` lowest frequencies without the mean, shape `(HASH_BITS, 3)`."""
     waves = np.stack(np.meshgrid(*(np.arange(n) for n in shape), indexing="ij"), axis=-1).reshape(-1, 3)
     return waves[np.argsort((waves**2).sum(axis=1), kind="stable")[1 : HASH_BITS + 1]]
 

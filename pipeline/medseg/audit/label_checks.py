@@ -1,4 +1,4 @@
-"""What can be wrong with the label of one case."""
+"""Checks of the label of one case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medseg.records import Case, Labelmap, Manifest
 
 
 def check_label_given(case: Case, manifest: Manifest) -> list[Finding]:
-    """A training case of a segmentation needs a label."""
+    """A finding if a training case of a segmentation has no label."""
     if case.label is not None or case.split == "test" or manifest.task != "segmentation":
         return []
     fact = "label must be given in the manifest, got none"
@@ -20,12 +20,12 @@ def check_label_given(case: Case, manifest: Manifest) -> list[Finding]:
 
 
 def check_label_grid(case: Case, grid: Geometry, image: Geometry) -> list[Finding]:
-    """The label must lie on the grid of its image."""
+    """A finding if the label does not lie on the grid of its image."""
     if grid.is_close(image):
         return []
     is_rounding = is_header_rounding(grid, image)
     remedy = (
-        "run medseg audit with --fix, which takes over the image's header"
+        "run medseg audit with the option fix, which takes over the image's header"
         if is_rounding
         else "resample the label onto the image with nearest neighbour, export it again, or drop the case"
     )
@@ -39,23 +39,23 @@ def is_header_rounding(grid: Geometry, image: Geometry) -> bool:
 
 
 def check_label_type(case: Case, file: FileFacts) -> list[Finding]:
-    """Labels are best stored as whole numbers that mean what they are."""
+    """Findings if the label is stored with fractions or scaled."""
     if file.forms is None:
         return []
     found = []
     if file.forms.voxel_type.startswith("float"):
         fact = f"label must be stored as whole numbers, got {file.forms.voxel_type}"
-        remedy = "run medseg audit with --fix; some tools scale or interpolate such a label"
+        remedy = "run medseg audit with the option fix; some tools scale or interpolate such a label"
         found.append(Finding("label_type", "warning", case.case_id, fact, remedy, is_fixable=True))
     if file.forms.is_scaled:
         fact = "label must be stored without a slope and intercept, got a header that has other tools change its values"
-        remedy = "look which values are meant (here the stored ones are used), and export it again"
+        remedy = "check which values are meant (here the stored ones are used), and export it again"
         found.append(Finding("label_type", "warning", case.case_id, fact, remedy))
     return found
 
 
 def check_label_values(case: Case, label: Labelmap, manifest: Manifest) -> list[Finding]:
-    """Values that the manifest does not name, and labels with nothing in them."""
+    """Values that the manifest does not name, and empty labels."""
     if not label.any():
         if manifest.allow_empty_labels:
             return []
@@ -72,7 +72,7 @@ def check_label_values(case: Case, label: Labelmap, manifest: Manifest) -> list[
 
 
 def check_specks(case: Case, labels: dict[str, LabelFacts]) -> list[Finding]:
-    """Specks of each label, counted."""
+    """A finding for each label with specks."""
     return [
         Finding(
             "speckle",
@@ -80,7 +80,7 @@ def check_specks(case: Case, labels: dict[str, LabelFacts]) -> list[Finding]:
             case.case_id,
             f"label {name} must hold no specks, got {facts.specks} "
             f"({facts.speck_voxels} of {facts.voxels} voxels{f', {plain(facts.speck_ml)} ml' if facts.ml else ''})",
-            "look whether they are slips of the brush, and erase them",
+            "check whether they are slips of the brush, and erase them",
         )
         for name, facts in labels.items()
         if facts.specks

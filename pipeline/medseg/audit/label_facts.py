@@ -25,9 +25,9 @@ def measure_labels(
     On the hippocampus labels, drawn with care, that finds one, of 4 voxels, in 200 cases.
 
     Args:
-        label: Values of shape `(I, J, K)`.
-        geometry: Its grid.
-        names: Value of each foreground label.
+        label: Label values, shape `(I, J, K)`.
+        geometry: Grid of the label.
+        names: Value of each foreground label, by name.
         is_instances: Whether every positive value is one object of the only foreground label.
         is_picture: Whether pixels have no known size.
     """
@@ -47,7 +47,7 @@ def label_values(label: Labelmap) -> list[int]:
 
 
 class _Part:
-    """The voxels of one value, in the box that holds them."""
+    """The voxels of one value in their bounding box."""
 
     def __init__(self, mask: Mask, box: tuple[slice, ...], *, voxel_ml: float) -> None:
         self.voxels = int(np.count_nonzero(mask))
@@ -60,7 +60,7 @@ class _Part:
 
 
 def _boxes(label: Labelmap) -> dict[int, tuple[slice, ...]]:
-    """The smallest box round the voxels of each value above 0."""
+    """Bounding box of the voxels of each value above 0."""
     from scipy.ndimage import find_objects
 
     ordered = _in_memory_order(label)
@@ -69,7 +69,7 @@ def _boxes(label: Labelmap) -> dict[int, tuple[slice, ...]]:
 
 
 def _in_memory_order(volume: Array) -> Array:
-    """The volume, or its transpose where that lies in memory row by row: SciPy goes through it eight times faster."""
+    """The volume, or its transpose if that is contiguous in memory: SciPy reads it eight times faster."""
     return volume if volume.flags.c_contiguous else volume.T
 
 

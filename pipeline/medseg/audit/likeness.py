@@ -1,4 +1,4 @@
-"""How alike two small images are once one is laid over the other."""
+"""Likeness of two small images, once they are aligned."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Window = tuple[float, float]
 def likeness(one: Array, other: Array) -> float:
     """Correlation of the fine structure of two small images, at the best crop of the second.
 
-    What is coarser than an eighth of the field of view is taken out first: it is anatomy that all patients share. Then
-    the ends of the second image's field of view are moved, axis by axis, by up to 9 % of it.
+    Structure coarser than an eighth of the field of view is removed first, since it is anatomy that all patients share.
+    Then the ends of the second image's field of view are moved, axis by axis, by up to 9 % of it.
 
     Args:
-        one: From `shrink`.
-        other: The same, of the same shape.
+        one: First image, from `shrink`.
+        other: Second image, of the same shape.
 
     Returns:
         Value in [-1, 1].
@@ -53,7 +53,7 @@ def _fine(small: Array) -> Array:
 
 
 def _crop(small: Array, windows: list[Window]) -> Array:
-    """The part of an image inside the windows, at the old size; beyond its edge it goes on as at the edge."""
+    """The part of an image inside the windows, at the old size; beyond its edge the edge is repeated."""
     for axis, window in enumerate(windows):
         if small.shape[axis] > 1 and window != (0.0, 0.0):
             weights = _window_weights(small.shape[axis], window)
@@ -63,7 +63,7 @@ def _crop(small: Array, windows: list[Window]) -> Array:
 
 @lru_cache(maxsize=4096)
 def _window_weights(n: int, window: Window) -> Array:
-    """Linear interpolation from n voxels to n voxels between shares of the field of view, `(n, n)`."""
+    """Weights of a linear interpolation from n voxels to n voxels in a window of the field of view, `(n, n)`."""
     low, high = window
     places = np.clip((np.arange(n) + 0.5) * (1 + high - low) + low * n - 0.5, 0, n - 1)
     before = np.minimum(places.astype(int), n - 2)

@@ -1,4 +1,4 @@
-"""Read a manifest that breaks rules which are for the audit to tell."""
+"""Reading of a manifest that breaks rules which the audit reports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from medseg.records import Case, Manifest
 
 
 class AuditInput(NamedTuple):
-    """What an audit starts from.
+    """The input of an audit.
 
     Attributes:
-        manifest: The dataset; repeated case ids have a number added.
-        root: What its paths are relative to.
-        folder: Where the dataset.json lies.
-        findings: What reading it told already.
+        manifest: Dataset; repeated case ids have a number added.
+        root: Folder that its paths are relative to.
+        folder: Folder of the dataset.json.
+        findings: Findings from reading the manifest.
     """
 
     manifest: Manifest
@@ -32,21 +32,21 @@ def load_for_audit(dataset: Path, *, data_root: Path | None = None) -> AuditInpu
     """Read a manifest whose patients may cross folds and splits and whose case ids may be repeated.
 
     Args:
-        dataset: As for `load_manifest`.
-        data_root: As for `load_manifest`.
+        dataset: JSON file, or the folder that holds a dataset.json.
+        data_root: Folder that the paths are relative to; the file's folder if not given.
 
     Raises:
         ManifestError: If the file is missing, unreadable or breaks another rule.
     """
     file = read_manifest(dataset, data_root=data_root)
-    cases, findings = _told_apart(file.manifest.cases)
+    cases, findings = _with_unique_ids(file.manifest.cases)
     manifest = file.manifest.model_copy(update={"cases": cases})
     check_names(manifest)
     return AuditInput(manifest, file.root, file.path.parent, (*findings, *read_risks(file.path.parent)))
 
 
-def _told_apart(cases: tuple[Case, ...]) -> tuple[tuple[Case, ...], list[Finding]]:
-    """Cases with unique ids, and a finding for each id that was there before."""
+def _with_unique_ids(cases: tuple[Case, ...]) -> tuple[tuple[Case, ...], list[Finding]]:
+    """The cases with unique ids, and a finding for each repeated id."""
     seen: Counter[str] = Counter()
     taken = {case.case_id for case in cases}
     unique, findings = [], []
@@ -66,5 +66,5 @@ def _told_apart(cases: tuple[Case, ...]) -> tuple[tuple[Case, ...], list[Finding
 
 def _repeated(old: str, new: str) -> Finding:
     fact = f"case_id must be unique, got {old} again (called {new} here)"
-    remedy = "rename one, or run medseg audit with --fix, which keeps the new name"
+    remedy = "rename one, or run medseg audit with the option fix, which keeps the new name"
     return Finding("repeated_id", "error", new, fact, remedy, others=(old,), is_fixable=True)

@@ -1,4 +1,4 @@
-"""Pairs of images that are nearly the same: found by their hashes, confirmed by laying one over the other."""
+"""Pairs of images that are nearly the same: found by their hashes, confirmed by their likeness."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Pair(NamedTuple):
     Attributes:
         first: Index of the earlier one.
         second: Index of the later one.
-        bits: In how many bits their hashes differ.
-        flips: Along which of the axes R, A, S the second is mirrored.
-        likeness: Correlation of their fine structure, laid over each other.
+        bits: Number of bits in which their hashes differ.
+        flips: Whether the second is mirrored along each of the axes R, A, S.
+        likeness: Correlation of their fine structure once they are aligned.
     """
 
     first: int
@@ -49,14 +49,14 @@ def find_near_duplicates(images: Sequence[Array | None]) -> tuple[list[Pair], in
     crop, fewer voxels and noise at once, all but one of them as sure; so were all volumes turned by 3°. Not found were
     most pictures turned by 3°, and a third of those crops of 35 × 50 × 35 voxels that had lost up to 3 a side.
 
-    Every pair is compared, in one matrix product per mirroring: 9 s for 10,000 images on one core, and hundred times
-    that for ten times as many.
+    Every pair is compared, in one matrix product per mirroring: 9 s for 10,000 images on one core, and a
+    hundred times that for ten times as many.
 
     Args:
-        images: What `shrink` returned for each case.
+        images: Image of each case from `shrink`.
 
     Returns:
-        The pairs with at least the likeness `LIKELY`, and how many candidates were left out beyond `MAX_CANDIDATES`.
+        The pairs with a likeness of at least `LIKELY`, and the number of candidates left out beyond `MAX_CANDIDATES`.
     """
     found: dict[tuple[int, int], Pair] = {}
     left_out = 0
@@ -75,7 +75,7 @@ def find_near_duplicates(images: Sequence[Array | None]) -> tuple[list[Pair], in
 
 
 def _candidates(hashes: Array, shape: tuple[int, ...]) -> tuple[Array, int]:
-    """Pairs whose hashes differ in at most `CANDIDATE_BITS`, nearest first, and how many there are beyond the limit.
+    """Pairs with hashes that differ in at most `CANDIDATE_BITS`, nearest first, and the number beyond the limit.
 
     Returns:
         Rows of bits, first, second and the number of the flips in `_all_flips`, shape `(N, 4)`, and a count.
@@ -101,7 +101,7 @@ def _candidates(hashes: Array, shape: tuple[int, ...]) -> tuple[Array, int]:
 
 
 def _all_flips(shape: tuple[int, ...]) -> list[Flips]:
-    """Every choice of axes to mirror, none first; an axis of one voxel has no mirror image."""
+    """All choices of axes to mirror, none first; an axis of one voxel has no mirror image."""
     i, j, k = ([False, True] if n > 1 else [False] for n in shape)
     return list(product(i, j, k))
 

@@ -13,7 +13,7 @@ _TOKENS = re.compile(r"[^\W\d_]+|\d+")
 
 
 def check_patients_apart(manifest: Manifest) -> list[Finding]:
-    """Folds, splits and ids of the patients."""
+    """Findings on the folds, splits and ids of the patients."""
     by_patient: dict[str, list[Case]] = defaultdict(list)
     for case in manifest.cases:
         by_patient[case.patient_id].append(case)
@@ -36,7 +36,7 @@ def _check_partial_folds(manifest: Manifest) -> list[Finding]:
     if not without or len(without) == len(training):
         return []
     fact = f"fold must be given for all {len(training)} training cases or none, got {len(without)} without"
-    remedy = "run medseg audit with --fix and then medseg split"
+    remedy = "run medseg audit with the option fix and then medseg split"
     return [Finding("partial_folds", "error", None, fact, remedy, others=tuple(without), is_fixable=True)]
 
 
@@ -47,7 +47,7 @@ def _check_folds(cases: list[Case]) -> list[Finding]:
         return []
     first, *others = in_folds
     fact = f"patient {first.patient_id} must be in one fold, got folds {', '.join(map(str, folds))}"
-    remedy = "run medseg audit with --fix, which clears all folds, and then medseg split"
+    remedy = "run medseg audit with the option fix, which clears all folds, and then medseg split"
     ids = tuple(case.case_id for case in others)
     return [Finding("crossing_folds", "error", first.case_id, fact, remedy, others=ids, is_fixable=True)]
 
@@ -89,7 +89,7 @@ def _check_ids(patients: Sequence[str]) -> list[Finding]:
 
 
 def _essence(patient: str) -> tuple[str, ...]:
-    """Words in lower case and numbers without leading zeros; an id of neither stays as it is."""
+    """The words of an id in lower case and its numbers without leading zeros; an id without either as it is."""
     words = tuple(
         token.lstrip("0") or "0" if token.isdigit() else token.casefold() for token in _TOKENS.findall(patient)
     )

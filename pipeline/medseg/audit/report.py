@@ -1,4 +1,4 @@
-"""audit.json: every finding, every fact, and what was repaired."""
+"""audit.json: every finding, fact and repair."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ FORMAT = 1
 
 
 def write_audit(audit: Audit, folder: Path, *, fixes: Sequence[Fix] = ()) -> Path:
-    """Write `audit.json`; it holds no folder of this machine.
+    """Write `audit.json`, without any folder of this machine.
 
     Args:
-        audit: What was found.
-        folder: Made if missing.
-        fixes: What `fix_dataset` did.
+        audit: Audit to write.
+        folder: Target folder, created if missing.
+        fixes: Repairs from `fix_dataset`.
 
     Returns:
-        The file.
+        Path of the file.
 
     Raises:
         DeliveryError: If the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""What the intake wrote down for the audit to show."""
+"""Risks that the ingest recorded, as findings of an audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cases lie far from their cohort."""
+"""Outliers of a cohort by robust statistics."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _SIGMA_PER_MAD = 1.4826
 
 
 def far_cases(values: Sequence[float], *, floor: float) -> list[int]:
-    """Which values lie more than `FAR` robust standard deviations from the median.
+    """Indices of values more than `FAR` robust standard deviations from the median.
 
     Args:
-        values: One per case; with fewer than `MIN_CASES` nothing is far.
-        floor: Smallest standard deviation to believe in, so that a cohort of equals has no outliers by
-            rounding.
+        values: One value per case; with fewer than `MIN_CASES` there are no outliers.
+        floor: Smallest standard deviation that is assumed, so that rounding makes no outliers in a cohort of equals.
 
     Source: Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers (the modified z-score), with a wider bound: a
     cohort of hundreds has honest cases beyond their 3.5.
@@ -34,5 +33,5 @@ def far_cases(values: Sequence[float], *, floor: float) -> list[int]:
 
 
 def is_group(far: Sequence[int], total: int) -> bool:
-    """Whether so many cases are far that they are a second group and no outliers."""
+    """Whether so many cases are far that they are a second group instead of outliers."""
     return len(far) > max(GROUP_SHARE * total, 1)

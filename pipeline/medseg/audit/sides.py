@@ -1,4 +1,4 @@
-"""Labels of the patient's left and right: are there pairs, and are they where their names say?"""
+"""Pairs of labels of the patient's left and right, and whether they lie on the side that their names give."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class SidePair(NamedTuple):
 
 
 def side_pairs(labels: Sequence[str]) -> list[SidePair]:
-    """Labels whose names differ only in the word for the side: `kidney_left` and `kidney_right`, `LeftLung`, `lh`."""
+    """Pairs of labels with names that differ only in the word for the side, such as `LeftLung` and `RightLung`."""
     left = {key: name for name in labels if (key := _without_side(name, _LEFT)) is not None}
     right = {key: name for name in labels if (key := _without_side(name, _RIGHT)) is not None}
     return [SidePair(name, right[key]) for key, name in left.items() if key in right]
 
 
 def check_sides(cases: Sequence[CaseFacts], labels: Sequence[str]) -> list[Finding]:
-    """Findings on every pair of labels, in cases whose axes are the patient's."""
+    """Findings on every pair of labels, in cases with a known orientation."""
     pairs = side_pairs(labels)
     if not pairs:
         return []
@@ -45,7 +45,7 @@ def check_sides(cases: Sequence[CaseFacts], labels: Sequence[str]) -> list[Findi
 
 
 def _without_side(name: str, side: re.Pattern[str]) -> tuple[str, ...] | None:
-    """The words of a name but the first that names this side; None where none does."""
+    """The words of a name without the first one for this side; None if there is none."""
     words = _WORDS.findall(name)
     at = next((index for index, word in enumerate(words) if side.fullmatch(word)), None)
     return (
@@ -56,7 +56,7 @@ def _without_side(name: str, side: re.Pattern[str]) -> tuple[str, ...] | None:
 
 
 def _check_swapped(pair: SidePair, cases: Sequence[CaseFacts]) -> list[Finding]:
-    """Cases whose left organ lies further to the patient's right than the right one; x grows to the right."""
+    """Cases in which the left organ lies further to the patient's right than the right one; x grows to the right."""
     apart = {
         facts.case_id: facts.labels[pair.right].centroid_mm[0] - facts.labels[pair.left].centroid_mm[0]
         for facts in cases
@@ -73,7 +73,7 @@ def _check_swapped(pair: SidePair, cases: Sequence[CaseFacts]) -> list[Finding]:
             case_id,
             f"{pair.left} must lie to the patient's left of {pair.right}, got it {-mm:.0f} mm to the right "
             f"({right_way} cases are the right way round)",
-            "swap the two labels, or mend the orientation in the header",
+            "swap the two labels, or fix the orientation in the header",
         )
         for case_id, mm in swapped.items()
     ]
@@ -85,17 +85,17 @@ def _all_swapped(pair: SidePair, cases: tuple[str, ...], total: int) -> Finding:
         "error",
         None,
         f"{pair.left} must lie to the patient's left of {pair.right}, got it to the right in {len(cases)} of {total}",
-        "the names are swapped in the manifest, or all headers mirror the patient; mend what is wrong",
+        "the names are swapped in the manifest, or all headers mirror the patient; fix whichever is wrong",
         others=cases,
     )
 
 
 def _check_one_sided(pair: SidePair, cases: Sequence[CaseFacts]) -> list[Finding]:
-    """Many cases with one side alone: the other may not have been drawn, or been drawn under the wrong name."""
+    """Many cases with one side alone: the other may not have been drawn, or drawn under the wrong name."""
     drawn = [facts for facts in cases if pair.left in facts.labels or pair.right in facts.labels]
     alone = [facts.case_id for facts in drawn if not (pair.left in facts.labels and pair.right in facts.labels)]
     if len(alone) < 2 or len(alone) < _ONE_SIDED_SHARE * len(drawn):
         return []
     fact = f"{pair.left} and {pair.right} must be drawn together, got one alone in {len(alone)} of {len(drawn)} cases"
-    remedy = "look whether the other side was forgotten or lies outside the scan"
+    remedy = "check whether the other side was forgotten or lies outside the scan"
     return [Finding("one_side", "warning", None, fact, remedy, others=tuple(alone))]

@@ -1,4 +1,4 @@
-"""Where the work on many items runs: here, in threads, in processes, or wherever an `Executor` takes it."""
+"""Executors for work on many items: in this thread, in threads, in processes, or in an `Executor` of your own."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ from typing import Protocol, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SUBMITTED_PER_WORKER = 2  # one in work and one that waits, so that no worker idles while a result is looked at
+_SUBMITTED_PER_WORKER = 2  # one in work and one waiting, so that no worker idles while a result is consumed
 
 
 class Executor(Protocol):
-    """Runs the same work on many items. Ray, Dask or a cluster enter by a class with this one method."""
+    """Anything that runs the same work on many items. Ray, Dask or a cluster enter by a class with this one method."""
 
     def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
         """Do the work on every item.
 
         Args:
-            work: Called once with each item.
-            items: What to work on.
+            work: Function that is called once with each item.
+            items: Items to work on.
 
         Yields:
-            Place of an item and its result, in any order, as each ends; the executor keeps no result that it has
-            handed over.
+            Place of each item and its result as it ends, in any order; the executor keeps no result after it.
 
         Raises:
-            BaseException: The first error of the work. That, and closing the generator, cancels what has not begun.
+            BaseException: The first error of the work. An error or closing the generator cancels items not yet begun.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class SerialExecutor:
-    """One item after the other in the calling thread, each when it is asked for."""
+    """One item after the other in the calling thread, each on demand."""
 
     def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
         """Do the work on every item, in order."""
@@ -49,7 +48,7 @@ class SerialExecutor:
 
 @dataclass(frozen=True, slots=True)
 class ThreadExecutor:
-    """Threads of this process, for work that reads, writes or computes in libraries that release the lock.
+    """Threads of this process, for work that reads, writes or computes in libraries that release Python's lock.
 
     Attributes:
         workers: Number of threads.
@@ -64,10 +63,10 @@ class ThreadExecutor:
 
 @dataclass(frozen=True, slots=True)
 class ProcessExecutor:
-    """Processes of their own, which share neither the lock nor memory; work, items and results must be picklable.
+    """Separate processes, which share neither Python's lock nor memory; work, items and results must be picklable.
 
-    They are started afresh (`spawn`), since a fork of a process with threads or CUDA may hang. A process that is
-    killed, as for want of memory, ends the run with `BrokenProcessPool`.
+    They are spawned, since a fork of a process with threads or CUDA may hang. A process that is killed, as for lack of
+    memory, ends the run with `BrokenProcessPool`.
 
     Attributes:
         workers: Number of processes.
@@ -81,7 +80,7 @@ class ProcessExecutor:
             self.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C reaches the caller, who lets running cases end
+            initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C reaches the caller, which lets running cases end
         )
         yield from _run_in(pool, self.workers, work, items)
 
@@ -91,7 +90,7 @@ TWO_THREADS = ThreadExecutor(2)
 
 
 def map_in_order(executor: Executor, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Results of all items in their order, for work that itself turns an item's failure into a result."""
+    """Results of all items in their order, for work that turns the failure of an item into a result."""
     with closing(executor.run(work, items)) as ended:
         return [result for _, result in sorted(ended, key=lambda pair: pair[0])]
 
@@ -99,7 +98,7 @@ def map_in_order(executor: Executor, work: Callable[[Item], Result], items: Sequ
 def _run_in(
     pool: Pool, workers: int, work: Callable[[Item], Result], items: Sequence[Item]
 ) -> Generator[tuple[int, Result], None, None]:
-    """Submit a few items ahead of those in work: results that nobody has taken yet must not fill the memory."""
+    """Submit only a few items ahead of those in work: waiting results must not fill the memory."""
     waiting = iter(enumerate(items))
     pending: dict[Future[Result], int] = {}
     try:

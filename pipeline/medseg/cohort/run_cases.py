@@ -13,10 +13,10 @@ from medseg.errors import PipelineError
 from medseg.records import Failure
 
 CASE_ERRORS = (PipelineError, MemoryError, RuntimeError, OSError)
-"""Errors that a single case may raise without ending the others.
+"""Errors of a single case that do not stop the others.
 
-`RuntimeError` is how torch and blosc2 report a lack of memory, and `OSError` a file that cannot be read or written. All
-others (`TypeError`, `KeyError`, …) are mistakes of the code and surface.
+torch and blosc2 report a lack of memory as `RuntimeError`; a file that cannot be read or written is an `OSError`. All
+others (`TypeError`, `KeyError`, …) are mistakes in the code and surface.
 """
 
 
@@ -25,7 +25,7 @@ class HasCaseId(Protocol):
 
     @property
     def case_id(self) -> str:
-        """Name that a failure is listed under."""
+        """Id that a failure is listed under."""
 
 
 CaseLike = TypeVar("CaseLike", bound=HasCaseId)
@@ -33,12 +33,12 @@ Result = TypeVar("Result")
 
 
 class CaseOutcome(NamedTuple, Generic[Result]):
-    """The end of the work on one case.
+    """Outcome of the work on one case.
 
     Attributes:
         place: Index of the case in the sequence that was given.
-        case_id: Its name.
-        result: What the work returned, or why it failed.
+        case_id: Id of the case.
+        result: Return value of the work, or the failure.
     """
 
     place: int
@@ -48,10 +48,10 @@ class CaseOutcome(NamedTuple, Generic[Result]):
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[Result]):
-    """The end of the work on all cases; every case is in one of the two lists.
+    """Outcome of the work on all cases; every case is in one of the two lists.
 
     Attributes:
-        case_ids: Names of the cases that succeeded, in the order given.
+        case_ids: Ids of the cases that succeeded, in the order given.
         results: Result of each of them.
         failures: The other cases, in the order given.
     """
@@ -61,7 +61,7 @@ class Done(Generic[Result]):
     failures: tuple[Failure, ...]
 
     def by_id(self) -> dict[str, Result]:
-        """Results by the name of their case."""
+        """Results by the id of their case."""
         return dict(zip(self.case_ids, self.results, strict=True))
 
 
@@ -73,18 +73,19 @@ def run_cases(
     executor: Executor = SERIAL,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Done[Result]:
-    """Do the same work on every case, and keep the results; `iterate_cases` hands large ones over one by one.
+    """Do the same work on every case and keep all results; `iterate_cases` yields large ones one by one.
 
     Args:
         cases: Cases, or anything else with a `case_id`.
-        work: Called once with each case; for processes it must be picklable, as is a `partial` of a module's function.
-        stage: Name of the work in the failures, as a verb.
-        executor: Where the work runs.
-        on_done: Called with the case id as each case ends, from this thread.
+        work: Function that is called once with each case; for processes it must be picklable, such as a `partial` of a
+            module's function.
+        stage: Name of the work in failures, as a verb.
+        executor: Executor that runs the work.
+        on_done: Function that is called with each case id as the case ends, in this thread.
 
     Raises:
-        BaseException: Whatever the work raises beyond `CASE_ERRORS`, `KeyboardInterrupt` among them, and whatever
-            `on_done` raises. Cases that have not begun are cancelled first, and those that have are waited for.
+        BaseException: Any error of the work beyond `CASE_ERRORS`, `KeyboardInterrupt` among them, and any of `on_done`.
+            Cases that have not begun are cancelled, and those that have may end first.
     """
     outcomes: list[CaseOutcome[Result]] = []
     with closing(iterate_cases(cases, work, stage=stage, executor=executor)) as ended:
@@ -103,24 +104,24 @@ def run_cases(
 def iterate_cases(
     cases: Sequence[CaseLike], work: Callable[[CaseLike], Result], *, stage: str, executor: Executor = SERIAL
 ) -> Generator[CaseOutcome[Result], None, None]:
-    """Do the same work on every case, and yield each outcome as it ends; none is kept.
+    """Do the same work on every case and yield each outcome as it ends; no outcome is kept.
 
     Closing the generator, or an error in the loop over it, cancels the cases that have not begun.
 
     Args:
         cases: Cases, or anything else with a `case_id`.
-        work: As for `run_cases`.
-        stage: Name of the work in the failures, as a verb.
-        executor: Where the work runs; it decides the order of the outcomes.
+        work: Function that is called once with each case, as in `run_cases`.
+        stage: Name of the work in failures, as a verb.
+        executor: Executor that runs the work; it decides the order of the outcomes.
     """
     with closing(executor.run(partial(_attempt, work=work, stage=stage), cases)) as ended:
         for place, result in ended:
             yield CaseOutcome(place, cases[place].case_id, result)
-            del result  # else it would be in memory until the next case ends
+            del result  # or it would stay in memory until the next case ends
 
 
 def _attempt(case: CaseLike, *, work: Callable[[CaseLike], Result], stage: str) -> Result | Failure:
-    """Caught where the work runs: an error's traceback would keep the arrays of its case in memory."""
+    """Catch errors where the work runs: an error's traceback would keep the arrays of its case in memory."""
     try:
         return work(case)
     except CASE_ERRORS as error:

@@ -1,3 +1,3 @@
-"""What people look at: pictures and pages of datasets, splits, networks, masks and scores."""
+"""Delivery to people: pictures and pages of datasets, splits, networks, masks and scores."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One case, built as far as it is not done yet."""
+"""One case, built unless an earlier run built it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from medseg.ingest.context import IngestContext
 
 
 def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
-    """Write the image and the label of a case, unless an earlier run wrote them of the same files and settings.
+    """Write the image and the label of a case, unless an earlier run wrote them from the same files and settings.
 
     Each is recorded once it is written, so that an ingest that is stopped in between reads the image only once.
 
     Args:
-        build: What the case is made of.
-        context: What all cases share.
+        build: Images and labels of the case.
+        context: Settings and state that all cases share.
 
     Raises:
         PipelineError: If a file of the case cannot be used.
@@ -30,7 +30,7 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
     state, record = context.state, context.state.read(build.case_id)
     image_seal = state.image_seal(build, reading)
     if record is None or record.image_seal != image_seal or not _has_image(record, context.out):
-        state.clear(build.case_id)  # what was made before is no longer true, also if this fails
+        state.clear(build.case_id)  # what was made before is out of date, even if this fails
         record = CaseRecord(image_seal=image_seal, image=build_image(build, context))
         state.write(build.case_id, record)
     mapping = context.mapping.model_dump(mode="json")
@@ -43,7 +43,7 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
 
 
 def _has_image(record: CaseRecord, out: Path) -> bool:
-    """Whether the files of a case are there; those of a copy were removed, but what they would be is known."""
+    """Whether the files of a case exist; those of a copy were removed, but their content is known."""
     return record.is_copy or (bool(record.image.images) and _exist(out, record.image.images))
 
 

@@ -39,8 +39,8 @@ def build_image(build: CaseBuild, context: IngestContext) -> ImageRecord:
     """Read, bring onto the reference grid and write every channel.
 
     Args:
-        build: What the case is made of.
-        context: What all cases share.
+        build: Images of the case.
+        context: Settings and state that all cases share.
 
     Raises:
         ScanError: If a file is damaged.
@@ -73,7 +73,7 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
 
 
 def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool) -> SeriesScan:
-    """The voxels of an image as they are stored, but PET as SUV where that is asked for."""
+    """The voxels of an image as they are stored, or PET as SUV if requested."""
     if image.found is not None:
         read = read_series(image.found, repair=repair)
         return _as_suv(read, image.found) if suv and image.modality == "PT" else read
@@ -84,8 +84,14 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
             return SeriesScan(read_picture(path, case_id=case_id, is_label=False, upright=True), digest, ())
         scan = read_scan(path, case_id=case_id)
     except (ScanError, GeometryError) as error:
-        raise type(error)(str(error).replace(path.name, "…")) from error
+        raise _without_name(error, path.name) from error
     return SeriesScan(replace(scan, array=_whole_numbers(scan.array)), digest, ())
+
+
+def _without_name(error: ScanError | GeometryError, name: str) -> ScanError | GeometryError:
+    """An error without the name of its file, which may be a patient's."""
+    fact, remedy = (part.replace(name, "…") for part in (error.fact, error.remedy))
+    return type(error)(fact, remedy=remedy, case_id=error.case_id)
 
 
 def _as_suv(read: SeriesScan, found: FoundSeries) -> SeriesScan:
@@ -96,7 +102,7 @@ def _as_suv(read: SeriesScan, found: FoundSeries) -> SeriesScan:
 
 
 def _digest(files: Sequence[Path]) -> str:
-    """SHA-256 of a file; of several, as of a header and its voxels, over their sorted SHA-256 lines."""
+    """SHA-256 of a file; for several, such as a header and its voxels, over their sorted SHA-256 lines."""
     sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return (
         sums[0] if len(sums) == 1 else hashlib.sha256("".join(f"{one}\n" for one in sorted(sums)).encode()).hexdigest()
@@ -104,14 +110,14 @@ def _digest(files: Sequence[Path]) -> str:
 
 
 def _whole_numbers(array: Array) -> Array:
-    """Integers where a file's float32 values are whole and fit 16 bits, as CT's do: half of the bytes."""
+    """Integers where the float32 values are whole and fit 16 bits, as those of CT do: half of the bytes."""
     if array.dtype.kind == "f" and (np.rint(array) == array).all() and np.abs(array).max(initial=0) <= 32767:
         return array.astype(np.int16)
     return array
 
 
 def _onto_reference(scan: Scan, image: ImageSource, reference: ImageSource) -> tuple[Array, str]:
-    """A channel on the grid of the reference, and how it came there."""
+    """A channel on the grid of the reference, and a note on how it was brought there."""
     name = image.modality or "channel"
     if image.frame_of_reference_uid != reference.frame_of_reference_uid:
         raise GeometryError(

@@ -23,13 +23,13 @@ from medseg.scans import write_mask, write_scan
 
 @dataclass(frozen=True, slots=True)
 class _Drawing:
-    """What was drawn of one or several label objects.
+    """The drawing of one or several label objects.
 
     Attributes:
         masks: Mask of each label.
-        parts: Structures that went into each label, in one spelling.
+        parts: Structures of each label, normalised.
         structures: Label of each structure by its (scrubbed) name.
-        notes: What was left out, moved or joined.
+        notes: Notes on structures that were left out, moved or joined.
     """
 
     masks: dict[str, Cropped] = field(default_factory=dict)
@@ -41,17 +41,17 @@ class _Drawing:
 def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     """Draw every structure that the mapping names, and write the label volume.
 
-    Where labels overlap, the one that stands further down in the mapping is drawn on top. Where two objects hold the
-    same label, the later one counts; but mask files of different structures are joined.
+    Where labels overlap, the one further down in the mapping is drawn on top. Where two objects hold the same label,
+    the later one counts; mask files of different structures are joined instead.
 
     Args:
-        build: What the case is made of, with at least one label.
-        context: What all cases share.
+        build: Images and labels of the case, with at least one label.
+        context: Settings and state that all cases share.
 
     Raises:
-        ManifestError: If a structure is named nowhere in the mapping.
+        ManifestError: If the mapping does not name a structure.
         GeometryError: If a label lies on another grid than its image.
-        ScanError: If it is damaged, or the mapping leaves nothing of it.
+        ScanError: If a label is damaged.
     """
     mapping = context.mapping
     if mapping.instances:
@@ -122,7 +122,7 @@ def _check_named(unknown: Sequence[str], context: IngestContext) -> None:
 
 
 def _drawn_over(below: _Drawing, above: _Drawing, shape: tuple[int, int, int], *, is_file: bool) -> _Drawing:
-    """Two drawings in one: the later mask of a label counts, but files of its parts are joined, as lobes of a lung."""
+    """Two drawings in one: the later mask of a label counts, but files of its parts, such as lobes, are joined."""
     masks, parts, notes = dict(below.masks), dict(below.parts), [*below.notes, *above.notes]
     for name, mask in above.masks.items():
         own = above.parts[name]
@@ -171,7 +171,7 @@ def _write(
 
 
 def _onto_reference(label: Labelmap, build: CaseBuild) -> tuple[Labelmap, tuple[str, ...]]:
-    """A label on the grid of the reference where it was drawn on that of another channel, and what was done for it."""
+    """A label on the grid of the reference, resampled if it was drawn on another channel, and the note on that."""
     image = build.labels[0].image
     reference, grid = build.reference.known_grid(), image.known_grid()
     if grid.is_close(reference):

@@ -1,4 +1,4 @@
-"""Which images and labels make which case."""
+"""The grouping of images and labels into cases."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from medseg.scans import scan_stem
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseBuild:
-    """What a case will be made of.
+    """The images and labels of a case that is to be built.
 
     Attributes:
         case_id: Pseudonym of the case.
         patient_id: Pseudonym of the patient.
-        images: One per channel.
-        reference: The image on whose grid the case lies.
-        labels: Labels in the order in which they were made.
-        refusal: Why there is no such case; None if there is.
+        images: One image per channel.
+        reference: Image whose grid the case has.
+        labels: Labels in the order of their creation.
+        refusal: Reason why the case is not built; None if it is.
     """
 
     case_id: str
@@ -38,7 +38,7 @@ class CaseBuild:
 
     @property
     def is_aside(self) -> bool:
-        """Whether nobody would want it in this dataset, so that it is no failure."""
+        """Whether the case is set aside, which is no failure."""
         return self.refusal is not None and self.refusal.is_aside
 
 
@@ -50,8 +50,8 @@ def group_cases(
     Args:
         images: All images of the source.
         labels: Labels that belong to an image.
-        mapping: Channels, reference and the channel whose label counts.
-        names: Pseudonyms.
+        mapping: Channels, reference and the channel that the label is taken from.
+        names: Pseudonyms of patients and cases.
     """
     builds = _by_channels(images, mapping, names) if mapping.channels else [_single(one, names) for one in images]
     by_image: dict[int, list[MatchedLabel]] = defaultdict(list)
@@ -64,7 +64,7 @@ def group_cases(
 
 
 def labels_left_over(builds: Sequence[CaseBuild], labels: Iterable[MatchedLabel]) -> list[Refusal]:
-    """Why labels that found an image go into no case, one refusal for each: the mapping asks for others."""
+    """One refusal for each label that has an image but that the mapping does not use."""
     used = {id(label) for build in builds if not build.is_aside for label in build.labels}
     channels = {id(image) for build in builds if not build.is_aside for image in build.images}
     other_label = Refusal(
@@ -88,7 +88,7 @@ def _single(image: ImageSource, names: Pseudonyms) -> CaseBuild:
 
 
 def _with_unique_ids(builds: Sequence[CaseBuild]) -> list[CaseBuild]:
-    """Cases that would share a name, numbered in the order of their keys."""
+    """The cases, those of one name numbered in the order of their keys."""
     groups: dict[str, list[CaseBuild]] = defaultdict(list)
     for build in sorted(builds, key=lambda one: one.reference.key):
         groups[build.case_id].append(build)

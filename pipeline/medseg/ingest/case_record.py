@@ -1,4 +1,4 @@
-"""What was written of a case, as the state of an ingest keeps it from run to run."""
+"""Records of the files that were written for a case, kept from one run of an ingest to the next."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ class ImageRecord(BaseModel):
 
     Attributes:
         images: Paths relative to the dataset, one per channel file.
-        sha256: Checksum of each.
+        sha256: Checksum of each file, by its path.
         source_sha256: Checksum of each channel's source: SHA-256 over its files' sorted SHA-256 lines.
-        voxels_sha256: Checksum of each channel's voxels turned to RAS, by which exports of one series know each other.
+        voxels_sha256: Checksum of each channel's voxels in RAS order, equal for all exports of one series.
         channels: Number of channels.
-        notes: What was done and what a person should know.
+        notes: Repairs that were made, and warnings for a person.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -31,12 +31,12 @@ class LabelRecord(BaseModel):
     """The label volume of a case.
 
     Attributes:
-        label: Path relative to the dataset; None if no structure was to be labelled.
-        sha256: Its checksum; "" without a label.
-        label_ml: Volume of each label.
+        label: Path relative to the dataset; None if there was no structure to label.
+        sha256: Checksum of the label file; "" without a label.
+        label_ml: Volume of each label in millilitres.
         structures: Label of each structure by its (scrubbed) name.
-        matched_by: How each label object was found to belong to the image.
-        notes: Overlaps, and what was left out or moved.
+        matched_by: Sentence for each label object on how its image was found.
+        notes: Overlaps, and structures that were left out or moved.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,12 +50,12 @@ class LabelRecord(BaseModel):
 
 
 class CaseRecord(BaseModel):
-    """What was written of a case, and of which files and settings.
+    """The files that were written for a case, and the seals of their sources and settings.
 
     Attributes:
-        image_seal: Keyed checksum of the image files and of how they are read.
-        image: The image files.
-        label: The label; None without one, or if it is not drawn yet.
+        image_seal: Keyed checksum of the image files and the settings of reading them.
+        image: Image files of the case.
+        label: Label of the case; None without one, or if it is not drawn yet.
         label_seal: Keyed checksum of the label files, the mapping and the image; None if the label is not drawn yet.
         is_copy: Whether the files were removed, since another image of the source holds the same voxels.
     """

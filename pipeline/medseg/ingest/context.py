@@ -1,4 +1,4 @@
-"""What one ingest is asked for, and what all of its cases share."""
+"""The settings of an ingest, and the state that all of its cases share."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ REPAIR_CHOICES: tuple[Repair, ...] = ("tilt", "gaps", "grids", "orientations")
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How to ingest.
+    """Settings of an ingest.
 
     Attributes:
-        repair: What is repaired instead of refused.
+        repair: Problems of series and labels that are repaired instead of refused.
         min_slices: Fewest slices of a volume.
-        suv: Whether PET becomes SUV by body weight.
-        shift_dates: Whether the manifest gets study dates, moved by a number of days per patient.
-        kind: Volumes or pictures; volumes if the source holds any, if not given.
-        workers: Threads.
-        name: Name of the dataset; the output folder's if not given.
+        suv: Whether PET is converted to SUV by body weight.
+        shift_dates: Whether the manifest gets study dates, shifted by a number of days per patient.
+        kind: Kind of scans to take; if not given, volumes where the source holds any, otherwise pictures.
+        workers: Number of threads.
+        name: Name of the dataset; that of the output folder if not given.
     """
 
     repair: frozenset[str] = frozenset()
@@ -51,16 +51,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IngestContext:
-    """What all cases of one ingest share.
+    """Settings and state that all cases of one ingest share.
 
     Attributes:
         out: Folder of the dataset.
-        options: How to ingest.
+        options: Settings of the ingest.
         names: Pseudonyms of patients, cases and UIDs.
-        mapping: Which structure is which label, and which series which channel.
-        scrub: Takes identifying values out of free text.
-        state: What was done so far.
-        notes: Warnings of the readers.
+        mapping: Label of each structure, and channel of each series.
+        scrub: Remover of identifying values from free text.
+        state: Record of the work done so far.
+        notes: Collector of the readers' warnings.
     """
 
     out: Path
@@ -77,10 +77,10 @@ class IngestContext:
         return self.options.name or self.out.name
 
     def label_of(self, structure: str) -> str | None:
-        """The label of a structure, by its name or by what the mapping shows of it.
+        """The label of a structure, by its own name or by its scrubbed name.
 
         Returns:
-            "" if it is to be ignored, None if the mapping names it nowhere.
+            Name of the label; "" if the structure is ignored, None if the mapping does not name it.
         """
         found = self.mapping.label_of(structure)
         return self.mapping.label_of(self.scrub.name(structure)) if found is None else found

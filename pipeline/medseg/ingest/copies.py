@@ -1,4 +1,4 @@
-"""Exports of a series that lie beside it: the same voxels twice would put one patient into two places."""
+"""Exports of a series beside the series itself: the same voxels twice could put one patient into two folds."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def set_aside_copies(builds: Sequence[CaseBuild], records: Mapping[str, CaseReco
     """Refuse files that hold the voxels of a DICOM series of the source.
 
     Of the two the one with a label is kept, the series if both have one. Two series, or two files, with the same voxels
-    are left for the audit to tell of: they may be two patients mixed up.
+    are left for the audit to report: two patients may have been mixed up.
 
     Args:
         builds: All cases.
         records: Cases that were built.
 
     Returns:
-        All cases in the same order: copies refused as such, and a file that is kept in place of a series under the
-        patient of that series, whose other series must stay with it.
+        All cases in the same order. Copies are refused. A file that is kept in place of a series gets the patient of
+        that series, so that it stays with the patient's other series.
     """
     groups: dict[tuple[str, ...], list[CaseBuild]] = defaultdict(list)
     for build in builds:
@@ -46,7 +46,7 @@ def set_aside_copies(builds: Sequence[CaseBuild], records: Mapping[str, CaseReco
 
 
 def _changes(kept: CaseBuild, others: Sequence[CaseBuild]) -> dict[str, CaseBuild]:
-    """The cases of one image that are not as they were, by their id."""
+    """The changed cases of one image, by their id."""
     copies = [other for other in others if other.reference.found is None or kept.reference.found is None]
     series = [copy for copy in copies if copy.reference.found is not None]
     changed = {copy.case_id: replace(copy, refusal=COPY) for copy in copies}
@@ -56,7 +56,7 @@ def _changes(kept: CaseBuild, others: Sequence[CaseBuild]) -> dict[str, CaseBuil
 
 
 def voxel_digest(array: Array, grid: Geometry) -> str:
-    """SHA-256 of voxels of shape `(C, I, J, K)` turned to RAS, whatever their type and the order of the axes."""
+    """SHA-256 of voxels of shape `(C, I, J, K)` in RAS order, independent of their type and the order of the axes."""
     turned = grid.reoriented("RAS")
     maps = turned.axis_maps(grid)
     flips = tuple(slice(None, None, -1 if one.scale < 0 else 1) for one in maps)

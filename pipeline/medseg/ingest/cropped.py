@@ -1,4 +1,4 @@
-"""Masks cut down to the box that holds them, since a hundred whole ones may not fit into memory."""
+"""Masks cropped to their bounding box, since a hundred whole ones may not fit into memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from medseg.records import Mask
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cropped:
-    """A mask within the smallest box that holds it.
+    """A mask within its bounding box.
 
     Attributes:
-        box: Place of the box in the whole mask; empty if the mask is.
-        mask: Bool, the part of the mask within the box.
+        box: Slices of the box in the whole mask; empty for an empty mask.
+        mask: Part of the mask within the box, bool.
     """
 
     box: tuple[slice, slice, slice]
@@ -24,7 +24,7 @@ class Cropped:
 
     @classmethod
     def of(cls, mask: Mask) -> Self:
-        """Cut a mask of shape `(I, J, K)` down to its box; an empty one to nothing."""
+        """Crop a mask of shape `(I, J, K)` to its box."""
         sides = []
         for axis in range(3):
             filled = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
@@ -33,7 +33,7 @@ class Cropped:
         return cls(box, mask[box].copy())
 
     def joined(self, other: Cropped, shape: tuple[int, int, int]) -> Cropped:
-        """The voxels of either of two masks of the same shape."""
+        """The union of two masks of the same whole shape."""
         whole = np.zeros(shape, bool)
         for part in (self, other):
             whole[part.box] |= part.mask
@@ -47,7 +47,7 @@ class Cropped:
         return int(np.count_nonzero(self._within(box) & other._within(box)))
 
     def _within(self, box: list[slice]) -> Mask:
-        """The part of the mask in a box inside its own."""
+        """The part of the mask in a box that lies inside its own."""
         return self.mask[
             tuple(slice(s.start - own.start, s.stop - own.start) for s, own in zip(box, self.box, strict=True))
         ]

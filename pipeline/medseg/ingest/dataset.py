@@ -1,4 +1,4 @@
-"""The dataset that an ingest leaves: its manifest, and no file of a case that is no more."""
+"""The dataset that an ingest writes: its manifest, and no files of cases that no longer exist."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medseg.records import Case, Manifest
 
 
 def write_manifest(outcome: Outcome, context: IngestContext) -> None:
-    """Write `dataset.json`, with the folds and the test set of the one before; remove it if no case is left.
+    """Write `dataset.json`, with the folds and the test set of the previous one; remove it if no case is left.
 
     Args:
-        outcome: What the ingest ended with.
-        context: What its cases share.
+        outcome: Outcome of the ingest.
+        context: Settings and state of the ingest.
     """
     cases = [
         _case(build, record, context)
@@ -46,9 +46,10 @@ def write_manifest(outcome: Outcome, context: IngestContext) -> None:
 
 
 def remove_stale(outcome: Outcome, context: IngestContext) -> None:
-    """Remove the files of cases that an earlier run made and this one does not have.
+    """Remove the files of cases that only an earlier run made.
 
-    Images whose labels alone could not be drawn stay, so that a mended mapping finds them.
+    Images stay where only their label could not be drawn, so that a run with a corrected mapping need not read them
+    again.
     """
     out, state = context.out, context.state
     waiting = [
@@ -98,7 +99,7 @@ def _channels(outcome: Outcome, context: IngestContext) -> tuple[str, ...]:
 
 
 def _previous_manifest(out: Path) -> Manifest | None:
-    """The manifest that an earlier run or `split` wrote; None if there is none that can be read."""
+    """The manifest that an earlier run or a split wrote; None if none can be read."""
     if not (out / "dataset.json").is_file():
         return None
     try:
@@ -108,7 +109,7 @@ def _previous_manifest(out: Path) -> Manifest | None:
 
 
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:
-    """Cases with the fold of their patient, or held out where the patient's labelled cases were."""
+    """The cases with the fold of their patient, or in the test set if the patient's labelled cases were."""
     if previous is None:
         return list(cases)
     fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}

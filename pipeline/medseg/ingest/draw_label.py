@@ -27,8 +27,8 @@ def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> I
         may_regrid: Whether a label on another grid is resampled (nearest) instead of refused.
 
     Raises:
-        GeometryError: If it lies on another grid.
-        ScanError: If it is damaged, or the image has no grid.
+        GeometryError: If the label lies on another grid.
+        ScanError: If the label is damaged, or the image has no grid.
     """
     if label.label_object is not None:
         tolerance = _ON_GRID_AFTER_REPAIR if image.is_moved or may_regrid else _ON_GRID
@@ -41,12 +41,12 @@ def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> I
 
 
 def draw_instances(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Labelmap:
-    """A mask file whose values number single objects, on an image's grid."""
+    """A mask file with a value per object, on the grid of an image."""
     return _mask_on_image(label, image, may_regrid=may_regrid)[0]
 
 
 def lies_on(label: LabelSource, image: ImageSource) -> bool:
-    """Whether a mask file lies on the grid of an image, its axes turned or not."""
+    """Whether a mask file lies on the grid of an image, up to the order and direction of its axes."""
     if label.grid is None or image.grid is None:
         return False
     if image.is_picture and is_picture_file(label.path):
@@ -55,10 +55,10 @@ def lies_on(label: LabelSource, image: ImageSource) -> bool:
 
 
 def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> Labelmap:
-    """A mask on an image's grid: as it is, with axes flipped or swapped, or resampled if that is allowed.
+    """A mask on the grid of an image: unchanged, with axes flipped or swapped, or resampled if that is allowed.
 
     Raises:
-        GeometryError: If the grids differ otherwise and it is not.
+        GeometryError: If the mask must be resampled and that is not allowed.
     """
     if own.is_close(grid):
         return mask
@@ -70,13 +70,13 @@ def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) 
     if not may_regrid:
         raise GeometryError(
             f"label must lie on the grid of its image, got {own.difference(grid)}",
-            remedy="ingest with --repair grids to resample it (nearest), or export it again",
+            remedy="ingest with the repair grids to resample it (nearest), or export it again",
         )
     return np.asarray(regrid(Scan(mask[np.newaxis], own), grid, order="nearest")[0])
 
 
 def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
-    """The values of a mask file on its image's grid, and what was done for it."""
+    """The values of a mask file on its image's grid, and a note if its axes were turned or it was resampled."""
     mask, stored = read_mask(label.path)
     own, grid = _place(label, stored, image), image.known_grid()
     placed = on_grid(mask, own, grid, may_regrid=may_regrid)
@@ -84,10 +84,10 @@ def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) 
 
 
 def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry:
-    """Where a mask lies: pictures have no place but that of the picture that they were drawn on.
+    """Grid of a mask; a mask picture has no grid of its own and takes that of its image.
 
     Raises:
-        GeometryError: If a mask picture has another size than its image, which nothing can mend.
+        GeometryError: If a mask picture has another size than its image, which no repair can fix.
     """
     grid = image.known_grid()
     if not is_picture_file(label.path):

@@ -1,4 +1,4 @@
-"""Every image of a source, DICOM series and files, and which of them go into one dataset."""
+"""All images of a source, DICOM series and files, and the choice of those that go into one dataset."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
 
     Args:
         files: Files of the source.
-        scans: Scan files other than DICOM that are no masks.
-        root: The source folder.
-        options: Which series are volumes, and what is repaired.
+        scans: Scan files that are neither DICOM nor masks.
+        root: Source folder.
+        options: Settings of the ingest.
     """
     rules = SeriesRules(options.min_slices, "orientations" in options.repair)
     series = [series_image(found, repair=options.repair) for found in find_series(files.instances, rules)]
@@ -38,7 +38,7 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
 
 
 def _patients_below(images: Sequence[ImageSource]) -> dict[Path, set[PatientName]]:
-    """The patients of DICOM series by every folder that holds some."""
+    """The patients of the DICOM series below each folder."""
     patients: dict[Path, set[PatientName]] = defaultdict(set)
     for image in images:
         for folder in (image.folder, *image.folder.parents):
@@ -47,7 +47,7 @@ def _patients_below(images: Sequence[ImageSource]) -> dict[Path, set[PatientName
 
 
 def _doubtful(images: Sequence[ImageSource], damaged: set[Path]) -> list[ImageSource]:
-    """Images with a note where a file beside theirs could not be read: it may have been their first or last slice."""
+    """The images, with a note where a file beside theirs is damaged: it may have been their first or last slice."""
     return [
         replace(image, notes=(*image.notes, _UNSURE_ENDS)) if {path.parent for path in image.files} & damaged else image
         for image in images
@@ -55,7 +55,7 @@ def _doubtful(images: Sequence[ImageSource], damaged: set[Path]) -> list[ImageSo
 
 
 def _one_kind(images: Sequence[ImageSource], kind: Literal["volumes", "pictures"] | None) -> list[ImageSource]:
-    """Set aside what does not go into one dataset: pictures beside volumes, colours beside grey."""
+    """Set aside images that do not fit into one dataset: pictures beside volumes, colour beside grey."""
     usable = [image for image in images if not image.refusal]
     wants_pictures = kind == "pictures" if kind else all(image.is_picture for image in usable)
     counts = Counter(image.channels for image in usable if image.is_picture == wants_pictures)
@@ -67,7 +67,7 @@ def _aside(image: ImageSource, wants_pictures: bool, channels: int) -> ImageSour
     if image.refusal:
         return image
     if image.is_picture != wants_pictures:
-        remedy = f"ingest these and their masks apart with --kind {'pictures' if image.is_picture else 'volumes'}"
+        remedy = f"ingest these and their masks apart, with the kind {'pictures' if image.is_picture else 'volumes'}"
         refusal = Refusal("other_kind", "a dataset must hold volumes or pictures, got both", remedy)
     elif image.channels != channels:
         fact = f"images of a dataset must have the same channels ({channels}), got {image.channels}"

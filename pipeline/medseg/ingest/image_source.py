@@ -1,4 +1,4 @@
-"""One image of a source, DICOM or file, before it is read."""
+"""One image of a source, a DICOM series or a file, before its voxels are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from medseg.geometry import Geometry
 from medseg.ingest.patient_name import PatientName
 from medseg.ingest.refusal import Refusal
 from medseg.origin import PictureOrigin
-from medseg.records import reason_of
 from medseg.scans import read_grid, scan_stem
 from medseg.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
 
@@ -21,27 +20,27 @@ class ImageSource:
     """A volume or picture that may become a channel of a case.
 
     Attributes:
-        key: Identity among the images of the source, the same in a later run; never written.
-        patient: Name or id of the patient in the source's own words; never written.
+        key: Identity of the image, the same in a later run; never written.
+        patient: Name or id of the patient as the source gives it; never written.
         study: Study UID, or the folder of a file; never written.
         series_uid: DICOM (0020,000E); "" for files.
         modality: DICOM (0008,0060); "" for files.
-        description: Free text of the series, or the file's name.
+        description: Description of the series, or the file's name.
         institution: Name of the site, or "".
         scanner: Maker and model of the scanner, or "".
         study_date: `YYYYMMDD`, or "".
         frame_of_reference_uid: DICOM (0020,0052); "" for files.
-        files: All files that hold it.
+        files: All files of the image.
         folder: Folder of the first file.
-        channels: Values per voxel.
-        is_picture: Whether it is 2D without a place in the patient.
-        grid: Where its voxels lie once repairs are done; None if it cannot be read.
-        refusal: Why it goes into no case; None if it may.
-        is_moved: Whether a repair moves its slices.
-        notes: What a person should know of it.
-        found: The DICOM series; None for files.
+        channels: Number of values per voxel.
+        is_picture: Whether the image is 2D, without a position in the patient.
+        grid: Grid of the voxels after repairs; None if it cannot be read.
+        refusal: Reason why the image goes into no case; None if it may.
+        is_moved: Whether a repair moves the slices.
+        notes: Notes on the image for a person.
+        found: DICOM series of the image; None for files.
         is_named_by_file: Whether the patient was taken from a file's own name.
-        has_patient_id: Whether `patient` is an id, and not a name that stands in for one.
+        has_patient_id: Whether `patient` is an id, and not a name in place of one.
     """
 
     key: str
@@ -68,7 +67,7 @@ class ImageSource:
 
     @property
     def is_aside(self) -> bool:
-        """Whether nobody would want it in this dataset, such as a localizer."""
+        """Whether the image is set aside, such as a localizer."""
         return self.refusal is not None and self.refusal.is_aside
 
     @property
@@ -77,10 +76,10 @@ class ImageSource:
         return PictureOrigin(self.files[0]) if self.is_picture and self.found is None else None
 
     def known_grid(self) -> Geometry:
-        """The grid of an image that can be read.
+        """The grid of the image.
 
         Raises:
-            ScanError: If it cannot.
+            ScanError: If the image cannot be read.
         """
         if self.grid is not None:
             return self.grid
@@ -97,7 +96,7 @@ _VOXEL_ENDINGS = {
 
 
 def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
-    """The image that a DICOM series makes, or why it makes none."""
+    """The image of a DICOM series, with a refusal if it cannot be used."""
     first = found.first
     grid: Geometry | None = None
     refusal = _refusal(found, repair)
@@ -134,7 +133,7 @@ def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
 
 
 def _refusal(found: FoundSeries, repair: frozenset[str]) -> Refusal | None:
-    """Everything that is wrong with a series and is not to be repaired."""
+    """All problems of a series that are not repaired; None if there are none."""
     problems = [problem for problem in found.problems if REPAIRS.get(problem.kind) not in repair]
     if not problems:
         return None
@@ -144,20 +143,19 @@ def _refusal(found: FoundSeries, repair: frozenset[str]) -> Refusal | None:
 
 
 def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
-    """The image that a NIfTI, NRRD, MetaImage or picture file is.
+    """The image of a NIfTI, NRRD, MetaImage or picture file, with a refusal if it cannot be used.
 
     Args:
-        path: The file.
-        root: The source folder.
-        name: Patient whom it belongs to.
+        path: File of the image.
+        root: Source folder.
+        name: Patient that the file belongs to.
     """
     grid: Geometry | None = None
     channels, is_picture, refusal = 1, False, None
     try:
         grid, channels, is_picture = read_grid(path, case_id="file")
     except CASE_ERRORS as error:
-        reason = reason_of(error).removeprefix("case file: ")
-        refusal = Refusal("unreadable", reason.replace(f"file {path.name}", "the file").replace(path.name, "…"))
+        refusal = Refusal.of_error("unreadable", error).without_name(path.name)
     relative = path.relative_to(root)
     return ImageSource(
         key=relative.as_posix(),

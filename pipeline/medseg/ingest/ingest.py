@@ -42,22 +42,22 @@ def ingest(
 ) -> IngestReport:
     """Build a dataset from everything below a folder.
 
-    Cases that are done and whose files did not change are not read again. One that cannot be read is reported and does
-    not stop the others.
+    Finished cases are not read again unless their files changed. A case that cannot be read is reported and does not
+    stop the others.
 
     Args:
         source: Folder of scans and labels, of any depth and with any file names.
         out: Folder of the dataset: new, empty, or begun by an earlier ingest.
         names: Pseudonyms of patients, cases and UIDs.
-        mapping_file: Which structure is which label; proposed, and written to `out`, if not given.
-        options: What is taken, repaired and kept.
-        progress: Callbacks.
+        mapping_file: Mapping of structures to labels; one is proposed and written to `out` if not given.
+        options: Settings of the ingest.
+        progress: Callbacks that follow the work.
 
     Returns:
-        What was done, as it is written to `ingest.json`.
+        Report of the work, as written to `ingest.json`.
 
     Raises:
-        ConfigError: If the mapping is wrong, or the proposed one was edited and not given.
+        ConfigError: If the mapping is wrong, or a proposed one was edited but not given.
         ManifestError: If `out` cannot be used, or nothing was found.
     """
     given = load_mapping(mapping_file) if mapping_file else None
@@ -67,7 +67,7 @@ def ingest(
         masks, scans = masks_and_images([*files.volumes, *files.pictures], source)
         images = find_images(files, scans, source, options)
         if not images:
-            raise _nothing(files)
+            raise _no_scan(files)
         objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
         labels = match_labels(objects, masks, images, source, workers=options.workers)
         scrub = scrubber_of(files.instances, images, names)
@@ -88,13 +88,13 @@ def ingest(
 
 
 def _begin(source: Path, out: Path, names: Pseudonyms, *, has_mapping: bool) -> State:
-    """What was done so far, if the dataset may go on."""
+    """The state of the dataset, once it is known that it may be begun or continued."""
     if out.resolve() in (source.resolve(), *source.resolve().parents):
-        raise ManifestError(f"dataset {out.name}: must not hold its own source", remedy="choose another --out")
+        raise ManifestError(f"dataset {out.name}: must not hold its own source", remedy="choose another output folder")
     state, proposal = State(out, names), _proposal(out)
     if not has_mapping and not state.is_own_text(proposal):
         raise ConfigError(
-            f"mapping {proposal}: was edited", remedy="give it with --mapping, or remove it for a new proposal"
+            f"mapping {proposal}: was edited", remedy="give it as the mapping, or remove it for a new proposal"
         )
     return state
 
@@ -103,8 +103,8 @@ def _proposal(out: Path) -> Path:
     return out / "mapping.yaml"
 
 
-def _nothing(files: Source) -> ManifestError:
-    """Why there is nothing to do, so that a share that is not mounted empties no dataset."""
+def _no_scan(files: Source) -> ManifestError:
+    """The error of a source without a scan, raised so that an unmounted share never empties a dataset."""
     unreadable = files.unreadable
     reason = f"; {len(unreadable)} file(s) cannot be read: {unreadable[0].reason}" if unreadable else ""
     fact = f"source: must hold a scan, got none in {files.count} file(s){reason}"
@@ -125,14 +125,14 @@ def _check_ids(builds: Sequence[CaseBuild]) -> None:
     for build in builds:
         if patients.setdefault(build.patient_id, build.reference.patient) != build.reference.patient:
             raise ManifestError(
-                f"patient {build.patient_id}: two patients must not share an id", remedy="use another --key"
+                f"patient {build.patient_id}: two patients must not share an id", remedy="use another key"
             )
 
 
 def _build_each_once(
     grouped: Sequence[CaseBuild], context: IngestContext, progress: Progress
 ) -> tuple[list[CaseBuild], dict[str, CaseRecord], list[Failure]]:
-    """Build all cases, and set aside those whose voxels another one holds."""
+    """Build all cases, and set aside copies of other cases."""
     records, failures = _build_all(grouped, context, progress)
     builds = set_aside_copies(grouped, records)
     records, orphans = _without_copies(builds, records, context.state)
@@ -143,7 +143,7 @@ def _build_each_once(
 def _build_all(
     builds: Sequence[CaseBuild], context: IngestContext, progress: Progress
 ) -> tuple[dict[str, CaseRecord], list[Failure]]:
-    """Build every case that is not done, in parallel."""
+    """Build every case that is not finished, in parallel."""
     failures: dict[str, Failure] = {}
     wanted = [build for build in builds if not build.refusal]
     for build in builds:
@@ -163,9 +163,9 @@ def _build_all(
 def _without_copies(
     builds: Sequence[CaseBuild], records: dict[str, CaseRecord], state: State
 ) -> tuple[dict[str, CaseRecord], list[CaseBuild]]:
-    """The cases that go into the dataset, and those to build again, since what they were copies of is gone.
+    """The cases that go into the dataset, and those to build again, since the case they copied is gone.
 
-    Copies are remembered: their files are removed, but need not be read again to know them.
+    Copies stay in the state: their files are removed, but need not be read again to be recognised.
     """
     orphans = []
     for build in builds:
@@ -175,5 +175,5 @@ def _without_copies(
         elif record and record.is_copy:
             state.clear(build.case_id)
             orphans.append(build)
-    left = {build.case_id for build in (*orphans, *(one for one in builds if one.refusal == COPY))}
-    return {case_id: record for case_id, record in records.items() if case_id not in left}, orphans
+    left_out = {build.case_id for build in (*orphans, *(one for one in builds if one.refusal == COPY))}
+    return {case_id: record for case_id, record in records.items() if case_id not in left_out}, orphans

@@ -1,4 +1,4 @@
-"""Pseudonyms: keyed hashes that only the holder of the key file can link to patients."""
+"""Pseudonyms: keyed hashes that only the holder of the key can link to patients."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Pseudonyms:
     """Names for patients, cases and UIDs.
 
     Args:
-        key: The secret; the same key gives the same names.
-        keep_ids: Whether the source's patient ids and UIDs are pseudonyms already and stay as they are.
+        key: Secret of the hashes; the same key gives the same names.
+        keep_ids: Whether the patient ids and UIDs of the source are pseudonyms already and are kept.
 
-    Source: HMAC-SHA256, RFC 2104; 48 bits of it keep 100,000 patients apart with a chance of 2 in 100,000 of a clash,
-    which ingest refuses.
+    Source: HMAC-SHA256, RFC 2104. With its first 48 bits, two of 100,000 patients clash with a probability of 2 in
+    100,000; an ingest refuses a clash.
     """
 
     key: bytes = field(repr=False)
@@ -35,29 +35,29 @@ class Pseudonyms:
 
     @property
     def fingerprint(self) -> str:
-        """By which two runs know that they share a key."""
+        """Checksum of the key, by which two runs know that they share it."""
         return self._digest("key", "fingerprint")[:16]
 
     def patient(self, patient: str, *, is_id: bool = True) -> str:
-        """The patient's id in the dataset; names that stand in for a missing id are never kept."""
+        """The patient's id in the dataset; a name in place of a missing id is never kept."""
         return safe_id(patient) if self.keep_ids and is_id else "p" + self._digest("patient", patient)[:12]
 
     def series(self, series: str) -> str:
-        """A short name of a volume, to tell a patient's cases apart."""
+        """A short name of a volume, different for each of a patient's cases."""
         return self._digest("series", series)[:6]
 
     def uid(self, uid: str) -> str | None:
-        """A UID of the form 2.25.n (PS3.5 B.2); the source's own with `keep_ids`; None where there is none."""
+        """A UID of the form 2.25.n (PS3.5 B.2); the source's own with `keep_ids`; None for an empty one."""
         if not uid:
             return None
         return uid if self.keep_ids else f"2.25.{int(self._digest('uid', uid)[:32], 16)}"
 
     def site(self, institution: str) -> str | None:
-        """Names a site without saying which; None where it is not given."""
+        """The pseudonym of a site; None if it is not given."""
         return "site_" + self._digest("site", institution.casefold())[:6] if institution else None
 
     def shifted_date(self, patient: str, date: str) -> str | None:
-        """A date `YYYYMMDD` moved by 1 to 365 days into the past, all of a patient's by the same number."""
+        """A date `YYYYMMDD` shifted into the past by 1 to 365 days, the same number for all of a patient's dates."""
         days = 1 + int(self._digest("shift", patient)[:8], 16) % _MAX_SHIFT_DAYS
         try:
             return (datetime.strptime(date, "%Y%m%d") - timedelta(days=days)).strftime("%Y%m%d")
@@ -65,7 +65,7 @@ class Pseudonyms:
             return None
 
     def seal(self, text: str) -> str:
-        """A keyed checksum of what may not be stored itself, such as source paths."""
+        """A keyed checksum of text that must not be stored itself, such as source paths."""
         return self._digest("seal", text)
 
     def _digest(self, kind: str, text: str) -> str:
@@ -73,15 +73,15 @@ class Pseudonyms:
 
 
 def safe_id(text: str) -> str:
-    """An id that can stand in a file name."""
+    """An id that is safe in a file name."""
     return _NOT_IN_IDS.sub("_", text).strip("._-") or "unnamed"
 
 
 def load_key(path: Path) -> bytes:
-    """The key, made where there is none; readable by its owner only.
+    """Read the key; a missing file is created, readable by its owner only.
 
     Raises:
-        ManifestError: If the file cannot be made or holds no key.
+        ManifestError: If the file cannot be created or holds no key.
     """
     try:
         if not path.exists():
@@ -92,7 +92,7 @@ def load_key(path: Path) -> bytes:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise ManifestError(
-            f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits", remedy="check --key"
+            f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits", remedy="check the key file"
         ) from error
     if len(key) < _KEY_BYTES:
         raise ManifestError(f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits, got fewer")

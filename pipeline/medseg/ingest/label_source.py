@@ -1,4 +1,4 @@
-"""One label of a source: a SEG, an RTSTRUCT or a mask file, and what its structures are called."""
+"""One label of a source: a SEG, an RTSTRUCT or a mask file, and the names of its structures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medseg.ingest.name_tokens import name_tokens
 from medseg.ingest.refusal import Refusal
 from medseg.ingest.structure_name import normalised
 from medseg.manifest.load import read_manifest
-from medseg.records import Array, Labelmap, reason_of
+from medseg.records import Array, Labelmap
 from medseg.scans import is_picture_file, read_label, read_picture, scan_stem, segment_names
 from medseg.scans.dicom import Instance, LabelObject, read_label_object
 
@@ -30,17 +30,17 @@ class LabelSource:
     """A file that holds labels.
 
     Attributes:
-        path: The file.
-        kind: What it is, in words.
-        names: Structures as the source calls them, in stored order.
-        time: Series time of a DICOM object, to tell the latest.
-        label_object: A SEG or RTSTRUCT; None for a mask file.
+        path: File of the label.
+        kind: Kind of the label, for a person.
+        names: Names of its structures in the source, in stored order.
+        time: Series time of a DICOM object, by which the latest is known.
+        label_object: SEG or RTSTRUCT; None for a mask file.
         values: Name of each value of a mask file; None for a DICOM object.
         grid: Grid of a mask file; None for a DICOM object.
-        is_named: Whether the file or its neighbours name a value of a mask, and not only its number.
-        has_objects: Whether a mask file numbers single objects instead of structures.
-        refusal: Why it cannot be read; None if it can.
-        patient: Patient that a DICOM object names, in the source's own words; never written.
+        is_named: Whether the file or its neighbours give a name for any value of a mask.
+        has_objects: Whether the values of a mask file number single objects instead of structures.
+        refusal: Reason why it cannot be read; None if it can.
+        patient: Patient of a DICOM object as the source gives it; never written.
     """
 
     path: Path
@@ -56,23 +56,23 @@ class LabelSource:
     patient: str = ""
 
     def renamed(self, change: Callable[[str], str]) -> LabelSource:
-        """The same with other names for its structures."""
+        """The same label with other names for its structures."""
         values = {value: change(name) for value, name in self.values.items()} if self.values is not None else None
         return replace(self, names=tuple(dict.fromkeys(map(change, self.names))), values=values)
 
     def as_objects(self) -> LabelSource:
-        """A mask whose values number objects, as those of its neighbours do: all of them are one structure."""
+        """The same mask with values that number objects of one structure, unless it names its values."""
         if self.values is None or self.is_named:
             return self
         return replace(self, names=(OBJECT,), values=dict.fromkeys(self.values, OBJECT), has_objects=True)
 
 
 def object_label(instance: Instance) -> LabelSource:
-    """A DICOM label object, or why it cannot be read."""
+    """The label of a DICOM object, with a refusal if it cannot be read."""
     try:
         found = read_label_object(instance.path)
     except CASE_ERRORS as error:
-        damage = Refusal("unreadable", reason_of(error))
+        damage = Refusal.of_error("unreadable", error)
         return LabelSource(instance.path, instance.modality or "label object", refusal=damage)
     refusal = None
     if not found.names:
@@ -89,18 +89,17 @@ def object_label(instance: Instance) -> LabelSource:
 
 
 def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[int, str]) -> LabelSource:
-    """A mask file, or why it cannot be read.
+    """The label of a mask file, with a refusal if it cannot be read.
 
     Args:
-        path: The file.
-        shared_words: Words of its name that its image's name holds too, which name no structure.
-        value_names: Names of values, as a dataset.json beside it gives.
+        path: File of the mask.
+        shared_words: Words that the names of the mask and its image share, which name no structure.
+        value_names: Names of values from a dataset.json beside the mask.
     """
     try:
         mask, grid = read_mask(path)
     except CASE_ERRORS as error:
-        reason = reason_of(error).replace(path.name, "…").removeprefix("case mask: ")
-        return LabelSource(path, "mask", refusal=Refusal("unreadable", reason))
+        return LabelSource(path, "mask", refusal=Refusal.of_error("unreadable", error).without_name(path.name))
     values = [int(value) for value in np.unique(mask) if value]
     keep = name_tokens(scan_stem(path)) - shared_words
     words = [word for word in normalised(scan_stem(path)).split("_") if word in keep]
@@ -125,7 +124,7 @@ class ValueNames:
     """Names of label values that the nearest dataset.json above a mask gives, up to the source folder.
 
     Args:
-        root: The source folder.
+        root: Source folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -147,7 +146,7 @@ def _names_in(folder: Path) -> dict[int, str]:
     if not (folder / "dataset.json").is_file():
         return {}
     try:
-        manifest = read_manifest(folder).manifest  # not checked: only names are taken, and warnings would quote it
+        manifest = read_manifest(folder).manifest  # not checked: only its names are used, and warnings would quote it
     except PipelineError:
         return {}
     return {value: name for name, value in manifest.foreground.items()}
@@ -157,8 +156,8 @@ def read_mask(path: Path) -> tuple[Labelmap, Geometry]:
     """The label values of a mask file, shape `(I, J, K)`, and its grid.
 
     Raises:
-        ScanError: If it is damaged, or holds no label values.
-        GeometryError: If its affine is no voxel grid.
+        ScanError: If the file is damaged, or holds no label values.
+        GeometryError: If the affine is no voxel grid.
     """
     if is_picture_file(path):
         scan = read_picture(path, case_id="mask", is_label=True, upright=True)
@@ -167,7 +166,7 @@ def read_mask(path: Path) -> tuple[Labelmap, Geometry]:
 
 
 def _are_objects(path: Path, values: list[int]) -> bool:
-    """Whether a picture's values run from 1 to more than any list of structures has."""
+    """Whether the values of a picture run from 1 to a number beyond any list of structures."""
     return is_picture_file(path) and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
 
 
@@ -175,7 +174,7 @@ def _one_channel(pixels: Array, *, is_lossy: bool) -> Labelmap:
     """The label values of a picture of shape `(C, I, J, 1)`.
 
     Raises:
-        ScanError: If it holds colours, fractions, negative values or what a lossy format made of labels.
+        ScanError: If it holds colours, fractions or negative values, or a lossy format changed its values.
     """
     if not (pixels == pixels[:1]).all():  # grey saved as colour is fine
         raise ScanError("a mask must have one channel, got colours", remedy="save label values as grey")

@@ -1,4 +1,4 @@
-"""The reviewable file that says which structure becomes which label, and which series which channel."""
+"""The reviewable file that maps structures to labels and series to channels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST_VALUE = 65535
 _HEADER = textwrap.dedent(
     """\
     # Which structure of the source becomes which label. Proposed by `medseg ingest` from the names that it found;
-    # review it, edit it, and ingest again with --mapping and this file.
+    # review it, edit it, and ingest again with this file as the mapping.
     #   labels: name in the dataset -> value, and the source's names (case, accents and _ do not matter; * stands for
     #           anything). Where structures overlap, the label that stands further down is drawn on top.
     #   ignore: names that are left out on purpose. A name that is found and stands nowhere fails its case.
@@ -37,7 +37,7 @@ class LabelRule(Config):
 
     Attributes:
         value: Value in the label volumes.
-        names: Names that the source has for it.
+        names: Names of its structures in the source.
     """
 
     value: int = Field(ge=1, le=LARGEST_VALUE)
@@ -59,16 +59,16 @@ class ChannelRule(Config):
 
 
 class Mapping(Config):
-    """What becomes of the source's structures and series.
+    """Labels of the source's structures, and channels of its series.
 
     Attributes:
         labels: Rule of each label by its name.
         ignore: Names of structures that are left out.
         instances: Whether mask values number single objects of the only label.
-        channels: Empty if every series is a case of its own.
-        reference: The channel on whose grid the case lies; the first if not given.
-        label_from: The channel whose label is taken; the reference if not given.
-        group_by: What belongs together: the series of a study, or all of a patient.
+        channels: Channels of a case; empty if every series is a case of its own.
+        reference: Channel whose grid the case has; the first if not given.
+        label_from: Channel that the label is taken from; the reference if not given.
+        group_by: Scope that the channels of a case share: one study, or one patient.
     """
 
     labels: dict[str, LabelRule] = Field(default_factory=dict)
@@ -104,9 +104,9 @@ class Mapping(Config):
         return self
 
     def label_of(self, structure: str) -> str | None:
-        """The label of a structure; "" if it is to be ignored, None if it is named nowhere.
+        """The label of a structure; "" if it is ignored, None if it is not named.
 
-        A name that is given in full goes before one with a star, whatever the order.
+        A name in full takes precedence over one with a star, whatever their order.
         """
         name = normalised(structure)
         rules = [*((label, rule.names) for label, rule in self.labels.items()), ("", self.ignore)]
@@ -121,7 +121,7 @@ def load_mapping(path: Path) -> Mapping:
     """Read a mapping.
 
     Raises:
-        ConfigError: If it is missing or wrong.
+        ConfigError: If the file is missing or wrong.
     """
     return parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
 
@@ -140,10 +140,10 @@ def mapping_text(mapping: Mapping) -> str:
 
 
 def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
-    """Put names that differ in case, language, side or modality together, unless one object holds both.
+    """Propose one label for names that differ in case, language, order or modality, unless one object holds both.
 
     Args:
-        labels: All labels that were found.
+        labels: All labels of the source.
     """
     sources = [label for label in labels if not label.refusal]
     together = [_spellings(label.names) for label in sources]
@@ -155,7 +155,7 @@ def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
     for label, members in groups.items():
         is_apart = any(len(members & one) > 1 for one in together)
         for name in members:
-            kept[_usable((normalised(name) or "structure") if is_apart else label)].add(name)
+            kept[_free_name((normalised(name) or "structure") if is_apart else label)].add(name)
     own = {value: name for label in sources for value, name in (label.values or {}).items()}
     values = _values(sorted(kept, key=_natural), kept, own if not any(one.label_object for one in sources) else {})
     rules = {
@@ -165,13 +165,13 @@ def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
     return Mapping(labels=rules, instances=len(rules) == 1 and any(label.has_objects for label in sources))
 
 
-def _usable(label: str) -> str:
-    """A label's name; `background` is taken."""
+def _free_name(label: str) -> str:
+    """The name of a label, changed if it is the reserved `background`."""
     return "background_structure" if label == "background" else label
 
 
 def _values(labels: Sequence[str], names: dict[str, set[str]], own: dict[int, str]) -> dict[str, int]:
-    """Values 1, 2, …; but the masks' own where all labels come from masks that agree on them."""
+    """Values of the labels: those in the masks if all masks agree on them, numbers from 1 otherwise."""
     stored = {label: [value for value, name in own.items() if name in names[label]] for label in labels}
     if all(len(values) == 1 and values[0] <= LARGEST_VALUE for values in stored.values()):
         return {label: values[0] for label, values in stored.items()}
@@ -179,12 +179,12 @@ def _values(labels: Sequence[str], names: dict[str, set[str]], own: dict[int, st
 
 
 def _spellings(names: Sequence[str]) -> frozenset[str]:
-    """Names of one object, one of each spelling."""
+    """Names of one object, one per normalised spelling."""
     return frozenset({normalised(name): name for name in names}.values())
 
 
 def _natural(name: str) -> tuple[object, ...]:
-    """`value_10` after `value_9`."""
+    """Sort key that puts `value_10` after `value_9`."""
     parts = name.split("_")
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
 

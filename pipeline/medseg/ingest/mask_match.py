@@ -1,4 +1,4 @@
-"""The image of a mask file: by the words of its name, else by the folder that it shares with one patient."""
+"""The image of a mask file, found by the words of its name, otherwise by a folder that holds one patient only."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ class NearImages(NamedTuple):
     """The images that a mask may belong to.
 
     Attributes:
-        images: Images of equal rank; empty if there is none that could be its own.
-        is_by_name: Whether words of its own name chose them, and not its folder.
-        needs_grid: Whether only the one on the mask's own grid may be its image: names and folder are of several
-            patients.
+        images: Images that fit equally well; empty if none fits.
+        is_by_name: Whether words of the mask's own name chose them, and not its folder.
+        needs_grid: Whether the image must lie on the mask's own grid, since name and folder fit several patients.
     """
 
     images: tuple[ImageSource, ...]
@@ -33,14 +32,14 @@ class NearImages(NamedTuple):
 
 
 class MaskMatcher:
-    """The images of a source, by the words and folders that masks may share with them.
+    """Index of the images of a source by the words and folders that masks may share with them.
 
-    A mask of one patient must never become the label of another, also where its own image is missing: so names count
-    only if no second patient's are as like, and a folder only if it holds one patient alone.
+    A mask of one patient must never become the label of another, even if its own image is missing. A name therefore
+    counts only if it fits a single patient best, and a folder only if it holds a single patient.
 
     Args:
         images: All images of the source.
-        root: The source folder, whose own name says nothing.
+        root: Source folder; its own name is ignored.
     """
 
     def __init__(self, images: Sequence[ImageSource], root: Path) -> None:
@@ -77,7 +76,7 @@ class MaskMatcher:
         return NearImages(self._likest(words, beside), needs_grid=True)
 
     def shared_words(self, path: Path, images: Iterable[ImageSource]) -> frozenset[str]:
-        """Words that a mask has in common with its image or its folder, so that they name no structure."""
+        """Words that a mask shares with its image or its folder, and which therefore name no structure."""
         shared = self._words_of_last(path.parent)
         for image in images:
             own = name_tokens(scan_stem(image.files[0])) if image.found is None else frozenset()
@@ -97,18 +96,18 @@ class MaskMatcher:
         return best if len({image.patient for image in best}) == 1 else []
 
     def _pool(self, words: frozenset[str]) -> Iterator[ImageSource]:
-        """Images that share a word that is not in the names of most."""
+        """Images that share a word, unless it is a word of very many names."""
         for word in words - MODALITIES:
             images = self._by_word.get(word, ())
             if len(images) <= _MOST_OF_A_WORD:
                 yield from images
 
     def _names_patient(self, image: ImageSource, words: frozenset[str]) -> bool:
-        """Whether the shared words include one of the file's own name, where that names the patient."""
+        """Whether a shared word is in the image file's own name, if that name gives the patient."""
         return not image.is_named_by_file or bool(words & name_tokens(scan_stem(image.files[0])) - MODALITIES)
 
     def _of_folder(self, path: Path) -> list[ImageSource]:
-        """Images in the folder of a mask, above or below it, if all are of one patient and not named for another."""
+        """Images in, above or below the folder of a mask, if all are of one patient and none is named for another."""
         base = _base(path.parent, self._root)
         if len(self._patients_below.get(base, ())) > 1:
             return []
@@ -119,7 +118,7 @@ class MaskMatcher:
         return [image for image in near if self._may_be_of_folder(image, path)]
 
     def _files_beside(self, path: Path, own: frozenset[str]) -> list[ImageSource]:
-        """Image files of the mask's own folder with a like name that are not named for another number."""
+        """Image files in the mask's own folder with a similar name and no other number."""
         return [
             image for image in self._at.get(_base(path.parent, self._root), ())
             if own & self._words[id(image)] - MODALITIES and image.found is None and image.folder == path.parent
@@ -133,7 +132,7 @@ class MaskMatcher:
         return not image.is_named_by_file or image.folder == path.parent or is_generic
 
     def _likest(self, words: frozenset[str], images: Sequence[ImageSource]) -> tuple[ImageSource, ...]:
-        """The images that share most words with the mask; of the channels of one image the first."""
+        """The images that share most words with the mask; only the first channel of one image."""
         ranks = [self._rank(words, image) for image in images]
         most = max(ranks, default=None)
         best = sorted((one for one, rank in zip(images, ranks, strict=True) if rank == most), key=lambda one: one.files)
@@ -168,14 +167,14 @@ class MaskMatcher:
 
 
 def _base(folder: Path, root: Path) -> Path:
-    """The folder without parts at its end that are named for what they hold, as `segmentations`."""
+    """The folder without trailing parts that are named for their content, such as `segmentations`."""
     while folder != root and is_role_folder(folder.name):
         folder = folder.parent
     return folder
 
 
 def _contradict(mine: frozenset[str], theirs: frozenset[str]) -> bool:
-    """Whether two names differ in a number of the same thing, as `case_1` and `case_2`."""
+    """Whether two names differ in the number of the same thing, such as `case_1` and `case_2`."""
     forms = ({re.sub(r"\d+", "#", one) for one in rest} for rest in (mine - theirs, theirs - mine))
     return bool(set.intersection(*forms))
 

@@ -1,4 +1,4 @@
-"""The image of each label of a source, with how it was found; or why it has none."""
+"""The image of each label of a source and how it was found, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Match:
     """The image of a label.
 
     Attributes:
-        image: The image.
-        kind: What the label and the image have in common.
+        image: Image of the label.
+        kind: Property that the label and the image have in common.
         is_other_patient: Whether the label names another patient than the image.
     """
 
@@ -37,7 +37,7 @@ class Match:
 
     @property
     def words(self) -> str:
-        """How it was found, for a person."""
+        """The property by which the image was found, for a person."""
         return WORDS[self.kind] + (", though it names another patient" if self.is_other_patient else "")
 
 
@@ -55,7 +55,7 @@ class MatchedLabel:
 
     @property
     def how(self) -> str:
-        """What it is, and how it was found to belong to the image."""
+        """The kind of the label and the property by which its image was found, for a person."""
         return f"{self.label.kind} matched by {self.match.words}"
 
 
@@ -72,8 +72,8 @@ class MatchedLabels:
     """The labels of a source.
 
     Attributes:
-        matched: Labels that belong to an image that can be read.
-        lost: All others.
+        matched: Labels of images that can be read.
+        lost: All other labels.
     """
 
     matched: tuple[MatchedLabel, ...]
@@ -81,14 +81,14 @@ class MatchedLabels:
 
 
 def settle(label: LabelSource, found: Match | Refusal) -> MatchedLabel | LostLabel:
-    """A label with its image, unless one of them cannot be used.
+    """Decide whether a label goes into the case of its image.
 
-    A label that names another patient than its image belongs to it only if it refers to the image itself: exports of
-    two patients may share a frame of reference.
+    A label that names another patient than its image is accepted only if it refers to the image itself, since exports
+    of two patients may share a frame of reference.
 
     Args:
-        label: The label.
-        found: Its image, or why it has none.
+        label: Label to decide on.
+        found: Image of the label, or the reason why there is none.
     """
     if label.refusal:
         return LostLabel(label, label.refusal)

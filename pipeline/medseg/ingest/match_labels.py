@@ -1,4 +1,4 @@
-"""Every label of a source, read and put to its image."""
+"""All labels of a source, read and matched to their images."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def match_labels(
 
     Args:
         objects: Headers of SEG and RTSTRUCT files.
-        masks: Files that say that they are masks.
+        masks: Files that are masks by their names.
         images: All images of the source.
-        root: The source folder.
-        workers: Threads.
+        root: Source folder.
+        workers: Number of threads.
     """
     object_matcher, mask_matcher, value_names = ObjectMatcher(images), MaskMatcher(images, root), ValueNames(root)
     masks = _masks_of_kind(masks, images)
@@ -47,14 +47,14 @@ def match_labels(
 
 
 def _masks_of_kind(masks: Sequence[Path], images: Sequence[ImageSource]) -> Sequence[Path]:
-    """Without the masks of pictures where the dataset holds volumes: they were set aside with their pictures."""
+    """The masks without mask pictures if the dataset holds volumes; those are set aside with their pictures."""
     if any(image.is_picture and not image.refusal for image in images):
         return masks
     return [path for path in masks if not is_picture_file(path)]
 
 
 def _match_mask(path: Path, matcher: MaskMatcher, value_names: dict[int, str]) -> tuple[LabelSource, Match | Refusal]:
-    """A mask file with its image: of those that its name or folder allow, the only one or the only one on its grid."""
+    """A mask file with its image: the only one that fits by name or folder, or the only such one on its grid."""
     near = matcher.of_mask(path)
     shared = matcher.shared_words(path, near.images)
     label = mask_label(path, shared_words=shared, value_names=value_names)

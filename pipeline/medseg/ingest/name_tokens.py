@@ -1,4 +1,4 @@
-"""Words in file names that tell images from masks and one patient from another."""
+"""Words in file names that distinguish images from masks and one patient from another."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROLE_WORDS = _MASK_WORDS | _IMAGE_WORDS
 
 
 def name_tokens(name: str) -> frozenset[str]:
-    """The words of a name, without those that say what kind of file it is."""
+    """The words of a name without those for a kind of file, such as `mask`."""
     return frozenset(normalised(name).split("_")) - ROLE_WORDS - {""}
 
 
@@ -35,7 +35,7 @@ def masks_and_images(paths: Sequence[Path], root: Path) -> tuple[list[Path], lis
 
     Args:
         paths: Scan files.
-        root: The source folder, whose own name says nothing.
+        root: Source folder; its own name is ignored.
     """
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     for path in paths:
@@ -45,7 +45,7 @@ def masks_and_images(paths: Sequence[Path], root: Path) -> tuple[list[Path], lis
 
 
 def _masks_in(folder: Path, members: list[Path], root: Path) -> list[Path]:
-    """Files that say that they are masks; all of a folder that says so, unless only some of its files do."""
+    """The masks of a folder: its files with a mask word in their name, or all files of a folder named for masks."""
     own = [path for path in members if _MASK_WORDS & _words(scan_stem(path))]
     parts = folder.relative_to(root).parts
     is_mask_folder = bool(parts) and bool(_MASK_WORDS & _words(parts[-1]))
@@ -62,6 +62,6 @@ def _words(name: str) -> set[str]:
 
 
 def is_role_folder(name: str) -> bool:
-    """Whether a folder is named for what it holds, as `images` or `labelsTr`, and not for a patient."""
+    """Whether a folder is named for its content, such as `images` or `labelsTr`, and not for a patient."""
     words = _words(name)
     return bool(words) and words <= ROLE_WORDS

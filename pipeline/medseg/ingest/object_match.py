@@ -1,4 +1,4 @@
-"""The image that a label object belongs to: by what it refers to, else by where it lies."""
+"""The image of a label object, found by its references, otherwise by its position."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_PLANES = 0.9
 
 
 class ObjectMatcher:
-    """The images of a source, by everything that a SEG or RTSTRUCT may know them by."""
+    """Index of the images of a source by everything that a SEG or RTSTRUCT may refer to."""
 
     def __init__(self, images: Sequence[ImageSource]) -> None:
         self._by_uid: dict[str, list[ImageSource]] = defaultdict(list)
@@ -34,7 +34,7 @@ class ObjectMatcher:
             self._by_frame[image.frame_of_reference_uid].append(image)
 
     def of_object(self, label: LabelSource) -> Match | Refusal:
-        """The image of a label object: by referenced images, by referenced series, by frame of reference."""
+        """The image of a label object, by its referenced images, its referenced series or its frame of reference."""
         found = label.label_object
         if found is None:
             return Refusal("unreadable", "it cannot be read")
@@ -55,7 +55,7 @@ class ObjectMatcher:
 
 
 def _best(candidates: list[ImageSource], found: LabelObject, path: Path, kind: MatchKind) -> Match | Refusal:
-    """The only candidate, else the one that fits best, else the nearest folder's."""
+    """The only candidate, or the one that fits best, or of those the one in the nearest folder."""
     if len(candidates) == 1:
         return Match(candidates[0], kind)
     votes = [sum(i.sop_uid in found.referenced_images for i in c.found.instances) if c.found else 0 for c in candidates]
@@ -70,7 +70,7 @@ def _best(candidates: list[ImageSource], found: LabelObject, path: Path, kind: M
 
 
 def _fit(found: LabelObject, image: ImageSource) -> float:
-    """How many of a label's planes lie on slices of an image, and within it, from 0 to 1."""
+    """Fraction of a label's planes that lie on slices of an image and within it, from 0 to 1."""
     if image.grid is None or not len(found.planes_mm):
         return 0.0
     voxels = image.grid.voxels_of_lps(found.planes_mm)

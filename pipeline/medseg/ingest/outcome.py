@@ -1,4 +1,4 @@
-"""What became of the images and labels of a source, before it is written down."""
+"""The outcome of an ingest before it is written."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from medseg.records import Failure
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an ingest ended with.
+    """The results and failures of an ingest.
 
     Attributes:
         files: Files of the source.
-        builds: What was to be made, whether it was or not.
-        records: What was written of each case, by its id.
+        builds: All cases, written or not.
+        records: Record of each case that was written, by its id.
         failures: Cases that could not be written.
-        lost: Labels that belong to no image.
-        unused: Why labels that belong to an image go into no case, one refusal for each.
+        lost: Labels without an image.
+        unused: One refusal for each label that has an image but goes into no case.
     """
 
     files: Source
@@ -40,7 +40,7 @@ class Outcome:
 
     @cached_property
     def unlabelled_beside_labelled(self) -> frozenset[str]:
-        """Cases without a label of patients who have one with a label: no patient may be in training and in test."""
+        """Unlabelled cases of patients with a labelled case: no patient may be in both training and test."""
         labelled = {build.patient_id for build, record in self.done if record.label_path}
         return frozenset(
             build.case_id for build, record in self.done if build.patient_id in labelled and not record.label_path

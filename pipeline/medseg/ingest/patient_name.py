@@ -1,4 +1,4 @@
-"""The patient of a scan file, by the names of its folders or its own: one patient must not become two."""
+"""The patient of a scan file, by its own name or those of its folders: one patient must not become two."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class PatientName(NamedTuple):
     """The patient of a file.
 
     Attributes:
-        patient: Name or id in the source's own words.
-        is_by_file: Whether it was taken from the file's name, and not from its folder's.
-        is_id: Whether it may stay as it is where ids are kept.
+        patient: Name or id as the source gives it.
+        is_by_file: Whether it was taken from the name of the file, and not of its folder.
+        is_id: Whether it is an id that may be kept, and not a name in place of one.
     """
 
     patient: str
@@ -43,14 +43,15 @@ def patient_names(
 ) -> dict[Path, PatientName]:
     """The patient of each scan file.
 
-    A folder with few scans is a patient's; its parts for visits, dates and modalities are not. Where a folder holds
-    many scans, or is named for what it holds, as `imagesTr`, each file is named for its patient, but for channel and
-    modality.
+    A folder with few scans is named for a patient, apart from its subfolders for visits, dates and modalities. In a
+    folder with many scans, or one named for its content such as `imagesTr`, each file is named for its patient, apart
+    from channel and modality.
 
     Args:
-        paths: All scan files that are no masks.
-        root: The source folder, whose own name says nothing.
-        known: The patients of the DICOM files below each folder: a folder with those of one patient is that one's.
+        paths: All scan files that are not masks.
+        root: Source folder; its own name is ignored.
+        known: Patients of the DICOM files below each folder; if there is only one, the folder's other scans are of
+            that patient too.
     """
     counts = Counter(path.parent for path in paths)
     repeated = _repeated_in_role_folders(paths)
@@ -69,7 +70,7 @@ def patient_names(
 
 
 def _repeated_in_role_folders(paths: Sequence[Path]) -> set[Path]:
-    """Role folders such as `P1/images` with files that other patients' have too, such as `ct.nii.gz`."""
+    """Role folders such as `P1/images` with file names that recur for other patients, such as `ct.nii.gz`."""
     holders: dict[str, set[Path]] = defaultdict(set)
     for path in paths:
         if is_role_folder(path.parent.name):
@@ -85,7 +86,7 @@ def _is_generic(stem: str) -> bool:
 
 
 def _of_folder(folder: PurePath) -> str:
-    """The path down to the last folder that is no visit, date, modality or role."""
+    """The path down to the last folder that is not named for a visit, date, modality or role."""
     parts = list(folder.parts)
     for number, part in enumerate(parts):
         if _SUBJECT.fullmatch(part):
@@ -96,7 +97,7 @@ def _of_folder(folder: PurePath) -> str:
 
 
 def _of_file(stem: str) -> str:
-    """The name without channel and modality at its end."""
+    """The file name without a trailing channel and modality."""
     subject = _SUBJECT.match(stem)
     if subject:
         return subject.group()

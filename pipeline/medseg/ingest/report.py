@@ -1,4 +1,4 @@
-"""What an ingest did, for people: the file `ingest.json`."""
+"""The report of an ingest: the file `ingest.json`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ChannelEntry:
         description: Series description, or "" where it may name a patient.
         series_uid: Pseudonym of the series UID; None for files.
         files: Number of files.
-        sha256_of_files: SHA-256 over the files' sorted SHA-256 lines.
+        sha256_of_files: SHA-256 over the sorted SHA-256 lines of the files.
     """
 
     modality: str
@@ -47,10 +47,10 @@ class CaseEntry:
     Attributes:
         case_id: Pseudonym of the case.
         patient_id: Pseudonym of the patient.
-        channels: One per channel file.
-        labels: What each label object is, and how it was found to belong to the image.
+        channels: One entry per channel file.
+        labels: Kind of each label object, and how its image was found.
         structures: Label of each structure by its name.
-        notes: What was done and what a person should know.
+        notes: Repairs that were made, and warnings for a person.
     """
 
     case_id: str
@@ -71,7 +71,7 @@ class StructureEntry:
 
 @dataclass(frozen=True, slots=True)
 class RiskEntry:
-    """What in a case may tell who the patient is."""
+    """Something in a case that may identify the patient."""
 
     case_id: str
     risk: str
@@ -80,7 +80,7 @@ class RiskEntry:
 
 @dataclass(frozen=True, slots=True)
 class ModalityCount:
-    """Number of cases of one modality, of those with a label, and of what was refused."""
+    """Number of cases of one modality, with a label, and refused."""
 
     cases: int
     labelled: int
@@ -89,16 +89,16 @@ class ModalityCount:
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What was found and what became of it; holds pseudonyms only.
+    """Everything that an ingest found and what became of it; holds pseudonyms only.
 
     Attributes:
-        files: Number of files by what they are.
+        files: Number of files by kind.
         cases: One entry per case that was written.
-        failures: Cases that could not be written, and why.
+        failures: Cases that could not be written, with reasons.
         aside: Number of series, files or labels that were set aside, by reason.
-        lost_labels: Labels that went into no case, and why.
+        lost_labels: Labels that went into no case, with reasons.
         structures: Label and number of cases of each structure name.
-        risks: What may tell who a patient is.
+        risks: Features of cases that may identify patients.
         unreadable: Number of damaged DICOM files, by reason.
         refused: Number of failures, by modality.
     """
@@ -115,7 +115,7 @@ class IngestReport:
 
     @classmethod
     def of(cls, outcome: Outcome, context: IngestContext) -> IngestReport:
-        """Sum up an ingest."""
+        """The report of an outcome."""
         aside = [
             context.scrub.clean(build.refusal.message) for build in outcome.builds if build.refusal and build.is_aside
         ]
@@ -136,11 +136,11 @@ class IngestReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether everything that looked like a scan or label went into a case."""
+        """Whether no scan or label failed, was lost or was unreadable."""
         return not self.failures and not self.lost_labels and not self.unreadable
 
     def by_modality(self) -> dict[str, ModalityCount]:
-        """Number of cases, of those with a label, and of what was refused, by modality."""
+        """Number of cases, with a label, and refused, by modality."""
         modalities = [_joined([one.modality for one in case.channels]) for case in self.cases]
         cases = Counter(modalities)
         labelled = Counter(one for one, case in zip(modalities, self.cases, strict=True) if case.labels)
@@ -206,7 +206,7 @@ def _channel_entry(image: ImageSource, source_sha256: str, context: IngestContex
 
 
 def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
-    """Without identifying values, but with its case's name, which may look like one."""
+    """A failure without identifying values, but with its case id, which may look like one."""
     start = f"case {failure.case_id}: "
     return Failure(failure.case_id, failure.stage, start + scrub.clean(failure.reason.removeprefix(start)))
 

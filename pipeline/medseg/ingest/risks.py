@@ -1,4 +1,4 @@
-"""What in an image may tell who the patient is, although the header is gone."""
+"""Features of an image that may identify the patient although the header is gone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FACE_MM = 3.5
 
 
 class Risk(NamedTuple):
-    """A reason to look before a case leaves the hospital.
+    """A reason to review a case before it leaves the hospital.
 
     Attributes:
         kind: `burned_in_text` or `face`.
-        message: What was seen, and what to do.
+        message: Observation and remedy, for a person.
     """
 
     kind: str
@@ -31,9 +31,9 @@ class Risk(NamedTuple):
 
 
 def find_risks(image: ImageSource) -> list[Risk]:
-    """Burned-in text by what the header says of it; faces by the body part, the words of the header or the extent.
+    """Find burned-in text by the header, and faces by the body part, the words of the header or the extent.
 
-    Header words are all that is looked at: a risk that is not reported is not excluded.
+    No pixel is examined, so a risk that is not reported is not excluded.
     """
     risks = []
     found = image.found

@@ -1,4 +1,4 @@
-"""Warnings of the readers, which name files, caught and kept as notes of the case that they are about."""
+"""Warnings of the readers, kept out of the log, since they name files, and collected as notes of their case."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class ScanNotes(logging.Handler):
         self._warnings[threading.get_ident()].append(record.getMessage())
 
     def forget(self) -> None:
-        """Drop what this thread was warned of so far: it was about another file."""
+        """Drop the warnings of this thread so far, which are about another file."""
         self._warnings.pop(threading.get_ident(), None)
 
     def take(self, path: Path, case_id: str) -> tuple[str, ...]:
-        """The warnings of this thread since the last call, without the case's and the file's name."""
+        """The warnings of this thread since the last call, without the case id and the file name."""
         warnings = self._warnings.pop(threading.get_ident(), [])
         return tuple(line.removeprefix(f"case {case_id}: ").replace(path.name, "the file") for line in warnings)
 
@@ -40,7 +40,7 @@ def catching_notes() -> Iterator[ScanNotes]:
     logger, pillow = logging.getLogger(_READERS), logging.getLogger("PIL")
     propagates, logger.propagate = logger.propagate, False
     level = pillow.level
-    pillow.setLevel(logging.CRITICAL)  # it logs the texts that pictures carry
+    pillow.setLevel(logging.CRITICAL)  # it logs texts that are stored in pictures
     logger.addHandler(notes)
     try:
         yield notes

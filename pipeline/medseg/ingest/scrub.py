@@ -1,4 +1,4 @@
-"""Free text of the source, with everything that is known to identify a patient taken out."""
+"""Removal of identifying values of patients from the free text of a source."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NO_NAMES = frozenset(
 
 
 def scrubber_of(instances: Iterable[Instance], images: Sequence[ImageSource], names: Pseudonyms) -> Scrubber:
-    """What takes the patients of a source out of its texts.
+    """The scrubber for the texts of a source.
 
     Args:
         instances: All DICOM files of the source.
@@ -62,17 +62,17 @@ def _folder_words(images: Sequence[ImageSource]) -> list[str]:
 
 
 class Scrubber:
-    """Takes the identifying values of all patients of a source out of texts.
+    """Remover of the identifying values of all patients of a source from texts.
 
-    Values are taken out whole, names also word by word, numbers also by their digits alone, birth dates also as people
-    write them; whatever the case, the accents and the spelling of umlauts. Short words are taken out only where they
-    stand alone. Words that name a structure or modality, such as Herz, stay wherever they stand alone.
+    Values are removed whole, names also word by word, numbers also by their digits alone, birth dates in the common
+    notations; independent of case, accents and the spelling of umlauts. Short words are removed only where they stand
+    alone. Words that name a structure or modality, such as Herz, stay where they stand alone.
 
     Args:
-        identities: Of every file that was read.
+        identities: Identity in each file that was read.
         patients: Names of patient folders and files, which may be patients' names.
-        keeps_ids: Whether patient ids are pseudonyms already and stay.
-        tag: A short keyed hash, to tell names apart that look alike once cleaned.
+        keeps_ids: Whether patient ids are pseudonyms already and are kept.
+        tag: Short keyed hash that keeps names apart that become equal once cleaned.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class Scrubber:
             self._add_name(patient)
 
     def name(self, text: str) -> str:
-        """The name of a structure; one of which nothing is left gets a keyed tag, so that two of them stay apart."""
+        """The cleaned name of a structure; a keyed tag keeps names apart of which nothing is left."""
         cleaned = self.clean(text)
         return cleaned if cleaned == text or _RUN.search(cleaned) else f"structure {self._tag(text)}".strip()
 
     def clean(self, text: str) -> str:
         """The text with every identifying value replaced by an ellipsis."""
         if text not in self._cleaned:
-            whole = text.encode("utf-8", "replace").decode()  # file names may hold bytes that are no text
+            whole = text.encode("utf-8", "replace").decode()  # file names may hold bytes that are not text
             self._cleaned[text] = self._clean(unicodedata.normalize("NFC", whole))
         return self._cleaned[text]
 
@@ -138,7 +138,7 @@ class Scrubber:
                             yield places[begin], places[begin + len(part) - 1] + 1
 
     def _add_name(self, name: str, *, most_words: int = _MOST_WORDS) -> None:
-        """A person's or place's name, whole, and word by word unless it is a whole sentence."""
+        """Add the name of a person or place, whole, and word by word unless it is a sentence."""
         for group in unicodedata.normalize("NFC", name).split("="):
             joined = group.replace("^", "").strip()
             self._add_part(group.strip("^ "))
@@ -152,7 +152,7 @@ class Scrubber:
                 self._add_part(word)
 
     def _add_id(self, number: str) -> None:
-        """A number, and its longest runs of digits."""
+        """Add a number and its longer runs of digits."""
         self._add_part(number)
         for run in re.findall(r"\d+", number):
             for digits in {run, run.lstrip("0")}:
@@ -178,7 +178,7 @@ def _harmless() -> frozenset[str]:
 
 
 def _words(text: str) -> Iterator[tuple[int, int]]:
-    """Where words and numbers stand: `GTVKim2` is one, and three more."""
+    """Positions of words and numbers, also inside one another: `GTVKim2` is one, and holds three more."""
     for found in _RUN.finditer(text):
         yield found.span()
     for found in _WORD.finditer(text):
@@ -193,7 +193,7 @@ def _spellings(word: str) -> set[str]:
 
 
 def _folded(text: str, *, umlauts: bool) -> tuple[str, list[int]]:
-    """Text without case and accents (or umlauts as two letters), and where each of its characters came from."""
+    """Text without case and accents (or umlauts as two letters), and the position each of its characters came from."""
     folded: list[str] = []
     places: list[int] = []
     for index, char in enumerate(unicodedata.normalize("NFC", text)):
@@ -206,7 +206,7 @@ def _folded(text: str, *, umlauts: bool) -> tuple[str, list[int]]:
 
 
 def _dates(date: str) -> list[str]:
-    """A date `YYYYMMDD` as people write it."""
+    """A date `YYYYMMDD` in the common notations."""
     try:
         moment = datetime.strptime(date, "%Y%m%d")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What an ingest has done so far, to continue where it stopped; holds pseudonyms and keyed checksums only."""
+"""The finished work of an ingest, so that it continues where it stopped; holds pseudonyms and keyed checksums only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class State:
     """The folder `.ingest` of a dataset.
 
     Args:
-        out: The dataset.
+        out: Folder of the dataset.
         names: Pseudonyms by the key that the dataset was begun with.
 
     Raises:
@@ -36,18 +36,19 @@ class State:
         if path.is_file():
             if self._read(path) != about:
                 raise ManifestError(
-                    f"dataset {out.name}: must go on with the key and --keep-ids that it was begun with, got others",
-                    remedy="give the same --key, or another --out",
+                    f"dataset {out.name}: must be continued with the key and the kind of ids (kept or not) that it was "
+                    "begun with, got others",
+                    remedy="give the same key, or another output folder",
                 )
             return
         if out.exists() and (not out.is_dir() or any(entry.name != ".ingest" for entry in out.iterdir())):
             raise ManifestError(
-                f"dataset {out.name}: must be new, empty or begun by ingest", remedy="choose another --out"
+                f"dataset {out.name}: must be new, empty or begun by ingest", remedy="choose another output folder"
             )
         write_json(path, about)
 
     def image_seal(self, build: CaseBuild, settings: dict[str, object]) -> str:
-        """Changes whenever the case's image files or the settings of reading them do."""
+        """Keyed checksum of a case's image files and of the settings of reading them."""
         parts = [json.dumps(settings, sort_keys=True), build.reference.key]
         for image in build.images:
             parts.append(image.key)
@@ -55,14 +56,14 @@ class State:
         return self._names.seal("\n".join(parts))
 
     def label_seal(self, build: CaseBuild, settings: dict[str, object]) -> str:
-        """Changes whenever the case's label files, the mapping or the settings do."""
+        """Keyed checksum of a case's label files, the mapping and the settings."""
         parts = [json.dumps(settings, sort_keys=True)]
         for one in build.labels:
             parts += [_file_seal(one.label.path), repr(one.label.names), repr(one.label.values)]
         return self._names.seal("\n".join(parts))
 
     def read(self, case_id: str) -> CaseRecord | None:
-        """What was recorded of a case; None if nothing was, or the record is damaged."""
+        """The record of a case; None if there is none or it is damaged."""
         try:
             return CaseRecord.model_validate(self._read(self._path(case_id)))
         except ValidationError:
@@ -73,17 +74,17 @@ class State:
         write_json(self._path(case_id), record.model_dump(mode="json", exclude_defaults=True))
 
     def clear(self, case_id: str) -> None:
-        """Record that what was written of a case is no longer true."""
+        """Empty the record of a case, whose files are out of date."""
         write_json(self._path(case_id), {})
 
     def is_own_text(self, path: Path) -> bool:
-        """Whether a file is missing or holds what was proposed, and nothing that a person wrote."""
+        """Whether a file is missing or holds an unedited proposal."""
         if not path.is_file():
             return True
         return self._names.seal(path.read_text(encoding="utf-8")) in self._proposed()
 
     def remember_text(self, text: str) -> None:
-        """Remember a proposal, so that it is recognised as long as nobody edits it."""
+        """Remember a proposal, so that it is recognised until it is edited."""
         write_json(self._folder / "proposed.json", {"seals": sorted({*self._proposed(), self._names.seal(text)})})
 
     def _proposed(self) -> list[str]:

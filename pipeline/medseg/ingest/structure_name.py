@@ -1,4 +1,4 @@
-"""What a structure of a source is called in the dataset: one spelling for many, as a proposal to review."""
+"""Proposed names of structures in the dataset: one spelling for many, for a person to review."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ MODALITIES = frozenset(
 
 
 def normalised(name: str) -> str:
-    """Lower case without accents, words joined by underscores: `Niere Links` is `niere_links`; of any script."""
+    """Lower case without accents, words joined by underscores, in any script: `Niere Links` becomes `niere_links`."""
     apart = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name).replace("ß", "ss"))
     plain = "".join(char for char in apart if not unicodedata.combining(char))
     return unicodedata.normalize("NFC", _APART.sub("_", plain.lower()).strip("_"))
 
 
 def proposed_label(name: str) -> str:
-    """A label name for a structure: known synonyms in one language, the side last, the modality left out."""
+    """The label name for a structure: known synonyms in one language, the side last, without the modality."""
     words = [word for word in normalised(name).split("_") if word]
     while len(words) > 1 and words[-1] in MODALITIES:
         words.pop()
@@ -54,6 +54,6 @@ def structure_words() -> frozenset[str]:
 
 @cache
 def _synonyms() -> dict[str, str]:
-    """Label by each of its synonyms, from the file that a person can review and extend."""
+    """The label of each synonym, from a file that a person can review and extend."""
     content = yaml.safe_load(files("medseg.ingest").joinpath("synonyms.yaml").read_text(encoding="utf-8"))
     return {normalised(synonym): label for label, synonyms in content.items() for synonym in (label, *synonyms)}

@@ -1,4 +1,4 @@
-"""Everything below a folder: DICOM by content, whatever its name, other scans by their endings."""
+"""All files below a folder: DICOM recognised by content, other scans by their endings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_SIZE = "an image must give its rows and columns, got a header without them; 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFile:
-    """A file or folder that cannot be read, and why."""
+    """A file or folder that cannot be read, and the reason."""
 
     path: Path
     reason: str
@@ -29,14 +29,14 @@ class UnreadableFile:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a folder holds.
+    """The files of a folder.
 
     Attributes:
         instances: DICOM files, images and label objects.
         volumes: NIfTI, NRRD and MetaImage files.
         pictures: PNG, JPEG and TIFF files.
-        unreadable: DICOM files that cannot be read, and why.
-        ignored: Files of no use here.
+        unreadable: Files that cannot be read, with reasons.
+        ignored: Files that are neither scans nor labels.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -58,10 +58,10 @@ def walk_source(
     """Read the headers of all files below a folder, at any depth.
 
     Args:
-        folder: Where to look; links to folders are not followed.
-        without: The output folder, which may lie within.
-        workers: Threads.
-        on_file: Called with the number of files done since the last call.
+        folder: Folder to search; links to folders are not followed.
+        without: Output folder, left out, since it may lie within.
+        workers: Number of threads.
+        on_file: Called with the number of files read since the last call.
     """
     locked: list[UnreadableFile] = []
     files = list(_files(folder, without.resolve(), locked))
@@ -93,7 +93,7 @@ def _sorted_by_kind(
 
 
 def _may_be_slice(path: Path, endings: Collection[tuple[Path, str]]) -> bool:
-    """Whether a file that is no DICOM should be, by its name or neighbours."""
+    """Whether a file that is not DICOM should be, by its name or its neighbours."""
     ending = path.suffix.lower()
     like_neighbours = (path.parent, ending) in endings and not _is_text(path)
     return ending in _DICOM_ENDINGS or like_neighbours or path.stat().st_size == 0
@@ -116,7 +116,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _files(folder: Path, without: Path, locked: list[UnreadableFile]) -> Iterator[Path]:
-    """Files to look at, in the order of their names; what cannot be listed is added to `locked`."""
+    """Files to read, sorted by name; those that cannot be listed are added to `locked`."""
     for parent, folders, names in os.walk(folder, onerror=lambda error: locked.append(_locked(error, "folder"))):
         here = Path(parent)
         folders[:] = sorted(
@@ -133,7 +133,7 @@ def _files(folder: Path, without: Path, locked: list[UnreadableFile]) -> Iterato
 
 
 def _locked(error: OSError, what: str) -> UnreadableFile:
-    reason = f"a {what} must be readable, got: {error.strerror}; mend its permissions"
+    reason = f"a {what} must be readable, got: {error.strerror}; fix its permissions"
     return UnreadableFile(Path(str(error.filename)), reason)
 
 
@@ -142,7 +142,7 @@ def _read_chunk(paths: list[Path]) -> list[tuple[Path, Instance | UnreadableFile
 
 
 def _read(path: Path) -> Instance | UnreadableFile | None:
-    """A DICOM file's header, why it cannot be read, or None for what is not DICOM."""
+    """The header of a DICOM file, or the reason why it cannot be read; None for other files."""
     name = path.name.lower()
     try:
         if name.endswith(SCAN_SUFFIXES) and not is_dicom(path):

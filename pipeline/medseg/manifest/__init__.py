@@ -1,4 +1,4 @@
-"""dataset.json: which scans there are, what their labels mean, who belongs to which fold."""
+"""dataset.json: the scans of a dataset, the meaning of their labels, and the folds of their patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the scans of a case, and hold them to what the manifest promises."""
+"""Reading of the scans of a case, with checks against the manifest."""
 
 from __future__ import annotations
 
@@ -35,8 +35,10 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
     check_same_grid(geometry, image.geometry, case_id=case.case_id, thing="label", reference="image")
     if not manifest.allow_empty_labels and not label.any():
         raise ScanError(
-            f"case {case.case_id}: label must hold at least one labelled voxel, got none; draw it, drop the case, or "
-            "set allow_empty_labels in the manifest if the patient has nothing to label"
+            "label must hold at least one labelled voxel, got none",
+            remedy="draw it, drop the case, or set allow_empty_labels in the manifest if the patient has nothing to "
+            "label",
+            case_id=case.case_id,
         )
     return CaseScans(image, label)
 
@@ -52,8 +54,10 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
     image = read_scan([root / name for name in case.images], case_id=case.case_id)
     if image.array.shape[0] != len(manifest.channels):
         raise ScanError(
-            f"case {case.case_id}: image must have the manifest's {len(manifest.channels)} channels "
-            f"({', '.join(manifest.channels)}), got {image.array.shape[0]}; mend the image or channel_names"
+            f"image must have the manifest's {len(manifest.channels)} channels ({', '.join(manifest.channels)}), got "
+            f"{image.array.shape[0]}",
+            remedy="fix the image or channel_names",
+            case_id=case.case_id,
         )
     return image
 
@@ -62,11 +66,11 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
     """Read the reference label of a case; instances become the one foreground label.
 
     Raises:
-        ScanError: If there is none, it cannot be read, or it holds a value that the manifest does not name.
+        ScanError: If there is no label, it cannot be read, or it holds a value that the manifest does not name.
     """
     if case.label is None:
         raise ScanError(
-            f"case {case.case_id}: label must be given in the manifest, got none; add it or move it to test"
+            "label must be given in the manifest, got none", remedy="add it or move it to test", case_id=case.case_id
         )
     _check_sums(case, (case.label,), root)
     label, geometry = read_label(root / case.label, case_id=case.case_id)
@@ -76,23 +80,25 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
     unknown = sorted(set(np.unique(label).tolist()) - set(manifest.labels.values()))
     if unknown:
         raise ScanError(
-            f"case {case.case_id}: label values must be among {sorted(manifest.labels.values())}, got {unknown}; "
-            "name them in the manifest or correct the label"
+            f"label values must be among {sorted(manifest.labels.values())}, got {unknown}",
+            remedy="name them in the manifest or correct the label",
+            case_id=case.case_id,
         )
     return label, geometry
 
 
 def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str, reference: str) -> None:
-    """Stop where two grids differ, saying by how much and what to do.
+    """Stop if two grids differ.
 
     Raises:
-        GeometryError: If they do.
+        GeometryError: If the grids differ; it says by how much, and what to do.
     """
     if grid.is_close(other):
         return
     raise GeometryError(
-        f"case {case_id}: {thing} must lie on the grid of its {reference}, got {grid.difference(other)}; resample the "
-        f"{thing} onto the {reference} with nearest neighbour, export it again, or drop the case"
+        f"{thing} must lie on the grid of its {reference}, got {grid.difference(other)}",
+        remedy=f"resample the {thing} onto the {reference} with nearest neighbour, export it again, or drop the case",
+        case_id=case_id,
     )
 
 
@@ -101,5 +107,7 @@ def _check_sums(case: Case, names: Iterable[str], root: Path) -> None:
         expected = (case.sha256 or {}).get(path.relative_to(root).as_posix())
         if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             raise ScanError(
-                f"case {case.case_id}: file {path.name} must have the manifest's SHA-256, got another; copy it again"
+                f"file {path.name} must have the manifest's SHA-256, got another",
+                remedy="copy it again",
+                case_id=case.case_id,
             )

@@ -1,4 +1,4 @@
-"""The fingerprint by which a run says which manifest it used."""
+"""The digest by which a run identifies its manifest."""
 
 from __future__ import annotations
 

@@ -62,12 +62,14 @@ def manifest_schema() -> dict[str, Any]:
 
 
 def to_manifest(document: ManifestDocument) -> Manifest:
-    """The record that the pipeline uses."""
+    """The manifest of a document."""
     entries: list[tuple[CaseEntry, Split]] = [(entry, "training") for entry in document.training]
     entries += [(entry, "test") for entry in document.test]
     missing = [entry.case_id for entry, _ in entries if entry.patient_id is None]
     if missing and len(missing) < len(entries):
-        raise ManifestError(f"case {missing[0]}: patient_id must be given for all cases or none; add it or remove all")
+        raise ManifestError(
+            "patient_id must be given for all cases or none", remedy="add it or remove all", case_id=missing[0]
+        )
     return Manifest(
         name=document.name,
         version=document.version,
@@ -85,7 +87,7 @@ def to_manifest(document: ManifestDocument) -> Manifest:
 
 
 def to_document(manifest: Manifest) -> ManifestDocument:
-    """The file form of a manifest."""
+    """The document of a manifest."""
     entries: dict[Split, list[CaseEntry]] = {"training": [], "test": []}
     for case in manifest.cases:
         entries[case.split].append(_to_entry(case, has_patients=manifest.has_patients))
@@ -101,11 +103,11 @@ def ordered_channels(names: dict[str, str]) -> tuple[str, ...]:
         ManifestError: If the keys are not 0, 1, 2, …
     """
     if not names or names.keys() != {str(index) for index in range(len(names))}:
-        raise ManifestError(f"channel names must be keyed '0', '1', …, got {sorted(names)}; renumber them")
+        raise ManifestError(f"channel names must be keyed '0', '1', …, got {sorted(names)}", remedy="renumber them")
     return tuple(names[str(index)] for index in range(len(names)))
 
 
-# A hundred thousand cases pass here, so fields are handed over as they are instead of being dumped first.
+# Fields are copied directly instead of being dumped first, since a manifest may hold a hundred thousand cases.
 def _to_case(entry: CaseEntry, split: Split) -> Case:
     content = vars(entry).copy()
     image = content.pop("image")

@@ -13,15 +13,15 @@ FOLD_SEED = 0
 
 
 def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEED) -> Manifest:
-    """Give every training case a fold, all cases of a patient the same one; folds that the manifest has are kept.
+    """Give every training case a fold, the same for all cases of a patient; existing folds are kept.
 
-    Patients are shuffled by the seed and dealt out, largest first among equals of the shuffle, to the fold with the
-    fewest cases, so that fold sizes differ by at most the largest patient.
+    Patients are shuffled by the seed, sorted by their number of cases, largest first, and assigned in turn to the fold
+    with the fewest cases, so that fold sizes differ by at most the largest patient.
 
     Args:
-        manifest: With folds for all training cases, or for none.
-        folds: How many.
-        seed: Of the shuffle; the same manifest and seed give the same folds.
+        manifest: Manifest with folds for all training cases, or for none.
+        folds: Number of folds.
+        seed: Seed of the shuffle; the same manifest and seed give the same folds.
 
     Raises:
         ManifestError: If only some cases have a fold, a patient is in two folds or also in the test set, or there are
@@ -32,10 +32,12 @@ def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEE
     given = [case for case in training if case.fold is not None]
     if given and len(given) != len(training):
         missing = next(case.case_id for case in training if case.fold is None)
-        raise ManifestError(f"case {missing}: fold must be given for all training cases or none; add it or remove all")
+        raise ManifestError(
+            "fold must be given for all training cases or none", remedy="add it or remove all", case_id=missing
+        )
     if given:
         return manifest
-    fold_of = _deal(training, folds=folds, seed=seed)
+    fold_of = _assign(training, folds=folds, seed=seed)
     cases = tuple(
         case.model_copy(update={"fold": fold_of[case.patient_id]}) if case.split == "training" else case
         for case in manifest.cases
@@ -52,15 +54,15 @@ def split_fold(manifest: Manifest, fold: int) -> tuple[tuple[Case, ...], tuple[C
     cases = manifest.select("training")
     known = sorted({case.fold for case in cases if case.fold is not None})
     if fold not in known:
-        raise ManifestError(f"fold must be one of {known}, got {fold}; choose another --fold")
+        raise ManifestError(f"fold must be one of {known}, got {fold}", remedy="choose another fold")
     training = tuple(case for case in cases if case.fold != fold)
     validation = tuple(case for case in cases if case.fold == fold)
     if not training:
-        raise ManifestError(f"fold {fold} must leave cases to train on, got none; add a second fold")
+        raise ManifestError(f"fold {fold} must leave cases to train on, got none", remedy="add a second fold")
     return training, validation
 
 
-def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
+def _assign(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
     by_patient: dict[str, int] = defaultdict(int)
     for case in cases:
         by_patient[case.patient_id] += 1
@@ -68,7 +70,7 @@ def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
         raise ManifestError(f"folds must be at least 2, got {folds}")
     if len(by_patient) < folds:
         raise ManifestError(
-            f"folds must be at most the number of patients {len(by_patient)}, got {folds}; add patients"
+            f"folds must be at most the number of patients {len(by_patient)}, got {folds}", remedy="add patients"
         )
     patients = sorted(by_patient)
     random.Random(seed).shuffle(patients)  # noqa: S311 (reproducible, not secret)
@@ -83,7 +85,7 @@ def _deal(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
 
 
 def check_patients(manifest: Manifest) -> None:
-    """Hold the manifest to one patient in one place.
+    """Check that each patient is in one fold, and in training or test only.
 
     Raises:
         ManifestError: If a patient is in two folds, or in the training and the test set.
@@ -98,8 +100,10 @@ def _check_patient_folds(cases: tuple[Case, ...]) -> None:
         first = seen.setdefault(case.patient_id, case)
         if first.fold != case.fold:
             raise ManifestError(
-                f"case {case.case_id}: fold must be that of its patient's case {first.case_id} ({first.fold}), "
-                f"got {case.fold}; a patient must not be in two folds; mend the folds, or drop them with audit --fix"
+                f"fold must be that of its patient's case {first.case_id} ({first.fold}), got {case.fold}; a patient "
+                "must not be in two folds",
+                remedy="fix the folds, or drop them with the option fix of medseg audit",
+                case_id=case.case_id,
             )
 
 
@@ -108,6 +112,7 @@ def _check_test_patients(manifest: Manifest) -> None:
     for case in manifest.select("training"):
         if case.patient_id in held_out:
             raise ManifestError(
-                f"case {case.case_id}: its patient must not be in the test set, got test case "
-                f"{held_out[case.patient_id]}; move one of them"
+                f"its patient must not be in the test set, got test case {held_out[case.patient_id]}",
+                remedy="move one of them",
+                case_id=case.case_id,
             )

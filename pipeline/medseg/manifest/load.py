@@ -1,4 +1,4 @@
-"""Read any supported dataset.json into a `Manifest`."""
+"""Reading of any supported dataset.json into a `Manifest`."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class ManifestFile(NamedTuple):
     """A manifest and the file that it came from.
 
     Attributes:
-        manifest: What was read, checked.
-        root: What its paths are relative to.
-        path: The JSON file that was named; for a recipe the recipe.
-        is_own: Whether that file is in our own form, so that a new version may take its place.
+        manifest: Manifest that was read.
+        root: Folder that its paths are relative to.
+        path: JSON file that was named; for a recipe that of the recipe.
+        is_own: Whether the file is in our own form, so that a new version may take its place.
     """
 
     manifest: Manifest
@@ -45,8 +45,8 @@ def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Mani
     """Read a manifest: our own form, an MSD dataset.json, an nnU-Net raw folder, or a recipe of `data_manifests/`.
 
     Args:
-        dataset: The JSON file, or the folder that holds a dataset.json.
-        data_root: What the paths are relative to; the file's folder if not given.
+        dataset: JSON file, or the folder that holds a dataset.json.
+        data_root: Folder that the paths are relative to; the file's folder if not given.
 
     Returns:
         The manifest, checked, and the data root.
@@ -59,7 +59,7 @@ def load_manifest(dataset: Path, *, data_root: Path | None = None) -> tuple[Mani
 
 
 def open_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFile:
-    """As `load_manifest`, and say which file it was and in which form, for those who write a new version of it."""
+    """Read and check a manifest, with the path and form of its file, so that a new version can be written."""
     file = read_manifest(dataset, data_root=data_root)
     check_manifest(file.manifest)
     if not file.manifest.has_patients:
@@ -68,7 +68,7 @@ def open_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFi
 
 
 def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFile:
-    """As `open_manifest`, without holding the manifest to any rule but the form of its file, for `audit`."""
+    """Read a manifest without any check but of the form of its file, as an audit needs."""
     path = dataset / "dataset.json" if dataset.is_dir() else dataset
     root = data_root or path.parent
     with collector_paused():
@@ -93,9 +93,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ManifestError(f"manifest {path}: must be readable, got: {reason}; check the path") from error
+        raise ManifestError(f"manifest {path}: must be readable, got: {reason}", remedy="check the path") from error
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ManifestError(f"manifest {path}: must be JSON, got: {error}; mend that line") from error
+        raise ManifestError(f"manifest {path}: must be JSON, got: {error}", remedy="fix that line") from error
     if not isinstance(content, dict):
         raise ManifestError(f"manifest {path}: must be a JSON object, got {type(content).__name__}")
     return content
@@ -105,9 +105,9 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     try:
         recipe = parse_config(DatasetRecipe, content, source=f"recipe {path.name}")
     except ConfigError as error:
-        raise ManifestError(str(error)) from error
+        raise ManifestError(error.fact, remedy=error.remedy) from error
     if data_root is None:
-        raise ManifestError(f"recipe {recipe.recipe}: needs --data-root, the folder that holds {recipe.manifest}")
+        raise ManifestError(f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}")
     own = _read_json(recipe_manifest_path(recipe, data_root))
     return read_msd(own) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
@@ -123,24 +123,24 @@ def _read_own(content: dict[str, Any], *, path: Path) -> Manifest:
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Hold a manifest to the rules of every form.
+    """Check all rules of a manifest.
 
     Raises:
-        ManifestError: With the first rule that it breaks.
+        ManifestError: If it breaks a rule; the first is named.
     """
     check_names(manifest)
     check_patients(manifest)
 
 
 def check_names(manifest: Manifest) -> None:
-    """The rules on labels, case ids and paths, and none on patients.
+    """Check the rules on labels, case ids and paths, and none on patients.
 
     Raises:
-        ManifestError: With the first rule that it breaks.
+        ManifestError: If it breaks a rule; the first is named.
     """
     name = manifest.name
     if not manifest.cases:
-        raise ManifestError(f"manifest {name}: must list at least one case, got none; check the folder")
+        raise ManifestError(f"manifest {name}: must list at least one case, got none", remedy="check the folder")
     if manifest.labels.get("background") != 0:
         raise ManifestError(f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}")
     repeated = [value for value, count in Counter(manifest.labels.values()).items() if count > 1]
@@ -152,10 +152,14 @@ def check_names(manifest: Manifest) -> None:
         raise ManifestError(f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}")
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
-        raise ManifestError(f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice; rename one")
+        raise ManifestError(
+            f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice", remedy="rename one"
+        )
     for case in manifest.cases:
         if _UNSAFE_ID.search(case.case_id):
-            raise ManifestError(f"case {case.case_id!r}: case_id must be usable as a file name; rename it")
+            raise ManifestError(
+                f"case {case.case_id!r}: case_id must be usable as a file name", remedy="rename it"
+            )  # quoted, since it may hold anything
         for relative in (*case.images, *([case.label] if case.label else [])):
             if relative.startswith("/") or (".." in relative and ".." in Path(relative).parts):
-                raise ManifestError(f"case {case.case_id}: paths must stay under the data root, got one that leaves it")
+                raise ManifestError("paths must stay under the data root, got one that leaves it", case_id=case.case_id)

@@ -1,4 +1,4 @@
-"""Medical Segmentation Decathlon dataset.json, read as it is."""
+"""Reading of the dataset.json of the Medical Segmentation Decathlon."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def read_msd(content: dict[str, Any]) -> Manifest:
     """Turn a Decathlon datalist into a manifest; case ids are the image files' names.
 
     Raises:
-        ManifestError: If a key or an entry is not what the Decathlon's files hold.
+        ManifestError: If a key or an entry does not follow the Decathlon's layout.
     """
     try:
         labels = {str(name): int(value) for value, name in content["labels"].items()}
         if len(labels) < len(content["labels"]):
-            raise ManifestError(f"label names must be different, got {list(content['labels'].values())}; rename one")
+            names = list(content["labels"].values())
+            raise ManifestError(f"label names must be different, got {names}", remedy="rename one")
         cases = [_case(entry, "training") for entry in content["training"]]
         cases += [_case(entry, "test") for entry in content.get("test", [])]
         channels = ordered_channels({str(key): str(name) for key, name in content["modality"].items()})
@@ -50,17 +51,17 @@ def read_msd(content: dict[str, Any]) -> Manifest:
 
 
 def _has_patients(entries: list[dict[str, Any]], cases: int) -> bool:
-    """Whether the entries, as some extended files do, name the patients."""
+    """Whether the entries name the patients, as in some extended files."""
     named = sum("patient_id" in entry for entry in entries)
     if named not in (0, cases):
         raise ManifestError(
-            "Decathlon dataset.json: patient_id must be given for all cases or none; add it or remove all"
+            "Decathlon dataset.json: patient_id must be given for all cases or none", remedy="add it or remove all"
         )
     return named > 0
 
 
 def _case(entry: str | dict[str, Any], split: Split) -> Case:
-    """A case of the plain form, or of one extended by patients, folds and sites."""
+    """A case of the plain form, or of the one extended by patients, folds and sites."""
     extra = {} if isinstance(entry, str) else {key: entry[key] for key in _EXTRA & entry.keys()}
     image = entry if isinstance(entry, str) else entry["image"]
     label = None if isinstance(entry, str) else entry.get("label")

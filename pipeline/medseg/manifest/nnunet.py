@@ -1,4 +1,4 @@
-"""nnU-Net raw folder (`imagesTr`, `labelsTr`, dataset.json), read as it is."""
+"""Reading of an nnU-Net raw folder (`imagesTr`, `labelsTr`, dataset.json)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
     """Turn an nnU-Net raw folder into a manifest.
 
     Args:
-        content: Its dataset.json.
-        root: Its folder.
+        content: Content of the dataset.json.
+        root: Raw folder.
 
     Raises:
         ManifestError: If a key is missing, or labels are regions.
@@ -36,12 +36,13 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         raise ManifestError(f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}") from error
     if "ignore" in labels:
         raise ManifestError(
-            "label 'ignore' must not be there, got nnU-Net's value for unlabelled voxels; label them or drop it"
+            "label 'ignore' must not be there, got nnU-Net's value for unlabelled voxels",
+            remedy="label them or drop it",
         )
     regions = [name for name, value in labels.items() if not isinstance(value, int)]
     if regions:
         raise ManifestError(
-            f"labels must be one whole number each, got regions or others for {regions}; list plain labels"
+            f"labels must be one whole number each, got regions or others for {regions}", remedy="list plain labels"
         )
     cases = listed if listed is not None else _found(root, ending, len(channels))
     return Manifest(

@@ -1,4 +1,4 @@
-"""A recipe: where a known dataset comes from, and the checksums that prove a copy of it."""
+"""A recipe: the source of a known dataset, and the checksums that identify a copy of it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from medseg.errors import ManifestError
 
 
 class DatasetRecipe(Config):
-    """How to get a dataset and how to recognise it.
+    """Instructions to get a dataset, and checksums to recognise it.
 
     Attributes:
         recipe: Name of the dataset.
-        description: What is in it.
-        source: Where it comes from.
-        licence: Under which terms.
-        citation: What to cite.
-        how_to_get: Commands or steps.
-        manifest: The dataset.json, relative to the data root.
+        description: Content of the dataset.
+        source: Origin of the dataset.
+        licence: Terms of use.
+        citation: Publication to cite.
+        how_to_get: Commands or steps to get the dataset.
+        manifest: Path of the dataset.json, relative to the data root.
         archive_md5: MD5 of the published archive.
         sha256: SHA-256 of chosen files, by their path relative to the data root.
     """
@@ -44,27 +44,29 @@ def is_recipe(content: dict[str, Any]) -> bool:
 
 
 def recipe_manifest_path(recipe: DatasetRecipe, root: Path) -> Path:
-    """The manifest of a local copy, after its checksums were checked.
+    """The manifest of a local copy, with its checksums verified.
 
     Raises:
         ManifestError: If the copy is missing, or a file differs from the recipe.
     """
-    steps = "\n  ".join(recipe.how_to_get)
+    steps = "\n  ".join(["", *recipe.how_to_get])
     path = root / recipe.manifest
     if not path.is_file():
         raise ManifestError(
-            f"recipe {recipe.recipe}: {recipe.manifest} must exist in --data-root, found none; get it:\n  {steps}"
+            f"recipe {recipe.recipe}: {recipe.manifest} must exist in the data root, found none",
+            remedy=f"get it:{steps}",
         )
     for name, expected in recipe.sha256.items():
         file = root / name
         if not file.is_file():
             raise ManifestError(
-                f"recipe {recipe.recipe}: file {name} must exist in --data-root, found none; get it:\n  {steps}"
+                f"recipe {recipe.recipe}: file {name} must exist in the data root, found none",
+                remedy=f"get it:{steps}",
             )
         found = hashlib.sha256(file.read_bytes()).hexdigest()
         if found != expected:
             raise ManifestError(
-                f"recipe {recipe.recipe}: {name} must have SHA-256 {expected[:12]}…, got {found[:12]}…; "
-                f"get it again:\n  {steps}"
+                f"recipe {recipe.recipe}: {name} must have SHA-256 {expected[:12]}…, got {found[:12]}…",
+                remedy=f"get it again:{steps}",
             )
     return path

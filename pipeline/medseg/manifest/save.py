@@ -1,4 +1,4 @@
-"""Write a manifest in our own form."""
+"""Writing of a manifest in our own form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg.records import Manifest
 
 
 def save_manifest(manifest: Manifest, path: Path) -> None:
-    """Write `dataset.json` whole or not at all, leaving out what is empty."""
+    """Write `dataset.json` whole or not at all, without empty fields."""
     with collector_paused():
         text = to_document(manifest).model_dump_json(indent=2, exclude_none=True)
     write_text(path, text + "\n")

@@ -1,4 +1,4 @@
-"""Which cases of a dataset a command is about."""
+"""Selection of the cases of a dataset that a command works on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ def select_cases(
     """The validation cases of a fold, or the cases of a split, or all.
 
     Args:
-        manifest: Dataset; folds are dealt out where it has none.
-        fold: Fold whose validation cases are wanted.
-        split: Split that is wanted; a fold decides before it.
-        is_labelled: Whether cases without a reference are left out, where no fold is given.
+        manifest: Dataset; folds are assigned if it has none.
+        fold: Fold to take the validation cases of.
+        split: Split to take the cases of; ignored if a fold is given.
+        is_labelled: Whether cases without a reference are left out if no fold is given.
 
     Raises:
         ManifestError: If the fold does not exist, or no case is left.
@@ -28,5 +28,7 @@ def select_cases(
         cases = tuple(case for case in cases if case.label or not is_labelled)
     if not cases:
         kind = " ".join([*(["labelled"] if is_labelled else []), *([split] if split else []), "cases"])
-        raise ManifestError(f"manifest {manifest.name}: must have {kind}, got none; choose another split or fold")
+        raise ManifestError(
+            f"manifest {manifest.name}: must have {kind}, got none", remedy="choose another split or fold"
+        )
     return cases

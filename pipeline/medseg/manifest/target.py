@@ -1,4 +1,4 @@
-"""What a network that learns from a manifest's label volumes must say about each voxel."""
+"""The target of a network that learns from a manifest's label volumes."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from medseg.targets import ExclusiveLabels
 
 
 def manifest_target(manifest: Manifest) -> ExclusiveLabels:
-    """The target of a manifest that keeps to the rules (`check_manifest`), its labels by value as in `foreground`."""
+    """The target of a checked manifest, with its labels sorted by value as in `foreground`."""
     return ExclusiveLabels(labels=dict(sorted(manifest.labels.items(), key=lambda item: item[1])))

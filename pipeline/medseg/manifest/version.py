@@ -8,7 +8,7 @@ _LAST_NUMBER = re.compile(r"(?:^|(?<=\.))\d+$")
 
 
 def next_version(version: str) -> str:
-    """The version after this one: its last number is increased, or `.1` added where it does not end in one.
+    """The version after this one: its last number increased, or `.1` added if it does not end in a number.
 
     `1` → `2`, `1.9` → `1.10`, `2024-05` → `2024-05.1`, `` → `1`.
     """

@@ -1,4 +1,4 @@
-"""Made-up patients for the demo and the tests; nothing in them comes from a person."""
+"""Made-up patients for the demo and the tests; no data of any person is in them."""
 
 from __future__ import annotations
 

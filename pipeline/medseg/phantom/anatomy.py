@@ -1,4 +1,4 @@
-"""An upper abdomen drawn by formulas in patient millimetres, so that any grid can look at it."""
+"""An upper abdomen drawn by formulas in patient millimetres, so that any grid can sample it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class _Organ:
 
 
 class Anatomy:
-    """One patient: organs of their own place and size, bent by smooth waves.
+    """One patient: organs with varied places and sizes, deformed by smooth waves.
 
     Args:
-        seed: The same seed is the same patient.
+        seed: Seed of the patient; the same seed gives the same patient.
         is_empty: Whether the labelled organs are missing, as after surgery.
     """
 
@@ -55,7 +55,7 @@ class Anatomy:
         """Tissue signal and labels at every voxel centre.
 
         Args:
-            geometry: Any grid.
+            geometry: Grid to draw on.
 
         Returns:
             Float signal and uint8 labels, both of the grid's shape.
@@ -70,7 +70,7 @@ class Anatomy:
         return signal.reshape(geometry.shape), label.reshape(geometry.shape)
 
     def _bent(self, points_mm: Array) -> Array:
-        """Where each point would lie in the standard body."""
+        """The position of each point in the undeformed body."""
         waves = np.sin(points_mm @ self._directions.T + self._shifts)
         return np.asarray((points_mm + waves @ self._sways) / self._size)
 

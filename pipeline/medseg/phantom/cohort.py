@@ -23,10 +23,10 @@ def write_cohort(
     """Write images, labels and `dataset.json`; every third patient comes back for a second study on another scanner.
 
     Args:
-        folder: Made if missing.
-        patients: All of them.
-        test_patients: The last ones, held out.
-        seed: The same seed gives the same cohort.
+        folder: Target folder, created if missing.
+        patients: Number of all patients.
+        test_patients: Number of patients in the test set, the last ones.
+        seed: Seed of the cohort; the same seed gives the same cohort.
         on_done: Called with the case id after each case.
     """
     cases: list[Case] = []

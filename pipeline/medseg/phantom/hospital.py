@@ -1,4 +1,4 @@
-"""A made-up hospital's export: DICOM without order, with what lies about in such folders."""
+"""A made-up hospital's export: DICOM without order, among the stray files of such folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from medseg.phantom.scanner import SCANNERS, Scanner, image_anatomy
 from medseg.records import Array, Labelmap
 from medseg.scans.dicom import write_dicom_seg, write_dicom_series
 
-# As the hospital calls them, and their values in the label.
+# Names of the structures in the hospital, and their values in the label.
 STRUCTURES = {"Leber": LABELS["liver"], "Niere rechts": LABELS["kidney_right"], "Niere links": LABELS["kidney_left"]}
 _RUBBISH = {
     "Thumbs.db": b"\xd0\xcf\x11\xe0" * 50,
@@ -28,10 +28,10 @@ class Exported(NamedTuple):
     """The truth about one patient.
 
     Attributes:
-        patient_id: The hospital's number, as it stands in the DICOM files.
-        anatomy: The patient, as formulas in patient millimetres.
-        label: What the hospital drew, shape `(I, J, K)`.
-        geometry: Its grid.
+        patient_id: Patient id in the DICOM files.
+        anatomy: Anatomy of the patient.
+        label: Reference label, shape `(I, J, K)`.
+        geometry: Grid of the label.
     """
 
     patient_id: str
@@ -43,14 +43,14 @@ class Exported(NamedTuple):
 def write_hospital_export(
     folder: Path, *, patients: int = 10, seed: int = 0, on_done: Callable[[str], None] = lambda patient_id: None
 ) -> list[Exported]:
-    """Write each patient's scan as a DICOM series, its labels as a DICOM SEG, a localizer, and rubbish beside them.
+    """Write each patient's scan as a DICOM series, its labels as a DICOM SEG, a localizer, and stray files beside them.
 
     The files of a site lie in one folder, named by numbers in no order and without an ending.
 
     Args:
-        folder: Made if missing.
-        patients: How many.
-        seed: The same seed gives the same export.
+        folder: Target folder, created if missing.
+        patients: Number of patients.
+        seed: Seed of the export; the same seed gives the same export.
         on_done: Called with the patient id after each patient.
     """
     rng = np.random.default_rng([seed, 41])
@@ -83,7 +83,7 @@ def _header(patient_id: str, scanner: Scanner, *, number: int, seed: int) -> dic
 
 
 def _write_study(folder: Path, image: Array, truth: Exported, header: dict[str, Any], names: Iterator[str]) -> None:
-    """The scan, what was drawn on it, and a localizer."""
+    """Write the scan, its labels and a localizer."""
     scan = {**header, "SeriesDescription": "T1 abdomen", "SeriesNumber": 2}
     paths = [folder / next(names) for _ in range(image.shape[2])]
     write_dicom_series(image, truth.geometry, paths, header=scan)

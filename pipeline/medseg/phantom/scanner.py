@@ -1,4 +1,4 @@
-"""Made-up scanners: grids, coil shading, noise and a signal scale of their own."""
+"""Made-up scanners, each with its own grid, coil shading, noise and signal scale."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from medseg.records import Array
 
 @dataclass(frozen=True, slots=True)
 class Scanner:
-    """How a scanner looks at a patient.
+    """Imaging properties of a scanner.
 
     Attributes:
-        name: Of the scanner.
-        site: Of the hospital.
-        axcodes: Order and direction of its voxel axes.
-        spacing_mm: Along R, A and S, before the axes are ordered.
-        tilt_degrees: Largest rotation of its field of view about each axis.
+        name: Name of the scanner.
+        site: Name of the hospital.
+        axcodes: Order and direction of the voxel axes.
+        spacing_mm: Voxel size along R, A and S, before the axes are ordered.
+        tilt_degrees: Largest rotation of the field of view about each axis.
         gain: Signal units per tissue unit.
         shading: Strength of the coil's bias field.
         noise: Standard deviation of the complex noise, in tissue units.
@@ -48,9 +48,9 @@ def image_anatomy(anatomy: Anatomy, scanner: Scanner, *, seed: int) -> tuple[Arr
     """Scan a patient.
 
     Args:
-        anatomy: The patient.
-        scanner: The scanner.
-        seed: Of positioning, shading and noise.
+        anatomy: Anatomy of the patient.
+        scanner: Scanner to use.
+        seed: Seed of positioning, shading and noise.
 
     Returns:
         Image (int16), label (uint8) and their grid.
@@ -64,7 +64,7 @@ def image_anatomy(anatomy: Anatomy, scanner: Scanner, *, seed: int) -> tuple[Arr
 
 
 def scanner_grid(scanner: Scanner, rng: np.random.Generator) -> Geometry:
-    """The scanner's field of view, laid over the upper abdomen by hand: a little tilted and shifted."""
+    """The field of view of the scanner over the upper abdomen, slightly tilted and shifted as if set by hand."""
     size = rng.uniform(0.95, 1.05)
     spacing = np.array(scanner.spacing_mm) * size
     shape = np.maximum(1, np.round(np.array(_FIELD_MM) / scanner.spacing_mm)).astype(int)

@@ -1,4 +1,4 @@
-"""From what the scans are like to every setting of the stages below, with a reason for each."""
+"""Planning: from a fingerprint of the scans to every setting of the stages below, with a reason for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every decision of a slice classifier's training in one file."""
+"""The plan of a slice classifier, and the rules that make it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _RATE_WITHOUT_NORM = 1e-4
 
 
 class SliceChoices(Config):
-    """What the user decides.
+    """Choices of the user.
 
     Attributes:
-        plane: In which plane the slices lie.
+        plane: Plane of the slices.
         context: Neighbouring slices on either side, as further channels.
-        architecture: Which network.
-        pooling: How the slices of a study are pooled where labels are per study.
-        targets: Classes, and where they come from.
+        architecture: Architecture of the network.
+        pooling: Pooling of the slices of a study, where labels are per study.
+        targets: Classes and their kind.
     """
 
     plane: Plane = "axial"
@@ -82,10 +82,10 @@ def make_slice_plan(
     """Decide every setting that the user has not, and say why.
 
     Args:
-        fingerprint: Of the training cases.
-        manifest: Channels.
-        choices: What the user decides.
-        device: What will train: decides the size of the pictures.
+        fingerprint: Fingerprint of the training cases.
+        manifest: Manifest, for its name and channels.
+        choices: Choices of the user.
+        device: Kind of device that will train, which decides the size of the pictures.
     """
     reasons: dict[str, str] = {}
     pixel_mm, size = _picture(fingerprint, choices.plane, device, reasons)

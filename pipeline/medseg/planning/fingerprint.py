@@ -1,4 +1,4 @@
-"""What the training scans are like."""
+"""Fingerprint of a dataset: shapes, spacings and intensities of the training scans."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CaseFingerprint:
-    """One case.
+    """Shape, spacing and intensities of one case.
 
     Attributes:
-        shape: Voxels, axes along R, A and S; a single slice comes last.
-        spacing_mm: Along the same axes.
+        shape: Voxels along R, A and S; the axis of a single slice comes last.
+        spacing_mm: Voxel size along the same axes.
         foreground: Sampled intensities of labelled voxels, `(C, N)`.
     """
 
@@ -36,10 +36,10 @@ class CaseFingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """All training cases that could be read.
+    """Fingerprints of all training cases that could be read.
 
     Attributes:
-        cases: One entry each.
+        cases: One entry per case.
         failures: Cases that could not be read.
         is_2d: Whether every case has a single slice.
     """
@@ -49,11 +49,11 @@ class Fingerprint:
     is_2d: bool
 
     def shapes(self) -> Array:
-        """`(N, 3)`."""
+        """Shapes of all cases, `(N, 3)`."""
         return np.array([case.shape for case in self.cases])
 
     def spacings_mm(self) -> Array:
-        """`(N, 3)`."""
+        """Spacings of all cases, `(N, 3)`."""
         return np.array([case.spacing_mm for case in self.cases])
 
     def foreground(self, channel: int) -> Array:
@@ -73,11 +73,11 @@ def take_fingerprint(
     """Read every case once.
 
     Args:
-        cases: The training cases of the fold; validation cases must not shape the plan.
-        manifest: Where they come from.
-        root: The data root.
+        cases: Training cases of the fold; validation cases must not shape the plan.
+        manifest: Manifest of the cases.
+        root: Data root.
         with_labels: Whether intensities are of labelled voxels; otherwise of all, and no label is read.
-        executor: Where the work runs.
+        executor: Executor of the work, case by case.
         on_done: Called with the case id after each case.
 
     Raises:

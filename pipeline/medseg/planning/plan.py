@@ -1,4 +1,4 @@
-"""Every decision of a run in one file."""
+"""Plans: every decision of a run in one file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from medseg.training.segmentation import TrainingConfig
 
 
 class PlanFile(Config):
-    """What every plan has.
+    """Plan of any task.
 
     Attributes:
-        verb: Of medseg, that takes the plan.
-        dataset: For which dataset it was made.
-        reasons: Why, by the setting's dotted name.
+        verb: Command of medseg that takes the plan.
+        dataset: Name of the dataset that the plan was made for.
+        reasons: Reasons by the dotted names of the settings.
     """
 
     verb: ClassVar[str]
@@ -70,7 +70,7 @@ class Plan(PlanFile):
 
 
 class _FlowDumper(yaml.SafeDumper):
-    """Lists on one line."""
+    """Writes lists on one line."""
 
 
 _FlowDumper.add_representer(
@@ -82,7 +82,10 @@ def save_plan(plan: PlanFile, path: Path) -> None:
     """Write YAML in which every reasoned setting has its reason on the line above."""
     content = plan.model_dump(mode="json")
     reasons = content.pop("reasons")
-    lines = [f"# medseg plan for {plan.dataset}. Change what you like and give it to `medseg {plan.verb} --plan`.", ""]
+    lines = [
+        f"# medseg plan for {plan.dataset}. Change what you like and give it to `medseg {plan.verb}` as its plan.",
+        "",
+    ]
     for section, values in content.items():
         if not isinstance(values, dict):
             lines += [_dump({section: values})]
@@ -109,7 +112,7 @@ def load_plan_of(kind: type[AnyPlan], path: Path) -> AnyPlan:
     """Read a plan of a kind.
 
     Raises:
-        ConfigError: As `load_plan`.
+        ConfigError: If it is missing or broken.
     """
     return parse_config(kind, read_yaml(path), source=f"plan {path}")
 
@@ -118,9 +121,9 @@ def override_plan(plan: AnyPlan, changes: dict[str, Any], *, source: str) -> Any
     """A plan with some settings changed.
 
     Args:
-        plan: Where to start.
-        changes: Sections and keys as in plan.yaml; only those that differ.
-        source: Name of the file, for the message.
+        plan: Plan before the changes.
+        changes: Changed settings, in sections and keys as in plan.yaml.
+        source: Origin of the changes, for reasons and messages.
 
     Raises:
         ConfigError: If a key or value is wrong.
@@ -141,7 +144,7 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan_digest(plan: PlanFile) -> str:
-    """SHA-256 over every setting; reasons do not count."""
+    """SHA-256 over every setting, without the reasons."""
     return hashlib.sha256(plan.model_dump_json(exclude={"reasons"}).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The rules that turn a fingerprint into a plan."""
+"""The rules that turn a fingerprint into the plan of a segmentation network."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKin
     """Decide every setting from the training scans, and say why.
 
     Args:
-        fingerprint: Of the training cases.
-        manifest: Channels and labels.
-        device: What will train: decides patch, batch and width.
+        fingerprint: Fingerprint of the training cases.
+        manifest: Manifest, for its channels and labels.
+        device: Kind of device that will train, which decides patch, batch and width.
     """
     reasons: dict[str, str] = {}
     is_2d = fingerprint.is_2d
@@ -85,7 +85,7 @@ def _spacing(fingerprint: Fingerprint, reasons: dict[str, str]) -> Array:
 def plan_normalisation(
     fingerprint: Fingerprint, manifest: Manifest, reasons: dict[str, str], *, section: str = "preprocess"
 ) -> tuple[ChannelNormalisation, ...]:
-    """Intensities of each channel, with the reason under the section that they belong to."""
+    """Normalisation of each channel; the reason is added under the given section of the plan."""
     channels, why = [], []
     for index, name in enumerate(manifest.channels):
         values = fingerprint.foreground(index)

@@ -19,11 +19,11 @@ def names_a_side(label: str) -> bool:
 
 
 def check_mirroring(plan: Plan, manifest: Manifest) -> None:
-    """Hold a plan, wherever it comes from, to the rule.
+    """Refuse a plan that flips left and right although labels name a side.
 
     Raises:
         ConfigError: If labels name a side and the plan flips along left and right, or along any axis of a 2D image,
-            whose axes may be any.
+            which may lie any way.
     """
     sided = [name for name in manifest.foreground if names_a_side(name)]
     is_2d = plan.network.spatial_dims == 2
@@ -36,5 +36,6 @@ def check_mirroring(plan: Plan, manifest: Manifest) -> None:
         if sided and forbidden & set(axes):
             raise ConfigError(
                 f"plan: {name}.mirror_axes must not flip left and right, got {list(axes)} with labels "
-                f"{', '.join(sided)}; leave the axis out"
+                f"{', '.join(sided)}",
+                remedy="leave the axis out",
             )

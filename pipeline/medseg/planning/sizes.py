@@ -18,10 +18,10 @@ _ANISOTROPY = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a training step may take.
+    """Limits of a training step on a kind of device.
 
     Attributes:
-        patch_voxels: Largest patch.
+        patch_voxels: Voxels of the largest patch.
         step_voxels: Voxels of a whole batch, roughly.
         width: Channels of the finest stage.
         widest: Most channels of any stage.
@@ -50,8 +50,8 @@ def plan_strides(patch: Array, spacing_mm: Array, *, is_2d: bool) -> tuple[list[
 
     Args:
         patch: Voxels of the patch, `(3,)`.
-        spacing_mm: Of the network's grid, `(3,)`.
-        is_2d: Whether the last axis is left out.
+        spacing_mm: Voxel size of the network's grid, `(3,)`.
+        is_2d: Whether the network is 2D, without the last axis.
 
     Source: Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2, from which the rule
     for anisotropic axes is taken.
@@ -75,9 +75,9 @@ def plan_patch(shape: Array, spacing_mm: Array, *, is_2d: bool, voxels: int) -> 
 
     Args:
         shape: Median shape on the network's grid, `(3,)`.
-        spacing_mm: Of that grid.
+        spacing_mm: Voxel size of that grid, `(3,)`.
         is_2d: Whether the patch has one slice.
-        voxels: Largest patch.
+        voxels: Voxels of the largest patch.
     """
     patch = np.maximum(np.array(shape, dtype=float), 8 if not is_2d else 1)
     while _rounded(patch, spacing_mm, is_2d=is_2d).prod() > voxels and (patch > _SHORTEST).any():
@@ -88,7 +88,7 @@ def plan_patch(shape: Array, spacing_mm: Array, *, is_2d: bool, voxels: int) -> 
 
 
 def _rounded(patch: Array, spacing_mm: Array, *, is_2d: bool) -> Array:
-    """Up to multiples that the network can halve as often as its size allows: 8 where an axis is long, 4 or 2 else."""
+    """Sizes rounded up to multiples of 2 to 32, larger for longer axes, so that the network can halve them."""
     result = []
     for axis, size in enumerate(patch):
         if is_2d and axis == 2:

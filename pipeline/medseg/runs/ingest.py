@@ -26,7 +26,7 @@ class IngestSettings:
         key: File of the pseudonyms' key; beside the dataset, made if missing, if not given.
         keep_ids: Whether patient ids and UIDs are pseudonyms already.
         shift_dates: Whether study dates are kept, moved by 1 to 365 days per patient.
-        name: Name of the dataset; that of the source folder if not given.
+        name: Name of the dataset; that of the output folder if not given.
         workers: Threads that read scans.
     """
 

@@ -1,4 +1,4 @@
-"""Why a file could not be read, in words that hold no folder: folders may be named after patients."""
+"""Reasons why a file cannot be read, without its folder: folders may be named after patients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def reason_without_folders(error: Exception, path: Path) -> str:
-    """The reason of a library's error with the file's folder left out."""
+    """The reason that a library's error gives, with the file's folder left out."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = str(error)

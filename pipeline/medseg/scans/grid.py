@@ -15,7 +15,7 @@ from medseg.scans.picture import is_picture_file, read_picture_size
 
 
 class FileGrid(NamedTuple):
-    """What a header says.
+    """Grid and channels that a header describes.
 
     Attributes:
         geometry: The voxel grid.
@@ -32,8 +32,8 @@ def read_grid(path: Path, *, case_id: str) -> FileGrid:
     """Read the header of a scan, label or picture file.
 
     Raises:
-        ScanError: If it cannot be read.
-        GeometryError: If the grid is no straight voxel grid.
+        ScanError: If the file cannot be read.
+        GeometryError: If the grid is not a straight voxel grid.
     """
     name = path.name.lower()
     if name.endswith(NIFTI_SUFFIXES):
@@ -43,4 +43,4 @@ def read_grid(path: Path, *, case_id: str) -> FileGrid:
     if is_picture_file(path):
         width, height, channels = read_picture_size(path, case_id=case_id)
         return FileGrid(Geometry((width, height, 1), np.eye(4)), channels, is_picture=True)
-    raise ScanError(f"case {case_id}: file must be a scan, label or picture, got another ending; convert it")
+    raise ScanError("file must be a scan, label or picture, got another ending", remedy="convert it", case_id=case_id)

@@ -26,8 +26,8 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
     """Read one NRRD or MetaImage file.
 
     Args:
-        path: The file.
-        case_id: Named in every error.
+        path: File to read.
+        case_id: Id of the case, for errors.
         is_label: Labels keep their stored type.
 
     Returns:
@@ -48,22 +48,24 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
         array = _channels_first(sitk.GetArrayFromImage(image), image)
     except (RuntimeError, ValueError, MemoryError, OSError, ScanError) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file, got: "
-            f"{reason_without_folders(error, path).splitlines()[-1].strip()}; copy or export it again"
+            f"file {path.name} must be a whole NRRD or MetaImage file, got: "
+            f"{reason_without_folders(error, path).splitlines()[-1].strip()}",
+            remedy="copy or export it again",
+            case_id=case_id,
         ) from error
     try:
         geometry = _geometry(image)
     except GeometryError as error:
-        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+        raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
     return Scan(array if is_label else array.astype(np.float32, copy=False), geometry, ItkOrigin(path))
 
 
 def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
-    """Grid and channels that a header names, without reading the voxels.
+    """Grid and channels from a header, without reading the voxels.
 
     Raises:
         ScanError: If the header is damaged, or has neither two nor three axes.
-        GeometryError: If the grid is no straight voxel grid.
+        GeometryError: If the grid is not a straight voxel grid.
     """
     import SimpleITK as sitk
 
@@ -72,13 +74,17 @@ def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise ScanError(f"case {case_id}: file {path.name} must be a whole NRRD or MetaImage file") from error
+        raise ScanError(
+            f"file {path.name} must be a whole NRRD or MetaImage file",
+            remedy="copy or export it again",
+            case_id=case_id,
+        ) from error
     if reader.GetDimension() not in (2, 3):
-        raise ScanError(f"case {case_id}: file {path.name} must have 2 or 3 axes; split it")
+        raise ScanError(f"file {path.name} must have 2 or 3 axes", remedy="split it", case_id=case_id)
     try:
         return _geometry(reader), int(reader.GetNumberOfComponents())
     except GeometryError as error:
-        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+        raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
 
 
 def segment_names(path: Path) -> dict[int, str]:
@@ -106,13 +112,13 @@ def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -
     """Resample a scan onto another grid through millimetres in the patient.
 
     Args:
-        scan: Voxels of shape `(C, I, J, K)`.
-        grid: The wanted grid.
+        scan: Scan of shape `(C, I, J, K)`.
+        grid: Target grid.
         order: `linear` for images, `nearest` for labels.
 
     Returns:
-        Shape `(C, *grid.shape)`, in the type of the scan; voxels outside the scan get each channel's least value, and
-        for labels 0.
+        Shape `(C, *grid.shape)`, in the type of the scan; voxels outside the scan get each channel's least value, or
+        0 for labels.
     """
     import SimpleITK as sitk
 
@@ -128,7 +134,7 @@ def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -
 
 
 def covered_fraction(grid: Geometry, other: Geometry) -> float:
-    """How much of a grid lies inside another one, from 0 to 1, sampled at up to 20 points along each axis."""
+    """Fraction of a grid that lies inside another one, from 0 to 1, sampled at up to 20 points along each axis."""
     samples = [np.linspace(0, n - 1, min(n, 20)) for n in grid.shape]
     points = np.stack(np.meshgrid(*samples, indexing="ij"), axis=-1).reshape(-1, 3)
     voxels = other.voxels(grid.world_mm(points))
@@ -149,7 +155,7 @@ def _image(array: Array, geometry: Geometry) -> sitk.Image:
 
 
 def _promised_bytes(reader: sitk.ImageFileReader) -> int:
-    """Size of the voxels by the header."""
+    """Size of all voxels according to the header."""
     import SimpleITK as sitk
 
     bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
@@ -158,11 +164,13 @@ def _promised_bytes(reader: sitk.ImageFileReader) -> int:
 
 
 def _utf8_name(path: Path, *, case_id: str) -> str:
-    """The path as text; SimpleITK ends the whole process over one that is not UTF-8."""
+    """The path as text; SimpleITK crashes the whole process on one that is not UTF-8."""
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ScanError(f"case {case_id}: names of NRRD and MetaImage files must be UTF-8; rename it") from error
+        raise ScanError(
+            "names of NRRD and MetaImage files must be UTF-8", remedy="rename it", case_id=case_id
+        ) from error
     return str(path)
 
 
@@ -170,7 +178,7 @@ def _channels_first(values: Array, image: sitk.Image) -> Array:
     """ITK's `(K, J, I[, C])` as `(C, I, J, K)`."""
     components = image.GetNumberOfComponentsPerPixel()
     if image.GetDimension() not in (2, 3):
-        raise ValueError(f"{image.GetDimension()} axes where 2 or 3 are read")
+        raise ValueError(f"{image.GetDimension()} axes instead of 2 or 3")
     if image.GetDimension() == 2:
         values = values[np.newaxis]
     if components == 1:

@@ -1,6 +1,6 @@
 """Whether an NRRD or MetaImage file holds the voxels that its header promises.
 
-ITK takes memory on the header's word, and goes on with what lies there where the compressed voxels are damaged.
+ITK allocates as much memory as the header claims, and returns it unfilled where the compressed voxels are damaged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NRRD_ENCODINGS = {"raw": "raw", "gzip": "zlib", "gz": "zlib", "bzip2": "bzip2",
 
 
 class Storage(NamedTuple):
-    """Where the voxels lie: the file, their first byte in it, and `raw`, `zlib` (also of gzip) or `bzip2`."""
+    """Place of the voxels: the file, their first byte in it, and `raw`, `zlib` (gzip too) or `bzip2`."""
 
     file: Path
     start: int
@@ -31,7 +31,7 @@ def check_storage(path: Path, promised_bytes: int) -> None:
     Voxels as text or in several files are left to ITK.
 
     Raises:
-        ScanError: If it does; the message names no file.
+        ScanError: If the file is short or damaged; the message names no file.
     """
     storage = _nrrd_storage(path) if path.name.lower().endswith((".nrrd", ".nhdr")) else _metaimage_storage(path)
     if storage is None or not storage.file.is_file():
@@ -40,7 +40,7 @@ def check_storage(path: Path, promised_bytes: int) -> None:
         stream.seek(storage.start)
         held = _size_of_rest(stream) if storage.encoding == "raw" else _unpacked_size(stream, storage, promised_bytes)
     if held < promised_bytes:
-        raise ScanError(f"voxels of {promised_bytes} bytes, got {held}")
+        raise ScanError(f"{held} of the {promised_bytes} bytes of voxels that its header promises")
 
 
 def _size_of_rest(stream: IO[bytes]) -> int:
@@ -49,7 +49,7 @@ def _size_of_rest(stream: IO[bytes]) -> int:
 
 
 def _unpacked_size(stream: IO[bytes], storage: Storage, enough: int) -> int:
-    """Bytes that the compressed voxels unpack to, as far as they are wanted; checksums are verified on the way."""
+    """Unpacked size of the compressed voxels, counted until it is enough; checksums are verified on the way."""
     size = 0
     try:
         if storage.encoding == "bzip2":
@@ -64,12 +64,12 @@ def _unpacked_size(stream: IO[bytes], storage: Storage, enough: int) -> int:
                 raise EOFError
             size += len(unpacker.decompress(packed, _CHUNK))
     except (zlib.error, EOFError, OSError, ValueError):
-        raise ScanError("whole compressed voxels, got damaged ones") from None
+        raise ScanError("damaged compressed voxels") from None
     return size
 
 
 def _nrrd_storage(path: Path) -> Storage | None:
-    """From `encoding` and `data file`; the header ends with an empty line."""
+    """Storage by the fields `encoding` and `data file`; the header ends with an empty line."""
     content = _head(path)
     ends = [content.find(gap) + len(gap) for gap in (b"\n\n", b"\r\n\r\n") if gap in content]
     start = min(ends, default=len(content))
@@ -84,7 +84,7 @@ def _nrrd_storage(path: Path) -> Storage | None:
 
 
 def _metaimage_storage(path: Path) -> Storage | None:
-    """From `CompressedData` and `ElementDataFile`, the last line of the header."""
+    """Storage by the fields `CompressedData` and `ElementDataFile`, the last line of the header."""
     content = _head(path)
     key = content.find(b"ElementDataFile")
     end = content.find(b"\n", key) + 1
@@ -105,7 +105,7 @@ def _head(path: Path) -> bytes:
 
 
 def _fields(header: bytes, separator: str) -> dict[str, str]:
-    """Keys in lower case and values of a header of one field a line."""
+    """Keys in lower case and values of a header with one field per line."""
     fields = {}
     for line in header.decode("latin-1").splitlines():
         key, found, value = line.partition(separator)

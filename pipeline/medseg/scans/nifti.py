@@ -20,16 +20,15 @@ from medseg.geometry import Geometry
 from medseg.origin import NiftiHeader, NiftiOrigin
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.damage import reason_without_folders
-from medseg.scans.nifti_header import read_header
+from medseg.scans.nifti_header import UNIT_MM, is_nifti2, read_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
 _LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
-_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
 _NIFTI1_LONGEST = 32767
-_NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that say that no extension follows
+_NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that exclude extensions
 _GRID_FIELDS = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
     "srow_x", "srow_y", "srow_z", "xyzt_units",
@@ -41,7 +40,7 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
 
     Args:
         path: `.nii`, `.nii.gz`, or either file of a `.hdr`/`.img` pair.
-        case_id: Named in every error.
+        case_id: Id of the case, for errors.
         is_label: Labels are read as stored, without slope and intercept.
 
     Returns:
@@ -62,23 +61,25 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
 
 
 def read_nifti_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
-    """Grid and channels that a header names, without reading the voxels.
+    """Grid and channels from a header, without reading the voxels.
 
     Raises:
-        ScanError: If the file is no NIfTI.
-        GeometryError: If the grid is no straight voxel grid.
+        ScanError: If the file is not NIfTI.
+        GeometryError: If the grid is not a straight voxel grid.
     """
     import nibabel
 
     with _damage(path, case_id=case_id):
         image: Any = nibabel.load(path)
         if not isinstance(image, nibabel.Nifti1Pair):
-            raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got another format; convert it")
+            raise ScanError(f"file {path.name} must be NIfTI, got another format", remedy="convert it", case_id=case_id)
         shape = tuple(int(size) for size in image.shape)
     sizes = (*(size for size in shape[:3]), 1, 1)[:3] if len(shape) < 3 else shape[:3]
     channels = math.prod(shape[3:])
     if len(shape) < 2 or min(shape) < 1 or (len(shape) == 5 and shape[3] != 1) or len(shape) > 5:
-        raise ScanError(f"case {case_id}: file {path.name} must have 2 to 4 axes, got shape {shape}; split it")
+        raise ScanError(
+            f"file {path.name} must have 2 to 4 axes, got shape {shape}", remedy="split it", case_id=case_id
+        )
     return _geometry(image, sizes, path=path, case_id=case_id), channels
 
 
@@ -91,7 +92,7 @@ def pair_of(path: Path) -> tuple[Path, ...]:
 
 
 def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
-    """Write labels on the grid of a scan, as the NIfTI file that it was read from states that grid.
+    """Write labels on the grid of a scan, in the form that its NIfTI header gives.
 
     Shape, affine, qform and sform codes, units and orientation are the source's; the voxel type is unsigned, without
     scaling; free-text fields and extensions, which may name a patient, are not carried over. The file is NIfTI-1, also
@@ -164,24 +165,26 @@ def _damage(path: Path, *, case_id: str) -> Iterator[None]:
         OverflowError,
     ) as error:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NIfTI file, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
+            f"file {path.name} must be a whole NIfTI file, got: {reason_without_folders(error, path)}",
+            remedy="copy or export it again",
+            case_id=case_id,
         ) from error
 
 
 def _load(path: Path, *, case_id: str) -> tuple[Any, int]:
-    """The image, and how many bytes its voxel file holds; a compressed file is read to its end, checksum included."""
+    """The image and the size of its voxel file in bytes; a compressed file is read to its end, checksum included."""
     import nibabel
 
     if path.name.lower().endswith(".gz"):
         with gzip.open(path) as stream:
             content = stream.read()
-        is_second = {540}.intersection(int.from_bytes(content[:4], order) for order in ("little", "big"))
-        kind: Any = nibabel.Nifti2Image if is_second else nibabel.Nifti1Image
+        kind: Any = nibabel.Nifti2Image if is_nifti2(content) else nibabel.Nifti1Image
         return kind.from_bytes(content), len(content)
     image: Any = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
-        raise ScanError(f"case {case_id}: file {path.name} must be NIfTI, got {type(image).__name__}; convert it")
+        raise ScanError(
+            f"file {path.name} must be NIfTI, got {type(image).__name__}", remedy="convert it", case_id=case_id
+        )
     return image, Path(image.file_map["image"].filename).stat().st_size
 
 
@@ -191,8 +194,10 @@ def _check_size(image: Any, stored_bytes: int, *, path: Path, case_id: str) -> N
     promised = voxels + int(image.dataobj.offset)
     if min(image.shape, default=0) < 1 or promised > stored_bytes:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} "
-            f"bytes, got {stored_bytes}; copy or export it again"
+            f"file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} bytes, got "
+            f"{stored_bytes}",
+            remedy="copy or export it again",
+            case_id=case_id,
         )
     if promised < stored_bytes:
         _log.warning(
@@ -207,8 +212,9 @@ def _check_type(image: Any, *, path: Path, case_id: str) -> None:
     dtype = image.get_data_dtype()
     if dtype.names is not None or dtype.kind not in "uif":
         raise ScanError(
-            f"case {case_id}: file {path.name} must hold real numbers, got voxel type {dtype}; convert it to one "
-            "number per voxel and channel"
+            f"file {path.name} must hold real numbers, got voxel type {dtype}",
+            remedy="convert it to one number per voxel and channel",
+            case_id=case_id,
         )
 
 
@@ -229,7 +235,9 @@ def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
         return array[np.newaxis]
     if array.ndim == 4 and 0 not in array.shape:
         return np.moveaxis(array, -1, 0)
-    raise ScanError(f"case {case_id}: file {path.name} must have 2 to 4 axes, got shape {array.shape}; split it")
+    raise ScanError(
+        f"file {path.name} must have 2 to 4 axes, got shape {array.shape}", remedy="split it", case_id=case_id
+    )
 
 
 def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -> Geometry:
@@ -245,12 +253,12 @@ def _geometry(image: Any, shape: tuple[int, ...], *, path: Path, case_id: str) -
         if int(header["qform_code"]) > 0 and int(header["sform_code"]) > 0:
             _warn_of_conflict(geometry, header, path=path, case_id=case_id)
     except GeometryError as error:
-        raise GeometryError(f"case {case_id}: file {path.name}: {error}") from error
+        raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
     return geometry
 
 
 def _warn_of_unknown_codes(path: Path, *, case_id: str) -> None:
-    """Say so where nibabel took a code that does not exist for 0, so that only the other form counts."""
+    """Warn where nibabel took an unknown code for 0, so that only the other form counts."""
     stored = read_header(path)[0]
     for name in ("qform_code", "sform_code"):
         if not 0 <= int(stored[name]) <= _LAST_FORM_CODE:
@@ -258,12 +266,12 @@ def _warn_of_unknown_codes(path: Path, *, case_id: str) -> None:
 
 
 def _unit_mm(header: Any) -> float:
-    """Millimetres per unit of the header; 1 where it names none, or one that does not exist."""
+    """Millimetres per unit of the header; 1 where it names no unit or an unknown one."""
     try:
         unit = str(header.get_xyzt_units()[0])
     except KeyError:
         unit = "unknown"
-    return _UNIT_MM.get(unit, 1.0)
+    return UNIT_MM.get(unit, 1.0)
 
 
 def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str) -> None:
@@ -317,7 +325,7 @@ def _is_flat(scan: Scan) -> bool:
 
 
 def _carry_over(source: NiftiHeader, header: Any, geometry: Geometry) -> None:
-    """The source's grid field by field; where the scan was cropped or resampled since, its codes on the new grid."""
+    """Copy the source's grid field by field; its codes alone where the scan was cropped or resampled since."""
     for name in _GRID_FIELDS:
         header[name] = source[name]
     if not Geometry(geometry.shape, header.get_best_affine()).scaled(_unit_mm(header)).is_close(geometry):

@@ -1,4 +1,4 @@
-"""How a NIfTI header places its voxels, told without refusing anything."""
+"""The forms by which a NIfTI header places its voxels, read without refusing anything."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ import numpy as np
 
 from medseg.geometry import Affine, affine_distance_mm
 from medseg.scans.nifti import NIFTI_SUFFIXES
-from medseg.scans.nifti_header import read_header
-
-_UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+from medseg.scans.nifti_header import UNIT_MM, read_header
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NiftiForms:
-    """What a header says of the grid.
+    """Facts of a header about the grid.
 
     Attributes:
         shape: Voxels along `(i, j, k)`.
-        affine: The `(4, 4)` matrix that readers use, in RAS+ millimetres; it may be sheared or broken.
-        sform_code: 0 where the header holds no sform.
-        qform_code: 0 where the header holds no qform.
-        conflict_mm: How far sform and qform put a corner apart; infinite for a broken qform, 0 where there is one form.
+        affine: Matrix `(4, 4)` that readers use, in RAS+ millimetres; it may be sheared or broken.
+        sform_code: Code of the sform; 0 if the header holds none.
+        qform_code: Code of the qform; 0 if the header holds none.
+        conflict_mm: Largest distance of a corner between sform and qform; infinite for a broken qform, 0 for one form.
         voxel_type: Name of the stored voxel type, such as `int16`.
-        is_scaled: Whether the header has stored values multiplied or shifted.
+        is_scaled: Whether the header multiplies or shifts stored values.
     """
 
     shape: tuple[int, int, int]
@@ -54,7 +52,7 @@ def read_nifti_forms(path: Path) -> NiftiForms | None:
 
 def _forms(header: Any) -> NiftiForms:
     i, j, k = ([max(int(size), 1) for size in header.get_data_shape()] + [1, 1, 1])[:3]
-    unit_mm = _UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    unit_mm = UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
     codes = int(header["sform_code"]), int(header["qform_code"])
     return NiftiForms(
         (i, j, k),

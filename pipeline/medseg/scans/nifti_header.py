@@ -1,10 +1,13 @@
-"""The header of a NIfTI file as it is stored, before nibabel mends anything."""
+"""The header of a NIfTI file as it is stored, before nibabel corrects anything."""
 
 from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001}
+_BYTE_ORDERS: tuple[Literal["little", "big"], ...] = ("little", "big")
 
 
 def read_header(path: Path) -> tuple[Any, bytes]:
@@ -14,9 +17,13 @@ def read_header(path: Path) -> tuple[Any, bytes]:
     file = header_file(path)
     with gzip.open(file) if file.name.lower().endswith(".gz") else file.open("rb") as stream:
         content = stream.read(540)
-    is_second = {540}.intersection(int.from_bytes(content[:4], order) for order in ("little", "big"))
-    kind: Any = nibabel.Nifti2Header if is_second else nibabel.Nifti1Header
-    return kind(content[: 540 if is_second else 348], check=False), content
+    kind: Any = nibabel.Nifti2Header if is_nifti2(content) else nibabel.Nifti1Header
+    return kind(content[: kind.sizeof_hdr], check=False), content
+
+
+def is_nifti2(content: bytes) -> bool:
+    """Whether a header begins with the size of NIfTI-2's, in either byte order."""
+    return 540 in (int.from_bytes(content[:4], order) for order in _BYTE_ORDERS)
 
 
 def header_file(path: Path) -> Path:

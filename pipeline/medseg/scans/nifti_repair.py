@@ -1,4 +1,4 @@
-"""Copy a NIfTI file with its header put in order and its voxels left alone."""
+"""Copy a NIfTI file with its header repaired and its voxels untouched."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _PLACE_FIELDS = (
 def repair_nifti(
     source: Path, target: Path, *, straighten: bool = False, like: Path | None = None, as_label: bool = False
 ) -> None:
-    """Copy a NIfTI file with its header put in order; the stored voxels stay byte for byte, unless `as_label`.
+    """Copy a NIfTI file with its header repaired; the stored voxels stay byte for byte, unless `as_label`.
 
     Args:
-        source: The file to copy; of a `.hdr`/`.img` pair either file, and both are copied.
-        target: The copy, in a folder that exists, with the ending of the source.
-        straighten: Let sform and qform say the same grid: the one that readers use (the sform where there is one, else
-            the qform), with its axes made perpendicular.
-        like: A NIfTI file whose grid is taken over instead.
-        as_label: Store whole numbers held in a type with fractions in the smallest unsigned type, without scaling.
+        source: File to copy; either file of a `.hdr`/`.img` pair, and both are copied.
+        target: Copy to write, in a folder that exists, with the ending of the source.
+        straighten: Write one grid to sform and qform: the one that readers use (the sform where there is one, else the
+            qform), with its axes made perpendicular.
+        like: NIfTI file whose grid replaces that of the source.
+        as_label: Store the voxels, which must be whole numbers, in the smallest unsigned type without scaling.
 
     Raises:
-        ScanError: If a file cannot be read, or no whole numbers are there to be stored as a label.
+        ScanError: If a file cannot be read, or the voxels of a label are not whole numbers.
         GeometryError: If the grid is broken beyond its shear.
     """
     from nibabel.spatialimages import HeaderDataError
@@ -52,7 +52,8 @@ def repair_nifti(
     except (HeaderDataError, WrapStructError, OSError, EOFError, ValueError, zlib.error) as error:
         raise ScanError(
             f"file {source.name}: must be a NIfTI file that can be repaired, got: "
-            f"{reason_without_folders(error, source)}; export it again"
+            f"{reason_without_folders(error, source)}",
+            remedy="export it again",
         ) from error
     if source.suffix.lower() in (".hdr", ".img"):
         _write_pair(header, content, voxels, source, target)
@@ -66,12 +67,12 @@ def _unpacked(path: Path) -> bytes:
 
 
 def _straighten(header: Any) -> None:
-    """Both forms say the nearest straight grid, under the code of the form that readers use."""
+    """Write the nearest straight grid to both forms, under the code of the form that readers use."""
     shape = ([max(int(size), 1) for size in header.get_data_shape()] + [1, 1, 1])[:3]
     affine = straightened((shape[0], shape[1], shape[2]), header.get_best_affine()).affine
     code = int(header["sform_code"]) or int(header["qform_code"])
     if not code:
-        raise GeometryError("header must hold an sform or a qform, got neither; export it again")
+        raise GeometryError("header must hold an sform or a qform, got neither", remedy="export it again")
     header.set_sform(affine, code=code)
     header.set_qform(affine, code=code)
 
@@ -83,7 +84,7 @@ def _take_grid(header: Any, other: Any) -> None:
 
 
 def _label_voxels(header: Any, source: Path) -> bytes:
-    """The label's values as unsigned integers in the header's byte order; the header is told of their type."""
+    """The label's values as unsigned integers in the header's byte order; the header gets their type."""
     label, _ = read_label(source, case_id=source.name)
     header.set_data_dtype(label.dtype)
     header["scl_slope"], header["scl_inter"] = 1, 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 _EXIF_ORIENTATION = 0x0112
-# What Pillow's readers raise on damaged files.
+# Errors of Pillow's readers on damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
 _NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
 
@@ -37,10 +39,10 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
     A picture has no place in the patient: i runs along its columns, j along its rows, and a pixel counts as 1 mm.
 
     Args:
-        path: The file.
-        case_id: Named in every error.
+        path: File to read.
+        case_id: Id of the case, for errors.
         is_label: Labels keep their stored values; a palette's index is the value.
-        upright: Whether a picture that is stored rotated is turned as its EXIF orientation says, instead of refused.
+        upright: Whether a picture that is stored rotated is turned by its EXIF orientation instead of being refused.
 
     Returns:
         `array` of shape `(C, I, J, 1)`; one channel for grey pictures, three for colours (opacity is dropped).
@@ -48,18 +50,12 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
     Raises:
         ScanError: If the file is damaged, has several pages or is stored rotated.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import ImageOps
 
-    try:
-        with Image.open(path) as opened:
-            _check_layout(opened, path=path, case_id=case_id, upright=upright)
-            picture = ImageOps.exif_transpose(opened) if upright else opened
-            array = _pixels(picture, is_label=is_label)
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
-        raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole picture, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
-        ) from error
+    with _opened(path, case_id=case_id) as opened:
+        _check_layout(opened, path=path, case_id=case_id, upright=upright)
+        picture = ImageOps.exif_transpose(opened) if upright else opened
+        array = _pixels(picture, is_label=is_label)
     shape = (array.shape[1], array.shape[2], array.shape[3])
     return Scan(array, Geometry(shape, np.eye(4)), PictureOrigin(path))
 
@@ -68,20 +64,12 @@ def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:
     """Width, height and channels of an upright picture, without reading the pixels.
 
     Raises:
-        ScanError: If it is no picture.
+        ScanError: If the file is not a picture.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-            channels = 1 if picture.mode in (*_NUMBERS, "LA") else 3
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
-        raise ScanError(
-            f"case {case_id}: file {path.name} must be a whole picture, got: "
-            f"{reason_without_folders(error, path)}; copy or export it again"
-        ) from error
+    with _opened(path, case_id=case_id) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
+        channels = 1 if picture.mode in (*_NUMBERS, "LA") else 3
     return (height, width, channels) if turned else (width, height, channels)
 
 
@@ -102,16 +90,37 @@ def write_picture_mask(mask: Labelmap, path: Path) -> None:
         Image.fromarray(np.ascontiguousarray(mask[:, :, 0].T)).save(temporary, format="PNG")
 
 
+@contextmanager
+def _opened(path: Path, *, case_id: str) -> Iterator[Image.Image]:
+    """The picture of a file; what Pillow raises on a damaged one becomes a `ScanError`."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_DAMAGE) as error:
+        raise ScanError(
+            f"file {path.name} must be a whole picture, got: {reason_without_folders(error, path)}",
+            remedy="copy or export it again",
+            case_id=case_id,
+        ) from error
+
+
 def _check_layout(picture: Image.Image, *, path: Path, case_id: str, upright: bool) -> None:
     if getattr(picture, "n_frames", 1) != 1:
-        raise ScanError(f"case {case_id}: file {path.name} must have one page, got several; split it or use NIfTI")
+        raise ScanError(
+            f"file {path.name} must have one page, got several", remedy="split it or use NIfTI", case_id=case_id
+        )
     if picture.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(picture, "tile", ())):
-        raise ScanError(f"case {case_id}: file {path.name} must have 8 bits per colour, got 16; save it with 8 bits")
+        raise ScanError(
+            f"file {path.name} must have 8 bits per colour, got 16", remedy="save it with 8 bits", case_id=case_id
+        )
     orientation = picture.getexif().get(_EXIF_ORIENTATION, 1)
     if orientation != 1 and not upright:
         raise ScanError(
-            f"case {case_id}: file {path.name} must be stored upright, got EXIF orientation {orientation}; "
-            "rotate the pixels and save it again"
+            f"file {path.name} must be stored upright, got EXIF orientation {orientation}",
+            remedy="rotate the pixels and save it again",
+            case_id=case_id,
         )
 
 

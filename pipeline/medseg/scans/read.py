@@ -22,8 +22,8 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
     """Read the channels of one case onto one grid.
 
     Args:
-        paths: One file, or one per channel. A fourth NIfTI axis and the colours of a picture are channels too.
-        case_id: Named in every error.
+        paths: One file, or a file per channel. A fourth NIfTI axis and the colours of a picture are channels too.
+        case_id: Id of the case, for errors.
 
     Returns:
         `array` float32 of shape `(C, I, J, K)`, all finite; the origin is that of the first file.
@@ -38,8 +38,10 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
     for path, scan in zip(files, scans, strict=True):
         if not first.geometry.is_close(scan.geometry):
             raise GeometryError(
-                f"case {case_id}: channel {path.name} must lie on the grid of {files[0].name}, got "
-                f"{scan.geometry.difference(first.geometry)}; resample it onto that grid"
+                f"channel {path.name} must lie on the grid of {files[0].name}, got "
+                f"{scan.geometry.difference(first.geometry)}",
+                remedy="resample it onto that grid",
+                case_id=case_id,
             )
         _check_finite(scan.array, path=path, case_id=case_id)
     array = np.concatenate([scan.array for scan in scans]).astype(np.float32, copy=False)
@@ -50,8 +52,8 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
     """Read integer labels without any intensity scaling.
 
     Args:
-        path: The label file.
-        case_id: Named in every error.
+        path: File to read.
+        case_id: Id of the case, for errors.
 
     Returns:
         Values of shape `(I, J, K)` in the smallest unsigned type that holds them, and their grid.
@@ -62,8 +64,9 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
     scan = _read(path, case_id=case_id, is_label=True)
     if scan.array.shape[0] != 1:
         raise ScanError(
-            f"case {case_id}: label {path.name} must have one channel, got {scan.array.shape[0]}; "
-            "merge them into one volume of label values"
+            f"label {path.name} must have one channel, got {scan.array.shape[0]}",
+            remedy="merge them into one volume of label values",
+            case_id=case_id,
         )
     return _as_labels(scan.array[0], path=path, case_id=case_id), scan.geometry
 
@@ -80,7 +83,9 @@ def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
     name = path.name.lower()
     if not path.is_file():
         raise ScanError(
-            f"case {case_id}: file {path.name} must exist under the data root, found none; check --data-root"
+            f"file {path.name} must exist under the data root, found none",
+            remedy="check the data root",
+            case_id=case_id,
         )
     if name.endswith(NIFTI_SUFFIXES):
         return read_nifti(path, case_id=case_id, is_label=is_label)
@@ -88,15 +93,18 @@ def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
         return read_itk(path, case_id=case_id, is_label=is_label)
     if is_picture_file(path):
         return read_picture(path, case_id=case_id, is_label=is_label)
-    raise ScanError(f"case {case_id}: file {path.name} must end in one of {', '.join(SCAN_SUFFIXES)}; convert it")
+    raise ScanError(
+        f"file {path.name} must end in one of {', '.join(SCAN_SUFFIXES)}", remedy="convert it", case_id=case_id
+    )
 
 
 def _check_finite(array: Array, *, path: Path, case_id: str) -> None:
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise ScanError(
-            f"case {case_id}: image {path.name} must hold finite voxels, got {bad} NaN or infinite ones; "
-            "replace them by the value of air or drop the case"
+            f"image {path.name} must hold finite voxels, got {bad} NaN or infinite ones",
+            remedy="replace them by the value of air or drop the case",
+            case_id=case_id,
         )
 
 
@@ -104,12 +112,15 @@ def _as_labels(values: Array, *, path: Path, case_id: str) -> Labelmap:
     if not np.issubdtype(values.dtype, np.integer):
         if not np.isfinite(values).all() or (values != np.rint(values)).any():
             raise ScanError(
-                f"case {case_id}: label {path.name} must hold whole numbers, got fractions or NaN; "
-                "export it again as a label map, not as a probability or a resampled image"
+                f"label {path.name} must hold whole numbers, got fractions or NaN",
+                remedy="export it again as a label map, not as a probability or a resampled image",
+                case_id=case_id,
             )
         values = values.astype(np.int64)
     if values.size and int(values.min()) < 0:
         raise ScanError(
-            f"case {case_id}: label {path.name} must not be negative, got {int(values.min())}; export it again"
+            f"label {path.name} must not be negative, got {int(values.min())}",
+            remedy="export it again",
+            case_id=case_id,
         )
     return values.astype(np.min_scalar_type(int(values.max())), copy=False)

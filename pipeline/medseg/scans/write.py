@@ -1,4 +1,4 @@
-"""Write masks on the grid of the scan that they belong to."""
+"""Masks and scans out: masks on the grid of their scan."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ _LARGEST = 65535
 
 
 def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Path:
-    """Write `folder/case_id.png` for a picture, else `folder/case_id.nii.gz`, as the scan's origin asks for.
+    """Write `folder/case_id.png` for a picture, else `folder/case_id.nii.gz`, by the origin of the scan.
 
     Args:
         mask: Label values of shape `(I, J, K)` on the grid of `scan`.
-        scan: The source scan; its grid is kept, and the qform and sform codes of a NIfTI origin.
+        scan: Source scan; its grid is kept, and the qform and sform codes of a NIfTI origin.
         folder: Target folder, created if missing.
         case_id: Name of the file.
 
     Returns:
-        The written path.
+        Path of the written file.
 
     Raises:
         DeliveryError: If the mask is not on the scan's grid, or the file cannot be written.
     """
     if mask.shape != scan.geometry.shape:
-        raise DeliveryError(f"case {case_id}: mask must have the scan's shape {scan.geometry.shape}, got {mask.shape}")
+        raise DeliveryError(f"mask must have the scan's shape {scan.geometry.shape}, got {mask.shape}", case_id=case_id)
     low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
     if low < 0 or high > _LARGEST:
         raise DeliveryError(
-            f"case {case_id}: mask values must be 0 to {_LARGEST}, got {low} to {high}; renumber the labels"
+            f"mask values must be 0 to {_LARGEST}, got {low} to {high}", remedy="renumber the labels", case_id=case_id
         )
     unsigned: Labelmap = mask.astype(np.uint8 if high < 256 else np.uint16, copy=False)
     path = folder / f"{case_id}{mask_suffix(scan)}"

@@ -1,4 +1,4 @@
-"""Leaks that an audit of the dataset has already seen in the voxels."""
+"""Leaks that an audit of the dataset has found in the voxels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ AUDIT_NAME = "audit.json"
 
 
 def check_audited(manifest: Manifest, folder: Path) -> tuple[str, ...]:
-    """Hold a split to the duplicates in the dataset's `audit.json`, where there is one.
+    """Check a manifest for the duplicates in the dataset's `audit.json`, if there is one.
 
-    Only pairs that the manifest still gives to two patients count, so an audit of an older version does no harm.
+    Only pairs that still have two patients in the manifest count, so an audit of an older version does no harm.
 
     Args:
-        manifest: About to be split.
-        folder: Of the manifest.
+        manifest: Manifest to be split.
+        folder: Folder of the manifest.
 
     Returns:
         A sentence for each pair that looks alike, and one if the audit cannot be read.
@@ -43,7 +43,7 @@ def check_audited(manifest: Manifest, folder: Path) -> tuple[str, ...]:
 
 
 def _is_crossing(finding: dict[str, Any], patient_of: dict[str, str]) -> bool:
-    """Whether a finding is about one image, or two that look the same, under two patients of the manifest."""
+    """Whether a finding is about equal or similar images of two patients of the manifest."""
     if finding["check"] not in ("duplicate_image", "near_duplicate") or finding["severity"] != "error":
         return False
     ids = {finding["case_id"], *finding["others"]}

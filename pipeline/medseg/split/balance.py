@@ -1,4 +1,4 @@
-"""How even the parts of a split are."""
+"""The balance of a split: how even its parts are."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class BalanceRow:
     """One feature in every column of the balance.
 
     Attributes:
-        kind: Which feature.
-        name: The label, site, scanner or modality.
-        cases: Cases that have it.
-        percent: Their share of the cases of which it is known; None where that is of none.
-        mean_ml: Mean volume over cases with the label; only of kind `volume`.
-        quartiles_ml: 25th, 50th and 75th percentile of the volume; only of kind `volume`.
-        gap: How far the worst part is off all cases, in points of its cases: its share against theirs in per cent, or
-            for volumes its median's percentile among all volumes against the 50th, times its share with the label.
-        worst: Name of that part.
+        kind: Kind of the feature.
+        name: Name of the label, site, scanner or modality.
+        cases: Number of cases with the feature.
+        percent: Their share of the cases with a known feature; None if there are no such cases.
+        gap: Largest difference of a part from all cases, in percentage points: of its share, or for volumes of its
+            median's percentile among all volumes from the 50th, times its share with the label.
+        worst: Name of the part with that difference.
+        mean_ml: Mean volume over cases with the label; only for the kind `volume`.
+        quartiles_ml: 25th, 50th and 75th percentile of the volume; only for the kind `volume`.
     """
 
     kind: Feature
@@ -42,13 +42,13 @@ class BalanceRow:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """The table that a split is judged by.
+    """The table of features by parts that a split is assessed by.
 
     Attributes:
-        columns: `all`, then the folds, then `test` where there is one.
-        patients: Patients in each column.
-        cases: Cases in each column.
-        rows: One per feature, the most unbalanced of each kind first.
+        columns: `all`, then the folds, then `test` if there is a test set.
+        patients: Number of patients in each column.
+        cases: Number of cases in each column.
+        rows: One row per feature, the most unbalanced of each kind first.
     """
 
     columns: tuple[str, ...]
@@ -58,7 +58,7 @@ class Balance:
 
     @property
     def largest(self) -> BalanceRow | None:
-        """The most unbalanced feature; None where there is none to balance."""
+        """The most unbalanced feature; None if there are no features."""
         return max(self.rows, key=lambda row: row.gap, default=None)
 
 
@@ -66,7 +66,7 @@ def measure_balance(table: CaseTable, part_of: dict[str, str]) -> Balance:
     """Count every feature in every part.
 
     Args:
-        table: The cases.
+        table: Cases of the manifest.
         part_of: Name of each case's part, by case id: `fold 0`, …, `test`.
     """
     names = sorted(set(part_of.values()), key=lambda name: (name == "test", len(name), name))
@@ -105,7 +105,7 @@ def _origins(table: CaseTable, columns: dict[str, Flags]) -> list[BalanceRow]:
 def _share_rows(
     kind: Feature, names: tuple[str, ...], counts: Counts, known: Counts, columns: dict[str, Flags]
 ) -> list[BalanceRow]:
-    """Rows of cases counted by column and name, `(C, names)`, out of those of which it is known, `(C,)`."""
+    """Rows of the counts of cases by column and name, `(C, names)`, out of the known cases, `(C,)`."""
     rows = []
     for name, cases in zip(names, counts.T.tolist(), strict=True):
         percent = tuple(100.0 * n / of if of else None for n, of in zip(cases, known.tolist(), strict=True))
@@ -147,7 +147,7 @@ def _volume_row(
 
 
 def _percentile(value: float, ordered: npt.NDArray[np.float64]) -> float:
-    """Where a value stands among others, ties in the middle."""
+    """Percentile of a value among others, with ties in the middle."""
     below, up_to = np.searchsorted(ordered, value, "left"), np.searchsorted(ordered, value, "right")
     return float(50.0 * (below + up_to) / len(ordered))
 
@@ -158,7 +158,7 @@ def _quartiles(values: npt.NDArray[np.float64]) -> tuple[float, float, float]:
 
 
 def _largest_gap(percent: Numbers, columns: tuple[str, ...]) -> tuple[float, str]:
-    """The part that is furthest from the first column, and by how much."""
+    """The largest difference from the first column, and the name of the part with it."""
     reference = percent[0]
     gaps = [
         (abs(value - reference), name)

@@ -1,4 +1,4 @@
-"""What the cases of a manifest hold, as arrays with a row per case."""
+"""The features of a manifest's cases, as arrays with a row per case."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ORIGINS: tuple[Feature, ...] = ("site", "scanner", "modality")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseTable:
-    """The cases by case id, whatever their order in the manifest.
+    """The cases sorted by case id, independent of their order in the manifest.
 
     Attributes:
-        cases: N cases.
-        patients: P patient ids, sorted.
+        cases: The N cases.
+        patients: The P patient ids, sorted.
         patient_of: Index of the patient of each case, `(N,)`.
-        labels: L foreground labels.
-        is_known: Whether it is known which labels the case has, `(N,)`.
-        present: Which labels the case has, `(N, L)`.
-        volume_ml: Millilitres of each label, NaN where absent or not measured, `(N, L)`.
-        origins: Site, scanner and modality of each case; None where the manifest does not say.
+        labels: Names of the L foreground labels.
+        is_known: Whether the labels of the case are known, `(N,)`.
+        present: Whether the case has each label, `(N, L)`.
+        volume_ml: Volume of each label in millilitres, NaN if absent or not measured, `(N, L)`.
+        origins: Site, scanner and modality of each case; None if the manifest does not give it.
     """
 
     cases: tuple[Case, ...]
@@ -40,7 +40,7 @@ class CaseTable:
 
     @classmethod
     def of(cls, manifest: Manifest) -> CaseTable:
-        """The table of a manifest, from `label_ml`, else from the names in `slice_labels`."""
+        """The table of a manifest, from `label_ml` or otherwise from the names in `slice_labels`."""
         cases = tuple(sorted(manifest.cases, key=lambda case: case.case_id))
         patients = tuple(sorted({case.patient_id for case in cases}))
         number = {patient: index for index, patient in enumerate(patients)}
@@ -59,7 +59,7 @@ class CaseTable:
         )
 
     def patient_flags(self, flags: Flags | list[bool]) -> Flags:
-        """Which patients have a case with the flag, `(P,)` from `(N,)`."""
+        """Whether each patient has a case with the flag, `(P,)` from `(N,)`."""
         found = np.zeros(len(self.patients), dtype=bool)
         found[self.patient_of[np.asarray(flags, dtype=bool)]] = True
         return found

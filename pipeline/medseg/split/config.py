@@ -1,4 +1,4 @@
-"""Settings of a split."""
+"""The settings of a split and their ranges."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ FEATURES: tuple[Feature, ...] = ("label", "volume", "site", "scanner", "modality
 
 
 class SplitConfig(Config):
-    """How to split a manifest.
+    """Settings of a split.
 
     Attributes:
         folds: Number of validation folds.
-        test: Share of the cases to hold out; 0 leaves the test set as the manifest has it.
-        seed: The same cases and seed give the same split.
-        by: What is shared out evenly.
+        test: Share of the cases to hold out; 0 keeps the test set of the manifest.
+        seed: Seed of the split; the same cases and seed give the same split.
+        by: Features that are balanced.
         cases_are_patients: Whether each case of a manifest without patient ids is known to be a patient of its own.
-        force: Whether folds that the manifest has may be replaced.
+        force: Whether existing folds may be replaced.
     """
 
     folds: Annotated[int, Field(ge=2)] = 5

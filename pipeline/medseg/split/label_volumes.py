@@ -1,4 +1,4 @@
-"""Measure the labels of cases whose manifest does not say how large they are."""
+"""Measurement of label volumes that the manifest does not give."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from medseg.split.config import Feature
 
 
 class Measured(NamedTuple):
-    """A manifest with the volumes that were measured, and the cases whose label could not be read."""
+    """A manifest with measured volumes, and the cases with a label that could not be read."""
 
     manifest: Manifest
     failures: tuple[Failure, ...]
@@ -30,13 +30,13 @@ def measure_labels(
     executor: Executor = TWO_THREADS,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> Measured:
-    """Fill in `label_ml` wherever a case has a label but not its volume; a label that cannot be read stops nobody else.
+    """Fill in `label_ml` of cases with a label but no volume; one that cannot be read does not stop the others.
 
     Args:
-        manifest: Of segmentation.
-        root: The data root.
-        by: What will be shared out; nothing is read where that is neither labels nor volumes.
-        executor: Where the work runs.
+        manifest: Manifest of any task; labels are read for segmentation only.
+        root: Data root.
+        by: Features that will be balanced; no label is read without `label` or `volume` among them.
+        executor: Executor that the work runs on.
         on_done: Called with the case id after each case, from this thread.
     """
     measure = partial(_volumes_ml, manifest=manifest, root=root)
@@ -50,17 +50,17 @@ def measure_labels(
 
 
 def cases_to_measure(manifest: Manifest, by: Sequence[Feature]) -> tuple[Case, ...]:
-    """The cases whose label files `measure_labels` will read."""
+    """The cases with a label file that `measure_labels` will read."""
     if manifest.task != "segmentation" or not {"label", "volume"} & set(by):
         return ()
     return tuple(case for case in manifest.cases if case.label is not None and case.label_ml is None)
 
 
 def _volumes_ml(case: Case, manifest: Manifest, root: Path) -> dict[str, float]:
-    """Millilitres of each foreground label that the case has, to six digits."""
+    """Volume in millilitres of each foreground label of the case, to six digits."""
     label, geometry = read_case_label(case, manifest, root)
     voxels = np.zeros(max(manifest.labels.values()) + 1, dtype=np.int64)
-    for k in range(label.shape[2]):  # counting needs eight bytes a voxel, so slice by slice
+    for k in range(label.shape[2]):  # slice by slice, since counting needs eight bytes a voxel
         voxels += np.bincount(label[:, :, k].ravel(), minlength=len(voxels))
     return {
         name: float(f"{voxels[value] * geometry.voxel_ml:.6g}")

@@ -1,4 +1,4 @@
-"""What each part of a split holds, what it should hold, and what it would cost to give it one patient more."""
+"""Running totals of a split: the content of each part, its target, and the cost of one more patient."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ Counts = npt.NDArray[np.int64]
 Parts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
-SIZE_WEIGHT = (
-    5.0  # of the number of cases, against 1 of each stratum: parts of even size matter more than any one stratum
-)
+# Weight of the number of cases, against 1 of each stratum: parts of even size matter more than any one stratum.
+SIZE_WEIGHT = 5.0
 UNDECIDED = -1
 
 
 class Ledger:
-    """Books of a split under way; the cost of a split is Pearson's chi-squared of its parts against perfect shares.
+    """Running totals of a split; its cost is Pearson's chi-squared of the parts against their ideal shares.
 
     Args:
         counts: Cases of each patient in each stratum, `(P, S)`; the last column counts all cases of the patient.
@@ -36,11 +35,11 @@ class Ledger:
 
     @property
     def surplus(self) -> Numbers:
-        """Cases that each part has more than it should, `(K,)`."""
+        """Number of cases that each part holds beyond its target, `(K,)`."""
         return np.asarray(self.held[:, -1] - self.want[:, -1])
 
     def put(self, patient: int, part: int) -> None:
-        """Give a patient to a part, taking it from where it is."""
+        """Put a patient into a part, and remove it from the one before."""
         before = int(self.parts[patient])
         if before != UNDECIDED:
             self._change(before, -self.counts[patient])
@@ -48,22 +47,22 @@ class Ledger:
         self.parts[patient] = part
 
     def cost_to_add(self, patients: Parts | int) -> Numbers:
-        """How much the cost would change if one of these patients were in each part as well, `(…, K)`."""
+        """Change of the cost if one of these patients were added to each part, `(…, K)`."""
         return rounded(self.counts[patients] @ self._slopes.T + self._squares[patients])
 
     def cost_to_remove(self, patients: Parts) -> Numbers:
-        """How much the cost would change if each of these patients were taken out of its part, `(P,)`."""
+        """Change of the cost if each of these patients were removed from its part, `(P,)`."""
         parts = self.parts[patients]
         slopes = np.einsum("ps,ps->p", self.counts[patients], self._slopes[parts])
         return rounded(self._squares[patients, parts] - slopes)
 
     def cost_of_both(self, patients: Parts) -> Numbers:
-        """What each patient and another would cost each other in the first one's part, `(P, P)`."""
+        """Additional cost of each pair of patients in the part of the first, `(P, P)`."""
         counts = self.counts[patients]
         return rounded(2.0 * (counts * self._weights[self.parts[patients]]) @ counts.T)
 
     def sole_holders(self, patients: Parts, columns: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Which of these patients are all that their part has of one of these strata, `(P,)`."""
+        """Whether each of these patients is the only one of its part in one of these strata, `(P,)`."""
         counts = self.counts[patients][:, columns]
         held = self.held[self.parts[patients]][:, columns]
         return np.asarray(((counts > 0) & (counts == held)).any(axis=1))

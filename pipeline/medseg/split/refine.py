@@ -1,4 +1,4 @@
-"""Lower the imbalance that is left after dealing: move one patient, or exchange two, as long as that helps."""
+"""Refinement of a split: one patient is moved, or two are exchanged, as long as that lowers the imbalance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from medseg.split.ledger import Ledger, Parts
 
-SAMPLE = 300  # patients among whom every exchange is tried; a step costs their square
+SAMPLE = 300  # number of patients with all exchanges tried; the cost of a step is quadratic in it
 STEPS = 200
 _GAIN = 1e-6
 
@@ -15,13 +15,13 @@ Covered = npt.NDArray[np.bool_]
 
 
 def refine(ledger: Ledger, free: Parts, *, covered: Covered, rng: np.random.Generator) -> None:
-    """Take the best step among all patients, or among a fresh sample where there are many, until none helps.
+    """Take the best step among all patients, or among a new sample of many, until none helps.
 
     Args:
-        ledger: A complete deal.
+        ledger: Complete split.
         free: Patients that may be moved.
         covered: Strata of which no part may lose its last patient.
-        rng: Of the samples.
+        rng: Generator of the samples.
     """
     for _ in range(STEPS):
         is_sampled = len(free) > SAMPLE
@@ -32,13 +32,13 @@ def refine(ledger: Ledger, free: Parts, *, covered: Covered, rng: np.random.Gene
 
 
 def _take_best_step(ledger: Ledger, patients: Parts) -> bool:
-    """Move one of these patients, or exchange two, whichever gains most; False if nothing does."""
+    """Move one of these patients, or exchange two, whichever gains most; False if nothing gains."""
     parts = ledger.parts[patients]
     leaving = ledger.cost_to_remove(patients)
     moving = ledger.cost_to_add(patients) + leaving[:, None]  # (P, K)
     moving[np.arange(len(patients)), parts] = 0.0
     both = ledger.cost_of_both(patients)
-    arriving = moving[:, parts]  # of the row's patient in the part of the column's
+    arriving = moving[:, parts]  # cost of the row's patient in the part of the column's
     exchanging = arriving + arriving.T - both - both.T
     exchanging[parts[:, None] == parts[None, :]] = 0.0
     if min(moving.min(), exchanging.min()) > -_GAIN:
@@ -56,7 +56,7 @@ def _take_best_step(ledger: Ledger, patients: Parts) -> bool:
 def level_sizes(ledger: Ledger, free: Parts, *, covered: Covered) -> None:
     """Move patients from the fullest to the emptiest part until the two differ by no more than the largest patient.
 
-    Every such move makes the sizes more even, because it moves less than the difference; so this ends.
+    This ends, since every move is smaller than the difference and so makes the sizes more even.
     """
     largest = int(ledger.counts[free, -1].max(initial=0))
     while True:

@@ -1,4 +1,4 @@
-"""What must not be split: it would leak patients from one part into another, or lose what was there."""
+"""Refusal of splits that would leak patients from one part into another or lose existing folds."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from medseg.split.config import SplitConfig
 
 
 def check_splittable(manifest: Manifest, config: SplitConfig) -> None:
-    """Stop before a split that would leak, or that would replace folds nobody asked to replace.
+    """Stop a split that would leak, or that would replace existing folds unasked.
 
     Raises:
-        ManifestError: If patients are not known or fewer than folds, folds exist, or two patients share a scan.
+        ManifestError: If patients are unknown or fewer than the folds, folds exist, or two patients share a scan.
     """
     if not manifest.has_patients and not config.cases_are_patients:
         raise ManifestError(
-            f"manifest {manifest.name}: patient_id must be given to keep each patient in one fold, got none; add it to "
-            "every case, or give --cases-are-patients if no patient has two cases"
+            f"manifest {manifest.name}: patient_id must be given to keep each patient in one fold, got none",
+            remedy="add it to every case, or set cases_are_patients if no patient has two cases",
         )
     check_patients(manifest)
     _check_no_folds(manifest, config)
@@ -30,15 +30,15 @@ def check_splittable(manifest: Manifest, config: SplitConfig) -> None:
 
 
 def check_enough_patients(patients: int, config: SplitConfig) -> None:
-    """Stop where there are fewer patients for training than folds.
+    """Stop if there are fewer patients for training than folds.
 
     Raises:
-        ManifestError: If so.
+        ManifestError: If there are too few patients.
     """
     if patients < config.folds:
         raise ManifestError(
-            f"folds must be at most the number of training patients {patients}, got {config.folds}; ask for fewer "
-            "--folds or a smaller --test"
+            f"folds must be at most the number of training patients {patients}, got {config.folds}",
+            remedy="ask for fewer folds or a smaller test set",
         )
 
 
@@ -47,29 +47,32 @@ def _check_no_folds(manifest: Manifest, config: SplitConfig) -> None:
     if folded and not config.force:
         raise ManifestError(
             f"manifest {manifest.name}: must have no folds yet, got {len({case.fold for case in folded})} folds of "
-            f"{len(folded)} cases; give --force to replace them, after which models trained on the old folds can no "
-            "longer be compared on the new ones"
+            f"{len(folded)} cases",
+            remedy="use the option force to replace them, after which models trained on the old folds can no longer be "
+            "compared on the new ones",
         )
 
 
 def _check_shared_scans(manifest: Manifest) -> None:
-    """Hold every file, study and series to one patient."""
+    """Stop if a file, study or series belongs to two patients."""
     owners: dict[str, dict[str, Case]] = defaultdict(dict)
     for case in manifest.cases:
         for kind, mark in _marks(case):
             first = owners[kind].setdefault(mark, case)
             if first.patient_id != case.patient_id:
                 raise ManifestError(
-                    f"case {case.case_id}: its scan must belong to one patient, got the same {kind} as case "
-                    f"{first.case_id} of another patient; run medseg audit, then give both one patient_id or drop one"
+                    f"its scan must belong to one patient, got the same {kind} as case {first.case_id} of another "
+                    "patient",
+                    remedy="run medseg audit, then give both one patient_id or drop one",
+                    case_id=case.case_id,
                 )
 
 
 def _marks(case: Case) -> Iterator[tuple[str, str]]:
-    """By what a scan is recognised in two places: what that is called, and its value."""
+    """The marks by which a scan is recognised in two cases, each with its name."""
     for image in case.images:
         yield "image file", posixpath.normpath(image)
-        voxels = f"{image[:-4]}.img" if image.endswith(".hdr") else image  # equal headers are no equal scans
+        voxels = f"{image[:-4]}.img" if image.endswith(".hdr") else image  # equal headers do not make equal scans
         if case.sha256 and voxels in case.sha256:
             yield "image content (sha256)", case.sha256[voxels].lower()
     if case.study_uid:

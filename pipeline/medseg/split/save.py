@@ -1,4 +1,4 @@
-"""Write a split: the new version of the manifest, what it came from, and how even it is."""
+"""Files of a split: the new version of the manifest, the previous one, and a record."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from medseg.split.split import SplitResult
 
 
 class SplitFiles(NamedTuple):
-    """What was written.
+    """The files that were written.
 
     Attributes:
-        manifest: The new version.
-        record: The settings, the balance and the digests as JSON.
-        previous: The version before, where the new one took its name.
+        manifest: New version of the manifest.
+        record: Settings, balance and digests as JSON.
+        previous: Previous version, if the new one took its name.
     """
 
     manifest: Path
@@ -33,7 +33,7 @@ class SplitFiles(NamedTuple):
 
 
 def check_target(source: ManifestFile, out: Path | None, *, force: bool) -> Path:
-    """Where the new version will be written: over the manifest, or to `out`.
+    """The file of the new version: the manifest itself, or `out`.
 
     Raises:
         ConfigError: If the manifest is in another form or its folder is read-only and `out` is not given, or `out` is
@@ -43,15 +43,21 @@ def check_target(source: ManifestFile, out: Path | None, *, force: bool) -> Path
     target = source.path if out is None else out
     is_source = _is_same(target, source.path)
     if target.exists() and not (is_source or force):
-        raise ConfigError(f"--out {target} must be a new file; choose another name, or give --force to replace it")
+        raise ConfigError(
+            f"output {target} must be a new file", remedy="choose another name, or use the option force to replace it"
+        )
     if is_source and not source.is_own:
         raise ConfigError(
             f"manifest {source.path.name}: must be in medseg's own form to hold folds, got a Decathlon or nnU-Net "
-            "dataset.json or a recipe; give --out, a new file for the manifest with folds"
+            "dataset.json or a recipe",
+            remedy="name a new file as the output, for the manifest with folds",
         )
     folder = next(parent for parent in target.absolute().parents if parent.exists())
     if not os.access(folder, os.W_OK):
-        raise ConfigError(f"folder {folder} must be writable to hold {target.name}, got a read-only one; give --out")
+        raise ConfigError(
+            f"folder {folder} must be writable to hold {target.name}, got a read-only one",
+            remedy="name a file in another folder as the output",
+        )
     if is_source:
         _check_free(_previous_path(source), source)
     return target
@@ -72,17 +78,17 @@ def save_split(
 ) -> SplitFiles:
     """Write the manifest with its folds after everything else, so that a killed write leaves the old manifest.
 
-    A manifest that is replaced stays beside the new one as `dataset.v<version>.json`.
+    A manifest that is replaced is kept beside the new one as `dataset.v<version>.json`.
 
     Args:
-        result: The split.
-        source: What was split, as it was read.
-        target: From `check_target`.
-        config: Settings to record.
-        failures: Cases whose labels could not be read.
+        result: Split to write.
+        source: Manifest that was split, as it was read.
+        target: Target file, from `check_target`.
+        config: Settings of the split, for the record.
+        failures: Cases with labels that could not be read, for the record.
 
     Raises:
-        DeliveryError: If a file cannot be written, or the previous version's name is taken by another file.
+        DeliveryError: If a file cannot be written, or the name for the previous version is taken by another file.
     """
     record = record_path(target)
     previous = _keep_previous(source) if _is_same(target, source.path) else None
@@ -96,7 +102,7 @@ def _is_same(target: Path, source: Path) -> bool:
 
 
 def _keep_previous(source: ManifestFile) -> Path:
-    """Copy the manifest's bytes to a name with its version."""
+    """Copy the manifest to a name with its version."""
     previous = _previous_path(source)
     _check_free(previous, source)
     with atomic_path(previous) as temporary:
@@ -110,10 +116,11 @@ def _previous_path(source: ManifestFile) -> Path:
 
 
 def _check_free(previous: Path, source: ManifestFile) -> None:
-    """Refuse to write over a file that is not a copy of the manifest."""
+    """Refuse to overwrite a file that is not a copy of the manifest."""
     if previous.exists() and previous.read_bytes() != source.path.read_bytes():
         raise DeliveryError(
-            f"{previous.name}: must be free to keep the previous version, got another file of that name; move it away"
+            f"{previous.name}: must be free to keep the previous version, got another file of that name",
+            remedy="move it away",
         )
 
 

@@ -1,4 +1,4 @@
-"""Give every case of a manifest its fold or its place in the test set."""
+"""Assignment of every case of a manifest to a fold or the test set."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class SplitResult(NamedTuple):
     """A split manifest.
 
     Attributes:
-        manifest: The next version of the manifest, with a fold for every training case.
-        balance: How even the parts are.
-        warnings: What the user should know: labels that a fold lacks, a test set that could not be drawn.
+        manifest: Next version of the manifest, with a fold for every training case.
+        balance: Balance of the parts.
+        warnings: Sentences for the user, on labels that a fold lacks or a test set that could not be drawn.
     """
 
     manifest: Manifest
@@ -37,13 +37,13 @@ class SplitResult(NamedTuple):
 
 
 def split_manifest(manifest: Manifest, config: SplitConfig) -> SplitResult:
-    """Draw a test set if asked for, and deal the other cases to folds; all cases of a patient stay together.
+    """Draw a test set if requested, and assign the other cases to folds; all cases of a patient stay together.
 
-    What the manifest holds out stays held out. Where `label_ml` is missing, run `measure_labels` first, or the case is
-    dealt by its site, scanner and modality alone.
+    Cases that the manifest holds out stay in the test set. If `label_ml` is missing, run `measure_labels` first;
+    otherwise a case is assigned by its site, scanner and modality alone.
 
     Args:
-        manifest: Checked, as `load_manifest` gives it. The order of its cases does not matter.
+        manifest: Checked manifest, as from `load_manifest`; the order of its cases does not matter.
         config: Folds, test share, seed and features.
 
     Raises:
@@ -54,17 +54,17 @@ def split_manifest(manifest: Manifest, config: SplitConfig) -> SplitResult:
         table = CaseTable.of(manifest)
         strata = make_strata(table, config.by, parts=config.folds)
         held_out, notes = _hold_out(table, strata, config)
-        fold_of = _deal_folds(table, strata, held_out, config)
-        split = _placed(manifest, fold_of)
+        fold_of = _assign_folds(table, strata, held_out, config)
+        split = _with_folds(manifest, fold_of)
         part_of = {case.case_id: "test" if case.fold is None else f"fold {case.fold}" for case in split.cases}
         notes += _lacking_labels(table, part_of, config.folds)
         return SplitResult(split, measure_balance(table, part_of), tuple(notes))
 
 
 def _hold_out(table: CaseTable, strata: Strata, config: SplitConfig) -> tuple[Flags, list[str]]:
-    """Which patients are in the test set, `(P,)`: those that were, and as many more as its share needs.
+    """Whether each patient is in the test set, `(P,)`: those that were, and as many more as its share needs.
 
-    Patients held out without any label cannot be measured; they stay, and count for nothing.
+    Patients that are held out without any label cannot be measured; they stay in the test set but do not count.
     """
     held_out = table.patient_flags([case.split == "test" for case in table.cases])
     if config.test == 0:
@@ -83,7 +83,7 @@ def _hold_out(table: CaseTable, strata: Strata, config: SplitConfig) -> tuple[Fl
     return drawn, notes
 
 
-def _deal_folds(table: CaseTable, strata: Strata, held_out: Flags, config: SplitConfig) -> dict[str, int]:
+def _assign_folds(table: CaseTable, strata: Strata, held_out: Flags, config: SplitConfig) -> dict[str, int]:
     """Fold of each training patient."""
     pool = np.flatnonzero(~held_out)
     check_enough_patients(len(pool), config)
@@ -92,8 +92,8 @@ def _deal_folds(table: CaseTable, strata: Strata, held_out: Flags, config: Split
     return {table.patients[patient]: int(fold) for patient, fold in zip(pool, folds, strict=True)}
 
 
-def _placed(manifest: Manifest, fold_of: dict[str, int]) -> Manifest:
-    """The next version of the manifest, training cases first, otherwise in its order."""
+def _with_folds(manifest: Manifest, fold_of: dict[str, int]) -> Manifest:
+    """The next version of the manifest, training cases first, otherwise in the same order."""
     training, test = [], []
     for case in manifest.cases:
         fold = fold_of.get(case.patient_id)

@@ -1,4 +1,4 @@
-"""The groups of cases that a split shares out: who has which label, how much of it, from where."""
+"""The strata that a split balances: cases of one label, class of volume, site, scanner or modality."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from medseg.split.config import Feature
 from medseg.split.ledger import Counts
 
 VOLUME_CLASSES = 4
-MOST_ORIGINS = 100  # values of one kind with a stratum of their own; the rarer ones share one
+MOST_ORIGINS = 100  # number of values of a kind with a stratum of their own; rarer ones share one
 
 
 class Stratum(NamedTuple):
-    """One group of cases: its kind, its name, and which cases belong to it, `(N,)`."""
+    """One group of cases: its kind, its name, and a flag for each case, `(N,)`."""
 
     kind: Feature
     name: str
@@ -29,9 +29,9 @@ class Strata(NamedTuple):
     """The strata of a cohort, counted by patient.
 
     Attributes:
-        strata: S of them.
-        counts: Cases of each patient in each stratum and, in the last column, all its cases, `(P, S + 1)`.
-        covered: Which columns are labels, of which every part should have some, `(S + 1,)`.
+        strata: The S strata.
+        counts: Number of cases of each patient in each stratum and, in the last column, in all, `(P, S + 1)`.
+        covered: Whether each column is a label, which every part should hold, `(S + 1,)`.
     """
 
     strata: tuple[Stratum, ...]
@@ -43,9 +43,9 @@ def make_strata(table: CaseTable, by: Sequence[Feature], *, parts: int) -> Strat
     """Form the strata.
 
     Args:
-        table: The cases.
-        by: Kinds to form.
-        parts: How many parts they will be shared among; values that fewer patients have are put together.
+        table: Cases of the manifest.
+        by: Kinds of strata to form.
+        parts: Number of parts of the split; values of fewer patients share a stratum.
     """
     strata = tuple(
         stratum
@@ -60,7 +60,7 @@ def make_strata(table: CaseTable, by: Sequence[Feature], *, parts: int) -> Strat
 
 
 def _labels(table: CaseTable, by: Sequence[Feature]) -> Iterator[Stratum]:
-    """Presence of each label; cases of which it is not known are shared out too."""
+    """A stratum for each label, and one for cases with unknown labels."""
     if "label" not in by:
         return
     for column, name in enumerate(table.labels):
@@ -70,7 +70,7 @@ def _labels(table: CaseTable, by: Sequence[Feature]) -> Iterator[Stratum]:
 
 
 def _volumes(table: CaseTable, by: Sequence[Feature], parts: int) -> Iterator[Stratum]:
-    """Quantile classes of the volume of each label, fewer where a class would not reach every part."""
+    """Quantile classes of the volume of each label, fewer if a class would not reach every part."""
     if "volume" not in by:
         return
     for column, name in enumerate(table.labels):
@@ -85,7 +85,7 @@ def _volumes(table: CaseTable, by: Sequence[Feature], parts: int) -> Iterator[St
 
 
 def _origins(table: CaseTable, by: Sequence[Feature], parts: int) -> Iterator[Stratum]:
-    """Sites, scanners and modalities; those of too few patients, and those that are not given, together."""
+    """A stratum for each site, scanner and modality; one for all that are rare or not given."""
     for kind in ORIGINS:
         values = table.origins[kind]
         if kind not in by or not any(values):
@@ -98,7 +98,7 @@ def _origins(table: CaseTable, by: Sequence[Feature], parts: int) -> Iterator[St
 
 
 def _common(values: Sequence[str | None], patients: Sequence[int], *, at_least: int) -> dict[str | None, int]:
-    """The values with most patients, numbered by name."""
+    """The values of most patients, numbered by name."""
     counts = Counter(value for value, _ in set(zip(values, patients, strict=True)) if value)
     common = sorted((-count, value) for value, count in counts.items() if count >= at_least)
     return {value: index for index, value in enumerate(sorted(value for _, value in common[:MOST_ORIGINS]))}

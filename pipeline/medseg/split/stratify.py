@@ -1,4 +1,4 @@
-"""Deal patients to parts so that every stratum is shared out evenly."""
+"""Assignment of patients to parts that balances every stratum."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy.typing as npt
 from medseg.split.ledger import UNDECIDED, Counts, Ledger, Numbers, Parts
 from medseg.split.refine import level_sizes, refine
 
-_DUE = 0.5  # cases of a stratum that a part must be due before it is served first
+_DUE = 0.5  # target of a stratum, in cases, from which a part without any of it takes precedence
 
 
 def stratify(
     counts: Counts, *, ratios: Numbers, seed: int, given: Parts | None = None, covered: npt.NDArray[np.bool_]
 ) -> Parts:
-    """Iterative stratification of patients: the rarest stratum is dealt first, then the rarest of what is left.
+    """Iterative stratification of patients: the rarest stratum is assigned first, then the rarest of the rest.
 
-    Each patient goes to the part that holds nothing yet of the stratum being dealt, and among such parts to the one
-    that lacks most over all of the patient's strata. (The authors look at the stratum being dealt alone, which suits
-    single examples; a patient brings several cases with several strata.) Exchanges and moves then lower what imbalance
-    is left.
+    Each patient goes to a part without any case of the stratum that is being assigned, and among such parts to the one
+    that lacks most over all of the patient's strata. (The authors consider that one stratum alone, which suits single
+    examples; a patient brings several cases with several strata.) Exchanges and moves then lower the remaining
+    imbalance.
 
     Args:
         counts: Cases of each patient in each stratum, `(P, S)`; the last column counts all cases of the patient.
         ratios: Share of the cases of each part, `(K,)`.
-        seed: Of the order among equals.
-        given: Part of each patient that is decided already, else `UNDECIDED`, `(P,)`.
-        covered: Strata that no part gives up once it has them, `(S,)`.
+        seed: Seed of the order among equals.
+        given: Part of each patient that is decided already, otherwise `UNDECIDED`, `(P,)`.
+        covered: Strata of which no part loses its last patient, `(S,)`.
 
     Returns:
         The part of each patient, `(P,)`. Parts differ from their share by at most the largest patient.
@@ -37,24 +37,24 @@ def stratify(
     given = np.full(len(counts), UNDECIDED) if given is None else given
     free = np.flatnonzero(given == UNDECIDED)
     ledger = Ledger(counts, ratios, given)
-    _deal(ledger, free, rng)
+    _assign(ledger, free, rng)
     refine(ledger, free, covered=covered, rng=rng)
     level_sizes(ledger, free, covered=covered)
     return ledger.parts
 
 
-def _deal(ledger: Ledger, free: Parts, rng: np.random.Generator) -> None:
-    """Give every free patient a part, rarest stratum first."""
-    luck = rng.permutation(len(ledger.parts))
+def _assign(ledger: Ledger, free: Parts, rng: np.random.Generator) -> None:
+    """Put every free patient into a part, rarest stratum first."""
+    random_order = rng.permutation(len(ledger.parts))
     has = ledger.counts > 0  # (P, S)
     waiting = np.zeros(len(ledger.parts), dtype=bool)
     waiting[free] = True
-    left = has[free].sum(axis=0)  # patients of each stratum that are still to be dealt
+    left = has[free].sum(axis=0)  # patients of each stratum that are not assigned yet
     while (left > 0).any():
-        stratum = int(np.where(left > 0, left, len(luck) + 1).argmin())
+        stratum = int(np.where(left > 0, left, len(random_order) + 1).argmin())
         patients = np.flatnonzero(waiting & has[:, stratum])
         sizes = ledger.counts[patients]
-        order = np.lexsort((luck[patients], -sizes[:, -1], -sizes[:, stratum]))
+        order = np.lexsort((random_order[patients], -sizes[:, -1], -sizes[:, stratum]))
         for patient in patients[order].tolist():
             ledger.put(patient, _choose(ledger, patient, stratum, rng))
         waiting[patients] = False
@@ -62,7 +62,7 @@ def _deal(ledger: Ledger, free: Parts, rng: np.random.Generator) -> None:
 
 
 def _choose(ledger: Ledger, patient: int, stratum: int, rng: np.random.Generator) -> int:
-    """The cheapest part, among those that lack the stratum wholly if there are any; equals are drawn."""
+    """The cheapest part, of those without any case of the stratum if there are such; equals are drawn by lot."""
     costs = ledger.cost_to_add(patient)
     is_empty = (ledger.held[:, stratum] == 0) & (ledger.want[:, stratum] >= _DUE)
     if is_empty.any():

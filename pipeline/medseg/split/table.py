@@ -8,7 +8,7 @@ from medseg.split.balance import Balance, BalanceRow
 from medseg.split.config import Feature
 
 MOST_ROWS = 6  # of each kind; the most unbalanced come first
-_MOST_COUNTED = 8  # columns that have room for counts beside percentages
+_MOST_COUNTED = 8  # number of columns with room for counts beside percentages
 _NAME_WIDTH = 24
 
 _HEADINGS: dict[Feature, str] = {
@@ -21,9 +21,9 @@ _HEADINGS: dict[Feature, str] = {
 
 
 def format_balance(balance: Balance) -> str:
-    """A line per feature with a column per part, and a last line that names the largest imbalance.
+    """A line per feature with a column per part, and a last line on the largest imbalance.
 
-    Of many features of a kind the most unbalanced are listed; those left out are more even than all that are.
+    Only the most unbalanced features of each kind are listed.
     """
     counted = len(balance.columns) <= _MOST_COUNTED
     lines: list[tuple[str, ...]] = [

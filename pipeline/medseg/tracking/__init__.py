@@ -1,4 +1,4 @@
-"""Experiments in MLflow; the only room that imports it, and only when a run starts."""
+"""Tracking of experiments in MLflow; the only room that imports it, and only when a run starts."""
 
 from __future__ import annotations
 

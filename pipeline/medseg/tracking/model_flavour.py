@@ -17,7 +17,7 @@ class MaskModel:
     """Writes masks for image files.
 
     Args:
-        predictor: The loaded network.
+        predictor: Loaded network.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -27,20 +27,22 @@ class MaskModel:
         """Draw the masks of image files.
 
         Args:
-            table: A data frame or mapping with a column `image` of file paths, and if wanted a column `out` with the
-                folder that all masks go to; without it they go to `masks` in the working folder.
+            table: Data frame or mapping with a column `image` of file paths and perhaps a column `out` with the target
+                folder of all masks; without it they go to `masks` in the working folder.
 
         Returns:
-            The mask files, in the order of the images (of the case names, with several channels); empty text for a case
-            that failed (see `predictions.json`).
+            Paths of the masks in the order of the images (with several channels: of the case names); an empty text for
+            a case that failed (see `predictions.json`).
 
         Raises:
             ScanError: If two images would make one mask.
-            DeliveryError: If the folder holds something.
+            DeliveryError: If the folder is not empty.
         """
         folder = Path(str(next(iter(table["out"])))) if "out" in table else Path("masks")
         if folder.exists() and any(folder.iterdir()):
-            raise DeliveryError(f"masks: folder {folder.name} must be new or empty; give another in the column 'out'")
+            raise DeliveryError(
+                f"masks: folder {folder.name} must be new or empty", remedy="give another in the column 'out'"
+            )
         inputs = self._inputs([Path(path) for path in table["image"]])
         delivered, _ = predict_cases(self.predictor, inputs, folder)
         masks = {item.case_id: str(item.mask_path) for item in delivered}
@@ -52,7 +54,9 @@ class MaskModel:
             return find_inputs(paths, channels=channels)
         inputs = [CaseInput(scan_stem(path), (path,)) for path in paths]
         if len({case.case_id for case in inputs}) < len(inputs):
-            raise ScanError("image: file names must differ but for their ending, got one twice; predict them apart")
+            raise ScanError(
+                "image: file names must differ but for their ending, got one twice", remedy="predict them apart"
+            )
         return inputs
 
 

@@ -10,7 +10,7 @@ NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 def import_mlflow() -> Any:
-    """The `mlflow` module, with its usage telemetry off: nothing about a run leaves the hospital unasked."""
+    """The `mlflow` module, with its usage telemetry off: a run sends nothing out of the hospital unasked."""
     os.environ.update(NO_TELEMETRY)
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its own seven take minutes to give up
     import mlflow

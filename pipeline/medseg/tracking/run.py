@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from medseg.errors import ConfigError
+from medseg.errors import TrackingError
 from medseg.tracking.quiet_mlflow import import_mlflow
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
@@ -23,8 +23,8 @@ class TrackedRun:
 
     Args:
         client: An `mlflow.MlflowClient`.
-        run_id: The run; nothing here ever looks for an unfinished one.
-        tracking_uri: Where the store is.
+        run_id: Id of the run, which is never searched for.
+        tracking_uri: URI of the store.
     """
 
     def __init__(self, client: Any, run_id: str, tracking_uri: str) -> None:
@@ -42,27 +42,29 @@ class TrackedRun:
         Args:
             experiment: Name of the experiment.
             name: Name of the run.
-            tracking_uri: MLflow's own default if not given: `MLFLOW_TRACKING_URI`, else SQLite in the working folder.
-            tags: More tags.
+            tracking_uri: URI of the store; if not given, `MLFLOW_TRACKING_URI`, else SQLite in the working folder.
+            tags: Tags of the run.
 
         Raises:
-            ConfigError: If the store cannot be reached, or the experiment was deleted.
+            TrackingError: If the store cannot be reached, or the experiment was deleted.
         """
         client, uri = _connect(tracking_uri)
         with _explained(uri):
             found = client.get_experiment_by_name(experiment)
             if found is not None and found.lifecycle_stage == "deleted":
-                raise ConfigError(f"experiment {experiment!r} must not be deleted; restore it or choose another name")
+                raise TrackingError(
+                    f"experiment {experiment!r} must not be deleted", remedy="restore it or choose another name"
+                )
             experiment_id = found.experiment_id if found else client.create_experiment(experiment)
             run = client.create_run(experiment_id, run_name=name, tags=dict(tags or {}))
         return cls(client, run.info.run_id, uri)
 
     @classmethod
     def resume(cls, run_id: str, *, tracking_uri: str) -> Self:
-        """Go on with a run by its id.
+        """Continue a run by its id.
 
         Raises:
-            ConfigError: If the store does not hold it.
+            TrackingError: If the store cannot be reached, or does not hold the run.
         """
         client, uri = _connect(tracking_uri)
         with _explained(uri):
@@ -72,7 +74,7 @@ class TrackedRun:
 
     @contextmanager
     def recording(self, *, system_metrics: bool = True) -> Iterator[Self]:
-        """Record system metrics, and close the run as finished, failed or killed."""
+        """Record system metrics until the end, and close the run as finished, failed or killed."""
         if system_metrics:
             self._start_monitor()
         status = "FAILED"
@@ -105,11 +107,6 @@ class TrackedRun:
         ]
         self.client.log_batch(self.run_id, metrics=entries)
 
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set tags."""
-        for key, value in tags.items():
-            self.client.set_tag(self.run_id, key, value)
-
     def log_file(self, path: Path, *, folder: str | None = None) -> None:
         """Copy a file into the run's artefacts."""
         self.client.log_artifact(self.run_id, str(path), folder)
@@ -119,7 +116,7 @@ class TrackedRun:
         self.client.log_table(self.run_id, {key: list(values) for key, values in columns.items()}, name)
 
     def log_dataset(self, *, name: str, digest: str, context: str, facts: Mapping[str, Any]) -> None:
-        """Say which dataset the run used: its name, its manifest's digest and what is in it, never a path."""
+        """Log the dataset that the run used: its name, its manifest's digest and facts about it, never a path."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         dataset = Dataset(
@@ -136,8 +133,8 @@ class TrackedRun:
         """Log a model folder as an MLflow model that maps image files to mask files; no pickles inside.
 
         Args:
-            folder: `model.json` and `last.safetensors`.
-            version: Of medseg, pinned in the model's requirements.
+            folder: Folder with `model.json` and `last.safetensors`.
+            version: Version of medseg, pinned in the model's requirements.
         """
         mlflow = import_mlflow()
         mlflow.set_tracking_uri(self.tracking_uri)
@@ -166,7 +163,7 @@ def _connect(tracking_uri: str | None) -> tuple[Any, str]:
 
 
 class _Explaining:
-    """An MLflow client whose errors are ours."""
+    """An MLflow client whose errors are TrackingErrors."""
 
     def __init__(self, client: Any, uri: str) -> None:
         self._client = client
@@ -184,15 +181,17 @@ class _Explaining:
 
 @contextmanager
 def _explained(uri: str) -> Iterator[None]:
-    """Turn MLflow's and its database's errors into ours, with the remedy."""
+    """Turn the errors of MLflow, its database and its files into a TrackingError."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         first = str(error).splitlines()[0]
-        raise ConfigError(f"MLflow store {uri}: must be reachable, got: {first}; check --tracking-uri") from error
+        raise TrackingError(
+            f"MLflow store {uri}: must be reachable, got: {first}", remedy="check the tracking URI"
+        ) from error
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

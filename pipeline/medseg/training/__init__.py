@@ -1,4 +1,4 @@
-"""Ignite engines round plain steps: what every training has."""
+"""Training: Ignite engines round plain steps, the same for every task."""
 
 from __future__ import annotations
 

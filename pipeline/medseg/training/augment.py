@@ -1,6 +1,6 @@
 """Augmentation of whole batches on the device that trains.
 
-Which sample is changed and by how much comes from a CPU generator seeded by the step, so a batch is augmented alike on
+A CPU generator seeded by the step decides which sample is changed and by how much, so a batch is augmented alike on
 every device and after a resume; only the voxels' noise is drawn on the device itself.
 """
 
@@ -21,24 +21,24 @@ _WIDEST_BLUR = 1.5  # a kernel of seven taps holds two of its standard deviation
 
 
 class AugmentConfig(Config):
-    """Probabilities per sample and ranges.
+    """Probabilities of each change per sample, and ranges of its strength.
 
     Attributes:
         spacing_mm: Voxel size, so that rotations and scalings are rigid in millimetres.
-        affine_share: Samples that are rotated and scaled.
+        affine_share: Share of samples that are rotated and scaled.
         rotation_degrees: Largest rotation about each axis; in 2D about the k axis only.
         scale: Largest relative change of size, drawn log-uniformly.
         mirror_axes: Axes that are flipped, each with probability one half.
-        gamma_share: Samples with another gamma.
+        gamma_share: Share of samples with another gamma.
         gamma: Range of gamma.
-        contrast_share: Samples with another contrast and brightness.
-        contrast: Range of the factor on the distance from the mean.
+        contrast_share: Share of samples with another contrast and brightness.
+        contrast: Range of the factor on the difference from the mean.
         brightness: Largest shift, in standard deviations.
-        noise_share: Samples with Gaussian noise.
+        noise_share: Share of samples with Gaussian noise.
         noise: Largest standard deviation of the noise.
-        blur_share: Samples that are blurred.
+        blur_share: Share of samples that are blurred.
         blur_voxels: Range of the blur's standard deviation.
-        low_resolution_share: Samples that lose resolution.
+        low_resolution_share: Share of samples that lose resolution.
         low_resolution: Smallest factor on the number of voxels along each axis.
     """
 
@@ -76,13 +76,13 @@ def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: 
     """Augment a batch.
 
     Args:
-        image: `(B, C, I, J, K)` float; K = 1 in 2D.
-        label: `(B, 1, I, J, K)`, class indices.
-        config: What to do.
-        seed: Of this batch.
+        image: Images `(B, C, I, J, K)`, float; K = 1 in 2D.
+        label: Labels `(B, 1, I, J, K)`, class indices.
+        config: Probabilities and ranges of the changes.
+        seed: Seed of this batch.
 
     Returns:
-        New image and label of the same shapes and types.
+        New images and labels of the same shapes and types.
     """
     generator = torch.Generator().manual_seed(seed)
     theta = _affine_matrices(image.shape, config, generator)

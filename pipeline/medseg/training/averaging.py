@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what is delivered."""
+"""The moving average of the weights, which is validated and delivered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medseg.training.state import TrainingState
 
 
 def averaged_copy(network: nn.Module, *, decay: float) -> AveragedModel:
-    """A copy that follows the network's weights as an exponential moving average.
+    """A copy of the network that holds the exponential moving average of its weights.
 
     The decay after n updates is at most (1 + n) / (10 + n), so the average spans about the last tenth of a training
     of any length, up to the given decay. Running statistics are averaged too; counters are copied.
@@ -23,7 +23,7 @@ def averaged_copy(network: nn.Module, *, decay: float) -> AveragedModel:
 
 
 def attach_average(trainer: Engine, state: TrainingState) -> None:
-    """Let the average follow after every step, and count the step."""
+    """Update the average after every step, and count the step."""
     trainer.add_event_handler(Events.ITERATION_COMPLETED, _follow, state)
 
 
@@ -41,7 +41,7 @@ class _MovingAverage(AveragedModel):
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Follow the model by one step; the first copies it."""
+        """Move the average towards the model by one step; the first step copies it."""
         done = int(self.n_averaged)
         share = 1 - min(self.decay, (1 + done) / (10 + done)) if done else 1.0
         averages = [*self.module.parameters(), *self.module.buffers()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,9 @@ from torch import Tensor
 
 from medseg.training.config import OptimisationConfig
 
-Patch = dict[str, Tensor]
+Batch = dict[str, Tensor]
+_CPU = torch.device("cpu")
+_MOST_LOADERS = 8
 
 
 class Samples(Protocol):
@@ -21,29 +24,34 @@ class Samples(Protocol):
 
     @property
     def config(self) -> OptimisationConfig:
-        """Its batch size."""
+        """Settings that hold the batch size."""
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Sample `index`."""
 
 
-def batches(dataset: Samples, *, first_step: int, loaders: int = 1, pin_memory: bool = False) -> Iterator[Patch]:
+def batches(
+    samples: Samples, *, first_step: int, device: torch.device = _CPU, loaders: int | None = None
+) -> Iterator[Batch]:
     """Endless batches from a step on, in order, read ahead by threads; a reader's error is raised here.
 
     Args:
-        dataset: Where patches come from.
+        samples: Samples, taken in order of their number.
         first_step: Number of the first batch.
-        loaders: Threads.
-        pin_memory: Whether batches go to a GPU.
+        device: Device that batches are for; those for a GPU lie in pinned memory.
+        loaders: Reading threads; if not given, one, or for a GPU as many as cores, at most 8.
     """
-    size = dataset.config.batch_size
+    size = samples.config.batch_size
+    is_cuda = device.type == "cuda"
+    if loaders is None:
+        loaders = min(_MOST_LOADERS, os.cpu_count() or 1) if is_cuda else 1
 
-    def load(step: int) -> Patch:
-        patches = [dataset[index] for index in range(step * size, (step + 1) * size)]
-        batch = {key: torch.stack([patch[key] for patch in patches]) for key in patches[0]}
-        return {key: tensor.pin_memory() for key, tensor in batch.items()} if pin_memory else batch
+    def load(step: int) -> Batch:
+        chosen = [samples[index] for index in range(step * size, (step + 1) * size)]
+        batch = {key: torch.stack([sample[key] for sample in chosen]) for key in chosen[0]}
+        return {key: tensor.pin_memory() for key, tensor in batch.items()} if is_cuda else batch
 
-    pool = ThreadPoolExecutor(loaders, thread_name_prefix="patches")
+    pool = ThreadPoolExecutor(loaders, thread_name_prefix="samples")
     try:
         ahead = 2 * loaders
         pending = deque(pool.submit(load, first_step + n) for n in range(ahead))

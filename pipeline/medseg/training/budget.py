@@ -18,13 +18,13 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Budget(Protocol):
-    """What a training may use."""
+    """Length of a training, in steps or seconds."""
 
     def progress(self, step: int) -> float:
-        """Share used after `step` steps, from 0 to 1."""
+        """Share of the budget that is used after `step` steps, from 0 to 1."""
 
     def keep_back(self, seconds: float) -> None:
-        """Say how long the work after the last step will take."""
+        """Reserve seconds for the work after the last step."""
 
     def elapsed_s(self) -> float:
         """Seconds used so far, resumed runs included."""
@@ -37,8 +37,8 @@ class StepBudget:
     """A fixed number of steps.
 
     Args:
-        steps: How many.
-        used_s: Seconds that a resumed run had used.
+        steps: Number of steps.
+        used_s: Seconds that a resumed run has used already.
     """
 
     def __init__(self, steps: int, *, used_s: float = 0.0) -> None:
@@ -46,11 +46,11 @@ class StepBudget:
         self._start = time.monotonic() - used_s
 
     def progress(self, step: int) -> float:
-        """Steps done over all."""
+        """Steps done over all steps."""
         return min(1.0, step / self.steps)
 
     def keep_back(self, seconds: float) -> None:
-        """Nothing: steps are counted, not seconds."""
+        """No effect: steps are counted, not seconds."""
 
     def elapsed_s(self) -> float:
         """Seconds used so far."""
@@ -64,9 +64,9 @@ class ClockBudget:
     """Seconds of wall clock, the work before the first and after the last step included.
 
     Args:
-        seconds: All that may be used.
-        started: `time.monotonic()` at which the work began.
-        used_s: Seconds that a resumed run had used.
+        seconds: Length of the budget.
+        started: Value of `time.monotonic()` when the work began.
+        used_s: Seconds that a resumed run has used already.
     """
 
     def __init__(self, seconds: float, *, started: float, used_s: float = 0.0) -> None:
@@ -76,7 +76,7 @@ class ClockBudget:
         self._kept_s = 0.0
 
     def progress(self, step: int) -> float:
-        """Time since the first step over all time that steps may use."""
+        """Time since the first step over the time that all steps may take."""
         elapsed = self.elapsed_s()
         if self._first_step is None:
             self._first_step = 0.0 if step else elapsed
@@ -84,7 +84,7 @@ class ClockBudget:
         return min(1.0, (elapsed - self._first_step) / usable) if usable > 0 else 1.0
 
     def keep_back(self, seconds: float) -> None:
-        """Leave this much of the budget for what follows the last step."""
+        """Reserve seconds of the budget, at most half of it, for the work after the last step."""
         self._kept_s = min(seconds, self.seconds / 2)
 
     def elapsed_s(self) -> float:
@@ -100,7 +100,7 @@ def parse_duration_s(text: str) -> float:
     """Seconds of `90s`, `10m`, `1.5h`, `2d`.
 
     Raises:
-        ConfigError: If it is none of these.
+        ConfigError: If the text has no such form.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
     if match is None or float(match[1]) == 0:
@@ -111,7 +111,7 @@ def parse_duration_s(text: str) -> float:
 def attach_budget(
     trainer: Engine, state: TrainingState, budget: Budget, *, estimate_validation_s: Callable[[], float]
 ) -> None:
-    """End the run when the budget is used, and keep back what the last validation needs of it.
+    """End the run when the budget is used, and reserve the time that the last validation needs.
 
     A run without time for a first step ends with a TrainingError.
 
@@ -140,4 +140,4 @@ def _spend(engine: Engine, state: TrainingState, budget: Budget) -> None:
 
 def _check_first_step(state: TrainingState) -> None:
     if state.step == 0:
-        raise TrainingError("budget must leave time for a first step, got none; give more, or a smaller plan")
+        raise TrainingError("budget must leave time for a first step, got none", remedy="give more, or a smaller plan")

@@ -1,4 +1,4 @@
-"""Everything that a training needs to go on, in one safetensors file with JSON facts in its header."""
+"""Everything that a training needs to continue, in one safetensors file with JSON facts in its header."""
 
 from __future__ import annotations
 
@@ -44,20 +44,20 @@ def load_checkpoint(path: Path, *, network: nn.Module, average: nn.Module, optim
         average.load_state_dict(_part(tensors, "average."))
         if facts["optimiser"] != type(optimiser).__name__:
             raise CheckpointError(
-                f"checkpoint {path.name}: optimiser must be {facts['optimiser']}, got {type(optimiser).__name__}; "
-                "start a new run"
+                f"checkpoint {path.name}: optimiser must be {facts['optimiser']}, got {type(optimiser).__name__}",
+                remedy="start a new run",
             )
         _load_optimiser(optimiser, _part(tensors, "optimiser."))
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError, IndexError) as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(
-            f"checkpoint {path.name}: must fit this training, got: {first}; start without --resume"
+            f"checkpoint {path.name}: must fit this training, got: {first}", remedy="start a new run"
         ) from error
     return facts
 
 
 def checkpoint_facts(path: Path) -> dict[str, Any]:
-    """The facts of a checkpoint, without its tensors.
+    """Read the facts of a checkpoint, without its tensors.
 
     Raises:
         CheckpointError: If the file is missing or damaged.
@@ -66,7 +66,7 @@ def checkpoint_facts(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             facts: dict[str, Any] = json.loads(file.metadata()["facts"])
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"checkpoint {path}: must be readable, got: {error}; start without --resume") from error
+        raise CheckpointError(f"checkpoint {path}: must be readable, got: {error}", remedy="start a new run") from error
     return facts
 
 

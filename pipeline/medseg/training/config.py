@@ -12,22 +12,22 @@ from medseg.training.augment import AugmentConfig
 
 
 class OptimisationConfig(Config):
-    """What every training has: its length, rate and number format.
+    """Settings of every training: its length, rate and number format.
 
     Attributes:
         batch_size: Samples per step.
         epochs: Length of the training, unless a wall-clock budget is given.
         optimiser: AdamW, or SGD with Nesterov momentum 0.99.
-        learning_rate: At the end of the warm-up.
-        weight_decay: Of the optimiser.
-        warmup: Share of the budget over which the rate rises from nothing.
-        decay: Shape of its way back to nothing: polynomial of power 0.9, or cosine.
+        learning_rate: Peak rate, reached at the end of the warm-up.
+        weight_decay: Weight decay of the optimiser.
+        warmup: Share of the budget over which the rate rises from almost 0.
+        decay: Shape of the rate's decay to almost 0: polynomial of power 0.9, or cosine.
         gradient_clip: Largest norm of the gradient.
-        average_decay: Largest decay of the exponential moving average of the weights; early on it is less.
-        validations: How often all validation cases are judged during the training.
-        precision: Number format.
-        seed: Of weights, sampling and augmentation.
-        augment: What is done to samples.
+        average_decay: Largest decay of the exponential moving average of the weights; it is smaller at first.
+        validations: Number of validations on all validation cases, that at the end included.
+        precision: Number format of the forward pass.
+        seed: Seed of weights, sampling and augmentation.
+        augment: Augmentation of the samples.
     """
 
     batch_size: int = Field(4, ge=1)

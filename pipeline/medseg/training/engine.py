@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine
@@ -36,7 +36,7 @@ __all__ = ["CHECKPOINT_NAME", "Attach", "Outcome", "Task", "run_task"]
 
 
 class Attach(Protocol):
-    """Attaches handlers of one's own to a training, after all of the pipeline's.
+    """Attaches the user's own handlers to a training, after all of medseg's.
 
     To end a training early, call `trainer.terminate()`: it is validated and saved as at the end of its budget.
     """
@@ -47,13 +47,13 @@ class Attach(Protocol):
         Args:
             trainer: Engine of the steps.
             evaluator: Engine of the validation cases; it runs at every milestone and at the end.
-            state: Network, average, optimiser and progress; to be read.
+            state: Network, average, optimiser and progress, for reading only.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a training.
+    """Result of a training.
 
     Attributes:
         steps: Steps done.
@@ -69,6 +69,11 @@ class Outcome:
     last: Validation | None
     best_score: float
 
+    @property
+    def rows(self) -> list[Any]:
+        """Rows of the last validation; none without one."""
+        return list(self.last.rows) if self.last else []
+
 
 def run_task(
     task: Task,
@@ -82,16 +87,16 @@ def run_task(
     """Train until the budget is spent, then validate and save.
 
     The delivered weights are the moving average at the end (`model/last.safetensors`); the average at the best
-    validation is kept beside it (`model/best.safetensors`). An error anywhere, in a handler of the user's too, leaves
-    a checkpoint of the last whole step, from which `resume` goes on.
+    validation is kept beside it (`model/best.safetensors`). An error anywhere, even in a handler of the user's, leaves
+    a checkpoint of the last whole step, from which `resume` continues.
 
     Args:
         task: Task to train.
         budget: Steps or wall clock.
         listeners: Listeners of epochs and validations.
-        on_step: Called after each step with the progress and, where it costs nothing to know, the loss.
+        on_step: Called after each step with the progress and the loss, which is NaN on a GPU, where reading it waits.
         attach: Functions that attach handlers of the user's.
-        resume: Go on from the checkpoint in `task.folder`.
+        resume: Whether to continue from the checkpoint in `task.folder`.
 
     Raises:
         TrainingError: If there is no time for a step, or the loss is not finite.

@@ -6,12 +6,12 @@ from ignite.engine import EventEnum
 
 
 class TrainingEvents(EventEnum):  # type: ignore[misc]  # Ignite's types are skipped, so that its class is of type Any
-    """Events that handlers can be attached to, as to those of `ignite.engine.Events`.
+    """Events that handlers attach to, as they do to those of `ignite.engine.Events`.
 
     Attributes:
-        EPOCH_REPORTED: The numbers of an epoch, or of the part of it that the budget allowed, are in
+        EPOCH_REPORTED: Fired when the numbers of an epoch, or of the part of it that the budget allowed, are in
             `trainer.state.metrics`.
-        MILESTONE: At the end of an epoch, the next validation is due.
+        MILESTONE: Fired at the end of an epoch after which a validation is due.
     """
 
     EPOCH_REPORTED = "epoch_reported"

@@ -14,7 +14,7 @@ _log = logging.getLogger("medseg.training.engine")
 def make_engine(step: Callable[[Engine, Any], Any]) -> Engine:
     """An engine round a process function; it logs to `medseg.training.engine`, and Ignite's own logger stays as it is.
 
-    Its log has no errors, because every error is raised.
+    Errors are left out of its log, because every error is raised.
     """
     engine = Engine(step)
     engine.logger = _log

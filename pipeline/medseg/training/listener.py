@@ -1,4 +1,4 @@
-"""Who hears of a training's numbers as they come."""
+"""Listeners, which receive the numbers of a training as they come."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ OnStep = Callable[[float, float], None]
 
 
 class TrainingListener(Protocol):
-    """Hears of epochs and validations."""
+    """Receives the numbers of epochs and validations."""
 
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
-        """After every epoch: `train_loss`, `learning_rate`, `epoch_seconds`, `elapsed_seconds`."""
+        """Receive `train_loss`, `learning_rate`, `epoch_seconds` and `elapsed_seconds` of an epoch."""
 
     def on_validation(self, epoch: int, validation: Validation) -> None:
-        """After every validation of all validation cases."""
+        """Receive a validation of all validation cases."""
 
 
 class CurvesListener:
     """Appends every epoch to `curves.csv`.
 
     Args:
-        path: The file; one that exists is continued.
+        path: Target file; one that exists is continued.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
-        """Append a line; lines of an interrupted run from this epoch on give way."""
+        """Append a line; it replaces the lines that an interrupted run wrote from this epoch on."""
         lines = [",".join(["epoch", *values])]
         if self.path.exists():
             earlier = self.path.read_text(encoding="utf-8").splitlines()[1:]
@@ -48,14 +48,14 @@ class CurvesListener:
         write_text(self.path, "\n".join(lines) + "\n")
 
     def on_validation(self, epoch: int, validation: Validation) -> None:
-        """Nothing: validations have a table of their own."""
+        """No effect: validations have a table of their own."""
 
 
 class TrackingListener:
     """Sends every number to an MLflow run.
 
     Args:
-        run: The run.
+        run: MLflow run that receives the numbers.
     """
 
     def __init__(self, run: TrackedRun) -> None:

@@ -1,4 +1,4 @@
-"""When a training is validated and saved on its way."""
+"""Points of the budget at which a training is validated and saved."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _VALIDATION_SHARE = 0.08  # of a wall-clock budget, for all validations
 
 
 def attach_milestones(trainer: Engine, state: TrainingState, budget: Budget, *, validations: int) -> None:
-    """Fire `MILESTONE` at the first end of an epoch after each of some evenly spaced points of the budget.
+    """Fire `MILESTONE` at the first end of an epoch after each of several evenly spaced points of the budget.
 
     Args:
         trainer: Engine of the training.
         state: State of the training.
         budget: Steps or wall clock.
-        validations: Number of the validations, that at the end included.
+        validations: Number of validations, that at the end included.
     """
     trainer.add_event_handler(Events.EPOCH_COMPLETED, _pass, state, budget, validations)
 
@@ -30,7 +30,7 @@ def _pass(engine: Engine, state: TrainingState, budget: Budget, validations: int
 
 
 def _is_due(state: TrainingState, budget: Budget, validations: int) -> bool:
-    """Whether the next validation has come; they take at most a small share of a wall-clock budget."""
+    """Whether the next validation is due; validations take at most a small share of a wall-clock budget."""
     gap = 1 / validations
     remaining_s = budget.remaining_s()
     if remaining_s is not None and state.validation_s > 0:

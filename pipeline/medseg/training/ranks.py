@@ -1,4 +1,4 @@
-"""Decisions that all processes of a distributed training share; a single process decides alone."""
+"""Decisions that all processes of a distributed training share."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def is_first_rank() -> bool:
 def of_first_rank(value: float) -> float:
     """The first process's value, in every process: clocks differ, and all have to stop at the same step.
 
-    In a single process the value itself. Every process has to call this at the same place.
+    In a single process it is the value itself. Every process has to call this at the same place.
     """
     return value if idist.get_world_size() == 1 else float(idist.broadcast(value, src=0))
 
 
 def wait_for_first_rank() -> None:
-    """Wait until all processes are here; nothing in a single process."""
+    """Wait until all processes have come this far; a single process does not wait."""
     if idist.get_world_size() > 1:
         idist.barrier()

@@ -17,8 +17,9 @@ from medseg.training.stopwatch import Stopwatch
 def attach_report(trainer: Engine, state: TrainingState, budget: Budget) -> None:
     """Measure every epoch, and fire `EPOCH_REPORTED` when its numbers are in `trainer.state.metrics`.
 
-    They are `train_loss` (the mean over its steps), `learning_rate`, `epoch_seconds` and `elapsed_seconds`. The last
-    epoch is reported too if the budget ends within it. A loss that is not finite ends the run with a TrainingError.
+    The numbers are `train_loss` (the mean over the epoch's steps), `learning_rate`, `epoch_seconds` and
+    `elapsed_seconds`. The last epoch is reported too if the budget ends within it. A loss that is not finite ends the
+    run with a TrainingError.
     """
     clock = Stopwatch()
     trainer.add_event_handler(Events.EPOCH_STARTED, clock.restart)
@@ -36,7 +37,7 @@ def _report(engine: Engine, state: TrainingState, budget: Budget, clock: Stopwat
     loss = float(torch.stack(state.losses).mean())
     if not math.isfinite(loss):
         raise TrainingError(
-            f"training loss must be finite, got {loss} in epoch {state.epoch}; lower learning_rate in the plan"
+            f"training loss must be finite, got {loss} in epoch {state.epoch}", remedy="lower learning_rate in the plan"
         )
     engine.state.metrics = {
         "train_loss": loss,

@@ -1,4 +1,4 @@
-"""When a training writes what to where: delivered weights, best weights, and the checkpoint to go on from."""
+"""Files of a training: delivered weights, best weights, and the checkpoint from which it is resumed."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _SAVE_EVERY_S = 300.0
 class Checkpoints:
     """The files of a training, written by the first process alone.
 
-    As a context round the run it sees to it that nothing trained is lost: however the run ends, by an error in a step,
-    in a handler of the user's, by Ctrl-C, a checkpoint of the last whole step is left. What is not finite is not saved,
-    so that the checkpoint before it stays. (A handler of Ignite's `EXCEPTION_RAISED` cannot promise that: it is not
-    called after another that raises, and where it does not raise itself, the error is lost.)
+    As a context round the run it makes sure that no trained step is lost: however the run ends (an error in a step or
+    in a handler of the user's, Ctrl-C), a checkpoint of the last whole step is left. Weights that are not finite are
+    not saved, so that the checkpoint before them stays. (A handler of Ignite's `EXCEPTION_RAISED` cannot promise that:
+    it is not called after another that raises, and where it does not raise itself, the error is lost.)
 
     Args:
         folder: Target folder.
         state: State of the training.
-        budget: Budget, whose seconds are noted.
+        budget: Budget of the training; a checkpoint holds its used seconds.
         guard: Guard of the steps.
     """
 
@@ -52,12 +52,12 @@ class Checkpoints:
         self._save({})
 
     def save_now_and_then(self) -> None:
-        """Save if the last time is long ago."""
+        """Save if five minutes have passed since the last save."""
         if self._clock.seconds() > _SAVE_EVERY_S:
             self.save()
 
     def save_best(self, engine: Engine) -> None:
-        """Write the averaged weights if no validation was better, or if it is the first."""
+        """Write the averaged weights if this validation is the best so far, or the first."""
         path = self.folder / "model" / "best.safetensors"
         score = engine.state.validation.score
         if score > self._state.best_score or not path.exists():
@@ -111,10 +111,10 @@ def attach_checkpoints(trainer: Engine, evaluator: Engine, checkpoints: Checkpoi
 
 
 def restore(state: TrainingState, folder: Path) -> None:
-    """Go on from the checkpoint in a folder.
+    """Set a training back to the checkpoint in a folder.
 
     Raises:
-        CheckpointError: If it is missing, damaged or of another training.
+        CheckpointError: If the checkpoint is missing, damaged or of another training.
     """
     facts = load_checkpoint(
         folder / CHECKPOINT_NAME, network=state.network, average=state.average, optimiser=state.optimiser
@@ -131,9 +131,9 @@ def restore(state: TrainingState, folder: Path) -> None:
 
 
 def attach_open_epoch(trainer: Engine, state: TrainingState) -> None:
-    """End the last epoch of an interrupted run before the next begins: its report and its validation are still to come.
+    """End the last epoch of an interrupted run before the next begins: its report and its validation are still missing.
 
-    To be attached last, so that handlers of the user's have seen the run start.
+    Attached last, so that handlers of the user's have seen the run start.
     """
     trainer.add_event_handler(Events.STARTED, _end_open_epoch, state)
 
@@ -144,7 +144,7 @@ def _end_open_epoch(engine: Engine, state: TrainingState) -> None:
 
 
 def _open_epoch(state: TrainingState) -> dict[str, Any]:
-    """Facts of an epoch whose report is still to come."""
+    """Facts of an epoch that is not reported yet."""
     return {
         "losses": [float(loss) for loss in state.losses],
         "learning_rate": state.optimiser.param_groups[0]["lr"],
@@ -152,7 +152,7 @@ def _open_epoch(state: TrainingState) -> dict[str, Any]:
 
 
 def _is_finite(state: TrainingState) -> bool:
-    """Whether the running epoch's losses and all weights are."""
+    """Whether the losses of the running epoch and all weights are finite."""
     tensors = [*state.network.state_dict().values(), *state.average.state_dict().values()]
     return all(math.isfinite(float(loss)) for loss in state.losses) and all(
         bool(torch.isfinite(tensor).all()) for tensor in tensors

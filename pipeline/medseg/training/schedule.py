@@ -13,10 +13,10 @@ from medseg.training.state import TrainingState
 
 
 def learning_rate(progress: float, config: OptimisationConfig) -> float:
-    """Rate at a share of the budget: a linear rise over the warm-up, then a decay to nothing.
+    """Rate at a share of the budget: a linear rise over the warm-up, then a decay to almost 0.
 
     Args:
-        progress: From 0 to 1.
+        progress: Share of the budget that is used, from 0 to 1.
         config: Peak rate, warm-up and shape of the decay.
     """
     if progress < config.warmup:

@@ -1,4 +1,4 @@
-"""What changes while a network is trained."""
+"""State of a training: all that changes from step to step."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class TrainingState:
         network: Network as the last step left it.
         average: Moving average of its weights (`average.module`), which is validated and delivered.
         optimiser: Optimiser of the network.
-        steps_per_epoch: Steps in which every sample has come once.
-        step: Steps done; counted when the average has followed.
+        steps_per_epoch: Steps in which every sample is shown once.
+        step: Steps done, their updates of the average included.
         progress: Share of the budget that is used, from 0 to 1.
         losses: Losses of the running epoch, on the network's device.
         best_score: Best score of any validation; minus infinity before the first.
@@ -29,7 +29,7 @@ class TrainingState:
         validation_s: Seconds that the last validation took; 0 before the first.
         last: Last validation; None before the first.
         validated_step: Step of the last validation since the run began or was resumed.
-        is_epoch_open: Whether the run goes on from an error, so that the end of its last epoch may still have to come.
+        is_epoch_open: Whether the run was resumed after an error at the end of an epoch, which is still to be reported.
     """
 
     network: nn.Module

@@ -1,4 +1,4 @@
-"""Whether network, average and optimiser belong to the same step, whenever a training is interrupted."""
+"""Guard of the steps: after an interruption, network, average and optimiser must belong to the same step."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from medseg.training.state import TrainingState
 
 
 class StepGuard:
-    """Knows how far a step has come.
+    """Tracks how far a step has come, and undoes one that is not finished.
 
     A step first changes the network's running statistics (forward), then its weights (optimiser), and at last its
     average. An error before the weights change can be undone, one after it cannot.
 
     Args:
         network: Network that is trained.
-        optimiser: Its optimiser.
+        optimiser: Optimiser of the network.
     """
 
     def __init__(self, network: nn.Module, optimiser: Optimizer) -> None:
@@ -33,7 +33,7 @@ class StepGuard:
         self._statistics = [buffer.clone() for buffer in self._network.buffers()]
 
     def end(self) -> None:
-        """A step is done, and the average has followed."""
+        """Note that a step is done and the average updated."""
         self._is_changing = False
         self._statistics = []
 
@@ -54,7 +54,7 @@ class StepGuard:
 
 
 def attach_step_guard(trainer: Engine, state: TrainingState) -> StepGuard:
-    """Watch every step; to be attached right after the average, which ends a step."""
+    """Watch every step; attached right after the average, which ends a step."""
     guard = StepGuard(state.network, state.optimiser)
     trainer.add_event_handler(Events.ITERATION_STARTED, guard.begin)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, guard.end)

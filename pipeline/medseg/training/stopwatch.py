@@ -6,15 +6,15 @@ import time
 
 
 class Stopwatch:
-    """Runs from its making, or from its last restart."""
+    """Runs from its construction, or from its last restart."""
 
     def __init__(self) -> None:
         self.restart()
 
     def restart(self) -> None:
-        """Begin at nothing again."""
+        """Start at 0 again."""
         self._start = time.monotonic()
 
     def seconds(self) -> float:
-        """Seconds since then."""
+        """Seconds since the start or the last restart."""
         return time.monotonic() - self._start

@@ -1,4 +1,4 @@
-"""What a training consists of beside the machinery that every training shares."""
+"""A task: the parts of a training that differ between segmentation, classification and others."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Validation:
     """One validation.
 
     Attributes:
-        score: Number that decides which weights are best; more is better.
+        score: Number that decides which weights are best; higher is better.
         values: Numbers by name, for tracking.
-        rows: One record per case and label, or per case: whatever the task measures.
+        rows: Records of the task, one per case and label, or one per case.
     """
 
     score: float
@@ -34,14 +34,14 @@ class Validation:
 
 
 class Task(Protocol):
-    """Segmentation, slice classification, or a task of one's own.
+    """Segmentation, slice classification, or a task of the user's own.
 
     Attributes:
         optimisation: Rate, length, averaging, seed.
         device: Device of the network.
         folder: Target folder of the weights (`model/`) and of the checkpoint.
-        steps_per_epoch: Steps in which every sample has come once.
-        validation_cases: Cases of the validation; may be empty.
+        steps_per_epoch: Steps in which every sample is shown once.
+        validation_cases: Cases of the validation; none skips it.
     """
 
     @property
@@ -59,13 +59,13 @@ class Task(Protocol):
         """The network on its device, with fresh weights from torch's seed."""
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
-        """Process function of the trainer: of its engine and a batch, the loss as a tensor on the device."""
+        """Process function of the trainer, which maps its engine and a batch to the loss, a tensor on the device."""
 
     def batches(self, first_step: int) -> Iterator[Any]:
         """Endless batches from a step on."""
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
-        """Process function of the evaluator: of its engine and a validation case, the case's rows."""
+        """Process function of the evaluator, which maps its engine and a validation case to the case's rows."""
 
     def summarise(self, rows: Sequence[Any]) -> Validation:
-        """The validation that the rows of all its cases make."""
+        """The validation, from the rows of all its cases."""

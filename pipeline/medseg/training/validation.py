@@ -14,7 +14,7 @@ from medseg.training.ignite_log import make_engine
 from medseg.training.ranks import is_first_rank, wait_for_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.stopwatch import Stopwatch
-from medseg.training.task import Task, Validation
+from medseg.training.task import Task
 
 
 def build_evaluator(task: Task, network: nn.Module) -> Engine:
@@ -27,14 +27,6 @@ def build_evaluator(task: Task, network: nn.Module) -> Engine:
     EpochOutputStore().attach(evaluator, "rows_by_case")
     evaluator.add_event_handler(Events.COMPLETED, _summarise, task)
     return evaluator
-
-
-def validate(task: Task, network: nn.Module) -> Validation:
-    """Measure a network on all validation cases of a task."""
-    evaluator = build_evaluator(task, network)
-    _run(evaluator, task)
-    validation: Validation = evaluator.state.validation
-    return validation
 
 
 def estimate_validation_s(task: Task, network: nn.Module) -> float:
@@ -50,19 +42,19 @@ def attach_validation(trainer: Engine, evaluator: Engine, state: TrainingState, 
 
     Args:
         trainer: Engine of the training.
-        evaluator: Engine of the validation; what is attached to its `COMPLETED` follows each validation.
-        state: State of the training; told of each validation.
+        evaluator: Engine of the validation; handlers of its `COMPLETED` run after each validation.
+        state: State of the training, which keeps the last validation.
         task: Task with the validation cases.
-        budget: Budget; keeps back what the next validation will take.
+        budget: Budget, in which the time of the next validation is reserved.
     """
     clock = Stopwatch()
     evaluator.add_event_handler(Events.STARTED, clock.restart)
-    evaluator.add_event_handler(Events.COMPLETED, _take_over, state, clock)
-    trainer.add_event_handler(TrainingEvents.MILESTONE, _validate_on_the_way, evaluator, state, task, budget)
+    evaluator.add_event_handler(Events.COMPLETED, _keep, state, clock)
+    trainer.add_event_handler(TrainingEvents.MILESTONE, _validate_midway, evaluator, state, task, budget)
     trainer.add_event_handler(Events.COMPLETED, _validate_at_the_end, evaluator, state, task, budget)
 
 
-def _validate_on_the_way(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
+def _validate_midway(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
     _validate(evaluator, state, task, budget)
     state.last_validation = state.progress
 
@@ -74,15 +66,11 @@ def _validate_at_the_end(evaluator: Engine, state: TrainingState, task: Task, bu
 
 def _validate(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
     if is_first_rank() and task.validation_cases:
-        _run(evaluator, task)
+        evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
+        evaluator.run(task.validation_cases)
     wait_for_first_rank()
     state.validated_step = state.step
     budget.keep_back(state.validation_s + TAIL_S)
-
-
-def _run(evaluator: Engine, task: Task) -> None:
-    evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
-    evaluator.run(task.validation_cases)
 
 
 def _summarise(evaluator: Engine, task: Task) -> None:
@@ -91,6 +79,6 @@ def _summarise(evaluator: Engine, task: Task) -> None:
     evaluator.state.metrics = {**validation.values, "score": validation.score}
 
 
-def _take_over(evaluator: Engine, state: TrainingState, clock: Stopwatch) -> None:
+def _keep(evaluator: Engine, state: TrainingState, clock: Stopwatch) -> None:
     state.last = evaluator.state.validation
     state.validation_s = clock.seconds()

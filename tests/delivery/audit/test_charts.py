@@ -33,6 +33,6 @@ def test_ranges_are_drawn_in_the_order_of_their_medians() -> None:
 def test_dots_say_label_median_and_cases() -> None:
     found = [(f"c{number}", float(number)) for number in range(1, 6)]
     (row,) = dots("volume", "ml", [("liver", found, 5)], {"c5"}).rows
-    assert row.says == "3 ml, 5 cases"
+    assert row.summary == "3 ml, 5 cases"
     assert [dot.is_far for dot in row.dots] == [False] * 4 + [True]
     assert row.dots[0].title == "c1: 1 ml"

@@ -135,7 +135,7 @@ def test_repairs_are_listed_and_what_is_left_is_counted() -> None:
     fixes = [Fix("c0", "shear", "made straight"), Fix("c1", "grid", "not repaired: far", is_done=False)]
     page = render_page(made_up_audit(), fixes)
     assert "made straight" in page
-    assert "1 error can only be mended by hand" in page
+    assert "1 error can only be fixed by hand" in page
 
 
 def test_pictures_in_the_page_are_the_planes(audit: Audit) -> None:

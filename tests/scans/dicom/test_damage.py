@@ -142,9 +142,9 @@ def test_mutated_file_is_read_or_refused_and_never_quoted(
         with quiet_dicom():
             use(victim)
     except PipelineError as error:
-        told = str(error)
-        assert not [secret for secret in SECRETS if secret.lower() in told.lower()], told
-        assert told.isprintable()
+        reported = str(error)
+        assert not [secret for secret in SECRETS if secret.lower() in reported.lower()], reported
+        assert reported.isprintable()
 
 
 _WHOLE: dict[str, Path] = {}
@@ -217,11 +217,11 @@ def test_coded_promise_beyond_any_compression_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize("error", [ValueError, KeyError, AttributeError, RecursionError, OSError, NotImplementedError])
 def test_error_of_a_library_becomes_one_of_ours_that_names_only_its_kind(error: type[Exception]) -> None:
     with pytest.raises(
-        ScanError, match=f"DICOM header must be whole, got damage that a {error.__name__} tells"
-    ) as told:
+        ScanError, match=f"DICOM header must be whole, got damage reported as {error.__name__}; export it again"
+    ) as reported:
         _raise(error("Mustermann"))
-    assert "Mustermann" not in str(told.value)
-    assert told.value.__suppress_context__
+    assert "Mustermann" not in str(reported.value)
+    assert reported.value.__suppress_context__
 
 
 def _raise(error: BaseException) -> None:
@@ -231,9 +231,9 @@ def _raise(error: BaseException) -> None:
 
 @pytest.mark.parametrize("error", [ScanError("own"), MemoryError(), KeyboardInterrupt(), GeneratorExit()])
 def test_own_errors_and_interrupts_pass(error: BaseException) -> None:
-    with pytest.raises(type(error)) as told:
+    with pytest.raises(type(error)) as reported:
         _raise(error)
-    assert told.value is error
+    assert reported.value is error
 
 
 def test_libraries_are_quiet_about_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -254,6 +254,6 @@ def test_errors_do_not_tell_the_folder(tmp_path: Path, kind: str, kept: float) -
     folder = tmp_path / "Mustermann_Erika_1964"
     content = write_one(kind, folder).read_bytes()
     (folder / "cut").write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(PipelineError) as told:
+    with pytest.raises(PipelineError) as reported:
         use(folder / "cut")
-    assert "Mustermann" not in str(told.value)
+    assert "Mustermann" not in str(reported.value)

@@ -114,7 +114,7 @@ def test_header_says_who_what_and_where(tmp_path: Path) -> None:
     write_series(
         ARRAY, OBLIQUE, tmp_path, series_uid="1.2.3", SeriesDescription="Abdomen ", Units="bqml", Modality="pt",
         ImageType=["original", "PRIMARY"], ContentDate="20240518", ContentTime="101112", BodyPartExamined="LEG",
-        RecognizableVisualFeatures="YES", ImagesInAcquisition=5, PatientIdentityRemoved="YES", OperatorsName="Op^A",
+        RecognizableVisualFeatures="YES", ImagesInAcquisition=5, OperatorsName="Op^A",
         IssuerOfPatientID="KLB",
     )  # fmt: skip
     instance = instances_in(tmp_path)[0]
@@ -131,7 +131,6 @@ def test_header_says_who_what_and_where(tmp_path: Path) -> None:
     assert (identity.patient_id, identity.issuer, identity.name) == ("MRN-0047110815", "KLB", "Mustermann^Erika")
     assert (identity.birth_date, identity.institution) == ("19640812", "Klinikum Beispielstadt")
     assert set(identity.others) == {"ACC9988776", "Op^A", "Zuweiser^Zacharias"}
-    assert identity.is_removed
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,15 @@ def test_frames_of_reference_that_differ_in_every_file_tell_nothing(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "reported"),
     [
         ({"PatientID": "OTHER", "PatientName": "Other^Otto"}, "one patient"),
         ({"FrameOfReferenceUID": "1.2.3"}, "one frame"),
     ],
 )
-def test_slabs_that_adjoin_under_one_series_uid_are_refused(tmp_path: Path, changed: dict[str, str], told: str) -> None:
+def test_slabs_that_adjoin_under_one_series_uid_are_refused(
+    tmp_path: Path, changed: dict[str, str], reported: str
+) -> None:
     array = np.arange(12 * 10 * 8, dtype=np.int16).reshape(12, 10, 8)
     for folder, z, values in (("a", 30.0, {}), ("b", 46.0, changed)):
         affine = np.diag([-1.0, -1.0, 2.0, 1.0])
@@ -41,4 +43,4 @@ def test_slabs_that_adjoin_under_one_series_uid_are_refused(tmp_path: Path, chan
         instances = [one for path in sorted(tmp_path.rglob("*")) if path.is_file() and (one := read_instance(path))]
         (found,) = find_series(instances, SeriesRules())
     assert [problem.kind for problem in found.problems] == ["mixed_sources"]
-    assert told in found.problems[0].message
+    assert reported in found.problems[0].message

@@ -171,7 +171,7 @@ def test_series_is_what_dicom2nifti_makes_of_it(real_data: Path, folder: str, en
 
 
 @pytest.mark.parametrize(
-    ("folder", "reasons", "told"),
+    ("folder", "reasons", "reported"),
     [
         ("gantrytilting/001", ["tilt"], r"got a gantry tilt of 14\.0°"),
         ("notavolume/001", ["one_position"], "got all 4 at one"),
@@ -182,11 +182,11 @@ def test_series_is_what_dicom2nifti_makes_of_it(real_data: Path, folder: str, en
     ],
 )
 def test_series_that_is_no_volume_is_refused_for_its_reason(
-    real_data: Path, folder: str, reasons: list[str], told: str
+    real_data: Path, folder: str, reasons: list[str], reported: str
 ) -> None:
     found = only(real_data / "dicom_edge" / "failing" / folder)
     assert [problem.kind for problem in found.problems] == reasons
-    with pytest.raises(ScanError, match=told):
+    with pytest.raises(ScanError, match=reported):
         read_series(found)
 
 

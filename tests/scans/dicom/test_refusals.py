@@ -73,7 +73,9 @@ def test_any_tilt_is_found_with_its_angle(geometry: Geometry, degrees: float, ax
 
 def test_tilt_is_refused_with_the_remedy(tmp_path: Path) -> None:
     write_at(tmp_path, LONG, lambda k: (0, k * np.tan(np.radians(14.3)) * 2.5 / 0.8, k))
-    with pytest.raises(ScanError, match=r"got a gantry tilt of 14\.3°; ingest with --repair tilt to shift the slices"):
+    with pytest.raises(
+        ScanError, match=r"got a gantry tilt of 14\.3°; ingest with the repair tilt to shift the slices"
+    ):
         read_folder(tmp_path)
 
 
@@ -92,7 +94,7 @@ def test_grid_of_a_numeric_tilt_goes_through_the_first_and_the_last_position() -
 
 def test_sideways_shift_of_one_slice_is_refused(tmp_path: Path) -> None:
     write_at(tmp_path, LONG, lambda k: (3 if k == 7 else 0, 0, k))
-    with pytest.raises(ScanError, match=r"got sideways shifts of up to 2\.\d mm; ingest with --repair tilt"):
+    with pytest.raises(ScanError, match=r"got sideways shifts of up to 2\.\d mm; ingest with the repair tilt"):
         read_folder(tmp_path)
 
 
@@ -122,7 +124,7 @@ def test_missing_slice_is_refused_with_the_remedy(tmp_path: Path) -> None:
     write_at(tmp_path, LONG, lambda k: (0, 0, k + (k > 6) + 2 * (k > 11)))
     with pytest.raises(
         ScanError,
-        match=r"every 2\.5 mm, got 3 missing in 2 gap\(s\); copy the missing files, or ingest with --repair gaps",
+        match=r"every 2\.5 mm, got 3 missing in 2 gap\(s\); copy the missing files, or ingest with the repair gaps",
     ):
         read_folder(tmp_path)
 

@@ -211,7 +211,7 @@ def test_segmentation_off_the_grid_is_refused_with_the_distance(tmp_path: Path, 
     write_seg(blobs(1), write_images(tmp_path / "images"), tmp_path / "seg", geometry=shifted(voxels))  # type: ignore[arg-type]
     with pytest.raises(
         GeometryError,
-        match=r"must lie on the voxels of its image, got some 0\.3 voxels off; ingest with --repair grids",
+        match=r"must lie on the voxels of its image, got some 0\.3 voxels off; ingest with the repair grids",
     ):
         draw(tmp_path / "seg")
 
@@ -229,9 +229,11 @@ def test_segmentation_of_another_pixel_size_is_refused(
 ) -> None:
     affine = OBLIQUE.affine @ np.diag([*factor, 1.0])
     write_seg(blobs(1), write_images(tmp_path / "images"), tmp_path / "seg", geometry=Geometry(OBLIQUE.shape, affine))
-    with pytest.raises(GeometryError, match=r"frames of a SEG must have the pixels of its image, got steps of") as told:
+    with pytest.raises(
+        GeometryError, match=r"frames of a SEG must have the pixels of its image, got steps of"
+    ) as reported:
         draw(tmp_path / "seg", tolerance=tolerance)
-    assert f"{factor[0]:.3g}" in str(told.value)
+    assert f"{factor[0]:.3g}" in str(reported.value)
 
 
 def test_slightly_rotated_segmentation_is_refused(tmp_path: Path) -> None:

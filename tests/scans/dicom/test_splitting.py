@@ -29,7 +29,7 @@ UID = "1.2.3.4"
 
 
 def write(folder: Path, number: int, *, geometry: Geometry = OBLIQUE, **values: Any) -> np.ndarray:
-    """A volume of the series whose voxels tell its number."""
+    """A volume of the series that holds its number in every voxel."""
     array = (np.arange(np.prod(geometry.shape)).reshape(geometry.shape) + 1000 * number).astype(np.int16)
     write_series(array, geometry, folder / f"{number}", series_uid=UID, order=_shuffled(geometry, number), **values)
     return array
@@ -51,7 +51,7 @@ def by_first_value(found: list[FoundSeries]) -> dict[int, FoundSeries]:
 
 
 @pytest.mark.parametrize(
-    ("mark", "told", "values"),
+    ("mark", "reported", "values"),
     [
         ("TemporalPositionIdentifier", "temporal_position", (1, 2, 3)),
         ("EchoTime", "echo", (4.6, 9.2)),
@@ -69,10 +69,10 @@ def by_first_value(found: list[FoundSeries]) -> dict[int, FoundSeries]:
         ("ContentTime", "content_time", ("101010", "101110")),
     ],
 )
-def test_one_mark_tells_volumes_apart(tmp_path: Path, mark: str, told: str, values: tuple[Any, ...]) -> None:
+def test_one_mark_tells_volumes_apart(tmp_path: Path, mark: str, reported: str, values: tuple[Any, ...]) -> None:
     arrays = [write(tmp_path, number, **{mark: value}) for number, value in enumerate(values)]
     found = found_in(tmp_path)
-    assert [one.told_apart_by for one in found] == [(told,)] * len(values)
+    assert [one.told_apart_by for one in found] == [(reported,)] * len(values)
     assert [one.part for one in found] == list(range(len(values)))
     for one, array in zip(found, arrays, strict=True):
         assert_same_voxels(read_series(one), array, OBLIQUE)
@@ -259,7 +259,8 @@ def test_two_orientations_are_refused(tmp_path: Path) -> None:
     write(tmp_path, 1, geometry=grid((7, 9, 4), angles=(0.6, 0.1, 0)))
     (found,) = found_in(tmp_path)
     with pytest.raises(
-        ScanError, match=r"must have one orientation, got 2 \(of [45], [45] slices\); ingest with --repair orientations"
+        ScanError,
+        match=r"must have one orientation, got 2 \(of [45], [45] slices\); ingest with the repair orientations",
     ):
         read_series(found)
 

@@ -166,9 +166,9 @@ def test_contours_that_cross_slices_are_refused_without_the_name_of_the_structur
     write(tmp_path / "RS", {"flat": [square(3, (1.5, 1.5), 2)], "Mustermann": [inclined]})
     with pytest.raises(
         GeometryError, match=r"contours must lie in slices .* got some of structure 2 that cross"
-    ) as told:
+    ) as reported:
         draw(tmp_path / "RS")
-    assert "Mustermann" not in str(told.value)
+    assert "Mustermann" not in str(reported.value)
 
 
 @pytest.mark.parametrize("axis", [0, 1])

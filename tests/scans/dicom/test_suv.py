@@ -174,13 +174,13 @@ def test_injection_after_the_scan_or_days_before_is_refused(tmp_path: Path, mome
 
 @pytest.mark.parametrize("correction", ["NONE", None, "Mustermann"])
 def test_activity_that_is_not_corrected_is_refused(tmp_path: Path, correction: str | None) -> None:
-    with pytest.raises(ScanError, match="must be decay-corrected to START or ADMIN") as told:
+    with pytest.raises(ScanError, match="must be decay-corrected to START or ADMIN") as reported:
         factor(tmp_path, DecayCorrection=correction)
-    assert "Mustermann" not in str(told.value)
+    assert "Mustermann" not in str(reported.value)
 
 
-@pytest.mark.parametrize(("units", "told"), [("PROPCPS", "others"), (None, "none"), ("Mustermann", "others")])
-def test_other_units_are_refused(tmp_path: Path, units: str | None, told: str) -> None:
-    with pytest.raises(ScanError, match=f"PET units must be BQML, CNTS or GML for SUV, got {told}") as refused:
+@pytest.mark.parametrize(("units", "reported"), [("PROPCPS", "others"), (None, "none"), ("Mustermann", "others")])
+def test_other_units_are_refused(tmp_path: Path, units: str | None, reported: str) -> None:
+    with pytest.raises(ScanError, match=f"PET units must be BQML, CNTS or GML for SUV, got {reported}") as refused:
         factor(tmp_path, Units=units)
     assert "MUSTERMANN" not in str(refused.value).upper()

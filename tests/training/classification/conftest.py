@@ -28,7 +28,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
 
 @pytest.fixture
 def build_inputs(toys: Toys, tmp_path: Path) -> Callable[..., ClassificationInputs]:
-    """A function that makes a training on four toys, judged by two, in a folder of its own."""
+    """A function that makes a training on four toys, validated on two, in a folder of its own."""
     _, stored, truth = toys
 
     def build(name: str = "run", *, validation: int = 2, **settings: Any) -> ClassificationInputs:

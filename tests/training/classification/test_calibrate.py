@@ -22,7 +22,7 @@ NONE = np.zeros(2)
 ONE_OF = SliceClasses(kind="multiclass", classes=("background", "liver", "spleen"))
 
 
-def judged(
+def validated(
     logits: Array, truth: Array, *, study: Array | None = None, study_truth: Array | None = None, name: str = "a"
 ) -> ValidatedCase:
     truth = np.asarray(truth, np.int8)
@@ -47,7 +47,7 @@ def log_loss(p: Array, truth: Array) -> float:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_temperature_undoes_overconfidence(temperature: float) -> None:
     logits, truth = drawn(temperature)
-    found = calibrate([judged(logits, truth)], BOTH, shift=NONE)
+    found = calibrate([validated(logits, truth)], BOTH, shift=NONE)
     assert found.temperature == pytest.approx(temperature, rel=0.08)
     assert found.cases == 1
 
@@ -55,7 +55,7 @@ def test_temperature_undoes_overconfidence(temperature: float) -> None:
 def test_shift_is_taken_off_before_the_temperature() -> None:
     shift = np.log([9.0, 0.25])
     logits, truth = drawn(3.0, shift=tuple(shift))
-    found = calibrate([judged(logits, truth)], BOTH, shift=shift)
+    found = calibrate([validated(logits, truth)], BOTH, shift=shift)
     assert found.temperature == pytest.approx(3.0, rel=0.08)
     p = slice_probabilities(logits, shift=shift, temperature=found.temperature, kind="multilabel")
     np.testing.assert_allclose(p.mean(axis=0), truth.mean(axis=0), atol=0.02)
@@ -64,7 +64,7 @@ def test_shift_is_taken_off_before_the_temperature() -> None:
 def test_temperature_is_used_once() -> None:
     """Used once it is the best there is; not at all or twice is worse."""
     logits, truth = drawn(3.0)
-    found = calibrate([judged(logits, truth)], BOTH, shift=NONE).temperature
+    found = calibrate([validated(logits, truth)], BOTH, shift=NONE).temperature
     losses = [
         log_loss(slice_probabilities(logits, shift=NONE, temperature=t, kind="multilabel"), truth)
         for t in (found, 1.0, found**2)
@@ -78,8 +78,8 @@ def test_temperature_is_used_once() -> None:
 def test_unknown_slices_do_not_calibrate() -> None:
     logits, truth = drawn(2.0, count=500)
     wild = np.full((500, 2), 50.0)
-    alone = calibrate([judged(logits, truth)], BOTH, shift=NONE)
-    beside = calibrate([judged(logits, truth), judged(wild, np.full((500, 2), -1), name="b")], BOTH, shift=NONE)
+    alone = calibrate([validated(logits, truth)], BOTH, shift=NONE)
+    beside = calibrate([validated(logits, truth), validated(wild, np.full((500, 2), -1), name="b")], BOTH, shift=NONE)
     assert beside.temperature == pytest.approx(alone.temperature)
     assert beside.gate == alone.gate
     assert beside.disagreement_limit == alone.disagreement_limit
@@ -90,7 +90,7 @@ def test_studies_give_the_temperature_where_the_network_pools_them() -> None:
     logits, truth = drawn(2.5, count=400)
     shift = np.log([4.0, 0.5])
     cases = [
-        judged(np.zeros((3, 2)), np.full((3, 2), -1), study=row + shift, study_truth=shown, name=f"{n}")
+        validated(np.zeros((3, 2)), np.full((3, 2), -1), study=row + shift, study_truth=shown, name=f"{n}")
         for n, (row, shown) in enumerate(zip(logits, truth, strict=True))
     ]
     found = calibrate(cases, BOTH, shift=shift)
@@ -115,7 +115,7 @@ def test_every_gate_reaches_its_sensitivity_on_the_validation_slices(targets: Sl
             truth = np.eye(width, dtype=int)[rng.choice(width, 40, p=[0.6, 0.3, 0.1])]
         else:
             truth = (rng.random((40, width)) < 0.2).astype(int)
-        cases.append(judged(rng.normal(size=(40, width)) + 2 * truth, truth, name=f"{number}"))
+        cases.append(validated(rng.normal(size=(40, width)) + 2 * truth, truth, name=f"{number}"))
     found = calibrate(cases, targets, shift=shift)
     assert [point.sensitivity for point in found.gate] == sorted(point.sensitivity for point in found.gate)
     assert found.gate[-1].sensitivity == 1.0
@@ -142,7 +142,7 @@ def test_one_false_alarm_far_away_asks_for_a_higher_threshold() -> None:
     logits = np.full((100, 2), -6.0)
     logits[[10, 19], 0] = 6.0
     logits[90, 0] = 3.0
-    found = calibrate([judged(logits, truth)], BOTH, shift=NONE)
+    found = calibrate([validated(logits, truth)], BOTH, shift=NONE)
     assert found.gate[-1].reached == 1.0
     assert found.gate[-1].kept < 0.3
 
@@ -151,31 +151,31 @@ def test_slice_that_may_show_something_is_neither_to_be_kept_nor_left() -> None:
     """Known: one of two classes absent, the other unknown; such slices count neither as kept rightly nor as lost."""
     logits = np.array([[4.0, -4.0], [2.0, -4.0], *[[-4.0, -4.0]] * 40, [-9.0, -9.0]])
     truth = np.array([[1, -1], [1, 0], *[[0, 0]] * 40, [-1, 0]])
-    found = calibrate([judged(logits, truth)], BOTH, shift=NONE)
+    found = calibrate([validated(logits, truth)], BOTH, shift=NONE)
     assert found.gate[-1].reached == 1.0
     assert found.gate[-1].kept < 0.5
 
 
 def test_no_gate_where_no_slice_shows_anything_or_every_slice_is_of_a_class() -> None:
-    assert calibrate([judged(np.zeros((3, 2)), np.zeros((3, 2)))], BOTH, shift=NONE).gate == ()
+    assert calibrate([validated(np.zeros((3, 2)), np.zeros((3, 2)))], BOTH, shift=NONE).gate == ()
     config = SliceClasses(kind="multiclass", classes=("liver", "spleen"))
-    assert calibrate([judged(np.zeros((3, 2)), np.eye(2)[[0, 1, 0]])], config, shift=NONE).gate == ()
+    assert calibrate([validated(np.zeros((3, 2)), np.eye(2)[[0, 1, 0]])], config, shift=NONE).gate == ()
 
 
 def test_limit_is_what_95_percent_of_the_cases_stay_below() -> None:
     """A case whose probabilities are all 0.5 + d disagrees by 0.5 - d with slices that all show everything."""
     steps = np.linspace(0, 2, 21)
-    cases = [judged(np.full((4, 2), step), np.ones((4, 2)), name=f"{step}") for step in steps]
+    cases = [validated(np.full((4, 2), step), np.ones((4, 2)), name=f"{step}") for step in steps]
     found = calibrate(cases, BOTH, shift=NONE)
     disagreement = 1 - 1 / (1 + np.exp(-steps / found.temperature))
     assert found.disagreement_limit == pytest.approx(np.percentile(disagreement, 95))
 
 
 def test_limit_is_of_labels_alone_as_a_mask_is_judged() -> None:
-    """A mask has no background to be judged by: with one class per slice it counts in neither."""
+    """A mask has no background to be measured by: with one class per slice it counts in neither."""
     logits = np.array([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 1.0]])
     truth = np.eye(3)
-    found = calibrate([judged(logits, truth)], ONE_OF, shift=np.zeros(3))
+    found = calibrate([validated(logits, truth)], ONE_OF, shift=np.zeros(3))
     p = slice_probabilities(logits, shift=np.zeros(3), temperature=found.temperature, kind="multiclass")
     assert found.disagreement_limit == pytest.approx(np.abs(p - truth)[:, 1:].mean())
 

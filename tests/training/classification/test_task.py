@@ -19,7 +19,7 @@ from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.classification import ClassificationInputs, ClassificationTask, ValidatedCase
 from medseg.training.engine import CHECKPOINT_NAME, run_task
 from medseg.training.task import Validation
-from medseg.training.validation import validate
+from medseg.training.validation import build_evaluator
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
@@ -55,7 +55,7 @@ def cut_at(step: int) -> Callable[[float, float], None]:
 
 
 class Notes:
-    """Writes down what it hears."""
+    """Records what it receives."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []
@@ -97,7 +97,9 @@ def test_score_is_the_mean_auroc_of_the_known_slices(build_inputs: InputsBuilder
     }
     task = ClassificationTask(replace(inputs, truth=truth))
     torch.manual_seed(0)
-    validation = validate(task, task.build())
+    evaluator = build_evaluator(task, task.build())
+    evaluator.run(task.validation_cases)
+    validation = evaluator.state.validation
     values = np.concatenate([case.scores.probabilities for case in validation.rows])
     shown = np.concatenate([truth[case.case_id].slices for case in inputs.validation])
     expected = [roc_auc_score(shown[shown[:, c] >= 0, c], values[shown[:, c] >= 0, c]) for c in range(2)]
@@ -305,12 +307,12 @@ def test_mean_probability_is_the_prevalence_although_rare_slices_weigh_ten_times
     task = ClassificationTask(inputs)
     assert task.weights.tolist() == pytest.approx([49 / 5])
     run_task(task, StepBudget(24))
-    judged = task.validate_cases(trained(inputs), stored)
-    corrected = np.concatenate([case.scores.probabilities for case in judged]).mean()
+    measured = task.validate_cases(trained(inputs), stored)
+    corrected = np.concatenate([case.scores.probabilities for case in measured]).mean()
     raw = np.concatenate(
         [
             slice_probabilities(case.outputs.slices, shift=np.zeros(1), temperature=1, kind="multilabel")
-            for case in judged
+            for case in measured
         ]
     ).mean()
     assert corrected == pytest.approx(5 / 54, abs=0.07)
@@ -363,7 +365,7 @@ def test_every_step_is_augmented_anew(build_inputs: InputsBuilder, monkeypatch: 
 def test_other_networks_are_refused(build_inputs: InputsBuilder) -> None:
     task = ClassificationTask(build_inputs())
     with pytest.raises(TypeError, match="trains a SliceClassifier"):
-        validate(task, torch.nn.Linear(1, 1))
+        build_evaluator(task, torch.nn.Linear(1, 1))
 
 
 def test_both_is_what_the_toys_show(toys: Toys) -> None:

@@ -16,7 +16,8 @@ from medseg.networks.segmentation import UNet
 from medseg.networks.weights import load_weights, read_weights
 from medseg.training import AugmentConfig, StepBudget
 from medseg.training.augment import augment_batch
-from medseg.training.segmentation import SegmentationInputs, fit
+from medseg.training.engine import run_task
+from medseg.training.segmentation import SegmentationInputs, SegmentationTask
 from medseg.training.segmentation.loss import SegmentationLoss
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
@@ -26,7 +27,7 @@ InputsBuilder = Callable[..., SegmentationInputs]
 
 
 class Counter:
-    """As much of Ignite's engine as a step looks at."""
+    """The part of Ignite's engine that a step reads."""
 
     def __init__(self) -> None:
         self.state = self
@@ -40,8 +41,8 @@ def test_loss_falls_and_the_volumes_are_measured(
     device = accelerator.type
     inputs = build_inputs(device=device, precision=precision, learning_rate=1e-2, validations=1)
     first = build_inputs("first", device=device, precision=precision, learning_rate=1e-2)
-    early = fit(first, StepBudget(1)).rows
-    late = fit(inputs, StepBudget(60)).rows
+    early = run_task(SegmentationTask(first), StepBudget(1)).rows
+    late = run_task(SegmentationTask(inputs), StepBudget(60)).rows
     liver = [next(row for row in rows if row.label == "liver").values["dice"] for rows in (early, late)]
     assert liver[1] > max(0.4, liver[0] + 0.2)
 
@@ -93,7 +94,7 @@ def test_batch_is_augmented_as_on_the_cpu(accelerator: torch.device, shape: tupl
 
 def test_masks_of_a_trained_model_agree_with_the_cpu_s(build_inputs: InputsBuilder, accelerator: torch.device) -> None:
     inputs = build_inputs(device=accelerator.type, learning_rate=1e-2, validations=1, inference={"mirror_axes": (0,)})
-    fit(inputs, StepBudget(60))
+    run_task(SegmentationTask(inputs), StepBudget(60))
     network = UNet(inputs.network)
     load_weights(network, inputs.folder / "model" / "last.safetensors")
     image = torch.from_numpy(np.asarray(inputs.validation[0].image()[...]).astype(np.float32))
@@ -118,13 +119,13 @@ def test_run_goes_on_with_the_same_weights_on_another_device(
 ) -> None:
     devices = ["cpu", accelerator.type] if begins_on_cpu else [accelerator.type, "cpu"]
     early, late = (build_inputs(device=device, learning_rate=1e-2, validations=1) for device in devices)
-    first = fit(early, StepBudget(30))
+    first = run_task(SegmentationTask(early), StepBudget(30))
     delivered = early.folder / "model" / "last.safetensors"
     before = read_weights(delivered)
-    fit(late, StepBudget(30), resume=True)
+    run_task(SegmentationTask(late), StepBudget(30), resume=True)
     after = read_weights(delivered)
     assert all(torch.equal(before[name], after[name]) for name in before)
-    second = fit(late, StepBudget(60), resume=True)
+    second = run_task(SegmentationTask(late), StepBudget(60), resume=True)
     assert (first.steps, second.steps) == (30, 60)
     assert not all(torch.equal(before[name], other) for name, other in read_weights(delivered).items())
     liver = [next(row for row in result.rows if row.label == "liver").values["dice"] for result in (first, second)]

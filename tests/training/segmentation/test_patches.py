@@ -165,8 +165,8 @@ def test_crop_beyond_the_borders_is_zero(start: tuple[int, int, int]) -> None:
 
 def test_batches_hold_consecutive_patches_from_any_step_on(prepared: tuple[StoredCase, ...]) -> None:
     patches = dataset(prepared)
-    from_start = list(islice(batches(patches, first_step=0, pin_memory=False), 4))
-    from_two = list(islice(batches(patches, first_step=2, pin_memory=False), 2))
+    from_start = list(islice(batches(patches, first_step=0), 4))
+    from_two = list(islice(batches(patches, first_step=2), 2))
     for step, batch in enumerate(from_start):
         assert batch["image"].shape == (3, 1, 8, 8, 8)
         expected = torch.stack([patches[3 * step + n]["image"] for n in range(3)])

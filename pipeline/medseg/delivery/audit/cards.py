@@ -1,4 +1,4 @@
-"""What the page shows of each case."""
+"""The cards of cases on the page of an audit."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
 
 
 def _grid(facts: CaseFacts) -> str:
-    """Shape, spacing and orientation in words."""
+    """Shape, spacing and orientation for a person."""
     if facts.geometry is None:
         return "no image that could be read"
     if facts.is_picture:

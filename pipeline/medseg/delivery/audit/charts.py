@@ -1,4 +1,4 @@
-"""Charts as places on a drawing; the template turns them into SVG."""
+"""Charts as coordinates on a drawing; the template turns them into SVG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BINS = 20
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a histogram: left edge, top, width, height, and what it says when pointed at."""
+    """A bar of a histogram: left edge, top, width, height, and the text of its tooltip."""
 
     x: float
     y: float
@@ -32,7 +32,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many cases have which value; `only` is said instead where all have the same."""
+    """Numbers of cases by value; `only` is a text instead of bars if all have the same value."""
 
     title: str
     unit: str
@@ -82,18 +82,18 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One label: its dots, its median, and how many cases have it."""
+    """One label: its dots, its median, and a summary of median and number of cases."""
 
     name: str
     y: float
     dots: list[Dot]
     median: float
-    says: str
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dots:
-    """Values of many labels, a row each."""
+    """Values of many labels, with a row for each."""
 
     title: str
     unit: str
@@ -118,8 +118,8 @@ def histogram(title: str, unit: str, values: Sequence[float]) -> Histogram:
     for count, left, right in zip(counts.tolist(), edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         if count:
             x, tall = scale.place(left), round(80 * count / int(counts.max()), 1)
-            says = f"{count} case{'s' * (count > 1)} from {left:.4g} to {right:.4g} {unit}"
-            bars.append(Bar(x + 0.5, 100 - tall, round(scale.place(right) - x - 1, 1), tall, says))
+            title_of_bar = f"{count} case{'s' * (count > 1)} from {left:.4g} to {right:.4g} {unit}"
+            bars.append(Bar(x + 0.5, 100 - tall, round(scale.place(right) - x - 1, 1), tall, title_of_bar))
     return Histogram(title, unit, "", bars, scale.ticks(), int(counts.max()))
 
 
@@ -135,7 +135,7 @@ def _edges(values: Sequence[float], *, is_log: bool) -> Array:
 
 
 def ranges(title: str, unit: str, rows: Sequence[tuple[str, Sequence[float]]], far: set[str], *, total: int) -> Ranges:
-    """Lines of five percentiles (1, 25, 50, 75, 99), each with its case id; in red those of `far`."""
+    """A line for each case id and its five percentiles (1, 25, 50, 75, 99); those in `far` are red."""
     ordered = sorted(rows, key=lambda row: row[1][2])
     tops = [five[4] for _, five in ordered]
     is_log = min(five[1] for _, five in ordered) >= 0 and min(tops) > 0 and max(tops) / min(tops) > LOG_RATIO
@@ -145,21 +145,23 @@ def ranges(title: str, unit: str, rows: Sequence[tuple[str, Sequence[float]]], f
     lines = []
     for index, (case_id, five) in enumerate(ordered):
         low, lower, middle, upper, high = (scale.place(value) for value in five)
-        says = f"{case_id}: median {plain(five[2])}, {plain(five[0])} to {plain(five[4])}"
-        lines.append(Line(round(60 + (index + 0.5) * step, 1), low, lower, middle, upper, high, says, case_id in far))
+        tooltip = f"{case_id}: median {plain(five[2])}, {plain(five[0])} to {plain(five[4])}"
+        lines.append(
+            Line(round(60 + (index + 0.5) * step, 1), low, lower, middle, upper, high, tooltip, case_id in far)
+        )
     note = f"{len(ordered)} of {total} cases, evenly chosen" if len(ordered) < total else f"{total} cases"
     return Ranges(title, unit, note, lines, scale.ticks(), width=round(min(max(step * 0.6, 1), 8), 1))
 
 
 def dots(title: str, unit: str, rows: Sequence[tuple[str, Sequence[tuple[str, float]], int]], far: set[str]) -> Dots:
-    """A row of dots per label: its name, id and value of each case shown, and how many cases have it."""
+    """A row of dots per label, from its name, id and value of each case shown, and number of cases."""
     values = [value for _, found, _ in rows for _, value in found]
     scale = Scale.over(values, start=190, end=WIDE - 150, is_log=max(values) / min(values) > 10)
     drawn = []
     for index, (name, found, count) in enumerate(rows):
         y = ROW * (index + 0.75)
         places = [
-            # Golden ratio steps spread dots of like value up and down, the same way on every run.
+            # Steps of the golden ratio spread dots of similar value vertically, the same way on every run.
             Dot(
                 scale.place(value),
                 round(y + 10 * ((n * 0.618) % 1 - 0.5), 1),
@@ -169,6 +171,6 @@ def dots(title: str, unit: str, rows: Sequence[tuple[str, Sequence[tuple[str, fl
             for n, (case_id, value) in enumerate(found)
         ]
         median = float(np.median([value for _, value in found]))
-        says = f"{plain(median)} {unit}, {count} case{'s' * (count > 1)}"
-        drawn.append(Row(name, y, places, scale.place(median), says))
+        summary = f"{plain(median)} {unit}, {count} case{'s' * (count > 1)}"
+        drawn.append(Row(name, y, places, scale.place(median), summary))
     return Dots(title, unit, drawn, scale.ticks(8), height=ROW * len(rows) + 40)

@@ -1,4 +1,4 @@
-"""What the page draws of the cohort: voxel sizes, shapes, intensities and label volumes."""
+"""The charts of the cohort on the page: voxel sizes, shapes, intensities and label volumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Group:
 
 
 def distributions(audit: Audit) -> list[Group]:
-    """Groups of charts; a group with nothing to show is left out."""
+    """Groups of charts; an empty group is left out."""
     grids = [facts.geometry for facts in audit.cases if facts.geometry is not None and not facts.is_picture]
     upright = [geometry.reoriented("RAS") for geometry in grids]
     pictures = [facts.geometry for facts in audit.cases if facts.geometry is not None and facts.is_picture]
@@ -43,7 +43,7 @@ def _histograms(names: Sequence[str], unit: str, sizes: Sequence[Sequence[float]
 
 def _intensities(audit: Audit) -> list[Chart]:
     """A chart per channel."""
-    far = _told(audit, "intensity")
+    far = _cases_with(audit, "intensity")
     charts: list[Chart] = []
     for index, name in enumerate(audit.manifest.channels):
         rows = [
@@ -72,9 +72,9 @@ def _volumes(audit: Audit) -> list[Chart]:
             step = -(-len(found) * len(audit.manifest.foreground) // _MOST_DOTS)
             rows.append((name, sorted(found, key=lambda one: one[1])[::step], len(found)))
     what, unit = ("labelled area", "pixels") if is_picture else ("volume of each label", "ml")
-    return [dots(what, unit, rows, _told(audit, "label_volume"))] if rows else []
+    return [dots(what, unit, rows, _cases_with(audit, "label_volume"))] if rows else []
 
 
-def _told(audit: Audit, check: str) -> set[str]:
-    """Cases that findings of a check are about."""
+def _cases_with(audit: Audit, check: str) -> set[str]:
+    """Ids of all cases in the findings of a check."""
     return {name for found in audit.findings if found.check == check for name in (found.case_id, *found.others) if name}

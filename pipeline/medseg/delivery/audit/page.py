@@ -1,4 +1,4 @@
-"""audit.html: what was found, the cohort in charts, every case in pictures; scripts filter but are not needed."""
+"""audit.html: findings, charts of the cohort and pictures of the cases; scripts only filter."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ROWS = 1000
 
 
 def save_audit_page(audit: Audit, path: Path, *, fixes: Sequence[Fix] = ()) -> None:
-    """Write the page of an audit; it holds no folder of this machine.
+    """Write the page of an audit, without any folder of this machine.
 
     Args:
-        audit: What was found.
-        path: Target.
-        fixes: What `fix_dataset` did.
+        audit: Audit to show.
+        path: Target file.
+        fixes: Repairs from `fix_dataset`.
 
     Raises:
         DeliveryError: If the file cannot be written.
@@ -36,8 +36,8 @@ def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
     """The page as HTML text, self-contained.
 
     Args:
-        audit: What was found.
-        fixes: What was repaired.
+        audit: Audit to show.
+        fixes: Repairs from `fix_dataset`.
     """
     manifest = audit.manifest
     anchors = {case_id: f"case-{number}" for number, case_id in enumerate(audit.shown)}
@@ -60,7 +60,7 @@ def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
 
 
 def _tiles(audit: Audit) -> list[tuple[str, str]]:
-    """Numbers at the top, each with what it counts."""
+    """Numbers at the top of the page, each with a caption."""
     manifest = audit.manifest
     folds = len({case.fold for case in manifest.select("training") if case.fold is not None})
     patients = len({case.patient_id for case in manifest.cases})
@@ -80,7 +80,7 @@ def _counted(count: int, word: str) -> str:
 
 
 def _checks(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    """One row for each check that found something, in the order of the findings."""
+    """One row for each check with findings, in the order of the findings."""
     counts = Counter((found.check, found.severity) for found in findings)
     cases = Counter(check for check, _ in {(found.check, found.case_id) for found in findings if found.case_id})
     return [

@@ -16,18 +16,18 @@ from medseg.records import Array, Labelmap, Mask, Scan
 
 _SIDE = 200
 _FILL = 0.28
-_LOOKED_AT = 96
-_COUNTED = 16
+_MOST_SLICES = 96
+_MOST_LABELS = 16
 
 
 def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
     """Three planes of a volume, or the one of a picture or single slice.
 
-    Each plane is the slice along its axis that shows most of all labels, or the middle one where there is no label.
+    Each plane is the slice along its axis that shows most of all labels, or the middle one without a label.
 
     Args:
-        image: Its first channel is shown, or the colours of a picture.
-        label: On the same grid.
+        image: Scan of which the first channel is shown, or picture with its colours.
+        label: Label on the same grid; None to draw none.
     """
     if isinstance(image.origin, PictureOrigin):
         shown = image.array[:3, :, :, 0] if image.array.shape[0] == 3 else image.array[:1, :, :, 0]
@@ -50,23 +50,23 @@ def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
 
 
 def colour_of(value: int) -> str:
-    """The colour in which a label value is drawn."""
+    """The colour of a label value."""
     return LABEL_COLOURS[(value - 1) % len(LABEL_COLOURS)]
 
 
 def _centre(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
-    """The best slices of every nth along long axes, so that a large volume costs no more than a small one."""
-    steps = [max(1, n // _LOOKED_AT) for n in shape]
+    """Indices of the best slices; along long axes only every nth is examined, so that large volumes stay cheap."""
+    steps = [max(1, n // _MOST_SLICES) for n in shape]
     thinned = None if label is None else label[tuple(slice(None, None, step) for step in steps)]
     if thinned is None or not thinned.any():
         return [n // 2 for n in shape]
-    values = np.unique(thinned[thinned > 0])[:_COUNTED]
+    values = np.unique(thinned[thinned > 0])[:_MOST_LABELS]
     best = best_slices((thinned == value for value in values), thinned.shape)
     return [index * step for index, step in zip(best, steps, strict=True)]
 
 
 def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float, float], letters: str) -> Plane:
-    """A thumbnail of pixels `(rows, columns, 1 or 3)`, each as many new pixels wide and high as `scale` says."""
+    """A thumbnail of pixels `(rows, columns, 1 or 3)`, enlarged by `scale` across and down."""
     from PIL import Image
 
     rows, columns = pixels.shape[:2]
@@ -82,12 +82,12 @@ def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float,
 
 
 def _coloured(label: Labelmap) -> Array:
-    """0 for background, else the number of the colour from 1; neighbours by value differ."""
+    """The number of the colour of each label from 1, or 0 for background; adjacent values differ."""
     return np.where(label > 0, (label.astype(np.int64) - 1) % len(LABEL_COLOURS) + 1, 0).astype(np.uint8)
 
 
 def _overlaid(picture: Array, marked: Array) -> Array:
-    """Labels as a light fill with a full outline."""
+    """The picture with labels as a light fill and a solid outline."""
     codes = ("#000000", *LABEL_COLOURS)
     colours = np.array([[int(code[at : at + 2], 16) for at in (1, 3, 5)] for code in codes], np.float32)
     strength = np.where(marked > 0, np.where(_outline(marked), 1.0, _FILL), 0.0)[:, :, np.newaxis]
@@ -95,7 +95,7 @@ def _overlaid(picture: Array, marked: Array) -> Array:
 
 
 def _outline(marked: Array) -> Mask:
-    """Pixels of a label with a neighbour of another."""
+    """Pixels with a neighbour of another label."""
     padded = np.pad(marked, 1, mode="edge")
     centre = padded[1:-1, 1:-1]
     neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])

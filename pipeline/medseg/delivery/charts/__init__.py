@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from medseg.delivery.charts.axes import log_axis, tidy
+from medseg.delivery.charts.axes import legend_beside, log_axis, shortened, tidy
 from medseg.delivery.charts.colours import COLOURS, GREY, LABEL_COLOURS, STYLES, line_style
 from medseg.delivery.charts.figure import heading, new_figure, save_figure
-from medseg.delivery.charts.legend import legend_beside, shortened
 from medseg.delivery.charts.scale import LOG_RATIO, Scale, Tick
 
 __all__ = [

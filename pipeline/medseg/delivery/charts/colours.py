@@ -1,12 +1,12 @@
-"""Colours and dashes that tell lines, bars and labels apart."""
+"""Colours and dashes that distinguish lines, bars and labels."""
 
 from __future__ import annotations
 
-# Told apart by colour-blind eyes; after Okabe and Ito, https://jfly.uni-koeln.de/color/, yellow darkened for white.
+# Distinct for colour-blind eyes; after Okabe and Ito, https://jfly.uni-koeln.de/color/, yellow darkened for white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#b3a100", "#7f3fbf", "#666666")
 STYLES = ("solid", "dashed", "dotted", "dashdot")
 GREY = "#8a8a8a"
-# Of labels over a grey scan: bright, and as far apart for colour-blind readers as eight colours can be.
+# Colours of labels over a grey scan: bright, and as far apart for colour-blind readers as eight colours can be.
 LABEL_COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#4be3c6", "#f2f25c")
 
 

@@ -12,10 +12,10 @@ def new_figure(width: float, height: float, *, ground: str = "white", is_arrange
     """An empty figure at 110 dots per inch.
 
     Args:
-        width: In inches.
-        height: In inches.
-        ground: Colour behind everything.
-        is_arranged: Whether matplotlib keeps panels, titles and legends apart; else the caller places them.
+        width: Width in inches.
+        height: Height in inches.
+        ground: Colour of the background.
+        is_arranged: Whether matplotlib keeps panels, titles and legends apart; otherwise the caller places them.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""An axis of a chart: where a value lies, and which values to write beside it."""
+"""An axis of a chart: positions of values, and ticks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from medseg.records import Array
 
-# From this ratio of the largest value to the smallest on, an axis is logarithmic.
+# An axis is logarithmic if the largest value is at least this many times the smallest.
 LOG_RATIO = 50.0
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A value written beside an axis, and where."""
+    """A value written beside an axis, and its position."""
 
     at: float
     text: str
@@ -34,7 +34,7 @@ class Scale:
 
     @classmethod
     def over(cls, values: Sequence[float], *, start: float, end: float, is_log: bool = False) -> Scale:
-        """An axis that holds all values with a little room; one of equal values has them in the middle."""
+        """An axis that holds all values with a little room; equal values lie in the middle."""
         low, high = min(values), max(values)
         if is_log:
             low, high = low / 1.15, high * 1.15
@@ -44,11 +44,11 @@ class Scale:
         return cls(low, high, start, end, is_log)
 
     def place(self, value: float) -> float:
-        """Where a value lies, to a tenth; what is outside lies at the end."""
+        """Position of a value, to a tenth; a value outside lies at the end."""
         return round(float(self.places(np.array(value, dtype=np.float64))), 1)
 
     def places(self, values: Array) -> Array:
-        """Where values lie; those outside lie at the end, and all in the middle of an axis of one value."""
+        """Positions of values; those outside lie at the end, and all in the middle of an axis of one value."""
         low, high, at = self.low, self.high, np.clip(values, self.low, self.high)
         if self.is_log:
             low, high, at = math.log(low), math.log(high), np.log(at)

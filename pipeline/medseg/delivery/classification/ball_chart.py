@@ -12,7 +12,7 @@ from medseg.delivery.charts import GREY, new_figure, save_figure, shortened, tid
 from medseg.delivery.classification.compared import ComparedNetwork, family_colours
 from medseg.delivery.classification.label_places import LabelledBall, place_labels
 
-_LARGEST_RADIUS = 36.0  # Points, of the network with most parameters.
+_LARGEST_RADIUS = 36.0  # in points, of the network with most parameters
 _SMALLEST_RADIUS = 2.5
 
 
@@ -22,10 +22,10 @@ def save_ball_chart(
     """Write a PNG of error against multiply-adds, the area of each ball in proportion to its parameters.
 
     Args:
-        networks: At least one.
-        path: Target.
-        error_name: What `error` is, for the axis.
-        title: Above the picture.
+        networks: Networks to draw, at least one.
+        path: Target file.
+        error_name: Name of the error for the axis.
+        title: Title above the picture.
 
     Source: Canziani et al. 2017, https://arxiv.org/abs/1605.07678, figure 2.
     """
@@ -73,7 +73,7 @@ def _draw_balls(axis: Any, networks: Sequence[ComparedNetwork], costs: Sequence[
 
 
 def _finish(figure: Any, axis: Any, networks: Sequence[ComparedNetwork], costs: Sequence[int], radii: Any) -> None:
-    """Leave room for the balls, write the axis in thousands and millions, and put the names where they are free."""
+    """Leave room for the balls, write the axis in thousands and millions, and place the names."""
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     low, high = min(costs), max(costs)

@@ -1,4 +1,4 @@
-"""Slices and where the classifier looks: Grad-CAM of hits and misses."""
+"""Slices with the Grad-CAM of hits and misses of a classifier."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class CamSlice:
     """One slice and its heat.
 
     Attributes:
-        image: Shape `(rows, columns)`, any range.
+        image: Intensities of any range, shape `(rows, columns)`.
         heat: Grad-CAM of the class on the same pixels, not negative; all zero or NaN shows no heat.
-        case_id: Which case.
+        case_id: Id of the case.
         slice: Index along the case's axis.
-        class_name: Whose probability and heat.
-        probability: In [0, 1].
+        class_name: Class of the probability and the heat.
+        probability: Probability in [0, 1].
         truth: Whether the class is on the slice.
         is_hit: Whether the classifier is right.
         aspect: Height over width of a pixel.
@@ -47,9 +47,9 @@ def save_cam_picture(slices: Sequence[CamSlice], path: Path, *, title: str = "")
     """Write a PNG with each slice beside its overlay: hits in the left half, misses in the right.
 
     Args:
-        slices: In the order to show them.
-        path: Target.
-        title: Above the picture.
+        slices: Slices in the order of the picture.
+        path: Target file.
+        title: Title above the picture.
 
     Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391.
     """

@@ -1,4 +1,4 @@
-"""What is known of a network when several are compared."""
+"""Records of networks that are compared."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class ComparedNetwork:
     """One trained network.
 
     Attributes:
-        name: As it is written beside its ball.
-        family: Networks of one family share a colour, and a line over depth.
-        depth: Layers with weights.
+        name: Name beside the ball.
+        family: Family, which has one colour and one line over depth.
+        depth: Number of layers with weights.
         parameters: Number of weights.
-        multiply_adds: Of one forward pass of one slice.
-        error: On validation, in [0, 1]: top-1 error, or 1 − AUROC.
-        train_error: The same on training slices; NaN if unknown.
+        multiply_adds: Multiply-adds of one forward pass of one slice.
+        error: Validation error in [0, 1]: top-1 error, or 1 − AUROC.
+        train_error: Training error of the same kind; NaN if unknown.
         low: Lower end of the error's 95 % interval; NaN if unknown.
-        high: Upper end.
+        high: Upper end of the interval; NaN if unknown.
         seconds: Training time; NaN if unknown.
     """
 
@@ -45,10 +45,10 @@ class LossCurve:
     """Training loss of one network.
 
     Attributes:
-        name: In the legend.
-        family: For the colour.
-        steps: Rising, shape `(N,)`.
-        losses: Shape `(N,)`; NaN breaks the line.
+        name: Name in the legend.
+        family: Family, which has one colour.
+        steps: Rising step numbers, shape `(N,)`.
+        losses: Losses, shape `(N,)`; NaN breaks the line.
     """
 
     name: str
@@ -62,9 +62,9 @@ class GradientFlow:
     """Gradient norm of every layer's weights of one network.
 
     Attributes:
-        name: In the legend.
-        family: For the colour.
-        norms: From the input to the output, not negative, shape `(layers,)`.
+        name: Name in the legend.
+        family: Family, which has one colour.
+        norms: Norms from the input to the output, not negative, shape `(layers,)`.
     """
 
     name: str

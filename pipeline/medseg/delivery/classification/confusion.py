@@ -1,4 +1,4 @@
-"""Which classes are taken for which."""
+"""Confusion matrices."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SHOWN = 8
 def save_confusion(
     confusion: Sequence[Sequence[int]], path: Path, *, classes: Sequence[str], title: str = "Confusion matrix"
 ) -> None:
-    """Write a PNG with counts and shares of each true class; shares also as shades.
+    """Write a PNG with counts and shares of each true class; the shares are also shades.
 
     Up to 20 classes are readable; beyond, only shades are drawn.
 
     Args:
-        confusion: Rows of each true class (outer) by the class named first (inner).
-        path: Target.
-        classes: Names in that order.
-        title: Above the picture.
+        confusion: Counts by true class (outer) and most probable class (inner).
+        path: Target file.
+        classes: Names of the classes in that order.
+        title: Title above the picture.
     """
     size = 2.6 + max(3.0, 0.62 * min(len(classes), 30))
     figure = new_figure(size + 1, size)
@@ -45,10 +45,10 @@ def save_outcomes(level: LevelSummary, path: Path, *, specificity: float, title:
     Of more than eight classes the eight with most positives are shown.
 
     Args:
-        level: Of a multi-label summary.
-        path: Target.
-        specificity: That of the summary.
-        title: Above the picture.
+        level: Slices or studies of a multi-label summary.
+        path: Target file.
+        specificity: Specificity that the summary states.
+        title: Title above the picture.
     """
     chosen = sorted(sorted(level.classes, key=lambda entry: -entry.positives)[:_SHOWN], key=level.classes.index)
     figure = new_figure(max(2.9 * len(chosen), 5.0), 6.2)

@@ -48,11 +48,11 @@ def save_roc(
     are shown.
 
     Args:
-        scores: Those that were summarised.
-        summary: Of these scores.
-        path: Target.
-        level: Whose rows: `slice` or `study`.
-        title: Above the picture.
+        scores: Summarised scores.
+        summary: Summary of these scores.
+        path: Target file.
+        level: Rows of slices or of studies.
+        title: Title above the picture.
     """
     table, chosen = stack_scores(scores, classes=summary.classes, level=level), _level(summary, level)
     figure = new_figure(9.5, 6)

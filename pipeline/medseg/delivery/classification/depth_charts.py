@@ -1,4 +1,4 @@
-"""What depth does with and without residual connections: error, loss and gradients."""
+"""Effect of depth with and without residual connections: error, loss and gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medseg.delivery.charts import STYLES, legend_beside, log_axis, new_figure, 
 from medseg.delivery.classification.compared import ComparedNetwork, GradientFlow, LossCurve, family_colours
 from medseg.records import Array
 
-_SMOOTHING = 0.02  # Share of the curve that a moving mean spans.
+_SMOOTHING = 0.02  # share of the curve that a moving mean spans
 
 
 def save_depth_chart(
@@ -21,10 +21,10 @@ def save_depth_chart(
     """Write a PNG of training (solid) and validation error (dashed) against depth, a colour per family.
 
     Args:
-        networks: Of any families; one of a single depth is a lone mark.
-        path: Target.
-        error_name: What the errors are, for the axis.
-        title: Above the picture.
+        networks: Networks of any families; a family of a single depth is a lone mark.
+        path: Target file.
+        error_name: Name of the errors for the axis.
+        title: Title above the picture.
 
     Source: He et al. 2016, https://arxiv.org/abs/1512.03385, figures 1 and 6.
     """
@@ -57,9 +57,9 @@ def save_loss_curves(curves: Sequence[LossCurve], path: Path, *, title: str = ""
     The axis is logarithmic where the moving means span more than a factor of twenty.
 
     Args:
-        curves: A colour per family, dashes per curve of one family.
-        path: Target.
-        title: Above the picture.
+        curves: Curves, with a colour per family and dashes per curve of one family.
+        path: Target file.
+        title: Title above the picture.
     """
     figure = new_figure(9.5, 5)
     axis = figure.subplots()
@@ -84,9 +84,9 @@ def save_gradient_flow(flows: Sequence[GradientFlow], path: Path, *, title: str 
     width.
 
     Args:
-        flows: A colour per family, dashes per network of one family.
-        path: Target.
-        title: Above the picture.
+        flows: Networks, with a colour per family and dashes per network of one family.
+        path: Target file.
+        title: Title above the picture.
 
     Source: Glorot and Bengio 2010, https://proceedings.mlr.press/v9/glorot10a.html, figure 7.
     """
@@ -109,10 +109,10 @@ def save_gradient_flow(flows: Sequence[GradientFlow], path: Path, *, title: str 
 
 
 def moving_mean(values: Array) -> Array:
-    """Mean over a fiftieth of the curve round each step; fewer values at the ends, NaN left out.
+    """Mean over a fiftieth of the curve round each step, over fewer values at the ends and without NaN.
 
     Args:
-        values: Shape `(N,)`.
+        values: Values, shape `(N,)`.
     """
     half = int(len(values) * _SMOOTHING / 2)
     is_there = np.isfinite(values)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Box = tuple[float, float, float, float]
-_GAP = 4.0  # Pixels between a ball and its name.
+_GAP = 4.0  # pixels between a ball and its name
 
 
 class LabelledBall(NamedTuple):
-    """What is to be named: centre and interval in data coordinates, radius in typographic points."""
+    """A ball to be named: centre and interval in data coordinates, radius in typographic points."""
 
     name: str
     x: float
@@ -29,9 +29,9 @@ def place_labels(figure: Any, axis: Any, balls: Sequence[LabelledBall]) -> None:
     intervals and inside the axes; where none is, the one with least overlap. The largest ball chooses first.
 
     Args:
-        figure: Whose layout is final but for the names.
-        axis: Where to write; its limits are final.
-        balls: Any number; an interval that is NaN takes no room.
+        figure: Figure, with its final layout but for the names.
+        axis: Axis pair of the names, with its final limits.
+        balls: Balls to name; an interval that is NaN takes no room.
     """
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()

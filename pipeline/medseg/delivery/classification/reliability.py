@@ -1,4 +1,4 @@
-"""Stated against observed frequency, before and after calibration."""
+"""Reliability diagrams: stated against observed frequency, before and after calibration."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def save_reliability(
     Of more than eight classes the eight with most positives are shown.
 
     Args:
-        scores: With calibrated probabilities.
-        path: Target.
+        scores: Scores with calibrated probabilities.
+        path: Target file.
         classes: Names of the columns.
-        uncalibrated: The same cases before the temperature; None leaves that line out.
-        level: Whose rows: `slice` or `study`.
-        title: Above the picture.
+        uncalibrated: Scores of the same cases before the temperature; None leaves that line out.
+        level: Rows of slices or of studies.
+        title: Title above the picture.
     """
     tables = {"calibrated": stack_scores(scores, classes=classes, level=level)}
     if uncalibrated is not None:

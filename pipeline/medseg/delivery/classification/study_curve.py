@@ -24,18 +24,18 @@ def save_study_curves(
     thresholds: Mapping[str, float] | None = None,
     title: str = "",
 ) -> None:
-    """Write a PNG with a panel per study: each class's probability over position, and below it where it truly is.
+    """Write a PNG with a panel per study: each class's probability over position, and its true slices below.
 
     A coloured lane under the curves marks the slices that show the class, a grey one slices of unknown truth. Without
     any truth the lanes are grey throughout.
 
     Args:
         studies: Scores by the caption of their panel, such as `worst: lung_014, error 0.31`.
-        path: Target.
+        path: Target file.
         classes: Names of the columns; ten colours differ.
-        direction: Patient axis that positions run along.
-        thresholds: Of each class, drawn as a dashed line; where all are equal, as one grey line.
-        title: Above the picture.
+        direction: Patient axis of the positions.
+        thresholds: Threshold of each class, drawn as a dashed line; equal ones are one grey line.
+        title: Title above the picture.
     """
     figure = new_figure(10.5, 0.9 + (2.3 + 0.1 * len(classes)) * max(len(studies), 1))
     axes = figure.subplots(max(len(studies), 1), 1, squeeze=False)[:, 0]
@@ -81,13 +81,13 @@ def _draw_lane(axis: Any, edges: Array, truth: Array, *, bottom: float, colour: 
 
 
 def slice_edges(positions: Array) -> Array:
-    """Where each slice begins and the last one ends: half way between neighbours.
+    """Positions at which each slice begins and the last one ends: half way between neighbours.
 
     Args:
-        positions: Rising, in millimetres, shape `(N,)`.
+        positions: Rising positions in millimetres, shape `(N,)`.
 
     Returns:
-        Shape `(N + 1,)`; a single slice counts as 1 mm thick.
+        Edges, shape `(N + 1,)`; a single slice counts as 1 mm thick.
     """
     if len(positions) < 2:
         centre = float(positions[0]) if len(positions) else 0.0

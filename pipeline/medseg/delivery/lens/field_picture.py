@@ -1,4 +1,4 @@
-"""Receptive fields by theory as boxes, and the effective one as a map."""
+"""A picture of receptive fields: the theoretical ones as boxes, the effective one as a map."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medseg.delivery.charts import line_style, new_figure, save_figure, shortene
 from medseg.records import Array
 
 _EFFECTIVE, _PATCH = "#000000", "#666666"
-_ROOM = 1.06  # Of the axes over what they show.
+_ROOM = 1.06  # length of the axes over that of the largest box
 _MOST_BOXES = 12
 
 
@@ -20,7 +20,7 @@ class FieldBox(NamedTuple):
     """A receptive field.
 
     Attributes:
-        name: Of the stage.
+        name: Name of the stage.
         size: Voxels per axis.
     """
 
@@ -42,17 +42,17 @@ def save_field_picture(
     """Write a PNG with a panel of boxes and a panel with the map for each pair of axes.
 
     All boxes are drawn about one centre. The map is summed over the third axis, and its colours follow the square root,
-    so that what is faint shows.
+    so that faint parts show.
 
     Args:
         boxes: Theoretical fields, smallest first.
-        density: Effective field, shape of the measured image.
-        path: Target.
-        effective_size: Voxels per axis that hold 95.45 % of it; NaN draws none.
-        centre: Voxel of the measured image that the fields lie about.
-        patch: Voxels per axis that the network is given at once.
-        spacing_mm: Of the voxels; None draws in voxels.
-        title: Above the picture.
+        density: Effective field, in the shape of the measured image.
+        path: Target file.
+        effective_size: Voxels per axis that hold 95.45 % of the effective field; NaN draws none.
+        centre: Voxel of the measured image at the centre of the fields.
+        patch: Voxels per axis of a patch.
+        spacing_mm: Voxel size; None draws in voxels.
+        title: Title above the picture.
     """
     scale = np.ones(len(patch)) if spacing_mm is None else np.asarray(spacing_mm, float)
     unit = "voxels" if spacing_mm is None else "mm"
@@ -114,7 +114,7 @@ def _draw_box(axis: Any, size: Array, pair: tuple[int, int], **style: Any) -> No
 
 
 def _legend(figure: Any, panels: Array, unit: str, fields: dict[str, Array], sizes: dict[str, Array]) -> None:
-    """What every box is and how large, below the panels."""
+    """Names and sizes of all boxes, below the panels."""
     from matplotlib.lines import Line2D
 
     handles = []

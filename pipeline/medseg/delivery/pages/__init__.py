@@ -1,4 +1,4 @@
-"""Pages of one file each, all from one Jinja environment and one layout."""
+"""HTML pages of a single file, all from one Jinja environment and one layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HTML pages that hold everything they show."""
+"""HTML pages without external files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 def fill_page(template: str, **facts: Any) -> str:
     """The text of a page: one file that loads nothing else and runs no script but its own.
 
-    Text among the facts is escaped, and a fact that the template asks for but is not given is an error.
+    Text among the facts is escaped; a fact that the template needs but is not given is an error.
 
     Args:
-        template: Path under `delivery/`, of a template that extends `pages/templates/page.html.jinja`.
-        facts: What the template shows.
+        template: Path of a template, relative to `delivery/`, that extends `pages/templates/page.html.jinja`.
+        facts: Variables of the template.
     """
     return _environment().get_template(template).render(**facts)
 
@@ -28,7 +28,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("medseg.delivery", package_path=""),  # each page's templates stand beside it
+        loader=PackageLoader("medseg.delivery", package_path=""),  # each page has its templates beside it
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,4 +1,4 @@
-"""Pictures inside a page, so that it loads nothing else."""
+"""Pictures inside a page, which then needs no other file."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ def stretched(pixels: Array) -> Array:
     """Shades between the 0.5th and the 99.5th percentile, from 0 for black to 1 for white.
 
     Args:
-        pixels: Any shape and range; NaN and infinity become black, and so does a constant picture.
+        pixels: Intensities of any shape and range; NaN and infinity become black, and so does a constant picture.
 
     Returns:
-        The same shape, floating point.
+        Shades of the same shape, floating point.
     """
     is_there = np.isfinite(pixels)
     low, high = np.percentile(pixels[is_there], [0.5, 99.5]) if is_there.any() else (0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Planes of a volume whose axes run to the right, to the front and up."""
+"""Planes of a RAS volume."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ def cut_plane(volume: Array, axis: int, index: int) -> Array:
 
 
 def best_slices(masks: Iterable[Mask], shape: Sequence[int]) -> list[int]:
-    """Along each axis the slice that shows most of all structures, each counted by its share of its own largest.
+    """The slice along each axis that shows most of all structures; a structure's area counts relative to its largest.
 
     Args:
-        masks: One of each structure, of that shape; taken one after the other, so that a generator saves memory.
-        shape: `(I, J, K)`; where no mask shows anything, the middle slices are taken.
+        masks: Mask of each structure; taken one after the other, so that a generator saves memory.
+        shape: Shape of the masks, `(I, J, K)`.
+
+    Returns:
+        Index along each axis; the middle slices if all masks are empty.
     """
     shares = [np.zeros(n) for n in shape]
     for mask in masks:

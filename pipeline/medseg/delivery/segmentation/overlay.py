@@ -27,12 +27,12 @@ def save_overlay(scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, tar
     Volumes are cut through the middle of the labelled region along each axis; pictures are shown whole.
 
     Args:
-        scan: The image; its first channel is shown, or three channels as colours for a picture.
+        scan: Image; its first channel is shown, or three channels of a picture as colours.
         label: Reference on the scan's grid.
         mask: Prediction on the same grid.
-        path: Target.
+        path: Target file.
         target: Meaning of reference and mask.
-        title: Above the picture.
+        title: Title above the picture.
     """
     flat = _flat_axis(scan)
     width, height = (12, 5) if flat is None else (6, 6.6)

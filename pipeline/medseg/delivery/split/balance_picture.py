@@ -1,4 +1,4 @@
-"""The balance of a split as a picture: level bars are an even split."""
+"""The balance of a split as a picture: bars of equal height are an even split."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def save_balance_picture(balance: Balance, path: Path, *, title: str) -> None:
     """Write a PNG with a panel per kind of feature, a group of bars per feature and a bar per part.
 
     Args:
-        balance: What to show.
-        path: Target.
-        title: Above the picture.
+        balance: Balance to show.
+        path: Target file.
+        title: Title above the picture.
     """
     kinds = {kind: list(rows) for kind, rows in groupby(balance.rows, key=lambda row: row.kind)}
     lines = (len(kinds) + 2) // 2
@@ -93,7 +93,7 @@ def _draw_volumes(axis: Any, row: BalanceRow, lefts: Any, columns: tuple[str, ..
 
 
 def _scale_volumes(axis: Any, millilitres: list[float]) -> None:
-    """From zero, or logarithmic where small labels would vanish beside large ones."""
+    """Start the axis at zero, or make it logarithmic if small labels would vanish beside large ones."""
     if max(millilitres) < _MOST_LINEAR * min(millilitres):
         axis.set_ylim(bottom=0)
     else:
@@ -101,7 +101,7 @@ def _scale_volumes(axis: Any, millilitres: list[float]) -> None:
 
 
 def _label(row: BalanceRow, bars: int) -> str:
-    """The name in lines as wide as its group of bars; what does not fit in three is cut in the middle."""
+    """The name in lines as wide as its group of bars; one too long for three lines is cut in the middle."""
     width = max(10, 66 // max(bars, 3))
     longest = 3 * width - 6
     short = row.name if len(row.name) <= longest else f"{row.name[: longest // 2]}…{row.name[-longest // 2 :]}"

@@ -1,4 +1,4 @@
-"""DICOM in, and out for made-up patients; the only place that imports pydicom."""
+"""DICOM in, and out for made-up patients; the only importer of pydicom."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Points = npt.NDArray[np.float64]
 _AREAS = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "")
 _FLAT = 0.1  # voxels that a planar contour may leave its slice
 _FARTHEST_MM = 1e6
-_HALF_WAY = 0.51  # of a slice: planes half-way between slices all move the same way, rounded coordinates or not
+_HALF_WAY = 0.51  # slices: planes half-way between two slices all move the same way, in spite of rounding
 
 
 def roi_names(dataset: Dataset) -> tuple[str, ...]:
@@ -39,8 +39,8 @@ def draw_contours(dataset: Dataset, grid: Geometry, tolerance: float) -> Iterato
     """Each structure's mask; inner contours are holes, several contours of a slice are one area.
 
     Args:
-        dataset: The structure set.
-        grid: The image's.
+        dataset: Structure set.
+        grid: Grid of the image.
         tolerance: Voxels that the contours of a slice may lie off it without a note.
 
     Raises:
@@ -49,7 +49,7 @@ def draw_contours(dataset: Dataset, grid: Geometry, tolerance: float) -> Iterato
     Source: PS3.3 C.8.8.6, ROI Contour module.
     """
     for number, (name, contours) in enumerate(_structures(dataset), start=1):
-        once = {contour.tobytes(): contour for contour in contours}  # twice the same would be a hole
+        once = {contour.tobytes(): contour for contour in contours}  # a contour drawn twice would be a hole
         voxels = [grid.voxels_of_lps(contour) for contour in once.values()]
         axis = _slice_axis(voxels, number)
         mask = np.zeros(grid.shape, bool)
@@ -80,7 +80,7 @@ def _structures(dataset: Dataset) -> Iterator[tuple[str, list[Points]]]:
 
 
 def _points(contour: Dataset) -> Points:
-    """Corners of a contour, `(N, 3)`; from the text of the file, since pydicom makes an object of every number."""
+    """Corners of a contour, `(N, 3)`, parsed from the file's own text: pydicom makes an object of every number."""
     raw = contour.get_item("ContourData") if "ContourData" in contour else None
     value = getattr(raw, "value", None)
     if isinstance(value, bytes) and value.strip(b" \0"):
@@ -88,18 +88,18 @@ def _points(contour: Dataset) -> Points:
     else:
         values = np.array(numbers(contour, "ContourData"), dtype=np.float64)
     if len(values) % 3 or not (np.abs(values) < _FARTHEST_MM).all():
-        raise ScanError("contours must have three finite coordinates per corner, got others; export it again")
+        raise ScanError("contours must have three finite coordinates per corner, got others", remedy="export it again")
     return values.reshape(-1, 3)
 
 
 def _slice_axis(contours: list[Points], number: int) -> int:
-    """The grid's axis across which every contour is flat; slices first."""
+    """The grid's axis along which every contour is flat; the slice axis is tried first."""
     for axis in (2, 1, 0):
         if all(np.ptp(contour[:, axis]) <= 2 * _FLAT for contour in contours):
             return axis
     raise GeometryError(
-        f"contours must lie in slices of the image, got some of structure {number} that cross them; export it as a "
-        "DICOM SEG"
+        f"contours must lie in slices of the image, got some of structure {number} that cross them",
+        remedy="export it as a DICOM SEG",
     )
 
 
@@ -142,6 +142,6 @@ def _draw(planes: dict[float, list[Points]], mask: Mask, axis: int, tolerance: f
 
 
 def _gaps(mask: Mask, axis: int) -> int:
-    """Empty slices between the first and the last that are not."""
+    """Number of empty slices between the first and the last filled one."""
     filled = np.flatnonzero(mask.any(axis=tuple(n for n in range(3) if n != axis)))
     return int(filled[-1] - filled[0] + 1 - len(filled)) if len(filled) else 0

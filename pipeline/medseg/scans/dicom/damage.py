@@ -1,4 +1,4 @@
-"""One border between what DICOM libraries raise on damaged files and our errors."""
+"""The one border between the errors of DICOM libraries on damaged files and those of medseg."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from medseg.errors import PipelineError, ScanError
 
 @contextmanager
 def reading_dicom(what: str) -> Iterator[None]:
-    """Turn whatever a library raises on a damaged file into a `ScanError` that quotes nothing of the file.
+    """Turn any error of a library on a damaged file into a `ScanError` that quotes nothing of the file.
 
     pydicom and the decoders below it raise over a dozen kinds of error on mutated files, and their texts quote values,
-    a patient's name among them; so every kind is caught here, and only its name is told.
+    a patient's name among them; so every kind is caught here, and only its name is reported.
     """
     try:
         yield
     except (PipelineError, MemoryError):
         raise
     except BaseException as error:
-        # Decoders written in Rust raise their panics past Exception.
+        # A panic of a decoder written in Rust is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ScanError(
-            f"DICOM {what} must be whole, got damage that a {type(error).__name__} tells of; export it again"
+            f"DICOM {what} must be whole, got damage reported as {type(error).__name__}", remedy="export it again"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Values of DICOM elements as plain Python, where files hold what the standard forbids."""
+"""Values of DICOM elements as plain Python, also from files that break the standard."""
 
 from __future__ import annotations
 

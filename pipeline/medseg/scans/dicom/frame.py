@@ -1,4 +1,4 @@
-"""One image plane: where it lies, and what tells it from another plane at the same place."""
+"""One image plane: its position, and its marks among other planes at the same position."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Orientation = tuple[float, float, float, float, float, float]
 
 
 class Marks(NamedTuple):
-    """What tells time points, echoes and acquisitions of one series apart, in the order in which it is tried.
+    """Marks that separate time points, echoes and acquisitions of one series, in the order in which they are tried.
 
-    Texts, "" where a file does not say; two frames differ in a mark if the texts do. `file` is the file's UID where it
-    holds several frames: a mosaic or an enhanced image is one time point, or several.
+    Each is a text, "" where the file does not give it; two frames differ in a mark if the texts differ. `file` is the
+    UID of a file that holds several frames: a mosaic or an enhanced image is one time point, or several.
     """
 
     file: str = ""
@@ -42,18 +42,17 @@ class Frame:
     """One plane of pixels.
 
     Attributes:
-        path: The file.
+        path: File that holds the plane.
         index: Number of the frame in the file, from 0.
-        position_mm: (0020,0032), LPS+ millimetres of the centre of the first pixel; None where not given.
-        orientation: (0020,0037), direction of a row and of a column; None where not given.
-        spacing_mm: Between rows and between columns; None where not given.
+        position_mm: (0020,0032), LPS+ millimetres of the centre of the first pixel; None if not given.
+        orientation: (0020,0037), direction of a row and of a column; None if not given.
+        spacing_mm: Distance between rows and between columns; None if not given.
         rows: Height in pixels.
         columns: Width in pixels.
         slope: (0028,1053).
         intercept: (0028,1052).
-        marks: What tells it from other frames at the same place.
-        instance_number: (0020,0013), only to tell where slices are missing; never for the order.
-        tiles_per_side: Frames of a Siemens mosaic lie in a square of so many tiles per side; 1 for all others.
+        marks: Marks that separate it from other frames at the same position.
+        tiles_per_side: Tiles along a side of the Siemens mosaic that holds the frame; 1 for all other files.
     """
 
     path: Path
@@ -66,5 +65,4 @@ class Frame:
     slope: float = 1.0
     intercept: float = 0.0
     marks: Marks = NO_MARKS
-    instance_number: int = 0
     tiles_per_side: int = 1

@@ -1,4 +1,4 @@
-"""The frames of a file: one, those of functional groups, of a tomographic NM image, or of a mosaic."""
+"""The frames of a file: a single one, or those of functional groups, a tomographic NM image or a mosaic."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def frames_of(path: Path, header: Dataset) -> tuple[Frame, ...]:
     Source: PS3.3 C.7.6.16 for functional groups, C.8.4.15 for NM detectors.
 
     Raises:
-        ScanError: If the number of frames makes no sense.
+        ScanError: If the number of frames is impossible.
     """
     count = int(number(header, "NumberOfFrames", 1))
     if not 1 <= count <= _MOST_FRAMES:
-        raise ScanError(f"number of frames must be 1 to {_MOST_FRAMES}, got {count}; export it again")
+        raise ScanError(f"number of frames must be 1 to {_MOST_FRAMES}, got {count}", remedy="export it again")
     if header.get("PerFrameFunctionalGroupsSequence"):
         return _enhanced_frames(path, header, count)
     if is_mosaic(header):
@@ -56,17 +56,16 @@ def _single_frame(path: Path, header: Dataset) -> Frame:
         slope=_slope(header),
         intercept=number(header, "RescaleIntercept", 0.0),
         marks=_marks(header),
-        instance_number=int(number(header, "InstanceNumber", 0)),
     )
 
 
 def _with_file(frame: Frame, header: Dataset) -> Frame:
-    """A frame that is marked by the file which holds it and others."""
+    """The frame, marked with the UID of its file."""
     return replace(frame, marks=frame.marks._replace(file=text(header, "SOPInstanceUID")))
 
 
 def _without_place(frame: Frame, index: int) -> Frame:
-    """A frame of a cine loop: its position in the patient is not known."""
+    """A frame of a cine loop, whose position in the patient is unknown."""
     return Frame(
         frame.path, index, None, None, frame.spacing_mm, frame.rows, frame.columns, frame.slope, frame.intercept
     )
@@ -76,7 +75,9 @@ def _enhanced_frames(path: Path, header: Dataset, count: int) -> tuple[Frame, ..
     shared = first_item(header, "SharedFunctionalGroupsSequence")
     groups = header["PerFrameFunctionalGroupsSequence"].value
     if len(groups) != count:
-        raise ScanError(f"frames must each have functional groups, got {len(groups)} for {count}; export it again")
+        raise ScanError(
+            f"frames must each have functional groups, got {len(groups)} for {count}", remedy="export it again"
+        )
     plain = _with_file(_single_frame(path, header), header)
     is_position = _position_dimensions(header)
     return tuple(
@@ -115,7 +116,6 @@ def _enhanced_frame(plain: Frame, index: int, groups: _Groups, is_position: tupl
         slope=_slope(values) if values is not None else plain.slope,
         intercept=number(values, "RescaleIntercept", 0.0) if values is not None else plain.intercept,
         marks=_enhanced_marks(plain.marks, groups, is_position),
-        instance_number=index + 1,
     )
 
 
@@ -144,13 +144,13 @@ def _enhanced_marks(plain: Marks, groups: _Groups, is_position: tuple[bool, ...]
 
 
 def _position_dimensions(header: Dataset) -> tuple[bool, ...]:
-    """Which dimensions of the index count positions: In-Stack Position Number and Image Position (Patient)."""
+    """Whether each dimension of the index counts positions: In-Stack Position Number, Image Position (Patient)."""
     pointers = [item.get("DimensionIndexPointer") for item in header.get("DimensionIndexSequence") or ()]
     return tuple(pointer in (0x00209057, 0x00200032) for pointer in pointers)
 
 
 def _detector_frames(path: Path, header: Dataset, detector: Dataset, count: int) -> tuple[Frame, ...]:
-    """Frames of reconstructed NM: a first position, and the signed spacing between slices."""
+    """Frames of reconstructed NM, from the first position and the signed spacing between slices."""
     plain = _with_file(_single_frame(path, header), header)
     first, orientation = _triple(detector, "ImagePositionPatient"), _orientation(detector)
     step = number(header, "SpacingBetweenSlices", number(header, "SliceThickness", 0.0))
@@ -161,9 +161,7 @@ def _detector_frames(path: Path, header: Dataset, detector: Dataset, count: int)
     for index in range(count):
         x, y, z = np.array(first) + index * step * normal
         position = (float(x), float(y), float(z))
-        frames.append(
-            replace(plain, index=index, position_mm=position, orientation=orientation, instance_number=index + 1)
-        )
+        frames.append(replace(plain, index=index, position_mm=position, orientation=orientation))
     return tuple(frames)
 
 
@@ -204,7 +202,7 @@ def _orientation(dataset: Dataset) -> Orientation | None:
 
 
 def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Between rows and columns; at the detector where a radiograph is not calibrated (PS3.3 10.7.1.3)."""
+    """Distance between rows and columns; at the detector if a radiograph is not calibrated (PS3.3 10.7.1.3)."""
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         values = numbers(dataset, keyword)
         if len(values) == 2 and min(values) > 0:

@@ -1,4 +1,4 @@
-"""What in a DICOM header tells who the patient is, and who else may be named."""
+"""The values of a DICOM header that identify the patient or name other people."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The identifying values of one file; they never leave the process but as keyed hashes.
+    """The identifying values of one file; they leave the process only as keyed hashes.
 
     Attributes:
         patient_id: (0010,0020), the hospital's number.
-        issuer: (0010,0021), who gave that number.
+        issuer: (0010,0021), the authority that gave that number.
         name: (0010,0010).
         birth_date: (0010,0030).
         institution: (0008,0080).
-        others: Every other value that names a person, a place or an order.
-        is_removed: Whether (0012,0062) says that the identity was taken out.
+        others: All other values that name a person, a place or an order.
 
     Source: PS3.15 Annex E, Basic Application Level Confidentiality Profile, the elements of table E.1-1 that images
     of scanners carry.
@@ -34,11 +33,9 @@ class Identity:
     birth_date: str
     institution: str
     others: tuple[str, ...]
-    is_removed: bool
 
     TAGS: ClassVar[tuple[str, ...]] = (
         "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "InstitutionName",
-        "PatientIdentityRemoved",
         "AccessionNumber", "InstitutionAddress", "InstitutionalDepartmentName", "NameOfPhysiciansReadingStudy",
         "OperatorsName", "OtherPatientIDs", "OtherPatientNames", "PatientAddress", "PatientBirthName",
         "PatientComments", "PatientMotherBirthName", "PatientTelephoneNumbers", "PerformingPhysicianName",
@@ -48,7 +45,7 @@ class Identity:
     @classmethod
     def of(cls, header: Dataset) -> Self:
         """The identity in a header."""
-        others = (text(header, keyword) for keyword in cls.TAGS[6:])
+        others = (text(header, keyword) for keyword in cls.TAGS[5:])
         return cls(
             patient_id=text(header, "PatientID"),
             issuer=text(header, "IssuerOfPatientID"),
@@ -56,5 +53,4 @@ class Identity:
             birth_date=text(header, "PatientBirthDate"),
             institution=text(header, "InstitutionName"),
             others=tuple(value for value in others if value),
-            is_removed=text(header, "PatientIdentityRemoved").upper() == "YES",
         )

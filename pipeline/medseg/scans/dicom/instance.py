@@ -1,4 +1,4 @@
-"""What one DICOM file says about itself: read once, without its pixels."""
+"""The header of one DICOM file, read once and without its pixels."""
 
 from __future__ import annotations
 
@@ -23,21 +23,19 @@ _TAGS = (
     "SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "StudyDate", "SeriesDate", "SeriesTime",
     "AcquisitionDate", "AcquisitionTime", "ContentDate", "ContentTime", "AcquisitionDateTime", "Modality",
     "Manufacturer", "ManufacturerModelName", "SeriesDescription", "BodyPartExamined", "ConversionType",
-    "PatientIdentityRemoved", "BurnedInAnnotation", "RecognizableVisualFeatures",
-    "SliceThickness", "SpacingBetweenSlices", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelSpacing",
-    "EchoTime", "InversionTime", "FlipAngle", "TriggerTime", "RepetitionTime", "DiffusionBValue",
-    "DiffusionGradientOrientation", "GantryDetectorTilt", "FrameReferenceTime",
-    "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
-    "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID", "TemporalPositionIdentifier",
-    "ImagesInAcquisition", "EchoNumbers", "GridFrameOffsetVector", "DetectorInformationSequence",
+    "BurnedInAnnotation", "RecognizableVisualFeatures", "SliceThickness", "SpacingBetweenSlices", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "PixelSpacing", "EchoTime", "InversionTime", "FlipAngle", "TriggerTime",
+    "DiffusionBValue", "DiffusionGradientOrientation", "FrameReferenceTime", "StudyInstanceUID", "SeriesInstanceUID",
+    "AcquisitionNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
+    "TemporalPositionIdentifier", "ImagesInAcquisition", "EchoNumbers", "DetectorInformationSequence",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
-    "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "Units", "DoseGridScaling",
+    "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "Units",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
     "SequenceOfUltrasoundRegions",
 )  # fmt: skip
 _PRIVATE_TAGS = (0x0019100A, 0x0019100C, 0x00291010)  # Siemens: images in the mosaic, b-value, CSA image header
 _LONGEST_SIDE = 65535
-_YOUNG_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # of which pydicom 3.0 has no name
+_YOUNG_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # unknown to pydicom 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Instance:
     """One DICOM file.
 
     Attributes:
-        path: Where it lies.
+        path: The file.
         sop_class: Name of the SOP class in PS3.4, or "" where the file gives none.
         sop_class_uid: (0008,0016).
         sop_uid: (0008,0018).
@@ -54,7 +52,7 @@ class Instance:
         frame_of_reference_uid: (0020,0052).
         modality: (0008,0060).
         image_type: (0008,0008).
-        series_time: Date and time of the content, to tell the latest of several label objects.
+        series_time: Date and time of the content, by which the latest of several label objects is found.
         study_date: (0008,0020), `YYYYMMDD`.
         description: (0008,103E); free text.
         scanner: Manufacturer and model.
@@ -62,15 +60,15 @@ class Instance:
         columns: Width of a frame.
         samples: Values per pixel.
         photometric: (0028,0004).
-        pixel_format: Bits allocated and stored, and whether values are signed.
+        pixel_format: Bits allocated, bits stored, and 1 for signed values.
         has_pixels: Whether rows and columns are given.
-        units: (0054,1001), of PET.
+        units: (0054,1001), given for PET.
         images_in_acquisition: (0020,1002), or 0.
-        is_burned_in: Whether the file says that text may be burned into the pixels.
+        is_burned_in: Whether text may be burned into the pixels, according to the file.
         body_part: (0018,0015).
         has_recognisable_features: (0028,0302).
-        identity: Everything that tells who the patient is.
-        frames: One per image plane.
+        identity: Values that identify the patient.
+        frames: Frames, one per image plane.
     """
 
     path: Path
@@ -108,7 +106,7 @@ def read_instance(path: Path) -> Instance | None:
         None if the file is not DICOM, or is a DICOMDIR.
 
     Raises:
-        ScanError: If it is DICOM but cannot be read. The message names no file: names may hold a patient's.
+        ScanError: If it is DICOM but cannot be read. The message names no file: a file name may name a patient.
     """
     from pydicom.filereader import dcmread
 
@@ -117,7 +115,7 @@ def read_instance(path: Path) -> Instance | None:
     with reading_dicom("header"), path.open("rb") as stream:
         header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted_tags())
         if not header and header.preamble:
-            raise ScanError("a DICOM file must hold a data set, got none; copy or export it again")
+            raise ScanError("a DICOM file must hold a data set, got none", remedy="copy or export it again")
         if not header or text(header, "SOPClassUID") == "1.2.840.10008.1.3.10":
             return None
         return _to_instance(path, header)
@@ -136,7 +134,7 @@ def is_dicom(path: Path) -> bool:
         with path.open("rb") as stream:
             start = stream.read(140)
     except OSError as error:
-        raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
+        raise ScanError(f"a file must be readable, got: {error.strerror}", remedy="fix its permissions") from error
     if start[128:132] == b"DICM":
         return True
     # Without a preamble a data set opens with group 0002 or 0008 and a short first value; in big endian with its type.
@@ -150,7 +148,9 @@ def is_dicom(path: Path) -> bool:
 def _to_instance(path: Path, header: FileDataset) -> Instance:
     rows, columns = int(number(header, "Rows", 0)), int(number(header, "Columns", 0))
     if not (0 <= rows <= _LONGEST_SIDE and 0 <= columns <= _LONGEST_SIDE):
-        raise ScanError(f"rows and columns must be at most {_LONGEST_SIDE}, got {rows} and {columns}; export it again")
+        raise ScanError(
+            f"rows and columns must be at most {_LONGEST_SIDE}, got {rows} and {columns}", remedy="export it again"
+        )
     has_pixels = rows > 0 and columns > 0
     _check_frames(path, header)
     return Instance(
@@ -189,7 +189,7 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
 
 
 def _check_frames(path: Path, header: FileDataset) -> None:
-    """Refuse more frames than the file has room for, before there is an object for each; one frame is checked later."""
+    """Refuse more frames than the file has room for, before each gets an object; a single frame is checked later."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     count, bits = number(header, "NumberOfFrames", 1), 8.0
@@ -198,11 +198,11 @@ def _check_frames(path: Path, header: FileDataset) -> None:
         bits = number(header, "Rows", 0) * number(header, "Columns", 0) * number(header, "BitsAllocated", 1)
     size = path.stat().st_size
     if count > 1 and count * bits > 8 * size:
-        raise ScanError(f"a file must have room for its {count:.0f} frames, got {size} bytes; export it again")
+        raise ScanError(f"a file must have room for its {count:.0f} frames, got {size} bytes", remedy="export it again")
 
 
 def _class_name(header: FileDataset) -> str:
-    """Name of the SOP class, or "" where it is none that is known: a damaged one may hold anything."""
+    """Name of the SOP class, or "" if it is unknown: a damaged one may hold anything."""
     uid = _class_uid(header)
     name = str(getattr(uid, "name", ""))
     return _YOUNG_CLASSES.get(str(uid), "" if name == str(uid) else name)
@@ -213,10 +213,10 @@ def _class_uid(header: FileDataset) -> object:
 
 
 def _is_burned_in(header: FileDataset) -> bool:
-    """What (0028,0301) says; screenshots and ultrasound that say nothing count as burned in."""
-    said = text(header, "BurnedInAnnotation").upper()
-    if said in ("YES", "NO"):
-        return said == "YES"
+    """Value of (0028,0301); without it, screenshots and ultrasound count as burned in."""
+    value = text(header, "BurnedInAnnotation").upper()
+    if value in ("YES", "NO"):
+        return value == "YES"
     return text(header, "Modality").upper() == "US" or text(header, "ConversionType") != ""
 
 

@@ -1,4 +1,4 @@
-"""DICOM objects that hold labels: what they are called and which images they say they belong to."""
+"""DICOM objects that hold labels: their structures, and the images that they refer to."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Drawn(NamedTuple):
     """One structure on an image's grid.
 
     Attributes:
-        name: As the object calls it.
+        name: Name of the structure in the object.
         mask: Bool, shape `(I, J, K)`.
-        notes: What was left out or moved, one clause each.
+        notes: Clauses about what was left out or moved.
     """
 
     name: str
@@ -46,12 +46,12 @@ class LabelObject:
 
     Attributes:
         path: The file.
-        kind: Which of the two.
-        names: The structures, in stored order; names of equal structures repeat.
-        referenced_images: SOP instance UIDs that it says it was drawn on.
-        referenced_series: Series UIDs that it says it was drawn on.
-        frame_of_reference_uid: (0020,0052) that its coordinates are in.
-        planes_mm: LPS+ points that lie on its planes, shape `(N, 3)`: where it must fit an image.
+        kind: `SEG` or `RTSTRUCT`.
+        names: Names of the structures, in stored order; they may repeat.
+        referenced_images: SOP instance UIDs of the images that it names as its own.
+        referenced_series: Series UIDs that it names as its own.
+        frame_of_reference_uid: (0020,0052) of its coordinates.
+        planes_mm: LPS+ points on its planes, shape `(N, 3)`, which must lie in the image.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class LabelObject:
 
 
 def read_label_object(path: Path) -> LabelObject:
-    """Read what a SEG or RTSTRUCT holds, without drawing it.
+    """Read the names, references and planes of a SEG or RTSTRUCT, without drawing it.
 
     Raises:
         ScanError: If it is damaged or neither of the two.
@@ -88,10 +88,10 @@ def draw_label_object(label: LabelObject, grid: Geometry, *, tolerance: float = 
     """Draw each structure on an image's grid, one at a time.
 
     Args:
-        label: What to draw.
-        grid: The image's.
-        tolerance: How far, in voxels, a stored plane or pixel may lie from the grid's; up to 0.5 where the image's
-            slices were moved by a repair.
+        label: Label object to draw.
+        grid: Grid of the image.
+        tolerance: Largest distance, in voxels, of a stored plane or pixel from the grid's; up to 0.5 where a repair
+            moved the image's slices.
 
     Raises:
         GeometryError: If the object lies on another grid.
@@ -105,7 +105,7 @@ def draw_label_object(label: LabelObject, grid: Geometry, *, tolerance: float = 
 
 
 def _read(path: Path) -> FileDataset:
-    """The whole file; one that ends early is refused, since pydicom would only leave out the last contours."""
+    """The whole file; one that ends early is refused, since pydicom would silently drop the last contours."""
     from pydicom.dataelem import RawDataElement
     from pydicom.filereader import dcmread
 
@@ -113,7 +113,7 @@ def _read(path: Path) -> FileDataset:
     for tag in dataset.keys():  # noqa: SIM118 (iterating a data set converts its elements)
         raw = dataset.get_item(tag)
         if isinstance(raw, RawDataElement) and raw.length != _UNDEFINED and len(raw.value or b"") < raw.length:
-            raise ScanError("DICOM label must be whole, got a file that ends early; copy or export it again")
+            raise ScanError("DICOM label must be whole, got a file that ends early", remedy="copy or export it again")
     return dataset
 
 
@@ -122,11 +122,11 @@ def _kind(dataset: Dataset) -> Kind:
         return "SEG"
     if "StructureSetROISequence" in dataset:
         return "RTSTRUCT"
-    raise ScanError("a label object must be a SEG or an RTSTRUCT, got neither; export it again")
+    raise ScanError("a label object must be a SEG or an RTSTRUCT, got neither", remedy="export it again")
 
 
 def _frame_of_reference(dataset: Dataset) -> str:
-    """Of the whole object; of an RTSTRUCT's structures where that is missing."""
+    """UID of an RTSTRUCT's structures, else that of the whole object."""
     for keyword in ("StructureSetROISequence", "ReferencedFrameOfReferenceSequence"):
         for item in dataset.get(keyword) or ():
             found = text(item, "ReferencedFrameOfReferenceUID") or text(item, "FrameOfReferenceUID")
@@ -136,7 +136,7 @@ def _frame_of_reference(dataset: Dataset) -> str:
 
 
 def _references(dataset: Dataset) -> tuple[set[str], set[str]]:
-    """Every image and series that the object names, wherever in it."""
+    """All images and series that the object names, at any depth."""
     images: set[str] = set()
     series: set[str] = set()
     pending: list[Dataset] = [dataset]

@@ -20,7 +20,7 @@ _CSA_IMAGE_HEADER = 0x00291010
 
 
 def is_mosaic(header: Dataset) -> bool:
-    """Whether the image type says mosaic."""
+    """Whether the image type names a mosaic."""
     return "MOSAIC" in text(header, "ImageType").upper()
 
 
@@ -39,15 +39,17 @@ def mosaic_frames(picture: Frame, header: Dataset) -> tuple[Frame, ...]:
     count = int(_csa_number(csa, "NumberOfImagesInMosaic") or _private_count(header))
     step = number(header, "SpacingBetweenSlices", number(header, "SliceThickness", 0.0))
     if picture.position_mm is None or picture.orientation is None or picture.spacing_mm is None or step <= 0:
-        raise ScanError("a mosaic must give position, orientation and slice spacing, got none; export single slices")
+        raise ScanError(
+            "a mosaic must give position, orientation and slice spacing, got none", remedy="export single slices"
+        )
     side = math.isqrt(max(count - 1, 0)) + 1
     if count < 1 or picture.rows % side or picture.columns % side:
-        raise ScanError(f"a mosaic must say how many slices it holds, got {count}; export single slices")
+        raise ScanError(f"a mosaic must say how many slices it holds, got {count}", remedy="export single slices")
     rows, columns = picture.rows // side, picture.columns // side
     along, down = np.array(picture.orientation[:3]), np.array(picture.orientation[3:])
     normal = np.cross(along, down)
-    told = _csa_values(csa, "SliceNormalVector")
-    if len(told) == 3 and float(np.dot(normal, told)) < 0:
+    stated = _csa_values(csa, "SliceNormalVector")
+    if len(stated) == 3 and float(np.dot(normal, stated)) < 0:
         normal = -normal
     first = (
         np.array(picture.position_mm)
@@ -58,23 +60,20 @@ def mosaic_frames(picture: Frame, header: Dataset) -> tuple[Frame, ...]:
     for index in range(count):
         x, y, z = (float(value) for value in first + index * step * normal)
         frames.append(
-            replace(
-                picture, index=index, position_mm=(x, y, z), rows=rows, columns=columns, tiles_per_side=side,
-                instance_number=index + 1,
-            )
-        )  # fmt: skip
+            replace(picture, index=index, position_mm=(x, y, z), rows=rows, columns=columns, tiles_per_side=side)
+        )
     return tuple(frames)
 
 
 def _private_count(header: Dataset) -> int:
-    """Slices by (0019,100A), an unsigned short whose type is lost where a file does not state types."""
+    """Number of slices in (0019,100A), an unsigned short whose type is lost in files that do not store types."""
     element = header.get(_IMAGES_IN_MOSAIC)
     value = 0 if element is None else element.value
     return int.from_bytes(value, "little") if isinstance(value, bytes) else int(value or 0)
 
 
 def _csa_header(header: Dataset) -> dict[str, Any]:
-    """Tags of the CSA header; empty without one, as an anonymiser may have left it."""
+    """Tags of the CSA header; empty without one, as after some anonymisers."""
     from nibabel.nicom import csareader
 
     element = header.get(_CSA_IMAGE_HEADER)

@@ -18,7 +18,7 @@ from medseg.scans.dicom.elements import number, text
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
-# PS3.3 C.7.6.3: what describes the pixels, and the pixels.
+# PS3.3 C.7.6.3: the pixels and their description.
 _PIXEL_TAGS = (
     "SOPClassUID", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames", "Rows",
     "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelData", "FloatPixelData",
@@ -34,10 +34,10 @@ _BEST_COMPRESSION = 100_000  # a blank frame: more values per coded byte are a d
 
 
 class StoredPixels(NamedTuple):
-    """What a file holds.
+    """Pixels of a file.
 
     Attributes:
-        frames: Shape `(F, rows, columns, samples)`, stored values before any rescaling; colours are RGB.
+        frames: Stored values before any rescaling, shape `(F, rows, columns, samples)`; colours are RGB.
         bits: Bits stored per value.
         sha256: Checksum of the whole file.
     """
@@ -59,7 +59,7 @@ def read_pixels(path: Path) -> StoredPixels:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ScanError(f"a file must be readable, got: {error.strerror}; mend its permissions") from error
+        raise ScanError(f"a file must be readable, got: {error.strerror}", remedy="fix its permissions") from error
     with reading_dicom("pixel data"):
         dataset = dcmread(BytesIO(content), force=True, specific_tags=list(_PIXEL_TAGS))
         frames = decode(dataset)
@@ -84,12 +84,15 @@ def decode(dataset: FileDataset) -> Array:
         samples,
     )
     if values.size != int(np.prod(shape)):
-        raise ScanError(f"decoded pixels must fill {shape} frames, rows, columns and samples, got {values.shape}")
+        raise ScanError(
+            f"decoded pixels must fill {shape} frames, rows, columns and samples, got {values.shape}",
+            remedy="export it again",
+        )
     return values.reshape(shape)
 
 
 def complete_meta(dataset: FileDataset) -> None:
-    """Files without a preamble do not name their transfer syntax: it is what they were read as."""
+    """Give files without a preamble, which name no transfer syntax, the one that they were read with."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -102,22 +105,24 @@ def complete_meta(dataset: FileDataset) -> None:
 
 
 def check_promise(dataset: FileDataset) -> None:
-    """Refuse a header that promises more pixels than the file holds, before memory is taken for them."""
+    """Refuse a header that promises more pixels than the file holds, before memory is allocated for them."""
     syntax = dataset.file_meta.TransferSyntaxUID
     held = next((dataset[tag].value for tag in _STORES if tag in dataset), None)
     if not held:
-        raise ScanError("DICOM pixel data must be there, got none; export it again")
+        raise ScanError("DICOM pixel data must be there, got none", remedy="export it again")
     if not syntax.is_compressed and bytes(held[:4]) in _ITEM_STARTS:
-        raise ScanError("compressed pixel data must come with its transfer syntax, got none; export it again")
+        raise ScanError("compressed pixel data must come with its transfer syntax, got none", remedy="export it again")
     frames = int(number(dataset, "NumberOfFrames", 1))
     pixels = int(number(dataset, "Rows", 0)) * int(number(dataset, "Columns", 0))
     values = frames * pixels * int(number(dataset, "SamplesPerPixel", 1))
     if text(dataset, "PhotometricInterpretation").upper() == "YBR_FULL_422":
         values = values * 2 // 3
     if not syntax.is_compressed and values * int(number(dataset, "BitsAllocated", 16)) > 8 * len(held):
-        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} bytes; export it again")
+        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} bytes", remedy="export it again")
     if syntax.is_compressed and values > _BEST_COMPRESSION * len(held):
-        raise ScanError(f"DICOM pixel data must hold {values} values, got {len(held)} coded bytes; export it again")
+        raise ScanError(
+            f"DICOM pixel data must hold {values} values, got {len(held)} coded bytes", remedy="export it again"
+        )
 
 
 def check_frames(dataset: FileDataset) -> None:
@@ -139,7 +144,7 @@ def check_frames(dataset: FileDataset) -> None:
 
 
 def _used_bits(values: Array, dataset: FileDataset) -> Array:
-    """Values without what lies above their stored bits: old files keep overlays there (PS3.5 8.1.1)."""
+    """Values without the bits above their stored ones, where old files keep overlays (PS3.5 8.1.1)."""
     bits = int(number(dataset, "BitsStored", 0))
     allocated = values.dtype.itemsize * 8
     is_low = int(number(dataset, "HighBit", bits - 1)) == bits - 1

@@ -1,4 +1,4 @@
-"""The geometry decisions: whether planes stack into a straight, even volume, and what is wrong where they do not."""
+"""Geometry of a series: whether planes stack into a straight, even volume, and the problems if they do not."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SIDEWAYS_MM = 0.02  # of positions that were rounded to a hundredth of a millim
 
 
 class Problem(NamedTuple):
-    """Why planes are not a volume.
+    """Reason why planes are not a volume.
 
     Attributes:
-        kind: Which rule they break.
-        message: Thing must be rule, got value.
-        remedy: What can be done.
+        kind: Rule that they break.
+        message: Rule that must hold, and the value found instead.
+        remedy: Action that helps the user.
     """
 
     kind: ProblemKind
@@ -45,11 +45,11 @@ class Planes:
     """Parallel planes in the order in which they lie along their normal.
 
     Attributes:
-        frames: The planes, by their place along the normal.
+        frames: Planes, sorted by their place along the normal.
         along: Unit vector along a row, LPS+.
         down: Unit vector along a column, LPS+.
         normal: `along` × `down`.
-        spacing_mm: Between columns, along i, and between rows, along j.
+        spacing_mm: Distance between columns, along i, and between rows, along j.
         positions_mm: Centre of each plane's first pixel, shape `(K, 3)`, LPS+.
     """
 
@@ -68,7 +68,7 @@ class Planes:
 
     @property
     def step_mm(self) -> float:
-        """Distance of neighbouring planes along the normal: the smallest even one that the planes follow."""
+        """Distance of neighbouring planes along the normal: the smallest even step that the planes follow."""
         if len(self.frames) < 2:
             return 0.0
         steps = np.diff(self.depths_mm)
@@ -79,7 +79,7 @@ class Planes:
 
     @property
     def even_steps(self) -> int:
-        """Steps of an even grid from the first plane to the last: whole ones between planes where they follow such."""
+        """Number of steps of an even grid from the first plane to the last."""
         if len(self.frames) < 2:
             return 0
         counts = whole_steps(self)
@@ -87,21 +87,21 @@ class Planes:
 
     @property
     def sideways_mm(self) -> Vector:
-        """How far each plane is shifted in itself against the first, shape `(K, 3)`."""
+        """Shift of each plane within itself against the first, LPS+ millimetres, shape `(K, 3)`."""
         offsets = self.positions_mm - self.positions_mm[0]
         shifts: Vector = offsets - np.outer(self.depths_mm, self.normal)
         return shifts
 
     @property
     def is_tilted(self) -> bool:
-        """Whether planes are shifted by more than the rounding of their positions explains."""
+        """Whether planes are shifted by more than the rounding of their positions."""
         rounding = max(SAME_POSITION_MM, min(_SIDEWAYS_MM, _EVEN * min(self.spacing_mm)))
         depth = self.depths_mm[-1] if len(self.frames) > 1 else 1.0
         return bool(np.linalg.norm(self.sideways_mm, axis=1).max(initial=0) > max(MAX_TILT * depth, rounding))
 
     @property
     def direction(self) -> Vector:
-        """Where the planes follow each other, per millimetre along the normal: with what little they are off it."""
+        """Direction from plane to plane per millimetre along the normal, with small deviations from it."""
         if len(self.frames) < 2 or self.is_tilted:
             return self.normal
         way: Vector = (self.positions_mm[-1] - self.positions_mm[0]) / self.depths_mm[-1]
@@ -123,10 +123,10 @@ def stack_planes(frames: Sequence[Frame]) -> Planes | Problem:
     """Order frames of one orientation by position along the slice normal; instance numbers play no part.
 
     Args:
-        frames: At least one, of one size.
+        frames: Frames of one size, at least one.
 
     Returns:
-        The ordered planes, or why there is no order.
+        Ordered planes, or the reason why there is no order.
     """
     first = frames[0]
     if any(frame.position_mm is None or frame.orientation is None for frame in frames) or first.orientation is None:
@@ -173,7 +173,7 @@ def unit_axes(orientation: Orientation) -> tuple[Vector, Vector] | None:
 
 
 def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
-    """Every rule that ordered planes break; empty where they are a straight, even volume."""
+    """Problems of ordered planes, one per broken rule; empty for a straight, even volume."""
     count = len(planes.frames)
     depths = planes.depths_mm
     if count > 1 and depths[-1] <= SAME_POSITION_MM:
@@ -189,7 +189,7 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
             Problem(
                 "too_few_slices",
                 f"a volume must have at least {min_slices} slices, got {count}",
-                "copy the whole series, or lower --min-slices",
+                "copy the whole series, or lower the minimum number of slices",
             ),
         )
     repeats = int(np.count_nonzero(np.diff(depths) <= SAME_POSITION_MM))
@@ -205,7 +205,7 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
 
 
 def _tilt(planes: Planes) -> Problem | None:
-    """Sideways drift of the slices: steady as of a tilted gantry, or not."""
+    """Sideways drift of the slices: steady, as from a tilted gantry, or not."""
     if not planes.is_tilted:
         return None
     sideways = planes.sideways_mm
@@ -218,11 +218,11 @@ def _tilt(planes: Planes) -> Problem | None:
         message = (
             f"slices must be stacked along their normal, got sideways shifts of up to {np.abs(sideways).max():.1f} mm"
         )
-    return Problem("tilt", message, "ingest with --repair tilt to shift the slices onto a straight grid")
+    return Problem("tilt", message, "ingest with the repair tilt to shift the slices onto a straight grid")
 
 
 def _gaps(planes: Planes) -> Problem | None:
-    """Uneven steps: whole slices missing, or no common spacing."""
+    """Uneven steps: missing slices, or no common spacing."""
     depths = planes.depths_mm
     even = np.linspace(0, depths[-1], len(depths))
     if np.abs(depths - even).max() <= evenness_mm(planes.step_mm):
@@ -234,18 +234,18 @@ def _gaps(planes: Planes) -> Problem | None:
             "missing_slices",
             f"slices must follow each other every {depths[-1] / counts.sum():.4g} mm, got {missing} missing in "
             f"{int(np.count_nonzero(counts > 1))} gap(s)",
-            "copy the missing files, or ingest with --repair gaps to interpolate them",
+            "copy the missing files, or ingest with the repair gaps to interpolate them",
         )
     steps = np.diff(depths)
     return Problem(
         "uneven_spacing",
         f"slices must be evenly spaced, got steps of {steps.min():.4g} to {steps.max():.4g} mm",
-        "ingest with --repair gaps to resample them evenly",
+        "ingest with the repair gaps to resample them evenly",
     )
 
 
 def whole_steps(planes: Planes) -> Vector | None:
-    """Steps between neighbouring planes where slices are missing, `(K - 1,)`; None where they are no whole numbers."""
+    """Whole steps between neighbouring planes, `(K - 1,)`; None if the planes do not follow whole steps."""
     depths = planes.depths_mm
     counts: Vector = np.rint(np.diff(depths) / planes.step_mm)
     refined_mm = depths[-1] / counts.sum()  # over the whole stack, since each position may be rounded
@@ -255,5 +255,5 @@ def whole_steps(planes: Planes) -> Vector | None:
 
 
 def evenness_mm(step_mm: float) -> float:
-    """How far a plane may lie off its even place."""
+    """Largest distance of a plane from its even place."""
     return max(_EVEN * step_mm, _EVEN_MM)

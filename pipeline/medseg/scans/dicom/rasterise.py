@@ -10,18 +10,18 @@ import numpy.typing as npt
 from medseg.records import Mask
 
 Points = npt.NDArray[np.float64]
-_SNAP = 1e-7  # of a pixel: what is left of the way to millimetres and back
+_SNAP = 1e-7  # pixels: the rounding error of the way to millimetres and back
 
 
 def fill_even_odd(polygons: Sequence[Points], shape: tuple[int, int]) -> Mask:
-    """Pixels whose centres lie inside an odd number of polygons: an inner polygon is a hole, as is a keyhole.
+    """Pixels whose centres lie inside an odd number of polygons: inner polygons and keyholes are holes.
 
     A centre that lies on an edge counts as inside on the lower and as outside on the higher side, along both axes, so
     that polygons which share an edge share no pixel.
 
     Args:
-        polygons: Closed, each of shape `(N, 2)`, in pixel coordinates: centres at whole numbers.
-        shape: Of the mask.
+        polygons: Closed polygons, each of shape `(N, 2)`, in pixel coordinates: centres at whole numbers.
+        shape: Shape of the mask.
 
     Source: even-odd rule; PS3.3 C.8.8.6.3 for inner and outer contours.
     """

@@ -1,4 +1,4 @@
-"""Onto a straight, even grid: slices of a tilted gantry shifted back, missing and uneven ones interpolated."""
+"""Repair of a series: slices of a tilted gantry are shifted back, missing and uneven ones interpolated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REPAIRS: dict[ProblemKind, str] = {"tilt": "tilt", "missing_slices": "gaps", "un
 
 
 class Straight(NamedTuple):
-    """A volume on a straight, even grid, and what was done for it."""
+    """A volume on a straight, even grid, with notes on its repair."""
 
     array: Array
     geometry: Geometry
@@ -40,14 +40,14 @@ def straighten(volume: Array, planes: Planes) -> Straight:
     """Resample slices onto `straight_geometry`.
 
     In the plane, slices are shifted linearly between pixels; across, missing places are interpolated linearly between
-    their neighbours. What no slice covers gets the volume's least value, which is air in CT.
+    their neighbours. Voxels that no slice covers get the volume's least value, which is air in CT.
 
     Args:
-        volume: Shape `(C, I, J, K)`, K as in `planes`.
-        planes: Where the slices lie.
+        volume: Slices of shape `(C, I, J, K)`, K as in `planes`.
+        planes: Positions of the slices.
 
     Returns:
-        The volume in the type it had (whole numbers rounded).
+        Volume in its old type (whole numbers are rounded).
     """
     low, (width, height) = _frame_of(planes)
     shifts = _shifts(planes) - low

@@ -16,9 +16,9 @@ def write_dicom_seg(masks: Mapping[str, Mask], images: Sequence[Path], path: Pat
     """Write binary segments, one per mask, that refer to the images of a series.
 
     Args:
-        masks: By the name of the structure; bool, shape `(I, J, K)`; an empty one has no frame.
-        images: The series as `write_dicom_series` wrote it, slice by slice.
-        path: Target.
+        masks: Masks by the name of their structure, bool, shape `(I, J, K)`; an empty one has no frame.
+        images: Files of the series as `write_dicom_series` wrote it, slice by slice.
+        path: Target file.
 
     Raises:
         DeliveryError: If highdicom, which comes with the extra `dev`, is not installed, or every mask is empty.
@@ -28,12 +28,16 @@ def write_dicom_seg(masks: Mapping[str, Mask], images: Sequence[Path], path: Pat
     try:
         from highdicom.seg import Segmentation, SegmentationTypeValues
     except ImportError as error:
-        raise DeliveryError("DICOM SEG: highdicom must be installed to write it; pip install 'medseg[dev]'") from error
+        raise DeliveryError(
+            "DICOM SEG: highdicom must be installed to write it", remedy="pip install 'medseg[dev]'"
+        ) from error
     from pydicom import dcmread
     from pydicom.uid import generate_uid
 
     if not any(mask.any() for mask in masks.values()):
-        raise DeliveryError(f"DICOM SEG {path.name}: must have a voxel in a segment, got none; leave the file out")
+        raise DeliveryError(
+            f"DICOM SEG {path.name}: must have a voxel in a segment, got none", remedy="leave the file out"
+        )
     sources = [dcmread(image) for image in images]
     series = str(sources[0].SeriesInstanceUID)
     dataset = Segmentation(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Points = npt.NDArray[np.float64]
 _SAME_SIZE = 0.1  # of a voxel
-_HALF = 0.5  # of the largest fractional value: from there on a pixel belongs to the segment
+_HALF = 0.5  # of the largest fractional value: the least that makes a pixel part of the segment
 
 
 def segment_names(dataset: Dataset) -> tuple[str, ...]:
@@ -42,9 +42,9 @@ def draw_segments(
     """Each segment's mask, frames placed by position and orientation; a slice without a frame is empty.
 
     Args:
-        dataset: The segmentation.
-        grid: The image's.
-        tolerance: Voxels that pixels may lie off the grid's.
+        dataset: Segmentation.
+        grid: Grid of the image.
+        tolerance: Largest distance, in voxels, of pixels from the grid's voxels.
 
     Raises:
         GeometryError: If frames lie on another grid than the image.
@@ -69,7 +69,7 @@ def draw_segments(
 
 
 def _names(dataset: Dataset) -> dict[int, str]:
-    """Label of each segment by its number; without the background of a labelmap."""
+    """Label of each segment by its number, without the background of a labelmap."""
     named: dict[int, str] = {}
     for item in dataset.get("SegmentSequence") or ():
         segment = int(number(item, "SegmentNumber", 0))
@@ -80,7 +80,7 @@ def _names(dataset: Dataset) -> dict[int, str]:
 
 def _frames(dataset: Dataset) -> tuple[Frame, ...]:
     if not dataset.get("PerFrameFunctionalGroupsSequence"):
-        raise ScanError("every frame of a SEG must have functional groups, got none; export it again")
+        raise ScanError("every frame of a SEG must have functional groups, got none", remedy="export it again")
     return frames_of(Path(), dataset)
 
 
@@ -93,13 +93,15 @@ def _by_segment(dataset: Dataset, count: int) -> dict[int, list[int]]:
         if item is None and shared is not None:
             item = first_item(shared, "SegmentIdentificationSequence")
         if item is None:
-            raise ScanError("every frame of a SEG must name its segment, got one that does not; export it again")
+            raise ScanError(
+                "every frame of a SEG must name its segment, got one that does not", remedy="export it again"
+            )
         members[int(number(item, "ReferencedSegmentNumber", 0))].append(index)
     return members
 
 
 def _pixels(dataset: FileDataset, index: int, segment: int) -> Mask:
-    """Where a frame shows the segment, shape `(rows, columns)`."""
+    """Pixels of the segment in a frame, shape `(rows, columns)`."""
     values = _values(dataset, index)
     kind = text(dataset, "SegmentationType").upper()
     if kind == "LABELMAP":
@@ -125,7 +127,7 @@ def _values(dataset: FileDataset, index: int) -> Array:
 
 
 def _place(pixels: Mask, frame: Frame, mask: Mask, grid: Geometry, tolerance: float) -> int:
-    """Set a frame's pixels in the volume; how many lie outside."""
+    """Set a frame's pixels in the volume and return the number of those outside it."""
     rows, columns = np.nonzero(pixels)
     if not len(rows):
         return 0
@@ -139,9 +141,11 @@ def _place(pixels: Mask, frame: Frame, mask: Mask, grid: Geometry, tolerance: fl
 
 
 def _steps(frame: Frame, grid: Geometry) -> tuple[Points, Points, Points]:
-    """In voxels of the grid: the first pixel, and the steps to the next row and to the next column."""
+    """The first pixel and the steps to the next row and to the next column, in voxels of the grid."""
     if frame.position_mm is None or frame.orientation is None or frame.spacing_mm is None:
-        raise GeometryError("every frame of a SEG must give its place in the patient, got one that does not")
+        raise GeometryError(
+            "every frame of a SEG must give its place in the patient, got one that does not", remedy="export it again"
+        )
     corner = np.array(frame.position_mm)
     along = np.array(frame.orientation[:3]) * frame.spacing_mm[1]
     down = np.array(frame.orientation[3:]) * frame.spacing_mm[0]
@@ -155,12 +159,12 @@ def _check_on_grid(origin: Points, down: Points, along: Points, size: tuple[int,
     sizes = [float(np.linalg.norm(step)) for step in (along, down)]
     if max(abs(one - 1) for one in sizes) > _SAME_SIZE:
         raise GeometryError(
-            f"frames of a SEG must have the pixels of its image, got steps of {sizes[0]:.3g} by {sizes[1]:.3g} voxels; "
-            "export it on the image's grid"
+            f"frames of a SEG must have the pixels of its image, got steps of {sizes[0]:.3g} by {sizes[1]:.3g} voxels",
+            remedy="export it on the image's grid",
         )
     off = float(np.abs(origin - np.rint(origin)).max())
     if drift > 0.25 or off > tolerance:
         raise GeometryError(
-            f"frames of a SEG must lie on the voxels of its image, got some {max(off, float(drift)):.2g} voxels off; "
-            "ingest with --repair grids to resample it, or export it on the image's grid"
+            f"frames of a SEG must lie on the voxels of its image, got some {max(off, float(drift)):.2g} voxels off",
+            remedy="ingest with the repair grids to resample it, or export it on the image's grid",
         )

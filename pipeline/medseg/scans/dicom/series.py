@@ -1,4 +1,4 @@
-"""Which files make which volume: grouped by series and geometry, time points and echoes apart."""
+"""Series from files: volumes grouped by series and geometry, with time points and echoes separated."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LABEL_CLASSES = ("Segmentation Storage", "Label Map Segmentation Storage", "RT S
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FoundSeries:
-    """One volume or picture of a series, or what is left of one that cannot be read.
+    """One volume or picture of a series, or files of a series that make neither.
 
     Attributes:
-        instances: The files, by position.
-        frames: The planes, by position; empty where there is no order.
-        planes: The ordered planes; None for pictures, and where there is no order.
-        problems: Why it is not a volume as it stands; empty where it is.
-        notes: What a person should know of a volume that is fine.
-        part: Number among the volumes that the series fell into, from 0.
-        told_apart_by: The marks that separate it from the other volumes of the series.
+        instances: Files, by position.
+        frames: Image planes, by position; empty if there is no order.
+        planes: Ordered planes; None for pictures, and if there is no order.
+        problems: Reasons why it is not a volume as it stands; empty if it is.
+        notes: Doubts about a volume that can be read.
+        part: Number among the volumes of the series, from 0.
+        told_apart_by: Marks that separate it from the other volumes of the series.
     """
 
     instances: tuple[Instance, ...]
@@ -42,7 +42,7 @@ class FoundSeries:
 
     @property
     def first(self) -> Instance:
-        """The header that speaks for all."""
+        """The first file, whose header represents all."""
         return self.instances[0]
 
     @property
@@ -53,10 +53,10 @@ class FoundSeries:
 
 @dataclass(frozen=True, slots=True)
 class SeriesRules:
-    """What counts as a volume.
+    """Rules for volumes.
 
     Attributes:
-        min_slices: Fewer slices are refused.
+        min_slices: Least number of slices of a volume.
         separate_orientations: Whether orientations of one series become volumes of their own instead of being refused.
     """
 
@@ -68,11 +68,11 @@ def find_series(instances: Iterable[Instance], rules: SeriesRules) -> list[Found
     """Sort image files into volumes; label objects are left out.
 
     Args:
-        instances: In any order; copies of one file count once.
-        rules: What counts as a volume.
+        instances: Files in any order; copies of one file count once.
+        rules: Rules for volumes.
 
     Returns:
-        Volumes, pictures and whatever was refused, in the order of their UIDs. No file is left out silently.
+        Volumes, pictures and refused files, in the order of their UIDs. No file is left out silently.
     """
     groups: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
     for instance in sorted(instances, key=lambda one: (one.series_uid, one.sop_uid, one.path)):
@@ -87,7 +87,7 @@ def find_series(instances: Iterable[Instance], rules: SeriesRules) -> list[Found
 
 
 def _series_key(instance: Instance) -> tuple[object, ...]:
-    """The series; localizers and other things that are set aside apart from the scan they belong to."""
+    """Key of the series; files that are set aside, such as localizers, get another than the scan of their series."""
     series = instance.series_uid or (instance.study_uid, instance.frame_of_reference_uid, str(instance.path.parent))
     aside = _set_aside(instance)
     return series, instance.modality, aside and aside.message
@@ -133,11 +133,11 @@ def _volumes(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
 
 
 def _mixed_sources(group: Sequence[Instance]) -> Problem | None:
-    """Patients or frames of reference that share a series UID: their slices do not belong into one volume."""
+    """Problem if several patients or frames of reference share a series UID."""
     patients = {(one.identity.patient_id, one.identity.name, one.identity.birth_date) for one in group}
     frames = {one.frame_of_reference_uid for one in group}
     if len(frames) == len(group):
-        frames = set()  # one per file: an anonymiser made them, and they tell nothing
+        frames = set()  # one per file: an anonymiser made them, and they mean nothing
     for what, count in (("patient", len(patients)), ("frame of reference", len(frames))):
         if count > 1:
             return Problem(
@@ -168,7 +168,7 @@ def _stacks(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
 
 
 def _set_aside(instance: Instance) -> Problem | None:
-    """Localizers, screen copies and objects without pixels: what nobody segments."""
+    """Reason to set a file aside: localizers, screen copies and objects without pixels are not segmented."""
     if not instance.has_pixels:
         kind = instance.sop_class or "an object without pixels"
         return Problem("set_aside", f"only images are ingested, got {kind}", "nothing to do")
@@ -194,7 +194,7 @@ def _picture(instance: Instance, part: int) -> FoundSeries:
 
 
 def _by_orientation(frames: list[Frame]) -> list[list[Frame]]:
-    """Frames whose direction cosines agree; those without any are a cluster of their own."""
+    """Clusters of frames with equal direction cosines; those without any form their own."""
     clusters: list[list[Frame]] = []
     leaders: list[np.ndarray | None] = []
     for frame in frames:
@@ -212,7 +212,7 @@ def _by_orientation(frames: list[Frame]) -> list[list[Frame]]:
 
 
 def _by_spacing(frames: list[Frame]) -> list[list[Frame]]:
-    """Frames of one pixel spacing: those of one file may differ."""
+    """Groups of frames with equal pixel spacing, which may differ within a file."""
     groups: dict[tuple[float, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
         groups[tuple(round(mm, 3) for mm in frame.spacing_mm or ())].append(frame)
@@ -224,12 +224,12 @@ def _mixed(clusters: Sequence[Sequence[Frame]]) -> Problem:
     return Problem(
         "mixed_orientation",
         f"slices of a series must have one orientation, got {len(clusters)} (of {sizes} slices)",
-        "ingest with --repair orientations to take each as a volume of its own",
+        "ingest with the repair orientations to take each as a volume of its own",
     )
 
 
 def _separate(frames: list[Frame]) -> list[tuple[list[Frame], tuple[str, ...]]]:
-    """Split frames until each position is held once, by the first marks that do it; then by those that help."""
+    """Split frames until each position occurs once: by marks that separate all, then by those that help."""
     if any(frame.position_mm is None for frame in frames):
         return [(frames, ())]
     parts: list[tuple[list[Frame], tuple[str, ...]]] = [(frames, ())]
@@ -256,19 +256,19 @@ def _split(
 
 
 def _is_complete(frames: list[Frame], pieces: list[list[Frame]]) -> bool:
-    """Every piece covers every position of the whole: time points, echoes, b-values."""
+    """Whether each piece covers all positions of the whole, as time points, echoes and b-values do."""
     positions = _distinct(frames)
     return positions > 1 and all(_distinct(piece) == positions for piece in pieces)
 
 
 def _is_unique(frames: list[Frame], pieces: list[list[Frame]]) -> bool:
-    """No piece repeats a position, and pieces are few: acquisitions that overlap in part."""
+    """Whether no piece repeats a position and pieces are few, as acquisitions that overlap in part."""
     few = len(pieces) <= 2 * -(-len(frames) // max(_distinct(frames), 1))
     return few and all(len(piece) > 1 and _distinct(piece) == len(piece) for piece in pieces)
 
 
 def _distinct(frames: Sequence[Frame]) -> int:
-    """How many different positions frames lie at, along their main direction."""
+    """Number of different positions of frames along their main direction."""
     positions = np.array([frame.position_mm for frame in frames], dtype=np.float64)
     orientation = frames[0].orientation
     normal = np.cross(orientation[:3], orientation[3:]) if orientation else np.array([0.0, 0.0, 1.0])
@@ -284,7 +284,7 @@ def _by_value(value: str) -> tuple[float, str]:
 
 
 def _notes(members: Sequence[Instance], planes: Planes, *, parts: int) -> tuple[str, ...]:
-    """Doubts that do not stop a volume."""
+    """Doubts about a volume that can be read."""
     notes = []
     if members[0].modality == "CT" and len({(frame.slope, frame.intercept) for frame in planes.frames}) > 1:
         notes.append("the rescale slope or intercept differs between its slices, which is rare for CT; look at it")

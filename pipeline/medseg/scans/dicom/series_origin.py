@@ -1,4 +1,4 @@
-"""The origin of a volume or picture that a series makes."""
+"""The origin of a volume or picture that was read from a series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from medseg.scans.dicom.series import FoundSeries
 
 
 def series_origin(found: FoundSeries) -> SeriesOrigin:
-    """UIDs of a series that can be read, and its images by their place along k."""
+    """Origin of a readable series: its UIDs, and its images by their place along k."""
     owner = {instance.path: instance for instance in found.instances}
     return SeriesOrigin(
         study_uid=found.first.study_uid,

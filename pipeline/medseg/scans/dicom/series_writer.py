@@ -1,4 +1,4 @@
-"""Volumes as DICOM series, one file per slice: what made-up patients are exported with."""
+"""Volumes as DICOM series, one file per slice, for made-up patients."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def write_dicom_series(array: Array, geometry: Geometry, paths: Sequence[Path], 
     """Write a volume as MR or CT images, slice `k` to `paths[k]`.
 
     Args:
-        array: int16 or uint16, shape `(I, J, K)`.
-        geometry: Where it lies.
-        paths: One file per slice; their names say nothing, the slices are found by their positions.
+        array: Volume of shape `(I, J, K)`, int16 or uint16.
+        geometry: Grid of the volume.
+        paths: Files, one per slice; their names are free, since slices are found by their positions.
         header: DICOM keywords that replace the defaults, `Modality` among them. UIDs of study, series and frame of
             reference are made from the text of the header where it has none, so equal headers give equal UIDs.
 
@@ -44,9 +44,9 @@ def write_dicom_series(array: Array, geometry: Geometry, paths: Sequence[Path], 
     _check(array, geometry, paths)
     values = {**_DEFAULTS, **header}
     values["SOPClassUID"] = CTImageStorage if values["Modality"] == "CT" else MRImageStorage
-    told = sorted(f"{keyword}={value}" for keyword, value in values.items())
+    sources = sorted(f"{keyword}={value}" for keyword, value in values.items())
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"):
-        values.setdefault(keyword, generate_uid(entropy_srcs=[keyword, *told]))
+        values.setdefault(keyword, generate_uid(entropy_srcs=[keyword, *sources]))
     for k, path in enumerate(paths):
         dataset = _slice(array[:, :, k].T, geometry, k)
         for keyword, value in values.items():
@@ -62,11 +62,13 @@ def _check(array: Array, geometry: Geometry, paths: Sequence[Path]) -> None:
             f"got {array.shape} and {len(paths)} files"
         )
     if array.dtype not in (np.int16, np.uint16):
-        raise DeliveryError(f"series: array must be int16 or uint16, got {array.dtype}; scale and round it first")
+        raise DeliveryError(
+            f"series: array must be int16 or uint16, got {array.dtype}", remedy="scale and round it first"
+        )
 
 
 def _slice(pixels: Array, geometry: Geometry, k: int) -> Dataset:
-    """Pixels of shape `(rows, columns)`, and their place."""
+    """Data set with pixels of shape `(rows, columns)` and their position."""
     from pydicom.dataset import Dataset
 
     affine, spacing = geometry.to_lps(), geometry.spacing_mm

@@ -18,13 +18,13 @@ _DAY_S = 86400.0
 
 
 def suv_factor(found: FoundSeries) -> float:
-    """What the rescaled values of a PET series are to be multiplied by to give SUV by body weight, in g/ml.
+    """Factor from the rescaled values of a PET series to SUV by body weight, in g/ml.
 
     Args:
-        found: A PET series.
+        found: PET series.
 
     Raises:
-        ScanError: If units, dose, weight or times that the conversion needs are not given.
+        ScanError: If units, dose, weight or times are not given.
 
     Source: QIBA FDG-PET/CT profile, appendix G, "vendor-neutral pseudo-code for SUV calculation"; PS3.3 C.8.9.1.
     """
@@ -39,14 +39,16 @@ def suv_factor(found: FoundSeries) -> float:
             return _philips_factor(header)
         if units != "BQML":
             got = "others" if units else "none"
-            raise ScanError(f"PET units must be BQML, CNTS or GML for SUV, got {got}; leave --suv out")
+            raise ScanError(f"PET units must be BQML, CNTS or GML for SUV, got {got}", remedy="ingest it without SUV")
         return _factor(header, _acquisition_times(found))
 
 
 def _philips_factor(header: Dataset) -> float:
     element = header.get(_PHILIPS_SUV_FACTOR)
     if element is None or not float(element.value):
-        raise ScanError("PET in counts must give the Philips SUV factor (7053,1000), got none; leave --suv out")
+        raise ScanError(
+            "PET in counts must give the Philips SUV factor (7053,1000), got none", remedy="ingest it without SUV"
+        )
     return float(element.value)
 
 
@@ -56,38 +58,44 @@ def _factor(header: Dataset, acquired: list[datetime]) -> float:
     dose_bq = number(tracer, "RadionuclideTotalDose", 0.0) if tracer is not None else 0.0
     half_life_s = number(tracer, "RadionuclideHalfLife", 0.0) if tracer is not None else 0.0
     if tracer is None or min(weight_kg, dose_bq, half_life_s) <= 0:
-        raise ScanError("SUV needs patient weight, injected dose and half-life, got some missing; leave --suv out")
+        raise ScanError(
+            "SUV needs patient weight, injected dose and half-life, got some missing", remedy="ingest it without SUV"
+        )
     correction = text(header, "DecayCorrection").upper()
     if correction == "ADMIN":
         return weight_kg * 1000.0 / dose_bq
     if correction != "START":
-        raise ScanError("PET must be decay-corrected to START or ADMIN for SUV, got neither; leave --suv out")
+        raise ScanError(
+            "PET must be decay-corrected to START or ADMIN for SUV, got neither", remedy="ingest it without SUV"
+        )
     scan = _scan_start(header, acquired)
     elapsed_s = (scan - _injection(tracer, scan)).total_seconds()
     if not 0 <= elapsed_s < _DAY_S:
-        raise ScanError(f"injection must lie within a day before the scan, got {elapsed_s:.0f} s; leave --suv out")
+        raise ScanError(
+            f"injection must lie within a day before the scan, got {elapsed_s:.0f} s", remedy="ingest it without SUV"
+        )
     return float(weight_kg * 1000.0 / (dose_bq * 2.0 ** (-elapsed_s / half_life_s)))
 
 
 def _scan_start(header: Dataset, acquired: list[datetime]) -> datetime:
-    """The series' time, or the first acquisition's where the series was made again later."""
+    """Time of the series, or of the first acquisition if the series was reconstructed again later."""
     series = _moment(text(header, "SeriesDate") or text(header, "StudyDate"), text(header, "SeriesTime"))
     known = [*acquired, *([series] if series else [])]
     if not known:
-        raise ScanError("SUV needs the time of the series, got none; leave --suv out")
-    # A series that was made again later bears the later time; one before every acquisition is the true start.
+        raise ScanError("SUV needs the time of the series, got none", remedy="ingest it without SUV")
+    # A series that was reconstructed later bears the later time; a time before every acquisition is the true start.
     return min(known)
 
 
 def _injection(tracer: Dataset, scan: datetime) -> datetime:
-    """The stated moment, or the last one before the scan at the stated time of day."""
+    """Stated moment, or the last one before the scan at the stated time of day."""
     whole = text(tracer, "RadiopharmaceuticalStartDateTime")
     time = text(tracer, "RadiopharmaceuticalStartTime")
     found = _moment(whole[:8], whole[8:]) if whole else _moment(f"{scan:%Y%m%d}", time)
     if found is not None and not whole and found > scan:
         found -= timedelta(days=1)  # injected before midnight
     if found is None:
-        raise ScanError("SUV needs the time of the injection, got none; leave --suv out")
+        raise ScanError("SUV needs the time of the injection, got none", remedy="ingest it without SUV")
     return found
 
 
@@ -101,7 +109,7 @@ def _acquisition_times(found: FoundSeries) -> list[datetime]:
 
 
 def _moment(date: str, time: str) -> datetime | None:
-    """A date `YYYYMMDD` and a time `HHMMSS.ffffff`, of which the end may be missing; None without both."""
+    """Moment of a date `YYYYMMDD` and a time `HHMMSS.ffffff`, whose end may be missing; None without both."""
     if not time:
         return None
     digits = (time.split("+")[0].split("-")[0].replace(".", "") + "0" * 12)[:12]

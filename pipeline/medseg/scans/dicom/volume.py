@@ -25,9 +25,9 @@ class SeriesScan(NamedTuple):
     """A series in memory.
 
     Attributes:
-        scan: The volume; int16 where whole numbers fit, else uint16, int32 or float32.
+        scan: Volume in int16 where whole numbers fit, else uint16, int32 or float32.
         sha256: SHA-256 over the sorted SHA-256 of the files, as lines of hexadecimal digits.
-        notes: What was done to it.
+        notes: Clauses about its repair.
     """
 
     scan: Scan
@@ -39,7 +39,7 @@ def read_series(found: FoundSeries, *, repair: frozenset[str] = frozenset()) -> 
     """Read a volume or a picture.
 
     Args:
-        found: A series without problems, or with such as `repair` names.
+        found: Series without problems, or only with those that `repair` names.
         repair: `tilt` shifts the slices of a tilted gantry onto a straight grid, `gaps` interpolates missing and
             unevenly spaced slices.
 
@@ -47,11 +47,11 @@ def read_series(found: FoundSeries, *, repair: frozenset[str] = frozenset()) -> 
         `array` of shape `(C, I, J, K)`: i along a row, j along a column, k along the slice normal.
 
     Raises:
-        ScanError: If the series has a problem that was not to be repaired, or a file is damaged.
+        ScanError: If the series has a problem that `repair` does not name, or a file is damaged.
     """
     for problem in found.problems:
         if REPAIRS.get(problem.kind) not in repair:
-            raise ScanError(f"{problem.message}; {problem.remedy}")
+            raise ScanError(problem.message, remedy=problem.remedy)
     volume, bits, sums = _read_frames(found.frames)
     digest = hashlib.sha256("".join(f"{line}\n" for line in sorted(sums)).encode()).hexdigest()
     if found.planes is None:
@@ -85,7 +85,9 @@ def _tile(stored: StoredPixels, frame: Frame) -> Array:
     top, left = row * frame.rows, column * frame.columns
     plane: Array = picture[top : top + frame.rows, left : left + frame.columns]
     if plane.shape[:2] != (frame.rows, frame.columns):
-        raise ScanError(f"a slice must have {frame.rows} by {frame.columns} pixels, got {plane.shape[:2]}")
+        raise ScanError(
+            f"a slice must have {frame.rows} by {frame.columns} pixels, got {plane.shape[:2]}", remedy="export it again"
+        )
     return plane
 
 
@@ -102,7 +104,7 @@ def _rescaled(plane: Array, frame: Frame) -> Array:
 
 
 class _Canvas:
-    """The volume as it fills, in the smallest type that holds what it was given so far."""
+    """A volume that is filled slice by slice, in the smallest type that holds its values so far."""
 
     def __init__(self, slices: int) -> None:
         self._slices = slices
@@ -111,7 +113,7 @@ class _Canvas:
         self._is_float = False
 
     def put(self, place: int, plane: Array) -> None:
-        """Take a slice of shape `(rows, columns, samples)`."""
+        """Put in a slice of shape `(rows, columns, samples)`."""
         wanted = self._type_with(plane)
         if self._array.size == 0:
             rows, columns, samples = plane.shape
@@ -133,11 +135,11 @@ class _Canvas:
 
 
 def _smallest_type(low: int, high: int) -> np.dtype[np.generic]:
-    """The integers that hold a range."""
+    """The smallest integer type that holds a range."""
     for kind in _INTEGERS:
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
             return np.dtype(kind)
-    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}; export it again")
+    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}", remedy="export it again")
 
 
 def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[str, ...]]:
@@ -154,7 +156,7 @@ def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[
 
 
 def _turned_round(volume: Array, ends: float) -> Array:
-    """Greys where low values are bright (PS3.3 C.7.6.3.1.2): everything after this expects high ones to be."""
+    """Greys turned round, from low values as bright ones (PS3.3 C.7.6.3.1.2) to high ones."""
     if volume.dtype.kind == "f":
         return (ends - volume.astype(np.float64)).astype(np.float32)
     turned = int(ends) - volume.astype(np.int64)

@@ -1,4 +1,4 @@
-"""What the validation cases say about a trained classifier: temperature, gate thresholds, usual disagreement."""
+"""Calibration of a trained classifier on validation cases: temperature, gate thresholds, usual disagreement."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from medseg.training.classification.task import ValidatedCase
 _USUAL = 95.0
 _THRESHOLDS = 400
 _SENSITIVITIES = (0.5, 0.8, 0.9, 0.95, 0.975, 0.98, 0.99, 0.995, 0.999, 1.0)
-_COLDEST = 0.5  # a few cases that are all told apart would ask for certainty
+_COLDEST = 0.5  # a few cases that are all classified correctly would ask for certainty
 
 
-def calibrate(judged: Sequence[ValidatedCase], targets: SliceClasses, *, shift: Array) -> Calibration:
-    """Fit what a use of the classifier needs, on the validation cases of its training.
+def calibrate(validated: Sequence[ValidatedCase], targets: SliceClasses, *, shift: Array) -> Calibration:
+    """Fit temperature, gate thresholds and disagreement limit on the validation cases of a training.
 
     Args:
-        judged: The last validation.
+        validated: Cases of the last validation.
         targets: Classes and their kind.
-        shift: What the class weights add to the logits, `(classes,)`.
+        shift: Shift of the logits by the class weights, `(classes,)`.
 
     Returns:
-        The temperature, of slices, or of studies where the network pools them, at least 0.5; thresholds for keeping
-        slices that show anything, and the disagreement with their own reference that 95 % of the cases stay below.
+        The temperature of slices, or of studies where the network pools them, at least 0.5; thresholds for keeping
+        slices that show anything; and the disagreement with their own reference that 95 % of the cases stay below.
     """
-    if not judged:
+    if not validated:
         return Calibration()
-    slice_truth = np.concatenate([_truth(case) for case in judged])
-    logits = np.concatenate([case.outputs.slices for case in judged]) - shift
-    study_logits = [case.outputs.study for case in judged if case.outputs.study is not None]
-    if len(study_logits) == len(judged):
-        study_truth = np.stack([np.asarray(case.scores.study_truth) for case in judged])
+    slice_truth = np.concatenate([_truth(case) for case in validated])
+    logits = np.concatenate([case.outputs.slices for case in validated]) - shift
+    study_logits = [case.outputs.study for case in validated if case.outputs.study is not None]
+    if len(study_logits) == len(validated):
+        study_truth = np.stack([np.asarray(case.scores.study_truth) for case in validated])
         temperature = fit_temperature(np.stack(study_logits) - shift, study_truth, kind=targets.kind)
     else:
         temperature = fit_temperature(logits, slice_truth, kind=targets.kind)
     temperature = max(temperature, _COLDEST)
     settled = slice_probabilities(logits, shift=np.zeros_like(shift), temperature=temperature, kind=targets.kind)
-    ends = np.cumsum([len(case.outputs.slices) for case in judged])[:-1]
+    ends = np.cumsum([len(case.outputs.slices) for case in validated])[:-1]
     return Calibration(
-        cases=len(judged),
-        calibrated_on=tuple(case.scores.case_id for case in judged),
+        cases=len(validated),
+        calibrated_on=tuple(case.scores.case_id for case in validated),
         temperature=temperature,
-        gate=_gate(judged, np.split(settled, ends), targets),
-        disagreement_limit=_disagreement_limit(judged, targets, shift=shift, temperature=temperature),
+        gate=_gate(validated, np.split(settled, ends), targets),
+        disagreement_limit=_disagreement_limit(validated, targets, shift=shift, temperature=temperature),
     )
 
 
 def _gate(
-    judged: Sequence[ValidatedCase], probabilities: Sequence[Array], targets: SliceClasses
+    validated: Sequence[ValidatedCase], probabilities: Sequence[Array], targets: SliceClasses
 ) -> tuple[GatePoint, ...]:
-    """The highest threshold for each sensitivity, measured on what a gate keeps: whole slabs, not single slices."""
+    """The highest threshold for each sensitivity, measured on the whole slabs that a gate keeps, not on slices."""
     if not targets.can_show_nothing:
         return ()
-    every_case = [targets.any_truth(_truth(case)) for case in judged]
+    every_case = [targets.any_truth(_truth(case)) for case in validated]
     known = [number for number, one in enumerate(every_case) if (one >= 0).any()]
     shows = [every_case[number] for number in known]
-    positions = [judged[number].scores.positions_mm for number in known]
+    positions = [validated[number].scores.positions_mm for number in known]
     positives = sum(int((one == 1).sum()) for one in shows)
     if not positives:
         return ()
@@ -87,13 +87,13 @@ def _gate(
 
 
 def _disagreement_limit(
-    judged: Sequence[ValidatedCase], targets: SliceClasses, *, shift: Array, temperature: float
+    validated: Sequence[ValidatedCase], targets: SliceClasses, *, shift: Array, temperature: float
 ) -> float | None:
     """Usual disagreement of classifier and reference over labels; None where no case has all slices known."""
     labels = list(targets.structures)
     columns = [targets.classes.index(name) for name in labels]
     found = []
-    for case in judged:
+    for case in validated:
         truth = _truth(case)
         if (truth >= 0).all():
             p = slice_probabilities(case.outputs.slices, shift=shift, temperature=temperature, kind=targets.kind)

@@ -10,17 +10,17 @@ from medseg.training.config import OptimisationConfig
 
 
 class SliceTrainingConfig(OptimisationConfig):
-    """Samples of a slice classifier, and what its loss weighs.
+    """Settings of a classification training: those of every training, samples and class weights.
 
     Attributes:
         batch_size: Slices per step, or studies where labels are per study.
-        epochs: An epoch shows every slice once, but has at most `longest_epoch` steps.
-        learning_rate: At the end of the warm-up.
-        weight_decay: Of the optimiser.
-        decay: Shape of the rate's way back to nothing.
-        slices_per_study: Slices of a study that are shown per step, spread over all of it; where labels are per study.
-        longest_epoch: Steps.
-        balance: Whether rare classes weigh more in the loss; the probabilities are corrected for it.
+        epochs: Length in epochs, which show every slice once but have at most `longest_epoch` steps.
+        learning_rate: Peak rate, reached at the end of the warm-up.
+        weight_decay: Weight decay of the optimiser.
+        decay: Shape of the rate's decay to almost 0.
+        slices_per_study: Slices of a study per step, spread over all of it; used where labels are per study.
+        longest_epoch: Largest number of steps of an epoch.
+        balance: Whether rare classes have more weight in the loss; the probabilities are corrected for it.
         strongest_weight: Largest weight of a class, and the inverse of the smallest.
     """
 

@@ -11,11 +11,11 @@ from medseg.targets import ClassKind, class_index
 
 
 class ClassLoss(nn.Module):
-    """Weighted cross-entropy; what is unknown does not count.
+    """Weighted cross-entropy that leaves out unknown classes.
 
     Args:
-        kind: `multilabel` judges each class by itself, `multiclass` all of them together.
-        weights: Of each class.
+        kind: `multilabel` for a binary cross-entropy per class, `multiclass` for one over all classes.
+        weights: Weight of each class.
     """
 
     weights: Tensor

@@ -1,4 +1,4 @@
-"""Training slices, or studies of slices, each fixed by the seed and its running number."""
+"""Training slices, or studies of slices, each determined by the seed and its number."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from medseg.training.classification.config import SliceTrainingConfig
 
 
 class SliceSamples:
-    """Slice number n of an endless, reproducible sequence; every slice with a known class comes once per epoch.
+    """Endless, reproducible sequence of slices, in which every slice with a known class comes once per epoch.
 
     Args:
         cases: Prepared cases.
-        targets: Their truth by case id.
+        targets: Truth by case id.
         config: Batch size and seed.
         context: Neighbouring slices on either side.
     """
@@ -41,7 +41,7 @@ class SliceSamples:
         self.places = [(number, int(index)) for number, rows in enumerate(known) for index in rows]
 
     def __len__(self) -> int:
-        """Slices of an epoch."""
+        """Number of slices in an epoch."""
         return len(self.places)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -59,11 +59,11 @@ class SliceSamples:
 
 
 class StudySamples:
-    """Study number n of such a sequence: slices spread over the whole study, one from each of equal parts.
+    """Endless, reproducible sequence of studies: slices spread over the whole study, one from each of equal parts.
 
     Args:
-        cases: Prepared cases whose study has a known class.
-        targets: Their truth by case id.
+        cases: Prepared cases; only those with a known class of the study are used.
+        targets: Truth by case id.
         config: Slices per study, batch size and seed.
         context: Neighbouring slices on either side.
     """
@@ -82,7 +82,7 @@ class StudySamples:
         self.context = context
 
     def __len__(self) -> int:
-        """Studies of an epoch."""
+        """Number of studies in an epoch."""
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -102,7 +102,7 @@ class StudySamples:
 
 
 def steps_per_epoch(samples: int, config: SliceTrainingConfig) -> int:
-    """Steps in which every sample has come once, or fewer where that takes too many."""
+    """Steps in which every sample is shown once, at most `longest_epoch`."""
     return max(1, min(config.longest_epoch, math.ceil(samples / config.batch_size)))
 
 
@@ -111,6 +111,6 @@ def _order(seed: int, epoch: int, count: int) -> Array:
 
 
 def _picture(case: StoredSlices, index: int, context: int) -> Tensor:
-    """One slice with its neighbours, of which only those that are needed are read."""
+    """One slice with its neighbours; only the needed slices are read."""
     low, high = max(index - context, 0), min(index + context + 1, len(case))
     return with_context(case.read(low, high), index - low, context)

@@ -1,9 +1,8 @@
-"""Slices in, probabilities of classes out, judged by AUROC."""
+"""Slices in, probabilities of classes out, measured by AUROC."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,31 +24,30 @@ from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Array, SliceScores
 from medseg.targets import SliceClasses
 from medseg.training.augment import augment_batch
-from medseg.training.batches import batches
+from medseg.training.batches import Batch, batches
 from medseg.training.classification.config import SliceTrainingConfig
 from medseg.training.classification.loss import ClassLoss
 from medseg.training.classification.samples import SliceSamples, StudySamples, steps_per_epoch
 from medseg.training.classification.weights import class_weights
+from medseg.training.step import make_step
 from medseg.training.task import CaseStep, Step, Validation
-
-_SEED_STRIDE = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
 class ClassificationInputs:
-    """What the training of a slice classifier is made of.
+    """Cases and settings of a slice classifier's training.
 
     Attributes:
         training: Prepared cases to learn from.
-        validation: Prepared cases to judge by; may be empty.
-        truth: Of every case, by its id.
+        validation: Prepared cases to validate on; may be empty.
+        truth: Truth of every case by its id.
         targets: Classes and their kind.
-        slices: How scans became pictures.
+        slices: Plane, pixels and intensities of the pictures.
         network: Shape of the network; with pooling, labels are per study.
         config: Optimisation.
-        device: Where to train.
-        folder: `model/` weights and the checkpoint go here.
-        initialise: Called with the fresh network, to load weights from elsewhere.
+        device: Device of the training.
+        folder: Target folder of the weights (`model/`) and of the checkpoint.
+        initialise: Function that loads given weights into the fresh network; None keeps the fresh ones.
     """
 
     training: Sequence[StoredSlices]
@@ -77,13 +75,13 @@ class ValidatedCase(NamedTuple):
 
 
 class ClassificationTask:
-    """A slice classifier for the training engine.
+    """Training of a slice classifier.
 
     Args:
         inputs: Cases and settings.
 
     Raises:
-        TrainingError: If no training slice or study has a known class.
+        TrainingError: If no training slice or study has a known class, or no class both occurs and is absent.
     """
 
     def __init__(self, inputs: ClassificationInputs) -> None:
@@ -95,60 +93,53 @@ class ClassificationTask:
         kind = StudySamples if inputs.is_per_study else SliceSamples
         self.samples = kind(inputs.training, inputs.truth, inputs.config, context=inputs.slices.context)
         if not len(self.samples):
-            raise TrainingError("training must have at least one sample with a known class, got none; label some")
+            raise TrainingError(
+                "training must have at least one sample with a known class, got none", remedy="label some"
+            )
         self.steps_per_epoch = steps_per_epoch(len(self.samples), inputs.config)
         rows = self._known_rows()
         if not ((rows == 1).any(axis=0) & (rows == 0).any(axis=0)).any():
             raise TrainingError(
-                "training must have a class that some samples show and others do not, got none; choose other "
-                "--classes, another --min-area or another --plane"
+                "training must have a class that some samples show and others do not, got none",
+                remedy="choose other classes, another smallest area or another plane",
             )
         self.weights = self._class_weights(rows)
 
     @property
     def shift(self) -> Array:
-        """What the class weights add to the logits."""
+        """Shift of the logits by the class weights, `(classes,)`."""
         return np.log(self.weights)
 
     def build(self) -> nn.Module:
-        """The classifier, with weights from elsewhere if wanted."""
+        """The classifier, with fresh or given weights."""
         network = SliceClassifier(self.inputs.network)
         if self.inputs.initialise is not None:
             self.inputs.initialise(network)
         return to_device(network, self.device, spatial_dims=2)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
-        """Cross-entropy of augmented slices, or of studies made of them."""
+        """Steps on augmented slices, or on studies made of them, with the cross-entropy."""
         classifier = _classifier(network)
         config = self.inputs.config
         loss = ClassLoss(self.inputs.targets.kind, self.weights).to(self.device)
 
-        def step(engine: Engine, batch: dict[str, Tensor]) -> Tensor:
-            classifier.train()
-            image = batch["image"].to(self.device, non_blocking=True)
-            target = batch["target"].to(self.device, non_blocking=True)
+        def loss_of(batch: Batch, seed: int) -> Tensor:
+            image = batch["image"]
             lengths = [image.shape[1]] * len(image) if image.ndim == 5 else None
             image = image.flatten(0, 1) if lengths else image  # (studies × slices, C', I, J)
-            seed = config.seed * _SEED_STRIDE + engine.state.iteration
             image = self._augmented(image, seed)
             with autocast(self.device, config.precision):
                 features = classifier.features(image.contiguous(memory_format=torch.channels_last))
             features = features.float()
             logits = classifier.study_logits(features, lengths) if lengths else classifier.classify(features)
-            value: Tensor = loss(logits, target)
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(value)
-            nn.utils.clip_grad_norm_(classifier.parameters(), config.gradient_clip)
-            optimiser.step()
-            return value.detach()
+            value: Tensor = loss(logits, batch["target"])
+            return value
 
-        return step
+        return make_step(classifier, optimiser, config, self.device, loss_of=loss_of)
 
-    def batches(self, first_step: int) -> Iterator[dict[str, Tensor]]:
-        """Samples out of the store."""
-        is_cuda = self.device.type == "cuda"
-        loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
-        return batches(self.samples, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Slices or studies from the store."""
+        return batches(self.samples, first_step=first_step, device=self.device)
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
         """Probabilities, logits and truth of one case."""
@@ -210,7 +201,7 @@ class ClassificationTask:
         return class_weights(rows, kind=inputs.targets.kind, strongest=inputs.config.strongest_weight)
 
     def _augmented(self, image: Tensor, seed: int) -> Tensor:
-        """Pictures `(B, C', I, J)` changed as the configuration says."""
+        """Augmented pictures `(B, C', I, J)`."""
         flat = image[..., None]  # (B, C', I, J, 1)
         dummy = torch.zeros_like(flat[:, :1])
         return augment_batch(flat, dummy, self.inputs.config.augment, seed=seed)[0][..., 0]

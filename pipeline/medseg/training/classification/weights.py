@@ -9,15 +9,15 @@ from medseg.targets import ClassKind
 
 
 def class_weights(truth: Array, *, kind: ClassKind, strongest: float) -> Array:
-    """How much each class weighs in the loss, `(classes,)`.
+    """Weight of each class in the loss, `(classes,)`.
 
-    Multi-label: a positive slice weighs as many times a negative one as there are more negatives. Multi-class: each
-    class the inverse of its share, times the number of classes. A class without positives or negatives weighs 1.
+    Multi-label: the number of negatives over that of positives, as the weight of a positive. Multi-class: the inverse
+    of the class's share, over the number of classes. A class without positives or negatives has weight 1.
 
     Args:
-        truth: 1, 0 or -1 (unknown), `(N, classes)`.
+        truth: Truth of 1, 0 or -1 (unknown), `(N, classes)`.
         kind: Multi-label or multi-class.
-        strongest: Bound of the weights and, inverted, their lower bound.
+        strongest: Largest weight; its inverse is the smallest.
     """
     positives = (truth == 1).sum(axis=0).astype(np.float64)
     negatives = (truth == 0).sum(axis=0).astype(np.float64)

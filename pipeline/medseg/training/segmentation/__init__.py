@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.parts import SegmentationParts
-from medseg.training.segmentation.task import FitResult, SegmentationInputs, fit, steps_per_epoch
+from medseg.training.segmentation.task import SegmentationInputs, SegmentationTask, steps_per_epoch
 
 __all__ = [
-    "FitResult",
     "SegmentationInputs",
     "SegmentationParts",
+    "SegmentationTask",
     "TrainingConfig",
-    "fit",
     "steps_per_epoch",
 ]

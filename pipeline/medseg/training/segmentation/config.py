@@ -9,13 +9,13 @@ from medseg.training.config import OptimisationConfig
 
 
 class TrainingConfig(OptimisationConfig):
-    """Of a segmentation network: patches and their loss too.
+    """Settings of a segmentation training: those of every training, patches and loss.
 
     Attributes:
         patch_size: Voxels of a training patch on the network's grid; a last axis of 1 means 2D.
         patches_per_case: Patches drawn from each case per epoch.
         foreground_share: Share of patches centred on a labelled voxel, each label equally often.
-        dice_weight: Of the Dice loss beside the cross-entropy.
+        dice_weight: Weight of the Dice loss beside the cross-entropy.
     """
 
     patch_size: tuple[Voxels, Voxels, Voxels]

@@ -26,13 +26,15 @@ def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0) -> nn.Module:
     if isinstance(target, ExclusiveLabels) and target.ignore is None:
         return SegmentationLoss(dice_weight)
     what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
-    raise ConfigError(f"target: a loss must exist for it, got {what}; train on exclusive labels of every voxel")
+    raise ConfigError(
+        f"target: a loss must exist for it, got {what}", remedy="train on exclusive labels of every voxel"
+    )
 
 
 class SegmentationLoss(nn.Module):
     """Loss of exclusive labels: batch Dice of the foreground plus cross-entropy.
 
-    Each coarser scale weighs half of the one before.
+    Each coarser scale has half the weight of the one before.
 
     Args:
         dice_weight: Weight of the Dice part beside the cross-entropy.

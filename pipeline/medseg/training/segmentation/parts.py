@@ -35,7 +35,7 @@ class BatchTransform(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentationParts:
-    """Parts that take the place of medseg's, or stand beside them.
+    """The user's own parts, which replace those of medseg or are added to them.
 
     Attributes:
         network: Builds a network from the plan's network settings. It maps images `(B, C, I, J[, K])` to logits

@@ -1,4 +1,4 @@
-"""Training patches out of the store, each fixed by the seed and its running number."""
+"""Training patches from the store, each determined by the seed and its number."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from medseg.errors import ScanError
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Array
 from medseg.targets import VoxelTarget
-from medseg.training.batches import Patch
 from medseg.training.segmentation.config import TrainingConfig
 
 
 class PatchDataset:
-    """Patch number n of an endless, reproducible sequence; every case comes equally often per epoch.
+    """Endless, reproducible sequence of patches, in which every case comes equally often per epoch.
 
     Args:
         cases: Prepared cases.
@@ -30,7 +30,7 @@ class PatchDataset:
         self.target = target
         self._foreground: dict[int, Array] = {}
 
-    def __getitem__(self, index: int) -> Patch:
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Patch `index` of the sequence: image `(C, I, J, K)` float32, label as the target encodes it.
 
         Raises:
@@ -48,7 +48,9 @@ class PatchDataset:
             label = crop(case.label(), start, self.config.patch_size)
         except (OSError, RuntimeError, ValueError) as error:
             raise ScanError(
-                f"case {case.case_id}: store entry {case.folder.name} must be whole, got: {error}; delete that folder"
+                f"store entry {case.folder.name} must be whole, got: {error}",
+                remedy="delete that folder",
+                case_id=case.case_id,
             ) from error
         return {"image": torch.from_numpy(image), "label": self.target.encode(label)}
 

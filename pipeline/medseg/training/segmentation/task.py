@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,10 +21,7 @@ from medseg.networks.segmentation import UNet
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
-from medseg.training.batches import Patch, batches
-from medseg.training.budget import Budget
-from medseg.training.engine import Attach, run_task
-from medseg.training.listener import OnStep, TrainingListener
+from medseg.training.batches import Batch, batches
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.parts import SegmentationParts
@@ -37,17 +33,17 @@ from medseg.training.task import CaseStep, Step, Validation
 
 @dataclass(frozen=True, slots=True)
 class SegmentationInputs:
-    """What a training is made of.
+    """Cases and settings of a training.
 
     Attributes:
         training: Prepared cases to learn from.
-        validation: Prepared cases to judge by; may be empty.
+        validation: Prepared cases to validate on; may be empty.
         target: Meaning of the label and of the network's channels.
         network: Shape of the network.
         config: Optimisation.
         inference: Sliding window of the validation.
-        device: Where to train.
-        folder: `model/` weights and the checkpoint go here.
+        device: Device of the training.
+        folder: Target folder of the weights (`model/`) and of the checkpoint.
         parts: The user's own parts.
     """
 
@@ -62,69 +58,24 @@ class SegmentationInputs:
     parts: SegmentationParts = field(default_factory=SegmentationParts)
 
 
-@dataclass(frozen=True, slots=True)
-class FitResult:
-    """What came of it.
-
-    Attributes:
-        steps: Steps done.
-        epochs: Epochs begun.
-        seconds: Of the budget, used.
-        rows: Metrics of the last validation.
-        best_dice: Best mean volume Dice of any validation; NaN without one.
-    """
-
-    steps: int
-    epochs: int
-    seconds: float
-    rows: list[CaseMetrics]
-    best_dice: float
-
-
 def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
-    """Steps in which every case has given its patches once."""
+    """Steps in which every case gives its patches once."""
     return max(1, math.ceil(cases * config.patches_per_case / config.batch_size))
 
 
-def fit(
-    inputs: SegmentationInputs,
-    budget: Budget,
-    *,
-    listeners: Sequence[TrainingListener] = (),
-    on_step: OnStep = lambda progress, loss: None,
-    attach: Sequence[Attach] = (),
-    resume: bool = False,
-) -> FitResult:
-    """Train until the budget is spent, then validate and save; see `run_task`.
-
-    Args:
-        inputs: Cases, settings and where to.
-        budget: Steps or wall clock.
-        listeners: Hear of epochs and validations.
-        on_step: Called after each step with the progress and, where it costs nothing to know, the loss.
-        attach: Functions that attach handlers of the user's.
-        resume: Go on from the checkpoint in `inputs.folder`.
-
-    Raises:
-        TrainingError: If there is no case, no time for a step, or the loss is not finite.
-        CheckpointError: If `resume` and the checkpoint does not fit.
-    """
-    if not inputs.training:
-        raise TrainingError("training must have at least one case, got none; mend the cases that failed")
-    task = SegmentationTask(inputs)
-    done = run_task(task, budget, listeners=listeners, on_step=on_step, attach=attach, resume=resume)
-    rows = list(done.last.rows) if done.last else []
-    return FitResult(done.steps, done.epochs, done.seconds, rows, done.best_score)
-
-
 class SegmentationTask:
-    """Patches in, masks of whole volumes judged by Dice.
+    """Patches in, masks of whole volumes out, measured by Dice.
 
     Args:
         inputs: Cases and settings.
+
+    Raises:
+        TrainingError: If there is no training case.
     """
 
     def __init__(self, inputs: SegmentationInputs) -> None:
+        if not inputs.training:
+            raise TrainingError("training must have at least one case, got none", remedy="fix the cases that failed")
         self.inputs = inputs
         self.optimisation = inputs.config
         self.device = inputs.device
@@ -138,7 +89,7 @@ class SegmentationTask:
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
-        """The target's loss of augmented patches."""
+        """Steps on augmented patches, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
         loss = (
@@ -154,12 +105,10 @@ class SegmentationTask:
             transform=inputs.parts.transform,
         )
 
-    def batches(self, first_step: int) -> Iterator[Patch]:
-        """Patches out of the store."""
-        dataset = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
-        is_cuda = self.device.type == "cuda"
-        loaders = min(8, os.cpu_count() or 1) if is_cuda else 1
-        return batches(dataset, first_step=first_step, loaders=loaders, pin_memory=is_cuda)
+    def batches(self, first_step: int) -> Iterator[Batch]:
+        """Patches from the store."""
+        patches = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
+        return batches(patches, first_step=first_step, device=self.device)
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
         """Metrics of one whole volume on its native grid."""

@@ -32,12 +32,12 @@ def validate_volumes(
     """Predict, restore to the native grid as `Predictor.mask` does, and measure every case.
 
     Args:
-        network: What to judge; left in evaluation mode.
+        network: Network to measure; left in evaluation mode.
         cases: Prepared cases.
         config: Sliding window.
         target: Meaning of the network's channels.
-        device: Where the network is.
-        precision: Number format.
+        device: Device of the network.
+        precision: Number format of the forward pass.
         metrics: Metrics of the user's own by name.
     """
     network.eval()

@@ -1,4 +1,4 @@
-// Filters only; the page says everything without it.
+// Filters only; the page is complete without it.
 document.documentElement.classList.add("scripted");
 const shown = { severity: "all", check: "", text: "" };
 function apply() {

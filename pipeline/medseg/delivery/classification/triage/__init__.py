@@ -1,4 +1,4 @@
-"""Which studies to look at first: a page and a table of all studies, ranked by probability."""
+"""Triage: a page and a table of all studies, ranked by probability."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probability along the slices as places on a small drawing; the template turns them into SVG."""
+"""The probability along the slices in coordinates of a small drawing, which the template turns into SVG."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TICK = 8
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One class: its number among the colours, and its points as SVG writes them."""
+    """The line of one class: the number of its colour, and its points as SVG text."""
 
     colour: int
     points: str
@@ -29,7 +29,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One key slice."""
+    """The dot of one key slice."""
 
     colour: int
     x: float
@@ -53,8 +53,8 @@ def draw_curve(
     """A line per shown class over the position in millimetres, rising to the right, and a dot per key slice.
 
     Args:
-        scores: At least one slice, all numbers finite.
-        keys: Of that study; those of classes that are not shown get no dot.
+        scores: Scores of a study with at least one slice, all numbers finite.
+        keys: Key slices of that study; those of classes that are not shown get no dot.
         colours: Number of the colour of each shown column.
         classes: Names of all columns.
     """
@@ -81,7 +81,7 @@ def draw_curve(
 
 
 def _points(xs: Array, ys: Array) -> str:
-    """At most `2 * _BINS` points: of long curves the lowest and the highest of each bin, so that no peak is lost.
+    """At most `2 * _BINS` points: the lowest and the highest of each bin of long curves, so that no peak is lost.
 
     A single slice becomes a short level line.
     """

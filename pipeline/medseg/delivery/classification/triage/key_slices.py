@@ -1,4 +1,4 @@
-"""The few slices to look at first."""
+"""Key slices: the few most probable slices of a study."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class KeySlice:
     """A slice that is most probable for a class.
 
     Attributes:
-        index: Along the slice axis of the scan's own array, from 0.
-        position_mm: Along the patient axis that the slices follow.
-        class_name: Which class.
-        probability: In [0, 1].
+        index: Index along the slice axis of the scan's own array, from 0.
+        position_mm: Position along the patient axis that the slices follow.
+        class_name: Class that the slice shows most probably.
+        probability: Probability of the class, in [0, 1].
     """
 
     index: int
@@ -35,14 +35,14 @@ def key_slices(
 ) -> tuple[KeySlice, ...]:
     """The most probable slice of each foreground class, the best first, no two among five neighbouring slices.
 
-    A class whose best slice lies next to a better one of another class has none of its own: that one shows the place
-    too. Of equally probable slices it is the middle one. Slices whose probability is NaN are passed over.
+    A class whose best slice lies next to a better one of another class has none of its own: that slice shows the place
+    too. The middle one of equally probable slices is taken. Slices whose probability is NaN are left out.
 
     Args:
-        scores: Of one study.
+        scores: Scores of one study.
         classes: Names of the columns.
-        background: The class of slices that show nothing, which has no key slice; None if there is none.
-        count: At most so many.
+        background: Class of slices that show no structure, which has no key slice; None if there is none.
+        count: Largest number of key slices.
 
     Raises:
         DeliveryError: If there is not a column per class.

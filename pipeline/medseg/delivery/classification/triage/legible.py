@@ -1,4 +1,4 @@
-"""Names and numbers as text that every file and screen takes."""
+"""Names and numbers as text that any file and screen can show."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def legible(text: str) -> str:
 
 
 def in_mm(position: float, digits: int = 1) -> str:
-    """A position with a true minus sign, and none before zero."""
+    """A position with a true minus sign; zero has none."""
     text = f"{position:.{digits}f}".replace("-", "−")
     return text.lstrip("−") if set(text) <= set("−0.") else text

@@ -1,4 +1,4 @@
-"""triage.html: one file to look at in the morning, without network; scripts sort and filter but are not needed."""
+"""triage.html: one self-contained page for the daily review; its scripts sort and filter but are not needed."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def save_triage_page(
     failures: Sequence[Failure] = (),
     made: datetime | None = None,
 ) -> None:
-    """Write a self-contained page of all studies, the most probable first, and what failed above them.
+    """Write a self-contained page of all studies, the most probable first, below the failures.
 
     A thousand studies with two key slices take about 8 MB, and less than 20 MB if all pictures are noise. A study whose
-    numbers are NaN or infinite has no rank and stands among the failures. Of more than eight classes the eight with the
-    highest probabilities get a column; the ranking by any class is over all of them.
+    numbers are NaN or infinite has no rank and is listed among the failures. Of more than eight classes the eight with
+    the highest probabilities get a column; the ranking by any class is over all of them.
 
     Args:
-        studies: In any order.
-        path: Target.
+        studies: Studies in any order.
+        path: Target file.
         classes: Names of the columns of the scores.
-        background: The class that means nothing; None if there is none.
-        direction: Patient axis that positions run along.
-        model: Name of the dataset and digest of what was trained.
+        background: Class of slices that show no structure; None if there is none.
+        direction: Patient axis of the positions.
+        model: Name of the dataset and digest of the weights.
         is_calibrated: Whether probabilities were calibrated on cases of known truth.
         failures: Studies without scores.
-        made: When; now by default.
+        made: Time on the page; now by default.
 
     Raises:
         DeliveryError: If a study does not have a column per class, or the page cannot be written.
@@ -68,6 +68,6 @@ def save_triage_page(
         "box": curve,
         "in_mm": in_mm,
     }
-    # The size stands on the page itself: written once to measure it, then with the number.
+    # The page states its own size, so it is filled once to measure it, then with the number.
     megabytes = len(fill_page(_TEMPLATE, **facts, megabytes=0.0).encode()) / 1e6
     write_text(path, fill_page(_TEMPLATE, **facts, megabytes=megabytes))

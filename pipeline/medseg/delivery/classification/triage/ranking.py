@@ -1,4 +1,4 @@
-"""All studies, the most probable first, and the table of them."""
+"""The ranking of studies by probability, and its table."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from medseg.records import SliceScores
 
 
 class RankedStudy(NamedTuple):
-    """One study's place in the list.
+    """One study in the ranking.
 
     Attributes:
-        case_id: Which study.
-        probability: Highest of any foreground class; NaN if the classifier gave no number.
-        class_name: Of which class; empty if the classifier gave no number.
+        case_id: Id of the study.
+        probability: Highest probability of any foreground class; NaN if the classifier gave no number.
+        class_name: Class of that probability; empty if the classifier gave no number.
     """
 
     case_id: str
@@ -37,8 +37,8 @@ def rank_by_probability(
 ) -> list[RankedStudy]:
     """Studies by their highest probability of any foreground class, the highest first.
 
-    Studies of which some number is NaN or infinite come before all others, so that nobody overlooks them; equals follow
-    each other by case id.
+    Studies with a number that is NaN or infinite come before all others, so that they are not overlooked; equal ones
+    are sorted by case id.
 
     Raises:
         DeliveryError: If a study does not have a column per class.
@@ -49,14 +49,14 @@ def rank_by_probability(
 
 
 def ranking_order(studies: Sequence[SliceScores], classes: Sequence[str], columns: list[int]) -> list[int]:
-    """Numbers of the studies by the highest of their probabilities in some columns; see `rank_by_probability`."""
+    """Indices of the studies, sorted by their highest probability in some columns as in `rank_by_probability`."""
     for scores in studies:
         check_columns(scores, classes)
 
     def place(index: int) -> tuple[float, str]:
         scores = studies[index]
-        is_lost = why_unranked(scores, columns) is not None
-        return -math.inf if is_lost else -float(scores.study[columns].max()), scores.case_id
+        is_unranked = why_unranked(scores, columns) is not None
+        return -math.inf if is_unranked else -float(scores.study[columns].max()), scores.case_id
 
     return sorted(range(len(studies)), key=place)
 
@@ -66,13 +66,13 @@ def save_ranking(studies: Sequence[SliceScores], path: Path, *, classes: Sequenc
 
     Its columns are `rank, case_id, probability, class, key_slices`, the key slices as `index:class:probability` joined
     by spaces (blanks and colons of a class name as `%20` and `%3A`), and `probability_<class>` for each foreground
-    class. A study without numbers stands on top, its rank and numbers blank.
+    class. A study without numbers comes first, with a blank rank and blank numbers.
 
     Args:
-        studies: In any order.
-        path: Target.
+        studies: Studies in any order.
+        path: Target file.
         classes: Names of the columns.
-        background: The class that means nothing; None if there is none.
+        background: Class of slices that show no structure; None if there is none.
     """
     columns = foreground_columns(classes, background)
     buffer = io.StringIO()

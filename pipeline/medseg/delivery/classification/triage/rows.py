@@ -1,4 +1,4 @@
-"""What the page says of each study, in the order of the list."""
+"""Rows of the triage page, in the order of the ranking."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_CLASSES = 8
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One probability: as text, and the number of its colour; the highest of any class also says of which."""
+    """One probability as text, with the number of its colour; the highest of any class also names its class."""
 
     text: str
     colour: int | None
@@ -33,7 +33,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One key slice; the colour is None where the class has no column."""
+    """The picture of one key slice; the colour is None where the class has no column."""
 
     key: KeySlice
     class_name: str
@@ -43,7 +43,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One study: its place in the list by each column of the page, and what to show."""
+    """The row of one study: its rank by each column of the page, probabilities, curve and pictures."""
 
     case_id: str
     slices: int
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The rows, the best first; the names of the classes with a column; how many have none; studies without numbers."""
+    """Rows, the most probable first; classes with a column; number of classes without one; studies without a rank."""
 
     rows: list[Row]
     shown: list[str]
@@ -66,11 +66,11 @@ class Ranking:
 def make_ranking(studies: Sequence[TriageStudy], classes: Sequence[str], background: str | None) -> Ranking:
     """Rank the studies by each class; of more than eight classes those with the highest probabilities are shown.
 
-    With one class its column is the only one; with several the first is the highest of any.
+    With several classes, a first column holds the highest probability of any class.
     """
     columns = foreground_columns(classes, background)
-    lost = {number: why_unranked(study.scores, list(columns)) for number, study in enumerate(studies)}
-    kept = [study for number, study in enumerate(studies) if lost[number] is None]
+    unranked = {number: why_unranked(study.scores, list(columns)) for number, study in enumerate(studies)}
+    kept = [study for number, study in enumerate(studies) if unranked[number] is None]
     shown = _shown(kept, columns)
     colours = {column: colour for colour, column in enumerate(shown)}
     sorts = [list(columns), *([column] for column in shown)] if len(columns) > 1 else [shown]
@@ -80,9 +80,9 @@ def make_ranking(studies: Sequence[TriageStudy], classes: Sequence[str], backgro
         _row(kept[number], tuple(place[number] for place in places), columns, colours, classes) for number in orders[0]
     ]
     failures = [
-        Failure(study.case_id, "classify", reason)
+        Failure(study.case_id, "classify", str(error))
         for number, study in enumerate(studies)
-        if (reason := lost[number]) is not None
+        if (error := unranked[number]) is not None
     ]
     return Ranking(rows, [legible(columns[column]) for column in shown], len(columns) - len(shown), failures)
 

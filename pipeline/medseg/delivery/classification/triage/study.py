@@ -1,4 +1,4 @@
-"""What the page shows of one study."""
+"""One study on the triage page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ class TriageStudy:
     """One study, its key slices and pictures of them.
 
     Attributes:
-        case_id: As it is written on the page.
-        scores: Slice by slice.
-        keys: Of `key_slices`, the best first.
-        thumbnails: One per key slice, upright, with square pixels, shape `(rows, columns)`, any range; NaN is black.
+        case_id: Id of the study, as it appears on the page.
+        scores: Scores slice by slice.
+        keys: Key slices, the most probable first.
+        thumbnails: Upright picture of each key slice with square pixels, shape `(rows, columns)`, any range; NaN is
+            black.
 
     Raises:
-        DeliveryError: If there is not one picture with two axes per key slice.
+        DeliveryError: If some key slice does not have exactly one picture with two axes.
     """
 
     case_id: str
@@ -32,6 +33,7 @@ class TriageStudy:
         shapes = [picture.shape for picture in self.thumbnails]
         if len(shapes) != len(self.keys) or any(len(shape) != 2 or 0 in shape for shape in shapes):
             raise DeliveryError(
-                f"case {self.case_id}: thumbnails must be {len(self.keys)} pictures (rows, columns), one per key "
-                f"slice, got shapes {shapes}; cut each key slice from one channel of the scan"
+                f"thumbnails must be {len(self.keys)} pictures (rows, columns), one per key slice, got shapes {shapes}",
+                remedy="cut each key slice from one channel of the scan",
+                case_id=self.case_id,
             )

@@ -17,7 +17,7 @@ _QUALITIES = (80, 65, 50, 35, 20)
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture for the page: `data:` address, width and height in pixels of the screen."""
+    """A picture for the page: its `data:` address, width and height in pixels of the screen."""
 
     source: str
     width: int
@@ -30,7 +30,7 @@ def thumbnail(picture: Array) -> Thumbnail:
     Pictures smaller than that are stored as they are and shown as large as the others.
 
     Args:
-        picture: Shape `(rows, columns)`, not empty, any range; NaN and infinity become black.
+        picture: Intensities of any range, shape `(rows, columns)`, not empty; NaN and infinity become black.
     """
     from PIL import Image
 
