@@ -92,10 +92,10 @@ def digest(path: Path) -> str:
 
 def _execute_and_keep(path: Path) -> str:
     """Run a notebook in an empty folder, and report how long it took."""
-    started = time.monotonic()
+    started, before = time.monotonic(), digest(path)
     with tempfile.TemporaryDirectory(prefix="medseg_notebook_") as folder:
         notebook = execute(path, Path(folder))
-    notebook.metadata["medseg_digest"] = digest(path)
+    notebook.metadata["medseg_digest"] = before
     nbformat.write(notebook, EXECUTED / path.name)
     return f"{path.name}: {time.monotonic() - started:.0f} s"
 
