@@ -48,6 +48,28 @@ def percentile_interval(values: Array) -> tuple[float, float, int]:
     return float(low), float(high), dropped
 
 
+def jackknife_mean_interval(value: float, left_out: Array) -> tuple[float, float]:
+    """95 % interval of a quantity that is no share, such as a distance, from its values without each patient.
+
+    Args:
+        value: The quantity of all patients.
+        left_out: The quantity without each of them, shape `(patients,)`.
+
+    Returns:
+        Value and Student's t times the jackknife's standard error; NaN ends for fewer than two patients.
+
+    Source: Efron and Tibshirani 1993, chapter 11.
+    """
+    from scipy.stats import t
+
+    count = len(left_out)
+    if count < 2:
+        return float("nan"), float("nan")
+    error = float(np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum()))
+    reach = float(t.ppf(0.975, count - 1)) * error
+    return value - reach, value + reach
+
+
 def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
     """95 % interval of a share in [0, 1] from its values without each patient.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from medseg.evaluation.segmentation import overlap_metrics, representative_cases, summarise, volume_metrics
 from medseg.records import Array, CaseMetrics
+from scipy import stats
 
 NAN = float("nan")
 
@@ -128,3 +129,14 @@ def test_worst_median_and_best_case_go_by_their_mean_over_labels() -> None:
     assert {name: case_id for name, (case_id, _) in found.items()} == {"worst": "c", "median": "a", "best": "b"}
     assert [mean for _, mean in found.values()] == pytest.approx([0.25, 0.5, 0.6])
     assert representative_cases([]) == {}
+
+
+def test_interval_of_a_metric_that_is_no_share_is_that_of_student() -> None:
+    distances_mm = [2.0, 3.5, 11.0, 4.0]
+    rows = [
+        CaseMetrics(case_id=str(n), label="liver", values={"hd95_mm": mm}, label_voxels=1, mask_voxels=1)
+        for n, mm in enumerate(distances_mm)
+    ]
+    (entry,) = summarise(rows).labels
+    expected = stats.t.interval(0.95, 3, loc=np.mean(distances_mm), scale=stats.sem(distances_mm))
+    assert (entry.low, entry.high) == pytest.approx(expected)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.evaluation.resampling import FEW_PATIENTS, jackknife_interval
+from medseg.evaluation.resampling import FEW_PATIENTS, jackknife_interval, jackknife_mean_interval
+from medseg.evaluation.segmentation.overlap import SHARES
 from medseg.records import CaseMetrics
 
 _RESAMPLES = 2000
@@ -72,7 +73,8 @@ def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None
     """Average per label over cases, then over labels.
 
     The interval resamples patients (cases, if no patients are given) with replacement 2,000 times, with a fixed seed;
-    with fewer than 20 of them it is that of `jackknife_interval`, because resampling few gives too narrow intervals.
+    with fewer than 20 of them it is that of `jackknife_interval` for Dice and IoU, which are shares, and that of
+    `jackknife_mean_interval` for other metrics, because resampling few gives too narrow intervals.
 
     Args:
         rows: Metrics per case and label.
@@ -98,7 +100,8 @@ def volume_metrics(summary: Summary) -> dict[str, float]:
 def _summarise_label(rows: Sequence[CaseMetrics], label: str, metric: str, patients: Mapping[str, str]) -> LabelSummary:
     counted = [row for row in rows if not np.isnan(row.values[metric])]
     values = [row.values[metric] for row in counted]
-    low, high = _interval(values, [patients.get(row.case_id, row.case_id) for row in counted])
+    owners = [patients.get(row.case_id, row.case_id) for row in counted]
+    low, high = _interval(values, owners, is_share=metric in SHARES)
     return LabelSummary(
         label=label,
         metric=metric,
@@ -116,7 +119,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(known)) if known else float("nan")
 
 
-def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, float]:
+def _interval(values: Sequence[float], groups: Sequence[str], *, is_share: bool) -> tuple[float, float]:
     """95 % percentile interval of the mean from resampling whole groups; few groups are left out once each instead."""
     names = sorted(set(groups))
     if len(names) < 2:
@@ -126,7 +129,8 @@ def _interval(values: Sequence[float], groups: Sequence[str]) -> tuple[float, fl
     counts = np.bincount(index, minlength=len(names))
     if len(names) < FEW_PATIENTS:
         rest = (sums.sum() - sums) / (counts.sum() - counts)
-        return jackknife_interval(float(sums.sum() / counts.sum()), rest)
+        few = jackknife_interval if is_share else jackknife_mean_interval
+        return few(float(sums.sum() / counts.sum()), rest)
     drawn = np.random.default_rng(_SEED).integers(len(names), size=(_RESAMPLES, len(names)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
