@@ -19,7 +19,7 @@ def command_page() -> str:
 
 def _sections(command: click.Command, names: list[str], parent: click.Context | None) -> list[str]:
     """The help of a command and of the commands below it."""
-    context = click.Context(command, info_name=names[-1], parent=parent, terminal_width=100, max_content_width=100)
+    context = click.Context(command, info_name=names[-1], parent=parent, terminal_width=92, max_content_width=92)
     lines = [f"{'#' * (len(names) + 1)} {' '.join(names)}", "", "```text", command.get_help(context), "```", ""]
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
