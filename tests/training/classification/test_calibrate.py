@@ -185,7 +185,10 @@ def fitted(features: Array, truth: Array, weights: Array, kind: ClassKind) -> Ar
     x = torch.from_numpy(features).double()
     model = torch.nn.Linear(x.shape[1], truth.shape[1], bias=False).double()
     loss = ClassLoss(kind, weights).double()
-    optimiser = torch.optim.LBFGS(model.parameters(), max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
+    torch.nn.init.zeros_(model.weight)
+    optimiser = torch.optim.LBFGS(
+        model.parameters(), max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-10, tolerance_change=1e-14
+    )
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
