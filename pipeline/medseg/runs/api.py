@@ -82,23 +82,23 @@ def train_classifier(
     tracking: AnyPath | bool = True,
     **settings: Any,
 ) -> TrainResult:
-    """Train a slice classifier; arguments as for `train`.
+    """Train a slice classifier, whose plan, store and model end up in `out`.
 
     Args:
-        dataset: As for `train`.
-        out: As for `train`.
+        dataset: A `dataset.json`, a Decathlon or nnU-Net file, or the folder that holds one.
+        out: Folder of the run, new or empty.
         plane: Plane of the slices: axial, coronal or sagittal.
-        fold: As for `train`.
-        budget: As for `train`.
-        epochs: As for `train`.
-        config: As for `train`.
+        fold: Validation fold, or `all` to train on every case.
+        budget: Wall clock for the whole work, such as `10m`; excludes `epochs`.
+        epochs: Length in epochs; the plan's if neither is given.
+        config: Settings of the plan to change, as a mapping or a YAML file.
         attach: Functions that attach handlers of your own to the training's engines.
-        progress: As for `train`.
-        tracking: As for `train`.
+        progress: Follows the work; nothing if not given.
+        tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.classification.settings.ClassificationSettings`.
 
     Raises:
-        PipelineError: As for `train`.
+        PipelineError: If the dataset or a setting is wrong, no case is left, or training cannot continue.
     """
     asked = ClassificationSettings(
         out=Path(out),
@@ -132,7 +132,7 @@ def predict(
         out: Folder of the masks, new or empty.
         fold: Fold of a manifest whose validation cases are wanted.
         split: Split of a manifest that is wanted.
-        device: Where the network runs.
+        device: Device of the network.
         progress: Follows the work; nothing if not given.
         settings: Further fields of `medseg.runs.segmentation.predict.PredictSettings`, such as `gate`.
 

@@ -22,7 +22,7 @@ class AuditResult:
 
     Attributes:
         audit: Findings and facts.
-        page: Page to look at.
+        page: Page to review.
         fixes: Repairs that were made in a new version, and errors that remain there.
     """
 

@@ -29,7 +29,7 @@ class TrainingSettings:
         resume: Whether to continue the run in `out`, with its own settings.
         store: Folder of prepared cases.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
-        device: Where to train.
+        device: Device that trains.
         workers: Threads that read scans; one per core, at most 16, if not given.
         tracking: MLflow store.
     """

@@ -35,7 +35,7 @@ class ScoreSettings:
         specificity: Specificity at which sensitivities are given.
         store: Folder of prepared cases.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
-        device: Where the classifier runs.
+        device: Device of the classifier.
         workers: Threads that read scans.
         tracking: MLflow store.
     """

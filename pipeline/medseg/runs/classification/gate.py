@@ -39,7 +39,7 @@ class GateSettings:
         fold: Fold whose validation cases are tried.
         split: Split that is tried; all labelled cases if neither is given.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
-        device: Where both networks run.
+        device: Device of both networks.
         tracking: MLflow store.
     """
 

@@ -35,7 +35,7 @@ from medseg.training.engine import Attach
 
 
 class ClassificationJob:
-    """Probabilities of classes on slices, judged by AUROC.
+    """Probabilities of classes on slices, validated by AUROC.
 
     Args:
         settings: Choices of the classifier.

@@ -38,7 +38,7 @@ def plan_classifier(
         cases: Cases of the fold.
         table: CSV file of classes, if the labels are one.
         settings: Choices.
-        device: Where the classifier will be trained.
+        device: Kind of device that will train.
         progress: Follows the work.
 
     Raises:

@@ -27,7 +27,7 @@ class TriageSettings:
         split: Split of a manifest that is wanted.
         weights: `last`, or `best` at any validation, which flatters that validation set.
         data_root: Folder that a manifest's paths are relative to; its own folder if not given.
-        device: Where the classifier runs.
+        device: Device of the classifier.
     """
 
     out: Path
@@ -43,7 +43,7 @@ class TriageResult:
     """Ranked studies.
 
     Attributes:
-        page: Page to look at.
+        page: Page to review.
         studies: One per case.
         failures: Cases that could not be classified, with the reasons.
     """

@@ -188,7 +188,7 @@ def _cam_slice(predictor: SlicePredictor, stored: StoredSlices, one: Representat
 
 
 def _upright(picture: torch.Tensor) -> Array:
-    """As radiologists look at it: the second axis upwards, and the patient's right on the viewer's left."""
+    """As radiologists view it: the second axis upwards, and the patient's right on the viewer's left."""
     return np.asarray(picture.detach().cpu().float().numpy().T[::-1, ::-1])
 
 

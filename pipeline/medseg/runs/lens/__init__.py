@@ -1,1 +1,1 @@
-"""A look into the network of a plan."""
+"""The network of a plan, seen from inside."""

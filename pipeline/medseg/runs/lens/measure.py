@@ -27,16 +27,16 @@ _FEWEST_CHANNELS = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lens:
-    """What was found.
+    """Fields, cost and gradients of an untrained network.
 
     Attributes:
-        subject: Of whom.
-        stages: Its table.
+        subject: Network that was measured.
+        stages: Table of its stages.
         fields: Receptive fields by theory.
         effective: Effective field of the untrained network.
         flow: Norm of the gradient of each convolution's weights, by its name, shortcuts left out.
-        images: How many images of noise the effective field was measured with.
-        notes: What was cut down for the measurements.
+        images: Count of the images of noise that the effective field was measured with.
+        notes: Sizes that were reduced for the measurements.
     """
 
     subject: Subject
@@ -49,12 +49,12 @@ class Lens:
 
     @property
     def parameters(self) -> int:
-        """Of the whole network."""
+        """Parameters of the whole network."""
         return sum(stage.parameters for stage in self.stages)
 
     @property
     def multiply_adds(self) -> int:
-        """Of one patch."""
+        """Multiply-adds of one patch."""
         return sum(stage.multiply_adds for stage in self.stages)
 
     @property

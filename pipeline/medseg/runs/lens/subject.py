@@ -18,10 +18,10 @@ class Subject:
     """What a plan of either kind says of its network.
 
     Attributes:
-        dataset: The plan's.
+        dataset: Dataset that the plan was made for.
         config: Shape of the network.
         patch: Voxels or pixels that it is given at once.
-        spacing_mm: Of them; None where every picture keeps its own.
+        spacing_mm: Size of those voxels or pixels; None where every picture keeps its own.
         is_multilabel: Whether each class has a loss of its own.
     """
 
@@ -33,12 +33,12 @@ class Subject:
 
     @property
     def multiple(self) -> tuple[int, ...]:
-        """What a patch must be a multiple of."""
+        """Multiple that a patch must be, per axis."""
         return self.config.reduction if isinstance(self.config, NetworkConfig) else (1,) * len(self.patch)
 
     @property
     def name(self) -> str:
-        """Of the network."""
+        """Name of the network."""
         if isinstance(self.config, ClassifierConfig):
             return self.config.architecture
         return f"{self.config.spatial_dims}D UNet of {len(self.config.channels)} stages"

@@ -31,7 +31,7 @@ class PredictSettings:
         sensitivity: Share of the slices with a label that the gate keeps.
         check: Run of a slice classifier that flags masks which disagree with it; excludes `gate`.
         data_root: Folder that a manifest's paths are relative to; its own folder if not given.
-        device: Where the network runs.
+        device: Device of the network.
         network: Builds the untrained network from the plan's settings, for a run with a network of your own.
     """
 
