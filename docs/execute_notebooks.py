@@ -36,7 +36,7 @@ def main() -> None:
         for report in pool.map(_execute_and_keep, sorted(outdated, key=lambda path: path.stem not in _LONG)):
             sys.stdout.write(f"{report}\n")
             sys.stdout.flush()
-    sys.stdout.write(f"{len(outdated)} of {len(notebooks())} notebooks run, the others are up to date\n")
+    sys.stdout.write(f"{len(outdated)} notebooks run, {len(notebooks()) - len(outdated)} up to date\n")
 
 
 def notebooks() -> list[Path]:

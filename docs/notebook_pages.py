@@ -6,6 +6,7 @@ import re
 
 import nbformat
 from nbconvert import MarkdownExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 from docs.execute_notebooks import executed_copy, notebooks
 from docs.formulas import with_mathml
@@ -44,5 +45,6 @@ def notebook_page(notebook: nbformat.NotebookNode, name: str) -> tuple[str, dict
         if cell.cell_type == "markdown":
             cell.source = with_mathml(cell.source)
     resources = {"unique_key": name, "output_files_dir": ""}
-    page, resources = MarkdownExporter().from_notebook_node(notebook, resources=resources)
+    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor])
+    page, resources = exporter.from_notebook_node(notebook, resources=resources)
     return _STYLE.sub("", _COLOUR.sub("", page)), dict(resources["outputs"])
