@@ -148,3 +148,49 @@ def test_exported_names_exist_and_cost_nothing_before_they_are_used() -> None:
     code = "import sys, medseg; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": -1}, "epochs must be a whole number of at least 1, got -1"),
+        ({"budget": ""}, "budget must be a positive number"),
+        ({"workers": -1}, "workers must be a whole number of at least 1"),
+        ({"device": "gpu"}, "device must be one of auto, cpu, cuda"),
+    ],
+)
+def test_setting_out_of_its_range_is_refused(
+    cohort: tuple[Manifest, Path], tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        medseg.train(cohort[1], out=tmp_path / "run", tracking=None, **wrong)
+
+
+def test_own_mlflow_run_and_store_of_the_caller_stay_as_they_were(
+    cohort: tuple[Manifest, Path], tmp_path: Path
+) -> None:
+    import mlflow
+
+    own, other = (f"sqlite:///{tmp_path / name}.db" for name in ("own", "other"))
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(own)
+    try:
+        with mlflow.start_run(run_name="own") as mine:
+            run = medseg.train(
+                cohort[1], out=tmp_path / "run", epochs=1, config=SMALL, store=tmp_path / "store", tracking=other
+            )
+            assert mlflow.get_tracking_uri() == own
+        assert mlflow.MlflowClient(own).get_run(mine.info.run_id).info.status == "FINISHED"
+        assert mlflow.MlflowClient(other).get_run(run.run_id).info.status == "FINISHED"
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def test_dataset_is_ingested_from_python_without_a_progress(tmp_path: Path) -> None:
+    from medseg.phantom import write_hospital_export
+    from medseg.runs.ingest import IngestSettings, ingest_source
+
+    write_hospital_export(tmp_path / "export")
+    report = ingest_source(tmp_path / "export", IngestSettings(out=tmp_path / "dataset", workers=1))
+    assert report.cases

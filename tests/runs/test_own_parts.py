@@ -99,9 +99,7 @@ def test_own_metrics_stand_in_tables_and_summaries(
     with (tmp_path / "ev" / "metrics.csv").open() as file:
         assert set(own) <= set(next(csv.DictReader(file)))
     with pytest.raises(ConfigError, match="names must be new, got dice"):
-        medseg.train(
-            **settings | {"out": tmp_path / "b"}, parts=medseg.SegmentationParts(metrics={"dice": voxels_of_mask})
-        )
+        medseg.SegmentationParts(metrics={"dice": voxels_of_mask})
 
 
 def test_exception_in_an_own_handler_leaves_a_resumable_run(settings: Settings) -> None:
@@ -131,3 +129,11 @@ def test_own_handlers_reach_a_classifier_too(settings: Settings) -> None:
     config = {"training": {"batch_size": 16}, "network": {"width": 4, "blocks": [1, 1]}}
     run = medseg.train_classifier(**settings | {"config": config}, attach=[count])
     assert len(steps) == run.steps
+
+
+def test_resume_without_the_parts_that_the_run_began_with_is_refused_and_touches_nothing(settings: Settings) -> None:
+    run = medseg.train(**settings, parts=medseg.SegmentationParts(network=OneConvolution, loss=CrossEntropy))
+    before = {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()}
+    with pytest.raises(CheckpointError, match=r"your own parts must be .*OneConvolution.*CrossEntropy.*, got none"):
+        medseg.train(**settings | {"epochs": 2}, resume=True)
+    assert {path: path.read_bytes() for path in run.folder.rglob("*") if path.is_file()} == before

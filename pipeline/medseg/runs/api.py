@@ -182,9 +182,9 @@ def evaluate(
     return evaluate_masks(Path(dataset), asked, progress=progress)
 
 
-def _tracking(tracking: AnyPath | bool) -> Tracking:
-    if isinstance(tracking, bool):
-        return Tracking(is_on=tracking)
+def _tracking(tracking: AnyPath | bool | None) -> Tracking:
+    if tracking is None or isinstance(tracking, bool):
+        return Tracking(is_on=bool(tracking))
     return Tracking(uri=str(tracking))
 
 

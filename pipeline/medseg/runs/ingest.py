@@ -72,5 +72,11 @@ def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestPro
         worker_count(settings.workers),
         settings.name,
     )
-    more = {"progress": progress} if progress is not None else {}
-    return ingest(source, settings.out, names=names, mapping_file=settings.mapping, options=options, **more)
+    return ingest(
+        source,
+        settings.out,
+        names=names,
+        mapping_file=settings.mapping,
+        options=options,
+        progress=progress or IngestProgress(),
+    )

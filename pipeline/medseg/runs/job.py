@@ -81,11 +81,13 @@ class Job(Protocol[AnyPlan, AnyTask]):
     Attributes:
         stage: Name of the command, which also names MLflow runs.
         labels_digest: SHA-256 of labels that lie outside the manifest; None without any.
+        own_parts: Names of the parts that a resumed run must be given again.
         attach: Functions that attach the user's handlers to the training's engines.
     """
 
     stage: str
     labels_digest: str | None
+    own_parts: tuple[str, ...]
     attach: Sequence[Attach]
 
     def check(self, manifest: Manifest) -> None:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import Field
+
 from medseg.atomic import write_json
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
@@ -27,6 +29,7 @@ class RunRecord(Config):
         training: Ids of the training cases.
         validation: Ids of the validation cases.
         labels_digest: SHA-256 of the CSV file of classes, if there is one.
+        own_parts: Names of the user's own network, loss and transform, if there are any.
     """
 
     fold: str
@@ -40,6 +43,7 @@ class RunRecord(Config):
     training: tuple[str, ...]
     validation: tuple[str, ...]
     labels_digest: str | None = None
+    own_parts: tuple[str, ...] = Field((), exclude_if=lambda names: not names)
 
 
 @dataclass(frozen=True, slots=True)

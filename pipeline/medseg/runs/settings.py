@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medseg.errors import ConfigError
 from medseg.runs.tracking import Tracking
+from medseg.training import parse_duration_s
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -52,5 +53,12 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if self.budget is not None and self.epochs is not None:
             raise ConfigError("budget and epochs exclude each other; give one")
+        if self.budget is not None:
+            parse_duration_s(self.budget)
+        for name, count in (("epochs", self.epochs), ("workers", self.workers)):
+            if count is not None and (not isinstance(count, int) or count < 1):
+                raise ConfigError(f"{name} must be a whole number of at least 1, got {count!r}")
+        if self.device not in get_args(DeviceName):
+            raise ConfigError(f"device must be one of {', '.join(get_args(DeviceName))}, got {self.device!r}")
         if self.fold != "all" and not (self.fold.isascii() and self.fold.isdigit()):
             raise ConfigError(f"fold must be a number or 'all', got {self.fold!r}")

@@ -86,7 +86,7 @@ def train_job(
     job.check(cases.manifest)
     planned = job.plan(cases, settings, device="cuda" if device.type == "cuda" else "cpu", progress=progress)
     plan = planned.plan
-    _check_same_run(earlier, cases, plan, job.labels_digest)
+    _check_same_run(earlier, cases, plan, job)
     prepared = job.prepare(cases, plan, settings, progress=progress)
     task = prepared.task
     failures = merge_failures(planned.failures, prepared.failures)
@@ -100,10 +100,10 @@ def train_job(
     )
 
     run = _start_run(job.stage, settings, cases, plan, earlier)
-    save_plan(plan, folder.plan)
-    job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
-    folder.save_record(_record(settings, cases, plan, run, earlier, job.labels_digest))
     with run.recording() if run else nullcontext():
+        save_plan(plan, folder.plan)
+        job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
+        folder.save_record(_record(settings, cases, plan, run, earlier, job))
         if run is not None and (earlier is None or earlier.mlflow_run_id is None):
             _describe(run, settings, cases, plan, folder, parameters=job.count_parameters(plan), failures=failures)
         with progress.over_budget("train") as on_step:
@@ -175,8 +175,8 @@ def _used_s(folder: RunFolder) -> float:
     return float(checkpoint_facts(folder.checkpoint)["elapsed_s"]) if folder.checkpoint.exists() else 0.0
 
 
-def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: PlanFile, labels_digest: str | None) -> None:
-    """Hold a resumed run to its manifest, plan and labels.
+def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: AnyPlan, job: Job[AnyPlan, AnyTask]) -> None:
+    """Hold a resumed run to its manifest, plan, labels and parts.
 
     Raises:
         CheckpointError: If one of them has changed.
@@ -191,9 +191,15 @@ def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: PlanF
         raise CheckpointError(
             "resume: plan.yaml must be as the run began with it, got another; start a new run with that plan"
         )
-    if earlier.labels_digest != labels_digest:
+    if earlier.labels_digest != job.labels_digest:
         raise CheckpointError(
             "resume: the file of labels must be the one that the run began with, got another; start a new run"
+        )
+    if earlier.own_parts != job.own_parts:
+        raise CheckpointError(
+            f"resume: your own parts must be those that the run began with ({', '.join(earlier.own_parts) or 'none'}), "
+            f"got {', '.join(job.own_parts) or 'none'}",
+            remedy="give the same parts again, or start a new run",
         )
 
 
@@ -212,10 +218,10 @@ def _start_run(
 def _record(
     settings: TrainingSettings,
     cases: TrainingCases,
-    plan: PlanFile,
+    plan: AnyPlan,
     run: TrackedRun | None,
     earlier: RunRecord | None,
-    labels_digest: str | None,
+    job: Job[AnyPlan, AnyTask],
 ) -> RunRecord:
     """What a resume needs; a resume without tracking keeps the MLflow run that the training had."""
     return RunRecord(
@@ -229,7 +235,8 @@ def _record(
         tracking_uri=run.tracking_uri if run else earlier.tracking_uri if earlier else None,
         training=tuple(case.case_id for case in cases.training),
         validation=tuple(case.case_id for case in cases.validation),
-        labels_digest=labels_digest,
+        labels_digest=job.labels_digest,
+        own_parts=job.own_parts,
     )
 
 

@@ -137,14 +137,19 @@ class TrackedRun:
             version: Version of medseg, pinned in the model's requirements.
         """
         mlflow = import_mlflow()
+        before = mlflow.get_tracking_uri()
         mlflow.set_tracking_uri(self.tracking_uri)
-        with _explained(self.tracking_uri), mlflow.start_run(run_id=self.run_id):
-            mlflow.pyfunc.log_model(
-                name="model",
-                loader_module="medseg.tracking.model_flavour",
-                data_path=str(folder),
-                pip_requirements=[f"medseg=={version}"],
-            )
+        try:
+            # Nested, because the caller may have an MLflow run of its own open.
+            with _explained(self.tracking_uri), mlflow.start_run(run_id=self.run_id, nested=True):
+                mlflow.pyfunc.log_model(
+                    name="model",
+                    loader_module="medseg.tracking.model_flavour",
+                    data_path=str(folder),
+                    pip_requirements=[f"medseg=={version}"],
+                )
+        finally:
+            mlflow.set_tracking_uri(before)
 
     def _start_monitor(self) -> None:
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor

@@ -49,6 +49,7 @@ class ClassificationJob:
 
     def __init__(self, settings: ClassificationSettings, *, attach: Sequence[Attach] = ()) -> None:
         self.choices = settings
+        self.own_parts: tuple[str, ...] = ()
         self.attach = attach
         self.table = read_label_table(settings.labels)
         self.labels_digest = labels_digest(settings.labels)
@@ -84,7 +85,9 @@ class ClassificationJob:
             config=plan.training,
             device=torch_device(settings.device),
             folder=settings.out,
-            initialise=None if settings.resume else _initialiser(self.choices.initial, plan),
+            initialise=None
+            if settings.resume and RunFolder(settings.out).checkpoint.exists()
+            else _initialiser(self.choices.initial, plan),
         )
         return Prepared(ClassificationTask(inputs), slices.failures)
 

@@ -24,7 +24,7 @@ from medseg.runs.tracking import log_masks
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
-from medseg.training.segmentation.parts import BuildNetwork
+from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
 
@@ -40,6 +40,7 @@ class SegmentationJob:
 
     def __init__(self, parts: SegmentationParts | None = None) -> None:
         self.parts = parts or SegmentationParts()
+        self.own_parts = self.parts.names()
         self.attach = self.parts.attach
 
     def check(self, manifest: Manifest) -> None:
@@ -126,7 +127,7 @@ class SegmentationJob:
             trained_on=tuple(case.case_id for case in task.inputs.training),
             manifest_digest=manifest_digest(cases.manifest),
             plan_digest=plan_digest(plan),
-            own_network=_name_of(self.parts.network),
+            own_network=name_of(self.parts.network) if self.parts.network else None,
         )
         save_card(card, folder.model)
 
@@ -161,8 +162,3 @@ class SegmentationJob:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
         return Delivered(summary, warnings)
-
-
-def _name_of(build: BuildNetwork | None) -> str | None:
-    """Module and name of the user's function."""
-    return None if build is None else f"{build.__module__}.{getattr(build, '__qualname__', repr(build))}"

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from medseg.errors import ConfigError
 from medseg.evaluation.segmentation import Metric
 from medseg.networks import NetworkConfig
 from medseg.training.engine import Attach
@@ -51,3 +52,18 @@ class SegmentationParts:
     transform: BatchTransform | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     attach: Sequence[Attach] = ()
+
+    def __post_init__(self) -> None:
+        taken = sorted({"dice", "iou"} & set(self.metrics))
+        if taken:
+            raise ConfigError(f"metrics: names must be new, got {taken[0]}", remedy="choose another name")
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the network, loss and transform that are given, which decide what weights come of a training."""
+        given = {"network": self.network, "loss": self.loss, "transform": self.transform}
+        return tuple(f"{what} {name_of(part)}" for what, part in given.items() if part is not None)
+
+
+def name_of(part: object) -> str:
+    """Module and name of a part."""
+    return f"{getattr(part, '__module__', '')}.{getattr(part, '__qualname__', type(part).__qualname__)}"
