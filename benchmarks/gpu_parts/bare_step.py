@@ -54,7 +54,7 @@ def bare_step(
     Args:
         network: On the device, in training mode.
         scales: Its logits, finest first.
-        optimiser: Of its parameters.
+        optimiser: Optimiser of its parameters.
         image: Batch `(B, C, I, J, K)` on the device.
         label: Class indices `(B, 1, I, J, K)` on the device.
         settings: How to compute.

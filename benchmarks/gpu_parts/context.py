@@ -26,12 +26,12 @@ class Context:
     """Settings of a part.
 
     Attributes:
-        device: Where the work is done.
+        device: Device that does the work.
         is_quick: Whether sizes are tiny, to try the script itself.
         store: Folder that `gpu.py --prepare` wrote.
         scratch: Folder for files that are thrown away.
         out: Folder of the results.
-        rows: Where measured numbers go.
+        rows: Record that measured numbers go to.
         deadline: Reading of `time.monotonic()` at which the part is ended from outside.
     """
 

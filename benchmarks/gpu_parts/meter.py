@@ -28,7 +28,7 @@ class PeakMemory:
     the process rose, sampled every few milliseconds.
 
     Args:
-        device: Where the work is done.
+        device: Device that does the work.
     """
 
     def __init__(self, device: torch.device) -> None:
