@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medseg.scans.grid import FileGrid, read_grid
 from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid, segment_names
+from medseg.scans.label_values import scaling_note, whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
@@ -28,8 +29,10 @@ __all__ = [
     "read_scan",
     "regrid",
     "repair_nifti",
+    "scaling_note",
     "scan_stem",
     "segment_names",
+    "whole_label",
     "write_mask",
     "write_picture",
     "write_scan",

@@ -41,10 +41,10 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
     Args:
         path: `.nii`, `.nii.gz`, or either file of a `.hdr`/`.img` pair.
         case_id: Id of the case, for errors.
-        is_label: Labels are read as stored, without slope and intercept.
+        is_label: Labels keep their stored type where the header scales nothing, and are float64 where it does.
 
     Returns:
-        `array` of shape `(C, I, J, K)`: float32 for images, the stored type for labels.
+        `array` of shape `(C, I, J, K)` with slope and intercept applied.
 
     Raises:
         ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here.
@@ -219,10 +219,12 @@ def _check_type(image: Any, *, path: Path, case_id: str) -> None:
 
 
 def _voxels(image: Any, *, is_label: bool) -> Array:
-    """Stored values of a label; scaled float32 values of an image."""
-    if is_label:
+    """Scaled values: float32 of an image; of a label the stored type if it is not scaled, else float64."""
+    if not is_label:
+        return np.asarray(image.dataobj, dtype=np.float32)
+    if (image.dataobj.slope, image.dataobj.inter) == (1, 0):
         return np.asarray(image.dataobj.get_unscaled())
-    return np.asarray(image.dataobj, dtype=np.float32)
+    return np.asarray(image.dataobj, dtype=np.float64)
 
 
 def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
