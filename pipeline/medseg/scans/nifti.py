@@ -27,6 +27,7 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 _LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
+_AXIS_CONFLICT_VOXELS = 0.1
 _NIFTI1_LONGEST = 32767
 _NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that exclude extensions
 _GRID_FIELDS = (
@@ -285,7 +286,7 @@ def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str)
     except (GeometryError, HeaderDataError, ValueError) as error:
         _log.warning("case %s: qform of %s is broken (%s); the sform is used", case_id, path.name, error)
         return
-    if distance_mm > _AXIS_CONFLICT_MM:
+    if distance_mm > min(_AXIS_CONFLICT_MM, _AXIS_CONFLICT_VOXELS * min(sform.spacing_mm)):
         _log.warning(
             "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used",
             case_id,
