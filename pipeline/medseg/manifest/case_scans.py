@@ -53,7 +53,8 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
         GeometryError: If the channels lie on different grids.
     """
     _check_sums(case, case.images, root)
-    image = read_scan([root / name for name in case.images], case_id=case.case_id)
+    files = [root / name for name in case.images]
+    image = read_scan(files, case_id=case.case_id, channels=len(manifest.channels))
     if image.array.shape[0] != len(manifest.channels):
         raise ScanError(
             f"image must have the manifest's {len(manifest.channels)} channels ({', '.join(manifest.channels)}), got "

@@ -19,22 +19,24 @@ from medseg.scans.picture import PICTURE_SUFFIXES, is_picture_file, read_picture
 SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)
 
 
-def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
+def read_scan(paths: Path | Sequence[Path], *, case_id: str, channels: int | None = None) -> Scan:
     """Read the channels of one case onto one grid.
 
     Args:
         paths: One file, or a file per channel. A fourth NIfTI axis and the colours of a picture are channels too.
         case_id: Id of the case, for errors.
+        channels: Number of channels that a manifest or model names; None where nobody has. It settles what a fourth
+            axis means whose header may mean time.
 
     Returns:
         `array` float32 of shape `(C, I, J, K)`, all finite; the origin is that of the first file.
 
     Raises:
-        ScanError: If a file is missing, damaged, of another type, or holds NaN or infinite voxels.
+        ScanError: If a file is missing, damaged, of another type, holds points of time, or NaN or infinite voxels.
         GeometryError: If the channels lie on different grids.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
-    scans = [_read(path, case_id=case_id, is_label=False) for path in files]
+    scans = [_read(path, case_id=case_id, is_label=False, channels=channels) for path in files]
     first = scans[0]
     for path, scan in zip(files, scans, strict=True):
         if not first.geometry.is_close(scan.geometry):
@@ -81,7 +83,7 @@ def scan_stem(path: PurePath) -> str:
     return path.stem
 
 
-def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
+def _read(path: Path, *, case_id: str, is_label: bool, channels: int | None = None) -> Scan:
     name = path.name.lower()
     if not path.is_file():
         raise ScanError(
@@ -90,7 +92,7 @@ def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
             case_id=case_id,
         )
     if name.endswith(NIFTI_SUFFIXES):
-        return read_nifti(path, case_id=case_id, is_label=is_label)
+        return read_nifti(path, case_id=case_id, is_label=is_label, channels=channels)
     if name.endswith(ITK_SUFFIXES):
         return read_itk(path, case_id=case_id, is_label=is_label)
     if is_picture_file(path):

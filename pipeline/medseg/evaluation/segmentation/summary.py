@@ -42,9 +42,13 @@ class LabelSummary:
 
     def __str__(self) -> str:
         """Mean, interval and counts in one line."""
-        interval = f" (95 % {decimals(self.low, 3)} to {decimals(self.high, 3)})" if self.low == self.low else ""
+        interval = (
+            f" (95 % {as_text(self.metric, self.low, 3)} to {as_text(self.metric, self.high, 3)})"
+            if self.low == self.low
+            else ""
+        )
         left_out = f", {self.both_empty} left out as empty" if self.both_empty else ""
-        return f"{self.metric:<5} {decimals(self.mean, 4)}{interval}, {self.cases} cases{left_out}"
+        return f"{self.metric:<5} {as_text(self.metric, self.mean, 4)}{interval}, {self.cases} cases{left_out}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,13 @@ class Summary:
         """A line per label and metric, and the means over labels."""
         width = max([len(entry.label) for entry in self.labels] + [len(_MEAN)])
         lines = [f"{entry.label:>{width}} {entry}" for entry in self.labels]
-        lines += [f"{_MEAN:>{width}} {metric:<5} {decimals(value, 4)}" for metric, value in self.means.items()]
+        lines += [f"{_MEAN:>{width}} {metric:<5} {as_text(metric, value, 4)}" for metric, value in self.means.items()]
         return "\n".join(lines)
 
 
-def decimals(value: float, digits: int) -> str:
-    """A number with decimals, or with as many significant digits where the decimals would hide it, as of nanometres."""
-    is_hidden = 0 < abs(value) < 10.0 ** (1 - digits)
+def as_text(metric: str, value: float, digits: int) -> str:
+    """A metric's value with decimals; a length with as many significant digits where decimals would hide it."""
+    is_hidden = metric.endswith("_mm") and 0 < abs(value) < 10.0 ** (1 - digits)
     return f"{value:.{digits}g}" if is_hidden else f"{value:.{digits}f}"
 
 
