@@ -97,7 +97,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, RecursionError) as error:
         raise ManifestError(f"manifest {path}: must be JSON, got: {error}", remedy="fix that line") from error
     if not isinstance(content, dict):
-        raise ManifestError(f"manifest {path}: must be a JSON object, got {type(content).__name__}")
+        fact = f"manifest {path}: must be a JSON object, got {type(content).__name__}"
+        raise ManifestError(fact, remedy="put the cases under its key training")
     return content
 
 
@@ -107,7 +108,8 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     except ConfigError as error:
         raise ManifestError(error.fact, remedy=error.remedy) from error
     if data_root is None:
-        raise ManifestError(f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}")
+        fact = f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}"
+        raise ManifestError(fact, remedy="give that folder as the data root")
     own = _read_json(recipe_manifest_path(recipe, data_root))
     return read_msd(own, data_root) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
@@ -142,14 +144,18 @@ def check_names(manifest: Manifest) -> None:
     if not manifest.cases:
         raise ManifestError(f"manifest {name}: must list at least one case, got none", remedy="check the folder")
     if manifest.labels.get("background") != 0:
-        raise ManifestError(f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}")
+        fact = f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}"
+        raise ManifestError(fact, remedy="name the value 0 background")
     repeated = [value for value, count in Counter(manifest.labels.values()).items() if count > 1]
     if repeated or min(manifest.labels.values()) < 0:
-        raise ManifestError(f"manifest {name}: label values must be different and not negative, got {manifest.labels}")
+        fact = f"manifest {name}: label values must be different and not negative, got {manifest.labels}"
+        raise ManifestError(fact, remedy="renumber the labels, in the files too")
     if max(manifest.labels.values()) > 65535:
-        raise ManifestError(f"manifest {name}: label values must be at most 65535, got {max(manifest.labels.values())}")
+        fact = f"manifest {name}: label values must be at most 65535, got {max(manifest.labels.values())}"
+        raise ManifestError(fact, remedy="renumber the labels, in the files too")
     if manifest.instances and len(manifest.foreground) != 1:
-        raise ManifestError(f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}")
+        fact = f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}"
+        raise ManifestError(fact, remedy="list one label beside the background, or leave instances out")
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(
@@ -162,4 +168,8 @@ def check_names(manifest: Manifest) -> None:
             )  # quoted, since it may hold anything
         for relative in (*case.images, *([case.label] if case.label else [])):
             if relative.startswith("/") or (".." in relative and ".." in Path(relative).parts):
-                raise ManifestError("paths must stay under the data root, got one that leaves it", case_id=case.case_id)
+                raise ManifestError(
+                    "paths must stay under the data root, got one that leaves it",
+                    remedy="give the folder above all files as the data root, and paths relative to it",
+                    case_id=case.case_id,
+                )

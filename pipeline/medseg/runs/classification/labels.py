@@ -69,7 +69,7 @@ def target_reader(config: SliceClasses, table: TargetTable | None, manifest: Man
     if table is not None:
         return table
     if config.source == "csv":
-        raise ConfigError("labels: the classes were learned from a CSV file; give that file as the labels")
+        raise ConfigError("labels: the classes were learned from a CSV file", remedy="give that file as the labels")
     if config.source == "label":
         return LabelTargets(config)
     return ManifestTargets(config, known=tuple(manifest.foreground))

@@ -70,7 +70,8 @@ class SegmentationJob:
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
                 f"plan: network must have {expected[0]} input channels and {expected[1]} classes as the manifest, got "
-                f"{plan.network.in_channels} and {plan.network.out_channels}; plan again"
+                f"{plan.network.in_channels} and {plan.network.out_channels}",
+                remedy="plan again",
             )
         return Planned(plan, failures)
 
