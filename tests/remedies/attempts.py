@@ -34,6 +34,12 @@ class Remedy(NamedTuple):
 
 ATTEMPTS: dict[Remedy, list[Attempt]] = {}
 BY_A_PERSON: dict[Remedy, str] = {}
+ROOMS: list[str] = []
+
+
+def covers(*rooms: str) -> None:
+    """Declare that every remedy of these files and folders of medseg is tried or listed."""
+    ROOMS.extend(rooms)
 
 
 def tries(file: str, *texts: str) -> Callable[[Attempt], Attempt]:

@@ -18,8 +18,9 @@ from medseg.targets import ExclusiveLabels
 
 from tests.grids import OBLIQUE
 from tests.manifest.datasets import manifest_of
-from tests.remedies.attempts import tries
+from tests.remedies.attempts import covers, tries
 
+covers("evaluation")
 Again = Iterator[Callable[[], object]]
 LABEL = np.zeros(OBLIQUE.shape, np.uint8)
 LABEL[1:4, 2:5, 1:3] = 1

@@ -23,8 +23,9 @@ from tests.manifest.datasets import manifest_of, own_content, write_case, write_
 from tests.manifest.test_folds import case, cohort_of
 from tests.manifest.test_msd import msd_content
 from tests.manifest.test_nnunet import nnunet_content
-from tests.remedies.attempts import tries
+from tests.remedies.attempts import covers, tries
 
+covers("manifest")
 Again = Iterator[Callable[[], object]]
 LABEL = np.zeros(OBLIQUE.shape, np.uint8)
 LABEL[1:4, 2:5, 1:3], LABEL[4:6, 2:5, 1:3] = 1, 2

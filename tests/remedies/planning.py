@@ -9,8 +9,9 @@ import numpy as np
 from medseg.planning import CaseFingerprint, Fingerprint, check_mirroring, make_plan
 
 from tests.manifest.datasets import manifest_of
-from tests.remedies.attempts import tries
+from tests.remedies.attempts import covers, tries
 
+covers("planning")
 Again = Iterator[Callable[[], object]]
 
 

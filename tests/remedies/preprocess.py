@@ -19,8 +19,9 @@ from medseg.targets import SliceClasses
 from tests.grids import OBLIQUE
 from tests.manifest.datasets import manifest_of, write_case
 from tests.preprocess.classification.test_targets import case_with, stored_with
-from tests.remedies.attempts import tries
+from tests.remedies.attempts import covers, tries
 
+covers("preprocess")
 Again = Iterator[Callable[[], object]]
 LABEL = np.zeros(OBLIQUE.shape, np.uint8)
 LABEL[1:4, 2:5, 1:3] = 1

@@ -17,8 +17,9 @@ from medseg.runs.settings import TrainingSettings
 from medseg.scans import write_scan
 
 from tests.grids import grid
-from tests.remedies.attempts import tried_elsewhere, tries
+from tests.remedies.attempts import covers, tried_elsewhere, tries
 
+covers("runs")
 Again = Iterator[Callable[[], object]]
 GRID = grid((16, 16, 16))
 SMALL: dict[str, Any] = {
@@ -34,17 +35,17 @@ SMALL: dict[str, Any] = {
 }
 
 
-def write_patients(folder: Path, **changes: Any) -> Path:
-    """Two patients with a box each."""
+def write_patients(folder: Path, *, count: int = 2, **changes: Any) -> Path:
+    """Patients with a box each, in two folds."""
     entries = []
-    for n in range(2):
+    for n in range(count):
         label = np.zeros((1, *GRID.shape), np.uint8)
         label[:, 4:10, 5:12, 4:9] = 1
         image = np.random.default_rng(n).normal(0, 1, label.shape).astype(np.float32) + 3 * label
         write_scan(image, GRID, folder / f"c{n}.nii.gz")
         write_scan(label, GRID, folder / f"c{n}_label.nii.gz")
         files = {"image": f"c{n}.nii.gz", "label": f"c{n}_label.nii.gz"}
-        entries.append({"case_id": f"c{n}", "patient_id": f"p{n}", "fold": n, **files})
+        entries.append({"case_id": f"c{n}", "patient_id": f"p{n}", "fold": n % 2, **files})
     content = {"name": "boxes", "channel_names": {"0": "T1"}, "labels": {"background": 0, "box": 1}}
     (folder / "dataset.json").write_text(json.dumps({**content, "training": entries, **changes}))
     return folder

@@ -14,8 +14,16 @@ from medseg.scans import read_grid, read_label, read_scan, regrid, repair_nifti,
 
 from tests.coded_labels import put_under_slope
 from tests.grids import OBLIQUE, grid
-from tests.remedies.attempts import tries
+from tests.remedies.attempts import covers, tries
 
+covers(
+    "geometry.py",
+    "scans/read.py",
+    "scans/label_values.py",
+    "scans/fourth_axis.py",
+    "scans/nifti.py",
+    "scans/nifti_repair.py",
+)
 Again = Iterator[Callable[[], object]]
 LABEL = np.zeros(OBLIQUE.shape, np.uint8)
 LABEL[1:4, 2:5, 1:3] = 1

@@ -14,9 +14,10 @@ from medseg.split import SplitConfig, check_target, split_manifest
 
 from tests.manifest.datasets import own_content, write_dataset
 from tests.manifest.test_msd import msd_content
-from tests.remedies.attempts import tries
+from tests.remedies.attempts import covers, tries
 from tests.split.cohorts import case_of, cohort_of
 
+covers("split")
 Again = Iterator[Callable[[], object]]
 TWO = SplitConfig(folds=2)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from medseg.errors import PipelineError
 
-from tests.remedies import evaluation, manifest, planning, preprocess, runs, scans, split  # noqa: F401 (they register attempts)
-from tests.remedies.attempts import ATTEMPTS, BY_A_PERSON, Attempt, Remedy, remedies_of
+import tests.remedies
+from tests.remedies.attempts import ATTEMPTS, BY_A_PERSON, ROOMS, Attempt, Remedy, remedies_of
 
-ROOMS = (
-    "manifest", "split", "planning", "preprocess", "evaluation", "geometry.py",
-    "scans/read.py", "scans/label_values.py", "scans/fourth_axis.py", "scans/nifti.py", "scans/nifti_repair.py",
-    "runs/settings.py", "runs/machine.py", "runs/run_folder.py", "runs/audit.py", "runs/segmentation", "runs/train.py",
-)  # fmt: skip
+for _module in pkgutil.iter_modules(tests.remedies.__path__):
+    if not _module.name.startswith("test_"):
+        import_module(f"tests.remedies.{_module.name}")  # which registers its attempts
+
 CASES = [(remedy, attempt) for remedy, attempts in ATTEMPTS.items() for attempt in attempts]
 
 
