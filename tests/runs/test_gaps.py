@@ -10,8 +10,12 @@ from typing import Any
 import medseg
 import numpy as np
 import pytest
+from medseg.preprocess.classification import StoredSlices
+from medseg.preprocess.classification.targets import SliceTargets
+from medseg.runs.classification.labels import LabelledSlices, warn_of_absent
 from medseg.runs.train import TrainResult
 from medseg.scans import read_label, write_scan
+from medseg.targets import SliceClasses
 from safetensors.numpy import load_file
 
 from tests.grids import grid
@@ -82,3 +86,13 @@ def test_gaps_are_said_and_nothing_becomes_nan(folder: Path, tmp_path: Path, cap
 def test_other_fold_has_the_label(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     train(folder, tmp_path, fold="1")
     assert "label rare" not in caplog.text
+
+
+def test_class_of_no_training_case_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    cases = [StoredSlices(name, name, Path("nowhere"), np.arange(2.0), 2, False, None) for name in "ab"]
+    shown = {"a": [[1, 0, 0], [0, 0, 0]], "b": [[0, 0, -1], [1, 1, -1]]}
+    truth = {name: SliceTargets(np.array(rows, np.int8), np.max(rows, axis=0)) for name, rows in shown.items()}
+    targets = SliceClasses(classes=("liver", "spleen", "cyst"))
+    warn_of_absent(LabelledSlices((cases[0],), (cases[1],), truth, ()), targets)
+    absent = [record.getMessage().split()[1] for record in caplog.records]
+    assert absent == ["spleen", "cyst"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation import evaluate_cases, find_mask
 from medseg.geometry import Geometry
@@ -108,6 +109,19 @@ def test_mask_that_another_program_wrote_under_a_slope_is_measured_by_its_scaled
     scaled, failures = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
     assert failures == []
     assert scaled == plain
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".nii"])
+def test_mask_of_another_program_s_format_is_found(dataset: tuple[Manifest, Path], ending: str) -> None:
+    manifest, root = dataset
+    put_mask(root, "a", drawing((0, 4), (1, 3)))
+    plain, _ = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
+    path = find_mask(root / "masks", "a")
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(root / "masks" / f"a{ending}"))
+    path.unlink()
+    rows, failures = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
+    assert failures == []
+    assert rows == plain
 
 
 def test_case_without_a_label_is_a_failure(dataset: tuple[Manifest, Path]) -> None:

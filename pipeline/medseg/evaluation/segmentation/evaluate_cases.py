@@ -16,7 +16,7 @@ from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
 
 _OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
-MASK_SUFFIXES = (".nii.gz", ".png", ".nii")
+MASK_SUFFIXES = (".nii.gz", ".png", ".nii", ".nrrd", ".mha", ".tif", ".tiff")  # ours first, then other programs'
 
 
 def evaluate_cases(
@@ -35,7 +35,7 @@ def evaluate_cases(
         cases: Cases to evaluate.
         manifest: Manifest of the cases.
         root: Data root.
-        masks: Folder with a mask `<case_id>.nii.gz` or `.png` for each case.
+        masks: Folder with a mask `<case_id>.nii.gz`, `.png` or of another format of labels for each case.
         metrics: Metrics of the user's own by name.
         executor: Runner of the work on the cases.
         on_done: Called with the case id after each case.
