@@ -127,7 +127,7 @@ def test_command_offers_the_repairs_of_the_library() -> None:
         ("nowhere", "--out", "ds"),
         ("src",),
         ("src", "--out", "ds", "--mapping", "none.yaml"),
-        ("src", "--out", "ds", "--min-slices", "1"),
+        ("src", "--out", "ds", "--min-slices", "0"),
         ("src", "--out", "ds", "--kind", "films"),
         ("src", "--out", "ds", "--keep-id"),
         ("src/ct/00000", "--out", "ds"),

@@ -166,13 +166,16 @@ def test_slices_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
         read_series(found)
 
 
-def test_one_slice_twice_is_refused(tmp_path: Path) -> None:
+def test_one_slice_twice_with_other_pixels_is_refused(tmp_path: Path) -> None:
     datasets = write_series(ARRAY, OBLIQUE, tmp_path)
     datasets[2].SOPInstanceUID = "1.2.3.9"
     datasets[2].ContentTime = "111111"
+    datasets[2].PixelData = (ARRAY[:, :, 2].T + 1).astype("<i2").tobytes()
     datasets[2].save_as(tmp_path / "again")
     with pytest.raises(
-        ScanError, match="got 1 more that the headers do not clearly tell apart; export each acquisition"
+        ScanError,
+        match=r"got 1 more that the headers do not clearly tell apart \(they are no copies: pixels differ\); "
+        "keep the files of one slice at each position, or export each acquisition",
     ):
         read_series(found_in(tmp_path)[0])
 

@@ -15,8 +15,8 @@ class Marks(NamedTuple):
     """Marks that separate time points, echoes and acquisitions of one series, in the order in which they are tried.
 
     Each is a text, "" where the file does not give it; two frames differ in a mark if the texts differ. `file` is the
-    UID of a file that holds several frames: a mosaic or an enhanced image is one time point, or several. `coding` is how
-    the file stores its values, which says nothing of what they mean and so comes last.
+    UID of a file that holds several frames: a mosaic or an enhanced image is one time point, or several. `coding` is
+    how the file stores its values, which says nothing of what they mean and so comes last.
     """
 
     file: str = ""

@@ -9,14 +9,12 @@ from medseg.records import Array
 from medseg.scans.dicom.frame import Frame
 from medseg.scans.dicom.pixels import StoredPixels
 
-_MOST_EXACT = 1 << 24  # float32 holds whole numbers up to here
-
 
 def plane_values(stored: StoredPixels, frame: Frame) -> Array:
     """Stored values of a plane after the Modality LUT or slope and intercept, shape `(rows, columns, samples)`.
 
     Returns:
-        Integers where the values are whole, else float32.
+        Integers where the table or slope and intercept are whole, else float32.
 
     Raises:
         ScanError: If the plane has another size than its header says.
@@ -51,10 +49,4 @@ def _rescaled(plane: Array, frame: Frame) -> Array:
         return plane.astype(np.int64 if plane.dtype.itemsize > 2 else np.int32) * int(slope) + int(intercept)
     # NIfTI headers hold slopes as float32: rounded alike, a file with the slope in its header has the same voxels.
     slope, intercept = float(np.float32(slope)), float(np.float32(intercept))
-    return _whole((plane.astype(np.float64) * slope + intercept).astype(np.float32))
-
-
-def _whole(values: Array) -> Array:
-    """Integers in place of fractions that are all whole, as a slope of 1/2 makes of even numbers."""
-    is_whole = bool((np.rint(values) == values).all()) and float(np.abs(values).max(initial=0)) <= _MOST_EXACT
-    return values.astype(np.int32) if is_whole else values
+    return (plane.astype(np.float64) * slope + intercept).astype(np.float32)

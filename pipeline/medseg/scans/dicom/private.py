@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -36,7 +36,7 @@ class PrivateElement(NamedTuple):
             yield self.group << 16 | block << 8 | self.element
 
 
-def private_value(header: Dataset, wanted: PrivateElement) -> object:
+def private_value(header: Dataset, wanted: PrivateElement) -> Any:
     """Value of a private element, by the block that its creator reserves; None without it.
 
     Some anonymisers remove the creators: then the element is taken from the first block.
@@ -65,7 +65,8 @@ def private_numbers(header: Dataset, wanted: PrivateElement) -> tuple[float, ...
         if isinstance(value, bytes):
             found = _from_bytes(value, wanted.kind)
         else:
-            found = tuple(float(part) for part in ((value,) if _is_single(value) else value))
+            parts = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+            found = tuple(float(part) for part in parts)
     except (TypeError, ValueError, struct.error):
         return ()
     return found if all(math.isfinite(part) for part in found) else ()
@@ -76,7 +77,3 @@ def _from_bytes(value: bytes, kind: str) -> tuple[float, ...]:
         size = struct.calcsize(_BINARY[kind])
         return tuple(float(one) for one in struct.unpack(f"<{len(value) // size}{_BINARY[kind]}", value))
     return tuple(float(part) for part in value.decode("ascii").strip(" \0").split("\\") if part.strip())
-
-
-def _is_single(value: object) -> bool:
-    return isinstance(value, str | int | float) or not hasattr(value, "__iter__")
