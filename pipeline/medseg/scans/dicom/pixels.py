@@ -98,12 +98,19 @@ def _has_empty_bits(path: Path) -> bool:
         complete_meta(dataset)
         check_promise(dataset)
         check_frames(dataset)
-        values = np.asarray(dataset.pixel_array)
+        values = _array(dataset, is_raised=True)
     bits = number(dataset, "BitsStored", 0)
     below = bits_below(bits, number(dataset, "HighBit", 0))
     if values.dtype.kind not in "iu" or below + bits > values.dtype.itemsize * 8:
         return False
     return not bool((values & ((1 << below) - 1)).any())
+
+
+def _array(dataset: FileDataset, *, is_raised: bool) -> Array:
+    """Decoded values, with all their bits where the lowest are not the stored ones."""
+    if is_raised:
+        dataset.pixel_array_options(correct_unused_bits=False)
+    return np.asarray(dataset.pixel_array)
 
 
 def bits_below(bits_stored: float, high_bit: float) -> int:
@@ -119,7 +126,7 @@ def decode(dataset: FileDataset, *, is_raised: bool = False) -> Array:
     check_promise(dataset)
     check_frames(dataset)
     samples = int(number(dataset, "SamplesPerPixel", 1))
-    values = _used_bits(np.asarray(dataset.pixel_array), dataset, is_raised=is_raised)
+    values = _used_bits(_array(dataset, is_raised=is_raised), dataset, is_raised=is_raised)
     if text(dataset, "PhotometricInterpretation").upper() == "PALETTE COLOR":
         values, samples = apply_color_lut(values, dataset), 3
     shape = (

@@ -21,6 +21,7 @@ class Part(NamedTuple):
     problem: Problem | None = None
 
 
+_MARKS = tuple(mark for mark in Marks._fields if mark != "coding")
 _Split = Callable[[list[Frame], list[list[Frame]]], bool]
 _Key = tuple[str, int, int]
 # Places in an order that a series may have been taken in; equal ones where the headers do not say.
@@ -32,7 +33,7 @@ _ORDERS: dict[str, Callable[[Frame], _Key]] = {
 
 
 def separate(frames: list[Frame], *, by_folder: bool = False) -> list[Part]:
-    """Split frames until each position occurs once: by marks that separate all, then by those that help.
+    """Split frames until each position occurs once: by marks that separate all, then by those that help, then by order.
 
     Args:
         frames: Frames of one orientation, size and spacing.
@@ -45,11 +46,14 @@ def separate(frames: list[Frame], *, by_folder: bool = False) -> list[Part]:
         return [Part(frames)]
     parts = [Part(frames)]
     for accepts in (_is_complete, _is_unique):
-        for mark in Marks._fields:
+        for mark in _MARKS:
             parts = [piece for part in parts for piece in _split(part, mark, _value_of(mark), accepts)]
         if by_folder:
             parts = [piece for part in parts for piece in _split(part, "folder", _folder, accepts)]
-    return [piece for part in parts for piece in _by_order(part)]
+    parts = [piece for part in parts for piece in _by_order(part)]
+    for accepts in (_is_complete, _is_unique):
+        parts = [piece for part in parts for piece in _split(part, "coding", _value_of("coding"), accepts)]
+    return parts
 
 
 def _value_of(mark: str) -> Callable[[Frame], str]:
