@@ -129,6 +129,27 @@ def test_folders_of_nobody_without_numbers_are_refused_until_they_are_ingested_a
     assert_same_voxels(read_series(found_in(tmp_path / "b")[0]), arrays[1], behind(SLAB))
 
 
+def test_two_exports_of_nobody_in_one_folder_are_refused_until_they_are_moved_apart(tmp_path: Path) -> None:
+    arrays = write_slabs(tmp_path)
+    for path in (tmp_path / "b").iterdir():
+        path.rename(tmp_path / "a" / f"b{path.name}")
+    (found,) = found_in(tmp_path)
+    with pytest.raises(ScanError, match=r"must come from one export, got 2 .* move the slices of each patient into"):
+        read_series(found)
+    for path in (tmp_path / "a").glob("b*"):
+        path.rename(tmp_path / "b" / path.name)
+    assert_same_voxels(read_series(found_in(tmp_path / "a")[0]), arrays[0], SLAB)
+
+
+@pytest.mark.parametrize("numbers", [[1] * 8, [None] * 8, [1, 2, 3, 4, 5, 6, 7, 7]], ids=str)
+def test_numbers_that_say_little_do_not_refuse_a_folder_of_nobody(tmp_path: Path, numbers: list[int | None]) -> None:
+    array = np.random.default_rng(0).integers(0, 99, SLAB.shape).astype(np.int16)
+    for k, dataset in enumerate(write_series(array, SLAB, tmp_path, **NOBODY)):
+        dataset.InstanceNumber = numbers[k]
+        save(dataset, tmp_path / f"{k:05d}")
+    assert_same_voxels(read_series(found_in(tmp_path)[0]), array, SLAB)
+
+
 def test_copy_of_a_folder_of_nobody_counts_once(tmp_path: Path) -> None:
     write_series(np.zeros(SLAB.shape, np.int16), SLAB, tmp_path / "a", series_uid=UID, **NOBODY)
     shutil.copytree(tmp_path / "a", tmp_path / "b")

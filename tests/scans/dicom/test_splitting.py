@@ -305,6 +305,15 @@ def test_pixel_spacings_of_one_series_are_volumes_of_their_own(tmp_path: Path) -
     assert len(found_in(tmp_path)) == 2
 
 
+def test_pixel_spacing_that_slices_round_otherwise_is_one(tmp_path: Path) -> None:
+    exact = grid((7, 9, 5), spacing_mm=(0.4885, 0.4885, 3.0), angles=(0.2, -0.1, 0.3), axcodes="LPS")
+    for k, dataset in enumerate(write_series(ARRAY, exact, tmp_path)):
+        dataset.PixelSpacing = ["0.48849999", "0.4885"] if k % 2 else ["0.4885001", "0.488501"]
+        save(dataset, tmp_path / f"{k:05d}")
+    (found,) = found_in(tmp_path)
+    assert (found.problems, len(found.frames)) == ((), 5)
+
+
 def test_modalities_of_one_series_are_volumes_of_their_own(tmp_path: Path) -> None:
     write(tmp_path, 0, Modality="CT")
     write(tmp_path, 1, Modality="MR", SOPClassUID=MRImageStorage)

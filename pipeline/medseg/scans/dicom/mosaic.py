@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _IMAGES_IN_MOSAIC = PrivateElement(0x0019, "SIEMENS MR HEADER", 0x0A, "US")
 _CSA_IMAGE_HEADER = PrivateElement(0x0029, "SIEMENS CSA HEADER", 0x10, "OB")
 _CSA_SERIES_HEADER = PrivateElement(0x0029, "SIEMENS CSA HEADER", 0x20, "OB")
-_PROTOCOLS = ("MrPhoenixProtocol", "MrProtocol", "MrEvaProtocol")
+_AXES = ("dSag", "dCor", "dTra")
 _NUMBER = r"\s*=\s*(0x[0-9a-fA-F]+|[-+.\deE]+)"
 
 PRIVATE_TAGS = tuple(dict.fromkeys((*_IMAGES_IN_MOSAIC.tags(), *_CSA_IMAGE_HEADER.tags())))
@@ -78,30 +78,35 @@ def _slices(picture: Frame, header: Dataset) -> tuple[int, list[float]]:
     normal = _csa_values(image, "SliceNormalVector")
     if count and count[0] > 0:
         return int(count[0]), normal
-    series = _csa_header(_series_header(picture.path))
-    protocol = "".join(str(item) for name in _PROTOCOLS for item in series.get(name, {}).get("items", []))
-    stated = _csa_values(series, "NumberOfImagesInMosaic") or _protocol_values(protocol, r"sSliceArray\.lSize")
-    axes = (r"dSag", r"dCor", r"dTra")
-    turned = [_protocol_values(protocol, rf"sSliceArray\.asSlice\[0\]\.sNormal\.{axis}") for axis in axes]
+    series = _series_header(picture.path)
+    protocol = series.decode("latin-1")
+    stated = _protocol_values(protocol, r"sSliceArray\.lSize")
+    stated = stated or _csa_values(_csa_header(series), "NumberOfImagesInMosaic")
+    turned = [_protocol_values(protocol, rf"sSliceArray\.asSlice\[0\]\.sNormal\.{axis}") for axis in _AXES]
     if not normal and any(turned):
         normal = [values[0] if values else 0.0 for values in turned]  # a component of 0 is left out
     return int(stated[0]) if stated else 0, normal
 
 
-def _series_header(path: Path) -> object:
-    """Value of the CSA series header, which is large and so is read only where it is needed."""
+def _series_header(path: Path) -> bytes:
+    """The CSA series header, which is large and so is read only where it is needed; empty without one.
+
+    It holds the measurement protocol as text.
+    """
     from pydicom.filereader import dcmread
     from pydicom.tag import Tag
 
     tags = [Tag(tag) for tag in _CSA_SERIES_HEADER.tags()]
-    return private_value(dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags), _CSA_SERIES_HEADER)
+    header = dcmread(path, stop_before_pixels=True, force=True, specific_tags=tags)
+    value = private_value(header, _CSA_SERIES_HEADER)
+    return value if isinstance(value, bytes) else b""
 
 
 def _csa_header(value: object) -> dict[str, Any]:
     """Tags of a CSA header; empty without one, as after some anonymisers."""
     from nibabel.nicom import csareader
 
-    if not isinstance(value, bytes):
+    if not isinstance(value, bytes) or not value:
         return {}
     tags: dict[str, Any] = csareader.read(value)["tags"]  # without it the slices may run the other way
     return tags

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -36,10 +36,11 @@ def split_by_source(frames: list[Frame], owners: Owners) -> list[list[Frame]] | 
         folders[frame.path.parent].append(frame)
     pieces = [folders[folder] for folder in sorted(folders)]
     studies = [{_study(owners[frame.path]) for frame in piece} for piece in pieces]
+    count = len(set.union(*studies))
+    if count > 1:
+        return pieces if all(len(one) == 1 for one in studies) else _undecided("one study", count)
     if len(pieces) == 1:
-        return pieces if len(studies[0]) == 1 else _undecided("one study", len(studies[0]))
-    if len(set.union(*studies)) > 1:
-        return pieces if all(len(one) == 1 for one in studies) else _undecided("one study", len(set.union(*studies)))
+        return _undecided("one export", 2) if _begin_again(frames) else pieces
     if _are_unique(frames):
         return [frames]
     return pieces if all(_are_unique(piece) for piece in pieces) else _undecided("one folder", len(pieces))
@@ -49,6 +50,14 @@ def _study(instance: Instance) -> tuple[object, ...]:
     """What all files of a series have in common."""
     identity = instance.identity
     return instance.study_date, instance.scanner, identity.institution, identity.others
+
+
+def _begin_again(frames: Sequence[Frame]) -> bool:
+    """Whether the numbers of the files begin again, as where the files of two exports lie in one folder."""
+    files = {frame.path: (frame.marks.acquisition, frame.number) for frame in frames if frame.number is not None}
+    counts = Counter(files.values())
+    repeated = sum(count > 1 for count in counts.values())
+    return len(counts) > 1 and 2 * repeated >= len(counts)
 
 
 def _are_unique(frames: Sequence[Frame]) -> bool:
