@@ -11,7 +11,7 @@ from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, read_mask
 from medseg.records import Labelmap, Scan
-from medseg.scans import is_picture_file, regrid
+from medseg.scans import is_picture_file, read_layers, regrid
 from medseg.scans.dicom import Drawn, draw_label_object
 
 _ON_GRID = 0.1
@@ -34,15 +34,29 @@ def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> I
         tolerance = _ON_GRID_AFTER_REPAIR if image.is_moved or may_regrid else _ON_GRID
         yield from draw_label_object(label.label_object, image.known_grid(), tolerance=tolerance)
         return
+    if label.segments:
+        yield from _draw_layers(label, image, may_regrid=may_regrid)
+        return
     placed, notes = _mask_on_image(label, image, may_regrid=may_regrid)
     for number, name in enumerate(label.names):
         members = [value for value, called in (label.values or {}).items() if called == name]
         yield Drawn(name, np.isin(placed, members), notes if number == 0 else ())
 
 
-def draw_instances(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Labelmap:
-    """A mask file with a value per object, on the grid of an image."""
-    return _mask_on_image(label, image, may_regrid=may_regrid)[0]
+def _draw_layers(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Iterator[Drawn]:
+    """Each segment of a file whose segments may overlap."""
+    layers, own = read_layers(label.path, case_id="mask")
+    grid = image.known_grid()
+    for number, segment in enumerate(label.segments):
+        mask = (layers[segment.layer] == segment.value).astype(np.uint8)
+        placed = on_grid(mask, own, grid, may_regrid=may_regrid)
+        notes = (_how(own, grid),) if number == 0 and not own.is_close(grid) else ()
+        yield Drawn(segment.name, placed > 0, notes)
+
+
+def draw_values(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
+    """The values of a mask file on the grid of an image, and a note if its axes were turned or it was resampled."""
+    return _mask_on_image(label, image, may_regrid=may_regrid)
 
 
 def lies_on(label: LabelSource, image: ImageSource) -> bool:

@@ -1,0 +1,95 @@
+"""Whether a file holds few whole values, as masks do, read only as far as it takes to know."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medseg.errors import GeometryError, ScanError
+from medseg.records import Array
+from medseg.scans.itk import ITK_SUFFIXES
+from medseg.scans.nifti import NIFTI_SUFFIXES
+from medseg.scans.picture import is_picture_file, read_picture
+from medseg.scans.read import read_layers
+
+_CHUNK = 1 << 20  # voxels
+_FIRST = 1 << 14  # voxels that usually tell an image
+_WHOLE = 1e-3  # largest distance from a whole number: scaled values are rounded
+
+
+def few_whole_values(path: Path, *, most: int) -> frozenset[int] | None:
+    """The values of a NIfTI, NRRD, MetaImage or picture file with one channel.
+
+    Args:
+        path: File to read.
+        most: Largest number of different values.
+
+    Returns:
+        The values; None if there are more, or some are negative, fractions or colours, or the file cannot be read.
+    """
+    found: set[int] = set()
+    try:
+        with ExitStack() as stack:
+            for values in _chunks(path, stack):
+                whole = _whole(values)
+                if whole is None or len(found := found | whole) > most:
+                    return None
+    except (ScanError, GeometryError, OSError, EOFError, ValueError, zlib.error, MemoryError):
+        return None
+    return frozenset(found) or None
+
+
+def _whole(values: Array) -> set[int] | None:
+    """Different values; None if some are no whole numbers from 0."""
+    different = np.unique(values)
+    rounded = np.rint(different)
+    if not np.isfinite(different).all() or (np.abs(different - rounded) > _WHOLE).any() or (rounded < 0).any():
+        return None
+    return {int(value) for value in rounded}
+
+
+def _chunks(path: Path, stack: ExitStack) -> Iterator[Array]:
+    name = path.name.lower()
+    if is_picture_file(path):
+        pixels = read_picture(path, case_id="file", is_label=True, upright=True).array
+        yield pixels if (pixels == pixels[:1]).all() else np.full(1, np.nan)
+    elif name.endswith(NIFTI_SUFFIXES):
+        yield from _nifti_chunks(path, stack)
+    elif name.endswith(ITK_SUFFIXES):
+        layers, _ = read_layers(path, case_id="file")
+        yield layers[0] if len(layers) == 1 else np.full(1, np.nan)
+
+
+def _nifti_chunks(path: Path, stack: ExitStack) -> Iterator[Array]:
+    """The scaled values of a NIfTI file with up to three axes, in stored order."""
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.wrapstruct import WrapStructError
+
+    try:
+        proxy: Any = nibabel.load(path).dataobj
+    except (ImageFileError, HeaderDataError, WrapStructError) as error:
+        raise ValueError(str(error)) from error
+    shape, dtype = proxy.shape, np.dtype(proxy.dtype)
+    if dtype.kind not in "uif" or any(size != 1 for size in shape[3:]):
+        yield np.full(1, np.nan)
+        return
+    voxels = Path(proxy.file_like.filename if hasattr(proxy.file_like, "filename") else proxy.file_like)
+    is_packed = voxels.name.lower().endswith(".gz")
+    stream: Any = stack.enter_context(gzip.open(voxels) if is_packed else voxels.open("rb"))  # noqa: SIM115 (it is)
+    stream.seek(proxy.offset)
+    left, count = int(np.prod(shape)), _FIRST
+    while left > 0:
+        content = stream.read(min(count, left) * dtype.itemsize)
+        if not content:
+            raise EOFError
+        stored = np.frombuffer(content[: len(content) // dtype.itemsize * dtype.itemsize], dtype)
+        left, count = left - len(stored), _CHUNK
+        yield np.unique(stored).astype(np.float64) * proxy.slope + proxy.inter
