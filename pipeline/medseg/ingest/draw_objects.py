@@ -71,7 +71,8 @@ def _values(one: MatchedLabel, context: IngestContext) -> tuple[Labelmap, tuple[
 def _check(label: LabelSource, context: IngestContext) -> None:
     if label.values is None:
         raise ManifestError(
-            f"objects must be given by mask files, got a {label.kind}", remedy="take instances out of the mapping"
+            "objects must be given by mask files of one layer, got another label",
+            remedy="take instances out of the mapping",
         )
     if not label.has_objects:
         check_named(label.names, context)

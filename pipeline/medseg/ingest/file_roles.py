@@ -53,7 +53,7 @@ def find_roles(files: Source, root: Path, mapping: Mapping | None, options: Inge
     masks, scans, told = _by_name(files, root, mapping)
     asked = [path for path in scans if path not in told]
     values = map_in_order(ThreadExecutor(options.workers), partial(few_whole_values, most=MOST_VALUES), asked)
-    doubtful = [path for path, found in zip(asked, values, strict=True) if found]
+    doubtful = [path for path, found in zip(asked, values, strict=True) if found and (len(found) > 1 or 0 in found)]
     images = find_images(files, [path for path in scans if path not in set(doubtful)], root, options)
     by_values = _on_a_grid(doubtful, images)
     unlike = set(doubtful) - by_values

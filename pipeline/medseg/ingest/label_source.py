@@ -32,6 +32,7 @@ from medseg.scans.dicom import NO_CONTOUR, Extent, Instance, LabelObject, read_l
 
 OBJECT = "object"
 _MANY_VALUES = 64
+_MOST_STRUCTURES = 1000
 _LOSSY = (".jpg", ".jpeg")
 
 
@@ -143,6 +144,10 @@ def mask_label(
         return LabelSource(path, kind, refusal=Refusal.of_error("unreadable", error).without_name(path.name))
     extent_of = mask_extents(mask, grid)
     values = list(extent_of)
+    if len(values) > _MOST_STRUCTURES and not _are_objects(path, values):
+        fact = f"a mask must hold at most {_MOST_STRUCTURES} structures, got {len(values)} values"
+        remedy = "list it under images in the mapping if it is an image"
+        return LabelSource(path, kind, refusal=Refusal("unreadable", fact, remedy))
     keep = name_tokens(scan_stem(path)) - shared_words
     words = [word for word in normalised(scan_stem(path)).split("_") if word in keep]
     stem = " ".join(words) if any(not word.isdigit() for word in words) else ""
@@ -241,8 +246,9 @@ def read_mask(path: Path) -> tuple[Labelmap, Geometry]:
 
 
 def _are_objects(path: Path, values: list[int]) -> bool:
-    """Whether the values of a picture run from 1 to a number beyond any list of structures."""
-    return is_picture_file(path) and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
+    """Whether the values of a mask run from 1 to a number beyond any list of structures."""
+    most = _MANY_VALUES if is_picture_file(path) else _MOST_STRUCTURES
+    return len(values) > most and values == list(range(1, len(values) + 1))
 
 
 def _one_channel(pixels: Array, *, is_lossy: bool) -> Labelmap:

@@ -207,7 +207,7 @@ def propose_mapping(labels: Iterable[LabelSource], order: Sequence[str] = ()) ->
     """
     sources = [label.renamed(_composed) for label in labels if not label.refusal]
     kept = _grouped([frozenset(label.names) for label in sources])
-    own = {value: name for label in sources for value, name in (label.values or {}).items()}
+    own = {value: name for label in sources if not label.has_objects for value, name in (label.values or {}).items()}
     values = _values(sorted(kept, key=_natural), kept, own if not any(one.label_object for one in sources) else {})
     place = {_composed(name): number for number, name in enumerate(order, start=1)}
     rules = {

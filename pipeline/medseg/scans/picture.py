@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif")
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _EXIF_ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 258  # of TIFF
 _ANY_PALETTE = ("GIF", "BMP")  # their palettes are in any order, so that an index has no meaning of its own

@@ -15,11 +15,13 @@ from medseg.errors import GeometryError, ScanError
 from medseg.records import Array
 from medseg.scans.itk import ITK_SUFFIXES
 from medseg.scans.nifti import NIFTI_SUFFIXES
-from medseg.scans.picture import is_picture_file, read_picture
+from medseg.scans.picture import LOSSY_SUFFIXES, is_picture_file, read_picture
 from medseg.scans.read import read_layers
 
 _CHUNK = 1 << 20  # voxels
 _FIRST = 1 << 14  # voxels that usually tell an image
+_NEARLY = 12  # of 255: how far JPEG moves the values of a mask
+_MOST = 0.97  # of the pixels of a mask as JPEG; the others lie at edges
 _WHOLE = 1e-3  # largest distance from a whole number: scaled values are rounded
 
 
@@ -31,7 +33,8 @@ def few_whole_values(path: Path, *, most: int) -> frozenset[int] | None:
         most: Largest number of different values.
 
     Returns:
-        The values; None if there are more, or some are negative, fractions or colours, or the file cannot be read.
+        The values, or the colours of a picture as numbers; None if there are more, or some are negative or fractions,
+        or the file cannot be read.
     """
     found: set[int] = set()
     try:
@@ -58,12 +61,26 @@ def _chunks(path: Path, stack: ExitStack) -> Iterator[Array]:
     name = path.name.lower()
     if is_picture_file(path):
         pixels = read_picture(path, case_id="file", is_label=True, upright=True).array
-        yield pixels if (pixels == pixels[:1]).all() else np.full(1, np.nan)
+        yield _two_values(pixels) if name.endswith(LOSSY_SUFFIXES) else _colours(pixels)
     elif name.endswith(NIFTI_SUFFIXES):
         yield from _nifti_chunks(path, stack)
     elif name.endswith(ITK_SUFFIXES):
         layers, _ = read_layers(path, case_id="file")
         yield layers[0] if len(layers) == 1 else np.full(1, np.nan)
+
+
+def _colours(pixels: Array) -> Array:
+    """Pixels of shape `(C, I, J, 1)` as one number each."""
+    if pixels.shape[0] == 1 or (pixels == pixels[:1]).all():
+        return pixels[0]
+    return np.asarray(np.tensordot(256 ** np.arange(pixels.shape[0]), pixels.astype(np.int64), axes=1))
+
+
+def _two_values(pixels: Array) -> Array:
+    """Black and white where nearly all pixels of a lossy picture are one or the other; else the pixels."""
+    is_black, is_white = pixels <= _NEARLY, pixels >= 255 - _NEARLY
+    is_mask = is_black.any() and is_white.any() and (is_black | is_white).mean() >= _MOST
+    return np.where(is_white, 255, 0) if is_mask else _colours(pixels)
 
 
 def _nifti_chunks(path: Path, stack: ExitStack) -> Iterator[Array]:
