@@ -59,7 +59,7 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
         found += check_channels(case, facts.channels, manifest)
     if label is not None:
         facts = _with_label(facts, label, manifest)
-        found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest)
+        found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest, files[-1])
         found += check_specks(case, facts.labels)
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
     if image is not None and draw is not None:

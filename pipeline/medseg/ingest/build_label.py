@@ -11,6 +11,7 @@ from itertools import combinations
 import numpy as np
 
 from medseg.errors import GeometryError
+from medseg.geometry import significant
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import LabelRecord
 from medseg.ingest.context import IngestContext
@@ -181,7 +182,9 @@ def _write(
     return LabelRecord(
         label=path.relative_to(out).as_posix(),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        label_ml={name: round(int(np.count_nonzero(found)) * reference.voxel_ml, 6) for name, found in values.items()},
+        label_ml={
+            name: significant(int(np.count_nonzero(found)) * reference.voxel_ml) for name, found in values.items()
+        },
         structures=structures,
         matched_by=_matched_by(build),
         notes=(*notes, *moved),

@@ -37,12 +37,6 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
     return _one_kind([*series, *of_files], options.kind)
 
 
-def other_kind(*, is_picture: bool) -> Refusal:
-    """The refusal of a picture beside volumes or of a volume beside pictures, image or mask."""
-    remedy = f"ingest these and their masks apart, with the kind {'pictures' if is_picture else 'volumes'}"
-    return Refusal("other_kind", "a dataset must hold volumes or pictures, got both", remedy)
-
-
 def _patients_below(images: Sequence[ImageSource]) -> dict[Path, set[PatientName]]:
     """The patients of the DICOM series below each folder."""
     patients: dict[Path, set[PatientName]] = defaultdict(set)
@@ -73,7 +67,8 @@ def _aside(image: ImageSource, wants_pictures: bool, channels: int) -> ImageSour
     if image.refusal:
         return image
     if image.is_picture != wants_pictures:
-        refusal = other_kind(is_picture=image.is_picture)
+        remedy = f"ingest these and their masks apart, with the kind {'pictures' if image.is_picture else 'volumes'}"
+        refusal = Refusal("other_kind", "a dataset must hold volumes or pictures, got both", remedy)
     elif image.channels != channels:
         fact = f"images of a dataset must have the same channels ({channels}), got {image.channels}"
         refusal = Refusal("other_channels", fact, "ingest them apart")

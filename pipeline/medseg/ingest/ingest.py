@@ -79,7 +79,7 @@ def ingest(
         _check_ids(grouped)
         progress.on_cases(len(grouped))
         builds, records, failures = _build_each_once(grouped, context, progress)
-    unused = [*labels_left_over(grouped, labels.matched), *labels.aside]
+    unused = labels_left_over(grouped, labels.matched)
     unused += [LABEL_OF_COPY for build in builds if build.refusal == COPY for _ in build.labels]
     outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused))
     report = IngestReport.of(outcome, context)

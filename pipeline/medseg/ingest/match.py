@@ -73,13 +73,11 @@ class MatchedLabels:
 
     Attributes:
         matched: Labels of images that can be read.
-        lost: Labels that should be in a case, but are in none.
-        aside: One refusal for each mask that does not belong in this dataset.
+        lost: All other labels.
     """
 
     matched: tuple[MatchedLabel, ...]
     lost: tuple[LostLabel, ...]
-    aside: tuple[Refusal, ...] = ()
 
 
 def settle(label: LabelSource, found: Match | Refusal) -> MatchedLabel | LostLabel:

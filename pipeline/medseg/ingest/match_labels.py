@@ -7,7 +7,6 @@ from pathlib import Path
 
 from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.draw_label import lies_on
-from medseg.ingest.find_images import other_kind
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, ValueNames, mask_label, object_label
 from medseg.ingest.mask_match import MaskMatcher
@@ -42,7 +41,7 @@ def match_labels(
         workers: Number of threads.
     """
     object_matcher, mask_matcher, value_names = ObjectMatcher(images), MaskMatcher(images, root), ValueNames(root)
-    given, masks = masks, _masks_of_kind(masks, images)
+    masks = _masks_of_kind(masks, images)
     names = {folder: value_names.near(folder) for folder in {path.parent for path in masks}}
     threads = ThreadExecutor(workers)
     found: list[tuple[LabelSource, Match | Refusal]] = [
@@ -57,7 +56,6 @@ def match_labels(
     return MatchedLabels(
         single_objects([one for one in settled if isinstance(one, MatchedLabel)]),
         tuple(one for one in settled if isinstance(one, LostLabel)),
-        (other_kind(is_picture=True),) * (len(given) - len(masks)),
     )
 
 

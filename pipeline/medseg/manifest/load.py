@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +12,17 @@ from pydantic import ValidationError
 
 from medseg.configuration import describe_problems, parse_config
 from medseg.errors import ConfigError, ManifestError
+from medseg.manifest.case_names import is_safe_name
 from medseg.manifest.collector import collector_paused
 from medseg.manifest.document import ManifestDocument, to_manifest
 from medseg.manifest.folds import check_patients
 from medseg.manifest.msd import is_msd, read_msd
 from medseg.manifest.nnunet import is_nnunet, read_nnunet
+from medseg.manifest.own_keys import is_own_form, with_own_keys
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
 from medseg.records import Manifest
 
 _log = logging.getLogger(__name__)
-_UNSAFE_ID = re.compile(r"[^\w.+@=, -]|^[.\s]|\.\.|\s$")
 
 
 class ManifestFile(NamedTuple):
@@ -73,7 +73,7 @@ def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFi
     root = data_root or path.parent
     with collector_paused():
         content = _read_json(path)
-        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content))
+        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content)) and is_own_form(content)
         manifest = _parse(content, path=path, root=root, data_root=data_root)
     return ManifestFile(manifest, root, path, is_own)
 
@@ -84,7 +84,7 @@ def _parse(content: dict[str, Any], *, path: Path, root: Path, data_root: Path |
     if is_nnunet(content):
         return read_nnunet(content, root)
     if is_msd(content):
-        return read_msd(content)
+        return read_msd(content, root)
     return _read_own(content, path=path)
 
 
@@ -109,12 +109,12 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     if data_root is None:
         raise ManifestError(f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}")
     own = _read_json(recipe_manifest_path(recipe, data_root))
-    return read_msd(own) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
+    return read_msd(own, data_root) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
 
 def _read_own(content: dict[str, Any], *, path: Path) -> Manifest:
     try:
-        document = ManifestDocument.model_validate({k: v for k, v in content.items() if k != "$schema"})
+        document = ManifestDocument.model_validate(with_own_keys(content))
     except ValidationError as error:
         problems = describe_problems(ManifestDocument, error)
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
@@ -156,7 +156,7 @@ def check_names(manifest: Manifest) -> None:
             f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice", remedy="rename one"
         )
     for case in manifest.cases:
-        if _UNSAFE_ID.search(case.case_id):
+        if not is_safe_name(case.case_id):
             raise ManifestError(
                 f"case {case.case_id!r}: case_id must be usable as a file name", remedy="rename it"
             )  # quoted, since it may hold anything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medseg.scans.grid import FileGrid, read_grid
 from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid
+from medseg.scans.label_values import scaling_note, whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
@@ -33,9 +34,11 @@ __all__ = [
     "read_scan",
     "regrid",
     "repair_nifti",
+    "scaling_note",
     "scan_stem",
     "segment_names",
     "slicer_segments",
+    "whole_label",
     "write_mask",
     "write_picture",
     "write_scan",

@@ -27,6 +27,7 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 _LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
+_AXIS_CONFLICT_VOXELS = 0.1
 _NIFTI1_LONGEST = 32767
 _NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that exclude extensions
 _GRID_FIELDS = (
@@ -41,10 +42,10 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
     Args:
         path: `.nii`, `.nii.gz`, or either file of a `.hdr`/`.img` pair.
         case_id: Id of the case, for errors.
-        is_label: Labels are read as stored, without slope and intercept.
+        is_label: Labels keep their stored type where the header scales nothing, and are float64 where it does.
 
     Returns:
-        `array` of shape `(C, I, J, K)`: float32 for images, the stored type for labels.
+        `array` of shape `(C, I, J, K)` with slope and intercept applied.
 
     Raises:
         ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here.
@@ -219,10 +220,12 @@ def _check_type(image: Any, *, path: Path, case_id: str) -> None:
 
 
 def _voxels(image: Any, *, is_label: bool) -> Array:
-    """Stored values of a label; scaled float32 values of an image."""
-    if is_label:
+    """Scaled values: float32 of an image; of a label the stored type if it is not scaled, else float64."""
+    if not is_label:
+        return np.asarray(image.dataobj, dtype=np.float32)
+    if (image.dataobj.slope, image.dataobj.inter) == (1, 0):
         return np.asarray(image.dataobj.get_unscaled())
-    return np.asarray(image.dataobj, dtype=np.float32)
+    return np.asarray(image.dataobj, dtype=np.float64)
 
 
 def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
@@ -283,7 +286,7 @@ def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str)
     except (GeometryError, HeaderDataError, ValueError) as error:
         _log.warning("case %s: qform of %s is broken (%s); the sform is used", case_id, path.name, error)
         return
-    if distance_mm > _AXIS_CONFLICT_MM:
+    if distance_mm > min(_AXIS_CONFLICT_MM, _AXIS_CONFLICT_VOXELS * min(sform.spacing_mm)):
         _log.warning(
             "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used",
             case_id,

@@ -12,6 +12,7 @@ from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.itk import ITK_SUFFIXES, read_itk
+from medseg.scans.label_values import whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, read_nifti
 from medseg.scans.picture import PICTURE_SUFFIXES, is_picture_file, read_picture
 
@@ -49,7 +50,7 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
 
 
 def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
-    """Read integer labels without any intensity scaling.
+    """Read a label: its scaled values, as every other program shows them, where they are whole within rounding.
 
     Args:
         path: File to read.
@@ -59,7 +60,8 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
         Values of shape `(I, J, K)` in the smallest unsigned type that holds them, and their grid.
 
     Raises:
-        ScanError: If the file is missing or damaged, has several channels, or holds fractions or negative values.
+        ScanError: If the file is missing or damaged, has several channels, or holds fractions or negative values; slope
+            and intercept are named where they made the value.
     """
     scan = _read(path, case_id=case_id, is_label=True)
     if scan.array.shape[0] != 1:
@@ -68,7 +70,7 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
             remedy="merge them into one volume of label values",
             case_id=case_id,
         )
-    return _as_labels(scan.array[0], path=path, case_id=case_id), scan.geometry
+    return whole_label(scan.array[0], path=path, case_id=case_id), scan.geometry
 
 
 def read_layers(path: Path, *, case_id: str) -> tuple[tuple[Labelmap, ...], Geometry]:
@@ -78,7 +80,7 @@ def read_layers(path: Path, *, case_id: str) -> tuple[tuple[Labelmap, ...], Geom
         ScanError: If the file is missing or damaged, or holds fractions or negative values.
     """
     scan = _read(path, case_id=case_id, is_label=True)
-    return tuple(_as_labels(layer, path=path, case_id=case_id) for layer in scan.array), scan.geometry
+    return tuple(whole_label(layer, path=path, case_id=case_id) for layer in scan.array), scan.geometry
 
 
 def scan_stem(path: PurePath) -> str:
@@ -116,21 +118,3 @@ def _check_finite(array: Array, *, path: Path, case_id: str) -> None:
             remedy="replace them by the value of air or drop the case",
             case_id=case_id,
         )
-
-
-def _as_labels(values: Array, *, path: Path, case_id: str) -> Labelmap:
-    if not np.issubdtype(values.dtype, np.integer):
-        if not np.isfinite(values).all() or (values != np.rint(values)).any():
-            raise ScanError(
-                f"label {path.name} must hold whole numbers, got fractions or NaN",
-                remedy="export it again as a label map, not as a probability or a resampled image",
-                case_id=case_id,
-            )
-        values = values.astype(np.int64)
-    if values.size and int(values.min()) < 0:
-        raise ScanError(
-            f"label {path.name} must not be negative, got {int(values.min())}",
-            remedy="export it again",
-            case_id=case_id,
-        )
-    return values.astype(np.min_scalar_type(int(values.max())), copy=False)

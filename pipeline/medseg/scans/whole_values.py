@@ -22,7 +22,7 @@ _CHUNK = 1 << 20  # voxels
 _FIRST = 1 << 14  # voxels that usually tell an image
 _NEARLY = 12  # of 255: how far JPEG moves the values of a mask
 _MOST = 0.97  # of the pixels of a mask as JPEG; the others lie at edges
-_WHOLE = 1e-3  # largest distance from a whole number: scaled values are rounded
+_WHOLE = 0.02  # largest distance from a whole number: values under a small slope are rounded to it
 
 
 def few_whole_values(path: Path, *, most: int) -> frozenset[int] | None:
@@ -80,7 +80,8 @@ def _two_values(pixels: Array) -> Array:
     """Black and white where nearly all pixels of a lossy picture are one or the other; else the pixels."""
     is_black, is_white = pixels <= _NEARLY, pixels >= 255 - _NEARLY
     is_mask = is_black.any() and is_white.any() and (is_black | is_white).mean() >= _MOST
-    return np.where(is_white, 255, 0) if is_mask else _colours(pixels)
+    two: Array = np.where(is_white, 255, 0)
+    return two if is_mask else _colours(pixels)
 
 
 def _nifti_chunks(path: Path, stack: ExitStack) -> Iterator[Array]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medseg.geometry import significant
 from medseg.scans.dicom.frame import Frame, Marks
 from medseg.scans.dicom.instance import Instance
 from medseg.scans.dicom.planes import SAME_DIRECTION, SAME_POSITION_MM, Planes, Problem, find_problems, stack_planes
@@ -215,7 +216,7 @@ def _by_spacing(frames: list[Frame]) -> list[list[Frame]]:
     """Groups of frames with equal pixel spacing, which may differ within a file."""
     groups: dict[tuple[float, ...], list[Frame]] = defaultdict(list)
     for frame in frames:
-        groups[tuple(round(mm, 3) for mm in frame.spacing_mm or ())].append(frame)
+        groups[tuple(significant(mm, 4) for mm in frame.spacing_mm or ())].append(frame)
     return list(groups.values())
 
 
