@@ -11,7 +11,7 @@ from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, read_mask
 from medseg.records import Labelmap, Scan
-from medseg.scans import is_picture_file, read_layers, regrid
+from medseg.scans import is_picture_file, read_layers, regrid, scaling_note
 from medseg.scans.dicom import Drawn, draw_label_object
 
 _ON_GRID = 0.1
@@ -55,7 +55,7 @@ def _draw_layers(label: LabelSource, image: ImageSource, *, may_regrid: bool) ->
 
 
 def draw_values(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
-    """The values of a mask file on the grid of an image, and a note if its axes were turned or it was resampled."""
+    """The values of a mask file on the grid of an image, and notes if they were scaled, turned or resampled."""
     return _mask_on_image(label, image, may_regrid=may_regrid)
 
 
@@ -90,11 +90,13 @@ def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) 
 
 
 def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
-    """The values of a mask file on its image's grid, and a note if its axes were turned or it was resampled."""
+    """The values of a mask file on its image's grid, and notes if they were scaled, turned or resampled."""
     mask, stored = read_mask(label.path)
     own, grid = _place(label, stored, image), image.known_grid()
     placed = on_grid(mask, own, grid, may_regrid=may_regrid)
-    return placed, () if own.is_close(grid) or placed is mask else (_how(own, grid),)
+    notes = () if own.is_close(grid) or placed is mask else (_how(own, grid),)
+    scaling = scaling_note(label.path)
+    return placed, (*notes, f"its values are scaled{scaling}") if scaling else notes
 
 
 def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry:

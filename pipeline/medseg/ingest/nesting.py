@@ -9,6 +9,7 @@ import numpy as np
 
 from medseg.cohort import CASE_ERRORS
 from medseg.ingest.label_source import LabelSource
+from medseg.records import Array, Mask
 from medseg.scans.dicom import Extent, label_extents
 
 _ROUNDING_MM = 0.05
@@ -38,17 +39,14 @@ def _held(labels: Sequence[LabelSource]) -> Iterable[tuple[str, str]]:
     """Pairs of an outer and an inner structure of one image."""
     if sum(len(label.names) for label in labels) < 2:
         return
-    groups = [list(_extents(label)) for label in labels if label.label_object is not None]
-    groups.append([extent for label in labels if label.label_object is None for extent in label.extents])
-    names = [extent.name for group in groups for extent in group]
-    if not names:
+    found = [(number, extent) for number, label in enumerate(labels) for extent in _extents(label)]
+    if not found:
         return
-    sizes = np.array([extent.size for group in groups for extent in group])
-    boxes = np.array([extent.box for group in groups for extent in group])
-    group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    spans = (boxes[:, 1] - boxes[:, 0]).clip(min=_ROUNDING_MM).prod(axis=1)
-    is_same = group_of[:, None] == group_of  # sizes of two objects are counted in different ways
-    is_smaller = np.where(is_same, sizes[:, None] * _SMALLER > sizes, spans[:, None] * _SMALLER > spans)
+    source_of = np.array([number for number, _ in found])
+    names = [extent.name for _, extent in found]
+    sizes, boxes = np.array([extent.size for _, extent in found]), np.array([extent.box for _, extent in found])
+    is_smaller = _is_smaller(sizes, boxes, source_of, [label.label_object is None for label in labels])
+    is_smaller &= (source_of[:, None] != source_of) | np.array([_may_overlap(label) for label in labels])[source_of]
     is_within = (boxes[None, :, 0] >= boxes[:, None, 0] - _ROUNDING_MM) & (
         boxes[None, :, 1] <= boxes[:, None, 1] + _ROUNDING_MM
     )
@@ -56,10 +54,23 @@ def _held(labels: Sequence[LabelSource]) -> Iterable[tuple[str, str]]:
         yield names[outer], names[inner]
 
 
+def _is_smaller(sizes: Array, boxes: Array, source_of: Array, is_file: Sequence[bool]) -> Mask:
+    """Whether the second of two structures is smaller; sizes of two DICOM objects are counted in different ways."""
+    spans = (boxes[:, 1] - boxes[:, 0]).clip(min=_ROUNDING_MM).prod(axis=1)
+    of_files = np.array(is_file)[source_of]
+    is_comparable = (source_of[:, None] == source_of) | (of_files[:, None] & of_files)
+    return np.where(is_comparable, sizes[:, None] * _SMALLER > sizes, spans[:, None] * _SMALLER > spans)
+
+
+def _may_overlap(label: LabelSource) -> bool:
+    """Whether two structures of one label may share voxels, unlike two values of one mask."""
+    return label.label_object is not None or bool(label.segments)
+
+
 def _extents(label: LabelSource) -> tuple[Extent, ...]:
-    """The extents of a DICOM object; none if it cannot be drawn, which its case reports."""
+    """The extents of a label; none of an object that cannot be drawn, which its case reports."""
     try:
-        return label_extents(label.label_object) if label.label_object is not None else ()
+        return label_extents(label.label_object) if label.label_object is not None else label.extents
     except CASE_ERRORS:
         return ()
 

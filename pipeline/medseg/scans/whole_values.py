@@ -72,7 +72,7 @@ def _chunks(path: Path, stack: ExitStack) -> Iterator[Array]:
 def _colours(pixels: Array) -> Array:
     """Pixels of shape `(C, I, J, 1)` as one number each."""
     if pixels.shape[0] == 1 or (pixels == pixels[:1]).all():
-        return pixels[0]
+        return pixels[:1]
     return np.asarray(np.tensordot(256 ** np.arange(pixels.shape[0]), pixels.astype(np.int64), axes=1))
 
 
