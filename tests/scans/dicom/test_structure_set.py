@@ -214,10 +214,8 @@ def test_points_and_lines_beside_areas_are_counted(tmp_path: Path) -> None:
     dataset.save_as(tmp_path / "RS")
     (drawn,) = draw(tmp_path / "RS")
     assert np.flatnonzero(drawn.mask.any(axis=(0, 1))).tolist() == [1, 2]
-    assert drawn.notes == (
-        "1 contour(s) of an unknown kind, 2 contour(s) of two corners, 2 open contour(s), 2 point(s) have no area and "
-        "were left out",
-    )
+    counts = "1 contour(s) of an unknown kind, 2 contour(s) of two corners, 2 open contour(s), 2 point(s)"
+    assert drawn.notes == (f"{counts} have no area and were left out",)
 
 
 @pytest.mark.parametrize("kind", ["CLOSED_PLANAR", "INTERPOLATED_PLANAR", "CLOSEDPLANAR_XOR"])
