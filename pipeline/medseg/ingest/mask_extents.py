@@ -13,6 +13,7 @@ from medseg.records import Labelmap
 from medseg.scans.dicom import Extent
 
 _LARGEST = 65535  # beyond it a list of all numbers up to the largest value is too long
+_PART = 1 << 20  # voxels
 _TO_LPS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -31,8 +32,9 @@ def mask_extents(mask: Labelmap, grid: Geometry) -> dict[int, Extent]:
     else:
         known = list(range(int(mask.max(initial=0)) + 1))
     counts = np.zeros(len(known), np.int64)
-    for plane in mask:  # by planes, since bincount takes eight bytes per voxel
-        counts += np.bincount(plane.ravel(), minlength=len(known))
+    step = max(1, _PART * len(mask) // max(mask.size, 1))
+    for first in range(0, len(mask), step):  # in parts, since bincount takes eight bytes per voxel
+        counts += np.bincount(mask[first : first + step].ravel(), minlength=len(known))
     boxes = ndimage.find_objects(mask)
     return {
         known[place]: Extent("", float(counts[place]) * grid.voxel_ml, _box_mm(box, grid))
