@@ -282,6 +282,33 @@ def test_mask_on_another_grid_is_refused_or_resampled_on_request(tmp_path: Path)
     assert notes(done) == ["structure liver: it was resampled (nearest) onto the image's grid"]
 
 
+@pytest.mark.parametrize("axcodes", ["LPS", "SAR"])
+@pytest.mark.parametrize("ending", ["nii.gz", "seg.nrrd"])
+def test_mask_that_was_cropped_to_its_structures_is_put_back(tmp_path: Path, axcodes: str, ending: str) -> None:
+    source = tmp_path / "src" / "p1"
+    write_nifti(source / "ct.nii.gz", voxels())
+    cropped = GRID
+    for axis, extent in enumerate((range(1, 7), range(2, 6), range(1, 4))):
+        cropped = cropped.cropped(axis, extent)
+    mask, stored = reordered(LIVER[1:7, 2:6, 1:4], cropped, axcodes)
+    (write_nifti if ending == "nii.gz" else write_itk)(source / f"liver_mask.{ending}", mask, stored)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    np.testing.assert_array_equal(done.label(), LIVER)
+    cropping = f"it was stored cropped to {stored.shape} voxels"
+    assert notes(done) == [f"structure liver: {cropping}, and filled up with background to the image's (12, 10, 6)"]
+
+
+@pytest.mark.parametrize("shift", [(0.3, 0, 0), (-3, 0, 0), (0, 0, 4)])
+def test_mask_off_the_voxels_or_beyond_the_image_is_refused(tmp_path: Path, shift: tuple[float, float, float]) -> None:
+    source = tmp_path / "src" / "p1"
+    write_nifti(source / "ct.nii.gz", voxels())
+    affine = GRID.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array(shift)
+    write_nifti(source / "liver_mask.nii.gz", LIVER[:9, :, :4], Geometry((9, 10, 4), affine))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert "label must lie on the grid of its image" in done.report.failures[0].reason
+
+
 def test_one_mask_per_organ_becomes_one_label_volume(tmp_path: Path) -> None:
     for patient, both in (("s0001", True), ("s0002", False)):
         folder = tmp_path / "src" / patient

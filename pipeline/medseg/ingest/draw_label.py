@@ -69,7 +69,7 @@ def lies_on(label: LabelSource, image: ImageSource) -> bool:
 
 
 def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> Labelmap:
-    """A mask on the grid of an image: unchanged, with axes flipped or swapped, or resampled if that is allowed.
+    """A mask on the grid of an image: unchanged, with axes flipped or swapped, filled up, or resampled if allowed.
 
     Raises:
         GeometryError: If the mask must be resampled and that is not allowed.
@@ -77,16 +77,37 @@ def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) 
     if own.is_close(grid):
         return mask
     turned = own.reoriented(grid.axcodes)
-    if turned.is_close(grid):
+    start = _first_voxel(turned, grid)
+    if start is not None:
         order = [found.source_axis for found in turned.axis_maps(own)]
         flips = tuple(slice(None, None, -1 if found.scale < 0 else 1) for found in turned.axis_maps(own))
-        return np.ascontiguousarray(mask.transpose(order)[flips])
+        return _filled_up(np.ascontiguousarray(mask.transpose(order)[flips]), start, grid.shape)
     if not may_regrid:
         raise GeometryError(
             f"label must lie on the grid of its image, got {own.difference(grid)}",
             remedy="ingest with the repair grids to resample it (nearest), or export it again",
         )
     return np.asarray(regrid(Scan(mask[np.newaxis], own), grid, order="nearest")[0])
+
+
+def _first_voxel(own: Geometry, grid: Geometry) -> tuple[int, int, int] | None:
+    """Voxel of a grid at which a mask that was cropped to a part of it begins; None if its voxels are others."""
+    corner = grid.voxels(own.world_mm(np.zeros(3)))
+    i, j, k = (round(float(place)) for place in corner)
+    moved = grid.affine.copy()
+    moved[:3, 3] += grid.affine[:3, :3] @ np.array([i, j, k])
+    sizes = zip((i, j, k), own.shape, grid.shape, strict=True)
+    inside = all(first >= 0 and first + size <= whole for first, size, whole in sizes)
+    return (i, j, k) if inside and own.is_close(Geometry(own.shape, moved)) else None
+
+
+def _filled_up(mask: Labelmap, start: tuple[int, int, int], shape: tuple[int, int, int]) -> Labelmap:
+    """A mask with background around it, as its program showed it."""
+    if mask.shape == shape:
+        return mask
+    whole = np.zeros(shape, mask.dtype)
+    whole[tuple(slice(first, first + size) for first, size in zip(start, mask.shape, strict=True))] = mask
+    return whole
 
 
 def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
@@ -117,6 +138,9 @@ def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry
 
 
 def _how(own: Geometry, grid: Geometry) -> str:
-    if own.reoriented(grid.axcodes).is_close(grid):
+    turned = own.reoriented(grid.axcodes)
+    if turned.is_close(grid):
         return f"its axes were turned from {own.axcodes} to the image's {grid.axcodes}"
+    if _first_voxel(turned, grid) is not None:
+        return f"it was stored cropped to {own.shape} voxels, and filled up with background to the image's {grid.shape}"
     return "it was resampled (nearest) onto the image's grid"
