@@ -465,6 +465,21 @@ def test_file_of_few_whole_values_on_a_scans_grid_is_a_mask_whatever_its_name(
     assert "Are these masks?" in (done.folder / "mapping.yaml").read_text()
 
 
+@pytest.mark.parametrize("folders", [("reader1", "reader2"), ("1st_manual", "2nd_manual"), ("masks/AB", "masks/CD")])
+def test_masks_that_only_their_folders_tell_apart_are_two(tmp_path: Path, folders: tuple[str, str]) -> None:
+    for number in range(3):
+        write_nifti(tmp_path / "src" / "images" / f"p{number}.nii.gz", voxels(seed=number))
+        for folder, values in zip(folders, (LIVER, SPLEEN), strict=True):
+            write_nifti(tmp_path / "src" / folder / f"p{number}.nii.gz", values)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    labels = [folder.removeprefix("masks/").lower() for folder in folders]
+    assert set(done.manifest.foreground) == set(labels)
+    for case in done.manifest.cases:
+        for label, values in zip(labels, (LIVER, SPLEEN), strict=True):
+            drawn = done.label(case)
+            np.testing.assert_array_equal(drawn == done.manifest.labels[label], values > 0)
+
+
 @pytest.mark.parametrize("stored", ["DICOM", "along other axes"])
 def test_mask_of_any_name_is_known_beside_dicom_and_along_other_axes(tmp_path: Path, stored: str) -> None:
     folder = tmp_path / "src" / "p1"

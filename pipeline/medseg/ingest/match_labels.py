@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.draw_label import lies_on
+from medseg.ingest.folder_names import named_by_folder
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, ValueNames, mask_label, object_label
 from medseg.ingest.mask_match import MaskMatcher
@@ -54,7 +55,7 @@ def match_labels(
         matched = [(label.as_objects(), match) for label, match in matched]
     settled = [settle(label, match) for label, match in [*found, *matched]]
     return MatchedLabels(
-        single_objects([one for one in settled if isinstance(one, MatchedLabel)]),
+        single_objects(named_by_folder([one for one in settled if isinstance(one, MatchedLabel)], root)),
         tuple(one for one in settled if isinstance(one, LostLabel)),
     )
 

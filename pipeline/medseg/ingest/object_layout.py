@@ -34,10 +34,10 @@ def single_objects(labels: Sequence[MatchedLabel]) -> tuple[MatchedLabel, ...]:
 
 
 def _without_names(files: Sequence[MatchedLabel]) -> list[MatchedLabel]:
-    """Masks whose names are marks, of images that have several of them."""
+    """Masks whose names are marks, of images that have several of them in one folder."""
     marked = [one for one in files if not one.label.has_objects and _is_mark(one)]
-    count = Counter(id(one.image) for one in marked)
-    return [one for one in marked if count[id(one.image)] > 1]
+    count = Counter((id(one.image), one.label.path.parent) for one in marked)
+    return [one for one in marked if count[id(one.image), one.label.path.parent] > 1]
 
 
 def _is_mark(one: MatchedLabel) -> bool:
