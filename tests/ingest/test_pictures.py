@@ -363,6 +363,22 @@ def test_one_mask_file_per_object_is_proposed_as_objects(tmp_path: Path, marks: 
     assert sorted(len(np.unique(done.label(case))) - 1 for case in done.manifest.cases) == [3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("form", ["cell_{n}", "cell_{n:03d}", "plate_{picture}_cell {n}"])
+def test_numbers_that_count_objects_are_no_structures(tmp_path: Path, form: str) -> None:
+    for number in range(3):
+        folder = tmp_path / "src" / f"plate_{number}"
+        write_picture(folder / f"plate_{number}.png", grey(number, (HEIGHT, WIDTH, 3)))
+        for n in range(2 + number):
+            write_picture(folder / "masks" / f"{form.format(n=n + 1, picture=number)}.png", cell(0, 4 * n))
+        for n in range(1, 3):
+            write_picture(folder / "masks" / f"vessel_{n}.png", cell(10, 4 * n))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert set(done.manifest.foreground) == {"cell", "vessel_1", "vessel_2"}
+    mapping = "{labels: {cell: {value: 1, names: [cell]}}, ignore: ['vessel*'], instances: true}"
+    objects = run_ingest(tmp_path / "src", tmp_path / "objects", mapping=mapping)
+    assert sorted(len(np.unique(objects.label(case))) - 1 for case in objects.manifest.cases) == [2, 3, 4]
+
+
 def test_structures_in_files_of_their_own_are_no_objects_though_objects_lie_beside_them(tmp_path: Path) -> None:
     for number in range(2):
         folder = tmp_path / "src" / f"plate{number}"

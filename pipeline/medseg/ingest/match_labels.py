@@ -9,6 +9,7 @@ from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.draw_label import lies_on
 from medseg.ingest.folder_names import named_by_folder
 from medseg.ingest.image_source import ImageSource
+from medseg.ingest.kept_numbers import with_kept_numbers
 from medseg.ingest.label_source import LabelSource, ValueNames, mask_label, object_label
 from medseg.ingest.mask_match import MaskMatcher
 from medseg.ingest.match import WORDS, LostLabel, Match, MatchedLabel, MatchedLabels, MatchKind, settle
@@ -55,9 +56,14 @@ def match_labels(
         matched = [(label.as_objects(), match) for label, match in matched]
     settled = [settle(label, match) for label, match in [*found, *matched]]
     return MatchedLabels(
-        single_objects(named_by_folder([one for one in settled if isinstance(one, MatchedLabel)], root)),
+        _told_apart([one for one in settled if isinstance(one, MatchedLabel)], root),
         tuple(one for one in settled if isinstance(one, LostLabel)),
     )
+
+
+def _told_apart(labels: Sequence[MatchedLabel], root: Path) -> tuple[MatchedLabel, ...]:
+    """The labels with names that tell the masks of one image apart."""
+    return single_objects(with_kept_numbers(named_by_folder(labels, root)))
 
 
 def _masks_of_kind(masks: Sequence[Path], images: Sequence[ImageSource]) -> Sequence[Path]:
