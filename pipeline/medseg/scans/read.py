@@ -75,6 +75,16 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
     return whole_label(scan.array[0], path=path, case_id=case_id), scan.geometry
 
 
+def read_layers(path: Path, *, case_id: str) -> tuple[tuple[Labelmap, ...], Geometry]:
+    """Read the layers of a file whose structures overlap, each a label volume of its own, and their grid.
+
+    Raises:
+        ScanError: If the file is missing or damaged, or holds fractions or negative values.
+    """
+    scan = _read(path, case_id=case_id, is_label=True)
+    return tuple(whole_label(layer, path=path, case_id=case_id) for layer in scan.array), scan.geometry
+
+
 def scan_stem(path: PurePath) -> str:
     """The file name without its scan ending: `a.nii.gz` and `a.png` are both `a`."""
     for suffix in SCAN_SUFFIXES:
