@@ -76,7 +76,7 @@ def ingest(
         mapping = given or _propose_mapping(labels.matched, scrub, state, out)
         context = IngestContext(out, options, names, mapping, scrub, state, notes)
         grouped = group_cases(images, labels.matched, mapping, names)
-        _check_ids(grouped)
+        _check_ids(grouped, keep_ids=names.keep_ids)
         progress.on_cases(len(grouped))
         builds, records, failures = _build_each_once(grouped, context, progress)
     unused = labels_left_over(grouped, labels.matched)
@@ -127,13 +127,12 @@ def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: Sta
     return mapping
 
 
-def _check_ids(builds: Sequence[CaseBuild]) -> None:
+def _check_ids(builds: Sequence[CaseBuild], *, keep_ids: bool) -> None:
     patients: dict[str, str] = {}
     for build in builds:
         if patients.setdefault(build.patient_id, build.reference.patient) != build.reference.patient:
-            raise ManifestError(
-                f"patient {build.patient_id}: two patients must not share an id", remedy="use another key"
-            )
+            remedy = "correct one of the ids in the source" if keep_ids else "ingest with another key and output folder"
+            raise ManifestError(f"patient {build.patient_id}: two patients must not share an id", remedy=remedy)
 
 
 def _build_each_once(

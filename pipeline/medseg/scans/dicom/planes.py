@@ -184,7 +184,7 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
             Problem(
                 "one_position",
                 f"slices must lie at different positions, got all {count} at one",
-                "they are repeated shots of one place; take one of them as a 2D picture",
+                "keep the file of one of them, and lower the minimum number of slices to 1",
             ),
         )
     if count < min_slices:
