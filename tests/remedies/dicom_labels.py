@@ -33,7 +33,7 @@ def _oblique_contours(place: Path) -> Again:
     images = write_ct(place / "ct")
     corners = np.array([[2, 2, 1], [6, 2, 1], [6, 6, 4], [2, 6, 4]])
     slanted = GRID.world_mm(corners.astype(float)) * [-1, -1, 1]
-    write_structure_set({"liver": [slanted, slanted + [0, 0, 0.1]]}, images, place / "rs")
+    write_structure_set({"liver": [slanted, slanted + np.array([0, 0, 0.1])]}, images, place / "rs")
     yield lambda: drawn(place / "rs")
     write_seg({"liver": MASK}, images, place / "seg")
     yield lambda: drawn(place / "seg")
