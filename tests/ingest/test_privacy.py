@@ -172,10 +172,11 @@ def ingest_aloud(
 def test_nothing_that_is_written_or_said_holds_who_the_patients_are(
     export: Path, tmp_path: Path, ingest_aloud: Callable[..., Said]
 ) -> None:
-    said = ingest_aloud(export, "--out", tmp_path / "ds", "--shift-dates", "--key", tmp_path / "key")
+    said = ingest_aloud(export, "--out", tmp_path / "ds", "--shift-dates", "--key", tmp_path / "own" / "key")
     assert said.code == 1, said.texts
     assert (tmp_path / "ds" / "dataset.json").is_file(), said.texts
-    assert leaks(secrets(), *said.texts, folders=[tmp_path]) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"ds", "own"}
+    assert leaks(secrets(), *said.texts, folders=[tmp_path / "ds"]) == []
 
 
 def test_names_in_any_script_and_spelling_stay_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Risks that the ingest recorded, as findings of an audit."""
+"""Risks and doubts that the ingest recorded, as findings of an audit."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from medseg.audit.finding import Finding
 
 
 def read_risks(folder: Path) -> list[Finding]:
-    """The risks that `ingest.json` in a dataset's folder lists, each a warning; none where there is no such file."""
+    """The risks, and the patients of doubtful ids, that `ingest.json` in a dataset's folder lists, each a warning."""
     path = folder / "ingest.json"
     if not path.is_file():
         return []
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return [_finding(risk) for risk in content.get("risks", [])]
+        doubts = [one for one in content.get("warnings", []) if one["warning"] == "shared_id"]
+        return [*(_doubt(doubt) for doubt in doubts), *(_finding(risk) for risk in content.get("risks", []))]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         fact = f"ingest.json must list risks with case_id, risk and message, got a problem at {type(error).__name__}"
         return [Finding("risk", "warning", None, fact, "run medseg ingest again")]
+
+
+def _doubt(doubt: dict[str, Any]) -> Finding:
+    fact, _, remedy = str(doubt["message"]).partition("; ")
+    return Finding("shared_id", "warning", None, fact, remedy)
 
 
 def _finding(risk: dict[str, Any]) -> Finding:

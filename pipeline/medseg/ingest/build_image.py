@@ -69,7 +69,7 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
     if len(build.images) > 1:
         grid, name = build.reference.known_grid(), f"{build.case_id}_{number:04d}"
     path = _write(array, grid, scan.origin, context.out, name)
-    return _Channel(path, source, voxel_digest(array, grid), array.shape[0], tuple(notes))
+    return _Channel(path, context.names.seal(source), voxel_digest(array, grid), array.shape[0], tuple(notes))
 
 
 def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool) -> SeriesScan:

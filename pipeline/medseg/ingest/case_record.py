@@ -11,7 +11,7 @@ class ImageRecord(BaseModel):
     Attributes:
         images: Paths relative to the dataset, one per channel file.
         sha256: Checksum of each file, by its path.
-        source_sha256: Checksum of each channel's source: SHA-256 over its files' sorted SHA-256 lines.
+        source_sha256: Keyed checksum of each channel's source, over its files' sorted SHA-256 lines.
         voxels_sha256: Checksum of each channel's voxels in RAS order, equal for all exports of one series.
         channels: Number of channels.
         notes: Repairs that were made, and warnings for a person.
