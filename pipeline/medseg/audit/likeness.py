@@ -12,7 +12,7 @@ from medseg.records import Array, Mask
 
 _STEPS = (0.05, 0.025, 0.0125)
 _DETAIL = 8
-_PICTURE_DETAIL = 16
+_PICTURE_DETAIL = 24
 _SURELY_INSIDE = 0.99
 _LEAST_SHARED = 0.1
 
@@ -22,7 +22,7 @@ Window = tuple[float, float]
 def likeness(one: Array, other: Array) -> float:
     """Correlation of the fine structure of two small images, at the best crop of the second.
 
-    Structure coarser than an eighth of the field of view, or a sixteenth of a picture's, is removed first, since it is
+    Structure coarser than an eighth of the field of view, or a 24th of a picture's, is removed first, since it is
     anatomy that all patients share. Then the ends of the second image's field of view are moved, axis by axis, by up to
     9 % of it. Frames do not count: pictures are compared inside of theirs, and volumes must agree inside, too.
 

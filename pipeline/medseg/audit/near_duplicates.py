@@ -45,7 +45,7 @@ def find_near_duplicates(images: Sequence[Array | None]) -> tuple[list[Pair], in
     Thresholds were chosen by `benchmarks/near_duplicates.py` on scans that look alike: 200 hippocampus crops (MSD
     Task04), CT, T1 MR and PET of 8 patients (STS sarcoma), 40 late-enhanced atria, 100 microscopy pictures (DSB 2018)
     and 30 made-up eyes in one round field of view. Of pairs of different patients that were near enough to be compared
-    none was above the likeness 0.86, of eyes none above 0.75; two pairs of atria were, and show one heart each. Found
+    none was above the likeness 0.86, of eyes none above 0.7; two pairs of atria were, and show one heart each. Found
     were all copies with noise of 2 and 5 %, another scale or gamma, 8 bits, more or fewer voxels, a crop of up to 2
     voxels a side, half a voxel's shift, blur, mirroring, or a crop, fewer voxels and noise at once, nearly all of them
     as sure; so were all volumes turned by 3°. Not found were most pictures turned by 3°, and some of those crops of
