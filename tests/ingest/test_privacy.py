@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -331,6 +332,18 @@ def test_folder_named_for_a_patient_is_scrubbed_although_its_headers_are_clean(t
     done = run_ingest(tmp_path / "src", tmp_path / "out")
     assert set(done.manifest.labels) == {"background", "tumor"}
     assert leaks(["Krawuttke", "Waldemar"], repr(done.report), folders=[done.folder]) == []
+
+
+def test_checksums_of_sources_are_keyed(tmp_path: Path) -> None:
+    write_ct(tmp_path / "src")
+    sums = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((tmp_path / "src").iterdir()))
+    plain = hashlib.sha256("".join(f"{one}\n" for one in sums).encode()).hexdigest()
+    first = run_ingest(tmp_path / "src", tmp_path / "a")
+    other = run_ingest(tmp_path / "src", tmp_path / "b", key=KEY[::-1])
+    assert leaks([plain, *sums], repr(first.report), folders=[first.folder]) == []
+    keyed = [done.document["cases"][0]["channels"][0]["sha256_of_files"] for done in (first, other)]
+    assert keyed[0] == Pseudonyms(KEY).seal(plain)
+    assert keyed[0] != keyed[1]
 
 
 def test_site_is_told_apart_but_not_named(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ _YEAR = r"(?:1[89]|20|21)\d\d"
 _DAY = r"(?:3[01]|[12]\d|0?[1-9])(?:\s?(?:st|nd|rd|th|er|ten|te|º|°|ª))?"
 _TIME = r"(?:[T_ -]?[0-2]\d:?[0-5]\d(?::?[0-5]\d(?:\.\d+)?)?(?!\d))?"
 _NUMBERS = re.compile(
-    r"(?<!\d)(?<!\d[.,])(\d{1,4})\s?([./_-]|\s)\s?(\d{1,2})\s?\2\s?(\d{4}|\d{2})(?!\d)(?![.,]\d)" + _TIME
+    r"(?<!\d)(?<!\d[.,])(\d{1,4})\s?([./_-]|\s)\s?(\d{1,2})\s?\2\s?(\d{4}|\d{1,2})(?!\d)(?![.,]\d)" + _TIME
 )
 _DIGITS = re.compile(r"(?<!\d)(?<!\d\.)(\d{8})(?:[T_ .-]?\d{6}(?:\.\d+)?|[T_ -]?\d{4})?(?!\d)(?!\.\d)")
 _SIX_DIGITS = re.compile(r"(?<![\dA-Za-z.])\d{6}(?![\dA-Za-z]|\.\d)")
@@ -53,9 +53,7 @@ def find_dates(text: str, *, is_free: bool = False) -> Iterator[tuple[int, int]]
             in a message of a program they may be a number of bytes.
     """
     plain = _without_accents(text)
-    for found in _NUMBERS.finditer(plain):
-        if _may_be_date(found[1], found[3], found[4]) and _is_written_so(plain, found):
-            yield found.span()
+    yield from _in_numbers(plain)
     for found in _DIGITS.finditer(plain):
         if _are_eight(found[1]):
             yield found.span()
@@ -63,6 +61,16 @@ def find_dates(text: str, *, is_free: bool = False) -> Iterator[tuple[int, int]]
         yield from (found.span() for found in pattern.finditer(plain))
     if is_free:
         yield from (found.span() for found in _SIX_DIGITS.finditer(plain) if _are_six(found.group()))
+
+
+def _in_numbers(text: str) -> Iterator[tuple[int, int]]:
+    """Positions of dates of three numbers; a number before a date, as in `T1_12_11_1950`, does not hide it."""
+    start = 0
+    while found := _NUMBERS.search(text, start):
+        is_date = _may_be_date(found[1], found[3], found[4]) and _is_written_so(text, found)
+        start = found.end() if is_date else found.start() + len(found[1])
+        if is_date:
+            yield found.span()
 
 
 @cache
@@ -104,8 +112,8 @@ def _without_accents(text: str) -> str:
 def _may_be_date(first: str, middle: str, last: str) -> bool:
     """Whether three numbers are a date in one of the orders year-month-day, day-month-year and month-day-year."""
     if len(first) == 4:
-        return len(last) == 2 and _is_date(int(first), int(middle), int(last))
-    if len(first) > 2:
+        return len(last) < 3 and _is_date(int(first), int(middle), int(last))
+    if len(first) > 2 or len(last) == 1:
         return False
     years = [int(last)] if len(last) == 4 else [1900 + int(last), 2000 + int(last)]
     orders = [(year, int(middle), int(first)) for year in years] + [(year, int(first), int(middle)) for year in years]

@@ -71,27 +71,39 @@ def find_fates(outcome: Outcome) -> list[Fate]:
     taken: set[Path] = set()
     once = []
     for fate in fates:
-        if not taken.issuperset(fate.files):
+        if not fate.files or not taken.issuperset(fate.files):
             taken.update(fate.files)
             once.append(fate)
     return [*once, *_of_other_files(outcome, taken)]
 
 
 def _of_images(outcome: Outcome, failed: dict[str, str]) -> Iterator[Fate]:
-    """One fate for each image: that of its case, or that of its study where the case was never made."""
+    """One fate for each image, and one for each study that failed although none of its images did."""
     case_of = {id(image): build for build in outcome.builds for image in build.images}
-    study_of = {(build.reference.patient, build.reference.study): build for build in outcome.builds}
+    incomplete = [build for build in outcome.builds if build.refusal and build.refusal.kind == "channels"]
+    told = set()
     for image in outcome.images:
-        build = case_of.get(id(image)) or study_of.get((image.patient, image.study))
-        yield _of_image(image, build, outcome, failed, is_in_case=id(image) in case_of)
+        build = case_of.get(id(image)) or _study_of(image, incomplete)
+        fate = _of_image(image, build, outcome, failed)
+        told.add(fate.case_id)
+        yield fate
+    for build in incomplete:
+        if build.case_id not in told and build.refusal:
+            patient, study = build.reference.patient, build.reference.study
+            why, key = build.refusal.message, f"study {patient}/{study}"
+            yield Fate(key, (), "study", "failed", why, build.case_id, patient, study)
 
 
-def _of_image(
-    image: ImageSource, build: CaseBuild | None, outcome: Outcome, failed: dict[str, str], *, is_in_case: bool
-) -> Fate:
+def _study_of(image: ImageSource, incomplete: Sequence[CaseBuild]) -> CaseBuild | None:
+    """The refused case of an image's study, or else of its patient."""
+    own = [build for build in incomplete if build.reference.patient == image.patient]
+    return next((build for build in own if build.reference.study == image.study), own[0] if own else None)
+
+
+def _of_image(image: ImageSource, build: CaseBuild | None, outcome: Outcome, failed: dict[str, str]) -> Fate:
     became: Became = "image"
     why, case_id = "", build.case_id if build else None
-    if build is None or (not is_in_case and build.refusal is None):
+    if build is None:
         became, why, case_id = "set aside", image.refusal.message if image.refusal else _NOT_CHOSEN, None
     elif build.refusal is not None and build.is_aside:
         became, why, case_id = "set aside", build.refusal.message, None

@@ -180,7 +180,7 @@ class Scrubber:
             self._add_part(group.replace("^", " ").strip())
             if any(ord(char) >= _IDEOGRAPHS for char in joined):
                 self._add_part(joined)
-            words = [group[start:stop] for start, stop in _words(group)]
+            words = [group[start:stop] for start, stop in dict.fromkeys(_words(group))]
             if len(words) > most_words:
                 continue
             for word in words:

@@ -19,7 +19,7 @@ _THINGS = r"(patient|pat|subject|sub|case|id|mrn|name|pid|scan|study)*"
 _PLACEHOLDER = re.compile(
     _THINGS + r"(anon(y|i)m\w*|anon|unknown|unbekannt|inconnu\w*|desconocid\w*|sconosciut\w*|none|null|nil|na|nan|nn|"
     r"no|notavailable|notapplicable|missing|empty|removed|deleted|redacted|hidden|dummy|default|test|phantom|deid\w*|"
-    r"pseudonym\w*|johndoe|janedoe|doejohn|doejane|mustermann\w*|([x\d])\3{3,})?" + _THINGS
+    r"pseudonym\w*|johndoe|janedoe|doejohn|doejane|mustermann\w*|(?P<sign>[x\d])(?P=sign){3,})?" + _THINGS
 )
 _COUNTING = "1234567890"
 _SHORTEST_COUNTING = 4

@@ -41,8 +41,8 @@ def write_sources_table(fates: Sequence[Fate], path: Path, *, root: Path, names:
 
 
 def _row(fate: Fate, root: Path, names: Pseudonyms) -> tuple[object, ...]:
-    first = fate.files[0]
-    folder = first.parent.relative_to(root) if first.is_relative_to(root) else first.parent
+    first = fate.files[0] if fate.files else None
+    folder = "" if first is None else first.parent.relative_to(root).as_posix()
     return (
         names.series(fate.key),
         fate.became,
@@ -55,6 +55,6 @@ def _row(fate: Fate, root: Path, names: Pseudonyms) -> tuple[object, ...]:
         fate.modality,
         fate.description,
         len(fate.files),
-        folder.as_posix(),
-        first.name,
+        folder,
+        first.name if first else "",
     )
