@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from medseg.disclosure import RiskKind
+
 
 class ImageRecord(BaseModel):
     """The image files of a case.
@@ -15,6 +17,7 @@ class ImageRecord(BaseModel):
         voxels_sha256: Checksum of each channel's voxels in RAS order, equal for all exports of one series.
         channels: Number of channels.
         notes: Repairs that were made, and warnings for a person.
+        risks: Kinds of risk that the pixels of each channel show.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,6 +28,7 @@ class ImageRecord(BaseModel):
     voxels_sha256: tuple[str, ...]
     channels: int
     notes: tuple[str, ...]
+    risks: tuple[tuple[RiskKind, ...], ...] = ()
 
 
 class LabelRecord(BaseModel):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from medseg.disclosure import MESSAGES
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
@@ -183,7 +184,7 @@ class IngestReport:
             aside=dict(Counter([*aside, *(refusal.message for _, refusal in outcome.unused)])),
             lost_labels=tuple(_lost(one, context) for one in outcome.lost),
             structures=_count_structures(list(outcome.records.values())),
-            risks=tuple(risk for build, _ in outcome.done for risk in _risks(build)),
+            risks=tuple(risk for build, record in outcome.done for risk in _risks(build, record)),
             unreadable=dict(Counter(one.reason for one in outcome.files.unreadable)),
             refused=_count_refused(outcome),
             sources=tuple(
@@ -316,8 +317,10 @@ def _count_structures(records: Sequence[CaseRecord]) -> dict[str, StructureEntry
     return {name: StructureEntry(label_of[name], counts[name]) for name in sorted(counts)}
 
 
-def _risks(build: CaseBuild) -> list[RiskEntry]:
-    return [RiskEntry(build.case_id, risk.kind, risk.message) for image in build.images for risk in find_risks(image)]
+def _risks(build: CaseBuild, record: CaseRecord) -> list[RiskEntry]:
+    seen = record.image.risks or tuple(() for _ in build.images)
+    kinds = [kind for image, one in zip(build.images, seen, strict=True) for kind in find_risks(image, one)]
+    return [RiskEntry(build.case_id, kind, MESSAGES[kind]) for kind in kinds]
 
 
 def _count_refused(outcome: Outcome) -> dict[str, int]:
