@@ -18,7 +18,7 @@ from medseg.scans import is_picture_file
 Became = Literal["image", "label", "set aside", "failed", "copy", "unreadable", "no scan", "passed over", "unaccounted"]
 
 _NO_SCAN = "its content and its ending are those of no scan"
-_COPY = "a copy of another file of its series"
+_COPY = "a copy of another file of its series, or a damaged one beside a whole one"
 _MASK_PICTURE = "a mask picture beside volumes; ingest it and its picture apart, with the kind pictures"
 _NOT_CHOSEN = "it is in no case"
 UNACCOUNTED = "no reason is known; report this as a fault of medseg"
@@ -176,13 +176,13 @@ def _of_other_files(outcome: Outcome, taken: set[Path]) -> Iterator[Fate]:
 
 
 def _copies(outcome: Outcome, taken: set[Path]) -> Iterator[Fate]:
-    """DICOM files that are in no series: copies of files that are, by their UID, or lost ones."""
+    """DICOM files that are in no volume: copies that were left out of their series, or lost ones."""
     left = [one for one in outcome.files.instances if one.path not in taken]
-    kept = {one.sop_uid for one in outcome.files.instances if one.path in taken}
+    copies = {one.path for image in outcome.images if image.found for one in image.found.left_out}
     groups: dict[tuple[str, Became], list[Path]] = defaultdict(list)
     header = {}
     for one in left:
-        became: Became = "copy" if one.sop_uid and one.sop_uid in kept else "unaccounted"
+        became: Became = "copy" if one.path in copies else "unaccounted"
         groups[one.series_uid, became].append(one.path)
         header[one.series_uid] = one
     for (series, became), paths in groups.items():
