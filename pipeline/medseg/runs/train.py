@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import CheckpointError
-from medseg.manifest import manifest_digest
+from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.planning.plan import PlanFile
 from medseg.records import Failure
@@ -122,7 +122,7 @@ def train_job(
         seconds=outcome.seconds,
         summary=delivered.summary,
         failures=failures,
-        warnings=delivered.warnings,
+        warnings=(*(mixed.message for mixed in mixed_channels(cases.manifest)), *delivered.warnings),
         notes=delivered.notes,
         run_id=run.run_id if run else None,
     )
