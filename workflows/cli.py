@@ -14,7 +14,7 @@ import click
 from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
 
-VERBS = ("ingest", "audit", "split", "lens", "train", "predict", "evaluate", "classify", "demo", "ui")
+VERBS = ("ingest", "audit", "split", "lens", "train", "predict", "evaluate", "classify", "demo", "ui", "sync")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:

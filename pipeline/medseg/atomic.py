@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,9 +49,44 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a UTF-8 text file whole or not at all; what is no text is written as `printable` gives it."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(printable(text), encoding="utf-8")
+
+
+def printable(text: str) -> str:
+    r"""A text that every UTF-8 file and stream takes.
+
+    Args:
+        text: Any text; a file name whose bytes are not UTF-8 holds lone surrogates.
+
+    Returns:
+        The text with each lone surrogate as an escape such as `\udce9`, which JSON reads as that surrogate again.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def check_writable(folder: Path, *, option: str) -> Path:
+    """Refuse a folder that cannot be written, before any work is done for it.
+
+    Args:
+        folder: Folder, which need not exist yet; nothing is left in it.
+        option: Name of the option that chooses the folder.
+
+    Raises:
+        DeliveryError: If neither the folder nor the nearest one above it that exists can be written.
+    """
+    nearest = Path(os.path.abspath(folder))  # noqa: PTH100  # a link in the path is followed, not resolved
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            return folder
+    except OSError as error:
+        raise DeliveryError(
+            f"folder {printable(str(folder))}: must be writable, got: {error.strerror}",
+            remedy=f"choose another with the option {option}",
+        ) from error
 
 
 def write_json(target: Path, content: Any) -> None:
