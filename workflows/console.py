@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 10
 _BUDGET_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+def accept_every_name() -> None:
+    r"""Let standard output and error take any text; what their encoding lacks is shown as `\\u809d`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # neither None, as without a console, nor a notebook's own
+            stream.reconfigure(errors="backslashreplace")
 
 
 class Bars:

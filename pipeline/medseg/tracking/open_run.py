@@ -75,6 +75,6 @@ def _check_artefacts(location: str) -> None:
     if not is_local_uri(location):
         return
     try:
-        check_writable(Path(local_file_uri_to_path(location)), option="tracking-uri")
+        check_writable(Path(local_file_uri_to_path(location)), option="tracking URI")
     except DeliveryError as error:
         raise OSError(f"artefacts: {error.fact}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -209,7 +210,7 @@ class TrackedRun:
         if self._folder is None:
             self.kept = f"{fact}; they are lost"
         else:
-            self.kept = f"{fact}; they are kept in {self._folder}, and `medseg sync {self._folder}` sends them"
+            self.kept = f"{fact}; they are kept in {self._folder}, and `medseg sync {shlex.quote(str(self._folder))}` sends them"
         if is_interrupted:  # nobody will read `kept`
             _log.warning("%s", self.kept)
 

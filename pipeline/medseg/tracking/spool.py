@@ -115,9 +115,7 @@ def _lock(stream: IO[str], path: Path) -> None:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         stream.close()
-        raise TrackingError(
-            f"{path}: must not be in use, got a run that still goes on", remedy="wait for it"
-        ) from error
+        raise TrackingError(f"{path}: must not be in use, got a run that goes on", remedy="wait for its end") from error
     except OSError:
         return  # a file system without locks
 

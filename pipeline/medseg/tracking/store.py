@@ -16,9 +16,9 @@ from medseg.errors import DeliveryError, TrackingError
 from medseg.tracking.quiet_mlflow import import_mlflow
 from medseg.tracking.store_errors import explained, store_errors, unreachable
 
-ANSWER_S = 5.0
+ANSWER_S = 10.0
 """Seconds within which a store must answer a question."""
-START_S = 30.0
+START_S = 60.0
 """Seconds within which a store on another machine must take a new run."""
 LOCK_S = 120.0
 """Seconds for which another process may make the tables of a store."""
@@ -155,7 +155,7 @@ def _check_file(file: Path) -> None:
     """Hold a database file to its rules, for which MLflow would try for minutes."""
     if not file.exists():
         try:
-            check_writable(file.parent, option="tracking-uri")
+            check_writable(file.parent, option="tracking URI")
         except DeliveryError as error:
             raise OSError(error.fact) from error
         return
@@ -168,7 +168,7 @@ def _check_file(file: Path) -> None:
         if "locked" not in str(error):
             raise OSError(str(error)) from error
     except sqlite3.DatabaseError as error:
-        raise ValueError(f"{file.name}: {error}") from error
+        raise ValueError(f"(sqlite3.{type(error).__name__}) {error}") from error
 
 
 def _check_server(uri: str) -> None:

@@ -54,5 +54,5 @@ def unreachable(uri: str, reason: str) -> TrackingError:
     """The error of a store that cannot be used."""
     return TrackingError(
         f"MLflow store {without_password(uri)}: must be reachable, got: {reason}",
-        remedy="check the tracking URI, give another with the option tracking-uri, or work without tracking",
+        remedy="check the tracking URI",
     )
