@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import DeliveryError
+from medseg.text import printable
 
 
 @contextmanager
@@ -52,18 +53,6 @@ def write_text(target: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all; what is no text is written as `printable` gives it."""
     with atomic_path(target) as temporary:
         temporary.write_text(printable(text), encoding="utf-8")
-
-
-def printable(text: str) -> str:
-    r"""A text that every UTF-8 file and stream takes.
-
-    Args:
-        text: Any text; a file name whose bytes are not UTF-8 holds lone surrogates.
-
-    Returns:
-        The text with each lone surrogate as an escape such as `\udce9`, which JSON reads as that surrogate again.
-    """
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_writable(folder: Path, *, option: str) -> Path:

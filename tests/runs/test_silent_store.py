@@ -136,9 +136,7 @@ def test_store_that_returns_during_the_training_has_everything_at_its_end(
     assert_all_arrived(uri, result.run_id, result.folder)
 
 
-def test_store_that_cannot_be_used_is_named_before_any_case_is_read(
-    cohort: tuple[Manifest, Path], place: Path
-) -> None:
+def test_store_that_cannot_be_used_is_named_before_any_case_is_read(cohort: tuple[Manifest, Path], place: Path) -> None:
     read: list[str] = []
 
     class Heard:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medseg.atomic import printable
+from medseg.text import printable
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
 _LONGEST_NAME = 250

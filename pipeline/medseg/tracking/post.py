@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medseg.atomic import printable
+from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
 
 MOST_METRICS = 1000

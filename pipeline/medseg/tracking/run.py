@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from medseg.atomic import printable
 from medseg.errors import TrackingError
+from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
 from medseg.tracking.names import clean_name, clean_value, flat
 from medseg.tracking.open_run import create_run, reopen_run
@@ -210,7 +210,8 @@ class TrackedRun:
         if self._folder is None:
             self.kept = f"{fact}; they are lost"
         else:
-            self.kept = f"{fact}; they are kept in {self._folder}, and `medseg sync {shlex.quote(str(self._folder))}` sends them"
+            command = shlex.join(["medseg", "sync", str(self._folder)])
+            self.kept = f"{fact}; they are kept in {self._folder}, and `{command}` sends them"
         if is_interrupted:  # nobody will read `kept`
             _log.warning("%s", self.kept)
 
