@@ -69,24 +69,14 @@ def test_route_ends_well_on_every_console(dataset: Path, tmp_path: Path, name: s
     (tmp_path / "bad" / f"{ORGAN}.nii.gz").write_bytes(b"no scan")
     (tmp_path / "bad" / os.fsdecode(b"caf\xe9.nii.gz")).write_bytes(b"no scan")
     small = dataset.parent / "small.yaml"
-    trained = run(
-        tmp_path,
-        settings,
-        "train",
-        dataset,
-        *["--fold", "all", "--epochs", "1", "--out", "run", "--no-tracking", "--config"],
-        small,
-    )
+    options = ("--fold", "all", "--epochs", 1, "--out", "run", "--no-tracking", "--config", small)
+    trained = run(tmp_path, settings, "train", dataset, *options)
     assert trained.returncode == 0, trained.stderr
     drawn = run(tmp_path, settings, "predict", "run", dataset, "--split", "test", "--out", "masks")
     assert drawn.returncode == 0, drawn.stderr
-    measured = run(
-        tmp_path, settings, "evaluate", dataset, "--masks", "masks", "--split", "test", "--out", "e", "--no-tracking"
-    )
-    assert measured.returncode == 0, measured.stderr
     failed = run(tmp_path, settings, "predict", "run", "bad", "--out", "none")
     assert failed.returncode == 1
-    for done in (trained, drawn, measured, failed):
+    for done in (trained, drawn, failed):
         assert b"Traceback" not in done.stderr
     assert b"2 case(s) failed" in failed.stderr
     record = load_record(tmp_path / "masks")
@@ -115,13 +105,10 @@ def test_structure_with_a_name_in_chinese_is_ingested_on_every_console(
     assert any(ORGAN in name for name in report["structures"])
 
 
-@pytest.mark.parametrize("step", ["audit", "split"])
-def test_dataset_with_names_in_chinese_is_examined_on_a_console_without_them(
-    dataset: Path, tmp_path: Path, step: str
-) -> None:
-    out = {"audit": ["--out", "audit"], "split": ["--folds", 2, "--data-root", dataset, "--out", "new.json", "--force"]}
-    done = run(tmp_path, CONSOLES["cp1252"], step, dataset, *out[step])
-    assert done.returncode in (0, 1), done.stderr
+def test_dataset_with_names_in_chinese_is_split_on_a_console_without_them(dataset: Path, tmp_path: Path) -> None:
+    options = ("--folds", 2, "--data-root", dataset, "--out", "new.json", "--force")
+    done = run(tmp_path, CONSOLES["cp1252"], "split", dataset, *options)
+    assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
 
 
