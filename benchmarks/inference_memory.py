@@ -46,7 +46,7 @@ def whole(
     from monai.inferers.utils import sliding_window_inference
 
     def window_logits(windows: Tensor) -> Tensor:
-        logits: Tensor = network(windows.to(memory_format=memory_format(3)))
+        logits: Tensor = network(windows.to(memory_format=memory_format(3, windows.device)))
         return logits.float()
 
     with torch.inference_mode():

@@ -38,7 +38,7 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--mapping", type=options.FILE, help="Labels by structure.  [default: proposed, and written]")
 @click.option("--repair", callback=_repairs, default="", metavar="LIST",
               help="Repair instead of refusing: tilt, gaps, grids (of labels), orientations (apart).")  # fmt: skip
-@click.option("--min-slices", type=click.IntRange(2), default=3, show_default=True, help="Fewest slices of a volume.")
+@click.option("--min-slices", type=click.IntRange(1), default=3, show_default=True, help="Fewest slices of a volume.")
 @click.option("--suv", is_flag=True, help="PET as SUV by body weight.")
 @click.option("--kind", type=click.Choice(["volumes", "pictures"]), help="Kind of scans.  [default: volumes, if any]")
 @click.option("--key", type=options.FOLDER, help="Key of the pseudonyms.  [default: OUT.key, created if missing]")

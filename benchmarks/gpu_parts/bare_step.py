@@ -28,7 +28,7 @@ class StepSettings:
     """
 
     number_format: FormatKind = "bf16"
-    is_channels_last: bool = True
+    is_channels_last: bool = False
     compile_backend: str | None = None
     is_tuned: bool = False
 

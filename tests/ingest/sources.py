@@ -115,11 +115,12 @@ def write_rtstruct(
     *,
     geometry: Geometry = GRID,
     refer: bool = True,
+    contour_kind: str = "CLOSED_PLANAR",
     **values: Any,
 ) -> Dataset:
     """Draw boxes of voxels (first and last along i, j, k, all inside) as contours; `values` replace what it says."""
     contours = {name: _contours(box, geometry) for name, box in boxes.items()}
-    dataset = write_structure_set(contours, images, path, refer=refer)
+    dataset = write_structure_set(contours, images, path, refer=refer, kind=contour_kind)
     if values:
         for keyword, value in values.items():
             setattr(dataset, keyword, value)

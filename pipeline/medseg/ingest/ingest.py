@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,12 +16,13 @@ from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext, IngestOptions, Progress
 from medseg.ingest.copies import COPY, LABEL_OF_COPY, set_aside_copies
 from medseg.ingest.dataset import remove_stale, write_manifest
-from medseg.ingest.find_images import find_images
+from medseg.ingest.file_roles import find_roles
 from medseg.ingest.key import Pseudonyms
+from medseg.ingest.label_source import LabelSource
 from medseg.ingest.mapping import Mapping, load_mapping, mapping_text, propose_mapping
 from medseg.ingest.match import MatchedLabel
-from medseg.ingest.match_labels import match_labels
-from medseg.ingest.name_tokens import masks_and_images
+from medseg.ingest.match_labels import MASK_BY_VALUES, match_labels
+from medseg.ingest.nesting import drawing_order
 from medseg.ingest.outcome import Outcome
 from medseg.ingest.report import IngestReport
 from medseg.ingest.scan_notes import catching_notes
@@ -64,12 +66,12 @@ def ingest(
     state = _begin(source, out, names, has_mapping=given is not None)
     with quiet_dicom(), catching_notes() as notes:
         files = walk_source(source, without=out, workers=options.workers, on_file=progress.on_files)
-        masks, scans = masks_and_images([*files.volumes, *files.pictures], source)
-        images = find_images(files, scans, source, options)
+        roles = find_roles(files, source, given, options)
+        images = roles.images
         if not images:
             raise _no_scan(files)
         objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
-        labels = match_labels(objects, masks, images, source, workers=options.workers)
+        labels = match_labels(objects, roles.masks, images, source, by_values=roles.by_values, workers=options.workers)
         scrub = scrubber_of(files.instances, images, names)
         mapping = given or _propose_mapping(labels.matched, scrub, state, out)
         context = IngestContext(out, options, names, mapping, scrub, state, notes)
@@ -113,8 +115,13 @@ def _no_scan(files: Source) -> ManifestError:
 
 def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: State, out: Path) -> Mapping:
     """A mapping of all structures that were found, written for a person to review."""
-    mapping = propose_mapping(one.label.renamed(scrub.name) for one in labels)
-    text = mapping_text(mapping)
+    by_image: dict[int, list[LabelSource]] = defaultdict(list)
+    for one in labels:
+        by_image[id(one.image)].append(one.label)
+    order = drawing_order(by_image.values(), scrub.name)
+    mapping = propose_mapping((one.label.renamed(scrub.name) for one in labels), order)
+    by_values = {scrub.name(name) for one in labels if one.label.kind == MASK_BY_VALUES for name in one.label.names}
+    text = mapping_text(mapping, doubtful=sorted(by_values))
     state.remember_text(text)
     write_text(_proposal(out), text)
     return mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from monai.networks.layers.factories import Conv, Pool
 from monai.networks.layers.utils import get_act_layer
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from medseg.networks.config import ActivationKind, BlockKind, NormKind, ShortcutKind
 from medseg.networks.norm import build_norm
+from medseg.networks.pooling import AvgPool3d
 
 _ACTIVATIONS: dict[ActivationKind, tuple[str, dict[str, object]]] = {
     "relu": ("relu", {"inplace": True}),
@@ -139,7 +140,8 @@ def build_shortcut(style: BlockStyle, inputs: int, outputs: int, *, stride: Sequ
         return nn.Sequential(style.conv_norm(inputs, outputs, kernel=style.unit, stride=stride))
     layers: list[nn.Module] = []
     if max(stride) > 1:
-        layers.append(Pool[Pool.AVG, style.spatial_dims](tuple(stride), tuple(stride), ceil_mode=True))
+        pool: Callable[..., nn.Module] = AvgPool3d if style.spatial_dims == 3 else Pool[Pool.AVG, style.spatial_dims]
+        layers.append(pool(tuple(stride), tuple(stride), ceil_mode=True))
     if inputs != outputs:
         layers.append(style.conv_norm(inputs, outputs, kernel=style.unit, stride=style.unit))
     return nn.Sequential(*layers)

@@ -27,14 +27,23 @@ def autocast(device: torch.device, precision: PrecisionKind = "auto") -> Abstrac
     return nullcontext()
 
 
-def memory_format(spatial_dims: int) -> torch.memory_format:
-    """Channels last: the layout that convolutions are fastest in on CPUs and tensor cores."""
-    return torch.channels_last_3d if spatial_dims == 3 else torch.channels_last
+def memory_format(spatial_dims: int, device: torch.device) -> torch.memory_format:
+    """Layout of weights and images that a device is fastest with: channels last, but for volumes on CUDA.
+
+    On CUDA, 3D instance norm copies channels-last tensors back and forth; `benchmarks/README.md` has the times of both.
+
+    Args:
+        spatial_dims: 2 or 3.
+        device: Device that computes.
+    """
+    if spatial_dims == 2:
+        return torch.channels_last
+    return torch.contiguous_format if device.type == "cuda" else torch.channels_last_3d
 
 
 def to_device(network: nn.Module, device: torch.device, *, spatial_dims: int) -> nn.Module:
-    """Move a network's weights, in place, to a device and into channels-last order."""
+    """Move a network's weights, in place, to a device and into the layout that it is fastest with."""
     for parameter in network.to(device).parameters():
         if parameter.ndim == spatial_dims + 2:
-            parameter.data = parameter.data.contiguous(memory_format=memory_format(spatial_dims))
+            parameter.data = parameter.data.contiguous(memory_format=memory_format(spatial_dims, device))
     return network

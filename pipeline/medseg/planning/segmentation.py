@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target
 from medseg.networks import NetworkConfig
@@ -79,7 +80,7 @@ def _spacing(fingerprint: Fingerprint, reasons: dict[str, str]) -> Array:
         )
     else:
         reasons["preprocess.spacing_mm"] = f"median of {len(spacings)} training scans, axes along R, A and S"
-    return np.round(median, 4)
+    return np.array([significant(float(mm)) for mm in median])
 
 
 def plan_normalisation(
@@ -150,7 +151,8 @@ def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) ->
 
 
 def _patches_per_case(shape: Array, patch: tuple[int, int, int], reasons: dict[str, str]) -> int:
-    count = int(np.clip(np.ceil(np.prod(np.maximum(shape, patch)) / np.prod(patch)), 1, 8))
+    # Rounding of the spacing makes a median scan of 20 voxels 20.00001, which must not add a patch.
+    count = int(np.clip(np.ceil(np.prod(np.maximum(shape, patch)) / np.prod(patch) - 1e-3), 1, 8))
     reasons["training.patches_per_case"] = "patches that cover a median scan once, at most 8"
     return count
 

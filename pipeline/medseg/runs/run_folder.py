@@ -110,7 +110,8 @@ class RunFolder:
             return parse_config(RunRecord, content, source=self._record.name)
         except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(
-                f"run {self.path}: {self._record.name} must be readable to resume, got: {error}; start a new run"
+                f"run {self.path}: {self._record.name} must be readable to resume, got: {error}",
+                remedy="start a new run",
             ) from error
 
 
@@ -127,5 +128,5 @@ def check_empty(folder: Path) -> Path:
         DeliveryError: If it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"output folder {folder} must be new or empty; choose another")
+        raise ConfigError(f"output folder {folder} must be new or empty", remedy="choose another")
     return check_writable(folder, option="out")

@@ -203,15 +203,15 @@ def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: AnyPl
         return
     if earlier.manifest_digest != manifest_digest(cases.manifest):
         raise CheckpointError(
-            "resume: the manifest must be the one that the run began with, got another; start a new run"
+            "resume: the manifest must be the one that the run began with, got another", remedy="start a new run"
         )
     if earlier.plan_digest != plan_digest(plan):
         raise CheckpointError(
-            "resume: plan.yaml must be as the run began with it, got another; start a new run with that plan"
+            "resume: plan.yaml must be as the run began with it, got another", remedy="start a new run with that plan"
         )
     if earlier.labels_digest != job.labels_digest:
         raise CheckpointError(
-            "resume: the file of labels must be the one that the run began with, got another; start a new run"
+            "resume: the file of labels must be the one that the run began with, got another", remedy="start a new run"
         )
     if earlier.own_parts != job.own_parts:
         raise CheckpointError(

@@ -14,7 +14,7 @@ from medseg.atomic import write_json
 from medseg.cohort import CASE_ERRORS, iterate_cases
 from medseg.errors import ScanError
 from medseg.inference.growing_record import GrowingRecord
-from medseg.inference.inputs import CaseInput, check_channels
+from medseg.inference.inputs import CaseInput, check_channels, warn_of_constant
 from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord
 from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.predictor import Predictor
@@ -64,8 +64,9 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
         raise ScanError(f"the name must not be that of {RECORD_NAME}", remedy="rename the scan", case_id=case.case_id)
-    scan = read_scan(case.files, case_id=case.case_id)
+    scan = read_scan(case.files, case_id=case.case_id, channels=len(predictor.card.channels))
     check_channels(scan, predictor.card.channels, case_id=case.case_id)
+    warn_of_constant(scan, predictor.card.channels, case_id=case.case_id)
     review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
     mask = predictor.mask(scan, slab=review.slab if review else None)
     if reviewer and review:

@@ -110,9 +110,9 @@ def _chunks(
 def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision: PrecisionKind) -> Tensor:
     """Logits of a batch of windows `(B, C, I, J, K)`; slice by slice for a 2D network."""
     is_2d = windows.shape[4] == 1
-    windows = windows.to(memory_format=memory_format(3))
+    windows = (windows[..., 0] if is_2d else windows).to(memory_format=memory_format(2 if is_2d else 3, device))
     with autocast(device, precision):
-        logits = network(windows[..., 0]) if is_2d else network(windows)
+        logits = network(windows)
     if not isinstance(logits, Tensor):
         raise TypeError("a network must return one tensor of logits")
     return (logits[..., None] if is_2d else logits).float()

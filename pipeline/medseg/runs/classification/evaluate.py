@@ -137,16 +137,17 @@ def evaluate_classifier(
 def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable | None, *, name: str) -> None:
     """Hold dataset and table to the classes of the classifier."""
     if table is not None and targets.source != "csv":
-        raise ConfigError(f"labels: the classifier learned from {targets.source}; leave the CSV file out")
+        raise ConfigError(f"labels: the classifier learned from {targets.source}", remedy="leave the CSV file out")
     if targets.source == "label" and set(targets.structures) - set(manifest.foreground):
         raise ManifestError(
             f"manifest {manifest.name}: labels must hold the classifier's {', '.join(targets.classes)}, got "
-            f"{', '.join(manifest.foreground)}; evaluate on the dataset that it was made for"
+            f"{', '.join(manifest.foreground)}",
+            remedy="evaluate on the dataset that it was made for",
         )
     if table is not None and table.classes != targets.classes:
         raise ManifestError(
-            f"classes {name}: must be the classifier's {', '.join(targets.classes)}, got "
-            f"{', '.join(table.classes)}; give the file in the form that it was trained on"
+            f"classes {name}: must be the classifier's {', '.join(targets.classes)}, got {', '.join(table.classes)}",
+            remedy="give the file in the form that it was trained on",
         )
 
 

@@ -10,6 +10,11 @@ from medseg.scans.dicom.elements import text
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_PLACEHOLDERS = frozenset(
+    ("", "anon", "anonym", "anonymous", "anonymized", "anonymised", "deidentified", "dummy", "empty", "na", "noid",
+     "noname", "none", "null", "patient", "patientid", "removed", "subject", "test", "unknown", "xxx")
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -42,6 +47,11 @@ class Identity:
         "PhysiciansOfRecord", "ReferringPhysicianName", "RequestingPhysician", "StationName", "DeviceSerialNumber",
     )  # fmt: skip
 
+    @property
+    def names_a_patient(self) -> bool:
+        """Whether id or name tell patients apart, and are no placeholders of an anonymiser."""
+        return not (_is_placeholder(self.patient_id) and _is_placeholder(self.name))
+
     @classmethod
     def of(cls, header: Dataset) -> Self:
         """The identity in a header."""
@@ -54,3 +64,9 @@ class Identity:
             institution=text(header, "InstitutionName"),
             others=tuple(value for value in others if value),
         )
+
+
+def _is_placeholder(value: str) -> bool:
+    """Whether a value is one that anonymisers write for everybody: a word for nobody, or nothing but zeros."""
+    letters = "".join(sign for sign in value.casefold() if sign.isalnum())
+    return letters in _PLACEHOLDERS or not letters.strip("0")

@@ -36,7 +36,7 @@ def training_step(
         spatial_dims: 2 or 3.
         transform: The user's change of batches after augmentation.
     """
-    layout = memory_format(spatial_dims)
+    layout = memory_format(spatial_dims, device)
     forward = getattr(network, "scales", None) or (lambda image: [network(image)])
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
