@@ -12,7 +12,7 @@ from typing import Any
 
 from medseg.atomic import check_writable
 from medseg.errors import CheckpointError
-from medseg.manifest import manifest_digest
+from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.planning.plan import PlanFile
 from medseg.records import Failure
@@ -140,7 +140,7 @@ def _train(
         seconds=outcome.seconds,
         summary=delivered.summary,
         failures=failures,
-        warnings=delivered.warnings,
+        warnings=(*(mixed.message for mixed in mixed_channels(cases.manifest)), *delivered.warnings),
         notes=delivered.notes,
         run_id=run.run_id if run else None,
     )
