@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medseg.atomic import check_writable
 from medseg.errors import ConfigError
 from medseg.ingest import IngestOptions, IngestReport, PatientsFrom, Pseudonyms, ingest, load_key
 from medseg.ingest import Progress as IngestProgress
@@ -71,6 +72,8 @@ def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestPro
     """
     if settings.out.resolve() in settings.key_file.resolve().parents:
         raise ConfigError(f"key file {settings.key_file} must not lie in the dataset, with which it would be passed on")
+    check_writable(settings.out, option="out")
+    check_writable(settings.key_file.parent, option="key")
     names = Pseudonyms(load_key(settings.key_file), keep_ids=settings.keep_ids)
     options = IngestOptions(
         repair=settings.repair,
