@@ -127,7 +127,10 @@ def _acquisitions(place: Path) -> Again:
     yield planes_without_problem
 
 
-@tries("scans/dicom/planes.py", "keep the file of one of them, and lower the minimum number of slices to 1")
+@tries(
+    "scans/dicom/planes.py",
+    "they are repeated shots of one place; keep the file of one of them, and lower the minimum number of slices to 1",
+)
 def _one_place(place: Path) -> Again:
     folder = write_at(place, [(0, 0, 0)] * 12)
     yield lambda: read(folder)

@@ -278,6 +278,21 @@ def _label_of_another_channel(place: Path) -> Again:
     yield ingesting(place / "src", place / "out", mapping=f"{mapping}\nlabel_from: PET", labels=1)
 
 
+@tries("ingest/ingest.py", "give one of these as the option modality of medseg ingest, or none")
+def _modality_that_is_not_there(place: Path) -> Again:
+    write_ct(place / "src")
+    yield ingesting(place / "src", place / "out", modality="MR")
+    yield ingesting(place / "src", place / "out", modality="CT")
+    yield ingesting(place / "src", place / "all")
+
+
+@tries("ingest/modality.py", "ingest it apart")
+def _other_modality(place: Path) -> Again:
+    source, _ = two_series(place)
+    yield ingesting(source, place / "ct", modality="CT")
+    yield ingesting(source, place / "pet", modality="PT", accepted=["other_modality"])
+
+
 # Labels and their images
 
 

@@ -23,7 +23,7 @@ MAX_TILT = 1e-3
 _SAME_POSITION_MM = 1e-3
 _SAME_POSITION = 0.01  # of a pixel; less than the above for pixels below a tenth of a millimetre
 _EVEN = 0.05  # of a step
-_EVEN_MM = 0.01  # of positions that were rounded to a hundredth of a millimetre
+_EVEN_MM = 0.0175  # of positions that were rounded to a hundredth of a millimetre along three axes
 _ROUNDED_FROM_MM = 0.04  # smallest step of such positions; they would not tell finer ones apart
 _SIDEWAYS_MM = 0.02  # of positions that were rounded to a hundredth of a millimetre
 
@@ -76,7 +76,7 @@ class Planes:
         steps = np.diff(self.depths_mm)
         # A missing slice makes some steps larger, never smaller; so the base is among the smallest.
         least = float(np.min(steps))
-        near = steps[steps <= least + 2 * evenness_mm(least)]
+        near = steps[steps <= least + min(2 * evenness_mm(least), 0.5 * least)]
         return float(np.mean(near))
 
     @property
@@ -184,7 +184,8 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
             Problem(
                 "one_position",
                 f"slices must lie at different positions, got all {count} at one",
-                "keep the file of one of them, and lower the minimum number of slices to 1",
+                "they are repeated shots of one place; keep the file of one of them, and lower the minimum number of "
+                "slices to 1",
             ),
         )
     if count < min_slices:
