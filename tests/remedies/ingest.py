@@ -66,11 +66,14 @@ def ingesting(
 
         with (
             patch.object(Failure, "of", noted),
-            patch.object(CASES, "write_manifest", wraps=CASES.write_manifest) as wrote,
+            patch.object(CASES, "remove_stale", wraps=CASES.remove_stale) as ended,
         ):
             done = run_ingest(source, out, **settings)
-        outcome = wrote.call_args.args[0]
-        refusals = [one.refusal for one in (*outcome.builds, *outcome.lost)] + list(outcome.unused)
+        outcome = ended.call_args.args[0]
+        refusals = [
+            *(one.refusal for one in (*outcome.builds, *outcome.lost)),
+            *(refusal for _, refusal in outcome.unused),
+        ]
         errors += [ManifestError(one.fact, remedy=one.remedy) for one in refusals if one and one.kind not in accepted]
         if errors:
             raise errors[0]
