@@ -18,7 +18,7 @@ import medseg
 Attempt = Callable[[Path], Iterator[Callable[[], object]]]
 PACKAGE = Path(medseg.__file__).parent
 _PLACEHOLDER = "{}"
-_BY_PLACE = {"Refusal": 2, "Problem": 2}  # records that hold a remedy as their third part
+_BY_PLACE = {"Refusal": 2, "Problem": 2, "Finding": 4}  # records that hold a remedy, and its place among their parts
 
 
 class Remedy(NamedTuple):
@@ -114,7 +114,7 @@ def _assigned(tree: ast.Module) -> dict[str, list[ast.expr]]:
 def _texts(node: ast.expr, assigned: dict[str, list[ast.expr]]) -> list[str]:
     """The texts that an expression may give; none for one that is passed on."""
     if isinstance(node, ast.Constant):
-        return [str(node.value)] if node.value else []
+        return [node.value] if node.value and isinstance(node.value, str) else []
     if isinstance(node, ast.JoinedStr):
         return ["".join(str(part.value) if isinstance(part, ast.Constant) else _PLACEHOLDER for part in node.values)]
     if isinstance(node, ast.IfExp):
