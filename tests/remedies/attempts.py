@@ -84,31 +84,40 @@ def remedies_of(*rooms: str) -> set[Remedy]:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             constants = _constants(tree)
             for node in ast.walk(tree):
-                if isinstance(node, ast.keyword) and node.arg == "remedy":
-                    texts = _texts(node.value, constants)
+                for expression in _remedy_expressions(node):
+                    texts = _texts(expression, constants)
                     found |= {Remedy(path.relative_to(PACKAGE).as_posix(), text) for text in texts}
     return found
 
 
-def _constants(tree: ast.Module) -> dict[str, str]:
-    """Module constants and local names that hold text."""
-    return {
-        target.id: node.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+def _remedy_expressions(node: ast.AST) -> list[ast.expr]:
+    """The remedy of an error, which is a keyword, or of an audit's finding, which is the fifth argument."""
+    if isinstance(node, ast.keyword) and node.arg == "remedy":
+        return [node.value]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding":
+        return node.args[4:5]
+    return []
 
 
-def _texts(node: ast.expr, constants: dict[str, str]) -> list[str]:
+def _constants(tree: ast.Module) -> dict[str, list[str]]:
+    """Module constants and local names that hold text, each with all the texts that it may hold."""
+    constants: dict[str, list[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    constants.setdefault(target.id, []).extend(_texts(node.value, {}))
+    return constants
+
+
+def _texts(node: ast.expr, constants: dict[str, list[str]]) -> list[str]:
     """The texts that an expression may give; none for one that is passed on."""
     if isinstance(node, ast.Constant):
-        return [str(node.value)] if node.value else []
+        return [node.value] if node.value and isinstance(node.value, str) else []
     if isinstance(node, ast.JoinedStr):
         return ["".join(str(part.value) if isinstance(part, ast.Constant) else _PLACEHOLDER for part in node.values)]
     if isinstance(node, ast.IfExp):
         return _texts(node.body, constants) + _texts(node.orelse, constants)
     if isinstance(node, ast.Name) and node.id in constants:
-        return [constants[node.id]]
+        return constants[node.id]
     return []

@@ -53,7 +53,8 @@ class TrackedRun:
             found = client.get_experiment_by_name(experiment)
             if found is not None and found.lifecycle_stage == "deleted":
                 raise TrackingError(
-                    f"experiment {experiment!r} must not be deleted", remedy="restore it or choose another name"
+                    f"experiment {experiment!r} must not be deleted",
+                    remedy="restore it in MLflow, or give the dataset another name",
                 )
             experiment_id = found.experiment_id if found else client.create_experiment(experiment)
             run = client.create_run(experiment_id, run_name=name, tags=dict(tags or {}))

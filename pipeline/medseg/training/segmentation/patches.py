@@ -49,7 +49,7 @@ class PatchDataset:
         except (OSError, RuntimeError, ValueError) as error:
             raise ScanError(
                 f"store entry {case.folder.name} must be whole, got: {error}",
-                remedy="delete that folder",
+                remedy="delete that folder and train again",
                 case_id=case.case_id,
             ) from error
         return {"image": torch.from_numpy(image), "label": self.target.encode(label)}
