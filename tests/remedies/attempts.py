@@ -106,7 +106,7 @@ def _constants(tree: ast.Module) -> dict[str, list[str]]:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 if isinstance(target, ast.Name):
-                    constants.setdefault(target.id, []).extend(_texts(node.value, {}))
+                    constants.setdefault(target.id, []).extend(_texts(node.value, constants))
     return constants
 
 

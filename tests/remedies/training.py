@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +21,6 @@ from medseg.training.classification import ClassificationTask
 from medseg.training.engine import run_task
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts, SegmentationTask, TrainingConfig
 from medseg.training.segmentation.loss import loss_for
-from medseg.training.segmentation.patches import PatchDataset
 
 from tests.preprocess.classification.scans import slice_config
 from tests.remedies.attempts import covers, tries
@@ -43,20 +41,6 @@ def prepared(place: Path) -> tuple[StoredCase, ...]:
     config = PreprocessConfig(axcodes="RAS", normalisation=(ChannelNormalisation(kind="none"),))
     cases, _ = prepare_cases(manifest.cases, manifest, root, config=config, store=place / "store", executor=SERIAL)
     return cases
-
-
-@tries("training/segmentation/patches.py", "delete that folder and train again")
-def _damaged_store(place: Path) -> Again:
-    def patches_of() -> PatchDataset:
-        return PatchDataset(prepared(place)[:1], TrainingConfig(patch_size=(8, 8, 8)), target=model_card().target)
-
-    patches = patches_of()
-    (entry,) = (case.folder for case in patches.cases)
-    content = (entry / "image.b2nd").read_bytes()
-    (entry / "image.b2nd").write_bytes(content[:200] + bytes(len(content) - 400) + content[-200:])
-    yield lambda: patches[0]
-    shutil.rmtree(entry)
-    yield lambda: patches_of()[0]
 
 
 @tries("training/segmentation/task.py", "give cases that were prepared")
