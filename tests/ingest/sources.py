@@ -64,6 +64,7 @@ def run_ingest(
     keep_ids: bool = False,
     mapping: Path | str | None = None,
     progress: Progress | None = None,
+    private: Path | None = None,
     **options: Any,
 ) -> Ingested:
     """Ingest with a fixed key; a mapping may be given as YAML."""
@@ -79,6 +80,7 @@ def run_ingest(
         names=Pseudonyms(key, keep_ids=keep_ids),
         mapping_file=mapping,
         options=IngestOptions(**options),
+        private=private,
         progress=progress or Progress(),
     )
     return Ingested(report, out)

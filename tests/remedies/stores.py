@@ -16,11 +16,14 @@ from medseg.delivery.classification.triage.foreground import why_unranked
 from medseg.inference.segmentation import Predictor
 from medseg.records import SliceScores
 from medseg.tracking import TrackedRun
+from medseg.tracking.entry import Entry
 from medseg.tracking.model_flavour import MaskModel
+from medseg.tracking.send_spool import send_spool
+from medseg.tracking.spool import Spool, read_spool
 
 from tests.delivery.classification.triage.studies import CLASSES, scores_of
 from tests.inference.classification.knowing import CPU
-from tests.remedies.attempts import covers, tries
+from tests.remedies.attempts import by_a_person, covers, tries
 from tests.remedies.inference import model_run, write_image
 from tests.remedies.runs import train, write_patients
 
@@ -109,7 +112,7 @@ def _one_name(place: Path) -> Again:
         yield lambda table=table: model.predict(table)  # type: ignore[misc]
 
 
-@tries("tracking/run.py", "restore it in MLflow, or give the dataset another name")
+@tries("tracking/open_run.py", "restore it in MLflow, or give the dataset another name")
 def _deleted_experiment(place: Path) -> Again:
     import mlflow
 
@@ -118,13 +121,66 @@ def _deleted_experiment(place: Path) -> Again:
     experiment = client.create_experiment("gone", artifact_location=str(place))
     client.delete_experiment(experiment)
     yield lambda: TrackedRun.start(experiment="gone", name="x", tracking_uri=uri)
+    client.create_experiment("other", artifact_location=str(place))
     yield lambda: TrackedRun.start(experiment="other", name="x", tracking_uri=uri)
     client.restore_experiment(experiment)
     yield lambda: TrackedRun.start(experiment="gone", name="x", tracking_uri=uri)
 
 
-@tries("tracking/run.py", "check the tracking URI")
+@tries("tracking/store_errors.py", "check the tracking URI")
 def _no_store(place: Path) -> Again:
     (place / "file").touch()
     yield lambda: TrackedRun.start(experiment="a", name="x", tracking_uri=f"sqlite:///{place}/file/mlflow.db")
-    yield lambda: TrackedRun.start(experiment="a", name="x", tracking_uri=f"sqlite:///{place}/mlflow.db")
+    yield lambda: tracked(place)
+
+
+def tracked(place: Path) -> TrackedRun:
+    """A new run in a store, whose artefacts lie beside it."""
+    import mlflow
+
+    uri = f"sqlite:///{place}/mlflow.db"
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    if client.get_experiment_by_name("a") is None:
+        client.create_experiment("a", artifact_location=str(place))
+    return TrackedRun.start(experiment="a", name="x", tracking_uri=uri)
+
+
+def spool_of(run: TrackedRun, path: Path) -> Spool:
+    """A spool that keeps a number of a run."""
+    spool = Spool(path, run_id=run.run_id, tracking_uri=run.tracking_uri)
+    spool.append(1, Entry("metrics", {"values": {"loss": 1.0}, "step": 0, "at": 1}))
+    return spool
+
+
+@tries("tracking/run.py", "send it first: medseg sync {}")
+def _spool_of_another_run(place: Path) -> Again:
+    spool_of(tracked(place), place / "tracking.jsonl").close(is_sent=False)
+    run = tracked(place)
+
+    def begin() -> None:
+        with run.recording(system_metrics=False):
+            run.begin(place / "tracking.jsonl")
+
+    yield begin
+    send_spool(place / "tracking.jsonl")
+    yield begin
+
+
+@tries("tracking/spool.py", "wait for its end")
+def _spool_in_use(place: Path) -> Again:
+    run = tracked(place)
+    spool = spool_of(run, place / "tracking.jsonl")
+    yield lambda: send_spool(place / "tracking.jsonl")
+    spool.close(is_sent=False)
+    yield lambda: send_spool(place / "tracking.jsonl")
+
+
+@tries("tracking/spool.py", "remove the file; its numbers are lost")
+def _no_spool(place: Path) -> Again:
+    (place / "tracking.jsonl").write_text("something")
+    yield lambda: read_spool(place / "tracking.jsonl")
+    (place / "tracking.jsonl").unlink()
+    yield lambda: read_spool(place / "tracking.jsonl")
+
+
+by_a_person("nothing is to be done", "tracking/send_spool.py", "nothing is kept there for MLflow")

@@ -23,6 +23,7 @@ from medseg.audit.label_checks import (
     check_specks,
 )
 from medseg.audit.label_facts import measure_labels
+from medseg.audit.risks import check_disclosed
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import PictureOrigin
@@ -58,6 +59,7 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
     if image is not None:
         facts = _with_image(facts, image)
         found += check_channels(case, facts.channels, manifest)
+        found += check_disclosed(case, image, is_picture=facts.is_picture)
     if label is not None:
         facts = _with_label(facts, label, manifest)
         found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest, files[-1])

@@ -6,7 +6,7 @@ import numpy as np
 
 from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
-from medseg.manifest import manifest_target
+from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
@@ -102,6 +102,7 @@ def plan_normalisation(
             has_unit = name.strip().lower() == "ct"
             cause = "no labelled voxels to take a scale from" if has_unit else "intensities have no fixed unit"
             why.append(f"{name}: {cause}, so each scan by its own mean and deviation")
+    why += [f"warning: {mixed.fact}" for mixed in mixed_channels(manifest, manifest.select("training"))]
     reasons[f"{section}.normalisation"] = "; ".join(dict.fromkeys(why))
     return tuple(channels)
 

@@ -26,6 +26,8 @@ class Identity:
         name: (0010,0010).
         birth_date: (0010,0030).
         institution: (0008,0080).
+        sex: (0010,0040).
+        age: (0010,1010).
         others: All other values that name a person, a place or an order.
 
     Source: PS3.15 Annex E, Basic Application Level Confidentiality Profile, the elements of table E.1-1 that images
@@ -38,6 +40,8 @@ class Identity:
     birth_date: str
     institution: str
     others: tuple[str, ...]
+    sex: str = ""
+    age: str = ""
 
     TAGS: ClassVar[tuple[str, ...]] = (
         "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "InstitutionName",
@@ -45,6 +49,7 @@ class Identity:
         "OperatorsName", "OtherPatientIDs", "OtherPatientNames", "PatientAddress", "PatientBirthName",
         "PatientComments", "PatientMotherBirthName", "PatientTelephoneNumbers", "PerformingPhysicianName",
         "PhysiciansOfRecord", "ReferringPhysicianName", "RequestingPhysician", "StationName", "DeviceSerialNumber",
+        "PatientSex", "PatientAge",
     )  # fmt: skip
 
     @property
@@ -55,7 +60,7 @@ class Identity:
     @classmethod
     def of(cls, header: Dataset) -> Self:
         """The identity in a header."""
-        others = (text(header, keyword) for keyword in cls.TAGS[5:])
+        others = (text(header, keyword) for keyword in cls.TAGS[5:-2])
         return cls(
             patient_id=text(header, "PatientID"),
             issuer=text(header, "IssuerOfPatientID"),
@@ -63,6 +68,8 @@ class Identity:
             birth_date=text(header, "PatientBirthDate"),
             institution=text(header, "InstitutionName"),
             others=tuple(value for value in others if value),
+            sex=text(header, "PatientSex").upper(),
+            age=text(header, "PatientAge").upper(),
         )
 
 

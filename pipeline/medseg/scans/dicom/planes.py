@@ -22,7 +22,7 @@ SAME_DIRECTION = 1e-4
 MAX_TILT = 1e-3
 SAME_POSITION_MM = 1e-3
 _EVEN = 0.05
-_EVEN_MM = 0.01
+_EVEN_MM = 0.0175  # of positions that were rounded to a hundredth of a millimetre along three axes
 _SIDEWAYS_MM = 0.02  # of positions that were rounded to a hundredth of a millimetre
 
 
