@@ -181,10 +181,16 @@ def test_paths_that_leave_the_data_root_are_refused(tmp_path: Path, path: str, k
 
 @pytest.mark.parametrize(
     "case_id",
-    ["a/b", "../a", ".hidden", " a", "a ", "a\nb", "a\\b", "a:b", "a..b", "a*", "a\u2028b", 'a"b', "a|b", "", "\udcff"],
+    ["a/b", "../a", ".hidden", " a", "a ", "a\nb", "a\\b", "a:b", "a..b", "a*", "a\u2028b", 'a"b', "a|b"],
 )
 def test_case_id_that_is_no_file_name_is_refused(tmp_path: Path, case_id: str) -> None:
     with pytest.raises(ManifestError, match="case_id must be usable as a file name; rename it"):
+        load_own(tmp_path, training=[{"case_id": case_id, "patient_id": "p", "image": "a.nii.gz"}])
+
+
+@pytest.mark.parametrize("case_id", ["", "\udcff"])
+def test_case_id_that_is_no_text_is_refused(tmp_path: Path, case_id: str) -> None:
+    with pytest.raises(ManifestError, match=r"training\.0\.case_id must hold"):
         load_own(tmp_path, training=[{"case_id": case_id, "patient_id": "p", "image": "a.nii.gz"}])
 
 
