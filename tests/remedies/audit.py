@@ -45,8 +45,8 @@ by_a_person("nothing is to be done", "audit/cohort_checks.py", "nothing to do if
 by_a_person(
     "nothing is to be done",
     "audit/duplicates.py",
-    "nothing to do if both images lie on one grid",
-    "fine for two scans of one patient",
+    "nothing to do if all images lie on one grid",
+    "fine for scans of one patient",
 )
 by_a_person("nothing is to be done", "audit/sides.py", "nothing to do: training leaves out left-right mirroring")
 by_a_person("only its makers can fix a crash", "audit/audit.py", "examine its files, and report this")
@@ -207,13 +207,25 @@ def looking(case_id: str, image: np.ndarray, **keys: Any) -> CaseFacts:
     return facts_of(case_id, small=shrink(image), image_digest=case_id, **keys)
 
 
-@tries("audit/duplicates.py", "compare both; {}")
+@tries("audit/duplicates.py", "compare them; {}")
 def _alike(place: Path) -> Again:
     image = blob(1)
     facts, other = looking("a", image), looking("b", image + 1e-3 * blob(2))
     one_patient = replace(other, case=other.case.model_copy(update={"patient_id": facts.case.patient_id}))
     yield lambda: refuse(check_duplicates([facts, other]), "near_duplicate", "compare")
     yield lambda: refuse(check_duplicates([facts, one_patient]), "near_duplicate", "compare")
+    yield lambda: refuse(check_duplicates([facts]), "near_duplicate")
+
+
+@tries("audit/duplicates.py", "drop one or move both to one split")
+def _alike_across_splits(place: Path) -> Again:
+    image = blob(1)
+    facts, other = looking("a", image), looking("b", image + 1e-3 * blob(2))
+    patient = {"patient_id": facts.case.patient_id}
+    tested = replace(other, case=other.case.model_copy(update={**patient, "split": "test"}))
+    moved = replace(other, case=other.case.model_copy(update=patient))
+    yield lambda: refuse(check_duplicates([facts, tested]), "near_duplicate", "split")
+    yield lambda: refuse(check_duplicates([facts, moved]), "near_duplicate", "split")
     yield lambda: refuse(check_duplicates([facts]), "near_duplicate")
 
 

@@ -104,7 +104,7 @@ def _own_network(place: Path) -> Again:
 
 @tries(
     "inference/segmentation/memory.py",
-    "use a smaller part of the scan (the option gate of medseg predict), fewer mirror axes (inference.mirror_axes in "
+    "use a smaller part of the scan (the gate of medseg predict), fewer mirror axes (inference.mirror_axes in "
     "the run's model.json) or a machine with more memory",
 )
 def _too_large(place: Path) -> Again:

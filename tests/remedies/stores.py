@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from medseg.atomic import write_text
+from medseg.atomic import check_writable, write_text
 from medseg.configuration import read_yaml
 from medseg.delivery.classification.triage import KeySlice, TriageStudy, rank_by_probability
 from medseg.delivery.classification.triage.foreground import why_unranked
@@ -50,6 +50,13 @@ def _file_for_a_folder(place: Path) -> Again:
     (place / "file").touch()
     yield lambda: write_text(place / "file" / "a.txt", "a")
     yield lambda: write_text(place / "other" / "a.txt", "a")
+
+
+@tries("atomic.py", "choose another with the option {}")
+def _folder_in_a_file(place: Path) -> Again:
+    (place / "file").touch()
+    yield lambda: check_writable(place / "file" / "run", option="out")
+    yield lambda: check_writable(place / "run", option="out")
 
 
 @tries("configuration.py", "fix the file or leave it out")
