@@ -275,9 +275,9 @@ def test_refused_pictures_do_not_settle_the_channels(tmp_path: Path, fault: str,
             pages = [Image.fromarray(grey(5 * number + n)) for n in range(5)]
             pages[0].save(source / f"stack{number}.tif", save_all=True, append_images=pages[1:])
         else:
-            write_picture(source / f"cut{number}.png", grey(number))
-            content = (source / f"cut{number}.png").read_bytes()
-            (source / f"cut{number}.png").write_bytes(content[: len(content) // 2])
+            write_picture(source / f"cut{number}.tif", grey(number))
+            content = (source / f"cut{number}.tif").read_bytes()
+            (source / f"cut{number}.tif").write_bytes(content[: len(content) // 2])
     write_picture(source / "good.tif", grey(9, (HEIGHT, WIDTH, 3)))
     done = run_ingest(source, tmp_path / "out")
     assert done.manifest.channels == ("red", "green", "blue")
