@@ -84,7 +84,13 @@ def train_job(
 
     cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
     job.check(cases.manifest)
-    planned = job.plan(cases, settings, device="cuda" if device.type == "cuda" else "cpu", progress=progress)
+    planned = job.plan(
+        cases,
+        settings,
+        device="cuda" if device.type == "cuda" else "cpu",
+        progress=progress,
+        seconds=None if budget_s is None else budget_s - (time.monotonic() - started),
+    )
     plan = planned.plan
     _check_same_run(earlier, cases, plan, job)
     prepared = job.prepare(cases, plan, settings, progress=progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from medseg import __version__
 from medseg.errors import ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
@@ -9,7 +11,17 @@ from medseg.inference.segmentation import ModelCard, Predictor, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
 from medseg.networks.segmentation import UNet
-from medseg.planning import Plan, check_mirroring, load_plan, make_plan, plan_digest, take_fingerprint
+from medseg.planning import (
+    GridCeiling,
+    Plan,
+    Spending,
+    StepCost,
+    check_mirroring,
+    load_plan,
+    make_plan,
+    plan_digest,
+    take_fingerprint,
+)
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
@@ -26,6 +38,9 @@ from medseg.targets import ExclusiveLabels
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
+
+_CEILING_CASES = 4
+_PREPARING_TO_READING = 2.0
 
 
 class SegmentationJob:
@@ -49,7 +64,13 @@ class SegmentationJob:
             raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
 
     def plan(
-        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+        self,
+        cases: TrainingCases,
+        settings: TrainingSettings,
+        *,
+        device: DeviceKind,
+        progress: Progress,
+        seconds: float | None = None,
     ) -> Planned[Plan]:
         """The given plan, or one from the training scans, with the asked changes."""
         manifest = cases.manifest
@@ -57,12 +78,16 @@ class SegmentationJob:
         if settings.plan is not None:
             plan = load_plan(settings.plan)
         else:
+            start = time.monotonic()
             with progress.over_cases(len(cases.training), "plan") as on_done:
                 fingerprint = take_fingerprint(
                     cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
                 )
             failures = fingerprint.failures
-            plan = make_plan(fingerprint, manifest, device=device)
+            spending = None
+            if seconds is not None:
+                spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
+            plan = make_plan(fingerprint, manifest, device=device, spending=spending)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -72,6 +97,21 @@ class SegmentationJob:
                 f"{plan.network.in_channels} and {plan.network.out_channels}; plan again"
             )
         return Planned(plan, failures)
+
+    def _spending(
+        self, cases: TrainingCases, settings: TrainingSettings, *, seconds: float, reading_s: float
+    ) -> Spending:
+        """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
+        share = (len(cases.training) + len(cases.validation)) / len(cases.training)
+        cost = StepCost(torch_device(settings.device), folder=settings.store, build=self.parts.network or UNet)
+        spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
+        return Spending(
+            seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
+            budget=str(settings.budget),
+            measure_step_s=cost.measure,
+            step_s=cost.estimate,
+            ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
+        )
 
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress
