@@ -14,7 +14,7 @@ from medseg.preprocess.entry import reading_entry, write_entry
 from medseg.preprocess.store import compact, open_array, write_array
 from medseg.records import Array, Labelmap
 
-STORE_FORMAT = 2
+STORE_FORMAT = 3
 _FACTS = "case.json"
 
 
