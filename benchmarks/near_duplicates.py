@@ -1,4 +1,4 @@
-"""How well near-duplicates are told from look-alikes: the thresholds of medseg.manifest.audit.near_duplicates.
+"""How well near-duplicates are told from look-alikes: the thresholds of medseg.audit.near_duplicates.
 
 Copies of real scans, changed as exports and anonymisers change them, against all pairs of different patients. Needs
 the real scans: MEDSEG_DATA must point to them.
@@ -58,6 +58,7 @@ def cohorts() -> dict[str, list[list[Path]]]:
         found[f"sarcoma {modality}"] = [
             [path] for path in sorted((DATA / "sts_sarcoma/nifti").glob(f"*/{modality}_image.nii.gz"))
         ]
+    found["atria"] = [[path] for path in sorted((DATA / "left_atrium/imagesTr").glob("*.nii.gz"))]
     return found
 
 

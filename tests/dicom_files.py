@@ -213,7 +213,7 @@ def write_mosaic(
             "NumberOfImagesInMosaic": ("US", [str(count)]),
             "SliceNormalVector": ("FD", [f"{value:.8f}" for value in normal]),
         }
-        dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", _csa_header(tags))
+        dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", csa_header(tags))
     else:
         dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(0x0A, "US", count)
     kind = {"SOPClassUID": MRImageStorage, "Modality": "MR", "ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}
@@ -350,7 +350,7 @@ def _groups(macros: dict[str, Dataset], names: Collection[str]) -> Dataset:
     return groups
 
 
-def _csa_header(tags: dict[str, tuple[str, list[str]]]) -> bytes:
+def csa_header(tags: dict[str, tuple[str, list[str]]]) -> bytes:
     """A Siemens CSA header of the second kind, as NiBabel's notes describe it."""
     content = b"SV10\4\3\2\1" + struct.pack("<2I", len(tags), 77)
     for name, (kind, items) in tags.items():

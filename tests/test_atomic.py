@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from medseg.atomic import atomic_path, write_json, write_text
+from medseg.atomic import atomic_path, check_writable, write_json, write_text
 from medseg.errors import DeliveryError
 
 
@@ -117,3 +117,21 @@ def test_place_that_cannot_be_written_is_told(tmp_path: Path, name: str) -> None
 def test_infinity_becomes_null(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"a": [float("inf"), float("nan"), 1.5]})
     assert json.loads((tmp_path / "a.json").read_text()) == {"a": [None, None, 1.5]}
+
+
+@pytest.mark.parametrize("text", ["\u809d", "caf\udce9", "\ud83d"])
+def test_text_that_is_no_utf_8_is_written_and_json_reads_it_again(tmp_path: Path, text: str) -> None:
+    write_json(tmp_path / "a.json", {text: [text]})
+    assert json.loads((tmp_path / "a.json").read_bytes().decode("utf-8")) == {text: [text]}
+
+
+@pytest.mark.parametrize("place", ["file", "file/inside/run", "/proc/nowhere/run"])
+def test_folder_that_cannot_be_written_is_refused_with_the_option_that_moves_it(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DeliveryError, match=r"must be writable, got: .+; choose another with the option out"):
+        check_writable(tmp_path / place, option="out")
+
+
+def test_folder_that_can_be_made_is_not_made(tmp_path: Path) -> None:
+    assert check_writable(tmp_path / "a" / "b", option="out") == tmp_path / "a" / "b"
+    assert list(tmp_path.iterdir()) == []

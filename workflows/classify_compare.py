@@ -64,6 +64,7 @@ def command(**arguments: Any) -> None:
     result = compare_networks(dataset, names, settings, on_trial=click.echo, progress=console.Bars())
     if result.trials:
         click.echo(f"table and pictures in {result.folder}")
+    console.warn(result.warnings)
     console.report_failures(result.failures)
 
 

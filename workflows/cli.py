@@ -13,8 +13,9 @@ from functools import partial
 import click
 from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
+from medseg.workflows import console
 
-VERBS = ("ingest", "audit", "split", "lens", "train", "predict", "evaluate", "classify", "demo", "ui")
+VERBS = ("ingest", "audit", "split", "lens", "train", "predict", "evaluate", "classify", "demo", "ui", "sync")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:
@@ -62,6 +63,8 @@ def main() -> None:
 
 def run_command(command: Callable[..., object]) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 usage error, 130 stopped."""
+    console.speak_utf8_to_the_disk()
+    console.accept_every_name()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill closes the MLflow run too
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +17,26 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 10
 _BUDGET_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+
+
+def accept_every_name() -> None:
+    r"""Let standard output and error take any text; what their encoding lacks is shown as `\\u809d`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # neither None, as without a console, nor a notebook's own
+            stream.reconfigure(errors="backslashreplace")
+
+
+def speak_utf8_to_the_disk() -> None:
+    """Start this command again in Python's UTF-8 mode where a locale would keep it from opening files by their names.
+
+    The names of files in a manifest are UTF-8, and so are those on a disk; Python encodes them as the locale says, and
+    in one that is not UTF-8 a file that is there would not be found.
+    """
+    if sys.getfilesystemencoding().lower().replace("-", "") == "utf8" or sys.flags.utf8_mode:
+        return
+    shown = sys.stdout.encoding if sys.stdout is not None else "utf-8"
+    os.environ["PYTHONIOENCODING"] = f"{shown}:backslashreplace"  # the console stays what it is
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606  # this very command
 
 
 class Bars:

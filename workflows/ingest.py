@@ -38,9 +38,12 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--mapping", type=options.FILE, help="Labels by structure.  [default: proposed, and written]")
 @click.option("--repair", callback=_repairs, default="", metavar="LIST",
               help="Repair instead of refusing: tilt, gaps, grids (of labels), orientations (apart).")  # fmt: skip
-@click.option("--min-slices", type=click.IntRange(2), default=3, show_default=True, help="Fewest slices of a volume.")
+@click.option("--min-slices", type=click.IntRange(1), default=3, show_default=True, help="Fewest slices of a volume.")
 @click.option("--suv", is_flag=True, help="PET as SUV by body weight.")
 @click.option("--kind", type=click.Choice(["volumes", "pictures"]), help="Kind of scans.  [default: volumes, if any]")
+@click.option("--modality", help="Take only series of this modality, such as CT.  [default: all]")
+@click.option("--patients-from", type=click.Choice(["id", "folder", "study"]), default="id", show_default=True,
+              help="What makes a patient, where one id was written for all: top folders or studies.")  # fmt: skip
 @click.option("--key", type=options.FOLDER, help="Key of the pseudonyms.  [default: OUT.key, created if missing]")
 @click.option("--keep-ids", is_flag=True, help="Keep patient ids and UIDs, which are pseudonyms already.")
 @click.option("--shift-dates", is_flag=True, help="Keep study dates, moved by 1 to 365 days per patient.")
@@ -55,6 +58,7 @@ def command(source: Path, folder: Path, **choices: Any) -> None:
         report = ingest_source(source, settings, progress=progress)
     _echo_report(report, folder)
     click.echo(f"the key of the pseudonyms is {settings.key_file}: keep it, and do not pass it on with the dataset")
+    click.echo(f"what became of every series and file, with their names: {settings.sources_file}; keep it like the key")
     console.report_failures(report.failures)
     if not report.is_clean:
         sys.exit(1)
@@ -71,6 +75,11 @@ def _echo_report(report: IngestReport, folder: Path) -> None:
         click.echo(f"{modality:<{width}} {row.cases:>8} {row.labelled:>8} {row.refused:>8}")
     for reason, count in report.aside.items():
         click.echo(f"set aside {count}: {reason}")
+    for reason, count in report.passed_over.items():
+        click.echo(f"passed over {count}: {reason}")
+    endings = ", ".join(f"{count} {ending}" for ending, count in report.endings.items())
+    if endings:
+        click.echo(f"no scans: {endings}")
     for reason, count in report.unreadable.items():
         click.echo(f"unreadable {count} file(s): {reason}", err=True)
     details = "ingest.json"
@@ -82,6 +91,7 @@ def _echo_report(report: IngestReport, folder: Path) -> None:
     notes = [f"{case.case_id}: {note}" for case in report.cases for note in case.notes]
     console.echo_first(notes, "note", details)
     console.echo_first(list(report.lost_labels), "in no case", details)
+    console.warn([warning.message for warning in report.warnings])
     for risk, count in report.count_risks().items():
         click.echo(f"risk: {count} case(s) with {risk.replace('_', ' ')}; see ingest.json", err=True)
     click.echo(f"{len(report.cases)} case(s) in {folder}; details in {folder / details}")

@@ -22,9 +22,12 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of weights and noise.")
 def command(plan: Path, folder: Path | None, seed: int) -> None:
     """Receptive field, cost and gradients of PLAN's untrained network; PLAN is a plan.yaml or the run that holds it."""
+    from medseg.atomic import check_writable
     from medseg.runs.lens.measure import lens_of
     from medseg.runs.lens.report import lens_lines, save_lens
 
+    if folder:
+        check_writable(folder, option="out")
     lens = lens_of(plan, seed=seed)
     for line in lens_lines(lens):
         click.echo(line)

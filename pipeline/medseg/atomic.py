@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import math
+import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import DeliveryError
+from medseg.text import printable
 
 
 @contextmanager
@@ -47,9 +50,32 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a UTF-8 text file whole or not at all; what is no text is written as `printable` gives it."""
     with atomic_path(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(printable(text), encoding="utf-8")
+
+
+def check_writable(folder: Path, *, option: str) -> Path:
+    """Refuse a folder that cannot be written, before any work is done for it.
+
+    Args:
+        folder: Folder, which need not exist yet; nothing is left in it.
+        option: Name of the option that chooses the folder.
+
+    Raises:
+        DeliveryError: If neither the folder nor the nearest one above it that exists can be written.
+    """
+    nearest = Path(os.path.abspath(folder))  # noqa: PTH100  # a link in the path is followed, not resolved
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            return folder
+    except OSError as error:
+        raise DeliveryError(
+            f"folder {printable(str(folder))}: must be writable, got: {error.strerror}",
+            remedy=f"choose another with the option {option}",
+        ) from error
 
 
 def write_json(target: Path, content: Any) -> None:

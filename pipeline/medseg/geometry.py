@@ -18,6 +18,7 @@ Triple = tuple[float, float, float]
 _AXIS_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MAX_SHEAR = 1e-3
+_SMALLEST_MM = 1e-9  # a thousandth of a nanometre, below any microscope
 
 
 class AxisMap(NamedTuple):
@@ -274,7 +275,7 @@ def _check_affine(affine: Affine) -> None:
         raise GeometryError(f"affine must be a finite 4×4 matrix, got shape {affine.shape}", remedy="repair the header")
     axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
-    if spacing.min() < 1e-6:
+    if spacing.min() < _SMALLEST_MM:
         raise GeometryError(f"voxel size must be positive, got {_round(spacing)} mm", remedy="repair the header")
     cosines = (axes / spacing).T @ (axes / spacing)
     shear = float(np.abs(cosines - np.eye(3)).max())
@@ -300,5 +301,10 @@ def _letter(code: str) -> tuple[int, int]:
     raise GeometryError(f"axis code must be one of R L A P S I, got {code!r}")
 
 
+def significant(value: float, digits: int = 6) -> float:
+    """A length rounded to significant digits, never to decimals: a voxel may measure nanometres or metres."""
+    return float(f"{value:.{digits}g}")
+
+
 def _round(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(round(float(v), 4) for v in values)
+    return tuple(significant(float(v), 5) for v in values)

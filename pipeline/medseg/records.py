@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from medseg.errors import PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import Origin
+from medseg.text import Text
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
@@ -85,19 +86,19 @@ class Case(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     case_id: str
-    patient_id: str
+    patient_id: Text
     images: tuple[str, ...]
     label: str | None = None
     fold: int | None = None
     split: Split = "training"
-    site: str | None = None
-    scanner: str | None = None
+    site: Text | None = None
+    scanner: Text | None = None
     study_uid: str | None = None
     series_uid: str | None = None
     sha256: dict[str, str] | None = None
-    slice_labels: tuple[tuple[str, ...], ...] | None = None
-    modality: str | None = None
-    label_ml: dict[str, float] | None = None
+    slice_labels: tuple[tuple[Text, ...], ...] | None = None
+    modality: Text | None = None
+    label_ml: dict[Text, float] | None = None
     study_date: str | None = None
 
 
@@ -121,13 +122,13 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
-    version: str = "1"
-    description: str = ""
-    licence: str = ""
-    source: str = ""
-    channels: tuple[str, ...]
-    labels: dict[str, int]
+    name: Text
+    version: Text = "1"
+    description: Text = ""
+    licence: Text = ""
+    source: Text = ""
+    channels: tuple[Text, ...]
+    labels: dict[Text, int]
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False

@@ -63,11 +63,12 @@ def test_second_scale_is_one_note_about_all_its_cases() -> None:
 
 def test_modalities_are_cohorts_of_their_own() -> None:
     pet = [facts_of(f"pet{number}", modality="PT", channels=(channel_of(0, 9),)) for number in range(9)]
-    assert check([*cohort_of(20, modality="CT"), *pet]) == []
-    (found,) = check(
-        [*cohort_of(20, modality="CT"), *pet, facts_of("odd", modality="CT", channels=(channel_of(0, 9),))]
-    )
-    assert found.case_id == "odd"
+    found = check([*cohort_of(20, modality="CT"), *pet])
+    assert [(one.check, one.severity, one.case_id) for one in found] == [("modalities", "warning", None)]
+    assert "got CT in 20 case(s), PT in 9 case(s)" in found[0].fact
+    odd = facts_of("odd", modality="CT", channels=(channel_of(0, 9),))
+    _, far = check([*cohort_of(20, modality="CT"), *pet, odd])
+    assert far.case_id == "odd"
 
 
 def test_constant_channel_is_left_to_its_own_check() -> None:

@@ -20,6 +20,7 @@ from medseg.scans import repair_nifti
 
 from tests.audit.dirty import Dataset, findings, only
 from tests.audit.test_form_checks import moved_qform, sheared
+from tests.audit.test_label_checks import turn_by_slope
 
 CASE = "phantom_01_0"
 
@@ -376,6 +377,17 @@ def test_label_in_big_endian_order_and_with_extensions_keeps_its_values(tmp_path
     assert new.get_data_dtype() == np.dtype(">u2")
     np.testing.assert_array_equal(np.asanyarray(new.dataobj), label)
     assert new.header.extensions[0].get_content() == b"kept"
+
+
+def test_label_under_a_slope_is_stored_without_it(dataset: Dataset) -> None:
+    old = np.asanyarray(nibabel.load(dataset.label(CASE)).dataobj)
+    turn_by_slope(dataset, dataset.label(CASE))
+    fixed, fixes = fix(dataset)
+    assert done(fixes) == [(CASE, "label_type")]
+    new = nibabel.load(fixed.label(CASE)).dataobj
+    assert (new.slope, new.inter) == (1, 0)
+    np.testing.assert_array_equal(new.get_unscaled(), old)
+    assert checks(fixed.audit()) == []
 
 
 def test_damaged_file_is_not_repaired(tmp_path: Path) -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from medseg.audit.facts import ChannelFacts
-from medseg.audit.image_checks import check_channels, modality_of
+from medseg.audit.image_checks import check_channels
 from medseg.audit.intensity_facts import measure_channel, thinned
+from medseg.manifest.modalities import modality_of
 
 from tests.audit.dirty import Dataset, only
 from tests.audit.made_up import case_of, channel_of

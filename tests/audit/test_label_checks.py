@@ -54,14 +54,33 @@ def test_labels_stored_with_fractions_are_a_warning(dataset: Dataset) -> None:
     assert (found.check, found.severity, found.is_fixable) == ("label_type", "warning", True)
 
 
-def test_label_that_other_tools_scale_is_a_warning(dataset: Dataset) -> None:
+def turn_by_slope(dataset: Dataset, path: Path) -> None:
+    """Store 3 minus each value under a slope of -1 and an intercept of 3, which show the values as they were."""
+
     def edit(header) -> None:  # type: ignore[no-untyped-def]
-        header["scl_slope"], header["scl_inter"] = 0.5, 0
+        header["scl_slope"], header["scl_inter"] = -1, 3
+
+    dataset.edit_voxels(path, lambda label: 3 - label)
+    dataset.edit_header(path, edit)
+
+
+def test_label_under_a_slope_is_its_scaled_values_and_a_warning(dataset: Dataset) -> None:
+    before = dataset.audit().cases[0].labels
+    turn_by_slope(dataset, dataset.label(CASE))
+    audit = dataset.audit()
+    found = only(audit)
+    assert (found.check, found.severity, found.is_fixable) == ("label_type", "warning", True)
+    assert "without a slope, got slope -1 and intercept 3" in found.fact
+    assert audit.cases[0].labels == before
+
+
+def test_slope_that_makes_unnamed_values_is_named(dataset: Dataset) -> None:
+    def edit(header) -> None:  # type: ignore[no-untyped-def]
+        header["scl_slope"], header["scl_inter"] = 3, 0
 
     dataset.edit_header(dataset.label(CASE), edit)
-    found = only(dataset.audit())
-    assert (found.check, found.severity, found.is_fixable) == ("label_type", "warning", False)
-    assert "without a slope and intercept" in found.fact
+    (found,) = [one for one in findings(dataset.audit()) if one.check == "label_values"]
+    assert "got 6, 9 (stored values times the header's slope 3 plus its intercept 0)" in found.fact
 
 
 @pytest.mark.parametrize("slope", [0.0, 1.0, np.nan])

@@ -44,6 +44,22 @@ def test_upper_case_endings_are_images_too(tmp_path: Path) -> None:
     assert [case.case_id for case in find_inputs([tmp_path], channels=1)] == ["A"]
 
 
+def test_hidden_companions_are_passed_over(folder: Path) -> None:
+    (folder / "._a_0000.nii.gz").touch()
+    (folder / ".d.png").touch()
+    assert [case.case_id for case in find_inputs([folder], channels=2)] == ["a", "b", "c"]
+
+
+def test_picture_of_three_colours_is_one_case_under_the_number_of_its_first_channel(tmp_path: Path) -> None:
+    for name in ("road_1_0000.png", "road_2_0000.png"):
+        (tmp_path / name).touch()
+    found = find_inputs([tmp_path], channels=3)
+    assert [(case.case_id, case.files) for case in found] == [
+        ("road_1", (tmp_path / "road_1_0000.png",)),
+        ("road_2", (tmp_path / "road_2_0000.png",)),
+    ]
+
+
 def test_header_pair_is_one_case(tmp_path: Path) -> None:
     for name in ("a.hdr", "a.img"):
         (tmp_path / name).touch()

@@ -64,6 +64,7 @@ def run_ingest(
     keep_ids: bool = False,
     mapping: Path | str | None = None,
     progress: Progress | None = None,
+    private: Path | None = None,
     **options: Any,
 ) -> Ingested:
     """Ingest with a fixed key; a mapping may be given as YAML."""
@@ -79,6 +80,7 @@ def run_ingest(
         names=Pseudonyms(key, keep_ids=keep_ids),
         mapping_file=mapping,
         options=IngestOptions(**options),
+        private=private,
         progress=progress or Progress(),
     )
     return Ingested(report, out)
@@ -115,11 +117,12 @@ def write_rtstruct(
     *,
     geometry: Geometry = GRID,
     refer: bool = True,
+    contour_kind: str = "CLOSED_PLANAR",
     **values: Any,
 ) -> Dataset:
     """Draw boxes of voxels (first and last along i, j, k, all inside) as contours; `values` replace what it says."""
     contours = {name: _contours(box, geometry) for name, box in boxes.items()}
-    dataset = write_structure_set(contours, images, path, refer=refer)
+    dataset = write_structure_set(contours, images, path, refer=refer, kind=contour_kind)
     if values:
         for keyword, value in values.items():
             setattr(dataset, keyword, value)

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from medseg.errors import ScanError
 from medseg.manifest import read_case
 from pydicom.dataset import Dataset
@@ -20,6 +22,7 @@ from tests.ingest.sources import (
     run_ingest,
     voxels,
     write_ct,
+    write_nifti,
     write_rtstruct,
     write_seg,
 )
@@ -277,6 +280,138 @@ def test_object_without_a_structure_is_told(tmp_path: Path) -> None:
     assert lost(run_ingest(tmp_path / "src", tmp_path / "out")) == [
         "a RTSTRUCT must hold a structure, got none; export it again"
     ]
+
+
+@pytest.mark.parametrize("kind", ["OPEN_PLANAR", "POINT"])
+def test_object_whose_structures_have_no_area_is_refused_by_their_names(tmp_path: Path, kind: str) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    write_rtstruct({"Lesion": BOX}, images, tmp_path / "src" / "rs", contour_kind=kind)
+    (reason,) = lost(run_ingest(tmp_path / "src", tmp_path / "out"))
+    what = "open contour(s)" if kind == "OPEN_PLANAR" else "point(s)"
+    assert reason == (
+        f"a RTSTRUCT must hold a structure with an area, got 'Lesion' of 3 {what}; close the contours, and export it "
+        "again"
+    )
+
+
+def test_structures_without_an_area_or_a_contour_are_noted_beside_the_others(tmp_path: Path) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    dataset = write_rtstruct({"GTV": BOX, "Wire": OTHER_BOX, "Couch": BOX}, images, tmp_path / "src" / "rs")
+    for contour in dataset.ROIContourSequence[1].ContourSequence:
+        contour.ContourGeometricType = "OPEN_NONPLANAR"
+    dataset.ROIContourSequence[2].ContourSequence = []
+    save(dataset, tmp_path / "src" / "rs")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    np.testing.assert_array_equal(done.label() > 0, box_mask(BOX))
+    assert notes(done) == [
+        "structure Wire has no area, but 3 open contour(s), and was left out",
+        "structures without a contour were left out: Couch",
+    ]
+
+
+def test_structures_of_one_name_are_joined_and_that_is_told(tmp_path: Path) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    dataset = write_rtstruct({"GTV": BOX, "Node": OTHER_BOX}, images, tmp_path / "src" / "rs")
+    dataset.StructureSetROISequence[1].ROIName = "GTV"
+    save(dataset, tmp_path / "src" / "rs")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    np.testing.assert_array_equal(done.label() > 0, box_mask(BOX) | box_mask(OTHER_BOX))
+    assert notes(done) == ["2 structures are called GTV and were joined"]
+
+
+TARGETS = {"CTV": (3, 8, 2, 7, 1, 4), "GTV": (4, 6, 3, 5, 1, 4), "PTV": (2, 10, 1, 8, 1, 4)}
+
+
+@pytest.mark.parametrize("kind", ["RTSTRUCT", "SEG", "masks"])
+def test_proposed_mapping_draws_the_inner_target_on_top(tmp_path: Path, kind: str) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    if kind == "RTSTRUCT":
+        write_rtstruct(TARGETS, images, tmp_path / "src" / "rs")
+    elif kind == "SEG":
+        write_seg({name: box_mask(box) for name, box in TARGETS.items()}, images, tmp_path / "src" / "seg")
+    else:
+        for name, box in TARGETS.items():
+            write_nifti(tmp_path / "src" / "masks" / f"{name}.nii.gz", box_mask(box).astype(np.uint8))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    values, label = done.manifest.labels, done.label()
+    gtv, ctv, ptv = (box_mask(TARGETS[name]) for name in ("GTV", "CTV", "PTV"))
+    np.testing.assert_array_equal(label == values["gtv"], gtv)
+    np.testing.assert_array_equal(label == values["ctv"], ctv & ~gtv)
+    np.testing.assert_array_equal(label == values["ptv"], ptv & ~ctv)
+    assert not any("no voxel left" in note for note in notes(done))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_label_of_a_proposed_mapping_is_covered_by_one_around_it(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    """Boxes within boxes, in any order of their names, some of them absent in a patient."""
+    folder, rng = tmp_path_factory.mktemp("nested"), np.random.default_rng(seed)
+    boxes = [(n, 11 - n, n, 9 - n, 0, 5) for n in range(5)]
+    names = [str(name) for name in rng.permutation(["A", "B", "C", "D", "E"])]
+    for patient in range(2):
+        images = write_ct(folder / "src" / str(patient), seed=patient, PatientID=f"number {patient}")
+        kept = [number for number in range(5) if patient == 0 or rng.random() < 0.6] or [0]
+        drawn = {names[number]: boxes[number] for number in rng.permutation(kept)}
+        write_rtstruct(drawn, images, folder / "src" / str(patient) / "rs")
+    done = run_ingest(folder / "src", folder / "out")
+    for case, entry in zip(
+        sorted(done.manifest.cases, key=lambda one: one.case_id),
+        sorted(done.document["cases"], key=lambda one: one["case_id"]),
+        strict=True,
+    ):
+        found = {int(value) for value in np.unique(done.label(case))} - {0}
+        assert found == {done.manifest.labels[label] for label in entry["structures"].values()}
+
+
+def test_label_of_which_nothing_is_left_is_told_and_comes_back_once_it_is_moved(tmp_path: Path) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    write_rtstruct({"GTV": TARGETS["GTV"], "PTV": TARGETS["PTV"]}, images, tmp_path / "src" / "rs")
+    gtv, ptv = "gtv: {value: 1, names: [GTV]}", "ptv: {value: 2, names: [PTV]}"
+    told = "label gtv has no voxel left: the labels further down in the mapping cover it; move it below them"
+    for order, is_told in (((gtv, ptv), True), ((ptv, gtv), False)):
+        done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=f"labels: {{{', '.join(order)}}}")
+        assert (told in notes(done)) is is_told
+        assert (1 in done.label()) is not is_told
+
+
+@pytest.mark.parametrize("names", [("PTV+5", "PTV-5"), ("Bowel+PTV", "Bowel-PTV"), ("D<50", "D>50"), ("Gtv", "GTV"),
+                                   ("PTV-5", "PTV 5", "ptv_5"), ("Hüfte", "Hufte"), ("node", "node!")])  # fmt: skip
+def test_structures_whose_names_differ_in_a_sign_alone_are_two(tmp_path: Path, names: tuple[str, ...]) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    boxes = dict(zip(names, (BOX, OTHER_BOX, (0, 1, 0, 1, 0, 1)), strict=False))
+    write_rtstruct(boxes, images, tmp_path / "src" / "rs", SpecificCharacterSet="ISO_IR 192")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    structures = {name: entry["label"] for name, entry in done.document["structures"].items()}
+    assert structures.keys() == set(names)
+    assert len(set(structures.values())) == len(names)
+    for name, label in structures.items():
+        np.testing.assert_array_equal(done.label() == done.manifest.labels[label], box_mask(boxes[name]))
+    again = run_ingest(tmp_path / "src", tmp_path / "again", mapping=done.folder / "mapping.yaml")
+    np.testing.assert_array_equal(again.label(), done.label())
+
+
+def test_structures_of_two_patients_that_differ_in_a_plus_stay_two(tmp_path: Path) -> None:
+    for number, name in enumerate(("PTV+5", "PTV-5")):
+        images = write_ct(tmp_path / "src" / str(number), PatientID=str(number), seed=number)
+        write_rtstruct({name: BOX}, images, tmp_path / "src" / str(number) / "rs")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert len(done.manifest.foreground) == 2
+
+
+def test_structures_that_one_name_of_the_mapping_fits_by_likeness_alone_fail_their_case(tmp_path: Path) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    write_rtstruct({"PTV-5": BOX, "PTV 5": OTHER_BOX}, images, tmp_path / "src" / "rs")
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping="labels: {ptv: {value: 1, names: [PTV-5]}}")
+    (failure,) = done.report.failures
+    assert failure.reason.endswith(
+        "structures that read alike must each be named in full in the mapping, got 'PTV-5' and 'PTV 5'; add both names "
+        "to labels or to ignore"
+    )
+    for mapping in ("{labels: {ptv: {value: 1, names: [PTV-5, PTV 5]}}}",
+                    "{labels: {ptv: {value: 1, names: [PTV-5]}}, ignore: [PTV 5]}"):  # fmt: skip
+        assert run_ingest(tmp_path / "src", tmp_path / "out", mapping=mapping).report.is_clean
 
 
 def test_empty_segment_is_told(tmp_path: Path) -> None:

@@ -143,6 +143,38 @@ def test_full_name_goes_before_a_star_and_the_first_star_before_the_others() -> 
     assert [mapping.label_of(name) for name in ("GTV-1", "GTV-2", "GTV-3", "couch")] == ["one", "rest", "", ""]
 
 
+def test_name_in_full_goes_before_one_that_is_alike() -> None:
+    rules = {"plus": {"value": 1, "names": ["PTV 5"]}, "minus": {"value": 2, "names": ["PTV-5"]}}
+    mapping = Mapping.model_validate({"labels": rules, "ignore": ["ptv_5"]})
+    assert [mapping.label_of(name) for name in ("PTV 5", "PTV-5", "ptv_5", "ptv-5")] == ["plus", "minus", "", None]
+
+
+def test_letters_with_their_marks_apart_are_the_same_name() -> None:
+    mapping = propose_mapping([obj("h\u00edgado", "higado"), obj("hi\u0301gado")])
+    assert mapping.label_of("h\u00edgado") == mapping.label_of("hi\u0301gado") != mapping.label_of("higado")
+
+
+@given(st.text(alphabet="ab*\\\\+-", min_size=1, max_size=8), st.text(alphabet="ab*\\\\+-", min_size=1, max_size=8))
+def test_proposed_name_fits_its_structure_whatever_its_signs(name: str, other: str) -> None:
+    mapping = propose_mapping([obj(name, other)] if name != other else [obj(name)])
+    assert mapping.label_of(name)
+    assert (mapping.label_of(name) == mapping.label_of(other)) is (name == other)
+
+
+def test_mapping_is_never_proposed_with_an_order_that_hides_the_inner_structure() -> None:
+    mapping = propose_mapping([obj("GTV", "CTV", "PTV", "Heart")], order=("PTV", "CTV", "GTV"))
+    assert list(mapping.labels) == ["heart", "ptv", "ctv", "gtv"]
+    assert {name: rule.value for name, rule in mapping.labels.items()} == {"ctv": 1, "gtv": 2, "heart": 3, "ptv": 4}
+
+
+def test_masks_that_only_their_values_tell_are_asked_about() -> None:
+    mapping = propose_mapping([mask(manual1=1)])
+    text = mapping_text(mapping, doubtful=["manual1"])
+    assert "# Are these masks?" in text
+    assert "#   [manual1]" in text
+    assert Mapping.model_validate(yaml.safe_load(text)) == mapping
+
+
 def test_star_in_the_name_of_a_structure_stands_for_nothing_else() -> None:
     mapping = propose_mapping([obj("GTV*", "GTV boost", "*Couch")])
     assert [mapping.label_of(name) for name in ("GTV*", "GTV boost", "*Couch", "Old couch")] == [
@@ -187,6 +219,8 @@ def test_mapping_with_everything_in_it_survives_its_file(tmp_path: Path) -> None
     reference: PET
     label_from: CT
     group_by: patient
+    masks: ["*/reader1/*"]
+    images: ["*_t2star*"]
     """
     mapping = load_mapping(write_mapping(tmp_path, text))
     again = load_mapping(write_mapping(tmp_path, mapping_text(mapping)))

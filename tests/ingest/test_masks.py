@@ -16,6 +16,7 @@ from medseg.ingest.mask_match import MaskMatcher
 from medseg.ingest.patient_name import patient_names
 from medseg.manifest import read_case, read_case_image
 
+from tests.coded_labels import put_under_slope
 from tests.grids import ALL_AXCODES, grid
 from tests.ingest.sources import (
     GRID,
@@ -281,6 +282,33 @@ def test_mask_on_another_grid_is_refused_or_resampled_on_request(tmp_path: Path)
     assert notes(done) == ["structure liver: it was resampled (nearest) onto the image's grid"]
 
 
+@pytest.mark.parametrize("axcodes", ["LPS", "SAR"])
+@pytest.mark.parametrize("ending", ["nii.gz", "seg.nrrd"])
+def test_mask_that_was_cropped_to_its_structures_is_put_back(tmp_path: Path, axcodes: str, ending: str) -> None:
+    source = tmp_path / "src" / "p1"
+    write_nifti(source / "ct.nii.gz", voxels())
+    cropped = GRID
+    for axis, extent in enumerate((range(1, 7), range(2, 6), range(1, 4))):
+        cropped = cropped.cropped(axis, extent)
+    mask, stored = reordered(LIVER[1:7, 2:6, 1:4], cropped, axcodes)
+    (write_nifti if ending == "nii.gz" else write_itk)(source / f"liver_mask.{ending}", mask, stored)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    np.testing.assert_array_equal(done.label(), LIVER)
+    cropping = f"it was stored cropped to {stored.shape} voxels"
+    assert notes(done) == [f"structure liver: {cropping}, and filled up with background to the image's (12, 10, 6)"]
+
+
+@pytest.mark.parametrize("shift", [(0.3, 0, 0), (-3, 0, 0), (0, 0, 4)])
+def test_mask_off_the_voxels_or_beyond_the_image_is_refused(tmp_path: Path, shift: tuple[float, float, float]) -> None:
+    source = tmp_path / "src" / "p1"
+    write_nifti(source / "ct.nii.gz", voxels())
+    affine = GRID.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.array(shift)
+    write_nifti(source / "liver_mask.nii.gz", LIVER[:9, :, :4], Geometry((9, 10, 4), affine))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert "label must lie on the grid of its image" in done.report.failures[0].reason
+
+
 def test_one_mask_per_organ_becomes_one_label_volume(tmp_path: Path) -> None:
     for patient, both in (("s0001", True), ("s0002", False)):
         folder = tmp_path / "src" / patient
@@ -362,6 +390,182 @@ def test_names_of_slicer_segments_are_read(tmp_path: Path) -> None:
     done = run_ingest(tmp_path / "src", tmp_path / "out")
     assert done.manifest.labels == {"background": 0, "liver": 1, "spleen": 2}
     np.testing.assert_array_equal(done.label(), LIVER + SPLEEN * 2)
+
+
+LAYERS = {"liver": (0, 1), "spleen": (0, 2), "tumour": (1, 1)}
+TUMOUR = block(slice(2, 4), slice(3, 5), slice(2, 3)).astype(np.uint8)
+
+
+def write_layers(path: Path, segments: dict[str, tuple[int, int]], *, layers: int = 2) -> None:
+    """A segmentation of 3D Slicer whose segments may overlap: a list of layers as the fastest axis."""
+    masks = {"liver": LIVER, "spleen": SPLEEN, "tumour": TUMOUR}
+    voxel = np.zeros((layers, *SHAPE), np.uint8)
+    for name, (layer, value) in segments.items():
+        if layer < layers:
+            voxel[layer][masks[name] > 0] = value
+    affine = GRID.to_lps()
+    axes = " ".join(f"({','.join(repr(float(one)) for one in affine[:3, axis])})" for axis in range(3))
+    lines = [
+        "NRRD0004", "type: unsigned char", "dimension: 4", "space: left-posterior-superior",
+        f"sizes: {layers} {' '.join(map(str, SHAPE))}", f"space directions: none {axes}",
+        "kinds: list domain domain domain", "encoding: raw",
+        f"space origin: ({','.join(repr(float(one)) for one in affine[:3, 3])})",
+    ]  # fmt: skip
+    for number, (name, (layer, value)) in enumerate(segments.items()):
+        fields = {"ID": f"s{number}", "LabelValue": value, "Layer": layer, "Name": name}
+        lines += [f"Segment{number}_{key}:={text}" for key, text in fields.items()]
+    path.write_bytes("\n".join(lines).encode() + b"\n\n" + voxel.tobytes(order="F"))
+
+
+def test_segments_on_layers_are_drawn_each_and_their_overlap_is_counted(tmp_path: Path) -> None:
+    source = tmp_path / "src" / "p1"
+    write_nifti(source / "ct.nii.gz", voxels())
+    write_layers(source / "Segmentation.seg.nrrd", LAYERS)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    values, label = done.manifest.labels, done.label()
+    np.testing.assert_array_equal(label == values["tumor"], TUMOUR > 0)
+    np.testing.assert_array_equal(label == values["liver"], (LIVER > 0) & (TUMOUR == 0))
+    np.testing.assert_array_equal(label == values["spleen"], SPLEEN > 0)
+    assert notes(done) == [f"labels liver and tumor overlap in {TUMOUR.sum()} voxels; tumor is drawn on top"]
+    mapping = "labels: {tumour: {value: 1, names: [tumour]}, organ: {value: 2, names: [liver, spleen]}}"
+    joined = run_ingest(tmp_path / "src", tmp_path / "joined", mapping=mapping)
+    np.testing.assert_array_equal(joined.label() == 2, (LIVER | SPLEEN) > 0)
+    assert "label tumour has no voxel left" in notes(joined)[-1]
+
+
+def test_segment_on_a_layer_that_is_missing_is_told(tmp_path: Path) -> None:
+    source = tmp_path / "src" / "p1"
+    write_nifti(source / "ct.nii.gz", voxels())
+    write_layers(source / "Segmentation.seg.nrrd", {**LAYERS, "tumour": (2, 1)})
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert lost(done) == ["the segments must lie on the file's 2 layer(s), got others; export it again"]
+
+
+NAMELESS = ["1st_manual/{p}_manual1.nii.gz", "Masken/{p}.nii.gz", "scans/{p}_reader1.nii.gz", "scans/{p}_HP.nii.gz",
+            "ground_truth/{p}.nii.gz", "outlines/{p}.nii.gz", "máscaras/{p}.nii.gz", "drawn/{p}.nii.gz"]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", NAMELESS)
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_file_of_few_whole_values_on_a_scans_grid_is_a_mask_whatever_its_name(
+    tmp_path: Path, place: str, kind: type
+) -> None:
+    for patient, seed, values in (("p1", 1, LIVER), ("p2", 2, SPLEEN)):
+        write_pair(
+            tmp_path / "src", f"scans/{patient}.nii.gz", place.format(p=patient), seed=seed, values=values.astype(kind)
+        )
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert done.report.is_clean, done.report
+    by_image = {int(done.image(case)[0, 0, 0, 0]): done.label(case) > 0 for case in done.manifest.select("training")}
+    assert len(done.manifest.cases) == 2
+    for seed, values in ((1, LIVER), (2, SPLEEN)):
+        np.testing.assert_array_equal(by_image[int(voxels(seed=seed)[0, 0, 0])], values > 0)
+    hows = {how for case in done.document["cases"] for how in case["labels"]}
+    assert hows == {"mask known by its few whole values matched by name and grid"}
+    assert "Are these masks?" in (done.folder / "mapping.yaml").read_text()
+
+
+@pytest.mark.parametrize("folders", [("reader1", "reader2"), ("1st_manual", "2nd_manual"), ("masks/AB", "masks/CD")])
+def test_masks_that_only_their_folders_tell_apart_are_two(tmp_path: Path, folders: tuple[str, str]) -> None:
+    for number in range(3):
+        write_nifti(tmp_path / "src" / "images" / f"p{number}.nii.gz", voxels(seed=number))
+        for folder, values in zip(folders, (LIVER, SPLEEN), strict=True):
+            write_nifti(tmp_path / "src" / folder / f"p{number}.nii.gz", values)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    labels = [folder.removeprefix("masks/").lower() for folder in folders]
+    assert set(done.manifest.foreground) == set(labels)
+    for case in done.manifest.cases:
+        for label, values in zip(labels, (LIVER, SPLEEN), strict=True):
+            drawn = done.label(case)
+            np.testing.assert_array_equal(drawn == done.manifest.labels[label], values > 0)
+
+
+@pytest.mark.parametrize("stored", ["DICOM", "along other axes"])
+def test_mask_of_any_name_is_known_beside_dicom_and_along_other_axes(tmp_path: Path, stored: str) -> None:
+    folder = tmp_path / "src" / "p1"
+    if stored == "DICOM":
+        write_ct(folder / "ct")
+        write_nifti(folder / "drawn by AB.nii.gz", LIVER)
+    else:
+        write_nifti(folder / "ct.nii.gz", voxels())
+        write_nifti(folder / "drawn by AB.nii.gz", *reordered(LIVER, GRID, "SAL"))
+    np.testing.assert_array_equal(run_ingest(tmp_path / "src", tmp_path / "out").label() > 0, LIVER > 0)
+
+
+def test_word_of_the_user_makes_a_file_an_image_or_a_mask(tmp_path: Path) -> None:
+    folder = tmp_path / "src" / "p1"
+    write_nifti(folder / "ct.nii.gz", voxels())
+    write_nifti(folder / "perfusion.nii.gz", LIVER)
+    fine = GRID.resampled((0.5, 0.5, 4.0))
+    write_nifti(folder / "ct_drawn.nii.gz", LIVER.repeat(3, axis=0).repeat(3, axis=1), fine)
+    mapping = "{labels: {liver: {value: 1, names: [drawn]}}, images: ['*perfusion*'], masks: ['P1/*drawn*']}"
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=mapping, repair=["grids"])
+    assert len(done.report.cases) == 2
+    (case,) = done.manifest.select("training")
+    np.testing.assert_array_equal(done.label(case), LIVER)
+    taken = run_ingest(tmp_path / "src", tmp_path / "taken")
+    hows = [how for case in taken.document["cases"] for how in case["labels"]]
+    assert hows == ["mask known by its few whole values matched by folder and grid"]
+    noted = [note for note in notes(taken) if "it holds few whole values, as a mask does" in note]
+    assert len(noted) == 1
+
+
+def test_scan_that_looks_like_no_mask_stays_a_scan_on_the_grid_of_others(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    kinds = {
+        "many values": rng.integers(0, 100, SHAPE).astype(np.int16),
+        "fractions": np.where(LIVER > 0, 0.5, 0).astype(np.float32),
+        "below zero": LIVER.astype(np.int16) - 1,
+        "all alike": np.full(SHAPE, 7, np.int16),
+    }
+    for name, array in kinds.items():
+        write_nifti(tmp_path / "src" / "p1" / f"{name}.nii.gz", array)
+    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels())
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert len(done.manifest.cases) == 5
+    assert notes(done) == []
+
+
+def test_scan_in_the_place_of_a_mask_gives_no_thousands_of_labels(tmp_path: Path) -> None:
+    large = grid((30, 30, 10), spacing_mm=(2, 2, 2))
+    write_nifti(tmp_path / "src" / "p1" / "ct.nii.gz", voxels(large), large)
+    write_nifti(tmp_path / "src" / "p1" / "roi.nii.gz", voxels(large, seed=1) * 3, large)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    (reason,) = lost(done)
+    assert reason == (
+        "a mask must hold at most 1000 structures, got 8999 values; list it under images in the mapping if it is an "
+        "image"
+    )
+    listed = run_ingest(tmp_path / "src", tmp_path / "listed", mapping="images: ['*/roi*']")
+    assert len(listed.manifest.cases) == 2
+    assert listed.report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("stored", "slope", "intercept"),
+    [
+        ((0, 2, 4), 0.5, 0.0),
+        ((3, 2, 1), -1.0, 3.0),
+        ((0, 127, 254), 1 / 127, 0.0),
+        ((-5, -4, -3), 1.0, 5.0),
+    ],
+)
+def test_mask_under_a_slope_has_its_scaled_values(
+    tmp_path: Path, stored: tuple[int, int, int], slope: float, intercept: float
+) -> None:
+    source = tmp_path / "src"
+    for number in range(2):
+        folder = source / f"p{number}"
+        write_pair(source, f"p{number}/ct.nii.gz", f"p{number}/mask.nii.gz", seed=number, values=LIVER + 2 * SPLEEN)
+        if number:
+            coded = np.choose(LIVER + 2 * SPLEEN, stored).astype(np.int16)
+            put_under_slope(folder / "mask.nii.gz", coded, slope=slope, intercept=intercept)
+    done = run_ingest(source, tmp_path / "out")
+    assert done.manifest.labels == {"background": 0, "value_1": 1, "value_2": 2}
+    for case in done.manifest.cases:
+        np.testing.assert_array_equal(done.label(case), LIVER + 2 * SPLEEN)
+    (note,) = notes(done)
+    assert note.startswith("structure value 1: its values are scaled (stored values times the header's slope")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -280,14 +282,215 @@ def test_mask_of_another_size_than_its_picture_is_refused_always(tmp_path: Path,
     assert "a mask picture must have its image's size (30, 20), got (15, 10); export it again" in failure.reason
 
 
-def test_several_masks_of_objects_of_one_picture_are_told(tmp_path: Path) -> None:
-    write_picture(tmp_path / "src" / "p" / "a.png", grey(0, (10, 10)))
-    for number in range(2):
-        write_picture(tmp_path / "src" / "p" / f"a_mask_{'xy'[number]}.png", np.full((10, 10), number + 1, np.uint8))
-    mapping = "{labels: {nucleus: {value: 1, names: ['*']}}, instances: true}"
-    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=mapping)
+OBJECTS = "{labels: {nucleus: {value: 1, names: ['*']}}, instances: true}"
+
+
+def cell(row: int, column: int, size: int = 3) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[row : row + size, column : column + size] = 255
+    return mask
+
+
+def test_mask_files_of_objects_of_one_picture_give_all_objects(tmp_path: Path) -> None:
+    write_picture(tmp_path / "src" / "p" / "a.png", grey())
+    for number, row in enumerate((1, 6, 11)):
+        write_picture(tmp_path / "src" / "p" / f"a_mask_{'xyz'[number]}.png", cell(row, 4))
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=OBJECTS)
+    np.testing.assert_array_equal(
+        done.label()[:, :, 0].T, sum(n * (cell(row, 4) > 0) for n, row in enumerate((1, 6, 11), start=1))
+    )
     (entry,) = done.document["cases"]
-    assert entry["notes"] == ["of several masks of objects the latest counts"]
+    assert entry["notes"] == ["3 mask files were drawn together as 3 objects"]
+
+
+def test_mask_files_of_several_objects_each_give_all_of_them(tmp_path: Path) -> None:
+    write_picture(tmp_path / "src" / "p" / "a.png", grey())
+    write_picture(tmp_path / "src" / "p" / "a_mask_x.png", cell(1, 1) // 255 * 7 + cell(1, 9) // 255 * 2)
+    write_picture(tmp_path / "src" / "p" / "a_mask_y.png", cell(9, 1) // 255 * 7)
+    label = run_ingest(tmp_path / "src", tmp_path / "out", mapping=OBJECTS).label()[:, :, 0].T
+    expected = (cell(1, 9) > 0) * 1 + (cell(1, 1) > 0) * 2 + (cell(9, 1) > 0) * 3
+    np.testing.assert_array_equal(label, expected)
+
+
+def test_objects_that_share_pixels_or_are_covered_are_told(tmp_path: Path) -> None:
+    write_picture(tmp_path / "src" / "p" / "a.png", grey())
+    for name, mask in (("x", cell(1, 1)), ("y", cell(1, 2)), ("z", cell(0, 0, 9))):
+        write_picture(tmp_path / "src" / "p" / f"a_mask_{name}.png", mask)
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=OBJECTS)
+    (entry,) = done.document["cases"]
+    assert entry["notes"] == [
+        "3 mask files were drawn together as 3 objects",
+        "objects share 18 voxels; the later file's object is drawn on top",
+        "2 object(s) have no voxel left: later ones cover them",
+    ]
+
+
+def test_structure_that_the_mapping_ignores_is_no_object(tmp_path: Path) -> None:
+    write_picture(tmp_path / "src" / "p" / "a.png", grey())
+    write_picture(tmp_path / "src" / "p" / "a_mask_cell.png", cell(1, 1))
+    write_picture(tmp_path / "src" / "p" / "a_mask_field.png", np.full((HEIGHT, WIDTH), 255, np.uint8))
+    mapping = "{labels: {nucleus: {value: 1, names: [cell]}}, ignore: [field], instances: true}"
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=mapping)
+    np.testing.assert_array_equal(done.label()[:, :, 0].T > 0, cell(1, 1) > 0)
+    failed = run_ingest(tmp_path / "src", tmp_path / "failed", mapping=mapping.replace("[field]", "[]"))
+    assert "structures must be named in the mapping, got 'field'" in failed.report.failures[0].reason
+
+
+MARKS = {
+    "hashes": lambda picture, n: hashlib.sha256(f"{picture} {n}".encode()).hexdigest(),
+    "uuids": lambda picture, n: str(uuid.UUID(hashlib.sha256(f"{picture} {n}".encode()).hexdigest()[:32])),
+    "numbers": lambda picture, n: str(n + 1),
+    "marks behind a word": lambda picture, n: f"nucleus_{hashlib.sha256(f'{picture} {n}'.encode()).hexdigest()[:10]}",
+    "marks of letters": lambda picture, n: f"{'abcdefgh'[n]}{['ka', 'lo', 'mu', 'ne'][int(picture[-1])]}x",
+}
+
+
+@pytest.mark.parametrize("marks", MARKS)
+@pytest.mark.parametrize("folder", ["{picture}/images/{picture}.png {picture}/masks/{mark}.png",
+                                    "images/{picture}.png masks/{picture}/{mark}.png"])  # fmt: skip
+def test_one_mask_file_per_object_is_proposed_as_objects(tmp_path: Path, marks: str, folder: str) -> None:
+    image, mask = folder.split(" ")
+    for number in range(4):
+        picture = f"plate{number}"
+        write_picture(tmp_path / "src" / image.format(picture=picture), grey(number, (HEIGHT, WIDTH, 3)))
+        for n in range(3 + number):
+            mark = MARKS[marks](picture, n)
+            write_picture(tmp_path / "src" / mask.format(picture=picture, mark=mark), cell(5 * (n // 4), 5 * (n % 4)))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert done.report.is_clean, done.report.lost_labels
+    assert done.manifest.instances
+    assert done.manifest.labels == {"background": 0, "nucleus" if marks == "marks behind a word" else "object": 1}
+    assert sorted(len(np.unique(done.label(case))) - 1 for case in done.manifest.cases) == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("form", ["cell_{n}", "cell_{n:03d}", "plate_{picture}_cell {n}"])
+def test_numbers_that_count_objects_are_no_structures(tmp_path: Path, form: str) -> None:
+    for number in range(3):
+        folder = tmp_path / "src" / f"plate_{number}"
+        write_picture(folder / f"plate_{number}.png", grey(number, (HEIGHT, WIDTH, 3)))
+        for n in range(2 + number):
+            write_picture(folder / "masks" / f"{form.format(n=n + 1, picture=number)}.png", cell(0, 4 * n))
+        for n in range(1, 3):
+            write_picture(folder / "masks" / f"vessel_{n}.png", cell(10, 4 * n))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert set(done.manifest.foreground) == {"cell", "vessel_1", "vessel_2"}
+    mapping = "{labels: {cell: {value: 1, names: [cell]}}, ignore: ['vessel*'], instances: true}"
+    objects = run_ingest(tmp_path / "src", tmp_path / "objects", mapping=mapping)
+    assert sorted(len(np.unique(objects.label(case))) - 1 for case in objects.manifest.cases) == [2, 3, 4]
+
+
+def test_structures_in_files_of_their_own_are_no_objects_though_objects_lie_beside_them(tmp_path: Path) -> None:
+    for number in range(2):
+        folder = tmp_path / "src" / f"plate{number}"
+        write_picture(folder / "image.png", grey(number, (HEIGHT, WIDTH, 3)))
+        write_picture(folder / "masks" / "field.png", cell(0, 0, 18) // 255)
+        for n in range(4):
+            write_picture(folder / "masks" / f"{uuid.UUID(int=7 * number + n + 2**100)}.png", cell(0, 4 * n))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert not done.manifest.instances
+    assert set(done.manifest.labels) == {"background", "field", "object"}
+    for case in done.manifest.cases:
+        cells = np.any([cell(0, 4 * n) > 0 for n in range(4)], axis=0)
+        value = done.manifest.labels["object"]
+        drawn = done.label(case)[:, :, 0].T
+        np.testing.assert_array_equal(drawn == value, cells)
+
+
+def test_structures_of_many_pictures_in_files_of_their_own_stay_structures(tmp_path: Path) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "src" / f"eye{number}" / "fundus.png", grey(number, (HEIGHT, WIDTH, 3)))
+        for n, name in enumerate(("disc", "cup", "macula", "vessel_1", "vessel_2")):
+            write_picture(tmp_path / "src" / f"eye{number}" / "masks" / f"{name}.png", cell(0, 4 * n))
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert set(done.manifest.foreground) == {"disc", "cup", "macula", "vessel_1", "vessel_2"}
+
+
+@pytest.mark.parametrize("ending", ["gif", "bmp", "png", "tif"])
+@pytest.mark.parametrize("white_first", [False, True])
+def test_mask_of_a_picture_is_read_from_any_format_by_what_it_shows(
+    tmp_path: Path, ending: str, white_first: bool
+) -> None:
+    write_picture(tmp_path / "src" / "images" / f"a.{ending}", grey(0, (HEIGHT, WIDTH, 3)))
+    path = tmp_path / "src" / "masks" / f"a.{ending}"
+    if white_first and ending in ("gif", "bmp"):
+        picture = Image.fromarray(1 - OVAL, "P")
+        picture.putpalette([255, 255, 255, 0, 0, 0])
+        path.parent.mkdir(parents=True)
+        picture.save(path)
+    else:
+        write_picture(path, OVAL * 255)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert done.manifest.channels == ("red", "green", "blue")
+    np.testing.assert_array_equal(done.label()[:, :, 0].T > 0, OVAL > 0)
+    assert done.manifest.labels == {"background": 0, "value_255": 255}
+
+
+def test_gif_mask_in_colours_is_told(tmp_path: Path) -> None:
+    write_picture(tmp_path / "src" / "images" / "a.png", grey())
+    picture = Image.fromarray(OVAL, "P")
+    picture.putpalette([0, 0, 0, 255, 0, 0])
+    (tmp_path / "src" / "masks").mkdir()
+    picture.save(tmp_path / "src" / "masks" / "a.gif")
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert "a mask must have one channel, got colours; save label values as grey" in done.report.lost_labels[0]
+
+
+@pytest.mark.parametrize("place", [
+    "1st_manual/{n}_manual1.{e}", "Masken/{n}.{e}", "{n}_reader1.{e}", "outlines/{n}.{e}", "{n}_AB.{e}",
+    "verite_terrain/{n}.{e}", "разметка/{n}.{e}",
+])  # fmt: skip
+@pytest.mark.parametrize("ending", ["png", "gif"])
+def test_grey_masks_of_any_name_outnumber_no_colour_pictures(tmp_path: Path, place: str, ending: str) -> None:
+    folder = "" if "/" not in place else "images/"
+    for number in range(3):
+        write_picture(tmp_path / "src" / f"{folder}eye{number}.png", grey(number, (HEIGHT, WIDTH, 3)))
+        masks = {place: np.roll(OVAL, number, axis=0) * 255, f"field_mask/{{n}}.{ending}": OVAL * 0 + 255}
+        for form, mask in masks.items():
+            write_picture(tmp_path / "src" / form.format(n=f"eye{number}", e=ending), mask)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert done.manifest.channels == ("red", "green", "blue")
+    assert len(done.manifest.select("training")) == 3
+    assert {how for case in done.document["cases"] for how in case["labels"]} == {
+        "mask matched by name and grid", "mask known by its few whole values matched by name and grid",
+    }  # fmt: skip
+
+
+def test_masks_that_nothing_but_their_values_tell_are_in_no_case_if_no_image_fits_them(tmp_path: Path) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "src" / "photos" / f"eye{number}.png", grey(number, (HEIGHT, WIDTH, 3)))
+        write_picture(tmp_path / "src" / "drawn" / f"{'abc'[number]}.png", np.roll(OVAL, number) * 255)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert len(done.manifest.cases) == 3
+    assert len(done.report.lost_labels) == 3
+    assert "name it like its image, or list it under images in the mapping if it is one" in done.report.lost_labels[0]
+    assert "mask known by its few whole values" in done.report.lost_labels[0]
+
+
+@pytest.mark.parametrize(("ending", "colours", "reason"), [
+    ("png", True, "a mask must have one channel, got colours"),
+    ("jpg", False, "a mask must be stored without loss"),
+])  # fmt: skip
+def test_mask_of_any_name_that_cannot_be_one_is_told_and_becomes_no_image(
+    tmp_path: Path, ending: str, colours: bool, reason: str
+) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "src" / "images" / f"eye{number}.png", grey(number, (HEIGHT, WIDTH, 3)))
+        mask = np.roll(OVAL, number, axis=0) * 255
+        pixels = np.stack([mask, mask * 0, mask * 0], axis=-1) if colours else mask
+        write_picture(tmp_path / "src" / "drawn" / f"eye{number}.{ending}", pixels)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert len(done.manifest.cases) == 3
+    assert [reason in line for line in done.report.lost_labels] == [True] * 3
+
+
+def test_pictures_of_few_values_without_any_other_stay_pictures_and_are_noted(tmp_path: Path) -> None:
+    for number in range(3):
+        write_picture(tmp_path / "src" / f"scan{number}.png", np.roll(OVAL, number, axis=0) * 255)
+    done = run_ingest(tmp_path / "src", tmp_path / "out")
+    assert len(done.manifest.cases) == 3
+    assert [case["notes"] for case in done.document["cases"]] == [
+        ["it holds few whole values, as a mask does, but lies on no other scan's grid; it was taken as an image"]
+    ] * 3
 
 
 @pytest.mark.parametrize(

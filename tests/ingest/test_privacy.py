@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import shutil
@@ -172,10 +173,11 @@ def ingest_aloud(
 def test_nothing_that_is_written_or_said_holds_who_the_patients_are(
     export: Path, tmp_path: Path, ingest_aloud: Callable[..., Said]
 ) -> None:
-    said = ingest_aloud(export, "--out", tmp_path / "ds", "--shift-dates", "--key", tmp_path / "key")
+    said = ingest_aloud(export, "--out", tmp_path / "ds", "--shift-dates", "--key", tmp_path / "own" / "key")
     assert said.code == 1, said.texts
     assert (tmp_path / "ds" / "dataset.json").is_file(), said.texts
-    assert leaks(secrets(), *said.texts, folders=[tmp_path]) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"ds", "own"}
+    assert leaks(secrets(), *said.texts, folders=[tmp_path / "ds"]) == []
 
 
 def test_names_in_any_script_and_spelling_stay_out(tmp_path: Path) -> None:
@@ -330,6 +332,18 @@ def test_folder_named_for_a_patient_is_scrubbed_although_its_headers_are_clean(t
     done = run_ingest(tmp_path / "src", tmp_path / "out")
     assert set(done.manifest.labels) == {"background", "tumor"}
     assert leaks(["Krawuttke", "Waldemar"], repr(done.report), folders=[done.folder]) == []
+
+
+def test_checksums_of_sources_are_keyed(tmp_path: Path) -> None:
+    write_ct(tmp_path / "src")
+    sums = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((tmp_path / "src").iterdir()))
+    plain = hashlib.sha256("".join(f"{one}\n" for one in sums).encode()).hexdigest()
+    first = run_ingest(tmp_path / "src", tmp_path / "a")
+    other = run_ingest(tmp_path / "src", tmp_path / "b", key=KEY[::-1])
+    assert leaks([plain, *sums], repr(first.report), folders=[first.folder]) == []
+    keyed = [done.document["cases"][0]["channels"][0]["sha256_of_files"] for done in (first, other)]
+    assert keyed[0] == Pseudonyms(KEY).seal(plain)
+    assert keyed[0] != keyed[1]
 
 
 def test_site_is_told_apart_but_not_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from medseg.ingest.walk import walk_source
 from pydicom.dataset import Dataset
+from pydicom.filereader import dcmread
 from pydicom.uid import MediaStorageDirectoryStorage, generate_uid
 
 from tests.dicom_files import save
@@ -89,6 +90,33 @@ def test_slice_with_cut_off_pixels_fails_its_case_and_no_other(source: Path, tmp
     (failure,) = done.report.failures
     assert "pixel data must hold" in failure.reason
     assert len(done.manifest.cases) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 200, 370, 700, -20])
+def test_cut_off_copy_of_a_slice_beside_the_whole_one_refuses_nothing(source: Path, tmp_path: Path, kept: int) -> None:
+    whole = run_ingest(source, tmp_path / "whole")
+    slice_file = source / "deep" / "er" / "and" / "deeper" / "00003"
+    (source / "again").mkdir()
+    (source / "again" / "00003").write_bytes(slice_file.read_bytes()[:kept])
+    done = run_ingest(source, tmp_path / "out")
+    assert not done.report.failures
+    np.testing.assert_array_equal(done.image(), whole.image())
+    (entry,) = done.document["cases"]
+    counted = sum(done.report.unreadable.values()) + sum(done.report.aside.values())
+    assert counted == 1 or "1 file(s) cannot be read and were left out" in entry["notes"][0]
+
+
+def test_slices_that_an_export_wrote_twice_make_one_case(source: Path, tmp_path: Path) -> None:
+    whole = run_ingest(source, tmp_path / "whole")
+    for path in sorted((source / "deep" / "er" / "and" / "deeper").iterdir())[1:4]:
+        dataset = dcmread(path)
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        dataset.save_as(path.with_name(f"{path.name} again"))
+    done = run_ingest(source, tmp_path / "out")
+    assert done.report.is_clean
+    (entry,) = done.document["cases"]
+    assert "3 file(s) hold the pixels of others at their places" in entry["notes"][0]
+    np.testing.assert_array_equal(done.image(), whole.image())
 
 
 def test_links_to_nowhere_and_in_circles_do_no_harm(source: Path, tmp_path: Path) -> None:

@@ -106,6 +106,50 @@ def test_institution_that_is_named_for_an_organ_does_not_spoil_it() -> None:
     assert scrub.clean("Heart Center Leipzig") == "…"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Long^Anna", "Long axis cine"),
+        ("Short^Anna", "short-axis stack"),
+        ("Black^John", "T2 black blood"),
+        ("White^John", "White matter FLAIR"),
+        ("May^Karl", "text may be burned in"),
+        ("Arter^Udo", "arterial phase"),
+        ("Abdom^Ida", "CT Abdomen nativ"),
+        ("Axel^Spiral", "Spiral contrast axial"),
+        ("Coron^Ute", "coronal T1"),
+        ("Head^Kim", "Head and neck"),
+        ("Contrast^Test", "with contrast"),
+    ],
+)
+def test_ordinary_words_stay_although_they_are_part_of_a_name(name: str, text: str) -> None:
+    assert scrubber(PatientName=name).clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "cleaned"),
+    [
+        ("Long^Anna", "Long Anna axis", "… axis"),
+        ("Long^Anna", "CT Long", "CT …"),
+        ("Young^Mary", "GTV Young", "GTV …"),
+        ("Ward^Tom", "Ward 5", "… 5"),
+        ("Ward^Tom", "towards the ward round", "towards the ward round"),
+        ("Head^Kim", "Kim, Head", "…, …"),
+        ("Head^Kim", "GTV Dr. Head", "GTV Dr. …"),
+        ("Heart^Axis", "Heart Axis", "…"),
+        ("Arter^Udo", "GTVarter", "GTV…"),
+        ("Mueller^Long", "Müller_Long", "…_…"),
+    ],
+)
+def test_ordinary_words_go_where_a_person_is_meant(name: str, text: str, cleaned: str) -> None:
+    assert scrubber(PatientName=name).clean(text) == cleaned
+
+
+def test_words_of_an_institution_that_describe_scans_stay() -> None:
+    scrub = scrubber(InstitutionName="Institut fuer Radiologie Beispielstadt", StationName="HEAD CT1")
+    assert scrub.clean("Radiologie head Beispielstadt") == "Radiologie head …"
+
+
 def test_empty_and_placeholder_values_take_nothing_out() -> None:
     scrub = scrubber(PatientName="^^^^", PatientID="", PatientBirthDate="", InstitutionName="Unknown")
     assert scrub.clean("Unknown ^ liver 0") == "Unknown ^ liver 0"

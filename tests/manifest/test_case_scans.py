@@ -13,6 +13,7 @@ from medseg.manifest import read_case, read_case_image, read_case_label
 from medseg.records import Case
 from medseg.scans import write_scan
 
+from tests.coded_labels import put_under_slope
 from tests.grids import OBLIQUE, grid
 from tests.manifest.datasets import manifest_of, write_case
 
@@ -69,6 +70,21 @@ def test_value_that_the_manifest_does_not_name_is_refused(tmp_path: Path) -> Non
     case = write_case(tmp_path, label=label)
     with pytest.raises(ScanError, match=r"case c: label values must be among \[0, 1, 2\], got \[7\]; name them"):
         read_case(case, manifest_of([case]), tmp_path)
+
+
+def test_label_under_a_slope_trains_on_its_scaled_values(tmp_path: Path) -> None:
+    case = write_case(tmp_path, label=LABEL)
+    put_under_slope(tmp_path / "label.nii.gz", 2 - LABEL, slope=-1, intercept=2)
+    np.testing.assert_array_equal(read_case(case, manifest_of([case]), tmp_path).label, LABEL)
+
+
+def test_slope_that_makes_unnamed_values_is_named_with_a_remedy(tmp_path: Path) -> None:
+    case = write_case(tmp_path, label=LABEL)
+    put_under_slope(tmp_path / "label.nii.gz", LABEL, slope=3, intercept=0)
+    fact = r"among \[0, 1, 2\], got \[3(, 6)?\] \(stored values times the header's slope 3 plus its intercept 0\)"
+    with pytest.raises(ScanError, match=fact) as caught:
+        read_case(case, manifest_of([case]), tmp_path)
+    assert "if the stored values are meant, write them to a file without a slope" in caught.value.remedy
 
 
 def test_empty_label_is_refused(tmp_path: Path) -> None:

@@ -111,8 +111,25 @@ def test_patient_in_training_and_test_is_refused(fold: int | None) -> None:
 
 
 def test_fewer_patients_than_folds_are_refused() -> None:
-    with pytest.raises(ManifestError, match="folds must be at most the number of patients 2, got 3; add patients"):
+    with pytest.raises(
+        ManifestError, match="folds must be at most the number of patients 2, got 3; ask for fewer folds"
+    ):
         assign_folds(cohort_of([4, 4]), folds=3)
+
+
+@pytest.mark.parametrize("patients", [2, 3, 4])
+def test_few_patients_make_a_fold_each_which_is_said(patients: int, caplog: pytest.LogCaptureFixture) -> None:
+    manifest = assign_folds(cohort_of([2] * patients))
+    assert {case.fold for case in manifest.cases} == set(range(patients))
+    assert f"{patients} patients make {patients} folds instead of 5" in caplog.text
+    for fold in range(patients):
+        training, validation = split_fold(manifest, fold)
+        assert (len(training), len(validation)) == (2 * patients - 2, 2)
+
+
+def test_one_patient_has_no_folds() -> None:
+    with pytest.raises(ManifestError, match=r"folds need at least 2 patients for training, got 1; .*the fold all"):
+        assign_folds(cohort_of([3]))
 
 
 def test_fold_that_does_not_exist_is_refused_with_those_that_do() -> None:

@@ -82,7 +82,7 @@ def test_data_root_may_lie_elsewhere(tmp_path: Path) -> None:
         {"labels": None},
         {"labels": {"zero": "background"}},
         {"training": [{"label": "a.nii.gz"}]},
-        {"training": [{"image": ["a.nii.gz", "b.nii.gz"]}]},
+        {"training": [{"image": ["a.nii.gz", "b.nii.gz", "c.nii.gz"]}]},
         {"training": [7]},
         {"modality": "CT"},
     ],

@@ -223,3 +223,17 @@ def test_dataset_without_a_readable_case_is_refused(cohort: tuple[Manifest, Path
     manifest, _ = cohort
     with pytest.raises(TrainingError, match="at least one training case must be readable, got none"):
         take_fingerprint(manifest.cases[:1], manifest, tmp_path, executor=SERIAL)
+
+
+def test_plan_says_that_a_channel_mixes_modalities(
+    build_fingerprint: FingerprintBuilder, build_manifest: ManifestBuilder
+) -> None:
+    manifest = build_manifest()
+    cases = tuple(
+        case.model_copy(update={"case_id": name, "modality": name})
+        for case in manifest.cases[:1]
+        for name in ("CT", "MR")
+    )
+    fingerprint = build_fingerprint([(40, 40, 40)], [ONE_MM])
+    plan = make_plan(fingerprint, manifest.model_copy(update={"cases": cases}), device="cpu")
+    assert "must be of one modality, got CT in 1 case(s), MR in 1 case(s)" in plan.reasons["preprocess.normalisation"]

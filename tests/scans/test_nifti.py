@@ -258,17 +258,17 @@ def test_image_is_read_with_slope_and_intercept(tmp_path: Path) -> None:
     np.testing.assert_allclose(scan.array[0], stored * 2.5 - 7.0, rtol=1e-6)
 
 
-def test_label_is_read_without_slope_and_intercept(tmp_path: Path) -> None:
+def test_label_is_read_with_slope_and_intercept(tmp_path: Path) -> None:
     mask = labels_for(OBLIQUE.shape)
     image = nibabel.Nifti1Image(mask.astype(np.int16), OBLIQUE.affine)
     image.header.set_slope_inter(1, 0)
     image.to_filename(tmp_path / "a.nii")
     raw = bytearray((tmp_path / "a.nii").read_bytes())
-    struct.pack_into("<ff", raw, 112, 0.5, 3.0)
+    struct.pack_into("<ff", raw, 112, 2.0, 3.0)
     (tmp_path / "a.nii").write_bytes(raw)
-    assert float(nibabel.load(tmp_path / "a.nii").get_fdata().max()) == 4.0  # the scaling is really there
+    assert float(nibabel.load(tmp_path / "a.nii").get_fdata().max()) == 7.0  # as other programs show it
     label, geometry = read_label(tmp_path / "a.nii", case_id="c")
-    np.testing.assert_array_equal(label, mask)
+    np.testing.assert_array_equal(label, mask * 2 + 3)
     assert label.dtype == np.uint8
     assert geometry.is_close(OBLIQUE)
 

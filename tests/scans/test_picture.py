@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from medseg.errors import ScanError
-from medseg.scans import mask_suffix, read_label, read_scan, scan_stem, write_mask
+from medseg.scans import mask_suffix, read_grid, read_label, read_scan, scan_stem, write_mask
 from PIL import Image
 
 ROWS, COLUMNS = 4, 6
@@ -166,3 +166,60 @@ def test_real_nuclei_are_as_simpleitk_reads_them(real_data: Path) -> None:
         np.testing.assert_array_equal(scan.array[..., 0], colours_by_itk.transpose(2, 1, 0)[:3])
         np.testing.assert_array_equal(label[..., 0], instances_by_itk.T)
         assert geometry.is_close(scan.geometry)
+
+
+@pytest.mark.parametrize("size", [(160, 120), (416, 16), (16, 160), (216, 300)])
+@pytest.mark.parametrize("ending", ["png", "tif", "bmp", "jpg"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_colours_of_eight_bits_are_read_whatever_the_size(
+    tmp_path: Path, size: tuple[int, int], ending: str, mode: str
+) -> None:
+    if mode == "RGBA" and ending == "jpg":
+        return
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], len(mode)), np.uint8)
+    Image.fromarray(pixels, mode).save(tmp_path / f"a.{ending}")
+    assert read_scan(tmp_path / f"a.{ending}", case_id="c").array.shape == (3, *size, 1)
+
+
+def test_large_tiff_in_strips_is_read(tmp_path: Path) -> None:
+    """Its strips begin at offsets with any digits."""
+    pixels = np.random.default_rng(0).integers(0, 256, (700, 800, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression="tiff_deflate")
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.tif", case_id="c").array[..., 0], pixels.transpose(2, 1, 0))
+
+
+def test_tiff_of_sixteen_bits_per_colour_is_refused(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 65536, (ROWS, COLUMNS, 3)).astype(np.uint16)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(values, isVector=True), str(tmp_path / "a.tif"))
+    with pytest.raises(ScanError, match="must have 8 bits per colour, got 16"):
+        read_scan(tmp_path / "a.tif", case_id="c")
+
+
+@pytest.mark.parametrize("ending", ["gif", "bmp"])
+def test_grey_of_a_palette_in_any_order_is_the_value(tmp_path: Path, ending: str) -> None:
+    picture = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "P")
+    picture.putpalette([200, 200, 200, 0, 0, 0, 7, 7, 7])
+    picture.save(tmp_path / f"a.{ending}")
+    for array in (
+        read_label(tmp_path / f"a.{ending}", case_id="c")[0],
+        read_scan(tmp_path / f"a.{ending}", case_id="c").array[0],
+    ):
+        np.testing.assert_array_equal(array[:, :, 0].T, [[200, 0], [7, 0]])
+    assert read_grid(tmp_path / f"a.{ending}", case_id="c").channels == 1
+
+
+@pytest.mark.parametrize("ending", ["gif", "bmp"])
+def test_colours_of_a_palette_in_any_order_are_no_label(tmp_path: Path, ending: str) -> None:
+    picture = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8), "P")
+    picture.putpalette([200, 0, 0, 0, 0, 0, 7, 7, 7])
+    picture.save(tmp_path / f"a.{ending}")
+    assert read_scan(tmp_path / f"a.{ending}", case_id="c").array[:, 0, 0, 0].tolist() == [200, 0, 0]
+    with pytest.raises(ScanError, match="must have one channel, got 3"):
+        read_label(tmp_path / f"a.{ending}", case_id="c")
+
+
+def test_gif_of_several_pictures_is_refused(tmp_path: Path) -> None:
+    pages = [Image.fromarray(grey() + n) for n in range(2)]
+    pages[0].save(tmp_path / "a.gif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ScanError, match="must have one page, got several"):
+        read_scan(tmp_path / "a.gif", case_id="c")

@@ -293,3 +293,58 @@ def test_model_that_was_logged_under_the_old_import_name_loads_as_the_changelog_
             file.read_text(encoding="utf-8").replace("pipeline.tracking", "medseg.tracking"), encoding="utf-8"
         )
     assert mlflow.pyfunc.load_model(str(file.parent)) is not None
+
+
+@pytest.mark.parametrize("text", ["\u809d\u810f", "caf\udce9"])
+def test_names_from_outside_are_logged(client: Any, uri: str, tmp_path: Path, text: str) -> None:
+    run = TrackedRun.start(experiment=f"set {text}", name=f"train {text}", tracking_uri=uri, tags={"site": text})
+    file = tmp_path / f"{text}.png"
+    file.write_bytes(b"picture")
+    with run.recording(system_metrics=False):
+        run.log_parameters({f"labels.{text}": text})
+        run.log_metrics({f"volume_dice/{text}": 0.5})
+        run.log_table({"case_id": [text]}, "cases.json")
+        run.log_file(file)
+        run.log_dataset(name=text, digest="d" * 64, context="training", facts={"labels": {text: 1}})
+    assert run.kept == ""
+    found = client.get_run(run.run_id)
+    assert len(found.data.params) == len(found.data.metrics) == len(found.inputs.dataset_inputs) == 1
+    shown = text.encode("utf-8", "backslashreplace").decode()
+    assert next(iter(found.data.params.values())) == found.data.tags["site"] == shown
+    pictures = [path for path in artefacts(client, run) if path.endswith(".png")]
+    assert [path.replace("_", "\\") for path in pictures] == [f"{shown}.png"]
+
+
+def test_run_that_cannot_be_begun_keeps_the_status_that_it_had(client: Any, uri: str, run: TrackedRun) -> None:
+    with run.recording(system_metrics=False):
+        pass
+    again = TrackedRun.resume(run.run_id, tracking_uri=uri)
+    with pytest.raises(ValueError, match="other plan"), again.recording(system_metrics=False):
+        raise ValueError("other plan")
+    assert status(client, run) == "FINISHED"
+
+
+def test_model_is_logged_without_a_change_to_the_caller_s_store(uri: str, run: TrackedRun, model_folder: Path) -> None:
+    import mlflow
+
+    mlflow.set_tracking_uri("sqlite:///elsewhere.db")
+    run.log_model(model_folder, version="0.1.0")
+    assert mlflow.get_tracking_uri() == "sqlite:///elsewhere.db"
+    assert mlflow.active_run() is None
+    assert not Path("elsewhere.db").exists()
+    mlflow.set_tracking_uri(None)
+
+
+def test_nothing_is_printed_at_the_end_of_a_run(run: TrackedRun, capsys: pytest.CaptureFixture[str]) -> None:
+    import os
+
+    with run.recording(system_metrics=False):
+        run.log_metrics({"loss": 1.0})
+    assert capsys.readouterr() == ("", "")
+    assert os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] == "true"
+
+
+def test_hosts_that_may_open_the_ui_are_passed_on(uri: str) -> None:
+    command = ui_command(uri, host="0.0.0.0", port=5001, allowed_hosts="a.example,b.example:5001")  # noqa: S104
+    assert command[command.index("--allowed-hosts") + 1] == "a.example,b.example:5001"
+    assert "--allowed-hosts" not in ui_command(uri, host="127.0.0.1", port=5001)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from medseg.records import Manifest
 from medseg.workflows.classify import STEPS
 from medseg.workflows.cli import VERBS
 
@@ -99,3 +100,29 @@ def test_rooms_for_a_bare_gpu_node_import_without_io_and_tracking_libraries() ->
     code = "import sys\n" + "\n".join(f"sys.modules[{name!r}] = None" for name in blocked)
     code += "\nimport medseg.training, medseg.inference, medseg.networks, medseg.preprocess"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        ("ingest {data} --out {file}/x", "out"),
+        ("ingest {data} --out {new} --key {file}/k", "key"),
+        ("split {data} --folds 2 --out {file}/new.json", "out"),
+        ("lens {data} --out {file}/x", "out"),
+        ("classify train {data} --out {file}/x", "out"),
+        ("classify train {data} --out {new} --store {file}/x --no-tracking", "store"),
+        ("classify compare {data} --out {file}/x", "out"),
+        ("evaluate {data} --masks {data} --out {file}/x", "out"),
+        ("predict {data} {data} --out {file}/x", "out"),
+    ],
+)
+def test_folder_that_cannot_be_written_is_named_before_the_work(
+    medseg: Medseg, cohort: tuple[Manifest, Path], tmp_path: Path, line: str, option: str
+) -> None:
+    (tmp_path / "file").touch()
+    places = {"data": cohort[1], "file": tmp_path / "file", "new": tmp_path / "new"}
+    outcome = medseg(*line.format(**places).split())
+    assert outcome.code == 1
+    assert "must be writable, got: " in outcome.err
+    assert f"choose another with the option {option}" in outcome.err
+    assert not (tmp_path / "new").exists()

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from medseg.geometry import Geometry
 from medseg.ingest import REPAIR_CHOICES
 from medseg.manifest import load_manifest
+from medseg.scans import read_scan
 from medseg.workflows.ingest import REPAIRS
 
 from tests.conftest import Medseg
@@ -109,6 +111,18 @@ def test_repairs_are_a_list(medseg: Medseg, source: Path, tmp_path: Path) -> Non
     assert "1 of 6 slices were interpolated (gaps)" in outcome.out
 
 
+def test_single_slice_is_a_volume_if_one_is_enough(medseg: Medseg, tmp_path: Path) -> None:
+    write_ct(tmp_path / "src", Geometry((6, 5, 1), np.diag([-0.5, -0.5, 7.5, 1])))
+    refused = medseg("ingest", tmp_path / "src", "--out", tmp_path / "refused")
+    assert "got 1; copy the whole series, or lower the minimum number of slices" in refused.err
+    outcome = medseg("ingest", tmp_path / "src", "--out", tmp_path / "ds", "--min-slices", "1")
+    assert outcome.code == 0, outcome.err
+    manifest, _ = load_manifest(tmp_path / "ds")
+    scan = read_scan(tmp_path / "ds" / manifest.cases[0].images[0], case_id="one")
+    assert scan.geometry.shape == (6, 5, 1)
+    assert scan.geometry.spacing_mm == (0.5, 0.5, 7.5)
+
+
 def test_unknown_repair_names_the_choices(medseg: Medseg, source: Path, tmp_path: Path) -> None:
     outcome = medseg("ingest", source, "--out", tmp_path / "ds", "--repair", "gaps,tillt")
     assert outcome.code == 2
@@ -127,7 +141,7 @@ def test_command_offers_the_repairs_of_the_library() -> None:
         ("nowhere", "--out", "ds"),
         ("src",),
         ("src", "--out", "ds", "--mapping", "none.yaml"),
-        ("src", "--out", "ds", "--min-slices", "1"),
+        ("src", "--out", "ds", "--min-slices", "0"),
         ("src", "--out", "ds", "--kind", "films"),
         ("src", "--out", "ds", "--keep-id"),
         ("src/ct/00000", "--out", "ds"),

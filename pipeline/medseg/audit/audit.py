@@ -78,6 +78,7 @@ def audit_manifest(
             *check_duplicates(cases),
         ]
     )
+    findings = tuple(dict.fromkeys(findings))  # the ingest may have found the same risk
     shown = choose_shown(cases, findings)
     if draw is not None and not is_small:
         cases = _with_planes(cases, set(shown), manifest, root, draw=draw, executor=executor)

@@ -10,9 +10,9 @@ import numpy as np
 
 from medseg.audit.facts import CaseFacts, ChannelFacts
 from medseg.audit.finding import Finding, Severity
-from medseg.audit.image_checks import modality_of
 from medseg.audit.plain import plain
 from medseg.audit.robust import far_cases, is_group
+from medseg.manifest.modalities import REMEDY, mixed_channels, modality_of
 from medseg.records import Manifest
 
 _AXES = ("left to right", "back to front", "feet to head")
@@ -25,6 +25,7 @@ _EXPECTED_CASES = 20
 def check_cohort(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
     """All comparisons with the cohort."""
     return [
+        *(Finding("modalities", "warning", None, mixed.fact, REMEDY) for mixed in mixed_channels(manifest)),
         *_check_intensities(cases, manifest),
         *_check_grids(cases),
         *_check_volumes(cases, manifest),

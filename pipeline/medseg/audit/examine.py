@@ -23,6 +23,7 @@ from medseg.audit.label_checks import (
     check_specks,
 )
 from medseg.audit.label_facts import measure_labels
+from medseg.audit.risks import check_disclosed
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import PictureOrigin
@@ -51,15 +52,17 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
     """
     files = read_files(case, root)
     found = check_sums(case, files) + check_forms(case.case_id, files) + check_label_given(case, manifest)
-    image = _read(lambda: read_scan([root / name for name in case.images], case_id=case.case_id), case, found)
+    paths, channels = [root / name for name in case.images], len(manifest.channels)
+    image = _read(lambda: read_scan(paths, case_id=case.case_id, channels=channels), case, found)
     label = _read(lambda: read_label(root / str(case.label), case_id=case.case_id), case, found) if case.label else None
     facts = CaseFacts(case, files, is_picture=is_picture_file(PurePath(case.images[0])))
     if image is not None:
         facts = _with_image(facts, image)
         found += check_channels(case, facts.channels, manifest)
+        found += check_disclosed(case, image, is_picture=facts.is_picture)
     if label is not None:
         facts = _with_label(facts, label, manifest)
-        found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest)
+        found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest, files[-1])
         found += check_specks(case, facts.labels)
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
     if image is not None and draw is not None:

@@ -33,8 +33,8 @@ def copy_repaired(facts: CaseFacts, root: Path, target: Path) -> tuple[Case, lis
     """Copy the files of a case to the same paths under another root.
 
     A header with conflicting forms or slightly sheared axes gets one straight grid in both forms. The files after the
-    first take over its grid if theirs differed by rounding. Labels of whole numbers in a floating-point type become
-    unsigned integers.
+    first take over its grid if theirs differed by rounding. Labels of whole numbers in a floating-point type or
+    under a slope become unsigned integers.
 
     Returns:
         The case, with the checksums of the new files if the old ones were right, and the repairs.
@@ -80,8 +80,9 @@ def _repairs(file: FileFacts, lead: FileFacts | None, *, lead_changed: bool) -> 
         yield Done("shear", f"axes of {file.name} made perpendicular, which {moved}")
     elif is_torn:
         yield Done("sform_qform", f"qform of {file.name}, {forms.conflict_mm:.3g} mm away, written from its sform")
-    if file.is_label and forms.voxel_type.startswith("float"):
-        yield Done("label_type", f"label {file.name} stored as unsigned whole numbers instead of {forms.voxel_type}")
+    if file.is_label and (forms.voxel_type.startswith("float") or forms.is_scaled):
+        old = f"{forms.voxel_type}{' under a slope' if forms.is_scaled else ''}"
+        yield Done("label_type", f"label {file.name} stored as unsigned whole numbers instead of {old}")
 
 
 def _new_sums(facts: CaseFacts, target: Path) -> dict[str, str] | None:

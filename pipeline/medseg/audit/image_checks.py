@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg.audit.facts import ChannelFacts
 from medseg.audit.finding import Finding
 from medseg.audit.plain import plain
+from medseg.manifest.modalities import modality_of
 from medseg.records import Case, Manifest
 
 AIR_HU = -200.0
@@ -27,12 +28,6 @@ def check_channels(case: Case, channels: tuple[ChannelFacts, ...], manifest: Man
             found += _check_hounsfield(case, name, facts)
         found += _check_hot(case, name, facts)
     return found
-
-
-def modality_of(case: Case, channel: int) -> str | None:
-    """Modality of one channel, from the case's joined ones."""
-    modalities = (case.modality or "").split("+")
-    return (modalities[channel] if channel < len(modalities) else modalities[0]) or None
 
 
 def _check_hounsfield(case: Case, name: str, facts: ChannelFacts) -> list[Finding]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from medseg.audit.canonical import slices
+from medseg.audit.frame import EVEN, frame_level, inside_frame
 from medseg.audit.intensity_facts import thinned
-from medseg.records import Array
+from medseg.records import Array, Mask
 
 HASH_BITS = 512
 VOLUME_SIZE = (16, 16, 16)
-PICTURE_SIZE = (32, 32, 1)
+PICTURE_SIZE = (64, 64, 1)
 _PADDING = 0.02
 
 
@@ -22,25 +24,45 @@ def shrink(volume: Array) -> Array | None:
     The whole field of view is fitted, so that a scan cropped by a voxel, resampled or exported with a lost voxel size
     shrinks to nearly the same.
 
+    The frame round what was seen is masked, since all images of one device share it.
+
     Args:
         volume: Canonical volume, shape `(I, J, K)`.
 
     Returns:
-        uint8 of `VOLUME_SIZE`, or of `PICTURE_SIZE` if there is one slice; None if it shows nothing.
+        uint8 of `VOLUME_SIZE`, or of `PICTURE_SIZE` if there is one slice, as a masked array if there is a frame; None
+        if it shows nothing.
     """
-    size = PICTURE_SIZE if volume.shape[2] == 1 else VOLUME_SIZE
+    is_picture = volume.shape[2] == 1
+    size = PICTURE_SIZE if is_picture else VOLUME_SIZE
     darkest, brightest = _tissue(volume)
+    small = _shrunk(volume, size, lambda plane: np.clip(plane, darkest, brightest))
+    inside = _inside(volume, size, brightest)
+    low, high = np.percentile(small[inside] if is_picture and inside is not None else small, [1, 99])
+    if not high > low:
+        return None
+    stretched: Array = np.rint(255 * np.clip((small - low) / (high - low), 0, 1)).astype(np.uint8)
+    return stretched if inside is None else np.ma.array(stretched, mask=~inside)
+
+
+def _shrunk(volume: Array, size: tuple[int, int, int], change: Callable[[Array], Array]) -> Array:
+    """A volume at another size, its slices changed first."""
     over_i, over_j, over_k = (_shrinking(old, new) for old, new in zip(volume.shape, size, strict=True))
     small = np.zeros(size, np.float32)
     for index, one in enumerate(slices(volume)):
         if over_k[:, index].any():
-            plane = over_i @ np.clip(one.astype(np.float32, copy=False), darkest, brightest) @ over_j.T
+            plane = over_i @ change(one.astype(np.float32, copy=False)) @ over_j.T
             small += plane[:, :, np.newaxis] * over_k[:, index]
-    low, high = np.percentile(small, [1, 99])
-    if not high > low:
+    return small
+
+
+def _inside(volume: Array, size: tuple[int, int, int], brightest: float) -> Mask | None:
+    """The part of a small image inside its frame; None without a frame."""
+    span = brightest - float(thinned(volume).min())
+    level = frame_level(volume, span=span)
+    if level is None:
         return None
-    stretched: Array = np.rint(255 * np.clip((small - low) / (high - low), 0, 1)).astype(np.uint8)
-    return stretched
+    return inside_frame(_shrunk(volume, size, lambda plane: (np.abs(plane - level) <= EVEN * span).astype(np.float32)))
 
 
 def _tissue(volume: Array) -> tuple[float, float]:
@@ -61,6 +83,9 @@ def _tissue(volume: Array) -> tuple[float, float]:
 def image_hash(small: Array) -> Array:
     """`HASH_BITS` bits: whether each of the lowest frequencies of a small image, the mean left out, is positive.
 
+    The frame of a picture counts as its mean. That of a volume counts as it is: it is the air round a body, of which a
+    little noise makes more or less.
+
     Args:
         small: Image from `shrink`.
 
@@ -70,7 +95,8 @@ def image_hash(small: Array) -> Array:
     from scipy.fft import dctn
 
     waves = _lowest_frequencies(small.shape)
-    spectrum = dctn(small.astype(np.float64) - small.mean(), norm="ortho")
+    shown = small if small.shape[2] == 1 else np.ma.getdata(small)
+    spectrum = dctn(np.ma.filled(shown.astype(np.float64) - shown.mean(), 0.0), norm="ortho")
     return np.asarray(spectrum[tuple(waves.T)] > 0)
 
 

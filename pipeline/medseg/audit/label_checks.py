@@ -48,13 +48,16 @@ def check_label_type(case: Case, file: FileFacts) -> list[Finding]:
         remedy = "run medseg audit with the option fix; some tools scale or interpolate such a label"
         found.append(Finding("label_type", "warning", case.case_id, fact, remedy, is_fixable=True))
     if file.forms.is_scaled:
-        fact = "label must be stored without a slope and intercept, got a header that has other tools change its values"
-        remedy = "check which values are meant (here the stored ones are used), and export it again"
-        found.append(Finding("label_type", "warning", case.case_id, fact, remedy))
+        fact = (
+            f"label must be stored without a slope, got slope {file.forms.slope:.6g} and intercept "
+            f"{file.forms.intercept:.6g}"
+        )
+        remedy = "run medseg audit with the option fix; a program that passes over slopes reads other values"
+        found.append(Finding("label_type", "warning", case.case_id, fact, remedy, is_fixable=True))
     return found
 
 
-def check_label_values(case: Case, label: Labelmap, manifest: Manifest) -> list[Finding]:
+def check_label_values(case: Case, label: Labelmap, manifest: Manifest, file: FileFacts) -> list[Finding]:
     """Values that the manifest does not name, and empty labels."""
     if not label.any():
         if manifest.allow_empty_labels:
@@ -67,7 +70,8 @@ def check_label_values(case: Case, label: Labelmap, manifest: Manifest) -> list[
     if not unknown:
         return []
     shown = ", ".join(map(str, unknown[:8])) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
-    fact = f"label values must be among {sorted(manifest.labels.values())}, got {shown}"
+    note = file.forms.scaling_note if file.forms is not None else ""
+    fact = f"label values must be among {sorted(manifest.labels.values())}, got {shown}{note}"
     return [Finding("label_values", "error", case.case_id, fact, "name them in the manifest or correct the label")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from pathlib import Path
 
 from medseg.errors import ManifestError, ScanError
 from medseg.manifest import load_manifest, select_cases
+from medseg.manifest.case_names import is_hidden
 from medseg.records import Scan, Split
-from medseg.scans import SCAN_SUFFIXES, scan_stem
+from medseg.scans import SCAN_SUFFIXES, is_picture_file, scan_stem
 
+_log = logging.getLogger(__name__)
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 
 
@@ -40,8 +43,9 @@ def find_inputs(
     """Turn paths into cases.
 
     Args:
-        paths: A manifest (or its folder), image files, or folders of image files. With more than one channel, files
-            `case_0000`, `case_0001`, … are one case.
+        paths: A manifest (or its folder), image files, or folders of image files, of which hidden ones are passed over.
+            With more than one channel, files `case_0000`, `case_0001`, … are one case, and so is a picture
+            `case_0000` alone, whose colours are the channels.
         channels: Number of channels that the model takes.
         data_root: Data root of a manifest.
         fold: Fold of a manifest to take the validation cases of; all cases if not given.
@@ -93,6 +97,13 @@ def check_channels(scan: Scan, channels: Sequence[str], *, case_id: str, owner: 
         )
 
 
+def warn_of_constant(scan: Scan, channels: Sequence[str], *, case_id: str) -> None:
+    """Log the channels of a scan that hold one value everywhere, as where a missing sequence was filled in."""
+    for name, channel in zip(channels, scan.array, strict=True):
+        if channel.min() == channel.max():
+            _log.warning("case %s: channel %s holds one value everywhere", case_id, name)
+
+
 def _from_manifest(path: Path, *, data_root: Path | None, fold: int | None, split: Split | None) -> list[CaseInput]:
     manifest, root = load_manifest(path, data_root=data_root)
     cases = select_cases(manifest, fold=fold, split=split)
@@ -102,7 +113,9 @@ def _from_manifest(path: Path, *, data_root: Path | None, fold: int | None, spli
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
         return sorted(
-            file for file in path.iterdir() if file.name.lower().endswith(SCAN_SUFFIXES) and file.suffix != ".img"
+            file
+            for file in path.iterdir()
+            if file.name.lower().endswith(SCAN_SUFFIXES) and file.suffix != ".img" and not is_hidden(file.name)
         )
     if not path.exists():
         raise ScanError(f"input {path.name}: must exist, found nothing", remedy="check the path")
@@ -120,6 +133,10 @@ def _grouped(files: Sequence[Path], channels: int) -> list[CaseInput]:
         else:
             groups[file.parent, match["case"]][int(match["channel"])] = file
     for (_, case_id), group in groups.items():
+        is_one_picture = list(group) == [0] and is_picture_file(group[0])  # of colours, as nnU-Net stores them
+        if is_one_picture:
+            inputs.append(CaseInput(case_id, (group[0],)))
+            continue
         if sorted(group) != list(range(channels)):
             raise ScanError(
                 f"channel files must be numbered 0000 to {channels - 1:04d}, got {sorted(group)}",

@@ -6,6 +6,7 @@ from medseg.ingest.context import REPAIR_CHOICES, IngestOptions, Progress
 from medseg.ingest.ingest import ingest
 from medseg.ingest.key import Pseudonyms, load_key
 from medseg.ingest.mapping import Mapping, load_mapping
+from medseg.ingest.patients_from import PatientsFrom
 from medseg.ingest.report import IngestReport
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "IngestOptions",
     "IngestReport",
     "Mapping",
+    "PatientsFrom",
     "Progress",
     "Pseudonyms",
     "ingest",

@@ -26,7 +26,7 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
         OSError: If one cannot be opened.
     """
     options = context.options
-    reading = {"repair": sorted(options.repair), "suv": options.suv}
+    reading = {"repair": sorted(options.repair), "suv": options.suv, "checksums": "keyed"}
     state, record = context.state, context.state.read(build.case_id)
     image_seal = state.image_seal(build, reading)
     if record is None or record.image_seal != image_seal or not _has_image(record, context.out):
@@ -34,7 +34,8 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
         record = CaseRecord(image_seal=image_seal, image=build_image(build, context))
         state.write(build.case_id, record)
     mapping = context.mapping.model_dump(mode="json")
-    label_seal = state.label_seal(build, {**reading, "mapping": mapping, "image": image_seal})
+    order = list(context.mapping.labels)  # which label is on top, and no part of the sorted dump
+    label_seal = state.label_seal(build, {**reading, "mapping": mapping, "order": order, "image": image_seal})
     if record.label_seal != label_seal or not _has_label(record, context.out):
         label = build_label(build, context) if build.labels else None
         record = record.model_copy(update={"label": label, "label_seal": label_seal})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg.disclosure import RiskKind, seen_risks
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.case_build import CaseBuild
@@ -33,6 +34,7 @@ class _Channel:
     voxels_sha256: str
     channels: int
     notes: tuple[str, ...]
+    risks: tuple[RiskKind, ...]
 
 
 def build_image(build: CaseBuild, context: IngestContext) -> ImageRecord:
@@ -55,6 +57,7 @@ def build_image(build: CaseBuild, context: IngestContext) -> ImageRecord:
         voxels_sha256=tuple(channel.voxels_sha256 for channel in written),
         channels=sum(channel.channels for channel in written),
         notes=tuple(note for channel in written for note in channel.notes),
+        risks=tuple(channel.risks for channel in written),
     )
 
 
@@ -63,13 +66,14 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
     scan, source, done = _read(image, build.case_id, repair=context.options.repair, suv=context.options.suv)
     notes = [*image.notes, *done, *context.notes.take(image.files[0], build.case_id)]
     array, grid, name = scan.array, scan.geometry, build.case_id
+    risks = seen_risks(array, grid, is_picture=image.is_picture, modality=image.modality or None)
     if image is not build.reference:
         array, how = _onto_reference(scan, image, build.reference)
         notes.append(how)
     if len(build.images) > 1:
         grid, name = build.reference.known_grid(), f"{build.case_id}_{number:04d}"
     path = _write(array, grid, scan.origin, context.out, name)
-    return _Channel(path, source, voxel_digest(array, grid), array.shape[0], tuple(notes))
+    return _Channel(path, context.names.seal(source), voxel_digest(array, grid), array.shape[0], tuple(notes), risks)
 
 
 def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool) -> SeriesScan:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 
-from medseg.errors import GeometryError, ManifestError
+from medseg.errors import GeometryError
+from medseg.geometry import significant
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import LabelRecord
 from medseg.ingest.context import IngestContext
 from medseg.ingest.cropped import Cropped
-from medseg.ingest.draw_label import draw_instances, draw_label, on_grid
+from medseg.ingest.draw_label import draw_label, on_grid
+from medseg.ingest.draw_objects import draw_objects
 from medseg.ingest.match import MatchedLabel
-from medseg.ingest.structure_name import normalised
+from medseg.ingest.named import check_named
 from medseg.records import Labelmap, Scan
 from medseg.scans import write_mask, write_scan
+from medseg.scans.dicom import NO_CONTOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class _Drawing:
 
     Attributes:
         masks: Mask of each label.
-        parts: Structures of each label, normalised.
+        parts: Names of each label's structures.
         structures: Label of each structure by its (scrubbed) name.
         notes: Notes on structures that were left out, moved or joined.
     """
@@ -59,7 +63,7 @@ def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     shape = build.labels[0].image.known_grid().shape
     drawing = _Drawing()
     for one in build.labels:
-        drawing = _drawn_over(drawing, _draw(one, context), shape, is_file=one.label.label_object is None)
+        drawing = _drawn_over(drawing, _draw(one, context), one)
     if not drawing.masks:
         return LabelRecord(
             label=None,
@@ -73,15 +77,13 @@ def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     label = np.zeros(shape, np.min_scalar_type(max(rule.value for rule in mapping.labels.values())))
     for name in order:
         label[drawing.masks[name].box][drawing.masks[name].mask] = mapping.labels[name].value
-    notes = (*drawing.notes, *_overlaps(drawing.masks, order))
+    notes = (*drawing.notes, *_overlaps(drawing.masks, order), *_covered(label, drawing.masks, context))
     return _write(label, drawing.structures, notes, build, context)
 
 
 def _build_instances(build: CaseBuild, context: IngestContext) -> LabelRecord:
-    """The latest mask whose values number single objects of the only label."""
-    latest = build.labels[-1]
-    label = draw_instances(latest.label, latest.image, may_regrid="grids" in context.options.repair)
-    notes = ("of several masks of objects the latest counts",) if len(build.labels) > 1 else ()
+    """All masks of a case as single objects of the only label."""
+    label, notes = draw_objects(build.labels, context)
     (name,) = context.mapping.labels
     return _write(label, {name: name}, notes, build, context)
 
@@ -89,15 +91,17 @@ def _build_instances(build: CaseBuild, context: IngestContext) -> LabelRecord:
 def _draw(one: MatchedLabel, context: IngestContext) -> _Drawing:
     """The masks of one object by label; structures of one label are joined."""
     label_of = {name: context.label_of(name) for name in one.label.names}
-    _check_named([name for name in one.label.names if label_of[name] is None], context)
+    check_named(one.label.names, context)
     masks: dict[str, Cropped] = {}
     structures: dict[str, str] = {}
     notes: list[str] = []
     own_name: dict[str, str] = {}
+    seen: Counter[str] = Counter()
     for structure, mask, clauses in draw_label(one.label, one.image, may_regrid="grids" in context.options.repair):
         label, name = context.label_of(structure) or "", context.scrub.name(structure)
         if label and own_name.setdefault(name, structure) != structure:
             notes.append(f"structures that are both {name} once names are taken out were joined as {label}")
+        seen[name] += structure == own_name.get(name)
         structures[name] = label or "(ignored)"
         notes += [f"structure {name}: {clause}" for clause in clauses]
         if not label:
@@ -107,33 +111,48 @@ def _draw(one: MatchedLabel, context: IngestContext) -> _Drawing:
         if label in masks:
             mask[masks[label].box] |= masks[label].mask
         masks[label] = Cropped.of(mask)
-    parts = {
-        label: frozenset(normalised(name) for name, found in label_of.items() if found == label) for label in masks
-    }
+    parts = {label: frozenset(name for name, found in label_of.items() if found == label) for label in masks}
+    notes += [f"{count} structures are called {name} and were joined" for name, count in seen.items() if count > 1]
+    notes += _without_area(one, context)
     return _Drawing(masks, parts, structures, tuple(notes))
 
 
-def _check_named(unknown: Sequence[str], context: IngestContext) -> None:
-    if unknown:
-        listed = ", ".join(repr(context.scrub.name(name)) for name in unknown[:5])
-        raise ManifestError(
-            f"structures must be named in the mapping, got {listed}", remedy="add them to labels or to ignore"
-        )
+def _without_area(one: MatchedLabel, context: IngestContext) -> list[str]:
+    """A note for each structure of an object that cannot be drawn, and one for all that hold nothing."""
+    found = one.label.label_object.without_area if one.label.label_object is not None else {}
+    clean = context.scrub.name
+    empty = [clean(name) for name, holds in found.items() if holds == NO_CONTOUR]
+    notes = [
+        f"structure {clean(name)} has no area, but {holds}, and was left out"
+        for name, holds in found.items()
+        if holds != NO_CONTOUR
+    ]
+    return [*notes, f"structures without a contour were left out: {', '.join(empty)}"] if empty else notes
 
 
-def _drawn_over(below: _Drawing, above: _Drawing, shape: tuple[int, int, int], *, is_file: bool) -> _Drawing:
+def _drawn_over(below: _Drawing, above: _Drawing, one: MatchedLabel) -> _Drawing:
     """Two drawings in one: the later mask of a label counts, but files of its parts, such as lobes, are joined."""
     masks, parts, notes = dict(below.masks), dict(below.parts), [*below.notes, *above.notes]
+    is_file = one.label.label_object is None
     for name, mask in above.masks.items():
         own = above.parts[name]
         if name not in masks:
             masks[name], parts[name] = mask, own
-        elif is_file and not own & parts[name]:
-            masks[name], parts[name] = masks[name].joined(mask, shape), parts[name] | own
+        elif one.label.is_one_object or (is_file and not own & parts[name]):
+            masks[name], parts[name] = masks[name].joined(mask), parts[name] | own
         else:
             notes.append(f"label {name} is held by several objects; the latest counts")
             masks[name], parts[name] = mask, own
     return _Drawing(masks, parts, {**below.structures, **above.structures}, tuple(notes))
+
+
+def _covered(label: Labelmap, masks: dict[str, Cropped], context: IngestContext) -> list[str]:
+    """A note for every label of which the labels on top leave nothing."""
+    return [
+        f"label {name} has no voxel left: the labels further down in the mapping cover it; move it below them"
+        for name, mask in masks.items()
+        if mask.mask.any() and not (label[mask.box][mask.mask] == context.mapping.labels[name].value).any()
+    ]
 
 
 def _overlaps(masks: dict[str, Cropped], order: Sequence[str]) -> list[str]:
@@ -163,7 +182,9 @@ def _write(
     return LabelRecord(
         label=path.relative_to(out).as_posix(),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        label_ml={name: round(int(np.count_nonzero(found)) * reference.voxel_ml, 6) for name, found in values.items()},
+        label_ml={
+            name: significant(int(np.count_nonzero(found)) * reference.voxel_ml) for name, found in values.items()
+        },
         structures=structures,
         matched_by=_matched_by(build),
         notes=(*notes, *moved),

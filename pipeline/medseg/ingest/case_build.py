@@ -15,6 +15,8 @@ from medseg.ingest.match import MatchedLabel
 from medseg.ingest.refusal import Refusal
 from medseg.scans import scan_stem
 
+_OF_OTHER_MODALITY = Refusal("other_modality", "a label of an image that is not of the modality that was asked for")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CaseBuild:
@@ -63,15 +65,25 @@ def group_cases(
     ]
 
 
-def labels_left_over(builds: Sequence[CaseBuild], labels: Iterable[MatchedLabel]) -> list[Refusal]:
-    """One refusal for each label that has an image but that the mapping does not use."""
+def labels_left_over(builds: Sequence[CaseBuild], labels: Iterable[MatchedLabel]) -> list[tuple[MatchedLabel, Refusal]]:
+    """Each label that has an image but that the mapping does not use, with the reason."""
+    other_modality = {
+        id(label): _OF_OTHER_MODALITY
+        for build in builds
+        if build.refusal and build.refusal.kind == "other_modality"
+        for label in build.labels
+    }
     used = {id(label) for build in builds if not build.is_aside for label in build.labels}
     channels = {id(image) for build in builds if not build.is_aside for image in build.images}
     other_label = Refusal(
         "no_channel", "a label of a channel whose label is not taken", "see label_from in the mapping"
     )
     other_image = Refusal("no_channel", "a label of an image that is no channel of the mapping")
-    return [other_label if id(one.image) in channels else other_image for one in labels if id(one) not in used]
+    return [
+        (one, other_modality.get(id(one), other_label if id(one.image) in channels else other_image))
+        for one in labels
+        if id(one) not in used
+    ]
 
 
 def _single(image: ImageSource, names: Pseudonyms) -> CaseBuild:

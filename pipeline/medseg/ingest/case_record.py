@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from medseg.disclosure import RiskKind
+
 
 class ImageRecord(BaseModel):
     """The image files of a case.
@@ -11,10 +13,11 @@ class ImageRecord(BaseModel):
     Attributes:
         images: Paths relative to the dataset, one per channel file.
         sha256: Checksum of each file, by its path.
-        source_sha256: Checksum of each channel's source: SHA-256 over its files' sorted SHA-256 lines.
+        source_sha256: Keyed checksum of each channel's source, over its files' sorted SHA-256 lines.
         voxels_sha256: Checksum of each channel's voxels in RAS order, equal for all exports of one series.
         channels: Number of channels.
         notes: Repairs that were made, and warnings for a person.
+        risks: Kinds of risk that the pixels of each channel show.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,6 +28,7 @@ class ImageRecord(BaseModel):
     voxels_sha256: tuple[str, ...]
     channels: int
     notes: tuple[str, ...]
+    risks: tuple[tuple[RiskKind, ...], ...] = ()
 
 
 class LabelRecord(BaseModel):

@@ -9,6 +9,7 @@ from typing import Literal
 
 from medseg.ingest.key import Pseudonyms
 from medseg.ingest.mapping import Mapping
+from medseg.ingest.patients_from import PatientsFrom
 from medseg.ingest.scan_notes import ScanNotes
 from medseg.ingest.scrub import Scrubber
 from medseg.ingest.state import State
@@ -29,6 +30,8 @@ class IngestOptions:
         kind: Kind of scans to take; if not given, volumes where the source holds any, otherwise pictures.
         workers: Number of threads.
         name: Name of the dataset; that of the output folder if not given.
+        patients_from: Property that makes a patient: the header's id, the folder or the study.
+        modality: Only modality to take, such as CT; all if not given.
     """
 
     repair: frozenset[str] = frozenset()
@@ -38,6 +41,8 @@ class IngestOptions:
     kind: Literal["volumes", "pictures"] | None = None
     workers: int = 2
     name: str | None = None
+    patients_from: PatientsFrom = "id"
+    modality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from medseg.geometry import Geometry
+from medseg.geometry import Geometry, significant
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.refusal import Refusal
@@ -60,7 +60,7 @@ def voxel_digest(array: Array, grid: Geometry) -> str:
     turned = grid.reoriented("RAS")
     maps = turned.axis_maps(grid)
     flips = tuple(slice(None, None, -1 if one.scale < 0 else 1) for one in maps)
-    digest = hashlib.sha256(repr((turned.shape, np.round(turned.spacing_mm, 3).tolist())).encode())
+    digest = hashlib.sha256(repr((turned.shape, [significant(mm, 4) for mm in turned.spacing_mm])).encode())
     for channel in array:
         for plane in channel.transpose([one.source_axis for one in maps])[flips].T:
             digest.update(np.ascontiguousarray(plane, dtype=np.float32).data)

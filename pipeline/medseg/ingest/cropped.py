@@ -32,12 +32,20 @@ class Cropped:
         box = (sides[0], sides[1], sides[2])
         return cls(box, mask[box].copy())
 
-    def joined(self, other: Cropped, shape: tuple[int, int, int]) -> Cropped:
+    def joined(self, other: Cropped) -> Cropped:
         """The union of two masks of the same whole shape."""
-        whole = np.zeros(shape, bool)
-        for part in (self, other):
-            whole[part.box] |= part.mask
-        return Cropped.of(whole)
+        parts = [part for part in (self, other) if part.mask.size]
+        if len(parts) < 2:
+            return parts[0] if parts else self
+        start = [min(a.start, b.start) for a, b in zip(self.box, other.box, strict=True)]
+        stop = [max(a.stop, b.stop) for a, b in zip(self.box, other.box, strict=True)]
+        both = np.zeros([end - first for first, end in zip(start, stop, strict=True)], bool)
+        for part in parts:
+            both[tuple(slice(s.start - first, s.stop - first) for s, first in zip(part.box, start, strict=True))] |= (
+                part.mask
+            )
+        i, j, k = (slice(first, end) for first, end in zip(start, stop, strict=True))
+        return Cropped((i, j, k), both)
 
     def shared_voxels(self, other: Cropped) -> int:
         """Number of voxels that two masks have in common."""

@@ -9,14 +9,24 @@ from medseg.errors import PipelineError
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
+from medseg.ingest.modality import known_modality
 from medseg.ingest.outcome import Outcome
 from medseg.manifest.load import load_manifest
 from medseg.manifest.save import save_manifest
 from medseg.records import Case, Manifest
 
 
-def write_manifest(outcome: Outcome, context: IngestContext) -> None:
-    """Write `dataset.json`, with the folds and the test set of the previous one; remove it if no case is left.
+def write_manifest(manifest: Manifest | None, context: IngestContext) -> None:
+    """Write `dataset.json`; remove it if no case is left."""
+    path = context.out / "dataset.json"
+    if manifest is None:
+        path.unlink(missing_ok=True)
+    else:
+        save_manifest(manifest, path)
+
+
+def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
+    """The manifest, with the folds and the test set of the previous one; None if no case is left.
 
     Args:
         outcome: Outcome of the ingest.
@@ -28,12 +38,11 @@ def write_manifest(outcome: Outcome, context: IngestContext) -> None:
         if build.case_id not in outcome.unlabelled_beside_labelled
     ]
     if not cases:
-        (context.out / "dataset.json").unlink(missing_ok=True)
-        return
+        return None
     previous = _previous_manifest(context.out)
     cases = _carried_over(cases, previous)
     mapping = context.mapping
-    manifest = Manifest(
+    return Manifest(
         name=context.dataset_name,
         version=previous.version if previous else "1",
         description="Built by medseg ingest; see ingest.json",
@@ -42,7 +51,6 @@ def write_manifest(outcome: Outcome, context: IngestContext) -> None:
         instances=mapping.instances,
         cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
     )
-    save_manifest(manifest, context.out / "dataset.json")
 
 
 def remove_stale(outcome: Outcome, context: IngestContext) -> None:
@@ -81,7 +89,7 @@ def _case(build: CaseBuild, record: CaseRecord, context: IngestContext) -> Case:
         series_uid=names.uid(reference.series_uid),
         study_date=names.shifted_date(reference.patient, reference.study_date) if context.options.shift_dates else None,
         sha256={**record.image.sha256, **({label.label: label.sha256} if label and label.label else {})},
-        modality="+".join(dict.fromkeys(one.modality for one in build.images if one.modality)) or None,
+        modality="+".join(dict.fromkeys(known for one in build.images if (known := known_modality(one)))) or None,
         label_ml=(label.label_ml or None) if label else None,
     )
 

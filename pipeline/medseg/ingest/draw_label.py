@@ -11,7 +11,7 @@ from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, read_mask
 from medseg.records import Labelmap, Scan
-from medseg.scans import is_picture_file, regrid
+from medseg.scans import is_picture_file, read_layers, regrid, scaling_note
 from medseg.scans.dicom import Drawn, draw_label_object
 
 _ON_GRID = 0.1
@@ -34,15 +34,29 @@ def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> I
         tolerance = _ON_GRID_AFTER_REPAIR if image.is_moved or may_regrid else _ON_GRID
         yield from draw_label_object(label.label_object, image.known_grid(), tolerance=tolerance)
         return
+    if label.segments:
+        yield from _draw_layers(label, image, may_regrid=may_regrid)
+        return
     placed, notes = _mask_on_image(label, image, may_regrid=may_regrid)
     for number, name in enumerate(label.names):
         members = [value for value, called in (label.values or {}).items() if called == name]
         yield Drawn(name, np.isin(placed, members), notes if number == 0 else ())
 
 
-def draw_instances(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Labelmap:
-    """A mask file with a value per object, on the grid of an image."""
-    return _mask_on_image(label, image, may_regrid=may_regrid)[0]
+def _draw_layers(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Iterator[Drawn]:
+    """Each segment of a file whose segments may overlap."""
+    layers, own = read_layers(label.path, case_id="mask")
+    grid = image.known_grid()
+    for number, segment in enumerate(label.segments):
+        mask = (layers[segment.layer] == segment.value).astype(np.uint8)
+        placed = on_grid(mask, own, grid, may_regrid=may_regrid)
+        notes = (_how(own, grid),) if number == 0 and not own.is_close(grid) else ()
+        yield Drawn(segment.name, placed > 0, notes)
+
+
+def draw_values(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
+    """The values of a mask file on the grid of an image, and notes if they were scaled, turned or resampled."""
+    return _mask_on_image(label, image, may_regrid=may_regrid)
 
 
 def lies_on(label: LabelSource, image: ImageSource) -> bool:
@@ -55,7 +69,7 @@ def lies_on(label: LabelSource, image: ImageSource) -> bool:
 
 
 def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> Labelmap:
-    """A mask on the grid of an image: unchanged, with axes flipped or swapped, or resampled if that is allowed.
+    """A mask on the grid of an image: unchanged, with axes flipped or swapped, filled up, or resampled if allowed.
 
     Raises:
         GeometryError: If the mask must be resampled and that is not allowed.
@@ -63,10 +77,11 @@ def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) 
     if own.is_close(grid):
         return mask
     turned = own.reoriented(grid.axcodes)
-    if turned.is_close(grid):
+    start = _first_voxel(turned, grid)
+    if start is not None:
         order = [found.source_axis for found in turned.axis_maps(own)]
         flips = tuple(slice(None, None, -1 if found.scale < 0 else 1) for found in turned.axis_maps(own))
-        return np.ascontiguousarray(mask.transpose(order)[flips])
+        return _filled_up(np.ascontiguousarray(mask.transpose(order)[flips]), start, grid.shape)
     if not may_regrid:
         raise GeometryError(
             f"label must lie on the grid of its image, got {own.difference(grid)}",
@@ -75,12 +90,34 @@ def on_grid(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) 
     return np.asarray(regrid(Scan(mask[np.newaxis], own), grid, order="nearest")[0])
 
 
+def _first_voxel(own: Geometry, grid: Geometry) -> tuple[int, int, int] | None:
+    """Voxel of a grid at which a mask that was cropped to a part of it begins; None if its voxels are others."""
+    corner = grid.voxels(own.world_mm(np.zeros(3)))
+    i, j, k = (round(float(place)) for place in corner)
+    moved = grid.affine.copy()
+    moved[:3, 3] += grid.affine[:3, :3] @ np.array([i, j, k])
+    sizes = zip((i, j, k), own.shape, grid.shape, strict=True)
+    inside = all(first >= 0 and first + size <= whole for first, size, whole in sizes)
+    return (i, j, k) if inside and own.is_close(Geometry(own.shape, moved)) else None
+
+
+def _filled_up(mask: Labelmap, start: tuple[int, int, int], shape: tuple[int, int, int]) -> Labelmap:
+    """A mask with background around it, as its program showed it."""
+    if mask.shape == shape:
+        return mask
+    whole = np.zeros(shape, mask.dtype)
+    whole[tuple(slice(first, first + size) for first, size in zip(start, mask.shape, strict=True))] = mask
+    return whole
+
+
 def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
-    """The values of a mask file on its image's grid, and a note if its axes were turned or it was resampled."""
+    """The values of a mask file on its image's grid, and notes if they were scaled, turned or resampled."""
     mask, stored = read_mask(label.path)
     own, grid = _place(label, stored, image), image.known_grid()
     placed = on_grid(mask, own, grid, may_regrid=may_regrid)
-    return placed, () if own.is_close(grid) or placed is mask else (_how(own, grid),)
+    notes = () if own.is_close(grid) or placed is mask else (_how(own, grid),)
+    scaling = scaling_note(label.path)
+    return placed, (*notes, f"its values are scaled{scaling}") if scaling else notes
 
 
 def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry:
@@ -101,6 +138,9 @@ def _place(label: LabelSource, stored: Geometry, image: ImageSource) -> Geometry
 
 
 def _how(own: Geometry, grid: Geometry) -> str:
-    if own.reoriented(grid.axcodes).is_close(grid):
+    turned = own.reoriented(grid.axcodes)
+    if turned.is_close(grid):
         return f"its axes were turned from {own.axcodes} to the image's {grid.axcodes}"
+    if _first_voxel(turned, grid) is not None:
+        return f"it was stored cropped to {own.shape} voxels, and filled up with background to the image's {grid.shape}"
     return "it was resampled (nearest) onto the image's grid"

@@ -12,6 +12,7 @@ from medseg.cohort import ThreadExecutor, map_in_order
 from medseg.ingest.context import IngestOptions
 from medseg.ingest.image_source import ImageSource, file_image, series_image
 from medseg.ingest.patient_name import PatientName, patient_names
+from medseg.ingest.patients_from import with_patients_from
 from medseg.ingest.refusal import Refusal
 from medseg.ingest.walk import Source
 from medseg.scans.dicom import SeriesRules, find_series
@@ -34,7 +35,8 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
     patient_of = patient_names(scans, root, _patients_below(series))
     threads = ThreadExecutor(options.workers)
     of_files = map_in_order(threads, lambda path: file_image(path, root, patient_of[path]), scans)
-    return _one_kind([*series, *of_files], options.kind)
+    images = with_patients_from([*series, *of_files], options.patients_from, root)
+    return _one_kind(images, options.kind)
 
 
 def _patients_below(images: Sequence[ImageSource]) -> dict[Path, set[PatientName]]:

@@ -121,7 +121,7 @@ def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
         frame_of_reference_uid=first.frame_of_reference_uid,
         files=tuple(instance.path for instance in found.instances),
         folder=first.path.parent,
-        channels=3 if first.photometric == "PALETTE COLOR" else max(first.samples, 1),
+        channels=first.channels,
         is_picture=found.is_picture,
         grid=grid,
         refusal=refusal,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,19 +15,26 @@ from medseg.ingest.case_build import CaseBuild, group_cases, labels_left_over
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext, IngestOptions, Progress
 from medseg.ingest.copies import COPY, LABEL_OF_COPY, set_aside_copies
-from medseg.ingest.dataset import remove_stale, write_manifest
-from medseg.ingest.find_images import find_images
+from medseg.ingest.dataset import make_manifest, remove_stale, write_manifest
+from medseg.ingest.fates import find_fates
+from medseg.ingest.file_roles import find_roles
+from medseg.ingest.image_source import ImageSource
 from medseg.ingest.key import Pseudonyms
+from medseg.ingest.label_source import LabelSource
 from medseg.ingest.mapping import Mapping, load_mapping, mapping_text, propose_mapping
 from medseg.ingest.match import MatchedLabel
-from medseg.ingest.match_labels import match_labels
-from medseg.ingest.name_tokens import masks_and_images
+from medseg.ingest.match_labels import MASK_BY_VALUES, match_labels
+from medseg.ingest.modality import is_of_modality, known_modality, only_modality
+from medseg.ingest.nesting import drawing_order
 from medseg.ingest.outcome import Outcome
 from medseg.ingest.report import IngestReport
 from medseg.ingest.scan_notes import catching_notes
 from medseg.ingest.scrub import Scrubber, scrubber_of
+from medseg.ingest.source_files import LOST_LINK
+from medseg.ingest.sources_table import write_sources_table
 from medseg.ingest.state import State
 from medseg.ingest.walk import Source, walk_source
+from medseg.manifest import mixed_channels
 from medseg.records import Failure
 from medseg.scans.dicom import LABEL_CLASSES, quiet_dicom
 
@@ -38,6 +46,7 @@ def ingest(
     names: Pseudonyms,
     mapping_file: Path | None = None,
     options: IngestOptions,
+    private: Path | None = None,
     progress: Progress,
 ) -> IngestReport:
     """Build a dataset from everything below a folder.
@@ -51,6 +60,7 @@ def ingest(
         names: Pseudonyms of patients, cases and UIDs.
         mapping_file: Mapping of structures to labels; one is proposed and written to `out` if not given.
         options: Settings of the ingest.
+        private: File for what became of every series and file, under their own names; outside of `out`.
         progress: Callbacks that follow the work.
 
     Returns:
@@ -64,26 +74,32 @@ def ingest(
     state = _begin(source, out, names, has_mapping=given is not None)
     with quiet_dicom(), catching_notes() as notes:
         files = walk_source(source, without=out, workers=options.workers, on_file=progress.on_files)
-        masks, scans = masks_and_images([*files.volumes, *files.pictures], source)
-        images = find_images(files, scans, source, options)
+        roles = find_roles(files, source, given, options)
+        images = roles.images
         if not images:
             raise _no_scan(files)
         objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
-        labels = match_labels(objects, masks, images, source, workers=options.workers)
+        labels = match_labels(objects, roles.masks, images, source, by_values=roles.by_values, workers=options.workers)
         scrub = scrubber_of(files.instances, images, names)
-        mapping = given or _propose_mapping(labels.matched, scrub, state, out)
+        wanted = [one for one in labels.matched if is_of_modality(one.image, options.modality)]
+        mapping = given or _propose_mapping(wanted, scrub, state, out)
         context = IngestContext(out, options, names, mapping, scrub, state, notes)
-        grouped = group_cases(images, labels.matched, mapping, names)
+        grouped = only_modality(group_cases(images, labels.matched, mapping, names), options.modality)
+        if all(build.is_aside for build in grouped) and options.modality:
+            raise _no_modality(options.modality, images)
         _check_ids(grouped)
         progress.on_cases(len(grouped))
         builds, records, failures = _build_each_once(grouped, context, progress)
     unused = labels_left_over(grouped, labels.matched)
-    unused += [LABEL_OF_COPY for build in builds if build.refusal == COPY for _ in build.labels]
-    outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused))
-    report = IngestReport.of(outcome, context)
+    unused += [(one, LABEL_OF_COPY) for build in builds if build.refusal == COPY for one in build.labels]
+    outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused), tuple(images))
+    fates, manifest = find_fates(outcome), make_manifest(outcome, context)
+    report = IngestReport.of(outcome, fates, mixed_channels(manifest) if manifest else (), context)
     remove_stale(outcome, context)
     write_json(out / "ingest.json", report.document())
-    write_manifest(outcome, context)
+    write_manifest(manifest, context)
+    if private is not None:
+        write_sources_table(fates, private, root=source, names=names)
     return report
 
 
@@ -105,16 +121,29 @@ def _proposal(out: Path) -> Path:
 
 def _no_scan(files: Source) -> ManifestError:
     """The error of a source without a scan, raised so that an unmounted share never empties a dataset."""
-    unreadable = files.unreadable
-    reason = f"; {len(unreadable)} file(s) cannot be read: {unreadable[0].reason}" if unreadable else ""
+    unread = [one.reason for one in files.unreadable]
+    unread += [one.reason for one in files.passed_over if one.reason == LOST_LINK]
+    reason = f"; {len(unread)} file(s) cannot be read: {unread[0]}" if unread else ""
     fact = f"source: must hold a scan, got none in {files.count} file(s){reason}"
     return ManifestError(fact, remedy="check the folder")
 
 
+def _no_modality(modality: str, images: Sequence[ImageSource]) -> ManifestError:
+    """The error of a source without an image of the asked modality."""
+    found = ", ".join(sorted({known_modality(image) or "files that give none" for image in images}))
+    fact = f"source: must hold an image of the modality {modality}, got {found}"
+    return ManifestError(fact, remedy="give one of these as the option modality of medseg ingest, or none")
+
+
 def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: State, out: Path) -> Mapping:
     """A mapping of all structures that were found, written for a person to review."""
-    mapping = propose_mapping(one.label.renamed(scrub.name) for one in labels)
-    text = mapping_text(mapping)
+    by_image: dict[int, list[LabelSource]] = defaultdict(list)
+    for one in labels:
+        by_image[id(one.image)].append(one.label)
+    order = drawing_order(by_image.values(), scrub.name)
+    mapping = propose_mapping((one.label.renamed(scrub.name) for one in labels), order)
+    by_values = {scrub.name(name) for one in labels if one.label.kind == MASK_BY_VALUES for name in one.label.names}
+    text = mapping_text(mapping, doubtful=sorted(by_values))
     state.remember_text(text)
     write_text(_proposal(out), text)
     return mapping

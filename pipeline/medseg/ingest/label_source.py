@@ -12,16 +12,27 @@ from medseg.cohort import CASE_ERRORS
 from medseg.errors import PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import dicom_patient
+from medseg.ingest.mask_extents import mask_extents
 from medseg.ingest.name_tokens import name_tokens
 from medseg.ingest.refusal import Refusal
 from medseg.ingest.structure_name import normalised
 from medseg.manifest.load import read_manifest
 from medseg.records import Array, Labelmap
-from medseg.scans import is_picture_file, read_label, read_picture, scan_stem, segment_names
-from medseg.scans.dicom import Instance, LabelObject, read_label_object
+from medseg.scans import (
+    SlicerSegment,
+    is_picture_file,
+    read_label,
+    read_layers,
+    read_picture,
+    scan_stem,
+    segment_names,
+    slicer_segments,
+)
+from medseg.scans.dicom import NO_CONTOUR, Extent, Instance, LabelObject, read_label_object
 
 OBJECT = "object"
 _MANY_VALUES = 64
+_MOST_STRUCTURES = 1000
 _LOSSY = (".jpg", ".jpeg")
 
 
@@ -35,10 +46,13 @@ class LabelSource:
         names: Names of its structures in the source, in stored order.
         time: Series time of a DICOM object, by which the latest is known.
         label_object: SEG or RTSTRUCT; None for a mask file.
-        values: Name of each value of a mask file; None for a DICOM object.
+        values: Name of each value of a mask file; None for a DICOM object, and for a file of several layers.
+        segments: Segments of a file of several layers, in which they may overlap.
         grid: Grid of a mask file; None for a DICOM object.
         is_named: Whether the file or its neighbours give a name for any value of a mask.
         has_objects: Whether the values of a mask file number single objects instead of structures.
+        is_one_object: Whether a mask file holds one of the several objects of its image.
+        extents: Size and place of each structure of a mask file, in LPS+ millimetres.
         refusal: Reason why it cannot be read; None if it can.
         patient: Patient of a DICOM object as the source gives it; never written.
     """
@@ -49,22 +63,35 @@ class LabelSource:
     time: str = ""
     label_object: LabelObject | None = None
     values: dict[int, str] | None = None
+    segments: tuple[SlicerSegment, ...] = ()
     grid: Geometry | None = None
     is_named: bool = True
     has_objects: bool = False
+    is_one_object: bool = False
+    extents: tuple[Extent, ...] = ()
     refusal: Refusal | None = None
     patient: str = ""
 
     def renamed(self, change: Callable[[str], str]) -> LabelSource:
         """The same label with other names for its structures."""
-        values = {value: change(name) for value, name in self.values.items()} if self.values is not None else None
-        return replace(self, names=tuple(dict.fromkeys(map(change, self.names))), values=values)
+        return replace(
+            self,
+            names=tuple(dict.fromkeys(map(change, self.names))),
+            values={value: change(name) for value, name in self.values.items()} if self.values is not None else None,
+            segments=tuple(one._replace(name=change(one.name)) for one in self.segments),
+            extents=tuple(one._replace(name=change(one.name)) for one in self.extents),
+        )
 
     def as_objects(self) -> LabelSource:
         """The same mask with values that number objects of one structure, unless it names its values."""
         if self.values is None or self.is_named:
             return self
         return replace(self, names=(OBJECT,), values=dict.fromkeys(self.values, OBJECT), has_objects=True)
+
+    def as_one_object(self, name: str) -> LabelSource:
+        """The same mask as a single object of a structure."""
+        values = dict.fromkeys(self.values or (), name)
+        return replace(self, names=(name,), values=values, has_objects=True, is_one_object=True, extents=())
 
 
 def object_label(instance: Instance) -> LabelSource:
@@ -76,7 +103,7 @@ def object_label(instance: Instance) -> LabelSource:
         return LabelSource(instance.path, instance.modality or "label object", refusal=damage)
     refusal = None
     if not found.names:
-        refusal = Refusal("unreadable", f"a {found.kind} must hold a structure, got none", "export it again")
+        refusal = _no_area(found)
     return LabelSource(
         instance.path,
         found.kind,
@@ -88,19 +115,39 @@ def object_label(instance: Instance) -> LabelSource:
     )
 
 
-def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[int, str]) -> LabelSource:
+def _no_area(found: LabelObject) -> Refusal:
+    """The refusal of an object of which nothing can be drawn, by the names of its structures."""
+    listed = ", ".join(f"{name!r} of {holds}" for name, holds in found.without_area.items() if holds != NO_CONTOUR)
+    if listed:
+        fact = f"a {found.kind} must hold a structure with an area, got {listed}"
+        return Refusal("unreadable", fact, "close the contours, and export it again")
+    count = f" but {len(found.without_area)} without a contour" if found.without_area else ""
+    return Refusal("unreadable", f"a {found.kind} must hold a structure, got none{count}", "export it again")
+
+
+def mask_label(
+    path: Path, *, shared_words: frozenset[str], value_names: dict[int, str], kind: str = "mask"
+) -> LabelSource:
     """The label of a mask file, with a refusal if it cannot be read.
 
     Args:
         path: File of the mask.
         shared_words: Words that the names of the mask and its image share, which name no structure.
         value_names: Names of values from a dataset.json beside the mask.
+        kind: Kind of the label, for a person.
     """
     try:
+        if _has_layers(path):
+            return _layered_label(path, kind)
         mask, grid = read_mask(path)
     except CASE_ERRORS as error:
-        return LabelSource(path, "mask", refusal=Refusal.of_error("unreadable", error).without_name(path.name))
-    values = [int(value) for value in np.unique(mask) if value]
+        return LabelSource(path, kind, refusal=Refusal.of_error("unreadable", error).without_name(path.name))
+    extent_of = mask_extents(mask, grid)
+    values = list(extent_of)
+    if len(values) > _MOST_STRUCTURES and not _are_objects(path, values):
+        fact = f"a mask must hold at most {_MOST_STRUCTURES} structures, got {len(values)} values"
+        remedy = "list it under images in the mapping if it is an image"
+        return LabelSource(path, kind, refusal=Refusal("unreadable", fact, remedy))
     keep = name_tokens(scan_stem(path)) - shared_words
     words = [word for word in normalised(scan_stem(path)).split("_") if word in keep]
     stem = " ".join(words) if any(not word.isdigit() for word in words) else ""
@@ -111,12 +158,45 @@ def mask_label(path: Path, *, shared_words: frozenset[str], value_names: dict[in
         names = {value: given.get(value) or f"{stem} value {value}".strip() for value in values}
     return LabelSource(
         path,
-        "mask",
+        kind,
         tuple(dict.fromkeys(names.values())),
         values=names,
         grid=grid,
         is_named=any(stem or given.get(value) for value in values),
         has_objects=_are_objects(path, values) and not given and not stem,
+        extents=tuple(extent_of[value]._replace(name=names[value]) for value in values)
+        if len(names) <= _MANY_VALUES
+        else (),
+    )
+
+
+def _has_layers(path: Path) -> bool:
+    """Whether a file of 3D Slicer keeps its segments on several layers, in which they may overlap."""
+    return any(segment.layer for segment in slicer_segments(path))
+
+
+def _layered_label(path: Path, kind: str) -> LabelSource:
+    """The label of a file with several layers.
+
+    Raises:
+        ScanError: If the file is damaged, or a layer that a segment names is missing.
+    """
+    layers, grid = read_layers(path, case_id="mask")
+    segments = slicer_segments(path)
+    if any(segment.layer >= len(layers) for segment in segments):
+        raise ScanError(
+            f"the segments must lie on the file's {len(layers)} layer(s), got others", remedy="export it again"
+        )
+    extents = [mask_extents(layer, grid) for layer in layers]
+    return LabelSource(
+        path,
+        kind,
+        tuple(dict.fromkeys(segment.name for segment in segments)),
+        segments=segments,
+        grid=grid,
+        extents=tuple(
+            extents[one.layer][one.value]._replace(name=one.name) for one in segments if one.value in extents[one.layer]
+        ),
     )
 
 
@@ -166,8 +246,9 @@ def read_mask(path: Path) -> tuple[Labelmap, Geometry]:
 
 
 def _are_objects(path: Path, values: list[int]) -> bool:
-    """Whether the values of a picture run from 1 to a number beyond any list of structures."""
-    return is_picture_file(path) and len(values) > _MANY_VALUES and values == list(range(1, len(values) + 1))
+    """Whether the values of a mask run from 1 to a number beyond any list of structures."""
+    most = _MANY_VALUES if is_picture_file(path) else _MOST_STRUCTURES
+    return len(values) > most and values == list(range(1, len(values) + 1))
 
 
 def _one_channel(pixels: Array, *, is_lossy: bool) -> Labelmap:

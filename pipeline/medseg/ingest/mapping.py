@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 import textwrap
+import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,16 +16,23 @@ from pydantic import Field, model_validator
 
 from medseg.configuration import Config, parse_config, read_yaml
 from medseg.ingest.label_source import LabelSource
-from medseg.ingest.structure_name import normalised, proposed_label
+from medseg.ingest.structure_name import normalised, proposed_label, spelt_out
 
 LARGEST_VALUE = 65535
+_BREAKS = re.compile("[\\x85\\u2028\\u2029]")
+_PIECE = re.compile(r"\\[\\*]|\*|[^\\*]+|\\")
 _HEADER = textwrap.dedent(
     """\
     # Which structure of the source becomes which label. Proposed by `medseg ingest` from the names that it found;
     # review it, edit it, and ingest again with this file as the mapping.
-    #   labels: name in the dataset -> value, and the source's names (case, accents and _ do not matter; * stands for
-    #           anything). Where structures overlap, the label that stands further down is drawn on top.
+    #   labels: name in the dataset -> value, and the source's names. A name in full goes before one that is alike but
+    #           for case, accents and separators, and that before one with * for anything (\\* is a star itself). Where
+    #           structures overlap, the label that stands further down is drawn on top.
     #   ignore: names that are left out on purpose. A name that is found and stands nowhere fails its case.
+    #   instances: true if every mask file, or every value of one, is an object of the only label.
+    #   masks, images: patterns of files whose role neither their names nor their values tell, such as
+    #     masks: ["*/reader1/*"]
+    #     images: ["*_t2star*"]
     #   channels, reference: to make one case of several series of a study, for instance
     #     channels: [{name: CT, modality: CT}, {name: PET, modality: PT, description: "*AC*"}]
     #     reference: CT      # whose grid the others are resampled onto
@@ -64,7 +73,9 @@ class Mapping(Config):
     Attributes:
         labels: Rule of each label by its name.
         ignore: Names of structures that are left out.
-        instances: Whether mask values number single objects of the only label.
+        instances: Whether mask files and their values stand for single objects of the only label.
+        masks: Patterns of the paths of files that are masks, below the source folder.
+        images: Patterns of the paths of files that are images, though they may look like masks.
         channels: Channels of a case; empty if every series is a case of its own.
         reference: Channel whose grid the case has; the first if not given.
         label_from: Channel that the label is taken from; the reference if not given.
@@ -74,6 +85,8 @@ class Mapping(Config):
     labels: dict[str, LabelRule] = Field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     instances: bool = False
+    masks: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     channels: tuple[ChannelRule, ...] = ()
     reference: str | None = None
     label_from: str | None = None
@@ -84,13 +97,9 @@ class Mapping(Config):
         values = [rule.value for rule in self.labels.values()]
         if len(set(values)) != len(values) or "background" in self.labels:
             raise ValueError("labels must have different values, and 'background' is always 0")
-        spelt = [
-            normalised(name)
-            for rule in self.labels.values()
-            for name in {normalised(n): n for n in rule.names}.values()
-        ]
-        if len(set(spelt)) != len(spelt):
-            twice = next(name for name in spelt if spelt.count(name) > 1)
+        named = [name for rule in self.labels.values() for name in dict.fromkeys(map(_composed, rule.names))]
+        if len(set(named)) != len(named):
+            twice = next(name for name in named if named.count(name) > 1)
             raise ValueError(f"a structure must be named under one label, got {twice!r} under two")
         if self.instances and len(self.labels) != 1:
             raise ValueError(f"instances need exactly one label, got {len(self.labels)}")
@@ -104,16 +113,35 @@ class Mapping(Config):
         return self
 
     def label_of(self, structure: str) -> str | None:
-        """The label of a structure; "" if it is ignored, None if it is not named.
+        """The label of a structure; "" if it is ignored, None if the mapping does not name it.
 
-        A name in full takes precedence over one with a star, whatever their order.
+        A name in full takes precedence over one that is alike but for case, accents and separators, and that over one
+        with a star, whatever their order. A structure that is like the names of several labels has none of them.
         """
-        name = normalised(structure)
         rules = [*((label, rule.names) for label, rule in self.labels.items()), ("", self.ignore)]
-        for fits in (_is_same, _fits):
-            for label, patterns in rules:
-                if any(fits(name, pattern) for pattern in patterns):
-                    return label
+        for fits in (_is_same, _is_alike):
+            found = [label for label, patterns in rules if any(fits(structure, pattern) for pattern in patterns)]
+            if found:
+                return found[0] if len(found) == 1 else None
+        starred = (label for label, patterns in rules if any(_fits(structure, pattern) for pattern in patterns))
+        return next(starred, None)
+
+    def confused(self, structures: Sequence[str]) -> tuple[str, str] | None:
+        """Two structures of one object that are one only by a likeness; None if there are none.
+
+        Args:
+            structures: Names of the structures of one object.
+        """
+        by_name: dict[str, str] = {}
+        patterns = [name for names in (*(rule.names for rule in self.labels.values()), self.ignore) for name in names]
+        exact = {_composed(parts[0]) for parts in map(_parts, patterns) if len(parts) == 1}
+        alike = {normalised(name) for name in exact}
+        for structure in dict.fromkeys(structures):
+            if normalised(structure) not in alike:
+                continue
+            other = by_name.setdefault(normalised(structure), structure)
+            if other != structure and not {_composed(other), _composed(structure)} <= exact:
+                return other, structure
         return None
 
 
@@ -126,48 +154,109 @@ def load_mapping(path: Path) -> Mapping:
     return parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
 
 
-def mapping_text(mapping: Mapping) -> str:
-    """A mapping as YAML for review."""
+def mapping_text(mapping: Mapping, *, doubtful: Sequence[str] = ()) -> str:
+    """A mapping as YAML for review.
+
+    Args:
+        mapping: Mapping to write.
+        doubtful: Names of structures of files that are masks by their few whole values, and not by their names.
+    """
     content: dict[str, Any] = {
         "labels": {name: {"value": rule.value, "names": list(rule.names)} for name, rule in mapping.labels.items()},
         "ignore": list(mapping.ignore),
     }
-    if mapping.instances:
-        content["instances"] = True
-    if mapping.channels:
-        content |= mapping.model_dump(exclude={"labels", "ignore", "instances"}, exclude_none=True, mode="json")
-    return _HEADER + yaml.safe_dump(content, allow_unicode=True, sort_keys=False, width=110)
+    rest = mapping.model_dump(exclude={"labels", "ignore"}, exclude_defaults=True, mode="json")
+    content |= {**rest, **({"group_by": mapping.group_by} if mapping.channels else {})}
+    return (
+        _HEADER
+        + _question(doubtful)
+        + yaml.dump(content, Dumper=_ExactDumper, allow_unicode=True, sort_keys=False, width=110)
+    )
 
 
-def propose_mapping(labels: Iterable[LabelSource]) -> Mapping:
+def _question(names: Sequence[str]) -> str:
+    """A comment that asks a person about masks that only their values tell."""
+    if not names:
+        return ""
+    listed = yaml.safe_dump(list(names), allow_unicode=True, default_flow_style=True, width=10_000).strip()
+    return (
+        "# Are these masks? Their files hold few whole values on a scan's grid, though their names do not say so:\n"
+        f"#   {listed}\n"
+        "# If not, add a pattern of their paths to images, or the names to ignore to leave them out.\n"
+    )
+
+
+class _ExactDumper(yaml.SafeDumper):
+    """YAML in which the line breaks of other scripts survive; plain text would fold them into spaces."""
+
+
+def _exact_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _BREAKS.search(text) else None)
+
+
+_ExactDumper.add_representer(str, _exact_text)
+
+
+def propose_mapping(labels: Iterable[LabelSource], order: Sequence[str] = ()) -> Mapping:
     """Propose one label for names that differ in case, language, order or modality, unless one object holds both.
 
     Args:
         labels: All labels of the source.
+        order: Names of structures from the lowest to the topmost, where one would cover another; others may be left
+            out.
     """
-    sources = [label for label in labels if not label.refusal]
-    together = [_spellings(label.names) for label in sources]
-    groups: dict[str, set[str]] = defaultdict(set)
-    for names in together:
-        for name in names:
-            groups[proposed_label(name)].add(name)
-    kept: dict[str, set[str]] = defaultdict(set)
-    for label, members in groups.items():
-        is_apart = any(len(members & one) > 1 for one in together)
-        for name in members:
-            kept[_free_name((normalised(name) or "structure") if is_apart else label)].add(name)
-    own = {value: name for label in sources for value, name in (label.values or {}).items()}
+    sources = [label.renamed(_composed) for label in labels if not label.refusal]
+    kept = _grouped([frozenset(label.names) for label in sources])
+    own = {value: name for label in sources if not label.has_objects for value, name in (label.values or {}).items()}
     values = _values(sorted(kept, key=_natural), kept, own if not any(one.label_object for one in sources) else {})
+    place = {_composed(name): number for number, name in enumerate(order, start=1)}
     rules = {
-        label: LabelRule(value=values[label], names=tuple(sorted({name.replace("*", " ") for name in kept[label]})))
+        label: LabelRule(value=values[label], names=tuple(sorted(map(_escaped, kept[label]))))
         for label in sorted(kept, key=values.__getitem__)
     }
-    return Mapping(labels=rules, instances=len(rules) == 1 and any(label.has_objects for label in sources))
+    above = {label: max((place.get(name, 0) for name in kept[label]), default=0) for label in kept}
+    ordered = {label: rules[label] for label in sorted(rules, key=lambda label: (above[label], values[label]))}
+    return Mapping(labels=ordered, instances=len(rules) == 1 and any(label.has_objects for label in sources))
 
 
-def _free_name(label: str) -> str:
-    """The name of a label, changed if it is the reserved `background`."""
-    return "background_structure" if label == "background" else label
+def _grouped(together: Sequence[frozenset[str]]) -> dict[str, set[str]]:
+    """The names of each label: names that are alike, unless one object holds several of them."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name in sorted(frozenset[str]().union(*together)):
+        groups[proposed_label(name)].add(name)
+    kept: dict[str, set[str]] = defaultdict(set)
+    for label, members in groups.items():
+        apart = _told_apart(members, together)
+        for name in members:
+            kept[apart.get(name) or label].add(name)
+    return {_free_name(label, ()): members for label, members in kept.items()}
+
+
+def _told_apart(members: set[str], together: Sequence[frozenset[str]]) -> dict[str, str]:
+    """An own label for each of several names that are alike, where one object holds more than one; empty elsewhere.
+
+    Spellings of one name stay together unless an object holds several of them too.
+    """
+    if not any(len(members & one) > 1 for one in together):
+        return {}
+    spellings: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(members):
+        spellings[normalised(name) or "structure"].append(name)
+    apart: dict[str, str] = {}
+    for label, names in spellings.items():
+        is_apart = any(len(one.intersection(names)) > 1 for one in together)
+        for name in names:
+            apart[name] = _free_name(spelt_out(name), apart.values()) if is_apart else label
+    return apart
+
+
+def _free_name(label: str, taken: Collection[str]) -> str:
+    """The name of a label, changed if it is taken or is the reserved `background`."""
+    free = label = "background_structure" if label == "background" else label
+    number = 2
+    while free in taken:
+        free, number = f"{label}_{number}", number + 1
+    return free
 
 
 def _values(labels: Sequence[str], names: dict[str, set[str]], own: dict[int, str]) -> dict[str, int]:
@@ -178,21 +267,43 @@ def _values(labels: Sequence[str], names: dict[str, set[str]], own: dict[int, st
     return {label: value for value, label in enumerate(labels, start=1)}
 
 
-def _spellings(names: Sequence[str]) -> frozenset[str]:
-    """Names of one object, one per normalised spelling."""
-    return frozenset({normalised(name): name for name in names}.values())
-
-
 def _natural(name: str) -> tuple[object, ...]:
     """Sort key that puts `value_10` after `value_9`."""
     parts = name.split("_")
     return tuple((1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts)
 
 
+def _composed(name: str) -> str:
+    """The name with each letter and its marks in one form, by which two spellings of one text are equal."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _parts(pattern: str) -> list[str]:
+    """The texts between the stars of a pattern; a star or backslash after a backslash stands for itself."""
+    parts = [""]
+    for piece in _PIECE.findall(pattern):
+        if piece == "*":
+            parts.append("")
+        else:
+            parts[-1] += piece[1:] if piece in ("\\*", "\\\\") else piece
+    return parts
+
+
+def _escaped(name: str) -> str:
+    """The pattern that stands for a name and nothing else."""
+    return name.replace("\\", "\\\\").replace("*", "\\*")
+
+
 def _is_same(name: str, pattern: str) -> bool:
-    return "*" not in pattern and name == normalised(pattern)
+    parts = _parts(pattern)
+    return len(parts) == 1 and _composed(name) == _composed(parts[0])
+
+
+def _is_alike(name: str, pattern: str) -> bool:
+    parts, plain = _parts(pattern), normalised(name)
+    return len(parts) == 1 and plain == normalised(parts[0]) and bool(plain)
 
 
 def _fits(name: str, pattern: str) -> bool:
-    starred = "*".join(normalised(part) for part in pattern.split("*"))
-    return fnmatch.fnmatchcase(name, starred)
+    parts = _parts(pattern)
+    return len(parts) > 1 and fnmatch.fnmatchcase(normalised(name), "*".join(map(normalised, parts)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from medseg.ingest.image_source import ImageSource
+from medseg.ingest.image_source import ImageSource, dicom_patient
 from medseg.ingest.label_source import LabelSource
 from medseg.ingest.refusal import Refusal
 
@@ -95,7 +95,7 @@ def settle(label: LabelSource, found: Match | Refusal) -> MatchedLabel | LostLab
     if isinstance(found, Refusal):
         return LostLabel(label, found)
     image = found.image
-    if image.found is not None and label.patient not in ("", image.patient):
+    if image.found is not None and label.patient not in ("", dicom_patient(image.found.first)):
         if found.kind == "frame":
             fact = "it names another patient than the image that it fits"
             return LostLabel(label, Refusal("other_patient", fact, "correct the patient, and ingest again"))

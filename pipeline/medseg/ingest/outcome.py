@@ -7,10 +7,13 @@ from functools import cached_property
 
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
-from medseg.ingest.match import LostLabel
+from medseg.ingest.image_source import ImageSource
+from medseg.ingest.match import LostLabel, MatchedLabel
 from medseg.ingest.refusal import Refusal
 from medseg.ingest.walk import Source
 from medseg.records import Failure
+
+UNUSED = "it is not in dataset.json: it has no label, and another case of its patient is for training"
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class Outcome:
         records: Record of each case that was written, by its id.
         failures: Cases that could not be written.
         lost: Labels without an image.
-        unused: One refusal for each label that has an image but goes into no case.
+        unused: Labels that have an image but go into no case, each with its refusal.
+        images: All images of the source.
     """
 
     files: Source
@@ -31,7 +35,8 @@ class Outcome:
     records: dict[str, CaseRecord]
     failures: tuple[Failure, ...]
     lost: tuple[LostLabel, ...]
-    unused: tuple[Refusal, ...]
+    unused: tuple[tuple[MatchedLabel, Refusal], ...]
+    images: tuple[ImageSource, ...]
 
     @cached_property
     def done(self) -> tuple[tuple[CaseBuild, CaseRecord], ...]:

@@ -14,6 +14,7 @@ RefusalKind = Literal[
     "unwanted",  # a localizer, a screen capture, a dose: not an image of a dataset
     "other_kind",  # a picture beside volumes, or the other way round
     "other_channels",  # colours beside grey
+    "other_modality",  # not the modality that was asked for
     "no_channel",  # the mapping uses other images, or the label of another channel
     "channels",  # a study lacks a channel of the mapping, or has it twice
     "copy",  # the voxels of another image of the source
@@ -22,7 +23,9 @@ RefusalKind = Literal[
     "other_patient",  # a label that fits an image of another patient by its position alone
     "refused_image",  # a label whose image was refused
 ]
-_ASIDE: frozenset[RefusalKind] = frozenset(["unwanted", "other_kind", "other_channels", "no_channel", "copy"])
+_ASIDE: frozenset[RefusalKind] = frozenset(
+    ["unwanted", "other_kind", "other_channels", "other_modality", "no_channel", "copy"]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
+from medseg.disclosure import MESSAGES
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
+from medseg.ingest.endings import count_endings
+from medseg.ingest.fates import Fate, count_files, unaccounted
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.match import LostLabel
-from medseg.ingest.outcome import Outcome
+from medseg.ingest.outcome import UNUSED, Outcome
 from medseg.ingest.risks import find_risks
 from medseg.ingest.scrub import Scrubber
+from medseg.ingest.shared_ids import shared_id_warnings
 from medseg.ingest.walk import Source
+from medseg.manifest import MixedChannel
 from medseg.records import Failure
-
-_UNUSED = "it is not in dataset.json: it has no label, and another case of its patient is for training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class ChannelEntry:
         description: Series description, or "" where it may name a patient.
         series_uid: Pseudonym of the series UID; None for files.
         files: Number of files.
-        sha256_of_files: SHA-256 over the sorted SHA-256 lines of the files.
+        sha256_of_files: HMAC-SHA256 with the key, over the sorted SHA-256 lines of the files.
     """
 
     modality: str
@@ -62,6 +65,33 @@ class CaseEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceEntry:
+    """A series or file of the source, without identifying values.
+
+    Attributes:
+        source: Short name, by which the private table beside the key calls it too.
+        kind: Kind of thing, such as a series or a mask.
+        became: What became of it.
+        case_id: Case that it went into, or that failed because of it; None without one.
+        why: Reason, if it is not in the dataset.
+        modality: DICOM (0008,0060), or "" for files.
+        description: Series description, or "" where it may name a patient.
+        series_uid: Pseudonym of the series UID; None for files.
+        files: Number of files.
+    """
+
+    source: str
+    kind: str
+    became: str
+    case_id: str | None
+    why: str
+    modality: str
+    description: str
+    series_uid: str | None
+    files: int
+
+
+@dataclass(frozen=True, slots=True)
 class StructureEntry:
     """Label of a structure, and the number of cases that hold it."""
 
@@ -75,6 +105,14 @@ class RiskEntry:
 
     case_id: str
     risk: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WarningEntry:
+    """A doubt about the dataset as a whole, and its kind."""
+
+    warning: str
     message: str
 
 
@@ -101,6 +139,11 @@ class IngestReport:
         risks: Features of cases that may identify patients.
         unreadable: Number of damaged DICOM files, by reason.
         refused: Number of failures, by modality.
+        sources: One entry per series, label and damaged file of the source.
+        became: Number of files by what became of them.
+        endings: Number of files that are no scans, by their endings.
+        passed_over: Number of files and links that were passed over, by reason.
+        warnings: Doubts about the dataset as a whole, each with a remedy.
     """
 
     files: dict[str, int]
@@ -112,10 +155,22 @@ class IngestReport:
     risks: tuple[RiskEntry, ...]
     unreadable: dict[str, int]
     refused: dict[str, int]
+    sources: tuple[SourceEntry, ...]
+    became: dict[str, int]
+    endings: dict[str, int]
+    passed_over: dict[str, int]
+    warnings: tuple[WarningEntry, ...]
 
     @classmethod
-    def of(cls, outcome: Outcome, context: IngestContext) -> IngestReport:
-        """The report of an outcome."""
+    def of(cls, outcome: Outcome, fates: Sequence[Fate], mixed: Sequence[MixedChannel], context: IngestContext) -> Self:
+        """The report of an outcome.
+
+        Args:
+            outcome: Outcome of the ingest.
+            fates: Fate of every series and file.
+            mixed: Channels of the dataset that hold several modalities.
+            context: Settings and state of the ingest.
+        """
         aside = [
             context.scrub.clean(build.refusal.message) for build in outcome.builds if build.refusal and build.is_aside
         ]
@@ -126,18 +181,30 @@ class IngestReport:
                 for build, record in outcome.done
             ),
             failures=tuple(_cleaned(failure, context.scrub) for failure in outcome.failures),
-            aside=dict(Counter([*aside, *(refusal.message for refusal in outcome.unused)])),
+            aside=dict(Counter([*aside, *(refusal.message for _, refusal in outcome.unused)])),
             lost_labels=tuple(_lost(one, context) for one in outcome.lost),
             structures=_count_structures(list(outcome.records.values())),
-            risks=tuple(risk for build, _ in outcome.done for risk in _risks(build)),
+            risks=tuple(risk for build, record in outcome.done for risk in _risks(build, record)),
             unreadable=dict(Counter(one.reason for one in outcome.files.unreadable)),
             refused=_count_refused(outcome),
+            sources=tuple(
+                _source_entry(fate, context) for fate in fates if fate.became not in ("no scan", "passed over")
+            ),
+            became=count_files(fates),
+            endings=count_endings(path for fate in fates if fate.became == "no scan" for path in fate.files),
+            passed_over=dict(Counter(fate.why for fate in fates if fate.became == "passed over")),
+            warnings=(
+                *(WarningEntry("shared_id", text) for text in shared_id_warnings(outcome.images, context.names)),
+                *(WarningEntry("modalities", channel.message) for channel in mixed),
+                *(WarningEntry("unaccounted", text) for text in _unaccounted_warnings(fates)),
+            ),
         )
 
     @property
     def is_clean(self) -> bool:
         """Whether no scan or label failed, was lost or was unreadable."""
-        return not self.failures and not self.lost_labels and not self.unreadable
+        is_whole = not self.became.get("unaccounted")
+        return is_whole and not self.failures and not self.lost_labels and not self.unreadable
 
     def by_modality(self) -> dict[str, ModalityCount]:
         """Number of cases, with a label, and refused, by modality."""
@@ -157,7 +224,11 @@ class IngestReport:
         """The content of `ingest.json`."""
         content = asdict(self)
         return {
+            "warnings": content["warnings"],
             "files": content["files"],
+            "files_became": content["became"],
+            "other_endings": content["endings"],
+            "passed_over": content["passed_over"],
             "cases": content["cases"],
             "failures": [{"case_id": failure.case_id, "reason": failure.reason} for failure in self.failures],
             "set_aside": content["aside"],
@@ -165,6 +236,7 @@ class IngestReport:
             "unreadable": content["unreadable"],
             "structures": content["structures"],
             "risks": content["risks"],
+            "sources": content["sources"],
         }
 
 
@@ -175,6 +247,7 @@ def _count_files(files: Source) -> dict[str, int]:
         "pictures": len(files.pictures),
         "unreadable DICOM": len(files.unreadable),
         "other": len(files.ignored),
+        "passed over": len(files.passed_over),
     }
 
 
@@ -190,7 +263,7 @@ def _case_entry(build: CaseBuild, record: CaseRecord, context: IngestContext, *,
         ),
         labels=label.matched_by if label else (),
         structures={scrub.clean(name): found for name, found in record.structures.items()},
-        notes=(*notes, _UNUSED) if is_unused else tuple(notes),
+        notes=(*notes, UNUSED) if is_unused else tuple(notes),
     )
 
 
@@ -198,11 +271,32 @@ def _channel_entry(image: ImageSource, source_sha256: str, context: IngestContex
     may_name_patient = image.found is None and not context.names.keep_ids
     return ChannelEntry(
         modality=image.modality,
-        description="" if may_name_patient else context.scrub.clean(image.description),
+        description="" if may_name_patient else context.scrub.description(image.description),
         series_uid=context.names.uid(image.series_uid),
         files=len(image.files),
         sha256_of_files=source_sha256,
     )
+
+
+def _source_entry(fate: Fate, context: IngestContext) -> SourceEntry:
+    has_description = fate.kind in ("series", "files of a series")
+    return SourceEntry(
+        source=context.names.series(fate.key),
+        kind=fate.kind,
+        became=fate.became,
+        case_id=fate.case_id,
+        why=context.scrub.clean(fate.why),
+        modality=fate.modality,
+        description=context.scrub.description(fate.description) if has_description else "",
+        series_uid=context.names.uid(fate.series_uid),
+        files=len(set(fate.files)),
+    )
+
+
+def _unaccounted_warnings(fates: Sequence[Fate]) -> list[str]:
+    count = unaccounted(fates)
+    fact = f"every file must become part of the dataset or have a reason, got {count} file(s) without one"
+    return [f"{fact}; see the private table beside the key, and report this"] if count else []
 
 
 def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
@@ -223,8 +317,10 @@ def _count_structures(records: Sequence[CaseRecord]) -> dict[str, StructureEntry
     return {name: StructureEntry(label_of[name], counts[name]) for name in sorted(counts)}
 
 
-def _risks(build: CaseBuild) -> list[RiskEntry]:
-    return [RiskEntry(build.case_id, risk.kind, risk.message) for image in build.images for risk in find_risks(image)]
+def _risks(build: CaseBuild, record: CaseRecord) -> list[RiskEntry]:
+    seen = record.image.risks or tuple(() for _ in build.images)
+    kinds = [kind for image, one in zip(build.images, seen, strict=True) for kind in find_risks(image, one)]
+    return [RiskEntry(build.case_id, kind, MESSAGES[kind]) for kind in kinds]
 
 
 def _count_refused(outcome: Outcome) -> dict[str, int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
 
+from medseg.disclosure import RiskKind
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.structure_name import normalised
 
@@ -18,31 +19,17 @@ _WHOLE_BODY_MM = 900.0
 _FACE_MM = 3.5
 
 
-class Risk(NamedTuple):
-    """A reason to review a case before it leaves the hospital.
+def find_risks(image: ImageSource, seen: Collection[RiskKind]) -> list[RiskKind]:
+    """Find burned-in text and faces by the header, the body part, the words of the description or the extent.
 
-    Attributes:
-        kind: `burned_in_text` or `face`.
-        message: Observation and remedy, for a person.
+    Args:
+        image: Image of the source.
+        seen: Risks that its pixels show.
     """
-
-    kind: str
-    message: str
-
-
-def find_risks(image: ImageSource) -> list[Risk]:
-    """Find burned-in text by the header, and faces by the body part, the words of the header or the extent.
-
-    No pixel is examined, so a risk that is not reported is not excluded.
-    """
-    risks = []
-    found = image.found
-    if found is not None and any(instance.is_burned_in for instance in found.instances):
-        risks.append(Risk("burned_in_text", "text may be burned into the pixels; look at it and black it out"))
-    if image.picture_origin is not None:
-        risks.append(Risk("burned_in_text", "a picture may show text, and says nothing of it; look at it"))
-    if not image.is_picture and _may_show_face(image):
-        risks.append(Risk("face", "a face may be recognisable in a rendering; deface it before it leaves the hospital"))
+    says_text = image.found is not None and any(instance.is_burned_in for instance in image.found.instances)
+    risks: list[RiskKind] = ["burned_in_text"] if says_text or "burned_in_text" in seen else []
+    if not image.is_picture and ("face" in seen or _may_show_face(image)):
+        risks.append("face")
     return risks
 
 

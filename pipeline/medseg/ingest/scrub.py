@@ -6,12 +6,13 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
 
+from medseg.ingest.dates import find_dates
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.key import Pseudonyms
-from medseg.ingest.name_tokens import ROLE_WORDS, name_tokens
-from medseg.ingest.structure_name import normalised, structure_words
+from medseg.ingest.name_tokens import name_tokens
+from medseg.ingest.ordinary_words import PHRASES, ordinary_words
+from medseg.ingest.structure_name import normalised
 from medseg.scans.dicom import Identity, Instance
 
 _HIDDEN = "…"
@@ -24,17 +25,12 @@ _RUN = re.compile(r"[^\W_]+")
 _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-ZÀ-Þ])(?=[A-ZÀ-Þ][a-zß-ÿ])")
 _BETWEEN_VALUES = re.compile(r"[\[\]'\",\\=]+")
 _UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss", "œ": "oe"}
-_DATES = ("%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%Y-%m-%d", "%d-%m-%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d%m%Y",
-          "%Y.%m.%d", "%d_%m_%Y", "%Y_%m_%d")  # fmt: skip
-_NO_NAMES = frozenset(
-    [
-        "unknown", "anonymous", "anonymized", "anonymised", "anon", "none", "patient", "test", "phantom", "null",
-        "must", "got", "the", "and", "not", "all", "may", "will", "one", "its", "for", "with", "case", "file",
-        "slices", "structure", "label", "channel", "series", "unnamed", "university", "hospital", "radiology",
-        "dicom", "nifti", "nrrd", "metaimage", "mha", "mhd", "png", "jpg", "jpeg", "tif", "tiff", "grid", "value",
-        "klinik", "institut", "institute", "department", "center", "centre", "zentrum",
-    ]
-)  # fmt: skip
+_BESIDE = re.compile(r"[\s,.^_-]{1,3}")
+_NEXT = re.compile(r"[\s_-]{0,2}([^\W_]+)")
+_TITLE = re.compile(
+    r"(?<![^\W\d_])(dr|prof|mr|mrs|ms|miss|herrn?|frau|hr|fr|mme|mlle|sr|sra|srta|dott|doctor|pat)[\s._]{1,3}$",
+    re.IGNORECASE,
+)
 
 
 def scrubber_of(instances: Iterable[Instance], images: Sequence[ImageSource], names: Pseudonyms) -> Scrubber:
@@ -64,9 +60,13 @@ def _folder_words(images: Sequence[ImageSource]) -> list[str]:
 class Scrubber:
     """Remover of the identifying values of all patients of a source from texts.
 
-    Values are removed whole, names also word by word, numbers also by their digits alone, birth dates in the common
-    notations; independent of case, accents and the spelling of umlauts. Short words are removed only where they stand
-    alone. Words that name a structure or modality, such as Herz, stay where they stand alone.
+    Values are removed whole, names also word by word, numbers also by their digits alone, and dates in any spelling;
+    independent of case, accents and the spelling of umlauts. Short words are removed only where they stand alone.
+
+    A word that describes scans, such as `axial` or Herz, stays although somebody is called so, and so does such a
+    word that holds a name, such as `arterial` of a patient Arter. It goes where a person is meant: beside another name
+    of the same person, or behind a title. Common family names that also describe scans, such as Long, stay only in
+    phrases such as `long axis`. All other names go wherever they stand, also inside of words.
 
     Args:
         identities: Identity in each file that was read.
@@ -86,34 +86,50 @@ class Scrubber:
         self._tag = tag
         self._words: set[str] = set()
         self._parts: dict[str, set[str]] = defaultdict(set)
-        self._cleaned: dict[str, str] = {}
+        self._beside: dict[str, set[str]] = defaultdict(
+            set
+        )  # ordinary words in names, and the same person's other names
+        self._in_phrases: set[str] = set()
+        self._cleaned: dict[tuple[str, bool], str] = {}
         for identity in set(identities):
             self._add_name(identity.name, most_words=len(identity.name))
             for value in (identity.institution, *identity.others):
                 for single in _BETWEEN_VALUES.split(value):
-                    self._add_name(single)
+                    self._add_name(single, is_person="^" in single)
             if not keeps_ids:
                 self._add_id(identity.patient_id)
-            for written in _dates(identity.birth_date):
-                self._add_part(written)
+            self._add_birth_date(identity.birth_date)
         for patient in patients:
             self._add_name(patient)
 
     def name(self, text: str) -> str:
         """The cleaned name of a structure; a keyed tag keeps names apart of which nothing is left."""
-        cleaned = self.clean(text)
-        return cleaned if cleaned == text or _RUN.search(cleaned) else f"structure {self._tag(text)}".strip()
+        cleaned = self.description(text)
+        tag = self._tag(text)  # behind a letter, since digits alone may read as a date
+        return cleaned if cleaned == text or _RUN.search(cleaned) else f"structure {tag and 'x' + tag}".strip()
+
+    def description(self, text: str) -> str:
+        """The text of a person with every identifying value and all dates replaced by an ellipsis."""
+        return self._known(text, is_free=True)
 
     def clean(self, text: str) -> str:
-        """The text with every identifying value replaced by an ellipsis."""
-        if text not in self._cleaned:
-            whole = text.encode("utf-8", "replace").decode()  # file names may hold bytes that are not text
-            self._cleaned[text] = self._clean(unicodedata.normalize("NFC", whole))
-        return self._cleaned[text]
+        """The message of a program with every identifying value replaced by an ellipsis; its numbers stay."""
+        return self._known(text, is_free=False)
 
-    def _clean(self, text: str) -> str:
+    def _known(self, text: str, *, is_free: bool) -> str:
+        if (text, is_free) not in self._cleaned:
+            whole = text.encode("utf-8", "replace").decode()  # file names may hold bytes that are not text
+            self._cleaned[text, is_free] = self._hide(unicodedata.normalize("NFC", whole), is_free=is_free)
+        return self._cleaned[text, is_free]
+
+    def _hide(self, text: str, *, is_free: bool) -> str:
         hidden = [False] * len(text)
-        for start, stop in (*self._words_in(text), *self._parts_in(text)):
+        tokens = list(_words(text))
+        for start, stop in (
+            *self._words_in(text, tokens),
+            *self._parts_in(text, _ordinary_places(text, tokens)),
+            *find_dates(text, is_free=is_free),
+        ):
             hidden[start:stop] = [True] * (stop - start)
         pieces = []
         for index, char in enumerate(text):
@@ -123,21 +139,40 @@ class Scrubber:
                 pieces.append(_HIDDEN)
         return "".join(pieces)
 
-    def _words_in(self, text: str) -> Iterator[tuple[int, int]]:
-        for start, stop in _words(text):
-            if any(spelling in self._words for spelling in _spellings(text[start:stop])):
-                yield start, stop
+    def _words_in(self, text: str, tokens: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+        for start, stop in tokens:
+            for spelling in _spellings(text[start:stop]):
+                is_name = spelling in self._words
+                is_name |= spelling in self._in_phrases and not _is_phrase(text, stop, spelling)
+                if is_name or self._names_person(text, tokens, start, stop, spelling):
+                    yield start, stop
 
-    def _parts_in(self, text: str) -> Iterator[tuple[int, int]]:
+    def _names_person(self, text: str, tokens: Sequence[tuple[int, int]], start: int, stop: int, spelling: str) -> bool:
+        """Whether an ordinary word stands behind a title, or beside another name of the same person."""
+        if spelling not in self._beside:
+            return False
+        if _TITLE.search(text[:start]):
+            return True
+        near = (
+            (first, last)
+            for first, last in tokens
+            if (last <= start and _BESIDE.fullmatch(text[last:start]))
+            or (first >= stop and _BESIDE.fullmatch(text[stop:first]))
+        )
+        return any(_spellings(text[first:last]) & self._beside[spelling] for first, last in near)
+
+    def _parts_in(self, text: str, ordinary: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         for umlauts in (False, True):
             folded, places = _folded(text, umlauts=umlauts)
             for begin in range(len(folded)):
                 for length in (1, 2, 3):
                     for part in self._parts.get(folded[begin : begin + length], ()):
                         if folded.startswith(part, begin):
-                            yield places[begin], places[begin + len(part) - 1] + 1
+                            start, stop = places[begin], places[begin + len(part) - 1] + 1
+                            if not any(first <= start and stop <= last for first, last in ordinary):
+                                yield start, stop
 
-    def _add_name(self, name: str, *, most_words: int = _MOST_WORDS) -> None:
+    def _add_name(self, name: str, *, most_words: int = _MOST_WORDS, is_person: bool = True) -> None:
         """Add the name of a person or place, whole, and word by word unless it is a sentence."""
         for group in unicodedata.normalize("NFC", name).split("="):
             joined = group.replace("^", "").strip()
@@ -145,11 +180,24 @@ class Scrubber:
             self._add_part(group.replace("^", " ").strip())
             if any(ord(char) >= _IDEOGRAPHS for char in joined):
                 self._add_part(joined)
-            words = [group[start:stop] for start, stop in _words(group)]
+            words = [group[start:stop] for start, stop in dict.fromkeys(_words(group))]
             if len(words) > most_words:
                 continue
             for word in words:
                 self._add_part(word)
+            if is_person:
+                self._add_person(words)
+
+    def _add_person(self, words: Sequence[str]) -> None:
+        """Remember the ordinary words of a person's name, and the names beside which they mean the person."""
+        spelt = {spelling for word in words for spelling in _spellings(word) if len(spelling) > 1}
+        for word in spelt & ordinary_words():
+            self._beside[word] |= spelt - {word}
+
+    def _add_birth_date(self, date: str) -> None:
+        """Add a birth date `YYYYMMDD` as digits, also inside of longer ones; its other spellings are dates anyway."""
+        for digits in {date, date[6:8] + date[4:6] + date[:4], date[4:6] + date[6:8] + date[:4]}:
+            self._add_part(digits)
 
     def _add_id(self, number: str) -> None:
         """Add a number and its longer runs of digits."""
@@ -161,20 +209,31 @@ class Scrubber:
 
     def _add_word(self, word: str) -> None:
         if len(word) >= _SHORTEST_WORD:
-            self._words.update(one for one in _spellings(word) if one not in _harmless())
+            spellings = _spellings(word) - ordinary_words()
+            self._in_phrases |= spellings & PHRASES.keys()
+            self._words |= spellings - PHRASES.keys()
 
     def _add_part(self, part: str) -> None:
         for umlauts in (False, True):
             folded = _folded(part, umlauts=umlauts)[0]
             is_long = len(folded) >= _SHORTEST_PART or (len(folded) > 1 and ord(folded[0]) >= _IDEOGRAPHS)
-            if is_long and folded not in _harmless():
+            if folded in PHRASES:
+                self._in_phrases.add(folded)
+            elif is_long and folded not in ordinary_words():
                 self._parts[folded[:3]].add(folded)
             elif not is_long and len(folded) >= _SHORTEST_WORD:
                 self._add_word(folded)
 
 
-def _harmless() -> frozenset[str]:
-    return _NO_NAMES | ROLE_WORDS | structure_words()
+def _ordinary_places(text: str, tokens: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Positions of the ordinary words of a text, which stay although a name is part of them."""
+    return [(start, stop) for start, stop in tokens if _spellings(text[start:stop]) & ordinary_words()]
+
+
+def _is_phrase(text: str, stop: int, word: str) -> bool:
+    """Whether a word is followed by one beside which it describes a scan."""
+    following = _NEXT.match(text, stop)
+    return following is not None and following[1].casefold() in PHRASES[word]
 
 
 def _words(text: str) -> Iterator[tuple[int, int]]:
@@ -203,15 +262,3 @@ def _folded(text: str, *, umlauts: bool) -> tuple[str, list[int]]:
         folded += plain
         places += [index] * len(plain)
     return "".join(folded), places
-
-
-def _dates(date: str) -> list[str]:
-    """A date `YYYYMMDD` in the common notations."""
-    try:
-        moment = datetime.strptime(date, "%Y%m%d")
-    except ValueError:
-        return [date] if date else []
-    written = {moment.strftime(form) for form in _DATES}
-    return sorted(
-        written | {f"{moment.day}.{moment.month}.{moment.year}", f"{moment.month}/{moment.day}/{moment.year}"}
-    )

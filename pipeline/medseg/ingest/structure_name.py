@@ -10,6 +10,7 @@ from importlib.resources import files
 import yaml
 
 _APART = re.compile(r"[\W_]+")
+_SIGNS = {"+": " plus ", "<": " below ", ">": " above ", "±": " about "}  # a margin or dose is another one without them
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SIDES = {
     "l": "left", "li": "left", "left": "left", "links": "left", "gauche": "left", "sinistra": "left",
@@ -26,10 +27,20 @@ MODALITIES = frozenset(
 
 
 def normalised(name: str) -> str:
-    """Lower case without accents, words joined by underscores, in any script: `Niere Links` becomes `niere_links`."""
+    """Lower case without accents, words joined by underscores, in any script: `Niere Links` becomes `niere_links`.
+
+    Signs of a sum or comparison are words, since `PTV+5` and `PTV-5` are two structures; all other signs are dropped.
+    """
+    for sign, word in _SIGNS.items():
+        name = name.replace(sign, word)
     apart = unicodedata.normalize("NFKD", _CAMEL.sub(" ", name).replace("ß", "ss"))
     plain = "".join(char for char in apart if not unicodedata.combining(char))
     return unicodedata.normalize("NFC", _APART.sub("_", plain.lower()).strip("_"))
+
+
+def spelt_out(name: str) -> str:
+    """The normalised name with a minus as a word too, for names of one object that differ in their signs alone."""
+    return normalised(name.replace("-", " minus ")) or "structure"
 
 
 def proposed_label(name: str) -> str:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ScanError
+from medseg.ingest.source_files import PassedFile, UnreadableFile, list_source
 from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, SCAN_SUFFIXES, is_picture_file
 from medseg.scans.dicom import Instance, is_dicom, read_instance
 
-_NOT_SCANS = ("__MACOSX", "DICOMDIR")
 _CHUNK = 64
 _DICOM_ENDINGS = (".dcm", ".dic", ".dicom", ".ima")
 _NOT_DICOM = "a file named like DICOM must be DICOM, got other content; copy it again"
+_VOXELS = "the voxels of a header beside it"
 _NO_SIZE = "an image must give its rows and columns, got a header without them; copy it again"
-
-
-@dataclass(frozen=True, slots=True)
-class UnreadableFile:
-    """A file or folder that cannot be read, and the reason."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +29,7 @@ class Source:
         pictures: PNG, JPEG and TIFF files.
         unreadable: Files that cannot be read, with reasons.
         ignored: Files that are neither scans nor labels.
+        passed_over: Files, and links to folders, that are passed over, with reasons.
     """
 
     instances: tuple[Instance, ...] = ()
@@ -44,42 +37,46 @@ class Source:
     pictures: tuple[Path, ...] = ()
     unreadable: tuple[UnreadableFile, ...] = ()
     ignored: tuple[Path, ...] = ()
+    passed_over: tuple[PassedFile, ...] = ()
 
     @property
     def count(self) -> int:
         """Number of all files."""
-        known = (self.instances, self.volumes, self.pictures, self.unreadable, self.ignored)
+        known = (self.instances, self.volumes, self.pictures, self.unreadable, self.ignored, self.passed_over)
         return sum(len(files) for files in known)
 
 
 def walk_source(
     folder: Path, *, without: Path, workers: int, on_file: Callable[[int], None] = lambda count: None
 ) -> Source:
-    """Read the headers of all files below a folder, at any depth.
+    """Read the headers of all files below a folder, at any depth and through links.
 
     Args:
-        folder: Folder to search; links to folders are not followed.
+        folder: Folder to search.
         without: Output folder, left out, since it may lie within.
         workers: Number of threads.
         on_file: Called with the number of files read since the last call.
     """
-    locked: list[UnreadableFile] = []
-    files = list(_files(folder, without.resolve(), locked))
+    listed = list_source(folder, without=without)
+    files = listed.files
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     read: list[tuple[Path, Instance | UnreadableFile | None]] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
         for chunk in pool.map(_read_chunk, chunks):
             read += chunk
             on_file(len(chunk))
-    return _sorted_by_kind(read, locked)
+    return _sorted_by_kind(read, listed.locked, listed.passed_over)
 
 
 def _sorted_by_kind(
-    read: Sequence[tuple[Path, Instance | UnreadableFile | None]], locked: Sequence[UnreadableFile]
+    read: Sequence[tuple[Path, Instance | UnreadableFile | None]],
+    locked: Sequence[UnreadableFile],
+    passed_over: Sequence[PassedFile],
 ) -> Source:
     instances = tuple(one for _, one in read if isinstance(one, Instance))
     unreadable = [*locked, *(one for _, one in read if isinstance(one, UnreadableFile))]
-    others = [path for path, one in read if one is None and not _is_voxels_of_header(path)]
+    voxels = {path for path, one in read if one is None and _is_voxels_of_header(path)}
+    others = [path for path, one in read if one is None and path not in voxels]
     rest = [path for path in others if not _is_volume(path) and not is_picture_file(path)]
     endings = {(one.path.parent, one.path.suffix.lower()) for one in instances}
     lost = {path for path in rest if _may_be_slice(path, endings)}
@@ -89,6 +86,7 @@ def _sorted_by_kind(
         pictures=tuple(path for path in others if is_picture_file(path)),
         unreadable=(*unreadable, *(UnreadableFile(path, _NOT_DICOM) for path in rest if path in lost)),
         ignored=tuple(path for path in rest if path not in lost),
+        passed_over=(*passed_over, *(PassedFile(path, _VOXELS) for path in sorted(voxels))),
     )
 
 
@@ -113,28 +111,6 @@ def _is_text(path: Path) -> bool:
     with path.open("rb") as stream:
         start = stream.read(512)
     return bool(start) and all(byte >= 32 or byte in b"\t\r\n" for byte in start)
-
-
-def _files(folder: Path, without: Path, locked: list[UnreadableFile]) -> Iterator[Path]:
-    """Files to read, sorted by name; those that cannot be listed are added to `locked`."""
-    for parent, folders, names in os.walk(folder, onerror=lambda error: locked.append(_locked(error, "folder"))):
-        here = Path(parent)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in _NOT_SCANS
-            and (here / name).resolve() != without
-        )  # fmt: skip
-        for name in sorted(names):
-            path = here / name
-            try:
-                if not name.startswith(".") and name not in _NOT_SCANS and path.is_file():
-                    yield path
-            except OSError as error:
-                locked.append(_locked(error, "file"))
-
-
-def _locked(error: OSError, what: str) -> UnreadableFile:
-    reason = f"a {what} must be readable, got: {error.strerror}; fix its permissions"
-    return UnreadableFile(Path(str(error.filename)), reason)
 
 
 def _read_chunk(paths: list[Path]) -> list[tuple[Path, Instance | UnreadableFile | None]]:

@@ -7,6 +7,7 @@ from medseg.manifest.digest import manifest_digest
 from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
 from medseg.manifest.load import load_manifest
+from medseg.manifest.modalities import MixedChannel, mixed_channels
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
 from medseg.manifest.target import manifest_target
@@ -14,11 +15,13 @@ from medseg.manifest.target import manifest_target
 __all__ = [
     "CaseScans",
     "ManifestDocument",
+    "MixedChannel",
     "assign_folds",
     "load_manifest",
     "manifest_digest",
     "manifest_schema",
     "manifest_target",
+    "mixed_channels",
     "read_case",
     "read_case_image",
     "read_case_label",

@@ -12,7 +12,9 @@ import numpy as np
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
 from medseg.records import Case, Labelmap, Manifest, Scan
-from medseg.scans import pair_of, read_label, read_scan
+from medseg.scans import pair_of, read_label, read_scan, scaling_note
+
+_UNNAMED = "name them in the manifest or correct the label"
 
 
 class CaseScans(NamedTuple):
@@ -51,7 +53,8 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
         GeometryError: If the channels lie on different grids.
     """
     _check_sums(case, case.images, root)
-    image = read_scan([root / name for name in case.images], case_id=case.case_id)
+    files = [root / name for name in case.images]
+    image = read_scan(files, case_id=case.case_id, channels=len(manifest.channels))
     if image.array.shape[0] != len(manifest.channels):
         raise ScanError(
             f"image must have the manifest's {len(manifest.channels)} channels ({', '.join(manifest.channels)}), got "
@@ -77,14 +80,25 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
     if manifest.instances:
         (value,) = manifest.foreground.values()
         return np.where(label > 0, value, 0).astype(np.min_scalar_type(value)), geometry
-    unknown = sorted(set(np.unique(label).tolist()) - set(manifest.labels.values()))
-    if unknown:
-        raise ScanError(
-            f"label values must be among {sorted(manifest.labels.values())}, got {unknown}",
-            remedy="name them in the manifest or correct the label",
-            case_id=case.case_id,
-        )
+    check_named(label, manifest, root / case.label, case_id=case.case_id, thing="label", remedy=_UNNAMED)
     return label, geometry
+
+
+def check_named(label: Labelmap, manifest: Manifest, path: Path, *, case_id: str, thing: str, remedy: str) -> None:
+    """Stop if a label or mask holds a value that the manifest does not name.
+
+    Raises:
+        ScanError: If it does; the error names the values, and the slope by which the file's header makes them.
+    """
+    unknown = sorted(set(np.unique(label).tolist()) - set(manifest.labels.values()))
+    if not unknown:
+        return
+    note = scaling_note(path)
+    raise ScanError(
+        f"{thing} values must be among {sorted(manifest.labels.values())}, got {unknown}{note}",
+        remedy=f"{remedy}; if the stored values are meant, write them to a file without a slope" if note else remedy,
+        case_id=case_id,
+    )
 
 
 def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str, reference: str) -> None:

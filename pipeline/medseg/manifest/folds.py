@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import defaultdict
 
 from medseg.errors import ManifestError
 from medseg.records import Case, Manifest
 
+_log = logging.getLogger(__name__)
 FOLDS = 5
 FOLD_SEED = 0
 
 
-def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEED) -> Manifest:
+def assign_folds(manifest: Manifest, *, folds: int | None = None, seed: int = FOLD_SEED) -> Manifest:
     """Give every training case a fold, the same for all cases of a patient; existing folds are kept.
 
     Patients are shuffled by the seed, sorted by their number of cases, largest first, and assigned in turn to the fold
@@ -20,12 +22,12 @@ def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEE
 
     Args:
         manifest: Manifest with folds for all training cases, or for none.
-        folds: Number of folds.
+        folds: Number of folds; if not given 5, or one per patient where there are fewer, which is logged.
         seed: Seed of the shuffle; the same manifest and seed give the same folds.
 
     Raises:
         ManifestError: If only some cases have a fold, a patient is in two folds or also in the test set, or there are
-            fewer patients than folds.
+            fewer patients than the folds that are asked for, or than two.
     """
     training = manifest.select("training")
     check_patients(manifest)
@@ -37,7 +39,8 @@ def assign_folds(manifest: Manifest, *, folds: int = FOLDS, seed: int = FOLD_SEE
         )
     if given:
         return manifest
-    fold_of = _assign(training, folds=folds, seed=seed)
+    patients = len({case.patient_id for case in training})
+    fold_of = _assign(training, folds=_number_of_folds(patients) if folds is None else folds, seed=seed)
     cases = tuple(
         case.model_copy(update={"fold": fold_of[case.patient_id]}) if case.split == "training" else case
         for case in manifest.cases
@@ -62,15 +65,32 @@ def split_fold(manifest: Manifest, fold: int) -> tuple[tuple[Case, ...], tuple[C
     return training, validation
 
 
+def _number_of_folds(patients: int) -> int:
+    """Five folds, or as many as there are patients.
+
+    Raises:
+        ManifestError: If there are fewer than two patients.
+    """
+    if patients < 2:
+        raise ManifestError(
+            f"folds need at least 2 patients for training, got {patients}",
+            remedy="train on all of it with the fold all, which validates nothing",
+        )
+    if patients < FOLDS:
+        _log.warning("%d patients make %d folds instead of %d", patients, patients, FOLDS)
+    return min(FOLDS, patients)
+
+
 def _assign(cases: tuple[Case, ...], *, folds: int, seed: int) -> dict[str, int]:
     by_patient: dict[str, int] = defaultdict(int)
     for case in cases:
         by_patient[case.patient_id] += 1
     if folds < 2:
-        raise ManifestError(f"folds must be at least 2, got {folds}")
+        raise ManifestError(f"folds must be at least 2, got {folds}", remedy="ask for 2 or more")
     if len(by_patient) < folds:
         raise ManifestError(
-            f"folds must be at most the number of patients {len(by_patient)}, got {folds}", remedy="add patients"
+            f"folds must be at most the number of patients {len(by_patient)}, got {folds}",
+            remedy="ask for fewer folds, or train on all of it with the fold all",
         )
     patients = sorted(by_patient)
     random.Random(seed).shuffle(patients)  # noqa: S311 (reproducible, not secret)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,16 +12,17 @@ from pydantic import ValidationError
 
 from medseg.configuration import describe_problems, parse_config
 from medseg.errors import ConfigError, ManifestError
+from medseg.manifest.case_names import is_safe_name
 from medseg.manifest.collector import collector_paused
 from medseg.manifest.document import ManifestDocument, to_manifest
 from medseg.manifest.folds import check_patients
 from medseg.manifest.msd import is_msd, read_msd
 from medseg.manifest.nnunet import is_nnunet, read_nnunet
+from medseg.manifest.own_keys import is_own_form, with_own_keys
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
 from medseg.records import Manifest
 
 _log = logging.getLogger(__name__)
-_UNSAFE_ID = re.compile(r"[^\w.+@=, -]|^[.\s]|\.\.|\s$")
 
 
 class ManifestFile(NamedTuple):
@@ -73,7 +73,7 @@ def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFi
     root = data_root or path.parent
     with collector_paused():
         content = _read_json(path)
-        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content))
+        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content)) and is_own_form(content)
         manifest = _parse(content, path=path, root=root, data_root=data_root)
     return ManifestFile(manifest, root, path, is_own)
 
@@ -84,7 +84,7 @@ def _parse(content: dict[str, Any], *, path: Path, root: Path, data_root: Path |
     if is_nnunet(content):
         return read_nnunet(content, root)
     if is_msd(content):
-        return read_msd(content)
+        return read_msd(content, root)
     return _read_own(content, path=path)
 
 
@@ -97,7 +97,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, RecursionError) as error:
         raise ManifestError(f"manifest {path}: must be JSON, got: {error}", remedy="fix that line") from error
     if not isinstance(content, dict):
-        raise ManifestError(f"manifest {path}: must be a JSON object, got {type(content).__name__}")
+        fact = f"manifest {path}: must be a JSON object, got {type(content).__name__}"
+        raise ManifestError(fact, remedy="put the cases under its key training")
     return content
 
 
@@ -107,14 +108,15 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     except ConfigError as error:
         raise ManifestError(error.fact, remedy=error.remedy) from error
     if data_root is None:
-        raise ManifestError(f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}")
+        fact = f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}"
+        raise ManifestError(fact, remedy="give that folder as the data root")
     own = _read_json(recipe_manifest_path(recipe, data_root))
-    return read_msd(own) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
+    return read_msd(own, data_root) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
 
 def _read_own(content: dict[str, Any], *, path: Path) -> Manifest:
     try:
-        document = ManifestDocument.model_validate({k: v for k, v in content.items() if k != "$schema"})
+        document = ManifestDocument.model_validate(with_own_keys(content))
     except ValidationError as error:
         problems = describe_problems(ManifestDocument, error)
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
@@ -142,24 +144,32 @@ def check_names(manifest: Manifest) -> None:
     if not manifest.cases:
         raise ManifestError(f"manifest {name}: must list at least one case, got none", remedy="check the folder")
     if manifest.labels.get("background") != 0:
-        raise ManifestError(f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}")
+        fact = f"manifest {name}: label 'background' must be 0, got {manifest.labels.get('background')}"
+        raise ManifestError(fact, remedy="name the value 0 background")
     repeated = [value for value, count in Counter(manifest.labels.values()).items() if count > 1]
     if repeated or min(manifest.labels.values()) < 0:
-        raise ManifestError(f"manifest {name}: label values must be different and not negative, got {manifest.labels}")
+        fact = f"manifest {name}: label values must be different and not negative, got {manifest.labels}"
+        raise ManifestError(fact, remedy="renumber the labels, in the files too")
     if max(manifest.labels.values()) > 65535:
-        raise ManifestError(f"manifest {name}: label values must be at most 65535, got {max(manifest.labels.values())}")
+        fact = f"manifest {name}: label values must be at most 65535, got {max(manifest.labels.values())}"
+        raise ManifestError(fact, remedy="renumber the labels, in the files too")
     if manifest.instances and len(manifest.foreground) != 1:
-        raise ManifestError(f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}")
+        fact = f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}"
+        raise ManifestError(fact, remedy="list one label beside the background, or leave instances out")
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(
             f"manifest {name}: case_id must be unique, got {duplicates[0]!r} twice", remedy="rename one"
         )
     for case in manifest.cases:
-        if _UNSAFE_ID.search(case.case_id):
+        if not is_safe_name(case.case_id):
             raise ManifestError(
                 f"case {case.case_id!r}: case_id must be usable as a file name", remedy="rename it"
             )  # quoted, since it may hold anything
         for relative in (*case.images, *([case.label] if case.label else [])):
             if relative.startswith("/") or (".." in relative and ".." in Path(relative).parts):
-                raise ManifestError("paths must stay under the data root, got one that leaves it", case_id=case.case_id)
+                raise ManifestError(
+                    "paths must stay under the data root, got one that leaves it",
+                    remedy="give the folder above all files as the data root, and paths relative to it",
+                    case_id=case.case_id,
+                )

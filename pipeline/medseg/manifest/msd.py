@@ -1,76 +1,122 @@
-"""Reading of the dataset.json of the Medical Segmentation Decathlon."""
+"""Reading of datalists: the Medical Segmentation Decathlon's, nnU-Net v1's, and mixtures of their keys with others."""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from medseg.errors import ManifestError
-from medseg.manifest.document import ordered_channels
+from medseg.manifest.case_names import names_of_cases, without_hidden
+from medseg.manifest.document import CaseEntry, ordered_channels
+from medseg.manifest.label_names import read_labels
+from medseg.manifest.nnunet import numbered_files
 from medseg.records import Case, Manifest, Split
 from medseg.scans import scan_stem
 
-_EXTRA = {"patient_id", "fold", "site", "scanner"}
+# Keys of other programs, which a dataset.json in our own form does not hold.
+FOREIGN = frozenset(
+    ("modality", "numTraining", "numTest", "tensorImageSize", "reference", "release", "relase", "license",
+     "file_ending", "overwrite_image_reader_writer")
+)  # fmt: skip
+_KEPT = frozenset(CaseEntry.model_fields) - {"image", "label"}
 
 
 def is_msd(content: dict[str, Any]) -> bool:
-    """Whether a dataset.json is a Decathlon one: modalities, and cases without ids."""
+    """Whether a dataset.json lists its training cases among keys of the Decathlon or of nnU-Net."""
     training = content.get("training")
-    is_list = isinstance(training, list)
-    has_ids = is_list and any(isinstance(entry, dict) and "case_id" in entry for entry in training or [])
-    return is_list and "modality" in content and not has_ids
+    if not isinstance(training, list) or not FOREIGN & content.keys():
+        return False
+    return "channel_names" not in content or not _all_have_ids(training)
 
 
-def read_msd(content: dict[str, Any]) -> Manifest:
-    """Turn a Decathlon datalist into a manifest; case ids are the image files' names.
+def _all_have_ids(entries: list[Any]) -> bool:
+    return bool(entries) and all(isinstance(entry, dict) and "case_id" in entry for entry in entries)
+
+
+def read_msd(content: dict[str, Any], root: Path) -> Manifest:
+    """Turn a datalist into a manifest; case ids are the image files' names where none are given.
+
+    Where a listed image does not exist but files with the channel suffix `_0000` do, as in a raw folder of nnU-Net v1,
+    these are the case's channels.
+
+    Args:
+        content: Content of the dataset.json.
+        root: Folder that its paths are relative to.
 
     Raises:
         ManifestError: If a key or an entry does not follow the Decathlon's layout.
     """
     try:
-        labels = {str(name): int(value) for value, name in content["labels"].items()}
-        if len(labels) < len(content["labels"]):
-            names = list(content["labels"].values())
-            raise ManifestError(f"label names must be different, got {names}", remedy="rename one")
-        cases = [_case(entry, "training") for entry in content["training"]]
-        cases += [_case(entry, "test") for entry in content.get("test", [])]
-        channels = ordered_channels({str(key): str(name) for key, name in content["modality"].items()})
+        labels = read_labels(content["labels"])
+        names = content["channel_names"] if "channel_names" in content else content["modality"]
+        channels = ordered_channels({str(key): str(name) for key, name in names.items()})
+        training, test = (_entries(content.get(split) or []) for split in ("training", "test"))
+        cases = _cases(training, "training", len(channels), root) + _cases(test, "test", len(channels), root)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ManifestError(f"Decathlon dataset.json must follow the MSD layout, got a problem at {error!r}") from error
-    entries = [entry for entry in (*content["training"], *content.get("test", [])) if isinstance(entry, dict)]
+        raise ManifestError(
+            f"Decathlon dataset.json must follow the MSD layout, got a problem at {error!r}",
+            remedy="list modality (or channel_names), labels and training as the Decathlon does",
+        ) from error
     return Manifest(
         name=str(content.get("name", "dataset")),
-        version=str(content.get("release", "1")),
+        version=str(content.get("release", content.get("version", "1"))),
         description=str(content.get("description", "")),
         licence=str(content.get("licence", content.get("license", ""))),
         channels=channels,
         labels=labels,
-        has_patients=_has_patients(entries, len(cases)),
+        has_patients=_has_patients([*training, *test]),
         cases=tuple(cases),
     )
 
 
-def _has_patients(entries: list[dict[str, Any]], cases: int) -> bool:
+def _entries(listed: list[Any]) -> list[dict[str, Any]]:
+    """Entries with their images as lists, without hidden files; a bare path is an image."""
+    entries = [_with_list({"image": entry} if isinstance(entry, str) else entry) for entry in listed]
+    shown = set(without_hidden([entry["image"][0] for entry in entries]))
+    return [entry for entry in entries if entry["image"][0] in shown]
+
+
+def _with_list(entry: dict[str, Any]) -> dict[str, Any]:
+    images = [entry["image"]] if isinstance(entry["image"], str) else entry["image"]
+    return {**entry, "image": [image.removeprefix("./") for image in images]}
+
+
+def _has_patients(entries: list[dict[str, Any]]) -> bool:
     """Whether the entries name the patients, as in some extended files."""
     named = sum("patient_id" in entry for entry in entries)
-    if named not in (0, cases):
+    if named not in (0, len(entries)):
         raise ManifestError(
             "Decathlon dataset.json: patient_id must be given for all cases or none", remedy="add it or remove all"
         )
     return named > 0
 
 
-def _case(entry: str | dict[str, Any], split: Split) -> Case:
-    """A case of the plain form, or of the one extended by patients, folds and sites."""
-    extra = {} if isinstance(entry, str) else {key: entry[key] for key in _EXTRA & entry.keys()}
-    image = entry if isinstance(entry, str) else entry["image"]
-    label = None if isinstance(entry, str) else entry.get("label")
-    path = image.removeprefix("./")
-    case_id = scan_stem(PurePosixPath(path))
+def _cases(entries: list[dict[str, Any]], split: Split, channels: int, root: Path) -> list[Case]:
+    """Cases of the plain form, or of one extended by ids, patients, folds and sites."""
+    names = names_of_cases([entry["image"] for entry in entries])
+    return [_case(entry, name, split, channels, root) for entry, name in zip(entries, names, strict=True)]
+
+
+def _case(entry: dict[str, Any], name: str, split: Split, channels: int, root: Path) -> Case:
+    images, label = entry["image"], entry.get("label")
+    if len(images) not in (1, channels):
+        raise ValueError(f"image must be one file or one for each of {channels} channels, got {images}")
+    case_id = str(entry.get("case_id", name))
+    kept = {key: entry[key] for key in _KEPT & entry.keys()}
     return Case(
-        case_id=case_id,
-        images=(path,),
+        images=_files(images, channels, root),
         label=label.removeprefix("./") if label else None,
         split=split,
-        **{"patient_id": case_id, **extra},
+        **{"patient_id": case_id, **kept, "case_id": case_id},
     )
+
+
+def _files(images: list[str], channels: int, root: Path) -> tuple[str, ...]:
+    """The listed files, or those with channel numbers that nnU-Net v1 means by the one that is listed."""
+    if len(images) > 1 or (root / images[0]).is_file():
+        return tuple(images)
+    path = PurePosixPath(images[0])
+    stem = scan_stem(path)
+    start = (path.parent / stem).as_posix()
+    numbered = numbered_files(root, start, path.name.removeprefix(stem), channels)
+    return numbered if (root / numbered[0]).is_file() else tuple(images)

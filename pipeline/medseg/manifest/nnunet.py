@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import ManifestError
+from medseg.manifest.case_names import without_hidden
 from medseg.manifest.document import ordered_channels
+from medseg.manifest.label_names import read_labels
 from medseg.records import Case, Manifest, Split
+from medseg.scans import is_picture_file
 
 _FOLDERS: tuple[tuple[str, str, Split], ...] = (("imagesTr", "labelsTr", "training"), ("imagesTs", "labelsTs", "test"))
 
 
 def is_nnunet(content: dict[str, Any]) -> bool:
-    """Whether a dataset.json is nnU-Net's: a file ending instead of a list of cases."""
-    return "file_ending" in content and "training" not in content
+    """Whether a dataset.json is that of nnU-Net v2: a file ending instead of a list of cases."""
+    return "file_ending" in content and not isinstance(content.get("training"), list)
 
 
 def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
@@ -28,22 +31,16 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         ManifestError: If a key is missing, or labels are regions.
     """
     try:
-        channels = ordered_channels({str(key): str(name) for key, name in content["channel_names"].items()})
-        labels = {str(name): value for name, value in content["labels"].items()}
+        names = content["channel_names"] if "channel_names" in content else content["modality"]
+        channels = ordered_channels({str(key): str(name) for key, name in names.items()})
+        labels = read_labels(content["labels"])
         ending = str(content["file_ending"])
         listed = _listed(content["dataset"]) if isinstance(content.get("dataset"), dict) else None
     except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise ManifestError(f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}") from error
-    if "ignore" in labels:
         raise ManifestError(
-            "label 'ignore' must not be there, got nnU-Net's value for unlabelled voxels",
-            remedy="label them or drop it",
-        )
-    regions = [name for name, value in labels.items() if not isinstance(value, int)]
-    if regions:
-        raise ManifestError(
-            f"labels must be one whole number each, got regions or others for {regions}", remedy="list plain labels"
-        )
+            f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}",
+            remedy="give channel_names, labels and file_ending as nnU-Net does",
+        ) from error
     cases = listed if listed is not None else _found(root, ending, len(channels))
     return Manifest(
         name=str(content.get("name", root.resolve().name)),
@@ -51,7 +48,7 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         description=str(content.get("description", "")),
         licence=str(content.get("licence", content.get("license", ""))),
         channels=channels,
-        labels={name: int(value) for name, value in labels.items()},
+        labels=labels,
         has_patients=False,
         cases=tuple(cases),
     )
@@ -75,12 +72,27 @@ def _found(root: Path, ending: str, channels: int) -> list[Case]:
     """Cases found in the image folders by their channel suffix `_0000`."""
     cases = []
     for images, labels, split in _FOLDERS:
-        for first in sorted((root / images).glob(f"*_0000{ending}")):
-            case_id = first.name.removesuffix(f"_0000{ending}")
-            names = tuple(f"{images}/{case_id}_{index:04d}{ending}" for index in range(channels))
+        firsts = without_hidden([path.name for path in sorted((root / images).glob(f"*_0000{ending}"))])
+        for first in firsts:
+            case_id = first.removesuffix(f"_0000{ending}")
+            names = numbered_files(root, f"{images}/{case_id}", ending, channels)
             label = f"{labels}/{case_id}{ending}"
             has_label = split == "training" or (root / label).is_file()
             cases.append(
                 Case(case_id=case_id, patient_id=case_id, images=names, label=label if has_label else None, split=split)
             )
     return cases
+
+
+def numbered_files(root: Path, start: str, ending: str, channels: int) -> tuple[str, ...]:
+    """Files of a case by nnU-Net's channel numbers; a picture of three colours is one file, `_0000`, for all three.
+
+    Args:
+        root: Folder that the paths are relative to.
+        start: Path without channel number and ending.
+        ending: Ending of the files.
+        channels: Number of channel names.
+    """
+    names = tuple(f"{start}_{index:04d}{ending}" for index in range(channels))
+    is_one_picture = is_picture_file(Path(names[0])) and not any((root / name).is_file() for name in names[1:])
+    return names[:1] if is_one_picture else names

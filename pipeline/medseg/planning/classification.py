@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from medseg.configuration import Config
+from medseg.geometry import significant
 from medseg.networks.classification import ARCHITECTURES, Architecture, ClassifierConfig, PoolingKind, smallest_size
 from medseg.plane import PLANES, Plane
 from medseg.planning.fingerprint import Fingerprint
@@ -114,11 +115,12 @@ def _picture(
     extents = np.percentile(fingerprint.shapes()[:, sides] * spacings, 95, axis=0)
     longest = _LONGEST_SIDE[device]
     finest = float(np.median(spacings))
-    pixel_mm = round(max(finest, float(extents.max()) / longest), 4)
+    pixel_mm = significant(max(finest, float(extents.max()) / longest))
     reasons["slices.pixel_mm"] = (
         "median of the training scans"
-        if pixel_mm <= round(finest, 4)
-        else f"{extents.max():.0f} mm, the longer side of nearly all training scans, in {longest} pixels on {device}"
+        if pixel_mm <= significant(finest)
+        else f"{significant(float(extents.max()), 3):g} mm, the longer side of nearly all training scans, in {longest} "
+        f"pixels on {device}"
     )
     # Whole pixels, as the pictures themselves have: `pixel_mm` is rounded, and may be a little too small.
     first, second = (int(np.ceil(round(extent / pixel_mm) / _MULTIPLE)) * _MULTIPLE for extent in extents)

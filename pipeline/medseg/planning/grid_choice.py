@@ -24,6 +24,7 @@ _TAIL_S = 8.0  # pictures and files at the end
 _GUESS_VOXELS_PER_S = 400_000
 _GUESS_STEPS = 1000
 _MEASUREMENTS = 3
+_WORTH_MEASURING = 60  # steps; of fewer, the few that a measurement takes would be missed
 _MUCH = 0.05
 
 
@@ -112,7 +113,7 @@ def choose_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending) -
         spending.measure_step_s(plans[measured].network, plans[measured].training)
         candidates = [_candidate(plan, fingerprint, spending) for plan in plans]
         chosen = _best(candidates, ceilings)
-        if chosen == measured:
+        if chosen == measured or candidates[chosen].steps < _WORTH_MEASURING:
             break
     return _with_reasons(candidates, chosen, ceilings.of(candidates[chosen].plan), fingerprint, spending)
 

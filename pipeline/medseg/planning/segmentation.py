@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
-from medseg.manifest import manifest_target
+from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.grid_choice import Spending, choose_plan
@@ -64,7 +65,7 @@ def _plan_on(
     is_2d = fingerprint.is_2d
     resources = RESOURCES[device, is_2d]
     spacing = _spacing(fingerprint, reasons)
-    spacing = np.maximum(spacing, factor * spacing.min())
+    spacing = np.array([significant(max(float(mm), factor * float(spacing.min()))) for mm in spacing])
     scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
     shape = np.median(fingerprint.shapes() * scale, axis=0)
     most = voxels or resources.patch_voxels
@@ -114,7 +115,7 @@ def _spacing(fingerprint: Fingerprint, reasons: dict[str, str]) -> Array:
         )
     else:
         reasons["preprocess.spacing_mm"] = f"median of {len(spacings)} training scans, axes along R, A and S"
-    return np.round(median, 4)
+    return np.array([significant(float(mm)) for mm in median])
 
 
 def plan_normalisation(
@@ -136,6 +137,7 @@ def plan_normalisation(
             has_unit = name.strip().lower() == "ct"
             cause = "no labelled voxels to take a scale from" if has_unit else "intensities have no fixed unit"
             why.append(f"{name}: {cause}, so each scan by its own mean and deviation")
+    why += [f"warning: {mixed.fact}" for mixed in mixed_channels(manifest, manifest.select("training"))]
     reasons[f"{section}.normalisation"] = "; ".join(dict.fromkeys(why))
     return tuple(channels)
 
@@ -185,7 +187,8 @@ def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) ->
 
 
 def _patches_per_case(shape: Array, patch: tuple[int, int, int], reasons: dict[str, str]) -> int:
-    count = int(np.clip(np.ceil(np.prod(np.maximum(np.round(shape), patch)) / np.prod(patch)), 1, 8))
+    # Rounding of the spacing makes a median scan of 20 voxels 20.00001, which must not add a patch.
+    count = int(np.clip(np.ceil(np.prod(np.maximum(shape, patch)) / np.prod(patch) - 1e-3), 1, 8))
     reasons["training.patches_per_case"] = "patches that cover a median scan once, at most 8"
     return count
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from medseg.errors import GeometryError
-from medseg.geometry import Geometry
+from medseg.geometry import Geometry, significant
 from medseg.preprocess.config import PreprocessConfig
 
 Box = tuple[range, range, range]
@@ -27,7 +27,7 @@ def network_grid(geometry: Geometry, config: PreprocessConfig) -> Geometry:
     if math.prod(grid.shape) > _MOST_VOXELS:
         raise GeometryError(
             f"the network's grid must have at most {_MOST_VOXELS} voxels, got {grid.shape} for spacing "
-            f"{tuple(round(size, 3) for size in geometry.spacing_mm)} mm",
+            f"{tuple(significant(size, 4) for size in geometry.spacing_mm)} mm",
             remedy="check the voxel size in the header",
         )
     return grid

@@ -55,7 +55,7 @@ def audit_dataset(
     """
     progress = progress or Silence()
     if fix and fix.exists():
-        raise ConfigError(f"target of the repairs {fix} must be a new folder; choose another name")
+        raise ConfigError(f"target of the repairs {fix} must be a new folder", remedy="choose another name")
     source = load_for_audit(dataset, data_root=data_root)
     folder = _writable(out or source.folder)
     with _quiet_readers(), progress.over_cases(len(source.manifest.cases), "audit") as on_done:
@@ -96,4 +96,6 @@ def _writable(folder: Path) -> Path:
         with TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise ConfigError(f"folder {folder} must be writable, got: {error.strerror}; choose another") from error
+        raise ConfigError(
+            f"folder {folder} must be writable, got: {error.strerror}", remedy="choose another"
+        ) from error

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from medseg.atomic import check_writable
 from medseg.errors import ConfigError
-from medseg.ingest import IngestOptions, IngestReport, Pseudonyms, ingest, load_key
+from medseg.ingest import IngestOptions, IngestReport, PatientsFrom, Pseudonyms, ingest, load_key
 from medseg.ingest import Progress as IngestProgress
 from medseg.runs.machine import worker_count
 
@@ -28,6 +29,8 @@ class IngestSettings:
         shift_dates: Whether study dates are kept, moved by 1 to 365 days per patient.
         name: Name of the dataset; that of the output folder if not given.
         workers: Threads that read scans.
+        patients_from: Property that makes a patient: the header's id, the folder or the study.
+        modality: Only modality to take, such as CT; all if not given.
     """
 
     out: Path
@@ -41,12 +44,19 @@ class IngestSettings:
     shift_dates: bool = False
     name: str | None = None
     workers: int | None = None
+    patients_from: PatientsFrom = "id"
+    modality: str | None = None
 
     @property
     def key_file(self) -> Path:
         """File of the pseudonyms' key."""
         folder = self.out.absolute()
         return self.key or folder.with_name(folder.name + ".key")
+
+    @property
+    def sources_file(self) -> Path:
+        """Private table beside the key that says what became of every series and file of the source."""
+        return self.key_file.with_name(f"{self.out.absolute().name}.sources.csv")
 
 
 def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestProgress | None = None) -> IngestReport:
@@ -62,15 +72,19 @@ def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestPro
     """
     if settings.out.resolve() in settings.key_file.resolve().parents:
         raise ConfigError(f"key file {settings.key_file} must not lie in the dataset, with which it would be passed on")
+    check_writable(settings.out, option="out")
+    check_writable(settings.key_file.parent, option="key")
     names = Pseudonyms(load_key(settings.key_file), keep_ids=settings.keep_ids)
     options = IngestOptions(
-        settings.repair,
-        settings.min_slices,
-        settings.suv,
-        settings.shift_dates,
-        settings.kind,
-        worker_count(settings.workers),
-        settings.name,
+        repair=settings.repair,
+        min_slices=settings.min_slices,
+        suv=settings.suv,
+        shift_dates=settings.shift_dates,
+        kind=settings.kind,
+        workers=worker_count(settings.workers),
+        name=settings.name,
+        patients_from=settings.patients_from,
+        modality=settings.modality,
     )
     return ingest(
         source,
@@ -78,5 +92,6 @@ def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestPro
         names=names,
         mapping_file=settings.mapping,
         options=options,
+        private=settings.sources_file,
         progress=progress or IngestProgress(),
     )

@@ -19,7 +19,7 @@ def torch_device(name: str) -> torch.device:
         ConfigError: If CUDA is asked for and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device cuda needs a CUDA GPU, got none; choose cpu")
+        raise ConfigError("device cuda needs a CUDA GPU, got none", remedy="choose cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

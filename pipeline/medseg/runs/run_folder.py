@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from medseg.atomic import write_json
+from medseg.atomic import check_writable, write_json
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
 from medseg.training.engine import CHECKPOINT_NAME
@@ -87,6 +87,11 @@ class RunFolder:
         return self.path / "validation"
 
     @property
+    def spool(self) -> Path:
+        """Numbers that the MLflow store does not have yet, `tracking.jsonl`."""
+        return spool_of(self.path)
+
+    @property
     def _record(self) -> Path:
         return self.path / "run.json"
 
@@ -105,16 +110,23 @@ class RunFolder:
             return parse_config(RunRecord, content, source=self._record.name)
         except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(
-                f"run {self.path}: {self._record.name} must be readable to resume, got: {error}; start a new run"
+                f"run {self.path}: {self._record.name} must be readable to resume, got: {error}",
+                remedy="start a new run",
             ) from error
 
 
+def spool_of(folder: Path) -> Path:
+    """File in an output folder that keeps what the MLflow store does not have yet."""
+    return folder / "tracking.jsonl"
+
+
 def check_empty(folder: Path) -> Path:
-    """An output folder that is new or empty.
+    """An output folder that is new or empty, and can be written.
 
     Raises:
         ConfigError: If it holds something.
+        DeliveryError: If it cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"output folder {folder} must be new or empty; choose another")
-    return folder
+        raise ConfigError(f"output folder {folder} must be new or empty", remedy="choose another")
+    return check_writable(folder, option="out")

@@ -52,7 +52,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         if self.budget is not None and self.epochs is not None:
-            raise ConfigError("budget and epochs exclude each other; give one")
+            raise ConfigError("budget and epochs exclude each other", remedy="give one")
         if self.budget is not None:
             parse_duration_s(self.budget)
         for name, count in (("epochs", self.epochs), ("workers", self.workers)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.atomic import check_writable
 from medseg.delivery.split import save_balance_picture
 from medseg.manifest.load import open_manifest
 from medseg.records import Failure, Manifest
@@ -74,6 +75,7 @@ def split_dataset(
     """
     source = open_manifest(dataset, data_root=data_root)
     target = check_target(source, out, force=config.force)
+    check_writable(target.parent, option="out")
     check_splittable(source.manifest, config)
     notes = check_audited(source.manifest, source.path.parent)
     with (progress or Silence()).over_cases(

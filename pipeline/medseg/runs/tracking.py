@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Tracking:
 def start_tracking(
     tracking: Tracking, manifest: Manifest, *, stage: str, name: str, tags: Mapping[str, str] | None = None
 ) -> TrackedRun | None:
-    """Start an MLflow run in the dataset's experiment; None without tracking.
+    """Start an MLflow run in the dataset's experiment, before any work; None without tracking.
 
     Args:
         tracking: Store.
@@ -37,6 +38,9 @@ def start_tracking(
         stage: Command that the run is of, such as `classify train`.
         name: Name of the run.
         tags: Further tags.
+
+    Raises:
+        TrackingError: If the store cannot be used.
     """
     if not tracking.is_on:
         return None
@@ -49,6 +53,16 @@ def start_tracking(
     return TrackedRun.start(
         experiment=manifest.name, name=name, tracking_uri=tracking.uri, tags=common | dict(tags or {})
     )
+
+
+def recorded(run: TrackedRun | None) -> AbstractContextManager[object]:
+    """A context that keeps an MLflow run open round the work that it is about; nothing without tracking."""
+    return run.recording(system_metrics=False) if run else nullcontext()
+
+
+def unsent(run: TrackedRun | None) -> tuple[str, ...]:
+    """A warning about what the store did not take, if there is anything."""
+    return (run.kept,) if run is not None and run.kept else ()
 
 
 def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> None:

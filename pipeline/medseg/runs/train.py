@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medseg.atomic import check_writable
 from medseg.errors import CheckpointError
-from medseg.manifest import manifest_digest
+from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.planning.plan import PlanFile
 from medseg.records import Failure
@@ -19,7 +21,7 @@ from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
-from medseg.runs.tracking import log_cases, start_tracking
+from medseg.runs.tracking import log_cases, start_tracking, unsent
 from medseg.runs.training_cases import TrainingCases, load_training_cases
 from medseg.tracking import TrackedRun
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
@@ -80,55 +82,75 @@ def train_job(
     if earlier is None:
         check_empty(folder.path)
     budget_s = parse_duration_s(settings.budget) if settings.budget else None
-    device = torch_device(settings.device)
-
+    torch_device(settings.device)  # a device that is not there is refused before any work
     cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
     job.check(cases.manifest)
+    check_writable(settings.out, option="out")
+    check_writable(settings.store, option="store")
+    run = _start_run(job.stage, settings, cases, earlier)
+    with run.recording() if run else nullcontext():
+        clock = partial(make_budget, settings, started=started, budget_s=budget_s)
+        deadline = None if budget_s is None else started + budget_s
+        result = _train(
+            job, cases, settings, earlier=earlier, clock=clock, deadline=deadline, run=run, progress=progress
+        )
+    return replace(result, warnings=(*result.warnings, *unsent(run)))
+
+
+def _train(
+    job: Job[AnyPlan, AnyTask],
+    cases: TrainingCases,
+    settings: TrainingSettings,
+    *,
+    earlier: RunRecord | None,
+    clock: Callable[..., Budget],
+    deadline: float | None,
+    run: TrackedRun | None,
+    progress: Progress,
+) -> TrainResult:
+    """Everything from the plan to the delivered model, in an MLflow run that is open."""
+    folder, device = RunFolder(settings.out), torch_device(settings.device)
     planned = job.plan(
         cases,
         settings,
         device="cuda" if device.type == "cuda" else "cpu",
         progress=progress,
-        seconds=None if budget_s is None else budget_s - (time.monotonic() - started),
+        seconds=None if deadline is None else deadline - time.monotonic(),
     )
     plan = planned.plan
     _check_same_run(earlier, cases, plan, job)
     prepared = job.prepare(cases, plan, settings, progress=progress)
     task = prepared.task
     failures = merge_failures(planned.failures, prepared.failures)
-    budget = make_budget(
-        settings,
+    budget = clock(
         steps=task.optimisation.epochs * task.steps_per_epoch,
         steps_per_epoch=task.steps_per_epoch,
-        started=started,
-        budget_s=budget_s,
         used_s=_used_s(folder) if settings.resume else 0.0,
     )
-
-    run = _start_run(job.stage, settings, cases, plan, earlier)
-    with run.recording() if run else nullcontext():
-        save_plan(plan, folder.plan)
-        job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
-        folder.save_record(_record(settings, cases, plan, run, earlier, job))
-        if run is not None and (earlier is None or earlier.mlflow_run_id is None):
-            _describe(run, settings, cases, plan, folder, parameters=job.count_parameters(plan), failures=failures)
-        with progress.over_budget("train") as on_step:
-            outcome = run_task(
-                task,
-                budget,
-                listeners=[CurvesListener(folder.curves), *([TrackingListener(run)] if run else [])],
-                on_step=on_step,
-                attach=job.attach,
-                resume=settings.resume and folder.checkpoint.exists(),
-            )
-        delivered = job.deliver(Finished(folder, cases, plan, task, outcome, failures, run))
+    if run is not None:
+        run.begin(folder.spool)
+    save_plan(plan, folder.plan)
+    job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
+    folder.save_record(_record(settings, cases, plan, run, earlier, job))
+    if run is not None and (earlier is None or earlier.mlflow_run_id is None):
+        _describe(run, settings, cases, plan, folder, parameters=job.count_parameters(plan), failures=failures)
+    with progress.over_budget("train") as on_step:
+        outcome = run_task(
+            task,
+            budget,
+            listeners=[CurvesListener(folder.curves), *([TrackingListener(run)] if run else [])],
+            on_step=on_step,
+            attach=job.attach,
+            resume=settings.resume and folder.checkpoint.exists(),
+        )
+    delivered = job.deliver(Finished(folder, cases, plan, task, outcome, failures, run))
     return TrainResult(
         folder=folder.path,
         steps=outcome.steps,
         seconds=outcome.seconds,
         summary=delivered.summary,
         failures=failures,
-        warnings=delivered.warnings,
+        warnings=(*(mixed.message for mixed in mixed_channels(cases.manifest)), *delivered.warnings),
         notes=delivered.notes,
         run_id=run.run_id if run else None,
     )
@@ -191,15 +213,15 @@ def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: AnyPl
         return
     if earlier.manifest_digest != manifest_digest(cases.manifest):
         raise CheckpointError(
-            "resume: the manifest must be the one that the run began with, got another; start a new run"
+            "resume: the manifest must be the one that the run began with, got another", remedy="start a new run"
         )
     if earlier.plan_digest != plan_digest(plan):
         raise CheckpointError(
-            "resume: plan.yaml must be as the run began with it, got another; start a new run with that plan"
+            "resume: plan.yaml must be as the run began with it, got another", remedy="start a new run with that plan"
         )
     if earlier.labels_digest != job.labels_digest:
         raise CheckpointError(
-            "resume: the file of labels must be the one that the run began with, got another; start a new run"
+            "resume: the file of labels must be the one that the run began with, got another", remedy="start a new run"
         )
     if earlier.own_parts != job.own_parts:
         raise CheckpointError(
@@ -210,12 +232,12 @@ def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: AnyPl
 
 
 def _start_run(
-    stage: str, settings: TrainingSettings, cases: TrainingCases, plan: PlanFile, earlier: RunRecord | None
+    stage: str, settings: TrainingSettings, cases: TrainingCases, earlier: RunRecord | None
 ) -> TrackedRun | None:
     """The MLflow run of this training, or the one that it resumes; None without tracking."""
     if settings.tracking.is_on and earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
         return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=settings.tracking.uri or earlier.tracking_uri)
-    tags = {"medseg.fold": settings.fold, "medseg.plan_digest": plan_digest(plan)}
+    tags = {"medseg.fold": settings.fold}
     return start_tracking(
         settings.tracking, cases.manifest, stage=stage, name=f"{stage} fold {settings.fold}", tags=tags
     )
@@ -257,6 +279,7 @@ def _describe(
     failures: Sequence[Failure],
 ) -> None:
     """Parameters, plan and dataset of the MLflow run."""
+    run.log_tags({"medseg.plan_digest": plan_digest(plan)})
     content = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
     epochs = settings.epochs or content["training"]["epochs"]
     length = {"fold": settings.fold, "budget": settings.budget or f"{epochs} epochs"}

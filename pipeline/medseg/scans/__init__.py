@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from medseg.scans.grid import FileGrid, read_grid
-from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid, segment_names
+from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid
+from medseg.scans.label_values import scaling_note, whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
 from medseg.scans.picture import is_picture_file, read_picture, write_picture
-from medseg.scans.read import SCAN_SUFFIXES, read_label, read_scan, scan_stem
+from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan, scan_stem
+from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
+from medseg.scans.whole_values import few_whole_values
 from medseg.scans.write import mask_suffix, write_mask, write_scan
 
 __all__ = [
@@ -17,19 +20,25 @@ __all__ = [
     "SCAN_SUFFIXES",
     "FileGrid",
     "NiftiForms",
+    "SlicerSegment",
     "covered_fraction",
+    "few_whole_values",
     "is_picture_file",
     "mask_suffix",
     "pair_of",
     "read_grid",
     "read_label",
+    "read_layers",
     "read_nifti_forms",
     "read_picture",
     "read_scan",
     "regrid",
     "repair_nifti",
+    "scaling_note",
     "scan_stem",
     "segment_names",
+    "slicer_segments",
+    "whole_label",
     "write_mask",
     "write_picture",
     "write_scan",

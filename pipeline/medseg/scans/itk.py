@@ -87,25 +87,25 @@ def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
         raise GeometryError(f"file {path.name}: {error.fact}", remedy=error.remedy, case_id=case_id) from error
 
 
-def segment_names(path: Path) -> dict[int, str]:
-    """Name of each label value that 3D Slicer keeps in a `.seg.nrrd`; empty for other files."""
+def read_metadata(path: Path, *, case_id: str) -> dict[str, str]:
+    """Keys and values of a header.
+
+    Raises:
+        ScanError: If the header is damaged.
+    """
     import SimpleITK as sitk
 
-    if not path.name.lower().endswith(ITK_SUFFIXES):
-        return {}
     reader = sitk.ImageFileReader()
-    reader.SetFileName(_utf8_name(path, case_id="label"))
+    reader.SetFileName(_utf8_name(path, case_id=case_id))
     try:
         reader.ReadImageInformation()
-        keys = set(reader.GetMetaDataKeys())
-        names = {}
-        for key in sorted(keys):
-            value_key = key.replace("_Name", "_LabelValue")
-            if key.startswith("Segment") and key.endswith("_Name") and value_key in keys:
-                names[int(reader.GetMetaData(value_key))] = reader.GetMetaData(key)
-    except (RuntimeError, ValueError):
-        return {}
-    return names
+        return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
+    except RuntimeError as error:
+        raise ScanError(
+            f"file {path.name} must be a whole NRRD or MetaImage file",
+            remedy="copy or export it again",
+            case_id=case_id,
+        ) from error
 
 
 def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -> Array:

@@ -20,6 +20,7 @@ from medseg.geometry import Geometry
 from medseg.origin import NiftiHeader, NiftiOrigin
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.damage import reason_without_folders
+from medseg.scans.fourth_axis import check_fourth_axis
 from medseg.scans.nifti_header import UNIT_MM, is_nifti2, read_header
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
@@ -27,6 +28,7 @@ NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 _LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
+_AXIS_CONFLICT_VOXELS = 0.1
 _NIFTI1_LONGEST = 32767
 _NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that exclude extensions
 _GRID_FIELDS = (
@@ -35,25 +37,28 @@ _GRID_FIELDS = (
 )  # fmt: skip
 
 
-def read_nifti(path: Path, *, case_id: str, is_label: bool) -> Scan:
+def read_nifti(path: Path, *, case_id: str, is_label: bool, channels: int | None = None) -> Scan:
     """Read one NIfTI file.
 
     Args:
         path: `.nii`, `.nii.gz`, or either file of a `.hdr`/`.img` pair.
         case_id: Id of the case, for errors.
-        is_label: Labels are read as stored, without slope and intercept.
+        is_label: Labels keep their stored type where the header scales nothing, and are float64 where it does.
+        channels: Number of channels that somebody has named; None where nobody has.
 
     Returns:
-        `array` of shape `(C, I, J, K)`: float32 for images, the stored type for labels.
+        `array` of shape `(C, I, J, K)` with slope and intercept applied.
 
     Raises:
-        ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here.
+        ScanError: If the file is damaged or of a voxel type or number of axes that has no meaning here, or its fourth
+            axis is time.
         GeometryError: If the header's grid is not a straight voxel grid.
     """
     with _damage(path, case_id=case_id):
         image, stored_bytes = _load(path, case_id=case_id)
         _check_type(image, path=path, case_id=case_id)
         _check_size(image, stored_bytes, path=path, case_id=case_id)
+        check_fourth_axis(image.header, path=path, case_id=case_id, channels=channels)
         array = _voxels(image, is_label=is_label)
     array = _channels_first(array, path=path, case_id=case_id)
     geometry = _geometry(image, array.shape[1:], path=path, case_id=case_id)
@@ -64,7 +69,7 @@ def read_nifti_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
     """Grid and channels from a header, without reading the voxels.
 
     Raises:
-        ScanError: If the file is not NIfTI.
+        ScanError: If the file is not NIfTI, or its fourth axis is time.
         GeometryError: If the grid is not a straight voxel grid.
     """
     import nibabel
@@ -80,6 +85,7 @@ def read_nifti_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
         raise ScanError(
             f"file {path.name} must have 2 to 4 axes, got shape {shape}", remedy="split it", case_id=case_id
         )
+    check_fourth_axis(image.header, path=path, case_id=case_id, channels=1)  # nobody has named more
     return _geometry(image, sizes, path=path, case_id=case_id), channels
 
 
@@ -219,10 +225,12 @@ def _check_type(image: Any, *, path: Path, case_id: str) -> None:
 
 
 def _voxels(image: Any, *, is_label: bool) -> Array:
-    """Stored values of a label; scaled float32 values of an image."""
-    if is_label:
+    """Scaled values: float32 of an image; of a label the stored type if it is not scaled, else float64."""
+    if not is_label:
+        return np.asarray(image.dataobj, dtype=np.float32)
+    if (image.dataobj.slope, image.dataobj.inter) == (1, 0):
         return np.asarray(image.dataobj.get_unscaled())
-    return np.asarray(image.dataobj, dtype=np.float32)
+    return np.asarray(image.dataobj, dtype=np.float64)
 
 
 def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:
@@ -283,7 +291,7 @@ def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str)
     except (GeometryError, HeaderDataError, ValueError) as error:
         _log.warning("case %s: qform of %s is broken (%s); the sform is used", case_id, path.name, error)
         return
-    if distance_mm > _AXIS_CONFLICT_MM:
+    if distance_mm > min(_AXIS_CONFLICT_MM, _AXIS_CONFLICT_VOXELS * min(sform.spacing_mm)):
         _log.warning(
             "case %s: sform and qform of %s disagree by up to %.3g mm; the sform is used",
             case_id,

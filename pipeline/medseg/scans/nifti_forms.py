@@ -24,7 +24,8 @@ class NiftiForms:
         qform_code: Code of the qform; 0 if the header holds none.
         conflict_mm: Largest distance of a corner between sform and qform; infinite for a broken qform, 0 for one form.
         voxel_type: Name of the stored voxel type, such as `int16`.
-        is_scaled: Whether the header multiplies or shifts stored values.
+        slope: Factor by which stored values are multiplied; 1 where the header scales nothing.
+        intercept: Number that is added afterwards.
     """
 
     shape: tuple[int, int, int]
@@ -33,7 +34,20 @@ class NiftiForms:
     qform_code: int
     conflict_mm: float
     voxel_type: str
-    is_scaled: bool = False
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether the header multiplies or shifts stored values."""
+        return (self.slope, self.intercept) != (1.0, 0.0)
+
+    @property
+    def scaling_note(self) -> str:
+        """A remark on slope and intercept for the end of an error's fact; "" where nothing is scaled."""
+        if not self.is_scaled:
+            return ""
+        return f" (stored values times the header's slope {self.slope:.6g} plus its intercept {self.intercept:.6g})"
 
 
 def read_nifti_forms(path: Path) -> NiftiForms | None:
@@ -53,6 +67,7 @@ def read_nifti_forms(path: Path) -> NiftiForms | None:
 def _forms(header: Any) -> NiftiForms:
     i, j, k = ([max(int(size), 1) for size in header.get_data_shape()] + [1, 1, 1])[:3]
     unit_mm = UNIT_MM.get(str(header.get_xyzt_units()[0]), 1.0)
+    slope, intercept = _scaling(float(header["scl_slope"]), float(header["scl_inter"]))
     codes = int(header["sform_code"]), int(header["qform_code"])
     return NiftiForms(
         (i, j, k),
@@ -60,13 +75,14 @@ def _forms(header: Any) -> NiftiForms:
         *codes,
         conflict_mm=_conflict_mm(header, (i, j, k)) * unit_mm if min(codes) > 0 else 0.0,
         voxel_type=header.get_data_dtype().name,
-        is_scaled=_is_scaled(float(header["scl_slope"]), float(header["scl_inter"])),
+        slope=slope,
+        intercept=intercept,
     )
 
 
-def _is_scaled(slope: float, intercept: float) -> bool:
-    """A slope of 0 means that there is no scaling (NIfTI-1, scl_slope)."""
-    return bool(np.isfinite([slope, intercept]).all()) and slope != 0 and (slope, intercept) != (1.0, 0.0)
+def _scaling(slope: float, intercept: float) -> tuple[float, float]:
+    """Slope and intercept that count; a slope of 0 means that there is no scaling (NIfTI-1, scl_slope)."""
+    return (slope, intercept) if np.isfinite([slope, intercept]).all() and slope != 0 else (1.0, 0.0)
 
 
 def _conflict_mm(header: Any, shape: tuple[int, int, int]) -> float:

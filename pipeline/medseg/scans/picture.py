@@ -1,4 +1,4 @@
-"""PNG, TIFF and JPEG pictures through Pillow; colours are channels."""
+"""PNG, TIFF, JPEG, BMP and GIF pictures through Pillow; colours are channels."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from medseg.scans.damage import reason_without_folders
 if TYPE_CHECKING:
     from PIL import Image
 
-PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif")
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
 _EXIF_ORIENTATION = 0x0112
+_BITS_PER_SAMPLE = 258  # of TIFF
+_ANY_PALETTE = ("GIF", "BMP")  # their palettes are in any order, so that an index has no meaning of its own
 # Errors of Pillow's readers on damaged files.
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, struct.error, zlib.error)
 _NUMBERS = ("L", "I", "F", "I;16", "I;16B", "I;16L", "1")
@@ -41,7 +44,7 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
     Args:
         path: File to read.
         case_id: Id of the case, for errors.
-        is_label: Labels keep their stored values; a palette's index is the value.
+        is_label: Labels keep their stored values; a palette's index is the value, but in a GIF or BMP its grey is.
         upright: Whether a picture that is stored rotated is turned by its EXIF orientation instead of being refused.
 
     Returns:
@@ -54,7 +57,7 @@ def read_picture(path: Path, *, case_id: str, is_label: bool, upright: bool = Fa
 
     with _opened(path, case_id=case_id) as opened:
         _check_layout(opened, path=path, case_id=case_id, upright=upright)
-        picture = ImageOps.exif_transpose(opened) if upright else opened
+        picture = ImageOps.exif_transpose(_without_palette(opened)) if upright else _without_palette(opened)
         array = _pixels(picture, is_label=is_label)
     shape = (array.shape[1], array.shape[2], array.shape[3])
     return Scan(array, Geometry(shape, np.eye(4)), PictureOrigin(path))
@@ -69,7 +72,7 @@ def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:
     with _opened(path, case_id=case_id) as picture:
         width, height = picture.size
         turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
-        channels = 1 if picture.mode in (*_NUMBERS, "LA") else 3
+        channels = 1 if picture.mode in (*_NUMBERS, "LA") or _is_grey_palette(picture) else 3
     return (height, width, channels) if turned else (width, height, channels)
 
 
@@ -111,7 +114,7 @@ def _check_layout(picture: Image.Image, *, path: Path, case_id: str, upright: bo
         raise ScanError(
             f"file {path.name} must have one page, got several", remedy="split it or use NIfTI", case_id=case_id
         )
-    if picture.mode in ("RGB", "RGBA") and any("16" in str(tile) for tile in getattr(picture, "tile", ())):
+    if picture.mode in ("RGB", "RGBA") and _bits_per_colour(picture) > 8:
         raise ScanError(
             f"file {path.name} must have 8 bits per colour, got 16", remedy="save it with 8 bits", case_id=case_id
         )
@@ -122,6 +125,31 @@ def _check_layout(picture: Image.Image, *, path: Path, case_id: str, upright: bo
             remedy="rotate the pixels and save it again",
             case_id=case_id,
         )
+
+
+def _bits_per_colour(picture: Image.Image) -> int:
+    """Bits that a file stores of each colour; Pillow keeps 8 of them, whatever the file holds."""
+    tags = getattr(picture, "tag_v2", None)
+    if tags is not None:
+        return max(int(bits) for bits in np.atleast_1d(tags.get(_BITS_PER_SAMPLE, 8)))
+    forms = [tile.args if isinstance(tile.args, str) else "" for tile in getattr(picture, "tile", ())]
+    return 16 if any(";16" in form for form in forms) else 8  # PNG gives the form alone, such as "RGB;16B"
+
+
+def _is_grey_palette(picture: Image.Image) -> bool:
+    """Whether the colours of a GIF or BMP are all grey."""
+    if picture.format not in _ANY_PALETTE or picture.mode != "P":
+        return False
+    palette = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    used = palette[[index for index in np.unique(np.asarray(picture)) if index < len(palette)]]
+    return bool((used == used[:, :1]).all())
+
+
+def _without_palette(picture: Image.Image) -> Image.Image:
+    """A GIF or BMP with its colours or greys as pixels; any other picture as it is."""
+    if picture.format not in _ANY_PALETTE or picture.mode != "P":
+        return picture
+    return picture.convert("L" if _is_grey_palette(picture) else "RGB")
 
 
 def _pixels(picture: Image.Image, *, is_label: bool) -> Array:

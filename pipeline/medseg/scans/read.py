@@ -12,28 +12,31 @@ from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
 from medseg.records import Array, Labelmap, Scan
 from medseg.scans.itk import ITK_SUFFIXES, read_itk
+from medseg.scans.label_values import whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, read_nifti
 from medseg.scans.picture import PICTURE_SUFFIXES, is_picture_file, read_picture
 
 SCAN_SUFFIXES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES, *PICTURE_SUFFIXES)
 
 
-def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
+def read_scan(paths: Path | Sequence[Path], *, case_id: str, channels: int | None = None) -> Scan:
     """Read the channels of one case onto one grid.
 
     Args:
         paths: One file, or a file per channel. A fourth NIfTI axis and the colours of a picture are channels too.
         case_id: Id of the case, for errors.
+        channels: Number of channels that a manifest or model names; None where nobody has. It settles what a fourth
+            axis means whose header may mean time.
 
     Returns:
         `array` float32 of shape `(C, I, J, K)`, all finite; the origin is that of the first file.
 
     Raises:
-        ScanError: If a file is missing, damaged, of another type, or holds NaN or infinite voxels.
+        ScanError: If a file is missing, damaged, of another type, holds points of time, or NaN or infinite voxels.
         GeometryError: If the channels lie on different grids.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
-    scans = [_read(path, case_id=case_id, is_label=False) for path in files]
+    scans = [_read(path, case_id=case_id, is_label=False, channels=channels) for path in files]
     first = scans[0]
     for path, scan in zip(files, scans, strict=True):
         if not first.geometry.is_close(scan.geometry):
@@ -49,7 +52,7 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str) -> Scan:
 
 
 def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
-    """Read integer labels without any intensity scaling.
+    """Read a label: its scaled values, as every other program shows them, where they are whole within rounding.
 
     Args:
         path: File to read.
@@ -59,7 +62,8 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
         Values of shape `(I, J, K)` in the smallest unsigned type that holds them, and their grid.
 
     Raises:
-        ScanError: If the file is missing or damaged, has several channels, or holds fractions or negative values.
+        ScanError: If the file is missing or damaged, has several channels, or holds fractions or negative values; slope
+            and intercept are named where they made the value.
     """
     scan = _read(path, case_id=case_id, is_label=True)
     if scan.array.shape[0] != 1:
@@ -68,7 +72,17 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
             remedy="merge them into one volume of label values",
             case_id=case_id,
         )
-    return _as_labels(scan.array[0], path=path, case_id=case_id), scan.geometry
+    return whole_label(scan.array[0], path=path, case_id=case_id), scan.geometry
+
+
+def read_layers(path: Path, *, case_id: str) -> tuple[tuple[Labelmap, ...], Geometry]:
+    """Read the layers of a file whose structures overlap, each a label volume of its own, and their grid.
+
+    Raises:
+        ScanError: If the file is missing or damaged, or holds fractions or negative values.
+    """
+    scan = _read(path, case_id=case_id, is_label=True)
+    return tuple(whole_label(layer, path=path, case_id=case_id) for layer in scan.array), scan.geometry
 
 
 def scan_stem(path: PurePath) -> str:
@@ -79,7 +93,7 @@ def scan_stem(path: PurePath) -> str:
     return path.stem
 
 
-def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
+def _read(path: Path, *, case_id: str, is_label: bool, channels: int | None = None) -> Scan:
     name = path.name.lower()
     if not path.is_file():
         raise ScanError(
@@ -88,7 +102,7 @@ def _read(path: Path, *, case_id: str, is_label: bool) -> Scan:
             case_id=case_id,
         )
     if name.endswith(NIFTI_SUFFIXES):
-        return read_nifti(path, case_id=case_id, is_label=is_label)
+        return read_nifti(path, case_id=case_id, is_label=is_label, channels=channels)
     if name.endswith(ITK_SUFFIXES):
         return read_itk(path, case_id=case_id, is_label=is_label)
     if is_picture_file(path):
@@ -106,21 +120,3 @@ def _check_finite(array: Array, *, path: Path, case_id: str) -> None:
             remedy="replace them by the value of air or drop the case",
             case_id=case_id,
         )
-
-
-def _as_labels(values: Array, *, path: Path, case_id: str) -> Labelmap:
-    if not np.issubdtype(values.dtype, np.integer):
-        if not np.isfinite(values).all() or (values != np.rint(values)).any():
-            raise ScanError(
-                f"label {path.name} must hold whole numbers, got fractions or NaN",
-                remedy="export it again as a label map, not as a probability or a resampled image",
-                case_id=case_id,
-            )
-        values = values.astype(np.int64)
-    if values.size and int(values.min()) < 0:
-        raise ScanError(
-            f"label {path.name} must not be negative, got {int(values.min())}",
-            remedy="export it again",
-            case_id=case_id,
-        )
-    return values.astype(np.min_scalar_type(int(values.max())), copy=False)

@@ -11,6 +11,8 @@ from medseg.manifest.folds import check_patients
 from medseg.records import Case, Manifest
 from medseg.split.config import SplitConfig
 
+_ONE_PATIENT = "train on all of it with the fold all, which needs no split"
+
 
 def check_splittable(manifest: Manifest, config: SplitConfig) -> None:
     """Stop a split that would leak, or that would replace existing folds unasked.
@@ -38,7 +40,7 @@ def check_enough_patients(patients: int, config: SplitConfig) -> None:
     if patients < config.folds:
         raise ManifestError(
             f"folds must be at most the number of training patients {patients}, got {config.folds}",
-            remedy="ask for fewer folds or a smaller test set",
+            remedy="ask for fewer folds or a smaller test set" if patients > 1 else _ONE_PATIENT,
         )
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from medseg.tracking.quiet_mlflow import NO_TELEMETRY
 from medseg.tracking.run import TrackedRun
+from medseg.tracking.send_spool import SentSpool, send_spool
 from medseg.tracking.ui import default_tracking_uri, ui_command
 
 __all__ = [
     "NO_TELEMETRY",
+    "SentSpool",
     "TrackedRun",
     "default_tracking_uri",
+    "send_spool",
     "ui_command",
 ]

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
-import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from medseg.errors import TrackingError
-from medseg.tracking.quiet_mlflow import import_mlflow
+from medseg.text import printable
+from medseg.tracking.entry import Entry, Kind
+from medseg.tracking.names import clean_name, clean_value, flat
+from medseg.tracking.open_run import create_run, reopen_run
+from medseg.tracking.post import post
+from medseg.tracking.sender import Sender
+from medseg.tracking.spool import Spool, read_spool
+from medseg.tracking.store import answers
+from medseg.tracking.store_errors import explained, without_password
+from medseg.tracking.system_metrics import next_step, start_monitor
 
-_FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
-_BATCH = 100
+_log = logging.getLogger(__name__)
+_IN_HASTE = {"grace_s": 3.0, "stall_s": 10.0}  # a scheduler that ends a job waits for seconds only
 
 
 class TrackedRun:
     """A run in an MLflow store.
 
+    Within `recording`, everything is sent by a thread of its own: a store that is slow, silent or gone holds up nothing
+    and ends nothing. Outside of it, everything is sent at once, and an error is raised.
+
     Args:
         client: An `mlflow.MlflowClient`.
         run_id: Id of the run, which is never searched for.
         tracking_uri: URI of the store.
+
+    Attributes:
+        kept: After `recording`, a sentence about what the store did not take; "" if it has everything.
     """
 
     def __init__(self, client: Any, run_id: str, tracking_uri: str) -> None:
         self.client = client
         self.run_id = run_id
         self.tracking_uri = tracking_uri
-        self._monitor: Any = None
+        self.kept = ""
+        self._status_before: str | None = None
+        self._first_system_step = 0
+        self._sender: Sender | None = None
+        self._folder: Path | None = None
 
     @classmethod
     def start(
@@ -46,18 +67,13 @@ class TrackedRun:
             tags: Tags of the run.
 
         Raises:
-            TrackingError: If the store cannot be reached, or the experiment was deleted.
+            TrackingError: If the store cannot be used, which shows within seconds, or the experiment was deleted.
         """
-        client, uri = _connect(tracking_uri)
-        with _explained(uri):
-            found = client.get_experiment_by_name(experiment)
-            if found is not None and found.lifecycle_stage == "deleted":
-                raise TrackingError(
-                    f"experiment {experiment!r} must not be deleted", remedy="restore it or choose another name"
-                )
-            experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-            run = client.create_run(experiment_id, run_name=name, tags=dict(tags or {}))
-        return cls(client, run.info.run_id, uri)
+        cleaned = {key: clean_value(value) for key, value in (tags or {}).items()}
+        client, found, uri = create_run(
+            tracking_uri, experiment=printable(experiment), name=printable(name), tags=cleaned
+        )
+        return cls(client, found.info.run_id, uri)
 
     @classmethod
     def resume(cls, run_id: str, *, tracking_uri: str) -> Self:
@@ -66,17 +82,28 @@ class TrackedRun:
         Raises:
             TrackingError: If the store cannot be reached, or does not hold the run.
         """
-        client, uri = _connect(tracking_uri)
-        with _explained(uri):
-            client.get_run(run_id)
-            client.set_terminated(run_id, status="RUNNING", end_time=None)
-        return cls(client, run_id, uri)
+        client, found, uri = reopen_run(tracking_uri, run_id)
+        run = cls(client, run_id, uri)
+        run._status_before = found.info.status
+        run._first_system_step = next_step(found)
+        return run
 
     @contextmanager
     def recording(self, *, system_metrics: bool = True) -> Iterator[Self]:
-        """Record system metrics until the end, and close the run as finished, failed or killed."""
+        """Send everything in the background, and close the run as finished, failed or killed at the end.
+
+        Until `begin`, an error leaves a resumed run with the status that it had.
+        """
+        self._sender = Sender(
+            lambda entries: post(self.client, self.run_id, entries),
+            partial(answers, self.tracking_uri),
+            store=f"MLflow store {without_password(self.tracking_uri)}",
+        )
+        monitor = None
         if system_metrics:
-            self._start_monitor()
+            monitor = start_monitor(
+                self.run_id, self.tracking_uri, first_step=self._first_system_step, log=self._log_system
+            )
         status = "FAILED"
         try:
             yield self
@@ -85,49 +112,72 @@ class TrackedRun:
             status = "KILLED"
             raise
         finally:
-            if self._monitor is not None:
-                self._monitor.finish()
-            self.client.set_terminated(self.run_id, status=status)
+            if monitor is not None:
+                monitor.finish()
+            if status != "FINISHED" and self._folder is None and self._status_before:
+                status = self._status_before
+            self._put("status", status=status, at=_now())
+            self._close(self._sender, is_interrupted=status != "FINISHED")
+
+    def begin(self, spool: Path) -> None:
+        """Keep what is logged in a file until the store has it; to be called once the output folder may hold something.
+
+        Args:
+            spool: File that keeps it; one that an interrupted run left is sent first, and continued.
+
+        Raises:
+            TrackingError: If the file is of another run, or damaged.
+        """
+        if self._sender is None:
+            return
+        earlier = read_spool(spool)
+        if earlier is not None and earlier.run_id != self.run_id:
+            raise TrackingError(
+                f"{spool}: must be of the MLflow run {self.run_id}, got {earlier.run_id}",
+                remedy=f"send it first: medseg sync {spool.parent}",
+            )
+        try:
+            kept = Spool(spool, run_id=self.run_id, tracking_uri=self.tracking_uri)
+        except OSError as error:
+            _log.warning("what is logged cannot be kept in %s, got: %s", spool, error.strerror)
+            return
+        self._folder = spool.parent
+        self._sender.keep_in(kept, earlier.entries if earlier else {})
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Log settings; a nested mapping becomes dotted names."""
-        from mlflow.entities import Param
+        self._put("parameters", values={clean_name(key): clean_value(value) for key, value in flat(parameters)})
 
-        params = [Param(_clean(key), str(value)[:6000]) for key, value in _flat(parameters)]
-        for start in range(0, len(params), _BATCH):
-            self.client.log_batch(self.run_id, params=params[start : start + _BATCH])
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the run."""
+        self._put("tags", values={key: clean_value(value) for key, value in tags.items()})
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log numbers at a step; NaN and infinity are left out."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        entries = [
-            Metric(_clean(key), float(value), now, step) for key, value in metrics.items() if math.isfinite(value)
-        ]
-        self.client.log_batch(self.run_id, metrics=entries)
+        values = {clean_name(key): float(value) for key, value in metrics.items() if math.isfinite(value)}
+        if values:
+            self._put("metrics", values=values, step=step, at=_now())
 
     def log_file(self, path: Path, *, folder: str | None = None) -> None:
         """Copy a file into the run's artefacts."""
-        self.client.log_artifact(self.run_id, str(path), folder)
+        self._put("file", path=str(path), folder=folder)
 
     def log_table(self, columns: Mapping[str, Sequence[Any]], name: str) -> None:
-        """Log columns as a table that the UI shows, such as `cases.json`."""
-        self.client.log_table(self.run_id, {key: list(values) for key, values in columns.items()}, name)
+        """Log columns as a table that the UI shows, such as `cases.json`; it replaces one of that name."""
+        self._put(
+            "table", columns={key: [_plain(value) for value in column] for key, column in columns.items()}, name=name
+        )
 
     def log_dataset(self, *, name: str, digest: str, context: str, facts: Mapping[str, Any]) -> None:
         """Log the dataset that the run used: its name, its manifest's digest and facts about it, never a path."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(
-            name=f"{name} ({context})",
+        self._put(
+            "dataset",
+            name=printable(f"{name} ({context})"),
             digest=digest[:36],
-            source_type="medseg manifest",
             source=json.dumps({"manifest_digest": digest}),
             profile=json.dumps(dict(facts)),
+            context=context,
         )
-        tag = InputTag("mlflow.data.context", context)
-        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [tag])])
 
     def log_model(self, folder: Path, *, version: str) -> None:
         """Log a model folder as an MLflow model that maps image files to mask files; no pickles inside.
@@ -136,78 +186,43 @@ class TrackedRun:
             folder: Folder with `model.json` and `last.safetensors`.
             version: Version of medseg, pinned in the model's requirements.
         """
-        mlflow = import_mlflow()
-        before = mlflow.get_tracking_uri()
-        mlflow.set_tracking_uri(self.tracking_uri)
-        try:
-            # Nested, because the caller may have an MLflow run of its own open.
-            with _explained(self.tracking_uri), mlflow.start_run(run_id=self.run_id, nested=True):
-                mlflow.pyfunc.log_model(
-                    name="model",
-                    loader_module="medseg.tracking.model_flavour",
-                    data_path=str(folder),
-                    pip_requirements=[f"medseg=={version}"],
-                )
-        finally:
-            mlflow.set_tracking_uri(before)
+        self._put("model", path=str(folder), version=version)
 
-    def _start_monitor(self) -> None:
-        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+    def _put(self, kind: Kind, **content: Any) -> None:
+        entry = Entry(kind, content)
+        if self._sender is not None:
+            self._sender.put(entry)
+            return
+        with explained(self.tracking_uri):
+            post(self.client, self.run_id, [entry])
 
-        self._monitor = SystemMetricsMonitor(
-            self.run_id, sampling_interval=5, resume_logging=True, tracking_uri=self.tracking_uri
-        )
-        self._monitor.start()
+    def _log_system(self, metrics: Mapping[str, float], step: int) -> None:
+        self.log_metrics(metrics, step=step)
 
-
-def _connect(tracking_uri: str | None) -> tuple[Any, str]:
-    mlflow = import_mlflow()
-    uri = tracking_uri or mlflow.get_tracking_uri()
-    with _explained(uri):
-        return _Explaining(mlflow.MlflowClient(tracking_uri=uri), uri), uri
-
-
-class _Explaining:
-    """An MLflow client whose errors are TrackingErrors."""
-
-    def __init__(self, client: Any, uri: str) -> None:
-        self._client = client
-        self._uri = uri
-
-    def __getattr__(self, name: str) -> Any:
-        call = getattr(self._client, name)
-
-        def explained_call(*arguments: Any, **settings: Any) -> Any:
-            with _explained(self._uri):
-                return call(*arguments, **settings)
-
-        return explained_call
-
-
-@contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Turn the errors of MLflow, its database and its files into a TrackingError."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise TrackingError(
-            f"MLflow store {uri}: must be reachable, got: {first}", remedy="check the tracking URI"
-        ) from error
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+    def _close(self, sender: Sender, *, is_interrupted: bool) -> None:
+        """Wait for the sender, and say what it could not send."""
+        unsent = sender.close(**(_IN_HASTE if is_interrupted else {}))
+        self._sender = None
+        if not unsent:
+            return
+        store = without_password(self.tracking_uri)
+        fact = f"{len(unsent)} of the entries for MLflow have not reached the store {store} ({sender.reason})"
+        if self._folder is None:
+            self.kept = f"{fact}; they are lost"
         else:
-            yield f"{prefix}{key}", value
+            command = shlex.join(["medseg", "sync", str(self._folder)])
+            self.kept = f"{fact}; they are kept in {self._folder}, and `{command}` sends them"
+        if is_interrupted:  # nobody will read `kept`
+            _log.warning("%s", self.kept)
 
 
-def _clean(name: str) -> str:
-    """A name that MLflow accepts; between slashes it must read like a path."""
-    parts = [_FORBIDDEN_IN_NAMES.sub("_", part) for part in name.split("/")]
-    return "/".join("_" if part.strip(". ") == "" else part for part in parts)[:250]
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON holds: NumPy's numbers as Python's, and NaN as null."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

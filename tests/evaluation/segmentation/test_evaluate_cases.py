@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation import evaluate_cases, find_mask
 from medseg.geometry import Geometry
 from medseg.records import Array, Case, Manifest
 from medseg.scans import write_scan
+
+from tests.coded_labels import put_under_slope
 
 GRID = Geometry((6, 5, 4), np.diag([-2.0, 1.5, 4.0, 1.0]))
 LABELS = {"background": 0, "liver": 1, "spleen": 2}
@@ -92,6 +95,33 @@ def test_value_that_the_manifest_does_not_name_is_a_failure(dataset: tuple[Manif
     put_mask(root, "a", drawing((0, 4), (1, 3), (0, 2)))
     _, (failure,) = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
     assert "case a: mask values must be among [0, 1, 2], got [3]" in failure.reason
+
+
+def test_mask_that_another_program_wrote_under_a_slope_is_measured_by_its_scaled_values(
+    dataset: tuple[Manifest, Path],
+) -> None:
+    manifest, root = dataset
+    values = drawing((0, 4), (1, 3))
+    put_mask(root, "a", values)
+    plain, _ = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
+    path = find_mask(root / "masks", "a")
+    put_under_slope(path, values * np.uint8(50), slope=0.02, intercept=0)
+    scaled, failures = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
+    assert failures == []
+    assert scaled == plain
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".nii"])
+def test_mask_of_another_program_s_format_is_found(dataset: tuple[Manifest, Path], ending: str) -> None:
+    manifest, root = dataset
+    put_mask(root, "a", drawing((0, 4), (1, 3)))
+    plain, _ = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
+    path = find_mask(root / "masks", "a")
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(root / "masks" / f"a{ending}"))
+    path.unlink()
+    rows, failures = evaluate_cases(manifest.cases[:1], manifest, root, masks=root / "masks")
+    assert failures == []
+    assert rows == plain
 
 
 def test_case_without_a_label_is_a_failure(dataset: tuple[Manifest, Path]) -> None:

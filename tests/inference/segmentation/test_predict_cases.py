@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from medseg.geometry import Geometry
-from medseg.inference import CaseInput
+from medseg.inference import CaseInput, load_record
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, predict_cases
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array
@@ -184,3 +184,60 @@ def test_case_that_would_overwrite_the_record_is_a_failure(build_card: CardBuild
     predictions, (failure,) = predict_cases(predictor(build_card()), inputs, tmp_path / "out")
     assert [item.case_id for item in predictions] == ["seen"]
     assert "case predictions: the name must not be that of predictions.json; rename the scan" in failure.reason
+
+
+def test_interrupted_prediction_leaves_a_record_of_what_it_delivered(
+    build_card: CardBuilder, scan: Path, tmp_path: Path
+) -> None:
+    def stop(case_id: str) -> None:
+        if case_id == "second":
+            raise KeyboardInterrupt
+
+    inputs = [CaseInput(name, (scan,)) for name in ("seen", "second", "third")]
+    with pytest.raises(KeyboardInterrupt):
+        predict_cases(predictor(build_card()), inputs, tmp_path / "out", on_done=stop)
+    record = load_record(tmp_path / "out")
+    assert record is not None
+    assert [case.case_id for case in record.cases] == ["seen", "second"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == ["second.nii.gz", "seen.nii.gz"]
+
+
+def test_prediction_that_is_killed_has_listed_its_first_case(
+    build_card: CardBuilder, scan: Path, tmp_path: Path
+) -> None:
+    listed: list[int] = []
+
+    def count(case_id: str) -> None:
+        record = load_record(tmp_path / "out")
+        listed.append(len(record.cases) if record else 0)
+
+    inputs = [CaseInput(name, (scan,)) for name in ("seen", "second")]
+    predict_cases(predictor(build_card()), inputs, tmp_path / "out", on_done=count)
+    assert listed[0] == 1
+
+
+def test_prediction_that_is_stopped_before_its_first_case_leaves_its_folder_empty(
+    build_card: CardBuilder, scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: Predictor, scan: object, **choices: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "mask", stop)
+    with pytest.raises(KeyboardInterrupt):
+        predict_cases(predictor(build_card()), [CaseInput("seen", (scan,))], tmp_path / "out")
+    assert not (tmp_path / "out" / "predictions.json").exists()
+
+
+@pytest.mark.parametrize("name", ["\u809d\u810f", "ca\udce9f\udcff", "l\u00f6ber [2] (a)"])
+def test_name_that_is_no_text_everywhere_is_in_a_record_that_is_utf_8(
+    build_card: CardBuilder, scan: Path, tmp_path: Path, name: str
+) -> None:
+    named = tmp_path / "in" / f"{name}.nii.gz"
+    scan.rename(named)
+    (prediction,), failures = predict_cases(predictor(build_card()), [CaseInput(name, (named,))], tmp_path / "out")
+    assert failures == []
+    assert prediction.mask_path == tmp_path / "out" / f"{name}.nii.gz"
+    text = (tmp_path / "out" / "predictions.json").read_bytes().decode("utf-8")
+    (case,) = json.loads(text)["cases"]
+    assert (case["case_id"], case["mask"]) == (name, f"{name}.nii.gz")
+    assert load_record(tmp_path / "out") is not None

@@ -13,7 +13,7 @@ from medseg.geometry import Geometry
 from medseg.scans.dicom import read_instance, read_series
 from pydicom.filereader import dcmread
 
-from tests.dicom_files import assert_same_voxels, found_in, read_folder, write_mosaic
+from tests.dicom_files import assert_same_voxels, csa_header, found_in, read_folder, write_mosaic
 from tests.grid_strategies import grids
 from tests.grids import grid
 
@@ -60,6 +60,46 @@ def test_count_is_read_where_the_type_of_the_private_tag_was_lost(tmp_path: Path
     dataset = write_mosaic(ARRAY, UPRIGHT, tmp_path / "one", csa=False)
     del dataset[0x0019100A], dataset[0x00190010]
     dataset.add_new(0x0019100A, "UN", (5).to_bytes(2, "little"))
+    dataset.save_as(tmp_path / "one")
+    assert_same_voxels(read_folder(tmp_path), ARRAY, UPRIGHT)
+
+
+@pytest.mark.parametrize("creator_blocks", [1, 2])
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("name", ["MrPhoenixProtocol", "MrProtocol"])
+def test_count_and_normal_are_read_from_the_protocol_in_the_series_header(
+    tmp_path: Path, name: str, is_reversed: bool, creator_blocks: int
+) -> None:
+    grid_of_slices = UPRIGHT
+    if is_reversed:
+        affine = UPRIGHT.affine.copy()
+        affine[:3, 2] *= -1
+        grid_of_slices = Geometry(UPRIGHT.shape, affine)
+    dataset = write_mosaic(ARRAY, grid_of_slices, tmp_path / "one", csa=False)
+    del dataset[0x0019100A], dataset[0x00190010]
+    axes = np.cross(*np.array(dataset.ImageOrientationPatient, float).reshape(2, 3)) * (-1 if is_reversed else 1)
+    normal = zip(("dSag", "dCor", "dTra"), axes, strict=True)
+    protocol = "\n".join(
+        [
+            "### ASCCONV BEGIN ###",
+            "sSliceArray.lSize                        = 0x5",
+            *(f"sSliceArray.asSlice[0].sNormal.{axis}      = {value:.12f}" for axis, value in normal),
+            "### ASCCONV END ###",
+        ]
+    )
+    if creator_blocks == 2:
+        dataset.private_block(0x0029, "SOMEBODY ELSE", create=True).add_new(0x20, "OB", b"12")
+    header = csa_header({"UsedPatientWeight": ("DS", ["70"]), name: ("UN", [protocol])})
+    dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x20, "OB", header)
+    dataset.save_as(tmp_path / "one")
+    assert_same_voxels(read_folder(tmp_path), ARRAY, grid_of_slices)
+
+
+def test_count_is_read_from_the_series_header_itself(tmp_path: Path) -> None:
+    dataset = write_mosaic(ARRAY, UPRIGHT, tmp_path / "one", csa=False)
+    del dataset[0x0019100A], dataset[0x00190010]
+    header = csa_header({"UsedPatientWeight": ("DS", ["70"]), "NumberOfImagesInMosaic": ("US", ["5"])})
+    dataset.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x20, "OB", header)
     dataset.save_as(tmp_path / "one")
     assert_same_voxels(read_folder(tmp_path), ARRAY, UPRIGHT)
 

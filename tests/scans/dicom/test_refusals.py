@@ -194,6 +194,20 @@ def test_few_slices_are_a_volume_where_that_is_allowed(tmp_path: Path, count: in
     assert_same_voxels(read_series(found), array, geometry)
 
 
+def test_single_slice_is_as_thick_as_its_header_says(tmp_path: Path) -> None:
+    geometry = Geometry((3, 4, 1), np.diag([-0.5, -0.6, 7.5, 1]))
+    array = np.arange(12, dtype=np.int16).reshape(geometry.shape)
+    (dataset,) = write_series(array, geometry, tmp_path)
+    (found,) = found_in(tmp_path, SeriesRules(min_slices=1))
+    assert found.notes == ()
+    assert_same_voxels(read_series(found), array, geometry)
+    del dataset.SliceThickness
+    dataset.save_as(tmp_path / "00000")
+    (found,) = found_in(tmp_path, SeriesRules(min_slices=1))
+    assert found.notes == ("the slice thickness is not given: the only slice counts as 1 mm thick",)
+    assert read_series(found).scan.geometry.spacing_mm == (0.5, 0.6, 1)
+
+
 def test_order_does_not_depend_on_the_order_of_the_files() -> None:
     places = [[0, 0, k] for k in range(12)]
     shuffled = [places[k] for k in np.random.default_rng(0).permutation(12)]

@@ -166,13 +166,16 @@ def test_slices_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
         read_series(found)
 
 
-def test_one_slice_twice_is_refused(tmp_path: Path) -> None:
+def test_one_slice_twice_with_other_pixels_is_refused(tmp_path: Path) -> None:
     datasets = write_series(ARRAY, OBLIQUE, tmp_path)
     datasets[2].SOPInstanceUID = "1.2.3.9"
     datasets[2].ContentTime = "111111"
+    datasets[2].PixelData = (ARRAY[:, :, 2].T + 1).astype("<i2").tobytes()
     datasets[2].save_as(tmp_path / "again")
     with pytest.raises(
-        ScanError, match="got 1 more that the headers do not clearly tell apart; export each acquisition"
+        ScanError,
+        match=r"got 1 more that the headers do not clearly tell apart \(they are no copies: pixels differ\); "
+        "keep the files of one slice at each position, or export each acquisition",
     ):
         read_series(found_in(tmp_path)[0])
 
@@ -300,6 +303,15 @@ def test_pixel_spacings_of_one_series_are_volumes_of_their_own(tmp_path: Path) -
     write(tmp_path, 0)
     write(tmp_path, 1, geometry=finer)
     assert len(found_in(tmp_path)) == 2
+
+
+def test_pixel_spacing_that_slices_round_otherwise_is_one(tmp_path: Path) -> None:
+    exact = grid((7, 9, 5), spacing_mm=(0.4885, 0.4885, 3.0), angles=(0.2, -0.1, 0.3), axcodes="LPS")
+    for k, dataset in enumerate(write_series(ARRAY, exact, tmp_path)):
+        dataset.PixelSpacing = ["0.48849999", "0.4885"] if k % 2 else ["0.4885001", "0.488501"]
+        save(dataset, tmp_path / f"{k:05d}")
+    (found,) = found_in(tmp_path)
+    assert (found.problems, len(found.frames)) == ((), 5)
 
 
 def test_modalities_of_one_series_are_volumes_of_their_own(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.path import Path as Outline
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
-from medseg.scans.dicom import Drawn, draw_label_object, read_label_object
+from medseg.scans.dicom import NO_CONTOUR, Drawn, draw_label_object, label_extents, read_label_object
 from pydicom.dataset import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
 
@@ -193,7 +193,42 @@ def test_points_and_lines_have_no_area(tmp_path: Path, kind: str) -> None:
     assert draw(tmp_path / "RS") == []
 
 
-@pytest.mark.parametrize("kind", ["CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "", "closed_planar"])
+def test_structure_without_an_area_is_named_with_what_it_holds(tmp_path: Path) -> None:
+    contours = {"line": [square(3, (1.5, 1.5), k) for k in (2, 3)], "GTV": [square(3, (1.5, 1.5), 2)], "none": []}
+    dataset = write(tmp_path / "RS", {**contours, "isocentre": [square(3, (1.5, 1.5), 2)[:1]]})
+    for contour in dataset.ROIContourSequence[0].ContourSequence:
+        contour.ContourGeometricType = "OPEN_PLANAR"
+    del dataset.ROIContourSequence[2]  # as systems write a structure that nobody has drawn
+    dataset.save_as(tmp_path / "RS")
+    label = read_label_object(tmp_path / "RS")
+    assert label.names == ("GTV",)
+    assert label.without_area == {"line": "2 open contour(s)", "isocentre": "1 point(s)", "none": NO_CONTOUR}
+
+
+def test_points_and_lines_beside_areas_are_counted(tmp_path: Path) -> None:
+    kinds = ["CLOSED_PLANAR", "INTERPOLATED_PLANAR", "OPEN_PLANAR", "OPEN_NONPLANAR", "POINT", "SPLINE"]
+    contours = [square(3, (1.5, 1.5), k) for k in range(1, 7)]
+    dataset = write(tmp_path / "RS", {"GTV": [*contours, contours[0][:1], contours[1][:2], contours[2][:2]]})
+    for contour, kind in zip(dataset.ROIContourSequence[0].ContourSequence[:6], kinds, strict=True):
+        contour.ContourGeometricType = kind
+    dataset.save_as(tmp_path / "RS")
+    (drawn,) = draw(tmp_path / "RS")
+    assert np.flatnonzero(drawn.mask.any(axis=(0, 1))).tolist() == [1, 2]
+    counts = "1 contour(s) of an unknown kind, 2 contour(s) of two corners, 2 open contour(s), 2 point(s)"
+    assert drawn.notes == (f"{counts} have no area and were left out",)
+
+
+@pytest.mark.parametrize("kind", ["CLOSED_PLANAR", "INTERPOLATED_PLANAR", "CLOSEDPLANAR_XOR"])
+def test_contours_that_cross_are_joined_unless_the_file_asks_for_an_exclusive_or(tmp_path: Path, kind: str) -> None:
+    strokes = [square(6, corner, k) for k in (2, 3) for corner in ((1.5, 4.5), (1.5, 7.5))]
+    drawn = draw_one(tmp_path, strokes, kind=kind)
+    is_xor = kind == "CLOSEDPLANAR_XOR"
+    assert drawn.mask.sum() == 2 * (2 * 18 if is_xor else 6 * 9)
+    crossing = "4 contour(s) cross another one of the structure and were joined with it"
+    assert drawn.notes == (() if is_xor else (crossing,))
+
+
+@pytest.mark.parametrize("kind", ["CLOSED_PLANAR", "CLOSEDPLANAR_XOR", "INTERPOLATED_PLANAR", "", "closed_planar"])
 def test_closed_contours_have_one(tmp_path: Path, kind: str) -> None:
     assert draw_one(tmp_path, [square(3, (1.5, 1.5), 2)], kind=kind).mask.sum() == 9
 
@@ -203,6 +238,24 @@ def test_contour_that_stands_there_twice_is_drawn_once(tmp_path: Path) -> None:
     drawn = draw_one(tmp_path, [square(3, (1.5, 1.5), 2)] * 2)
     assert drawn.mask.sum() == 9
     assert drawn.notes == ("1 contour(s) are copies of others and were drawn once",)
+
+
+def test_contour_drawn_again_from_another_corner_is_drawn_once(tmp_path: Path) -> None:
+    once = square(3, (1.5, 1.5), 2)
+    drawn = draw_one(tmp_path, [once, np.roll(once, 1, axis=0), once[::-1]])
+    assert drawn.mask.sum() == 9
+    assert drawn.notes == ("2 contour(s) are copies of others and were drawn once",)
+
+
+def test_extents_order_nested_structures_by_their_size(tmp_path: Path) -> None:
+    sizes = {"GTV": 3, "PTV": 9, "CTV": 6}
+    write(tmp_path / "RS", {name: [square(size, (1.5, 1.5), k) for k in (2, 3)] for name, size in sizes.items()})
+    extents = {extent.name: extent for extent in label_extents(read_label_object(tmp_path / "RS"))}
+    assert sorted(extents, key=lambda name: extents[name].size) == ["GTV", "CTV", "PTV"]
+    voxel_mm2 = SLANTED.spacing_mm[0] * SLANTED.spacing_mm[1]
+    assert extents["CTV"].size == pytest.approx(2 * 36 * voxel_mm2, rel=1e-3)
+    points = np.concatenate([square(6, (1.5, 1.5), k) for k in (2, 3)])
+    np.testing.assert_allclose(extents["CTV"].box, [points.min(axis=0), points.max(axis=0)], atol=1e-5)
 
 
 def test_structures_come_in_stored_order_with_their_names(tmp_path: Path) -> None:

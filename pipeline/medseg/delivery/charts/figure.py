@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def new_figure(width: float, height: float, *, ground: str = "white", is_arrange
 
 
 def save_figure(figure: Any, path: Path) -> None:
-    """Write a PNG whole or not at all."""
-    with atomic_path(path, suffix=".png") as temporary:
+    """Write a PNG whole or not at all; signs that the font lacks are boxes."""
+    with atomic_path(path, suffix=".png") as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         figure.savefig(temporary)
 
 

@@ -132,4 +132,10 @@ def _legend(figure: Any, panels: Array, unit: str, fields: dict[str, Array], siz
 
 
 def _times(size: Array) -> str:
-    return "×".join(f"{length:.0f}" if length >= 10 or length == int(length) else f"{length:.1f}" for length in size)
+    return "×".join(map(_length, size))
+
+
+def _length(length: float) -> str:
+    if length >= 10 or length == int(length):
+        return f"{length:.0f}"
+    return f"{length:.1f}" if length >= 1 else f"{length:.2g}"

@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.evaluation.segmentation.metric import Metric
-from medseg.manifest.case_scans import check_same_grid, read_case_label
+from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label
 from medseg.manifest.target import manifest_target
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
 
-MASK_SUFFIXES = (".nii.gz", ".png", ".nii")
+_OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
+MASK_SUFFIXES = (".nii.gz", ".png", ".nii", ".nrrd", ".mha", ".tif", ".tiff")  # ours first, then other programs'
 
 
 def evaluate_cases(
@@ -36,7 +35,7 @@ def evaluate_cases(
         cases: Cases to evaluate.
         manifest: Manifest of the cases.
         root: Data root.
-        masks: Folder with a mask `<case_id>.nii.gz` or `.png` for each case.
+        masks: Folder with a mask `<case_id>.nii.gz`, `.png` or of another format of labels for each case.
         metrics: Metrics of the user's own by name.
         executor: Runner of the work on the cases.
         on_done: Called with the case id after each case.
@@ -56,13 +55,7 @@ def _evaluate_case(
     label, label_grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(path, case_id=case.case_id)
     check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing="mask", reference="label")
-    unknown = sorted(set(np.unique(mask).tolist()) - set(manifest.labels.values()))
-    if unknown:
-        raise ScanError(
-            f"mask values must be among {sorted(manifest.labels.values())}, got {unknown}",
-            remedy="evaluate with the manifest that the model was trained on",
-            case_id=case.case_id,
-        )
+    check_named(mask, manifest, path, case_id=case.case_id, thing="mask", remedy=_OTHER_MANIFEST)
     return measure_case(
         label,
         mask,

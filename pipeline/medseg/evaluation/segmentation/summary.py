@@ -42,9 +42,13 @@ class LabelSummary:
 
     def __str__(self) -> str:
         """Mean, interval and counts in one line."""
-        interval = f" (95 % {self.low:.3f} to {self.high:.3f})" if self.low == self.low else ""
+        interval = (
+            f" (95 % {as_text(self.metric, self.low, 3)} to {as_text(self.metric, self.high, 3)})"
+            if self.low == self.low
+            else ""
+        )
         left_out = f", {self.both_empty} left out as empty" if self.both_empty else ""
-        return f"{self.metric:<5} {self.mean:.4f}{interval}, {self.cases} cases{left_out}"
+        return f"{self.metric:<5} {as_text(self.metric, self.mean, 4)}{interval}, {self.cases} cases{left_out}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,14 @@ class Summary:
         """A line per label and metric, and the means over labels."""
         width = max([len(entry.label) for entry in self.labels] + [len(_MEAN)])
         lines = [f"{entry.label:>{width}} {entry}" for entry in self.labels]
-        lines += [f"{_MEAN:>{width}} {metric:<5} {value:.4f}" for metric, value in self.means.items()]
+        lines += [f"{_MEAN:>{width}} {metric:<5} {as_text(metric, value, 4)}" for metric, value in self.means.items()]
         return "\n".join(lines)
+
+
+def as_text(metric: str, value: float, digits: int) -> str:
+    """A metric's value with decimals; a length with as many significant digits where decimals would hide it."""
+    is_hidden = metric.endswith("_mm") and 0 < abs(value) < 10.0 ** (1 - digits)
+    return f"{value:.{digits}g}" if is_hidden else f"{value:.{digits}f}"
 
 
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:

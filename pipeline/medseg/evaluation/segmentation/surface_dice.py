@@ -10,7 +10,7 @@ from medseg.evaluation.segmentation.same_grid import check_same_shape
 from medseg.geometry import Triple
 from medseg.records import Array, Mask
 
-_ROUNDING_MM = 1e-4  # MONAI's distances are single precision
+_ROUNDING_VOXELS = 1e-4  # MONAI's distances are single precision
 
 
 def surface_dice(label: Mask, mask: Mask, *, spacing_mm: Triple, tolerance_mm: float) -> float:
@@ -41,7 +41,7 @@ def surface_dice(label: Mask, mask: Mask, *, spacing_mm: Triple, tolerance_mm: f
         value = compute_surface_dice(
             _one_hot(mask, axes),
             _one_hot(label, axes),
-            class_thresholds=[tolerance_mm + _ROUNDING_MM],
+            class_thresholds=[tolerance_mm + _ROUNDING_VOXELS * min(spacing_mm)],
             include_background=True,
             spacing=[spacing_mm[axis] for axis in axes],
             use_subvoxels=True,

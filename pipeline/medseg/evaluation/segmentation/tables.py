@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import write_json, write_text
-from medseg.evaluation.segmentation.summary import Summary
+from medseg.evaluation.segmentation.summary import Summary, as_text
 from medseg.records import CaseMetrics, Failure
 
 CONTRACT = {
@@ -30,7 +30,7 @@ def write_metrics(rows: Sequence[CaseMetrics], path: Path) -> None:
     table = csv.writer(buffer, lineterminator="\n")
     table.writerow(["case_id", "label", *metrics, "label_voxels", "mask_voxels"])
     for row in rows:
-        values = ["" if row.values[m] != row.values[m] else f"{row.values[m]:.6f}" for m in metrics]
+        values = ["" if row.values[m] != row.values[m] else as_text(m, row.values[m], 6) for m in metrics]
         table.writerow([row.case_id, row.label, *values, row.label_voxels, row.mask_voxels])
     write_text(path, buffer.getvalue())
 

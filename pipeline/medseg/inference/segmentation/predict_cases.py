@@ -6,14 +6,16 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 from medseg.atomic import write_json
-from medseg.cohort import CASE_ERRORS, run_cases
-from medseg.errors import PipelineError, ScanError
-from medseg.inference.inputs import CaseInput, check_channels
-from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord, save_record
+from medseg.cohort import CASE_ERRORS, iterate_cases
+from medseg.errors import ScanError
+from medseg.inference.growing_record import GrowingRecord
+from medseg.inference.inputs import CaseInput, check_channels, warn_of_constant
+from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord
 from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.records import Failure, Labelmap, Prediction, Scan
@@ -42,12 +44,19 @@ def predict_cases(
         Delivered masks, and failures; a record that cannot be written is a failure too.
     """
     predict = partial(_predict_case, predictor=predictor, folder=folder, reviewer=reviewer)
-    done = run_cases(inputs, predict, stage="predict", on_done=on_done)
-    predictions, failures = list(done.results), list(done.failures)
-    try:
-        save_record(_record(predictor, predictions, failures), folder)
-    except PipelineError as error:
-        failures.append(Failure.of(RECORD_NAME, "write", error))
+    predictions: list[Prediction] = []
+    failures: list[Failure] = []
+    record = GrowingRecord(folder, lambda: _record(predictor, predictions, failures))
+    with record, closing(iterate_cases(inputs, predict, stage="predict")) as ended:
+        for outcome in ended:
+            if isinstance(outcome.result, Failure):
+                failures.append(outcome.result)
+            else:
+                predictions.append(outcome.result)
+            record.grow()
+            on_done(outcome.case_id)
+    if record.error is not None:
+        failures.append(Failure.of(RECORD_NAME, "write", record.error))
     return predictions, failures
 
 
@@ -55,8 +64,9 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
         raise ScanError(f"the name must not be that of {RECORD_NAME}", remedy="rename the scan", case_id=case.case_id)
-    scan = read_scan(case.files, case_id=case.case_id)
+    scan = read_scan(case.files, case_id=case.case_id, channels=len(predictor.card.channels))
     check_channels(scan, predictor.card.channels, case_id=case.case_id)
+    warn_of_constant(scan, predictor.card.channels, case_id=case.case_id)
     review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
     mask = predictor.mask(scan, slab=review.slab if review else None)
     if reviewer and review:

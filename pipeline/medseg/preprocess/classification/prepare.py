@@ -21,7 +21,7 @@ from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make, read
 from medseg.preprocess.store import compact, damaged_entry, open_array, write_array
 from medseg.records import Array, Case, Labelmap, Manifest
 
-_FORMAT = 2
+_FORMAT = 3
 _FACTS = "slices.json"
 
 

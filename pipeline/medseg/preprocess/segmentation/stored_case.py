@@ -33,6 +33,7 @@ class StoredCase:
         grid: The network's grid.
         native: The scan's grid.
         voxels: Voxel count of each label value on the network's grid.
+        constant_channels: Channels that hold one value everywhere, as where a missing sequence was filled in.
     """
 
     case_id: str
@@ -41,6 +42,7 @@ class StoredCase:
     grid: Geometry
     native: Geometry
     voxels: dict[int, int]
+    constant_channels: tuple[int, ...] = ()
 
     def image(self) -> Any:
         """The image `(C, I, J, K)`, float16 or float32; slicing reads only the chunks that are needed."""
@@ -79,6 +81,7 @@ def save_case(
         "grid": {"shape": grid.shape, "affine": grid.affine.tolist()},
         "native": {"shape": native.shape, "affine": native.affine.tolist()},
         "voxels": {int(value): int(count) for value, count in zip(values, counts, strict=True)},
+        "constant_channels": [index for index, channel in enumerate(image) if channel.min() == channel.max()],
     }
 
     def write_arrays(target: Path) -> None:
@@ -102,7 +105,8 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
             Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native")
         )
         voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
-        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels)
+        constant = tuple(int(index) for index in facts["constant_channels"])
+        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant)
         case.foreground()
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
         open_array(path, case_id=case_id)

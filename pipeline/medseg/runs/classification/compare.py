@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from medseg.atomic import write_json
+from medseg.atomic import check_writable, write_json
 from medseg.cohort import iterate_cases
 from medseg.delivery.classification import (
     GradientFlow,
@@ -33,10 +34,11 @@ from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.classification.trial import Candidate, Trial, error_name, try_network
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
-from medseg.runs.run_folder import check_empty
-from medseg.runs.tracking import log_cases, start_tracking
+from medseg.runs.run_folder import check_empty, spool_of
+from medseg.runs.tracking import log_cases, start_tracking, unsent
 from medseg.runs.train import merge_failures
 from medseg.runs.training_cases import TrainingCases, load_training_cases
+from medseg.tracking import TrackedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,13 @@ class CompareResult:
         folder: Folder of `comparison.json`, the pictures and a folder per network.
         trials: Networks that were trained.
         failures: Cases that could not be used, and networks that could not be trained, with the reasons.
+        warnings: Sentences for the person who started the comparison.
     """
 
     folder: Path
     trials: tuple[Trial, ...]
     failures: tuple[Failure, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def compare_networks(
@@ -80,10 +84,31 @@ def compare_networks(
     if settings.fold == "all":
         raise ConfigError("fold must be a number: networks are compared on validation cases")
     progress = progress or Silence()
-    folder = check_empty(settings.out)
+    check_empty(settings.out)
     device = torch_device(settings.device)
     cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
-    kind = "cuda" if device.type == "cuda" else "cpu"
+    check_writable(settings.store, option="store")
+    runs = _start_runs(settings, cases, networks)
+    with ExitStack() as stack:
+        for run in runs.values():
+            stack.enter_context(run.recording(system_metrics=False))
+        kind = "cuda" if device.type == "cuda" else "cpu"
+        result = _compare(cases, networks, settings, kind=kind, runs=runs, on_trial=on_trial, progress=progress)
+    return replace(result, warnings=tuple(line for run in runs.values() for line in unsent(run)))
+
+
+def _compare(
+    cases: TrainingCases,
+    networks: Sequence[str],
+    settings: ClassificationSettings,
+    *,
+    kind: str,
+    runs: Mapping[str, TrackedRun],
+    on_trial: Callable[[str], None],
+    progress: Progress,
+) -> CompareResult:
+    """Plan, prepare and train within open MLflow runs."""
+    folder = settings.out
     planned = plan_classifier(cases, None, settings, device=kind, progress=progress)  # type: ignore[arg-type]  # literal
     plans = {name: _with_network(planned.plan, name) for name in networks}
     largest = max(smallest_size(one.network) for one in plans.values())
@@ -103,7 +128,8 @@ def compare_networks(
         pictures = _save_pictures(trials, folder, plans[networks[0]])
         content = {"error": error_name(planned.plan), "networks": [asdict(trial.network) for trial in trials]}
         write_json(folder / "comparison.json", content)
-        _track(settings, cases, trials, pictures)
+        if runs:
+            _log(runs, folder, cases, trials, pictures)
     return CompareResult(folder, tuple(trials), failures)
 
 
@@ -148,25 +174,34 @@ def _save_pictures(trials: Sequence[Trial], folder: Path, plan: SlicePlan) -> li
     return paths
 
 
-def _track(
-    settings: ClassificationSettings, cases: TrainingCases, trials: Sequence[Trial], pictures: Sequence[Path]
+def _start_runs(
+    settings: ClassificationSettings, cases: TrainingCases, networks: Sequence[str]
+) -> dict[str, TrackedRun]:
+    """One MLflow run per network, and one by the name "" that holds table and pictures; none without tracking."""
+    stage = "classify compare"
+    names = {**{name: f"{stage} {name}" for name in networks}, "": stage}
+    started = {
+        key: start_tracking(settings.tracking, cases.manifest, stage=stage, name=name) for key, name in names.items()
+    }
+    return {key: run for key, run in started.items() if run is not None}
+
+
+def _log(
+    runs: Mapping[str, TrackedRun],
+    folder: Path,
+    cases: TrainingCases,
+    trials: Sequence[Trial],
+    pictures: Sequence[Path],
 ) -> None:
-    """One MLflow run per network, and one that holds table and pictures."""
-    stage, manifest = "classify compare", cases.manifest
+    """Size, cost and error of each network in its run; table and pictures in their own."""
     for trial in trials:
-        network = trial.network
-        run = start_tracking(settings.tracking, manifest, stage=stage, name=f"{stage} {network.name}")
-        if run is None:
-            return
-        with run.recording(system_metrics=False):
-            run.log_parameters({"architecture": network.name, "family": network.family, "depth": network.depth})
-            numbers = ("parameters", "multiply_adds", "error", "train_error", "seconds")
-            run.log_metrics({name: float(getattr(network, name)) for name in numbers})
-            log_cases(run, manifest, training=cases.training, validation=cases.validation)
-    run = start_tracking(settings.tracking, manifest, stage=stage, name=stage)
-    if run is None:
-        return
-    with run.recording(system_metrics=False):
-        run.log_file(settings.out / "comparison.json")
-        for picture in pictures:
-            run.log_file(picture, folder="pictures")
+        network, run = trial.network, runs[trial.network.name]
+        run.begin(spool_of(folder / network.name))
+        run.log_parameters({"architecture": network.name, "family": network.family, "depth": network.depth})
+        numbers = ("parameters", "multiply_adds", "error", "train_error", "seconds")
+        run.log_metrics({name: float(getattr(network, name)) for name in numbers})
+        log_cases(run, cases.manifest, training=cases.training, validation=cases.validation)
+    runs[""].begin(spool_of(folder))
+    runs[""].log_file(folder / "comparison.json")
+    for picture in pictures:
+        runs[""].log_file(picture, folder="pictures")

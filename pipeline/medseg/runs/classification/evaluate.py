@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medseg.atomic import check_writable
 from medseg.errors import ConfigError, ManifestError
 from medseg.evaluation.classification import ClassificationSummary
 from medseg.inference.classification import SlicePredictor
@@ -16,11 +17,12 @@ from medseg.runs.classification.labels import labelled, target_reader
 from medseg.runs.classification.scores import DeliveredScores, deliver_scores, log_scores
 from medseg.runs.machine import threads, torch_device
 from medseg.runs.progress import Progress, Silence
-from medseg.runs.run_folder import check_empty
+from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
 from medseg.runs.settings import DeviceName
-from medseg.runs.tracking import Tracking, start_tracking
+from medseg.runs.tracking import Tracking, recorded, start_tracking, unsent
 from medseg.targets import SliceClasses
+from medseg.tracking import TrackedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,69 +93,81 @@ def evaluate_classifier(
     table = read_target_table(settings.table) if settings.table else None
     targets = predictor.card.targets
     _check_targets(targets, manifest, table, name=settings.table.name if settings.table else "")
-    with (progress or Silence()).over_cases(len(cases), "prepare") as on_done:
-        prepared = prepare_slices(
-            cases,
-            manifest,
-            root,
-            config=predictor.card.slices,
-            with_labels=targets.source == "label",
-            store=settings.store,
-            executor=threads(settings.workers),
-            on_done=on_done,
+    check_writable(settings.store, option="store")
+    tracked = _start_run(settings, predictor, manifest)
+    with recorded(tracked):
+        with (progress or Silence()).over_cases(len(cases), "prepare") as on_done:
+            prepared = prepare_slices(
+                cases,
+                manifest,
+                root,
+                config=predictor.card.slices,
+                with_labels=targets.source == "label",
+                store=settings.store,
+                executor=threads(settings.workers),
+                on_done=on_done,
+            )
+        known, truth, failures = labelled(prepared, cases, target_reader(targets, table, manifest))
+        ids = {case.case_id for case in known}
+        seen = seen_in_training(predictor.card.trained_on, manifest, ids)
+        fitted = sorted(set(predictor.card.calibration.calibrated_on) & ids)
+        if not known:
+            raise ManifestError(f"manifest {manifest.name}: no case could be evaluated; {failures[0].reason}")
+        delivered = deliver_scores(
+            predictor,
+            known,
+            truth,
+            folder=folder,
+            specificity=settings.specificity,
+            failures=failures,
+            notes={"trained_on": seen, "calibrated_on": fitted},
         )
-    known, truth, failures = labelled(prepared, cases, target_reader(targets, table, manifest))
-    ids = {case.case_id for case in known}
-    seen = seen_in_training(predictor.card.trained_on, manifest, ids)
-    fitted = sorted(set(predictor.card.calibration.calibrated_on) & ids)
-    if not known:
-        raise ManifestError(f"manifest {manifest.name}: no case could be evaluated; {failures[0].reason}")
-    delivered = deliver_scores(
-        predictor,
-        known,
-        truth,
-        folder=folder,
-        specificity=settings.specificity,
-        failures=failures,
-        notes={"trained_on": seen, "calibrated_on": fitted},
-    )
-    warnings = []
-    if seen:
-        warnings.append(
-            f"the classifier was trained on patients of {len(seen)} of these cases; their numbers flatter it"
-        )
-    if fitted:
-        warnings.append(f"temperature and thresholds were fitted on {len(fitted)} of these cases")
-    _track(settings, predictor, manifest, delivered)
-    return ScoreResult(folder, delivered.summary, failures, tuple(warnings))
+        warnings = []
+        if seen:
+            warnings.append(
+                f"the classifier was trained on patients of {len(seen)} of these cases; their numbers flatter it"
+            )
+        if fitted:
+            warnings.append(f"temperature and thresholds were fitted on {len(fitted)} of these cases")
+        if tracked is not None:
+            _log(tracked, settings, predictor, manifest, delivered)
+    return ScoreResult(folder, delivered.summary, failures, (*warnings, *unsent(tracked)))
 
 
 def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable | None, *, name: str) -> None:
     """Hold dataset and table to the classes of the classifier."""
     if table is not None and targets.source != "csv":
-        raise ConfigError(f"labels: the classifier learned from {targets.source}; leave the CSV file out")
+        raise ConfigError(f"labels: the classifier learned from {targets.source}", remedy="leave the CSV file out")
     if targets.source == "label" and set(targets.structures) - set(manifest.foreground):
         raise ManifestError(
             f"manifest {manifest.name}: labels must hold the classifier's {', '.join(targets.classes)}, got "
-            f"{', '.join(manifest.foreground)}; evaluate on the dataset that it was made for"
+            f"{', '.join(manifest.foreground)}",
+            remedy="evaluate on the dataset that it was made for",
         )
     if table is not None and table.classes != targets.classes:
         raise ManifestError(
-            f"classes {name}: must be the classifier's {', '.join(targets.classes)}, got "
-            f"{', '.join(table.classes)}; give the file in the form that it was trained on"
+            f"classes {name}: must be the classifier's {', '.join(targets.classes)}, got {', '.join(table.classes)}",
+            remedy="give the file in the form that it was trained on",
         )
 
 
-def _track(settings: ScoreSettings, predictor: SlicePredictor, manifest: Manifest, delivered: DeliveredScores) -> None:
+def _start_run(settings: ScoreSettings, predictor: SlicePredictor, manifest: Manifest) -> TrackedRun | None:
     what = f"fold {settings.fold}" if settings.fold is not None else settings.split or "all"
     tags = {"medseg.model_plan_digest": predictor.card.plan_digest}
     stage = "classify evaluate"
-    run = start_tracking(settings.tracking, manifest, stage=stage, name=f"{stage} {what}", tags=tags)
-    if run is None:
-        return
-    with run.recording(system_metrics=False):
-        count = len(delivered.scores)
-        run.log_parameters({"fold": settings.fold, "split": settings.split, "cases": count})
-        facts = {"cases": count, "classes": list(predictor.card.targets.classes)}
-        run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
-        log_scores(run, delivered)
+    return start_tracking(settings.tracking, manifest, stage=stage, name=f"{stage} {what}", tags=tags)
+
+
+def _log(
+    run: TrackedRun,
+    settings: ScoreSettings,
+    predictor: SlicePredictor,
+    manifest: Manifest,
+    delivered: DeliveredScores,
+) -> None:
+    run.begin(spool_of(settings.out))
+    count = len(delivered.scores)
+    run.log_parameters({"fold": settings.fold, "split": settings.split, "cases": count})
+    facts = {"cases": count, "classes": list(predictor.card.targets.classes)}
+    run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
+    log_scores(run, delivered)

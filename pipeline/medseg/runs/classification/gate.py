@@ -23,10 +23,11 @@ from medseg.manifest import load_manifest, manifest_target, read_case, select_ca
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
-from medseg.runs.run_folder import check_empty
+from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
 from medseg.runs.settings import DeviceName
-from medseg.runs.tracking import Tracking, start_tracking
+from medseg.runs.tracking import Tracking, recorded, start_tracking, unsent
+from medseg.tracking import TrackedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,20 +130,24 @@ def try_gate(
     work = partial(
         _try_case, manifest=manifest, root=root, predictor=predictor, reviewers=reviewers, first=cases[0].case_id
     )
-    with (progress or Silence()).over_cases(len(cases), "gate") as on_done:
-        done = run_cases(cases, work, stage="gate", on_done=on_done)
-    rows, failures = [row for rows in done.results for row in rows], done.failures
-    _write_rows(rows, folder / "gate.csv")
-    summaries = tuple(_summary(rows, gate) for gate in gates) if rows else ()
-    content = {"gates": summaries, "notes": flattered, "failures": [asdict(failure) for failure in failures]}
-    write_json(folder / "gate.json", content)
-    _track(settings, manifest, summaries)
+    stage = "classify gate"
+    tracked = start_tracking(settings.tracking, manifest, stage=stage, name=stage)
+    with recorded(tracked):
+        with (progress or Silence()).over_cases(len(cases), "gate") as on_done:
+            done = run_cases(cases, work, stage="gate", on_done=on_done)
+        rows, failures = [row for rows in done.results for row in rows], done.failures
+        _write_rows(rows, folder / "gate.csv")
+        summaries = tuple(_summary(rows, gate) for gate in gates) if rows else ()
+        content = {"gates": summaries, "notes": flattered, "failures": [asdict(failure) for failure in failures]}
+        write_json(folder / "gate.json", content)
+        if tracked is not None:
+            _log(tracked, folder, summaries)
     warnings = tuple(
         f"{len(ids)} of these cases were {name.replace('_', ' ')}; their numbers flatter"
         for name, ids in flattered.items()
         if ids
     )
-    return GateResult(folder, summaries, tuple(failures), warnings)
+    return GateResult(folder, summaries, tuple(failures), (*warnings, *unsent(tracked)))
 
 
 def _try_case(
@@ -221,13 +226,9 @@ def _write_rows(rows: Sequence[GateRow], path: Path) -> None:
     write_text(path, buffer.getvalue())
 
 
-def _track(settings: GateSettings, manifest: Manifest, summaries: Sequence[dict[str, float]]) -> None:
-    stage = "classify gate"
-    run = start_tracking(settings.tracking, manifest, stage=stage, name=stage) if summaries else None
-    if run is None:
-        return
-    with run.recording(system_metrics=False):
-        for entry in summaries:
-            run.log_metrics({f"{key}/sensitivity {entry['sensitivity']:g}": entry[key] for key in entry})
-        run.log_file(settings.out / "gate.csv")
-        run.log_file(settings.out / "gate.json")
+def _log(run: TrackedRun, folder: Path, summaries: Sequence[dict[str, float]]) -> None:
+    run.begin(spool_of(folder))
+    for entry in summaries:
+        run.log_metrics({f"{key}/sensitivity {entry['sensitivity']:g}": entry[key] for key in entry})
+    run.log_file(folder / "gate.csv")
+    run.log_file(folder / "gate.json")

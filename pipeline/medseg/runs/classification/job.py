@@ -20,7 +20,7 @@ from medseg.plane import PLANES
 from medseg.planning import SlicePlan, plan_digest
 from medseg.planning.sizes import DeviceKind
 from medseg.records import Manifest
-from medseg.runs.classification.labels import labels_digest, prepare_labelled, read_label_table
+from medseg.runs.classification.labels import labels_digest, prepare_labelled, read_label_table, warn_of_absent
 from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.scores import deliver_scores, log_scores
 from medseg.runs.classification.settings import ClassificationSettings
@@ -81,6 +81,7 @@ class ClassificationJob:
             raise TrainingError(
                 f"manifest {cases.manifest.name}: no training case could be prepared; {slices.failures[0].reason}"
             )
+        warn_of_absent(slices, plan.targets)
         inputs = ClassificationInputs(
             training=slices.training,
             validation=slices.validation,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.train import merge_failures
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import SliceClasses
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,14 @@ def prepare_labelled(
     return LabelledSlices(training, validation, truth | more_truth, merge_failures(failures, more_failures))
 
 
+def warn_of_absent(slices: LabelledSlices, targets: SliceClasses) -> None:
+    """Log classes that no training case shows, slice by slice or as a whole, so that they cannot be learned."""
+    truths = [slices.truth[case.case_id] for case in slices.training]
+    for index, name in enumerate(targets.classes):
+        if not any(truth.study[index] == 1 or (truth.slices[:, index] == 1).any() for truth in truths):
+            _log.warning("class %s is shown by no training case, so that it cannot be learned", name)
+
+
 def target_reader(config: SliceClasses, table: TargetTable | None, manifest: Manifest) -> TargetReader:
     """Where the truth comes from.
 
@@ -69,7 +80,7 @@ def target_reader(config: SliceClasses, table: TargetTable | None, manifest: Man
     if table is not None:
         return table
     if config.source == "csv":
-        raise ConfigError("labels: the classes were learned from a CSV file; give that file as the labels")
+        raise ConfigError("labels: the classes were learned from a CSV file", remedy="give that file as the labels")
     if config.source == "label":
         return LabelTargets(config)
     return ManifestTargets(config, known=tuple(manifest.foreground))

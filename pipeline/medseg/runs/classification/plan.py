@@ -67,13 +67,15 @@ def plan_classifier(
     if table is not None and table.classes != plan.targets.classes:
         raise ManifestError(
             f"classes: the CSV file must have the plan's {', '.join(plan.targets.classes)} in that order, got "
-            f"{', '.join(table.classes)}; reorder its columns, or plan again"
+            f"{', '.join(table.classes)}",
+            remedy="reorder its columns, or plan again",
         )
     plan = changed_plan(plan, settings)
     if len(plan.slices.normalisation) != len(cases.manifest.channels):
         raise ManifestError(
             f"plan: slices must have the manifest's {len(cases.manifest.channels)} image channels, got "
-            f"{len(plan.slices.normalisation)}; plan again"
+            f"{len(plan.slices.normalisation)}",
+            remedy="plan again",
         )
     return Planned(plan, failures)
 
@@ -83,13 +85,15 @@ def _choices(settings: ClassificationSettings, cases: TrainingCases, table: Targ
     kind = settings.kind or (table.kind if table else "multilabel")
     pooling = settings.pooling or ("max" if table and not table.has_slices else "none")
     if table and not table.has_slices and pooling == "none":
-        raise ConfigError("labels: the CSV file has no column slice, so that studies are labelled; choose a pooling")
+        raise ConfigError(
+            "labels: the CSV file has no column slice, so that studies are labelled", remedy="choose a pooling"
+        )
     if table and (kind != table.kind or settings.classes):
-        raise ConfigError("kind and classes are those of the CSV file; leave them out")
+        raise ConfigError("kind and classes are those of the CSV file", remedy="leave them out")
     if settings.min_area_mm2 and source != "label":
-        raise ConfigError("the smallest area is of label volumes; leave it out")
+        raise ConfigError("the smallest area is of label volumes", remedy="leave it out")
     if kind == "multiclass" and pooling != "none" and not table:
-        raise ConfigError("kind multiclass is of slices; a study shows several labels: choose multilabel")
+        raise ConfigError("kind multiclass is of slices, and a study shows several labels", remedy="choose multilabel")
     return SliceChoices.model_validate(
         {
             "plane": settings.plane,

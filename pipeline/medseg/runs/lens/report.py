@@ -11,6 +11,7 @@ import numpy as np
 from medseg.atomic import write_json
 from medseg.delivery.classification import GradientFlow, save_gradient_flow
 from medseg.delivery.lens import FieldBox, save_field_picture
+from medseg.geometry import significant
 from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
 from medseg.networks.lens import Stage
@@ -84,7 +85,7 @@ def _table(lens: Lens) -> list[list[str]]:
             cells.append(times(_stage_spacing(stage, spacing)) if stage.field else "-")
         cells.append(times(stage.field.size) if stage.field else "-")
         if spacing:
-            cells.append(times([round(mm) for mm in stage.field.size_mm(spacing)]) if stage.field else "-")
+            cells.append(times([significant(mm, 3) for mm in stage.field.size_mm(spacing)]) if stage.field else "-")
         rows.append([*cells, _amount(stage.parameters), _amount(stage.multiply_adds)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))] for row in rows]
@@ -148,7 +149,7 @@ def _extent(size: Sequence[float], spacing_mm: Sequence[float] | None) -> str:
     text = f"{times(size)} voxels"
     if spacing_mm is None:
         return text
-    lengths = (round(each * mm, 1) for each, mm in zip(size, spacing_mm, strict=True))
+    lengths = (significant(each * mm, 4) for each, mm in zip(size, spacing_mm, strict=True))
     return f"{text} ({times(list(lengths))} mm)"
 
 

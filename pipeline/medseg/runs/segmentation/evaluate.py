@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from medseg.inference import PredictionRecord, load_record
 from medseg.manifest import load_manifest, select_cases
 from medseg.records import Case, CaseMetrics, Failure, Manifest, Split
 from medseg.runs.progress import Progress, Silence
-from medseg.runs.run_folder import check_empty
+from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
-from medseg.runs.tracking import Tracking, log_cases, log_masks, start_tracking
+from medseg.runs.tracking import Tracking, log_cases, log_masks, recorded, start_tracking, unsent
 from medseg.scans import read_label
+from medseg.tracking import TrackedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,54 +90,59 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     folder = check_empty(settings.out)
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
-    with (progress or Silence()).over_cases(len(cases), "evaluate") as on_done:
-        rows, failures = evaluate_cases(
-            cases, manifest, root, masks=settings.masks, metrics=settings.metrics, on_done=on_done
-        )
     record = load_record(settings.masks)
-    seen = seen_in_training(record.model.trained_on if record else (), manifest, {row.case_id for row in rows})
-    patients = {case.case_id: case.patient_id for case in cases}
-    summary = summarise(rows, patients=patients)
-    power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)
-    files = (folder / "metrics.csv", folder / "summary.json")
-    write_metrics(rows, files[0])
-    notes: dict[str, Any] = {"trained_on": seen, "quality": power.content() if power else None}
-    write_summary(summary, files[1], failures=failures, notes=notes)
-    pictures, warnings = save_overlays(
-        rows,
-        cases,
-        manifest,
-        root,
-        folder=folder / "overlays",
-        mask_of=lambda case_id, scan: read_label(find_mask(settings.masks, case_id), case_id=case_id)[0],
-    )
-    if seen:
-        warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"
-        warnings = (warning, *warnings)
-    result = EvaluateResult(folder, tuple(rows), summary, power, tuple(failures), warnings)
-    _track(settings, manifest, cases, record, result, files, pictures)
-    return result
+    run = _start_run(settings, manifest, record)
+    with recorded(run):
+        with (progress or Silence()).over_cases(len(cases), "evaluate") as on_done:
+            rows, failures = evaluate_cases(
+                cases, manifest, root, masks=settings.masks, metrics=settings.metrics, on_done=on_done
+            )
+        seen = seen_in_training(record.model.trained_on if record else (), manifest, {row.case_id for row in rows})
+        patients = {case.case_id: case.patient_id for case in cases}
+        summary = summarise(rows, patients=patients)
+        power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)
+        files = (folder / "metrics.csv", folder / "summary.json")
+        write_metrics(rows, files[0])
+        notes: dict[str, Any] = {"trained_on": seen, "quality": power.content() if power else None}
+        write_summary(summary, files[1], failures=failures, notes=notes)
+        pictures, warnings = save_overlays(
+            rows,
+            cases,
+            manifest,
+            root,
+            folder=folder / "overlays",
+            mask_of=lambda case_id, scan: read_label(find_mask(settings.masks, case_id), case_id=case_id)[0],
+        )
+        if seen:
+            warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"
+            warnings = (warning, *warnings)
+        result = EvaluateResult(folder, tuple(rows), summary, power, tuple(failures), warnings)
+        if run is not None:
+            _log(run, settings, manifest, cases, result, files, pictures)
+    return replace(result, warnings=(*result.warnings, *unsent(run)))
 
 
-def _track(
+def _start_run(settings: EvaluateSettings, manifest: Manifest, record: PredictionRecord | None) -> TrackedRun | None:
+    """An MLflow run of this evaluation, tagged with the model that drew the masks."""
+    name = f"evaluate fold {settings.fold}" if settings.fold is not None else f"evaluate {settings.split or 'all'}"
+    tags = {"medseg.model_plan_digest": record.model.plan_digest} if record else {}
+    return start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags)
+
+
+def _log(
+    run: TrackedRun,
     settings: EvaluateSettings,
     manifest: Manifest,
     cases: tuple[Case, ...],
-    record: PredictionRecord | None,
     result: EvaluateResult,
     files: tuple[Path, ...],
     pictures: list[Path],
 ) -> None:
-    """An MLflow run of this evaluation, tagged with the model that drew the masks."""
-    name = f"evaluate fold {settings.fold}" if settings.fold is not None else f"evaluate {settings.split or 'all'}"
-    tags = {"medseg.model_plan_digest": record.model.plan_digest} if record else {}
-    run = start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags)
-    if run is None:
-        return
-    with run.recording(system_metrics=False):
-        counts = {"cases": len(cases), "failed_cases": len(result.failures)}
-        run.log_parameters({"fold": settings.fold, "split": settings.split, **counts})
-        log_cases(run, manifest, evaluation=cases)
-        run.log_metrics(volume_metrics(result.summary))
-        run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
-        log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")
+    """Parameters, numbers, tables and pictures of the MLflow run."""
+    run.begin(spool_of(result.folder))
+    counts = {"cases": len(cases), "failed_cases": len(result.failures)}
+    run.log_parameters({"fold": settings.fold, "split": settings.split, **counts})
+    log_cases(run, manifest, evaluation=cases)
+    run.log_metrics(volume_metrics(result.summary))
+    run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
+    log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")

@@ -30,6 +30,7 @@ from medseg.runs.machine import threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
+from medseg.runs.segmentation.gaps import warn_of_gaps
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
@@ -94,7 +95,8 @@ class SegmentationJob:
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
                 f"plan: network must have {expected[0]} input channels and {expected[1]} classes as the manifest, got "
-                f"{plan.network.in_channels} and {plan.network.out_channels}; plan again"
+                f"{plan.network.in_channels} and {plan.network.out_channels}",
+                remedy="plan again",
             )
         return Planned(plan, failures)
 
@@ -135,6 +137,7 @@ class SegmentationJob:
             raise TrainingError(
                 f"manifest {cases.manifest.name}: no training case could be prepared; {failures[0].reason}"
             )
+        warn_of_gaps(training.cases, validation.cases, cases.manifest)
         inputs = SegmentationInputs(
             training=training.cases,
             validation=validation.cases,

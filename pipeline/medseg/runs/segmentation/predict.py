@@ -80,7 +80,7 @@ def predict_run(
     """
     progress = progress or Silence()
     if settings.gate and settings.check:
-        raise ConfigError("gate checks masks too; leave check out")
+        raise ConfigError("gate checks masks too", remedy="leave check out")
     check_empty(settings.out)
     predictor = Predictor.load(
         run, weights=settings.weights, device=torch_device(settings.device), build=settings.network

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from medseg.scans.dicom.contours import NO_CONTOUR
 from medseg.scans.dicom.damage import quiet_dicom
 from medseg.scans.dicom.identity import Identity
 from medseg.scans.dicom.instance import Instance, is_dicom, read_instance
-from medseg.scans.dicom.label_object import Drawn, LabelObject, draw_label_object, read_label_object
+from medseg.scans.dicom.label_object import (
+    Drawn,
+    Extent,
+    LabelObject,
+    draw_label_object,
+    label_extents,
+    read_label_object,
+)
 from medseg.scans.dicom.planes import Problem
 from medseg.scans.dicom.repair import REPAIRS, straight_geometry
 from medseg.scans.dicom.segmentation_writer import write_dicom_seg
@@ -16,8 +24,10 @@ from medseg.scans.dicom.volume import SeriesScan, read_series
 
 __all__ = [
     "LABEL_CLASSES",
+    "NO_CONTOUR",
     "REPAIRS",
     "Drawn",
+    "Extent",
     "FoundSeries",
     "Identity",
     "Instance",
@@ -28,6 +38,7 @@ __all__ = [
     "draw_label_object",
     "find_series",
     "is_dicom",
+    "label_extents",
     "quiet_dicom",
     "read_instance",
     "read_label_object",

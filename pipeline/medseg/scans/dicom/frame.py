@@ -15,7 +15,8 @@ class Marks(NamedTuple):
     """Marks that separate time points, echoes and acquisitions of one series, in the order in which they are tried.
 
     Each is a text, "" where the file does not give it; two frames differ in a mark if the texts differ. `file` is the
-    UID of a file that holds several frames: a mosaic or an enhanced image is one time point, or several.
+    UID of a file that holds several frames: a mosaic or an enhanced image is one time point, or several. `coding` is
+    how the file stores its values, which says nothing of what they mean and so comes last.
     """
 
     file: str = ""
@@ -32,6 +33,7 @@ class Marks(NamedTuple):
     acquisition: str = ""
     acquisition_time: str = ""
     content_time: str = ""
+    coding: str = ""
 
 
 NO_MARKS = Marks()
@@ -53,6 +55,8 @@ class Frame:
         intercept: (0028,1052).
         marks: Marks that separate it from other frames at the same position.
         tiles_per_side: Tiles along a side of the Siemens mosaic that holds the frame; 1 for all other files.
+        thickness_mm: (0018,0050); None if not given.
+        number: Instance number of the file; None if not given.
     """
 
     path: Path
@@ -66,3 +70,5 @@ class Frame:
     intercept: float = 0.0
     marks: Marks = NO_MARKS
     tiles_per_side: int = 1
+    thickness_mm: float | None = None
+    number: int | None = None

@@ -10,8 +10,9 @@ import numpy as np
 
 from medseg.errors import ScanError
 from medseg.geometry import Triple
+from medseg.scans.dicom.diffusion import b_value_of, direction_of, direction_of_frame
 from medseg.scans.dicom.elements import first_item, number, numbers, text
-from medseg.scans.dicom.frame import Frame, Marks, Orientation
+from medseg.scans.dicom.frame import NO_MARKS, Frame, Marks, Orientation
 from medseg.scans.dicom.mosaic import is_mosaic, mosaic_frames
 
 if TYPE_CHECKING:
@@ -56,7 +57,14 @@ def _single_frame(path: Path, header: Dataset) -> Frame:
         slope=_slope(header),
         intercept=number(header, "RescaleIntercept", 0.0),
         marks=_marks(header),
+        thickness_mm=number(header, "SliceThickness", 0.0) or None,
+        number=_instance_number(header),
     )
+
+
+def _instance_number(header: Dataset) -> int | None:
+    values = numbers(header, "InstanceNumber")
+    return int(values[0]) if values else None
 
 
 def _with_file(frame: Frame, header: Dataset) -> Frame:
@@ -66,9 +74,7 @@ def _with_file(frame: Frame, header: Dataset) -> Frame:
 
 def _without_place(frame: Frame, index: int) -> Frame:
     """A frame of a cine loop, whose position in the patient is unknown."""
-    return Frame(
-        frame.path, index, None, None, frame.spacing_mm, frame.rows, frame.columns, frame.slope, frame.intercept
-    )
+    return replace(frame, index=index, position_mm=None, orientation=None, marks=NO_MARKS)
 
 
 def _enhanced_frames(path: Path, header: Dataset, count: int) -> tuple[Frame, ...]:
@@ -105,17 +111,17 @@ def _enhanced_frame(plain: Frame, index: int, groups: _Groups, is_position: tupl
     orientation = groups.macro("PlaneOrientationSequence")
     measures = groups.macro("PixelMeasuresSequence")
     values = groups.macro("PixelValueTransformationSequence")
-    return Frame(
-        path=plain.path,
+    thickness_mm = number(measures, "SliceThickness", 0.0) if measures is not None else plain.thickness_mm
+    return replace(
+        plain,
         index=index,
         position_mm=_triple(position, "ImagePositionPatient") if position is not None else plain.position_mm,
         orientation=_orientation(orientation) if orientation is not None else plain.orientation,
         spacing_mm=_pixel_spacing(measures) if measures is not None else plain.spacing_mm,
-        rows=plain.rows,
-        columns=plain.columns,
         slope=_slope(values) if values is not None else plain.slope,
         intercept=number(values, "RescaleIntercept", 0.0) if values is not None else plain.intercept,
         marks=_enhanced_marks(plain.marks, groups, is_position),
+        thickness_mm=thickness_mm or None,
     )
 
 
@@ -128,6 +134,7 @@ def _enhanced_marks(plain: Marks, groups: _Groups, is_position: tuple[bool, ...]
         image_type=text(kind, "FrameType") if kind is not None else plain.image_type,
         echo=text(echo, "EffectiveEchoTime") if echo is not None else plain.echo,
         b_value=text(diffusion, "DiffusionBValue") if diffusion is not None else plain.b_value,
+        gradient=direction_of_frame(diffusion) if diffusion is not None else "",
     )
     if content is None:
         return marks
@@ -135,7 +142,7 @@ def _enhanced_marks(plain: Marks, groups: _Groups, is_position: tuple[bool, ...]
     others = [value for value, skip in zip(dimensions, is_position, strict=False) if not skip]
     return marks._replace(
         temporal_position=text(content, "TemporalPositionIndex"),
-        gradient=str(others) if is_position and len(dimensions) == len(is_position) else "",
+        gradient=marks.gradient + (str(others) if is_position and len(dimensions) == len(is_position) else ""),
         stack=text(content, "StackID"),
         acquisition=text(content, "FrameAcquisitionNumber"),
         acquisition_time=text(content, "FrameAcquisitionDateTime"),
@@ -166,13 +173,12 @@ def _detector_frames(path: Path, header: Dataset, detector: Dataset, count: int)
 
 
 def _marks(header: Dataset) -> Marks:
-    siemens_b_value = header.get(0x0019100C)
     return Marks(
         image_type=text(header, "ImageType"),
         temporal_position=text(header, "TemporalPositionIdentifier"),
         echo=text(header, "EchoTime") + "/" + text(header, "EchoNumbers"),
-        b_value=text(header, "DiffusionBValue") or ("" if siemens_b_value is None else str(siemens_b_value.value)),
-        gradient=text(header, "DiffusionGradientOrientation"),
+        b_value=b_value_of(header),
+        gradient=direction_of(header),
         inversion_time=text(header, "InversionTime"),
         flip_angle=text(header, "FlipAngle"),
         trigger_time=text(header, "TriggerTime"),
@@ -181,7 +187,14 @@ def _marks(header: Dataset) -> Marks:
         acquisition_time=text(header, "AcquisitionDateTime")
         or text(header, "AcquisitionDate") + text(header, "AcquisitionTime"),
         content_time=text(header, "ContentDate") + text(header, "ContentTime"),
+        coding=_coding(header),
     )
+
+
+def _coding(header: Dataset) -> str:
+    """Bits, sign and photometric interpretation."""
+    keywords = ("BitsAllocated", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
+    return "/".join(text(header, keyword) for keyword in keywords)
 
 
 def _slope(dataset: Dataset) -> float:

@@ -10,6 +10,11 @@ from medseg.scans.dicom.elements import text
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_PLACEHOLDERS = frozenset(
+    ("", "anon", "anonym", "anonymous", "anonymized", "anonymised", "deidentified", "dummy", "empty", "na", "noid",
+     "noname", "none", "null", "patient", "patientid", "removed", "subject", "test", "unknown", "xxx")
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -21,6 +26,8 @@ class Identity:
         name: (0010,0010).
         birth_date: (0010,0030).
         institution: (0008,0080).
+        sex: (0010,0040).
+        age: (0010,1010).
         others: All other values that name a person, a place or an order.
 
     Source: PS3.15 Annex E, Basic Application Level Confidentiality Profile, the elements of table E.1-1 that images
@@ -33,6 +40,8 @@ class Identity:
     birth_date: str
     institution: str
     others: tuple[str, ...]
+    sex: str = ""
+    age: str = ""
 
     TAGS: ClassVar[tuple[str, ...]] = (
         "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "InstitutionName",
@@ -40,12 +49,18 @@ class Identity:
         "OperatorsName", "OtherPatientIDs", "OtherPatientNames", "PatientAddress", "PatientBirthName",
         "PatientComments", "PatientMotherBirthName", "PatientTelephoneNumbers", "PerformingPhysicianName",
         "PhysiciansOfRecord", "ReferringPhysicianName", "RequestingPhysician", "StationName", "DeviceSerialNumber",
+        "PatientSex", "PatientAge",
     )  # fmt: skip
+
+    @property
+    def names_a_patient(self) -> bool:
+        """Whether id or name tell patients apart, and are no placeholders of an anonymiser."""
+        return not (_is_placeholder(self.patient_id) and _is_placeholder(self.name))
 
     @classmethod
     def of(cls, header: Dataset) -> Self:
         """The identity in a header."""
-        others = (text(header, keyword) for keyword in cls.TAGS[5:])
+        others = (text(header, keyword) for keyword in cls.TAGS[5:-2])
         return cls(
             patient_id=text(header, "PatientID"),
             issuer=text(header, "IssuerOfPatientID"),
@@ -53,4 +68,12 @@ class Identity:
             birth_date=text(header, "PatientBirthDate"),
             institution=text(header, "InstitutionName"),
             others=tuple(value for value in others if value),
+            sex=text(header, "PatientSex").upper(),
+            age=text(header, "PatientAge").upper(),
         )
+
+
+def _is_placeholder(value: str) -> bool:
+    """Whether a value is one that anonymisers write for everybody: a word for nobody, or nothing but zeros."""
+    letters = "".join(sign for sign in value.casefold() if sign.isalnum())
+    return letters in _PLACEHOLDERS or not letters.strip("0")

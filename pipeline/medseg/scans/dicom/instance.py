@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from medseg.errors import ScanError
 from medseg.scans.dicom.damage import reading_dicom
+from medseg.scans.dicom.diffusion import PRIVATE_TAGS as DIFFUSION_TAGS
 from medseg.scans.dicom.elements import number, text
 from medseg.scans.dicom.frame import Frame
 from medseg.scans.dicom.functional_groups import frames_of
 from medseg.scans.dicom.identity import Identity
+from medseg.scans.dicom.mosaic import PRIVATE_TAGS as MOSAIC_TAGS
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -27,13 +29,12 @@ _TAGS = (
     "NominalScannedPixelSpacing", "PixelSpacing", "EchoTime", "InversionTime", "FlipAngle", "TriggerTime",
     "DiffusionBValue", "DiffusionGradientOrientation", "FrameReferenceTime", "StudyInstanceUID", "SeriesInstanceUID",
     "AcquisitionNumber", "ImagePositionPatient", "ImageOrientationPatient", "FrameOfReferenceUID",
-    "TemporalPositionIdentifier", "ImagesInAcquisition", "EchoNumbers", "DetectorInformationSequence",
+    "TemporalPositionIdentifier", "InstanceNumber", "ImagesInAcquisition", "EchoNumbers", "DetectorInformationSequence",
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "Units",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
     "SequenceOfUltrasoundRegions",
 )  # fmt: skip
-_PRIVATE_TAGS = (0x0019100A, 0x0019100C, 0x00291010)  # Siemens: images in the mosaic, b-value, CSA image header
 _LONGEST_SIDE = 65535
 _YOUNG_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # unknown to pydicom 3.0
 
@@ -61,6 +62,7 @@ class Instance:
         samples: Values per pixel.
         photometric: (0028,0004).
         pixel_format: Bits allocated, bits stored, and 1 for signed values.
+        high_bit: (0028,0102), from 0; one less than the bits stored in all but old files.
         has_pixels: Whether rows and columns are given.
         units: (0054,1001), given for PET.
         images_in_acquisition: (0020,1002), or 0.
@@ -89,6 +91,7 @@ class Instance:
     samples: int
     photometric: str
     pixel_format: tuple[int, int, int]
+    high_bit: int
     has_pixels: bool
     units: str
     images_in_acquisition: int
@@ -97,6 +100,11 @@ class Instance:
     has_recognisable_features: bool
     identity: Identity
     frames: tuple[Frame, ...]
+
+    @property
+    def channels(self) -> int:
+        """Values per pixel once a palette is looked up."""
+        return 3 if self.photometric == "PALETTE COLOR" else max(self.samples, 1)
 
 
 def read_instance(path: Path) -> Instance | None:
@@ -125,7 +133,7 @@ def read_instance(path: Path) -> Instance | None:
 def _wanted_tags() -> list[BaseTag]:
     from pydicom.tag import Tag
 
-    return [Tag(tag) for tag in (*_TAGS, *Identity.TAGS)] + [Tag(tag) for tag in _PRIVATE_TAGS]
+    return [Tag(tag) for tag in (*_TAGS, *Identity.TAGS)] + [Tag(tag) for tag in (*DIFFUSION_TAGS, *MOSAIC_TAGS)]
 
 
 def is_dicom(path: Path) -> bool:
@@ -177,6 +185,7 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
             int(number(header, "BitsStored", 0)),
             int(number(header, "PixelRepresentation", 0)),
         ),
+        high_bit=int(number(header, "HighBit", number(header, "BitsStored", 1) - 1)),
         has_pixels=has_pixels,
         units=text(header, "Units").upper(),
         images_in_acquisition=int(number(header, "ImagesInAcquisition", 0)),

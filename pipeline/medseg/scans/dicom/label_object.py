@@ -13,10 +13,16 @@ import numpy.typing as npt
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.records import Mask
-from medseg.scans.dicom.contours import draw_contours, roi_names, structure_planes
+from medseg.scans.dicom.contours import (
+    draw_contours,
+    names_without_area,
+    roi_names,
+    structure_extents,
+    structure_planes,
+)
 from medseg.scans.dicom.damage import reading_dicom
 from medseg.scans.dicom.elements import text
-from medseg.scans.dicom.segments import draw_segments, segment_names, segment_planes
+from medseg.scans.dicom.segments import draw_segments, segment_extents, segment_names, segment_planes
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -40,6 +46,20 @@ class Drawn(NamedTuple):
     notes: tuple[str, ...]
 
 
+class Extent(NamedTuple):
+    """The size of a structure and its place, to compare the structures of one object.
+
+    Attributes:
+        name: Name of the structure in the object.
+        size: Number that grows with its volume.
+        box: Its least and greatest coordinates, shape `(2, 3)`.
+    """
+
+    name: str
+    size: float
+    box: npt.NDArray[np.float64]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelObject:
     """A SEG or RTSTRUCT.
@@ -52,6 +72,7 @@ class LabelObject:
         referenced_series: Series UIDs that it names as its own.
         frame_of_reference_uid: (0020,0052) of its coordinates.
         planes_mm: LPS+ points on its planes, shape `(N, 3)`, which must lie in the image.
+        without_area: What each structure that cannot be drawn holds instead of an area, by its name.
     """
 
     path: Path
@@ -61,6 +82,7 @@ class LabelObject:
     referenced_series: frozenset[str]
     frame_of_reference_uid: str
     planes_mm: npt.NDArray[np.float64] = field(repr=False)
+    without_area: dict[str, str] = field(default_factory=dict)
 
 
 def read_label_object(path: Path) -> LabelObject:
@@ -81,7 +103,20 @@ def read_label_object(path: Path) -> LabelObject:
             referenced_series=frozenset(series),
             frame_of_reference_uid=_frame_of_reference(dataset),
             planes_mm=segment_planes(dataset) if kind == "SEG" else structure_planes(dataset),
+            without_area={} if kind == "SEG" else names_without_area(dataset),
         )
+
+
+def label_extents(label: LabelObject) -> tuple[Extent, ...]:
+    """Size and box of each structure that is not empty, in the coordinates of the object.
+
+    Raises:
+        ScanError: If the object is damaged.
+    """
+    with reading_dicom("label"):
+        dataset = _read(label.path)
+        extents = segment_extents(dataset) if label.kind == "SEG" else structure_extents(dataset)
+        return tuple(Extent(*extent) for extent in extents)
 
 
 def draw_label_object(label: LabelObject, grid: Geometry, *, tolerance: float = 0.1) -> Iterator[Drawn]:

@@ -15,14 +15,14 @@ from medseg.scans.dicom.frame import Frame, Orientation
 Vector = npt.NDArray[np.float64]
 ProblemKind = Literal[
     "tilt", "missing_slices", "uneven_spacing", "mixed_orientation", "mixed_sources", "one_position",
-    "repeated_positions", "too_few_slices", "no_position", "not_readable", "set_aside",
+    "repeated_positions", "too_few_slices", "no_position", "not_readable", "set_aside", "held_elsewhere",
 ]  # fmt: skip
 
 SAME_DIRECTION = 1e-4
 MAX_TILT = 1e-3
 SAME_POSITION_MM = 1e-3
 _EVEN = 0.05
-_EVEN_MM = 0.01
+_EVEN_MM = 0.0175  # of positions that were rounded to a hundredth of a millimetre along three axes
 _SIDEWAYS_MM = 0.02  # of positions that were rounded to a hundredth of a millimetre
 
 
@@ -111,7 +111,7 @@ class Planes:
         """The straight grid of planes without a problem, from the first to the last position."""
         first = self.frames[0]
         count = len(self.frames)
-        step_mm = self.depths_mm[-1] / (count - 1) if count > 1 else 1.0
+        step_mm = self.depths_mm[-1] / (count - 1) if count > 1 else max(first.thickness_mm or 0, 0) or 1.0
         return Geometry.from_lps_axes(
             (first.columns, first.rows, count),
             origin_mm=self.positions_mm[0],

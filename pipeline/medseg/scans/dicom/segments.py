@@ -68,6 +68,34 @@ def draw_segments(
         yield name, mask, notes
 
 
+def segment_extents(dataset: FileDataset) -> Iterator[tuple[str, float, Points]]:
+    """Each segment's name, its number of pixels, and the corners `(2, 3)` of its box in LPS+ millimetres."""
+    complete_meta(dataset)
+    frames, names = _frames(dataset), _names(dataset)
+    is_labelmap = text(dataset, "SegmentationType").upper() == "LABELMAP"
+    members = dict.fromkeys(names, range(len(frames))) if is_labelmap else _by_segment(dataset, len(frames))
+    for segment, name in names.items():
+        corners, size = [], 0
+        for index in members.get(segment, ()):
+            rows, columns = np.nonzero(_pixels(dataset, index, segment))
+            if len(rows):
+                size += len(rows)
+                corners += _corners_mm(rows, columns, frames[index])
+        if corners:
+            points = np.array(corners)
+            yield name, float(size), np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def _corners_mm(rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp], frame: Frame) -> list[Points]:
+    """The corners of the box of some pixels of a frame, LPS+ millimetres."""
+    if frame.position_mm is None or frame.orientation is None or frame.spacing_mm is None:
+        return []
+    along = np.array(frame.orientation[:3]) * frame.spacing_mm[1]
+    down = np.array(frame.orientation[3:]) * frame.spacing_mm[0]
+    sides = [(row, column) for row in (rows.min(), rows.max()) for column in (columns.min(), columns.max())]
+    return [np.array(frame.position_mm) + row * down + column * along for row, column in sides]
+
+
 def _names(dataset: Dataset) -> dict[int, str]:
     """Label of each segment by its number, without the background of a labelmap."""
     named: dict[int, str] = {}

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medseg.scans.dicom.frame import Frame, Marks
+from medseg.scans.dicom.file_copies import count_copies, without_copies, without_renamed_copies
+from medseg.scans.dicom.frame import Frame
+from medseg.scans.dicom.gaps import GAP_KINDS, false_gap
 from medseg.scans.dicom.instance import Instance
-from medseg.scans.dicom.planes import SAME_DIRECTION, SAME_POSITION_MM, Planes, Problem, find_problems, stack_planes
+from medseg.scans.dicom.one_source import Owners, is_unidentified, split_by_source
+from medseg.scans.dicom.planes import SAME_DIRECTION, Planes, Problem, find_problems, stack_planes
+from medseg.scans.dicom.separate import Part, separate
 
 MIN_SLICES = 3
 # Radiographs, ultrasound and photographs: every frame is a picture of its own.
 PICTURE_MODALITIES = frozenset({"CR", "DX", "MG", "US", "RF", "XA", "XC", "IO", "PX", "OP", "ES", "GM", "DG", "IVUS"})
+_SAME_SPACING = 1e-3
+_FOLDER_NOTE = (
+    "its series lies in several folders and names no patient: each folder is a volume of its own, and all count as one "
+    "patient where they share the study"
+)
 LABEL_CLASSES = ("Segmentation Storage", "Label Map Segmentation Storage", "RT Structure Set Storage")
 
 
@@ -30,6 +39,7 @@ class FoundSeries:
         notes: Doubts about a volume that can be read.
         part: Number among the volumes of the series, from 0.
         told_apart_by: Marks that separate it from the other volumes of the series.
+        left_out: Copies of files of the series, kept with its first volume.
     """
 
     instances: tuple[Instance, ...]
@@ -39,6 +49,7 @@ class FoundSeries:
     notes: tuple[str, ...] = ()
     part: int = 0
     told_apart_by: tuple[str, ...] = ()
+    left_out: tuple[Instance, ...] = ()
 
     @property
     def first(self) -> Instance:
@@ -78,12 +89,22 @@ def find_series(instances: Iterable[Instance], rules: SeriesRules) -> list[Found
     for instance in sorted(instances, key=lambda one: (one.series_uid, one.sop_uid, one.path)):
         if instance.sop_class not in LABEL_CLASSES:
             groups[_series_key(instance)].append(instance)
-    found = []
-    for group in groups.values():
-        unique, copies = _without_copies(group)
-        note = (f"{copies} file(s) are copies of others of the series and were left out",) if copies else ()
-        found += [replace(part, notes=(*note, *part.notes)) for part in _volumes(unique, rules)]
-    return found
+    return [found for group in groups.values() for found in _find_in_group(group, rules)]
+
+
+def _find_in_group(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
+    """Volumes, pictures and refused files of a series, and what became of the copies among its files."""
+    unique = without_copies(group)
+    left_out, notes = unique.left_out, unique.notes
+    if _may_be_volume(unique.instances[0]):
+        unique = without_renamed_copies(unique.instances)
+        left_out, notes = (*left_out, *unique.left_out), (*notes, *unique.notes)
+    parts = _volumes(unique.instances, rules)
+    return [replace(part, notes=(*notes, *part.notes), left_out=() if part.part else left_out) for part in parts]
+
+
+def _may_be_volume(instance: Instance) -> bool:
+    return _set_aside(instance) is None and instance.modality not in PICTURE_MODALITIES
 
 
 def _series_key(instance: Instance) -> tuple[object, ...]:
@@ -91,28 +112,6 @@ def _series_key(instance: Instance) -> tuple[object, ...]:
     series = instance.series_uid or (instance.study_uid, instance.frame_of_reference_uid, str(instance.path.parent))
     aside = _set_aside(instance)
     return series, instance.modality, aside and aside.message
-
-
-def _by_size(group: Sequence[Instance]) -> list[list[Instance]]:
-    """Instances of one matrix and kind of pixel."""
-    sizes: dict[tuple[object, ...], list[Instance]] = defaultdict(list)
-    for instance in group:
-        pixel = (instance.samples, instance.photometric, *instance.pixel_format)
-        sizes[instance.rows, instance.columns, *pixel].append(instance)
-    return list(sizes.values())
-
-
-def _without_copies(group: Sequence[Instance]) -> tuple[list[Instance], int]:
-    """The instances with each UID once at a place; files without a UID are all kept."""
-    seen: set[tuple[object, ...]] = set()
-    unique = []
-    for instance in group:
-        key = (instance.sop_uid, *(frame.position_mm for frame in instance.frames))
-        if instance.sop_uid and key in seen:
-            continue
-        seen.add(key)
-        unique.append(instance)
-    return unique, len(group) - len(unique)
 
 
 def _volumes(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
@@ -127,9 +126,16 @@ def _volumes(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
     clusters = _by_orientation([frame for instance in group for frame in instance.frames])
     if len(clusters) > 1 and not rules.separate_orientations:
         return [FoundSeries(tuple(group), (), None, (_mixed(clusters),))]
-    sized = _by_size(group)
-    parts = [part for one in sized for part in _stacks(one, rules)]
-    return [replace(part, part=number) for number, part in enumerate(parts)]
+    parts = [part for one in _by_matrix(group) for part in _stacks(one, rules)]
+    return [replace(part, part=number) for number, part in enumerate(_with_true_gaps(parts))]
+
+
+def _by_matrix(group: Sequence[Instance]) -> list[list[Instance]]:
+    """Instances of one matrix and number of channels, however their values are coded."""
+    sizes: dict[tuple[int, ...], list[Instance]] = defaultdict(list)
+    for instance in group:
+        sizes[instance.rows, instance.columns, instance.channels].append(instance)
+    return list(sizes.values())
 
 
 def _mixed_sources(group: Sequence[Instance]) -> Problem | None:
@@ -149,22 +155,64 @@ def _mixed_sources(group: Sequence[Instance]) -> Problem | None:
 
 
 def _stacks(group: list[Instance], rules: SeriesRules) -> list[FoundSeries]:
-    """The volumes among instances of one size."""
-    owner = {(frame.path, frame.index): instance for instance in group for frame in instance.frames}
+    """The volumes among instances of one matrix."""
+    owners = {instance.path: instance for instance in group}
+    by_folder = is_unidentified(group)
     clusters = _by_orientation([frame for instance in group for frame in instance.frames])
-    parts = [part for cluster in clusters for even in _by_spacing(cluster) for part in _separate(even)]
-    found = []
-    for frames, marks in parts:
-        planes = stack_planes(frames)
-        ordered = frames if isinstance(planes, Problem) else planes.frames
-        members = tuple(dict.fromkeys(owner[frame.path, frame.index] for frame in ordered))
-        if isinstance(planes, Problem):
-            found.append(FoundSeries(members, (), None, (planes,), told_apart_by=marks))
-            continue
-        problems = find_problems(planes, min_slices=rules.min_slices)
-        notes = _notes(members, planes, parts=len(parts))
-        found.append(FoundSeries(members, planes.frames, planes, problems, notes, told_apart_by=marks))
-    return found
+    parts = [
+        piece
+        for cluster in clusters
+        for even in _by_spacing(cluster)
+        for part in separate(even, by_folder=by_folder)
+        for piece in (_of_one_source(part, owners) if by_folder else [part])
+    ]
+    return [_found(part, owners, rules, is_only=len(parts) == 1) for part in parts]
+
+
+def _of_one_source(part: Part, owners: Owners) -> list[Part]:
+    """The slices of each source; those of which nothing says how many there are get a problem."""
+    pieces = split_by_source(part.frames, owners)
+    if isinstance(pieces, Problem):
+        return [part._replace(problem=pieces)]
+    marks = part.marks if len(pieces) == 1 else (*part.marks, "folder")
+    return [Part(piece, marks) for piece in pieces]
+
+
+def _found(part: Part, owners: Owners, rules: SeriesRules, *, is_only: bool) -> FoundSeries:
+    """The volume of slices that belong together, or their problem."""
+    planes = part.problem or stack_planes(part.frames)
+    ordered = part.frames if isinstance(planes, Problem) else planes.frames
+    members = tuple(dict.fromkeys(owners[frame.path] for frame in ordered))
+    if isinstance(planes, Problem):
+        return FoundSeries(members, (), None, (planes,), told_apart_by=part.marks)
+    problems = find_problems(planes, min_slices=rules.min_slices)
+    problems = tuple(_with_copies(problem, members) for problem in problems)
+    notes = (*_notes(members, planes, is_only=is_only), *((_FOLDER_NOTE,) if "folder" in part.marks else ()))
+    return FoundSeries(members, planes.frames, planes, problems, notes, told_apart_by=part.marks)
+
+
+def _with_copies(problem: Problem, members: Sequence[Instance]) -> Problem:
+    """The problem of repeated positions with the number of copies among them, which the pixels tell."""
+    if problem.kind != "repeated_positions":
+        return problem
+    copies = count_copies(members)
+    found = (
+        f"{copies} of them are copies, the others hold other pixels" if copies else "they are no copies: pixels differ"
+    )
+    remedy = f"keep the files of one slice at each position, or {problem.remedy}"
+    return problem._replace(message=f"{problem.message} ({found})", remedy=remedy)
+
+
+def _with_true_gaps(parts: Sequence[FoundSeries]) -> list[FoundSeries]:
+    """The volumes; a gap that slices of another volume fill is refused as such, and never interpolated."""
+    guarded = []
+    for part in parts:
+        gaps = [problem for problem in part.problems if problem.kind in GAP_KINDS]
+        others = [one.planes for one in parts if one is not part and one.planes]
+        false = false_gap(part.planes, others) if part.planes and gaps and others else None
+        problems = tuple(false if false and problem in gaps else problem for problem in part.problems)
+        guarded.append(replace(part, problems=problems))
+    return guarded
 
 
 def _set_aside(instance: Instance) -> Problem | None:
@@ -213,10 +261,17 @@ def _by_orientation(frames: list[Frame]) -> list[list[Frame]]:
 
 def _by_spacing(frames: list[Frame]) -> list[list[Frame]]:
     """Groups of frames with equal pixel spacing, which may differ within a file."""
-    groups: dict[tuple[float, ...], list[Frame]] = defaultdict(list)
+    groups: dict[tuple[float, ...], list[Frame]] = {}
     for frame in frames:
-        groups[tuple(round(mm, 3) for mm in frame.spacing_mm or ())].append(frame)
+        spacing = frame.spacing_mm or ()
+        groups.setdefault(next((one for one in groups if _is_same_spacing(one, spacing)), spacing), []).append(frame)
     return list(groups.values())
+
+
+def _is_same_spacing(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Whether two spacings are equal but for the rounding of their decimals; both may be unknown."""
+    pairs = zip(one, other, strict=False)
+    return len(one) == len(other) and all(abs(a - b) <= _SAME_SPACING * max(a, b) for a, b in pairs)
 
 
 def _mixed(clusters: Sequence[Sequence[Frame]]) -> Problem:
@@ -228,68 +283,17 @@ def _mixed(clusters: Sequence[Sequence[Frame]]) -> Problem:
     )
 
 
-def _separate(frames: list[Frame]) -> list[tuple[list[Frame], tuple[str, ...]]]:
-    """Split frames until each position occurs once: by marks that separate all, then by those that help."""
-    if any(frame.position_mm is None for frame in frames):
-        return [(frames, ())]
-    parts: list[tuple[list[Frame], tuple[str, ...]]] = [(frames, ())]
-    rules: tuple[Callable[[list[Frame], list[list[Frame]]], bool], ...] = (_is_complete, _is_unique)
-    for accepts in rules:
-        for mark in Marks._fields:
-            parts = [piece for part in parts for piece in _split(part, mark, accepts)]
-    return parts
-
-
-def _split(
-    part: tuple[list[Frame], tuple[str, ...]], mark: str, accepts: Callable[[list[Frame], list[list[Frame]]], bool]
-) -> list[tuple[list[Frame], tuple[str, ...]]]:
-    frames, marks = part
-    if _distinct(frames) == len(frames):
-        return [part]
-    groups: dict[str, list[Frame]] = defaultdict(list)
-    for frame in frames:
-        groups[getattr(frame.marks, mark)].append(frame)
-    pieces = [groups[value] for value in sorted(groups, key=_by_value)]
-    if len(pieces) < 2 or not accepts(frames, pieces):
-        return [part]
-    return [(piece, (*marks, mark)) for piece in pieces]
-
-
-def _is_complete(frames: list[Frame], pieces: list[list[Frame]]) -> bool:
-    """Whether each piece covers all positions of the whole, as time points, echoes and b-values do."""
-    positions = _distinct(frames)
-    return positions > 1 and all(_distinct(piece) == positions for piece in pieces)
-
-
-def _is_unique(frames: list[Frame], pieces: list[list[Frame]]) -> bool:
-    """Whether no piece repeats a position and pieces are few, as acquisitions that overlap in part."""
-    few = len(pieces) <= 2 * -(-len(frames) // max(_distinct(frames), 1))
-    return few and all(len(piece) > 1 and _distinct(piece) == len(piece) for piece in pieces)
-
-
-def _distinct(frames: Sequence[Frame]) -> int:
-    """Number of different positions of frames along their main direction."""
-    positions = np.array([frame.position_mm for frame in frames], dtype=np.float64)
-    orientation = frames[0].orientation
-    normal = np.cross(orientation[:3], orientation[3:]) if orientation else np.array([0.0, 0.0, 1.0])
-    depths = np.sort(positions @ normal)
-    return 1 + int(np.count_nonzero(np.diff(depths) > SAME_POSITION_MM))
-
-
-def _by_value(value: str) -> tuple[float, str]:
-    try:
-        return float(value), value
-    except ValueError:
-        return 0.0, value
-
-
-def _notes(members: Sequence[Instance], planes: Planes, *, parts: int) -> tuple[str, ...]:
+def _notes(members: Sequence[Instance], planes: Planes, *, is_only: bool) -> tuple[str, ...]:
     """Doubts about a volume that can be read."""
     notes = []
     if members[0].modality == "CT" and len({(frame.slope, frame.intercept) for frame in planes.frames}) > 1:
         notes.append("the rescale slope or intercept differs between its slices, which is rare for CT; look at it")
+    if {"MONOCHROME1", "MONOCHROME2"} <= {one.photometric for one in members}:
+        notes.append("some of its slices are shown inverted (MONOCHROME1); their values were taken as they are")
+    if len(planes.frames) == 1 and not planes.frames[0].thickness_mm:
+        notes.append("the slice thickness is not given: the only slice counts as 1 mm thick")
     promised = members[0].images_in_acquisition
-    if parts == 1 and promised > len(planes.frames) and members[0].modality == "CT":
+    if is_only and promised > len(planes.frames) and members[0].modality == "CT":
         notes.append(
             f"the header promises {promised} images of this acquisition, got {len(planes.frames)}; the ends of the "
             "scan may be missing"

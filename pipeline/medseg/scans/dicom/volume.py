@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -12,8 +11,9 @@ import numpy as np
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.records import Array, Scan
-from medseg.scans.dicom.frame import Frame
-from medseg.scans.dicom.pixels import StoredPixels, read_pixels
+from medseg.scans.dicom.modality_lut import ModalityLut
+from medseg.scans.dicom.pixels import are_raised, bits_below, read_pixels
+from medseg.scans.dicom.plane_values import plane_values
 from medseg.scans.dicom.repair import REPAIRS, straighten
 from medseg.scans.dicom.series import FoundSeries
 from medseg.scans.dicom.series_origin import series_origin
@@ -27,7 +27,7 @@ class SeriesScan(NamedTuple):
     Attributes:
         scan: Volume in int16 where whole numbers fit, else uint16, int32 or float32.
         sha256: SHA-256 over the sorted SHA-256 of the files, as lines of hexadecimal digits.
-        notes: Clauses about its repair.
+        notes: Clauses about its coding and its repair.
     """
 
     scan: Scan
@@ -52,55 +52,44 @@ def read_series(found: FoundSeries, *, repair: frozenset[str] = frozenset()) -> 
     for problem in found.problems:
         if REPAIRS.get(problem.kind) not in repair:
             raise ScanError(problem.message, remedy=problem.remedy)
-    volume, bits, sums = _read_frames(found.frames)
+    volume, coding, sums = _read_frames(found)
     digest = hashlib.sha256("".join(f"{line}\n" for line in sorted(sums)).encode()).hexdigest()
     if found.planes is None:
-        picture, notes = _picture(found, volume, bits)
-        return SeriesScan(picture, digest, notes)
+        picture, notes = _picture(found, volume, coding)
+        return SeriesScan(picture, digest, (*coding.notes, *notes))
     if found.problems:
         straight = straighten(volume, found.planes)
-        return SeriesScan(Scan(straight.array, straight.geometry, series_origin(found)), digest, straight.notes)
-    return SeriesScan(Scan(volume, found.planes.geometry(), series_origin(found)), digest, ())
+        scan = Scan(straight.array, straight.geometry, series_origin(found))
+        return SeriesScan(scan, digest, (*coding.notes, *straight.notes))
+    return SeriesScan(Scan(volume, found.planes.geometry(), series_origin(found)), digest, coding.notes)
 
 
-def _read_frames(frames: Sequence[Frame]) -> tuple[Array, int, list[str]]:
-    """Rescaled values as `(C, I, J, K)`, the bits stored, and the checksum of each file."""
-    canvas = _Canvas(len(frames))
+class _Coding(NamedTuple):
+    """How the last file of a series codes its values, and notes on all of them."""
+
+    bits: int
+    lut: ModalityLut | None
+    notes: tuple[str, ...]
+
+
+def _read_frames(found: FoundSeries) -> tuple[Array, _Coding, list[str]]:
+    """Meaningful values as `(C, I, J, K)`, how they were coded, and the checksum of each file."""
+    canvas = _Canvas(len(found.frames))
+    raised = {one.path for one in found.instances if bits_below(one.pixel_format[1], one.high_bit)}
+    raised = raised if raised and are_raised(sorted(raised)) else set()
     sums = []
-    place = bits = 0
-    for path, members in groupby(frames, key=lambda frame: frame.path):
-        stored = read_pixels(path)
+    notes: dict[str, None] = {}
+    place = 0
+    coding = _Coding(0, None, ())
+    for path, members in groupby(found.frames, key=lambda frame: frame.path):
+        stored = read_pixels(path, is_raised=path in raised)
         sums.append(stored.sha256)
-        bits = stored.bits
+        notes |= dict.fromkeys(stored.notes)
+        coding = _Coding(stored.bits, stored.lut, tuple(notes))
         for frame in members:
-            canvas.put(place, _rescaled(_tile(stored, frame), frame))
+            canvas.put(place, plane_values(stored, frame))
             place += 1
-    return canvas.volume(), bits, list(dict.fromkeys(sums))
-
-
-def _tile(stored: StoredPixels, frame: Frame) -> Array:
-    """The pixels of one plane, shape `(rows, columns, samples)`."""
-    picture = stored.frames[0 if frame.tiles_per_side > 1 else frame.index]
-    row, column = divmod(frame.index if frame.tiles_per_side > 1 else 0, frame.tiles_per_side)
-    top, left = row * frame.rows, column * frame.columns
-    plane: Array = picture[top : top + frame.rows, left : left + frame.columns]
-    if plane.shape[:2] != (frame.rows, frame.columns):
-        raise ScanError(
-            f"a slice must have {frame.rows} by {frame.columns} pixels, got {plane.shape[:2]}", remedy="export it again"
-        )
-    return plane
-
-
-def _rescaled(plane: Array, frame: Frame) -> Array:
-    """Stored values times slope plus intercept: whole numbers stay whole."""
-    slope, intercept = frame.slope, frame.intercept
-    if plane.dtype.kind in "iu" and slope.is_integer() and intercept.is_integer():
-        if slope == 1 and intercept == 0:
-            return plane
-        return plane.astype(np.int64 if plane.dtype.itemsize > 2 else np.int32) * int(slope) + int(intercept)
-    # NIfTI headers hold slopes as float32: rounded alike, a file with the slope in its header has the same voxels.
-    slope, intercept = float(np.float32(slope)), float(np.float32(intercept))
-    return (plane.astype(np.float64) * slope + intercept).astype(np.float32)
+    return canvas.volume(), coding, list(dict.fromkeys(sums))
 
 
 class _Canvas:
@@ -142,17 +131,24 @@ def _smallest_type(low: int, high: int) -> np.dtype[np.generic]:
     raise ScanError(f"voxels must fit 32 bits, got {low} to {high}", remedy="export it again")
 
 
-def _picture(found: FoundSeries, volume: Array, bits: int) -> tuple[Scan, tuple[str, ...]]:
+def _picture(found: FoundSeries, volume: Array, coding: _Coding) -> tuple[Scan, tuple[str, ...]]:
     """A radiograph or photograph: i along a row, j along a column; it has no place in the patient."""
     frame = found.frames[0]
     notes = () if frame.spacing_mm else ("the pixel spacing is not given: a pixel counts as 1 mm",)
     rows_mm, columns_mm = frame.spacing_mm or (1.0, 1.0)
     if found.first.photometric == "MONOCHROME1":
-        is_signed = found.first.pixel_format[2] == 1
-        ends = -1 if is_signed else (1 << bits) - 1  # the least and the greatest value that the bits hold, added
-        volume = _turned_round(volume, ends * frame.slope + 2 * frame.intercept)
+        volume = _turned_round(volume, _ends(found, coding))
     geometry = Geometry.flat(frame.columns, frame.rows, spacing_mm=(columns_mm, rows_mm))
     return Scan(volume, geometry, series_origin(found)), notes
+
+
+def _ends(found: FoundSeries, coding: _Coding) -> float:
+    """The least and the greatest value that the bits of a picture can mean, added."""
+    if coding.lut is not None:
+        return float((1 << coding.lut.bits) - 1)
+    frame, is_signed = found.frames[0], found.first.pixel_format[2] == 1
+    stored = -1 if is_signed else (1 << coding.bits) - 1
+    return stored * frame.slope + 2 * frame.intercept
 
 
 def _turned_round(volume: Array, ends: float) -> Array:

@@ -46,6 +46,11 @@ class Curve:
     low_mm: float
     high_mm: float
 
+    @property
+    def extent_mm(self) -> float:
+        """Length from the first slice to the last."""
+        return self.high_mm - self.low_mm
+
 
 def draw_curve(
     scores: SliceScores, keys: Sequence[KeySlice], colours: Mapping[int, int], classes: Sequence[str]
@@ -72,7 +77,8 @@ def draw_curve(
             colour_of[key.class_name],
             round(float(xs[key.index]), 1),
             _HEIGHTS.place(key.probability),
-            f"slice {key.index}, {in_mm(key.position_mm)} mm: {legible(key.class_name)} {key.probability:.3f}",
+            f"slice {key.index}, {in_mm(key.position_mm, extent=high - low)} mm: {legible(key.class_name)} "
+            f"{key.probability:.3f}",
         )
         for key in keys
         if key.class_name in colour_of

@@ -69,5 +69,5 @@ def save_triage_page(
         "in_mm": in_mm,
     }
     # The page states its own size, so it is filled once to measure it, then with the number.
-    megabytes = len(fill_page(_TEMPLATE, **facts, megabytes=0.0).encode()) / 1e6
+    megabytes = len(fill_page(_TEMPLATE, **facts, megabytes=0.0).encode(errors="backslashreplace")) / 1e6
     write_text(path, fill_page(_TEMPLATE, **facts, megabytes=megabytes))

@@ -1,0 +1,56 @@
+"""`predictions.json` while it grows: an interrupted prediction leaves a record of what it has delivered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from medseg.errors import PipelineError
+from medseg.inference.record import PredictionRecord, save_record
+
+_SHARE = 0.02
+
+
+class GrowingRecord:
+    """Saves a record as it grows, and at the end of the block, whatever ends it.
+
+    Saving takes at most a fiftieth of the time; a process that is killed outright loses the cases since the last time.
+
+    Args:
+        folder: Folder of the masks.
+        content: Function that gives the record as it is now.
+
+    Attributes:
+        error: Reason why the record could not be written the last time; None if it was.
+    """
+
+    def __init__(self, folder: Path, content: Callable[[], PredictionRecord]) -> None:
+        self.error: PipelineError | None = None
+        self._folder, self._content = folder, content
+        self._next = 0.0
+
+    def grow(self) -> None:
+        """Save the record, unless that was done just now."""
+        if time.monotonic() >= self._next:
+            self._save()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or self._next:  # an interrupted folder without any case stays empty
+            self._save()
+
+    def _save(self) -> None:
+        start = time.monotonic()
+        try:
+            save_record(self._content(), self._folder)
+            self.error = None
+        except PipelineError as error:
+            self.error = error
+        self._next = time.monotonic() + (time.monotonic() - start) / _SHARE

@@ -1,0 +1,48 @@
+"""Words that describe scans, and stay in texts although somebody is called so."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from medseg.ingest.name_tokens import ROLE_WORDS
+from medseg.ingest.structure_name import structure_words
+
+_MODAL = "be have hold mean name not show say"
+_AXIS = "axis axes ax axe te tr ti echo"
+_NUMBERS = " ".join(map(str, range(32)))
+
+# Common family names that are also words of scans, and the words before which they are meant so.
+PHRASES: dict[str, frozenset[str]] = {
+    word: frozenset(following.split())
+    for word, following in {
+        "best": "phase systole diastole systolic diastolic syst diast",
+        "black": "blood",
+        "cross": "section sections sectional talk",
+        "day": _NUMBERS,
+        "field": "map mapping of",
+        "gray": "matter scale values",
+        "green": "channel laser",
+        "grey": "matter scale values",
+        "kurz": "achse",
+        "lang": "achse",
+        "long": f"{_AXIS} leg legs bone bones head spine term",
+        "may": _MODAL,
+        "page": _NUMBERS,
+        "short": f"{_AXIS} tau inversion breathhold stack",
+        "small": "bowel intestine field fov parts pelvis vessel vessels lesion lesions",
+        "stone": "protocol search",
+        "wall": "motion thickness",
+        "ward": "round",
+        "white": "matter blood balance",
+        "will": _MODAL,
+    }.items()
+}
+
+
+@cache
+def ordinary_words() -> frozenset[str]:
+    """Words that describe scans, files and structures, folded."""
+    lines = files("medseg.ingest").joinpath("ordinary_words.txt").read_text(encoding="utf-8").splitlines()
+    words = {word for line in lines if not line.startswith("#") for word in line.split()}
+    return frozenset(words) | ROLE_WORDS | structure_words()

@@ -1,0 +1,28 @@
+"""What the prepared cases of a training lack, said before it begins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from medseg.preprocess.segmentation import StoredCase
+from medseg.records import Manifest
+
+_log = logging.getLogger(__name__)
+_SHOWN = 3
+
+
+def warn_of_gaps(training: Sequence[StoredCase], validation: Sequence[StoredCase], manifest: Manifest) -> None:
+    """Log labels that no training case shows, and channels that hold one value everywhere."""
+    for name, value in manifest.foreground.items():
+        if any(case.voxels.get(value) for case in training):
+            continue
+        there = sum(bool(case.voxels.get(value)) for case in validation)
+        elsewhere = f", although {there} validation case(s) show it: another fold may suit better" if there else ""
+        _log.warning("label %s has no voxel in any training case, so that it cannot be learned%s", name, elsewhere)
+    for index, name in enumerate(manifest.channels):
+        filled = [case.case_id for case in (*training, *validation) if index in case.constant_channels]
+        if filled:
+            more = f" and {len(filled) - _SHOWN} more" if len(filled) > _SHOWN else ""
+            shown = ", ".join(filled[:_SHOWN])
+            _log.warning("channel %s holds one value everywhere in case(s) %s%s", name, shown, more)

@@ -1,0 +1,58 @@
+"""Errors of MLflow, its database and its files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from medseg.errors import TrackingError
+
+_PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
+_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """Classes of the errors that a store raises."""
+    from alembic.util import CommandError
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (MlflowException, SQLAlchemyError, CommandError, OSError, ImportError, ValueError)
+
+
+def is_final(error: Exception) -> bool:
+    """Whether the store has understood and refused, so that asking again is of no use."""
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, FileNotFoundError | UnicodeError) or (
+        isinstance(error, MlflowException) and error.error_code not in _PASSING
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error, without passwords."""
+    lines = str(error).splitlines()
+    return without_password(lines[0]) if lines else type(error).__name__
+
+
+def without_password(uri: str) -> str:
+    """An address without the user and password in it."""
+    return _PASSWORD.sub("", uri)
+
+
+@contextmanager
+def explained(uri: str) -> Iterator[None]:
+    """Turn the errors of a store into a TrackingError."""
+    try:
+        yield
+    except store_errors() as error:
+        raise unreachable(uri, first_line(error)) from error
+
+
+def unreachable(uri: str, reason: str) -> TrackingError:
+    """The error of a store that cannot be used."""
+    return TrackingError(
+        f"MLflow store {without_password(uri)}: must be reachable, got: {reason}",
+        remedy="check the tracking URI",
+    )

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from medseg.ingest.dates import find_dates
+
+from tests.ingest.sources import run_ingest, write_ct, write_rtstruct
+
+SPELLINGS = [
+    "12. Nov 1950", "12.Nov.1950", "12 November 1950", "12. November 50", "12-Nov-1950", "12NOV1950", "12nov50",
+    "Nov 12, 1950", "Nov. 12 1950", "November 12th, 1950", "12th of November 1950", "1950-11-12", "1950/11/12",
+    "1950.11.12", "12/11/50", "12/11/1950", "11/12/1950", "12.11.1950", "12. 11. 1950", "12-11-50", "12_11_1950",
+    "12 11 1950", "19501112", "12111950", "19501112T083000", "19501112083000",
+    "1950-11-12 08:30", "1950-11-12T08:30:00", "2023-4-5",
+    "1950 Nov 12", "1950-Nov-12", "12 novembre 1950", "12 de noviembre de 1950", "12 novembro 1950", "12 dez 1950",
+    "12. Dezember 1950", "3. März 1950", "3. Maerz 1950", "1er août 1950", "12 févr. 1950", "12 enero 1950",
+    "12 dic 1950", "12 mai 1950", "12 mei 1950", "12 maggio 1950", "5 May 1950", "May 5, 1950", "12.XI.1950",
+    "12/XI/50", "1950年11月12日", "Nov 1950", "November 1950", "11/1950", "1950-11", "12. Nov", "Nov 12", "05.04.2023",
+    "2023-4-5", "1st Sept 2023", "12 okt 2023", "Mar 3 2023",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("written", SPELLINGS)
+@pytest.mark.parametrize("text", ["{}", "CT Abdomen {}", "{} Thorax", "Kontrolle vom {}, nativ", "T1w_{}_ax", "({})"])
+def test_date_in_any_spelling_is_found_whole(written: str, text: str) -> None:
+    whole = text.format(written)
+    start = whole.index(written)
+    kept = "".join(
+        char for at, char in enumerate(whole) if not any(first <= at < last for first, last in find_dates(whole))
+    )
+    assert not set("0123456789") & set(kept.replace("T1", "")), kept
+    assert kept.startswith(whole[: min(start, 2)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["T1 3D 1.5 mm", "AX T2 FLAIR 5/1", "b 0 50 400 800", "512x512", "CT 120 kV 3.0 B70f", "TR 2000 TE 90",
+     "2.25.19641231",
+     "1.2.840.10008.5.1.4.1.1.2", "Set 3", "may be burned in", "5 sets of 10 slices", "got 6 slices, 2 of 12 mm",
+     "phase 70 %",
+     "decision 5", "marker 12", "1.25 x 1.25 x 2.5", "series 12 of 20", "Protocol 2019", "v1.2.30", "T1_2_30", "S4 5-8",
+     "junction 3", "octreotide 12", "20 slices at 0.625 mm", "99999999", "13/13/2023", "out 5 of 20 mm"],
+)  # fmt: skip
+def test_numbers_and_words_that_are_no_dates_stay(text: str) -> None:
+    assert list(find_dates(text, is_free=True)) == []
+
+
+def test_number_before_a_date_does_not_hide_it() -> None:
+    assert list(find_dates("T1_12_11_1950")) == [(3, 13)]
+
+
+def test_six_digits_are_a_date_in_a_text_but_not_in_a_message() -> None:
+    assert list(find_dates("CT 120450", is_free=True)) == [(3, 9)]
+    assert list(find_dates("got 120450 bytes")) == []
+    assert list(find_dates("CT 994599", is_free=True)) == []
+
+
+@given(st.dates(date(1900, 1, 1), date(2099, 12, 31)), st.sampled_from("./- "), st.booleans())
+def test_every_day_is_found_in_numbers(day: date, sign: str, year_first: bool) -> None:
+    parts = [f"{day.year}", f"{day.month:02d}", f"{day.day:02d}"]
+    text = sign.join(parts if year_first else parts[::-1])
+    assert (0, len(text)) in list(find_dates(text))
+
+
+def test_shifted_dates_are_not_undone_by_texts(tmp_path: Path) -> None:
+    study = date(2023, 4, 5)
+    for number, written in enumerate(("5. April 2023", "Apr 5, 2023", "05/04/23", "20230405", "5 avril 2023")):
+        folder = tmp_path / "src" / str(number)
+        images = write_ct(
+            folder,
+            seed=number,
+            PatientID=str(number),
+            StudyDate=f"{study:%Y%m%d}",
+            SeriesDescription=f"Thorax {written}",
+        )
+        write_rtstruct({f"GTV {written}": (2, 5, 2, 5, 1, 3)}, images, folder / "rs")
+    done = run_ingest(tmp_path / "src", tmp_path / "out", shift_dates=True)
+    assert {channel["description"] for case in done.document["cases"] for channel in case["channels"]} == {"Thorax …"}
+    assert set(done.report.structures) == {"GTV …"}
+    for case in done.manifest.cases:
+        assert case.study_date is not None
+        assert timedelta(0) < study - date.fromisoformat(case.study_date) <= timedelta(365)

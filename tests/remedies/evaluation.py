@@ -1,0 +1,112 @@
+"""Remedies of an evaluation's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from medseg.evaluation.classification import failure_auroc, stack_scores, summarise_scores
+from medseg.evaluation.segmentation import find_mask, surface_dice
+from medseg.evaluation.segmentation.measure_case import measure_case
+from medseg.manifest.case_scans import check_named
+from medseg.records import Scan, SliceScores
+from medseg.scans import write_mask
+from medseg.targets import ExclusiveLabels
+
+from tests.grids import OBLIQUE
+from tests.manifest.datasets import manifest_of
+from tests.remedies.attempts import covers, tries
+
+covers("evaluation")
+Again = Iterator[Callable[[], object]]
+LABEL = np.zeros(OBLIQUE.shape, np.uint8)
+LABEL[1:4, 2:5, 1:3] = 1
+LABELS = {"background": 0, "liver": 1}
+
+
+@tries("evaluation/segmentation/evaluate_cases.py", "run predict on this case first")
+def _no_mask(place: Path) -> Again:
+    yield lambda: find_mask(place, "a")
+    write_mask(LABEL, Scan(LABEL[None], OBLIQUE), place, case_id="a")  # as predict does
+    yield lambda: find_mask(place, "a")
+
+
+@tries("evaluation/segmentation/evaluate_cases.py", "evaluate with the manifest that the model was trained on")
+def _other_manifest(place: Path) -> Again:
+    def check(**labels: int) -> Callable[[], object]:
+        manifest = manifest_of([], labels={"background": 0, **labels})
+        remedy = "evaluate with the manifest that the model was trained on"
+        path = place / "a.nii.gz"
+        return lambda: check_named(2 * LABEL, manifest, path, case_id="a", thing="mask", remedy=remedy)
+
+    yield check(liver=1)
+    yield check(liver=2)
+
+
+def measure(target: Any, **metrics: Any) -> Callable[[], object]:
+    return lambda: measure_case(LABEL, LABEL, target=target, case_id="a", spacing_mm=(1.0, 1.0, 1.0), metrics=metrics)
+
+
+@tries("evaluation/segmentation/measure_case.py", "evaluate exclusive labels of every voxel")
+def _ignored(place: Path) -> Again:
+    yield measure(ExclusiveLabels(labels=LABELS, ignore=9))
+    yield measure(ExclusiveLabels(labels=LABELS))
+
+
+@tries("evaluation/segmentation/measure_case.py", "choose another name")
+def _taken(place: Path) -> Again:
+    def mine(label: Any, mask: Any, *, spacing_mm: Any) -> float:
+        return 1.0
+
+    yield measure(ExclusiveLabels(labels=LABELS), dice=mine)
+    yield measure(ExclusiveLabels(labels=LABELS), my_dice=mine)
+
+
+@tries("evaluation/segmentation/same_grid.py", "put both on one grid first")
+def _shapes(place: Path) -> Again:
+    label = LABEL.astype(bool)
+    sizes: dict[str, Any] = {"spacing_mm": (1.0, 1.0, 1.0), "tolerance_mm": 1.0}
+    yield lambda: surface_dice(label, label[:-1], **sizes)
+    yield lambda: surface_dice(label[:-1], label[:-1], **sizes)
+
+
+SCORES = SliceScores(
+    "a", "p", 2, np.arange(3.0), np.full((3, 2), 0.5), np.full(2, 0.5), np.zeros((3, 2), np.int8), np.zeros(2, np.int8)
+)
+
+
+def stack(scores: SliceScores) -> Callable[[], object]:
+    return lambda: stack_scores([scores], classes=("x", "y"), level="slice")
+
+
+@tries("evaluation/classification/score_table.py", "classify the case again with the same classes")
+def _classes(place: Path) -> Again:
+    yield stack(replace(SCORES, probabilities=np.full((3, 1), 0.5)))
+    yield stack(SCORES)
+
+
+@tries("evaluation/classification/score_table.py", "classify the case again")
+def _probabilities(place: Path) -> Again:
+    yield stack(replace(SCORES, probabilities=np.full((3, 2), np.nan)))
+    yield stack(SCORES)
+
+
+@tries("evaluation/classification/score_table.py", "fix its slice labels")
+def _truth(place: Path) -> Again:
+    yield stack(replace(SCORES, truth=np.full((3, 2), 5, np.int8)))
+    yield stack(SCORES)
+
+
+@tries("evaluation/classification/failure_detection.py", "give one of each per case")
+def _lengths(place: Path) -> Again:
+    yield lambda: failure_auroc([0.1, 0.2], [0.5], bound=0.8)
+    yield lambda: failure_auroc([0.1, 0.2], [0.5, 0.9], bound=0.8)
+
+
+@tries("evaluation/classification/summary.py", "choose for example 0.95")
+def _specificity(place: Path) -> Again:
+    yield lambda: summarise_scores([SCORES], classes=("x", "y"), kind="multilabel", specificity=1.5)
+    yield lambda: summarise_scores([SCORES], classes=("x", "y"), kind="multilabel", specificity=0.95)

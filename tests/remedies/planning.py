@@ -1,0 +1,26 @@
+"""Remedies of a plan's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from medseg.planning import CaseFingerprint, Fingerprint, check_mirroring, make_plan
+
+from tests.manifest.datasets import manifest_of
+from tests.remedies.attempts import covers, tries
+
+covers("planning")
+Again = Iterator[Callable[[], object]]
+
+
+@tries("planning/sides.py", "leave the axis out")
+def _flip(place: Path) -> Again:
+    manifest = manifest_of([], labels={"background": 0, "left kidney": 1, "right kidney": 2})
+    case = CaseFingerprint((40, 40, 40), (1.0, 1.0, 1.0), np.ones((1, 5)))
+    plan = make_plan(Fingerprint((case,), (), is_2d=False), manifest, device="cpu")
+    flipping = plan.model_copy(update={"inference": plan.inference.model_copy(update={"mirror_axes": (0, 2)})})
+    yield lambda: check_mirroring(flipping, manifest)
+    left_out = plan.model_copy(update={"inference": plan.inference.model_copy(update={"mirror_axes": (2,)})})
+    yield lambda: check_mirroring(left_out, manifest)

@@ -1,0 +1,151 @@
+"""Remedies of the errors of whole runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import medseg
+import numpy as np
+from medseg.runs.audit import audit_dataset
+from medseg.runs.machine import torch_device
+from medseg.runs.run_folder import RunFolder, check_empty
+from medseg.runs.settings import TrainingSettings
+from medseg.scans import write_scan
+
+from tests.grids import grid
+from tests.remedies.attempts import covers, tried_elsewhere, tries
+
+covers("runs")
+Again = Iterator[Callable[[], object]]
+GRID = grid((16, 16, 16))
+SMALL: dict[str, Any] = {
+    "network": {
+        "channels": [2, 4],
+        "strides": [[1, 1, 1], [2, 2, 2]],
+        "kernels": [[3, 3, 3]] * 2,
+        "blocks": [1, 1],
+        "decoder_blocks": [1],
+    },
+    "training": {"batch_size": 2, "patch_size": [16, 16, 16], "patches_per_case": 1},
+    "inference": {"patch_size": [16, 16, 16]},
+}
+
+
+def write_patients(folder: Path, *, count: int = 2, **changes: Any) -> Path:
+    """Patients with a box each, in two folds."""
+    entries = []
+    for n in range(count):
+        label = np.zeros((1, *GRID.shape), np.uint8)
+        label[:, 4:10, 5:12, 4:9] = 1
+        image = np.random.default_rng(n).normal(0, 1, label.shape).astype(np.float32) + 3 * label
+        write_scan(image, GRID, folder / f"c{n}.nii.gz")
+        write_scan(label, GRID, folder / f"c{n}_label.nii.gz")
+        files = {"image": f"c{n}.nii.gz", "label": f"c{n}_label.nii.gz"}
+        entries.append({"case_id": f"c{n}", "patient_id": f"p{n}", "fold": n % 2, **files})
+    content = {"name": "boxes", "channel_names": {"0": "T1"}, "labels": {"background": 0, "box": 1}}
+    (folder / "dataset.json").write_text(json.dumps({**content, "training": entries, **changes}))
+    return folder
+
+
+def train(place: Path, out: str, **settings: Any) -> medseg.TrainResult:
+    settings = {"config": SMALL, "epochs": 1, **settings}
+    return medseg.train(
+        place, out=place / out, store=place / "store", device="cpu", tracking=False, **settings
+    )  # fmt: skip
+
+
+@tries("runs/settings.py", "give one")
+def _two_lengths(place: Path) -> Again:
+    yield lambda: TrainingSettings(out=place, budget="1m", epochs=3)
+    yield lambda: TrainingSettings(out=place, budget="1m")
+    yield lambda: TrainingSettings(out=place, epochs=3)
+
+
+@tries("runs/machine.py", "choose cpu")
+def _no_gpu(place: Path) -> Again:
+    with patch("torch.cuda.is_available", return_value=False):
+        yield lambda: torch_device("cuda")
+        yield lambda: torch_device("cpu")
+
+
+@tries("runs/run_folder.py", "choose another")
+def _full_folder(place: Path) -> Again:
+    (place / "out").mkdir()
+    (place / "out" / "mine.txt").touch()
+    yield lambda: check_empty(place / "out")
+    yield lambda: check_empty(place / "other")
+
+
+@tries("runs/audit.py", "choose another name")
+def _fixed_before(place: Path) -> Again:
+    write_patients(place)
+    (place / "fixed").mkdir()
+    yield lambda: audit_dataset(place, fix=place / "fixed")
+    yield lambda: audit_dataset(place, fix=place / "other")
+
+
+@tries("runs/audit.py", "choose another")
+def _no_folder(place: Path) -> Again:
+    write_patients(place)
+    (place / "file").touch()
+    yield lambda: audit_dataset(place, out=place / "file")
+    yield lambda: audit_dataset(place, out=place / "other")
+
+
+def finished_run(place: Path) -> RunFolder:
+    """A run on the two patients, and its folder."""
+    write_patients(place)
+    return RunFolder(train(place, "run").folder)
+
+
+def resume(place: Path) -> Callable[[], object]:
+    return lambda: train(place, "run", resume=True, config=None, epochs=2)
+
+
+@tries("runs/train.py", "start a new run")
+def _other_manifest(place: Path) -> Again:
+    finished_run(place)
+    write_patients(place, version="2")
+    yield resume(place)
+    yield lambda: train(place, "new")
+
+
+@tries("runs/run_folder.py", "start a new run")
+def _no_record(place: Path) -> Again:
+    finished_run(place)
+    (place / "run" / "run.json").write_text("{")
+    yield resume(place)
+    yield lambda: train(place, "new")
+
+
+@tries("runs/train.py", "start a new run with that plan")
+def _other_plan(place: Path) -> Again:
+    folder = finished_run(place)
+    folder.plan.write_text(folder.plan.read_text().replace("epochs: 200", "epochs: 150"))
+    yield resume(place)
+    yield lambda: train(place, "new", plan=folder.plan, config=None)
+
+
+@tries("runs/segmentation/job.py", "plan again")
+def _plan_of_other_channels(place: Path) -> Again:
+    folder = finished_run(place)
+    both = {"labels": {"background": 0, "box": 1, "lid": 2}}
+    write_patients(place, **both)
+    yield lambda: train(place, "new", plan=folder.plan, config=None)
+    yield lambda: train(place, "planned")
+
+
+@tries("runs/train.py", "give the same parts again, or start a new run")
+def _other_parts(place: Path) -> Again:
+    finished_run(place)
+    parts = medseg.SegmentationParts(transform=lambda image, label, seed: (image, label))
+    yield lambda: train(place, "run", resume=True, config=None, epochs=2, parts=parts)
+    yield resume(place)
+    yield lambda: train(place, "new", parts=parts)
+
+
+tried_elsewhere("tests/integration/test_classify_route.py", "gate", "runs/segmentation/predict.py", "leave check out")
