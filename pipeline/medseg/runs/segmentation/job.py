@@ -42,6 +42,7 @@ from medseg.training.segmentation.task import SegmentationTask
 
 _CEILING_CASES = 4
 _PREPARING_TO_READING = 2.0
+_SHORTEST_S = 15.0  # of a budget that is worth measuring for
 
 
 class SegmentationJob:
@@ -86,7 +87,7 @@ class SegmentationJob:
                 )
             failures = fingerprint.failures
             spending = None
-            if seconds is not None:
+            if seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
             plan = make_plan(fingerprint, manifest, device=device, spending=spending)
         plan = changed_plan(plan, settings)
