@@ -39,7 +39,7 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
         reason = "the disk is full" if is_full else error.strerror
         raise DeliveryError(
             f"{target.name}: must be writable in {target.parent}, got: {reason}",
-            remedy="free space or choose another folder",
+            remedy="free space or choose another folder" if is_full else "choose another folder",
         ) from error
     finally:
         with suppress(OSError):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from medseg.audit.form_checks import REFUSED_SHEAR
+from medseg.audit.facts import FileFacts
+from medseg.audit.form_checks import REFUSED_SHEAR, check_forms
 from medseg.geometry import Geometry, affine_distance_mm, shear_of, straightened
-from medseg.scans import read_nifti_forms
+from medseg.scans import NiftiForms, read_nifti_forms
 
 from tests.audit.dirty import Dataset, findings, only
 
@@ -64,6 +66,15 @@ def test_conflict_of_less_than_half_a_voxel_is_a_warning(dataset: Dataset) -> No
 def test_rounding_of_a_quaternion_is_no_conflict(dataset: Dataset) -> None:
     dataset.edit_header(dataset.image(CASE), moved_qform(0.05))
     assert findings(dataset.audit()) == []
+
+
+def test_conflict_is_measured_by_the_voxel_where_voxels_are_small() -> None:
+    micrometres = np.diag([0.7e-3, 0.7e-3, 2e-3, 1.0])
+    forms = NiftiForms((9, 9, 9), micrometres, 1, 1, conflict_mm=7.5e-3, voxel_type="int16")
+    (found,) = check_forms(CASE, (FileFacts("a.nii.gz", False, {}, forms),))
+    assert (found.check, found.severity) == ("sform_qform", "error")
+    near = replace(forms, conflict_mm=1e-4)
+    assert check_forms(CASE, (FileFacts("a.nii.gz", False, {}, near),)) == []
 
 
 def test_broken_quaternion_is_a_conflict(dataset: Dataset) -> None:

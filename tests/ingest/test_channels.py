@@ -192,7 +192,9 @@ def test_label_of_a_channel_whose_label_is_not_taken_is_told(tmp_path: Path, stu
     )
     assert done.case.label is None
     assert done.report.is_clean
-    assert done.report.aside == {"a label of a channel whose label is not taken; see label_from in the mapping": 1}
+    assert done.report.aside == {
+        "a label of a channel whose label is not taken; name that channel under label_from in the mapping": 1
+    }
 
 
 def test_refused_series_of_a_channel_says_why(tmp_path: Path, study: dict[str, str]) -> None:

@@ -640,3 +640,15 @@ def test_label_volume_is_unsigned_and_unscaled_on_the_grid_of_the_image(tmp_path
     assert image.shape == SHAPE
     np.testing.assert_allclose(image.affine, GRID.affine, atol=1e-5)
     assert int(image.header["sform_code"]) == int(image.header["qform_code"]) == 1
+
+
+def test_object_values_beyond_sixteen_bits_are_numbered_instead_of_wrapping_round(tmp_path: Path) -> None:
+    mask = np.zeros(SHAPE, np.int32)
+    mask[1:3, 1:3, 1], mask[4:6, 1:3, 1], mask[7:9, 1:3, 1] = 3, 65536, 131075
+    write_nifti(tmp_path / "src" / "a.nii.gz", voxels())
+    write_nifti(tmp_path / "src" / "a_mask.nii.gz", mask)
+    mapping = 'instances: true\nlabels: {cell: {value: 1, names: ["*"]}}'
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=mapping)
+    np.testing.assert_array_equal(done.label(), np.unique(mask, return_inverse=True)[1].reshape(SHAPE))
+    (entry,) = done.document["cases"]
+    assert "its objects were numbered from 1 to 3, since values above 65535 cannot be written" in entry["notes"]

@@ -18,6 +18,7 @@ import medseg
 Attempt = Callable[[Path], Iterator[Callable[[], object]]]
 PACKAGE = Path(medseg.__file__).parent
 _PLACEHOLDER = "{}"
+_BY_PLACE = {"Refusal": 2, "Problem": 2, "Finding": 4}  # records that hold a remedy, and its place among their parts
 
 
 class Remedy(NamedTuple):
@@ -82,33 +83,43 @@ def remedies_of(*rooms: str) -> set[Remedy]:
         place = PACKAGE / room
         for path in [place] if place.is_file() else sorted(place.rglob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            constants = _constants(tree)
-            for node in ast.walk(tree):
-                if isinstance(node, ast.keyword) and node.arg == "remedy":
-                    texts = _texts(node.value, constants)
-                    found |= {Remedy(path.relative_to(PACKAGE).as_posix(), text) for text in texts}
+            assigned = _assigned(tree)
+            texts = {text for node in ast.walk(tree) for made in _made(node) for text in _texts(made, assigned)}
+            found |= {Remedy(path.relative_to(PACKAGE).as_posix(), text) for text in texts}
     return found
 
 
-def _constants(tree: ast.Module) -> dict[str, str]:
-    """Module constants and local names that hold text."""
-    return {
-        target.id: node.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+def _made(node: ast.AST) -> list[ast.expr]:
+    """The expression of a remedy that a piece of source makes: by keyword, by place or under the name `remedy`."""
+    if isinstance(node, ast.keyword) and node.arg == "remedy":
+        return [node.value]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _BY_PLACE:
+        return node.args[_BY_PLACE[node.func.id] :][:1]
+    if isinstance(node, ast.Assign) and any(isinstance(one, ast.Name) and one.id == "remedy" for one in node.targets):
+        return [node.value]
+    return []
 
 
-def _texts(node: ast.expr, constants: dict[str, str]) -> list[str]:
+def _assigned(tree: ast.Module) -> dict[str, list[ast.expr]]:
+    """Expressions that are assigned to each name, module constants and local names alike."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(node.value)
+    return found
+
+
+def _texts(node: ast.expr, assigned: dict[str, list[ast.expr]]) -> list[str]:
     """The texts that an expression may give; none for one that is passed on."""
     if isinstance(node, ast.Constant):
-        return [str(node.value)] if node.value else []
+        return [node.value] if node.value and isinstance(node.value, str) else []
     if isinstance(node, ast.JoinedStr):
         return ["".join(str(part.value) if isinstance(part, ast.Constant) else _PLACEHOLDER for part in node.values)]
     if isinstance(node, ast.IfExp):
-        return _texts(node.body, constants) + _texts(node.orelse, constants)
-    if isinstance(node, ast.Name) and node.id in constants:
-        return [constants[node.id]]
+        return _texts(node.body, assigned) + _texts(node.orelse, assigned)
+    if isinstance(node, ast.Name):
+        rest = {name: values for name, values in assigned.items() if name != node.id}
+        return [text for value in assigned.get(node.id, ()) for text in _texts(value, rest)]
     return []

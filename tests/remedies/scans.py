@@ -16,14 +16,7 @@ from tests.coded_labels import put_under_slope
 from tests.grids import OBLIQUE, grid
 from tests.remedies.attempts import covers, tries
 
-covers(
-    "geometry.py",
-    "scans/read.py",
-    "scans/label_values.py",
-    "scans/fourth_axis.py",
-    "scans/nifti.py",
-    "scans/nifti_repair.py",
-)
+covers("geometry.py", "scans")
 Again = Iterator[Callable[[], object]]
 LABEL = np.zeros(OBLIQUE.shape, np.uint8)
 LABEL[1:4, 2:5, 1:3] = 1

@@ -7,6 +7,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from medseg.errors import ScanError
+from medseg.ingest.label_source import read_mask
 from medseg.scans import few_whole_values
 from PIL import Image
 
@@ -73,3 +75,31 @@ def test_pictures_of_black_and_white_are_known_even_where_jpeg_has_changed_them(
     assert few_whole_values(tmp_path / f"a.{ending}", most=64) == {0, 255}
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120), np.uint8)).save(tmp_path / f"b.{ending}")
     assert few_whole_values(tmp_path / f"b.{ending}", most=64) is None
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.tif"])
+@pytest.mark.parametrize("off", [0.0, 3e-5, 4e-4, 0.015, 0.03])
+def test_what_is_taken_for_a_mask_is_read_as_a_label(tmp_path: Path, name: str, off: float) -> None:
+    values = LABEL.astype(np.float32) + np.float32(off) * (LABEL > 0)
+    if name == "a.tif":
+        Image.fromarray(values[:, :, -1].T).save(tmp_path / name)
+    else:
+        write(tmp_path / name, values)
+    assert (few_whole_values(tmp_path / name, most=64) is not None) == is_label(tmp_path / name) == (off < 1e-4)
+
+
+@pytest.mark.parametrize("slope", [1 / 127, 1 / 30, 1 / 20, 0.3])
+def test_scaled_values_are_taken_for_a_mask_where_they_are_read_as_a_label(tmp_path: Path, slope: float) -> None:
+    path = write(tmp_path / "a.nii.gz", LABEL)
+    put_under_slope(path, np.rint(LABEL / slope).astype(np.int16), slope=slope, intercept=0)
+    assert (few_whole_values(path, most=64) is not None) == is_label(path)
+    put_under_slope(path, np.rint(LABEL / slope).astype(np.float32), slope=slope, intercept=0)
+    assert (few_whole_values(path, most=64) is not None) == is_label(path)
+
+
+def is_label(path: Path) -> bool:
+    try:
+        read_mask(path)
+    except ScanError:
+        return False
+    return True

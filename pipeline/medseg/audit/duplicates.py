@@ -133,6 +133,8 @@ def _near_duplicates(pairs: Sequence[Pair], only: Sequence[CaseFacts], *, is_one
         fact += f"; with others {len(members)} cases of {patients} patient(s) look alike"
     others = (first.case_id, *(only[at].case_id for at in members if at not in (best.first, best.second)))
     remedy = "fine for scans of one patient" if is_one_patient else f"compare them; {_SAME}"
+    if first.case.patient_id == second.case.patient_id and not is_one_patient:
+        remedy = "drop one or move both to one split"
     return Finding("near_duplicate", severity, second.case_id, fact, remedy, others=others)
 
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from medseg.audit.facts import CaseFacts, FileFacts
 from medseg.audit.form_checks import (
-    CONFLICT_MM,
     can_be_straightened,
     is_apart_from,
     is_rounding_of,
     is_sheared,
+    is_torn,
     straightening_mm,
 )
 from medseg.geometry import affine_distance_mm
@@ -70,15 +70,15 @@ def _repairs(file: FileFacts, lead: FileFacts | None, *, lead_changed: bool) -> 
     if forms is None:
         return
     is_bent = is_sheared(forms) and can_be_straightened(forms)
-    is_torn = forms.conflict_mm > CONFLICT_MM and can_be_straightened(forms)
+    has_two_places = is_torn(forms) and can_be_straightened(forms)
     if lead is not None and lead.forms is not None and is_rounding_of(forms, lead.forms):
-        if lead_changed or is_bent or is_torn or is_apart_from(forms, lead.forms):
+        if lead_changed or is_bent or has_two_places or is_apart_from(forms, lead.forms):
             distance_mm = affine_distance_mm(forms.shape, forms.affine, lead.forms.affine)
             yield Done("grid", f"header of {file.name} taken over from {lead.name}, {distance_mm:.2g} mm away")
     elif is_bent:
         moved = f"moved voxels by up to {straightening_mm(forms):.2g} mm"
         yield Done("shear", f"axes of {file.name} made perpendicular, which {moved}")
-    elif is_torn:
+    elif has_two_places:
         yield Done("sform_qform", f"qform of {file.name}, {forms.conflict_mm:.3g} mm away, written from its sform")
     if file.is_label and (forms.voxel_type.startswith("float") or forms.is_scaled):
         old = f"{forms.voxel_type}{' under a slope' if forms.is_scaled else ''}"

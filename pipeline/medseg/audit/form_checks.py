@@ -9,7 +9,8 @@ from medseg.audit.finding import Finding
 from medseg.geometry import affine_distance_mm, shear_of, straightened
 from medseg.scans import NiftiForms
 
-CONFLICT_MM = 0.1  # what quaternions round to on a large field of view stays below it
+_CONFLICT_MM = 0.1  # what quaternions round to on a large field of view stays below it
+_CONFLICT_VOXELS = 0.5
 REFUSED_SHEAR = 1e-4  # cosine from which SimpleITK 2.5 answers "No orthonormal definition found", measured
 STRAIGHTEN_VOXELS = 0.5
 ROUNDING_VOXELS = 0.05
@@ -74,6 +75,11 @@ def is_sheared(forms: NiftiForms) -> bool:
     return is_usable(forms) and shear_of(forms.affine) > REFUSED_SHEAR
 
 
+def is_torn(forms: NiftiForms) -> bool:
+    """Whether sform and qform place voxels further apart than by rounding."""
+    return forms.conflict_mm > min(_CONFLICT_MM, _CONFLICT_VOXELS * spacing_mm(forms))
+
+
 def _is_same(forms: NiftiForms, other: NiftiForms) -> bool:
     return (
         (forms.shape, forms.sform_code, forms.qform_code, forms.conflict_mm)
@@ -108,7 +114,7 @@ def _check_sheared(case_id: str, name: str, forms: NiftiForms) -> list[Finding]:
 
 
 def _check_conflict(case_id: str, name: str, forms: NiftiForms) -> list[Finding]:
-    if forms.conflict_mm <= CONFLICT_MM or is_sheared(forms):
+    if not is_torn(forms) or is_sheared(forms):
         return []  # a qform cannot hold a shear, so a sheared sform differs from it in any case
     is_large = forms.conflict_mm > spacing_mm(forms) / 2
     distance = f"up to {forms.conflict_mm:.3g} mm apart" if np.isfinite(forms.conflict_mm) else "a qform that is broken"

@@ -10,6 +10,7 @@ from medseg.records import Case, Manifest
 
 AIR_HU = -200.0
 HOT = 20.0
+_CLIP = "clip it in the file, or in the plan by the normalisation ct with clip_hu"
 
 
 def check_channels(case: Case, channels: tuple[ChannelFacts, ...], manifest: Manifest) -> list[Finding]:
@@ -46,4 +47,4 @@ def _check_hot(case: Case, name: str, facts: ChannelFacts) -> list[Finding]:
     if facts.high - facts.p50 <= HOT * max(facts.p999 - facts.p50, 1e-9):
         return []
     fact = f"channel {name} must hold no hot voxels, got {plain(facts.high)} where 99.9 % are below {plain(facts.p999)}"
-    return [Finding("hot_voxels", "note", case.case_id, fact, "clip intensities when training")]
+    return [Finding("hot_voxels", "note", case.case_id, fact, _CLIP)]

@@ -59,7 +59,8 @@ def find_inputs(
         return _from_manifest(paths[0], data_root=data_root, fold=fold, split=split)
     if fold is not None or split is not None:
         raise ManifestError(
-            "fold and split need a manifest as the only input, got image files", remedy="leave them out"
+            "fold and split need a manifest as the only input, got image files",
+            remedy="leave them out, or give the manifest",
         )
     files = [file for path in paths for file in _files(path)]
     inputs = _grouped(files, channels) if channels > 1 else [CaseInput(scan_stem(file), (file,)) for file in files]
@@ -68,12 +69,12 @@ def find_inputs(
     if repeated:
         raise ScanError(
             "file names must differ but for their ending, got it twice",
-            remedy="predict them apart",
+            remedy="predict them apart, each into a folder of its own",
             case_id=repeated[0],
         )
     if not inputs:
         fact = f"input must hold images ending in {', '.join(SCAN_SUFFIXES)}, got none"
-        raise ScanError(fact, remedy="check the folder")
+        raise ScanError(fact, remedy="give the folder that holds them, of DICOM the data set of medseg ingest")
     return inputs
 
 
@@ -92,7 +93,8 @@ def check_channels(scan: Scan, channels: Sequence[str], *, case_id: str, owner: 
     if len(scan.array) != len(channels):
         raise ScanError(
             f"image must have the {owner}'s {len(channels)} channels ({', '.join(channels)}), got {len(scan.array)}",
-            remedy="give one file per channel in that order",
+            remedy="give the scan with these channels alone, in one file, or in files of one channel each, numbered "
+            "from _0000 on",
             case_id=case_id,
         )
 

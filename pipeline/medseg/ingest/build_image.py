@@ -134,7 +134,8 @@ def _onto_reference(scan: Scan, image: ImageSource, reference: ImageSource) -> t
     covered = covered_fraction(grid, scan.geometry)
     if covered == 0:
         raise GeometryError(
-            f"{name} must overlap the reference, got no common place", remedy="choose another reference"
+            f"{name} must overlap the reference, got no common place",
+            remedy="choose another reference, or take the channel out of the mapping",
         )
     values = scan.array.astype(np.float32)
     moved = regrid(replace(scan, array=values), grid, order="linear")

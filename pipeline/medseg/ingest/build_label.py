@@ -10,7 +10,6 @@ from itertools import combinations
 
 import numpy as np
 
-from medseg.errors import GeometryError
 from medseg.geometry import significant
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import LabelRecord
@@ -192,15 +191,14 @@ def _write(
 
 
 def _onto_reference(label: Labelmap, build: CaseBuild) -> tuple[Labelmap, tuple[str, ...]]:
-    """A label on the grid of the reference, resampled if it was drawn on another channel, and the note on that."""
+    """A label on the grid of the reference, resampled if it was drawn on another channel, and the note on that.
+
+    That channel shares the frame of reference, else its image would have been refused.
+    """
     image = build.labels[0].image
     reference, grid = build.reference.known_grid(), image.known_grid()
     if grid.is_close(reference):
         return label, ()
-    if image.frame_of_reference_uid != build.reference.frame_of_reference_uid:
-        raise GeometryError(
-            "label and reference must share a frame of reference, got two", remedy="register them first"
-        )
     moved = on_grid(label, grid, reference, may_regrid=True)
     return moved, ("the label was resampled (nearest) onto the grid of the reference",)
 

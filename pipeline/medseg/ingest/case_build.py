@@ -76,7 +76,9 @@ def labels_left_over(builds: Sequence[CaseBuild], labels: Iterable[MatchedLabel]
     used = {id(label) for build in builds if not build.is_aside for label in build.labels}
     channels = {id(image) for build in builds if not build.is_aside for image in build.images}
     other_label = Refusal(
-        "no_channel", "a label of a channel whose label is not taken", "see label_from in the mapping"
+        "no_channel",
+        "a label of a channel whose label is not taken",
+        "name that channel under label_from in the mapping",
     )
     other_image = Refusal("no_channel", "a label of an image that is no channel of the mapping")
     return [
@@ -133,17 +135,21 @@ def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names:
     patient = names.patient(group[0].patient, is_id=group[0].has_patient_id)
     case_id = f"{patient}_{names.series(study)}" if study and not names.keep_ids else patient
     chosen: list[ImageSource] = []
-    reasons: list[str] = []
+    facts: list[str] = []
+    remedies: list[str] = []
     for rule in mapping.channels:
         fitting = [image for image in group if _fits(image, rule)]
         if len(fitting) == 1:
             chosen += fitting
-            reasons += [f"channel {rule.name}: {one.refusal.message}" for one in fitting if one.refusal]
+            facts += [f"channel {rule.name}: {one.refusal.fact}" for one in fitting if one.refusal]
+            remedies += [one.refusal.remedy for one in fitting if one.refusal and one.refusal.remedy]
         else:
             remedy = "narrow its description in the mapping" if fitting else "add it, or leave the study out"
-            reasons.append(f"channel {rule.name} must be one series of the study, got {len(fitting)}; {remedy}")
-    if reasons:
-        return CaseBuild(case_id, patient, tuple(chosen), group[0], refusal=Refusal("channels", "; ".join(reasons)))
+            facts.append(f"channel {rule.name} must be one series of the study, got {len(fitting)}")
+            remedies.append(remedy)
+    if facts:
+        refusal = Refusal("channels", "; ".join(facts), "; ".join(dict.fromkeys(remedies)))
+        return CaseBuild(case_id, patient, tuple(chosen), group[0], refusal=refusal)
     by_name = {rule.name: image for rule, image in zip(mapping.channels, chosen, strict=True)}
     return CaseBuild(case_id, patient, tuple(chosen), by_name[mapping.reference or mapping.channels[0].name])
 

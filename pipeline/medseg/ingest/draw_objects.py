@@ -20,7 +20,8 @@ _MOST_OBJECTS = 65535
 def draw_objects(labels: Sequence[MatchedLabel], context: IngestContext) -> tuple[Labelmap, tuple[str, ...]]:
     """Draw every object of a case, each with a value of its own.
 
-    The values of a single mask file stay as they are. Those of several files are numbered in the order of the files.
+    The values of a single mask file stay as they are where they fit 16 bits. Those of several files are numbered in the
+    order of the files.
 
     Args:
         labels: Masks of a case, in the order in which they are drawn.
@@ -35,7 +36,7 @@ def draw_objects(labels: Sequence[MatchedLabel], context: IngestContext) -> tupl
         ScanError: If a mask is damaged, or a label is no mask file.
     """
     drawn = [_values(one, context) for one in labels]
-    if len(drawn) == 1:
+    if len(drawn) == 1 and int(drawn[0][0].max(initial=0)) <= _MOST_OBJECTS:
         return drawn[0]
     merged = np.zeros(drawn[0][0].shape, np.uint32)
     count = shared = 0
@@ -48,7 +49,11 @@ def draw_objects(labels: Sequence[MatchedLabel], context: IngestContext) -> tupl
     if count > _MOST_OBJECTS:
         raise ManifestError(f"a case must hold at most {_MOST_OBJECTS} objects, got {count}", remedy="split its image")
     left = len(np.unique(merged[merged > 0]))
-    notes = [f"{len(labels)} mask files were drawn together as {count} objects"]
+    notes = [
+        f"{len(labels)} mask files were drawn together as {count} objects"
+        if len(labels) > 1
+        else f"its objects were numbered from 1 to {count}, since values above {_MOST_OBJECTS} cannot be written"
+    ]
     if shared:
         notes.append(f"objects share {shared} voxels; the later file's object is drawn on top")
     if left < count:

@@ -87,7 +87,7 @@ def ingest(
         grouped = only_modality(group_cases(images, labels.matched, mapping, names), options.modality)
         if all(build.is_aside for build in grouped) and options.modality:
             raise _no_modality(options.modality, images)
-        _check_ids(grouped)
+        _check_ids(grouped, keep_ids=names.keep_ids)
         progress.on_cases(len(grouped))
         builds, records, failures = _build_each_once(grouped, context, progress)
     unused = labels_left_over(grouped, labels.matched)
@@ -149,13 +149,12 @@ def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: Sta
     return mapping
 
 
-def _check_ids(builds: Sequence[CaseBuild]) -> None:
+def _check_ids(builds: Sequence[CaseBuild], *, keep_ids: bool) -> None:
     patients: dict[str, str] = {}
     for build in builds:
         if patients.setdefault(build.patient_id, build.reference.patient) != build.reference.patient:
-            raise ManifestError(
-                f"patient {build.patient_id}: two patients must not share an id", remedy="use another key"
-            )
+            remedy = "correct one of the ids in the source" if keep_ids else "ingest with another key and output folder"
+            raise ManifestError(f"patient {build.patient_id}: two patients must not share an id", remedy=remedy)
 
 
 def _build_each_once(

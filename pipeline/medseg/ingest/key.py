@@ -90,10 +90,20 @@ def load_key(path: Path) -> bytes:
             with os.fdopen(descriptor, "w", encoding="ascii") as stream:
                 stream.write(secrets.token_hex(_KEY_BYTES) + "\n")
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ManifestError(
-            f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits", remedy="check the key file"
+            f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits, got: {error.strerror}",
+            remedy="give a file as the key that can be read, or written if it is new",
         ) from error
+    except ValueError as error:
+        raise _no_key(path) from error
     if len(key) < _KEY_BYTES:
-        raise ManifestError(f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits, got fewer")
+        raise _no_key(path)
     return key
+
+
+def _no_key(path: Path) -> ManifestError:
+    return ManifestError(
+        f"key file {path.name}: must hold {2 * _KEY_BYTES} hexadecimal digits, got other content",
+        remedy="give the file of the key that the dataset was begun with, or a new file for a new dataset",
+    )

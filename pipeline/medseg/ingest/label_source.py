@@ -20,6 +20,7 @@ from medseg.manifest.load import read_manifest
 from medseg.records import Array, Labelmap
 from medseg.scans import (
     SlicerSegment,
+    are_whole,
     is_picture_file,
     read_label,
     read_layers,
@@ -265,8 +266,9 @@ def _one_channel(pixels: Array, *, is_lossy: bool) -> Labelmap:
         raise ScanError(
             f"a mask must be stored without loss, got a JPEG of {len(values)} values", remedy="save it as PNG"
         )
-    if not np.isfinite(values).all() or (values != np.rint(values)).any() or values.min() < 0:
+    whole = np.rint(values)
+    if not are_whole(values).all() or whole.min() < 0:
         raise ScanError(
             "a mask must hold whole numbers from 0, got others", remedy="export label values, no probabilities"
         )
-    return np.asarray(mask.astype(np.min_scalar_type(int(values.max())), copy=False))
+    return np.asarray(np.rint(mask).astype(np.min_scalar_type(int(whole.max())), copy=False))

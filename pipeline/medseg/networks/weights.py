@@ -71,7 +71,8 @@ def load_weights(network: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(
-            f"weights {path}: must fit the network that is described beside them, got: {first}", remedy="train again"
+            f"weights {path}: must fit the network that is described beside them, got: {first}",
+            remedy="copy the whole run again, or train again",
         ) from error
 
 

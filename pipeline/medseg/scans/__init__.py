@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medseg.scans.grid import FileGrid, read_grid
 from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid
-from medseg.scans.label_values import scaling_note, whole_label
+from medseg.scans.label_values import are_whole, scaling_note, whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
@@ -21,6 +21,7 @@ __all__ = [
     "FileGrid",
     "NiftiForms",
     "SlicerSegment",
+    "are_whole",
     "covered_fraction",
     "few_whole_values",
     "is_picture_file",

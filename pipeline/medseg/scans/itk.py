@@ -39,20 +39,14 @@ def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
     """
     import SimpleITK as sitk
 
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(_utf8_name(path, case_id=case_id))
+    reader = _read_header(path, case_id=case_id)
+    _check_axes(reader, path, case_id=case_id)
     try:
-        reader.ReadImageInformation()
         check_storage(path, _promised_bytes(reader))
         image = reader.Execute()
         array = _channels_first(sitk.GetArrayFromImage(image), image)
     except (RuntimeError, ValueError, MemoryError, OSError, ScanError) as error:
-        raise ScanError(
-            f"file {path.name} must be a whole NRRD or MetaImage file, got: "
-            f"{reason_without_folders(error, path).splitlines()[-1].strip()}",
-            remedy="copy or export it again",
-            case_id=case_id,
-        ) from error
+        raise _damage(error, path, case_id=case_id) from error
     try:
         geometry = _geometry(image)
     except GeometryError as error:
@@ -67,20 +61,8 @@ def read_itk_grid(path: Path, *, case_id: str) -> tuple[Geometry, int]:
         ScanError: If the header is damaged, or has neither two nor three axes.
         GeometryError: If the grid is not a straight voxel grid.
     """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(_utf8_name(path, case_id=case_id))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise ScanError(
-            f"file {path.name} must be a whole NRRD or MetaImage file",
-            remedy="copy or export it again",
-            case_id=case_id,
-        ) from error
-    if reader.GetDimension() not in (2, 3):
-        raise ScanError(f"file {path.name} must have 2 or 3 axes", remedy="split it", case_id=case_id)
+    reader = _read_header(path, case_id=case_id)
+    _check_axes(reader, path, case_id=case_id)
     try:
         return _geometry(reader), int(reader.GetNumberOfComponents())
     except GeometryError as error:
@@ -93,19 +75,8 @@ def read_metadata(path: Path, *, case_id: str) -> dict[str, str]:
     Raises:
         ScanError: If the header is damaged.
     """
-    import SimpleITK as sitk
-
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(_utf8_name(path, case_id=case_id))
-    try:
-        reader.ReadImageInformation()
-        return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    except RuntimeError as error:
-        raise ScanError(
-            f"file {path.name} must be a whole NRRD or MetaImage file",
-            remedy="copy or export it again",
-            case_id=case_id,
-        ) from error
+    reader = _read_header(path, case_id=case_id)
+    return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
 
 
 def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -> Array:
@@ -140,6 +111,33 @@ def covered_fraction(grid: Geometry, other: Geometry) -> float:
     voxels = other.voxels(grid.world_mm(points))
     inside = ((voxels >= -0.5) & (voxels <= np.array(other.shape) - 0.5)).all(axis=1)
     return float(inside.mean())
+
+
+def _read_header(path: Path, *, case_id: str) -> sitk.ImageFileReader:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(_utf8_name(path, case_id=case_id))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _damage(error, path, case_id=case_id) from error
+    return reader
+
+
+def _damage(error: Exception, path: Path, *, case_id: str) -> ScanError:
+    return ScanError(
+        f"file {path.name} must be a whole NRRD or MetaImage file, got: "
+        f"{reason_without_folders(error, path).splitlines()[-1].strip()}",
+        remedy="copy or export it again",
+        case_id=case_id,
+    )
+
+
+def _check_axes(reader: sitk.ImageFileReader, path: Path, *, case_id: str) -> None:
+    axes = reader.GetDimension()
+    if axes not in (2, 3):
+        raise ScanError(f"file {path.name} must have 2 or 3 axes, got {axes}", remedy="split it", case_id=case_id)
 
 
 def _image(array: Array, geometry: Geometry) -> sitk.Image:
@@ -177,8 +175,6 @@ def _utf8_name(path: Path, *, case_id: str) -> str:
 def _channels_first(values: Array, image: sitk.Image) -> Array:
     """ITK's `(K, J, I[, C])` as `(C, I, J, K)`."""
     components = image.GetNumberOfComponentsPerPixel()
-    if image.GetDimension() not in (2, 3):
-        raise ValueError(f"{image.GetDimension()} axes instead of 2 or 3")
     if image.GetDimension() == 2:
         values = values[np.newaxis]
     if components == 1:

@@ -35,7 +35,7 @@ def whole_label(values: Array, *, path: Path, case_id: str) -> Labelmap:
     if values.dtype.kind in "uib":
         whole = values
     else:
-        whole, fractions = _rounded(values, step=_integer_step(path))
+        whole, fractions = _rounded(values, step=integer_step(path))
         _refuse(fractions, f"label {path.name} must hold whole numbers, got fractions or NaN:", path, case_id=case_id)
     _refuse(np.unique(whole[whole < 0]), f"label {path.name} must not be negative, got", path, case_id=case_id)
     largest = int(whole.max()) if whole.size else 0
@@ -61,7 +61,7 @@ def scaling_note(path: Path) -> str:
     return forms.scaling_note if forms is not None else ""
 
 
-def _integer_step(path: Path) -> float:
+def integer_step(path: Path) -> float:
     """Distance of neighbouring values in a file that stores integers; 0 where it stores fractions."""
     forms = read_nifti_forms(path)
     is_fine = forms is None or not forms.is_scaled or forms.voxel_type.startswith("float")
@@ -74,15 +74,21 @@ def _rounded(values: Array, *, step: float) -> tuple[Labelmap, Array]:
     refused = []
     for k in range(values.shape[2]):
         plane = values[:, :, k].astype(np.float64)
-        is_whole = _is_whole(plane, step=step)
+        is_whole = are_whole(plane, step=step)
         whole[:, :, k] = np.rint(np.where(is_whole, plane, 0))
         refused.append(np.unique(plane[~is_whole]))
     return whole, np.unique(np.concatenate(refused)) if refused else np.zeros(0)
 
 
-def _is_whole(plane: Array, *, step: float) -> Mask:
-    """Voxels whose value is a whole number within rounding."""
+def are_whole(values: Array, *, step: float = 0.0) -> Mask:
+    """Values that are whole numbers within rounding, as a mask of their shape.
+
+    Args:
+        values: Scaled values of any shape.
+        step: Distance of neighbouring values in a file that stores integers; 0 where it stores fractions.
+    """
+    values = values.astype(np.float64, copy=False)
     with np.errstate(invalid="ignore"):
-        nearest = np.rint(plane)
-        tolerance = np.clip(_NOISE * np.maximum(1, np.abs(plane)), min(0.51 * step, _COARSEST), _COARSEST)
-        return np.asarray((np.abs(plane - nearest) <= tolerance) & (np.abs(nearest) < 2**53))
+        nearest = np.rint(values)
+        tolerance = np.clip(_NOISE * np.maximum(1, np.abs(values)), min(0.51 * step, _COARSEST), _COARSEST)
+        return np.asarray((np.abs(values - nearest) <= tolerance) & (np.abs(nearest) < 2**53))

@@ -14,6 +14,7 @@ import numpy as np
 from medseg.errors import GeometryError, ScanError
 from medseg.records import Array
 from medseg.scans.itk import ITK_SUFFIXES
+from medseg.scans.label_values import are_whole, integer_step
 from medseg.scans.nifti import NIFTI_SUFFIXES
 from medseg.scans.picture import LOSSY_SUFFIXES, is_picture_file, read_picture
 from medseg.scans.read import read_layers
@@ -22,7 +23,6 @@ _CHUNK = 1 << 20  # voxels
 _FIRST = 1 << 14  # voxels that usually tell an image
 _NEARLY = 12  # of 255: how far JPEG moves the values of a mask
 _MOST = 0.97  # of the pixels of a mask as JPEG; the others lie at edges
-_WHOLE = 0.02  # largest distance from a whole number: values under a small slope are rounded to it
 
 
 def few_whole_values(path: Path, *, most: int) -> frozenset[int] | None:
@@ -40,7 +40,7 @@ def few_whole_values(path: Path, *, most: int) -> frozenset[int] | None:
     try:
         with ExitStack() as stack:
             for values in _chunks(path, stack):
-                whole = _whole(values)
+                whole = _whole(values, path)
                 if whole is None or len(found := found | whole) > most:
                     return None
     except (ScanError, GeometryError, OSError, EOFError, ValueError, zlib.error, MemoryError):
@@ -48,13 +48,14 @@ def few_whole_values(path: Path, *, most: int) -> frozenset[int] | None:
     return frozenset(found) or None
 
 
-def _whole(values: Array) -> set[int] | None:
-    """Different values; None if some are no whole numbers from 0."""
+def _whole(values: Array, path: Path) -> set[int] | None:
+    """Different values; None if some are no whole numbers from 0, by the rule of the reader of labels."""
     different = np.unique(values)
     rounded = np.rint(different)
-    if not np.isfinite(different).all() or (np.abs(different - rounded) > _WHOLE).any() or (rounded < 0).any():
+    is_exact = np.isfinite(different).all() and (different == rounded).all()
+    if not is_exact and not are_whole(different, step=integer_step(path)).all():
         return None
-    return {int(value) for value in rounded}
+    return None if (rounded < 0).any() else {int(value) for value in rounded}
 
 
 def _chunks(path: Path, stack: ExitStack) -> Iterator[Array]:

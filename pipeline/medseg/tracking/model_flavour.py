@@ -55,7 +55,8 @@ class MaskModel:
         inputs = [CaseInput(scan_stem(path), (path,)) for path in paths]
         if len({case.case_id for case in inputs}) < len(inputs):
             raise ScanError(
-                "image: file names must differ but for their ending, got one twice", remedy="predict them apart"
+                "image: file names must differ but for their ending, got one twice",
+                remedy="predict them apart, each into a folder of its own",
             )
         return inputs
 

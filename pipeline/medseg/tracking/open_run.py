@@ -62,7 +62,8 @@ def _experiment_id(client: Any, name: str) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        raise TrackingError(f"experiment {name!r} must not be deleted", remedy="restore it or choose another name")
+        remedy = "restore it in MLflow, or give the dataset another name"
+        raise TrackingError(f"experiment {name!r} must not be deleted", remedy=remedy)
     _check_artefacts(found.artifact_location)
     return str(found.experiment_id)
 

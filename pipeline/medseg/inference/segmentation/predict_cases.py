@@ -63,7 +63,9 @@ def predict_cases(
 def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, reviewer: Reviewer | None) -> Prediction:
     start = time.perf_counter()
     if f"{case.case_id}.json" == RECORD_NAME:
-        raise ScanError(f"the name must not be that of {RECORD_NAME}", remedy="rename the scan", case_id=case.case_id)
+        raise ScanError(
+            f"the name must not be that of {RECORD_NAME}", remedy="rename the scan or the case", case_id=case.case_id
+        )
     scan = read_scan(case.files, case_id=case.case_id, channels=len(predictor.card.channels))
     check_channels(scan, predictor.card.channels, case_id=case.case_id)
     warn_of_constant(scan, predictor.card.channels, case_id=case.case_id)

@@ -91,6 +91,6 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
         if card.own_network is not None:
             raise CheckpointError(
                 f"model of {card.dataset}: was trained with the network {card.own_network}, which must be given",
-                remedy="load it with the function that builds that network",
+                remedy="load it in Python, by Predictor.load with the function that builds that network as build",
             )
         return UNet(card.network)

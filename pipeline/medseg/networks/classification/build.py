@@ -127,7 +127,7 @@ class SliceClassifier(nn.Module):
             raise ConfigError(
                 f"classifier: pooling must be 'attention', or for a study's logits 'max' or 'mean', got "
                 f"{self.config.pooling!r}",
-                remedy="set classifier.pooling",
+                remedy="build the classifier with one of these",
             )
         weights: Tensor = self.attention(features, lengths)
         return weights

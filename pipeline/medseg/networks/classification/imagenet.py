@@ -75,7 +75,7 @@ def _check_names(expected: set[str], found: set[str], *, source: str) -> None:
         raise CheckpointError(
             f"weights {source}: names must be torchvision's of this architecture; "
             f"missing {_first_few(missing)}, unexpected {_first_few(unexpected)}",
-            remedy="check classifier.architecture",
+            remedy="build the classifier with the architecture of the weights",
         )
 
 
@@ -87,7 +87,7 @@ def _check_shapes(
             raise CheckpointError(
                 f"weights {source}: {names[name]} must have the shape {tuple(tensor.shape)}, got "
                 f"{tuple(loaded[name].shape)}",
-                remedy="check classifier.architecture, width, stem and blocks",
+                remedy="build the classifier with the width, stem and blocks of the weights",
             )
 
 

@@ -35,7 +35,7 @@ def feature_maps(network: nn.Module, image: Tensor, names: Sequence[str]) -> dic
         if name not in modules:
             near = difflib.get_close_matches(name, modules, n=3)
             fact = f"feature maps: names must be modules of the network, got {name!r}"
-            raise ConfigError(fact, remedy=f"near: {near}")
+            raise ConfigError(fact, remedy=f"near: {near}" if near else "choose from network.named_modules()")
     maps: dict[str, Tensor] = {}
     hooks = [modules[name].register_forward_hook(partial(_record, maps, name)) for name in names]
     try:
@@ -47,7 +47,7 @@ def feature_maps(network: nn.Module, image: Tensor, names: Sequence[str]) -> dic
     missing = [name for name in names if name not in maps]
     if missing:
         fact = f"feature maps: modules must give out one tensor, got {missing}"
-        raise ConfigError(fact, remedy="name what is inside them")
+        raise ConfigError(fact, remedy="name modules inside or around them that give out one tensor")
     return {name: maps[name] for name in names}
 
 

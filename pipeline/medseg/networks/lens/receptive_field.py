@@ -209,7 +209,7 @@ def receptive_fields(network: nn.Module) -> ReceptiveFields:
     modules = {name: field for name, node in traced.outputs.items() if (field := fields[node]) is not None}
     if "" not in modules:
         fact = f"receptive field: {type(network).__name__} must give out one feature map"
-        raise ConfigError(fact, remedy="look at a part")
+        raise ConfigError(fact, remedy="look at a part of it, such as one of its modules")
     mixers = tuple(name for name, module in traced.modules.items() if sees_whole_image(module))
     return ReceptiveFields(tuple(rows), modules, modules[""], mixers)
 

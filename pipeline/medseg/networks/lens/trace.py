@@ -52,7 +52,7 @@ def trace(network: nn.Module) -> Trace:
             raise ConfigError(
                 f"receptive field: a network must take one path for all images, got {type(network).__name__}, which "
                 f"does not ({error})",
-                remedy="look at a part of it",
+                remedy="look at a part of it, such as one of its modules",
             ) from error
     result = next(node.args[0] for node in graph.nodes if node.op == "output")
     outputs = dict(tracer.outputs)

@@ -20,9 +20,11 @@ ProblemKind = Literal[
 
 SAME_DIRECTION = 1e-4
 MAX_TILT = 1e-3
-SAME_POSITION_MM = 1e-3
-_EVEN = 0.05
+_SAME_POSITION_MM = 1e-3
+_SAME_POSITION = 0.01  # of a pixel; less than the above for pixels below a tenth of a millimetre
+_EVEN = 0.05  # of a step
 _EVEN_MM = 0.0175  # of positions that were rounded to a hundredth of a millimetre along three axes
+_ROUNDED_FROM_MM = 0.04  # smallest step of such positions; they would not tell finer ones apart
 _SIDEWAYS_MM = 0.02  # of positions that were rounded to a hundredth of a millimetre
 
 
@@ -74,7 +76,7 @@ class Planes:
         steps = np.diff(self.depths_mm)
         # A missing slice makes some steps larger, never smaller; so the base is among the smallest.
         least = float(np.min(steps))
-        near = steps[steps <= least + max(2 * _EVEN * least, min(2 * _EVEN_MM, 0.5 * least))]
+        near = steps[steps <= least + min(2 * evenness_mm(least), 0.5 * least)]
         return float(np.mean(near))
 
     @property
@@ -95,7 +97,7 @@ class Planes:
     @property
     def is_tilted(self) -> bool:
         """Whether planes are shifted by more than the rounding of their positions."""
-        rounding = max(SAME_POSITION_MM, min(_SIDEWAYS_MM, _EVEN * min(self.spacing_mm)))
+        rounding = max(same_position_mm(self.spacing_mm), min(_SIDEWAYS_MM, _EVEN * min(self.spacing_mm)))
         depth = self.depths_mm[-1] if len(self.frames) > 1 else 1.0
         return bool(np.linalg.norm(self.sideways_mm, axis=1).max(initial=0) > max(MAX_TILT * depth, rounding))
 
@@ -176,12 +178,14 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
     """Problems of ordered planes, one per broken rule; empty for a straight, even volume."""
     count = len(planes.frames)
     depths = planes.depths_mm
-    if count > 1 and depths[-1] <= SAME_POSITION_MM:
+    same_mm = same_position_mm(planes.spacing_mm)
+    if count > 1 and depths[-1] <= same_mm:
         return (
             Problem(
                 "one_position",
                 f"slices must lie at different positions, got all {count} at one",
-                "they are repeated shots of one place; take one of them as a 2D picture",
+                "they are repeated shots of one place; keep the file of one of them, and lower the minimum number of "
+                "slices to 1",
             ),
         )
     if count < min_slices:
@@ -192,7 +196,7 @@ def find_problems(planes: Planes, *, min_slices: int) -> tuple[Problem, ...]:
                 "copy the whole series, or lower the minimum number of slices",
             ),
         )
-    repeats = int(np.count_nonzero(np.diff(depths) <= SAME_POSITION_MM))
+    repeats = int(np.count_nonzero(np.diff(depths) <= same_mm))
     if repeats:
         return (
             Problem(
@@ -215,9 +219,9 @@ def _tilt(planes: Planes) -> Problem | None:
     if steady:
         message = f"slices must be stacked along their normal, got a gantry tilt of {degrees:.1f}°"
     else:
-        message = (
-            f"slices must be stacked along their normal, got sideways shifts of up to {np.abs(sideways).max():.1f} mm"
-        )
+        most = float(np.abs(sideways).max())
+        shown = f"{most:.1f}" if most >= 0.1 else f"{most:.2g}"
+        message = f"slices must be stacked along their normal, got sideways shifts of up to {shown} mm"
     return Problem("tilt", message, "ingest with the repair tilt to shift the slices onto a straight grid")
 
 
@@ -256,4 +260,9 @@ def whole_steps(planes: Planes) -> Vector | None:
 
 def evenness_mm(step_mm: float) -> float:
     """Largest distance of a plane from its even place."""
-    return max(_EVEN * step_mm, _EVEN_MM)
+    return max(_EVEN * step_mm, _EVEN_MM if step_mm >= _ROUNDED_FROM_MM else 0.0)
+
+
+def same_position_mm(spacing_mm: tuple[float, float] | None) -> float:
+    """Largest distance of two planes at one position, by their pixel spacing if that is known."""
+    return min(_SAME_POSITION_MM, _SAME_POSITION * min(spacing_mm)) if spacing_mm else _SAME_POSITION_MM

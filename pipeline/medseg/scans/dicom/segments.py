@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Points = npt.NDArray[np.float64]
 _SAME_SIZE = 0.1  # of a voxel
+_MOST_DRIFT = 0.25  # voxels from the first pixel of a row or column to the last
 _HALF = 0.5  # of the largest fractional value: the least that makes a pixel part of the segment
 
 
@@ -191,8 +192,11 @@ def _check_on_grid(origin: Points, down: Points, along: Points, size: tuple[int,
             remedy="export it on the image's grid",
         )
     off = float(np.abs(origin - np.rint(origin)).max())
-    if drift > 0.25 or off > tolerance:
+    is_askew = drift > _MOST_DRIFT
+    if is_askew or off > tolerance:
         raise GeometryError(
             f"frames of a SEG must lie on the voxels of its image, got some {max(off, float(drift)):.2g} voxels off",
-            remedy="ingest with the repair grids to resample it, or export it on the image's grid",
+            remedy="export it on the image's grid"
+            if is_askew
+            else "ingest with the repair grids to move it onto the nearest voxels, or export it on the image's grid",
         )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medseg.scans.dicom.frame import Frame, Marks
-from medseg.scans.dicom.planes import SAME_POSITION_MM, Problem, Vector
+from medseg.scans.dicom.planes import Problem, Vector, same_position_mm
 
 
 class Part(NamedTuple):
@@ -124,7 +124,7 @@ def _stacks(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames by position along their main direction."""
     depths = _depths(frames)
     order = np.argsort(depths, kind="stable")
-    starts = np.concatenate([[True], np.diff(depths[order]) > SAME_POSITION_MM])
+    starts = np.concatenate([[True], np.diff(depths[order]) > same_position_mm(frames[0].spacing_mm)])
     stacks: list[list[Frame]] = []
     for index, is_start in zip(order, starts, strict=True):
         if is_start:
@@ -135,7 +135,7 @@ def _stacks(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 def _distinct(frames: Sequence[Frame]) -> int:
     """Number of different positions of frames along their main direction."""
-    return 1 + int(np.count_nonzero(np.diff(np.sort(_depths(frames))) > SAME_POSITION_MM))
+    return 1 + int(np.count_nonzero(np.diff(np.sort(_depths(frames))) > same_position_mm(frames[0].spacing_mm)))
 
 
 def _depths(frames: Sequence[Frame]) -> Vector:

@@ -128,7 +128,7 @@ def _smallest_type(low: int, high: int) -> np.dtype[np.generic]:
     for kind in _INTEGERS:
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
             return np.dtype(kind)
-    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}", remedy="export it again")
+    raise ScanError(f"voxels must fit 32 bits, got {low} to {high}", remedy="export it with 16 bits per voxel")
 
 
 def _picture(found: FoundSeries, volume: Array, coding: _Coding) -> tuple[Scan, tuple[str, ...]]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medseg.errors import ScanError
 from medseg.preprocess.segmentation import StoredCase
+from medseg.preprocess.store import damaged_entry
 from medseg.records import Array
 from medseg.targets import VoxelTarget
 from medseg.training.segmentation.config import TrainingConfig
@@ -47,11 +47,7 @@ class PatchDataset:
             image = crop(case.image(), start, self.config.patch_size).astype(np.float32)
             label = crop(case.label(), start, self.config.patch_size)
         except (OSError, RuntimeError, ValueError) as error:
-            raise ScanError(
-                f"store entry {case.folder.name} must be whole, got: {error}",
-                remedy="delete that folder",
-                case_id=case.case_id,
-            ) from error
+            raise damaged_entry(case.folder, error, case_id=case.case_id) from error
         return {"image": torch.from_numpy(image), "label": self.target.encode(label)}
 
     def _start(self, number: int, rng: np.random.Generator) -> tuple[int, ...]:

@@ -75,7 +75,9 @@ class SegmentationTask:
 
     def __init__(self, inputs: SegmentationInputs) -> None:
         if not inputs.training:
-            raise TrainingError("training must have at least one case, got none", remedy="fix the cases that failed")
+            raise TrainingError(
+                "training must have at least one case, got none", remedy="give cases that were prepared"
+            )
         self.inputs = inputs
         self.optimisation = inputs.config
         self.device = inputs.device

@@ -51,14 +51,16 @@ def why_unranked(scores: SliceScores, columns: list[int]) -> ScanError | None:
         columns: Columns of the foreground.
     """
     if len(scores.positions_mm) == 0:
-        return ScanError("study must have slices, got none", remedy="check the scan", case_id=scores.case_id)
+        return ScanError(
+            "study must have slices, got none", remedy="check the scan and classify it again", case_id=scores.case_id
+        )
     numbers = np.column_stack([scores.positions_mm, scores.probabilities[:, columns]])
     is_bad = ~np.isfinite(numbers).all(axis=1)
     if is_bad.any() or not np.isfinite(scores.study[columns]).all():
         where = f"{int(is_bad.sum())} of {len(is_bad)} slices" if is_bad.any() else "the study as a whole"
         return ScanError(
             f"probabilities must be numbers, got NaN or infinity on {where}",
-            remedy="check the scan",
+            remedy="check the scan and classify it again",
             case_id=scores.case_id,
         )
     return None

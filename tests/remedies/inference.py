@@ -1,0 +1,283 @@
+"""Remedies of the errors of trained models and the scans that they are given."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from medseg.geometry import Geometry
+from medseg.inference import CaseInput, Slab, find_inputs, load_record
+from medseg.inference.classification import (
+    Calibration,
+    ClassifierCard,
+    Gate,
+    SlicePredictor,
+    load_classifier_card,
+    save_classifier_card,
+)
+from medseg.inference.classification.quality import check_mask, shared_classes
+from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, load_card, predict_cases, save_card
+from medseg.inference.segmentation.memory import check_memory
+from medseg.inference.segmentation.predict_cases import _predict_case
+from medseg.inference.segmentation.windows import lay_out_windows
+from medseg.networks import NetworkConfig, save_weights
+from medseg.networks.classification import SliceClassifier
+from medseg.networks.segmentation import UNet
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.records import Scan
+from medseg.scans import write_scan
+from medseg.targets import ExclusiveLabels, SliceClasses
+
+from tests.grids import grid
+from tests.inference.classification.knowing import CPU, card_of, knowing_predictor
+from tests.inference.classification.test_quality import TARGET, organ, scores_of
+from tests.remedies.attempts import covers, tries
+
+covers("inference")
+Again = Iterator[Callable[[], object]]
+GRID = grid((8, 9, 10))
+
+
+def model_card(**changes: Any) -> ModelCard:
+    """The card of a small model of one channel."""
+    shape = NetworkConfig(
+        spatial_dims=3, in_channels=len(changes.get("channels", "1")), out_channels=2, channels=(2, 4),
+        strides=((1, 1, 1), (2, 2, 2)), kernels=((3, 3, 3),) * 2, blocks=(1, 1), decoder_blocks=(1,),
+    )  # fmt: skip
+    unchanged = ChannelNormalisation(kind="none")
+    fields: dict[str, Any] = {
+        "medseg_version": "0.1.0", "dataset": "made up 1", "channels": ("MR",), "network": shape,
+        "labels": {"background": 0, "liver": 1}, "inference": InferenceConfig(patch_size=(8, 8, 8)),
+        "preprocess": PreprocessConfig(axcodes="RAS", normalisation=(unchanged,) * shape.in_channels),
+        "trained_on": ("seen",), "manifest_digest": "m" * 64, "plan_digest": "p" * 64,
+    }  # fmt: skip
+    return ModelCard(**fields | changes)
+
+
+def model_run(folder: Path, **changes: Any) -> Path:
+    """A run of an untrained network."""
+    card = model_card(**changes)
+    save_card(card, folder / "model")
+    save_weights(UNet(card.network).state_dict(), folder / "model" / "last.safetensors")
+    return folder
+
+
+def write_image(path: Path, channels: int = 1) -> Path:
+    write_scan(np.random.default_rng(0).normal(size=(channels, *GRID.shape)).astype(np.float32), GRID, path)
+    return path
+
+
+@tries("inference/card.py", "give a run of medseg {}, copied whole, or train again")
+def _no_card(place: Path) -> Again:
+    run = model_run(place / "run")
+    shutil.copytree(run, place / "torn", ignore=shutil.ignore_patterns("model.json"))
+    yield lambda: Predictor.load(place / "torn", device=CPU)
+    yield lambda: Predictor.load(run, device=CPU)
+    shutil.copytree(run, place / "torn", dirs_exist_ok=True)
+    yield lambda: Predictor.load(place / "torn", device=CPU)
+
+
+@tries("inference/card.py", "give a run of medseg {}, copied whole, or train again")
+def _card_of_the_other_task(place: Path) -> Again:
+    save_classifier_card(card_of(), place / "classifier" / "model")
+    yield lambda: load_card(place / "classifier")
+    yield lambda: load_card(model_run(place / "run"))
+    yield lambda: load_classifier_card(place / "classifier")
+
+
+@tries(
+    "inference/segmentation/predictor.py",
+    "load it in Python, by Predictor.load with the function that builds that network as build",
+)
+def _own_network(place: Path) -> Again:
+    run = model_run(place / "run", own_network="mine")
+    yield lambda: Predictor.load(run, device=CPU)
+    yield lambda: Predictor.load(run, device=CPU, build=UNet)
+
+
+@tries(
+    "inference/segmentation/memory.py",
+    "use a smaller part of the scan (the gate of medseg predict), fewer mirror axes (inference.mirror_axes in "
+    "the run's model.json) or a machine with more memory",
+)
+def _too_large(place: Path) -> Again:
+    native, part = Geometry((200, 200, 200), np.eye(4)), Geometry((200, 200, 20), np.eye(4))
+
+    def check(free: float, *, part: Geometry = native, mirror_axes: tuple[int, ...] = (0, 1)) -> None:
+        config = InferenceConfig(patch_size=(96, 96, 96), mirror_axes=mirror_axes)
+        box = tuple(range(size) for size in part.shape)
+        layout = lay_out_windows(native.shape, config, box=box)  # type: ignore[arg-type]
+        with patch("psutil.virtual_memory", return_value=SimpleNamespace(available=int(free))):
+            check_memory(layout, native, part, channels=1, classes=30, device=CPU)
+
+    yield lambda: check(2.5e9)
+    yield lambda: check(2.5e9, part=part)
+    yield lambda: check(2.5e9, mirror_axes=())
+    yield lambda: check(9e9)
+
+
+def predict(place: Path, inputs: list[CaseInput], *, out: str = "masks", **changes: Any) -> None:
+    """Predict each case with an untrained network, but let its error through."""
+    predictor = Predictor.load(model_run(place / "run", **changes), device=CPU)
+    for case in inputs:
+        _predict_case(case, predictor=predictor, folder=place / out, reviewer=None)
+
+
+@tries("inference/segmentation/predict_cases.py", "rename the scan or the case")
+def _name_of_the_record(place: Path) -> Again:
+    image = write_image(place / "predictions.nii.gz")
+    yield lambda: predict(place, find_inputs([image], channels=1))
+    yield lambda: predict(place, find_inputs([image.rename(place / "a.nii.gz")], channels=1))
+    yield lambda: predict(place, [CaseInput("b", (place / "a.nii.gz",))])
+
+
+@tries("inference/record.py", "predict again")
+def _torn_record(place: Path) -> Again:
+    inputs = [CaseInput("a", (write_image(place / "a.nii.gz"),))]
+    predictor = Predictor.load(model_run(place / "run"), device=CPU)
+    predict_cases(predictor, inputs, place / "masks")
+    (place / "masks" / "predictions.json").write_text("{")
+    yield lambda: load_record(place / "masks")
+    predict_cases(predictor, inputs, place / "again")
+    yield lambda: load_record(place / "again")
+
+
+@tries(
+    "inference/inputs.py",
+    "give the scan with these channels alone, in one file, or in files of one channel each, numbered from _0000 on",
+)
+def _channels(place: Path) -> Again:
+    two = ("T1", "T2")
+    write_image(place / "one" / "a.nii.gz")
+    yield lambda: predict(place, find_inputs([place / "one"], channels=2), channels=two)
+    write_image(place / "both" / "a.nii.gz", channels=2)
+    yield lambda: predict(place, find_inputs([place / "both"], channels=2), channels=two, out="b")
+    for number in range(2):
+        write_image(place / "numbered" / f"a_000{number}.nii.gz")
+    yield lambda: predict(place, find_inputs([place / "numbered"], channels=2), channels=two, out="c")
+
+
+@tries("inference/inputs.py", "add the missing ones or take the others away")
+def _channel_files(place: Path) -> Again:
+    for number in range(3):
+        write_image(place / "in" / f"a_000{number}.nii.gz")
+    yield lambda: find_inputs([place / "in"], channels=2)
+    yield lambda: find_inputs([place / "in" / f"a_000{number}.nii.gz" for number in range(2)], channels=2)
+    write_image(place / "in" / "a_0003.nii.gz")
+    yield lambda: find_inputs([place / "in"], channels=4)
+
+
+@tries("inference/inputs.py", "predict them apart, each into a folder of its own")
+def _one_name(place: Path) -> Again:
+    files = [write_image(place / "a.nii"), write_image(place / "a.nii.gz")]
+    yield lambda: find_inputs(files, channels=1)
+    for n, file in enumerate(files):
+        yield lambda n=n, file=file: predict(place, find_inputs([file], channels=1), out=f"{n}")  # type: ignore[misc]
+
+
+def case_in(folder: Path) -> Path:
+    """A manifest of a case in either fold."""
+    write_image(folder / "a.nii.gz")
+    entries = [{"case_id": f"{n}", "patient_id": f"p{n}", "image": "a.nii.gz", "fold": n} for n in range(2)]
+    content = {"name": "x", "channel_names": {"0": "MR"}, "labels": {"background": 0, "liver": 1}, "training": entries}
+    (folder / "dataset.json").write_text(json.dumps(content))
+    return folder
+
+
+@tries("inference/inputs.py", "leave them out, or give the manifest")
+def _fold_of_files(place: Path) -> Again:
+    folder = case_in(place)
+    yield lambda: find_inputs([folder / "a.nii.gz"], channels=1, fold=0)
+    yield lambda: find_inputs([folder / "a.nii.gz"], channels=1)
+    yield lambda: find_inputs([folder], channels=1, fold=0)
+
+
+@tries("inference/inputs.py", "give the folder that holds them, of DICOM the data set of medseg ingest")
+def _no_image(place: Path) -> Again:
+    (place / "dicom").mkdir()
+    (place / "dicom" / "1.dcm").touch()
+    yield lambda: find_inputs([place / "dicom"], channels=1)
+    write_image(place / "in" / "a.nii.gz")
+    yield lambda: find_inputs([place / "in"], channels=1)
+    yield lambda: find_inputs([case_in(place / "ingested")], channels=1)
+
+
+@tries("inference/inputs.py", "check the path")
+def _no_path(place: Path) -> Again:
+    yield lambda: find_inputs([place / "b.nii.gz"], channels=1)
+    write_image(place / "a.nii.gz")
+    yield lambda: find_inputs([place / "a.nii.gz"], channels=1)
+
+
+@tries("inference/slab.py", "give slice numbers of the scan's own array")
+def _negative(place: Path) -> Again:
+    yield lambda: Slab(2, -3, -1)
+    yield lambda: Slab(2, 7, 9)
+
+
+@tries("inference/classification/gate.py", "train it on the model's labels")
+def _unknown_organ(place: Path) -> Again:
+    labels = ("background", "liver", "kidney")
+    yield lambda: Gate.of(card_of(), sensitivity=0.9, labels=labels)
+    trained = card_of(targets=SliceClasses(classes=("liver", "kidney")))
+    yield lambda: Gate.of(trained, sensitivity=0.9, labels=labels)
+
+
+@tries("inference/classification/quality.py", "train it on the model's labels")
+def _unknown_organs(place: Path) -> Again:
+    target = ExclusiveLabels(labels={"background": 0, "kidney": 1})
+    yield lambda: shared_classes(card_of(), target)
+    yield lambda: shared_classes(card_of(targets=SliceClasses(classes=("kidney",))), target)
+
+
+@tries(
+    "inference/classification/card.py",
+    "train it to its end (resume it if it stopped), with a validation fold and labels per slice",
+)
+def _no_thresholds(place: Path) -> Again:
+    stopped = card_of(calibration=Calibration())
+    yield lambda: Gate.of(stopped, sensitivity=0.9, labels=("liver",))
+    yield lambda: Gate.of(card_of(), sensitivity=0.9, labels=("liver",))
+
+
+@tries("inference/classification/disagreement.py", "compare the mask with the classification of the same scan and axis")
+def _other_axis(place: Path) -> Again:
+    def check(axis: int) -> object:
+        scores = scores_of(organ(), axis=axis)
+        return check_mask(organ(), scores, card_of(), target=TARGET, pixel_mm2=1.0)
+
+    crooked = scores_of(organ()[..., :-1])
+    yield lambda: check_mask(organ(), crooked, card_of(), target=TARGET, pixel_mm2=1.0)
+    for axis in range(3):
+        yield lambda axis=axis: check(axis)  # type: ignore[misc]
+
+
+@tries("inference/classification/predictor.py", "check the scan's intensities, or train the classifier again")
+def _overflow(place: Path) -> Again:
+    geometry = grid((32, 32, 3))
+    ones, card = np.ones((1, *geometry.shape), np.float32), card_of()
+    network = random_classifier(card)
+    yield lambda: knowing_predictor(card, network).scores(Scan(ones * 1e38, geometry), case_id="a")
+    yield lambda: knowing_predictor(card, network).scores(Scan(ones, geometry), case_id="a")
+
+
+@tries("inference/classification/predictor.py", "check the scan's intensities, or train the classifier again")
+def _diverged(place: Path) -> Again:
+    geometry, card = grid((32, 32, 3)), card_of()
+    scan = Scan(np.ones((1, *geometry.shape), np.float32), geometry)
+    network = random_classifier(card)
+    torch.nn.init.constant_(network.head.bias, torch.nan)
+    yield lambda: SlicePredictor(network, card, device=CPU, precision="fp32").scores(scan, case_id="a")
+    yield lambda: knowing_predictor(card, random_classifier(card)).scores(scan, case_id="a")
+
+
+def random_classifier(card: ClassifierCard) -> SliceClassifier:
+    torch.manual_seed(0)
+    return SliceClassifier(card.network)
