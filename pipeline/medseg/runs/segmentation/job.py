@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 from medseg import __version__
-from medseg.errors import ManifestError, TrainingError
+from medseg.errors import ConfigError, ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, Predictor, save_card
 from medseg.manifest import manifest_digest, manifest_target
@@ -40,6 +41,7 @@ from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
+GridKind = Literal["scans", "budget"]
 _CEILING_CASES = 4
 _PREPARING_TO_READING = 2.0
 _SHORTEST_S = 15.0  # of a budget that is worth measuring for
@@ -50,12 +52,15 @@ class SegmentationJob:
 
     Args:
         parts: The user's own parts of the training.
+        grid: `scans` plans volumes on the grid of the scans; `budget` on the one on which a wall-clock budget is
+            expected to lose least.
     """
 
     stage = "train"
     labels_digest: str | None = None
 
-    def __init__(self, parts: SegmentationParts | None = None) -> None:
+    def __init__(self, parts: SegmentationParts | None = None, *, grid: GridKind = "scans") -> None:
+        self.grid = grid
         self.parts = parts or SegmentationParts()
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
@@ -77,6 +82,10 @@ class SegmentationJob:
         """The given plan, or one from the training scans, with the asked changes."""
         manifest = cases.manifest
         failures: tuple[Failure, ...] = ()
+        if self.grid == "budget" and settings.budget is None and settings.plan is None:
+            raise ConfigError(
+                "a grid for the budget needs a wall-clock budget, got none", remedy="give one, or take the grid scans"
+            )
         if settings.plan is not None:
             plan = load_plan(settings.plan)
         else:
@@ -87,7 +96,7 @@ class SegmentationJob:
                 )
             failures = fingerprint.failures
             spending = None
-            if seconds is not None and seconds > _SHORTEST_S:
+            if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
             plan = make_plan(fingerprint, manifest, device=device, spending=spending)
         plan = changed_plan(plan, settings)
