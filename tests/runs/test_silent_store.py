@@ -32,7 +32,9 @@ class Switch:
         self._taken = 0
         monkeypatch.setattr(run_module, "post", self._post)
         monkeypatch.setattr(run_module, "answers", lambda uri: not self.is_silent)
-        monkeypatch.setattr(sender_module.Sender.close, "__kwdefaults__", {"grace_s": 0.3, "stall_s": 30.0})
+        monkeypatch.setattr(
+            sender_module.Sender.close, "__kwdefaults__", {"grace_s": 0.3, "stall_s": 30.0, "total_s": 60.0}
+        )
 
     def _post(self, client: Any, run_id: str, entries: Sequence[Any]) -> None:
         if self.silent_after is not None and self._taken >= self.silent_after:

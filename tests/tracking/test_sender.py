@@ -18,7 +18,8 @@ class Store:
     def __init__(self) -> None:
         self.got: list[Entry] = []
         self.requests = 0
-        self.is_silent = False
+        self.is_silent = self.is_failing = False
+        self.failed = 0
         self.refused: tuple[str, ...] = ()
         self.delay_s = 0.0
 
@@ -26,6 +27,9 @@ class Store:
         time.sleep(self.delay_s)
         if self.is_silent:
             raise ConnectionRefusedError("Connection refused")
+        if self.is_failing:
+            self.failed += 1
+            raise OSError("HTTP 500")
         if any(name in self.refused for entry in entries for name in entry.content["values"]):
             raise FileNotFoundError("no such run")
         self.requests += 1
@@ -111,6 +115,50 @@ def test_refused_entry_holds_up_no_other(remote: Store, sender: Sender) -> None:
     assert [list(entry.content["values"]) for entry in sender.close()] == [["bad"]]
     assert sorted(name for entry in remote.got for name in entry.content["values"]) == ["a", "b"]
     assert sender.reason == "no such run"
+
+
+def test_store_that_answers_but_fails_at_every_entry_is_given_up_soon(remote: Store, sender: Sender) -> None:
+    remote.is_failing = True
+    entries = [metric("loss", step) for step in range(200)]
+    for entry in entries:
+        sender.put(entry)
+    begun = time.monotonic()
+    assert sender.close() == entries
+    assert time.monotonic() - begun < 15
+    assert "HTTP 500" in sender.reason
+
+
+def test_store_that_fails_for_a_while_takes_what_waited(remote: Store, sender: Sender) -> None:
+    remote.is_failing = True
+    entries = [metric("loss", step) for step in range(20)]
+    for entry in entries:
+        sender.put(entry)
+    _until(lambda: remote.failed >= 4)
+    remote.is_failing = False
+    unsent = sender.close()
+    assert len(unsent) < 10
+    assert [entry for entry in entries if entry not in unsent] == remote.got
+
+
+def test_only_what_the_store_has_taken_gives_the_end_more_time(remote: Store) -> None:
+    remote.refused = ("bad",)
+    remote.delay_s = 0.2
+    sender = Sender(remote.post, remote.answers, store="the store")
+    for step in range(50):
+        sender.put(metric("bad", step))
+    begun = time.monotonic()
+    assert len(sender.close(stall_s=0.5)) == 50
+    assert time.monotonic() - begun < 3
+
+
+def test_end_has_a_longest_time(remote: Store) -> None:
+    remote.delay_s = 0.2
+    sender = Sender(remote.post, remote.answers, store="the store")
+    for step in range(50):
+        sender.put(Entry("tags", {"values": {"a": str(step)}}))
+    begun = time.monotonic()
+    assert 0 < len(sender.close(stall_s=5, total_s=0.7)) < 50
+    assert time.monotonic() - begun < 3
 
 
 def test_spool_is_gone_once_the_store_has_everything(remote: Store, sender: Sender, tmp_path: Path) -> None:

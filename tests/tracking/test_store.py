@@ -120,6 +120,8 @@ def test_server_that_hangs_or_whose_gateway_answers_for_it_is_no_store(monkeypat
         assert not answers(uri)
     with server_that_says(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n") as uri:
         assert not answers(uri)
+    with server_that_says(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n") as uri:
+        assert not answers(uri)
     with server_that_says(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n") as uri:
         assert answers(uri)
 

@@ -12,7 +12,7 @@ NO_TELEMETRY = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 def import_mlflow() -> Any:
     """The `mlflow` module, with its usage telemetry off: a run sends nothing out of the hospital unasked."""
     os.environ.update(NO_TELEMETRY)
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # its own seven take minutes to give up
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # its own seven take minutes to give up
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # emojis, which not every console takes
     import mlflow
 

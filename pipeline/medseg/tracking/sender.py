@@ -19,10 +19,14 @@ _log = logging.getLogger(__name__)
 
 GRACE_S = 10.0
 """Seconds for which a store that is silent is waited for at the end."""
-STALL_S = 120.0
+STALL_S = 30.0
 """Seconds in which a store that answers must take an entry at the end."""
+CLOSE_S = 120.0
+"""Longest time for the end of a run, whatever the store does."""
 _ASK_AFTER_S = 5.0
 _MOST_TRIES = 3
+_MOST_FAILURES = 3
+"""Entries that fail one after another, and do so for reasons that pass, until the store counts as ill."""
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -48,6 +52,7 @@ class Sender:
     """Sends entries in the order in which they are put.
 
     While the store is silent, entries wait; an entry that the store refuses is set aside, and the next ones are sent.
+    A store that answers, but fails at several entries in a row, is tried more and more rarely, and given up at the end.
 
     Args:
         post: Sends entries.
@@ -61,7 +66,7 @@ class Sender:
         self._waiting: deque[tuple[int, Entry]] = deque()
         self._aside: dict[int, Entry] = {}
         self._changed = threading.Condition()
-        self._numbers = 0
+        self._numbers = self._delivered = self._failures = 0
         self._spool: Spool | None = None
         self._is_closing = self._is_silent = False
         self._thread = threading.Thread(target=self._run, name="medseg tracking", daemon=True)
@@ -92,12 +97,13 @@ class Sender:
             self._keep(self._numbers, entry)
             self._changed.notify()
 
-    def close(self, *, grace_s: float = GRACE_S, stall_s: float = STALL_S) -> list[Entry]:
+    def close(self, *, grace_s: float = GRACE_S, stall_s: float = STALL_S, total_s: float = CLOSE_S) -> list[Entry]:
         """Wait until everything is sent, or the store is silent for too long.
 
         Args:
             grace_s: Seconds for which a silent store is waited for.
             stall_s: Seconds in which a store that answers must take an entry.
+            total_s: Longest time in all.
 
         Returns:
             Entries that the store does not have, in order.
@@ -105,17 +111,7 @@ class Sender:
         with self._changed:
             self._is_closing = True
             self._changed.notify()
-        left, since = -1, time.monotonic()
-        while self._thread.is_alive():
-            self._thread.join(0.05)
-            now = time.monotonic()
-            if len(self._waiting) != left:
-                left, since = len(self._waiting), now
-            if now - since > _ASK_AFTER_S and not self._is_silent:
-                self._is_silent = not self._answers()
-            if now - since > (grace_s if self._is_silent else stall_s):
-                self.reason = self.reason or f"no answer within {now - since:.0f} s"
-                break
+        self._wait_for_end(grace_s, stall_s, total_s)
         with self._changed:
             unsent = dict(sorted([*self._aside.items(), *self._waiting]))
             self._waiting.clear()  # a thread that still waits for an answer finds nothing more to send
@@ -123,6 +119,21 @@ class Sender:
                 self._spool.close(is_sent=not unsent)
                 self._spool = None
         return list(unsent.values())
+
+    def _wait_for_end(self, grace_s: float, stall_s: float, total_s: float) -> None:
+        """Wait for the thread; only an entry that the store has taken gives it more time."""
+        begun = since = time.monotonic()
+        delivered = self._delivered
+        while self._thread.is_alive():
+            self._thread.join(0.05)
+            now = time.monotonic()
+            if self._delivered != delivered:
+                delivered, since = self._delivered, now
+            if now - since > _ASK_AFTER_S and not self._is_silent:
+                self._is_silent = not self._answers()
+            if now - since > (grace_s if self._is_silent else stall_s) or now - begun > total_s:
+                self.reason = self.reason or f"no answer within {now - since:.0f} s"
+                return
 
     def _keep(self, number: int, entry: Entry) -> None:
         if self._spool is None:
@@ -133,8 +144,20 @@ class Sender:
             _log.warning("what is logged cannot be kept in %s, got: %s", self._spool.path, error.strerror)
 
     def _run(self) -> None:
+        pause_s = 1.0
         while (group := self._next()) is not None:
-            self._send(group)
+            self._send(group[:1] if self._is_ill() else group)
+            if not self._is_ill():
+                pause_s = 1.0
+            elif self._is_closing:
+                return
+            else:
+                self._pause(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _is_ill(self) -> bool:
+        """Whether the store answers, but has failed at one entry after another."""
+        return self._failures >= _MOST_FAILURES
 
     def _next(self) -> list[tuple[int, Entry]] | None:
         """The entries of the next request; None at the end."""
@@ -159,9 +182,11 @@ class Sender:
             self._done(group)
         elif len(group) > 1:
             for item in group:
-                self._send([item])
+                if not self._is_ill():
+                    self._send([item])
         else:
             self.reason = first_line(error)
+            self._failures = 0 if is_final(error) else self._failures + 1
             with self._changed:
                 if self._forget(group):
                     self._aside.update(group)
@@ -178,7 +203,7 @@ class Sender:
                     return error
                 if self._answers():
                     tries += 1
-                    if tries == _MOST_TRIES:
+                    if tries == _MOST_TRIES or self._is_ill():
                         return error
                     self._pause(0.5)
                 else:
@@ -206,6 +231,9 @@ class Sender:
 
     def _done(self, group: list[tuple[int, Entry]]) -> None:
         with self._changed:
+            self._failures = 0
+            self._delivered += 1
+            self._is_silent = False
             numbers = self._forget(group)
             if self._spool is not None and numbers:
                 with suppress(OSError):  # a full disk: sending it again later changes nothing

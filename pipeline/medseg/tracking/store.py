@@ -178,5 +178,5 @@ def _check_server(uri: str) -> None:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_S)
     except requests.exceptions.SSLError:
         return  # it answers; MLflow may have been told to trust it
-    if answer.status_code in (502, 503, 504):  # a gateway answers for a server that does not
+    if answer.status_code >= 500:  # a server that fails, or a gateway that answers for it
         raise OSError(f"HTTP status {answer.status_code}")
