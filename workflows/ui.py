@@ -30,9 +30,10 @@ Examples:
 @click.option("--tracking-uri", help="MLflow store.  [default: MLFLOW_TRACKING_URI, else mlflow.db in this folder]")
 def command(host: str, port: int, allowed_hosts: str | None, tracking_uri: str | None) -> None:
     """Open the experiments in MLflow's UI, until Ctrl-C."""
-    from medseg.tracking import default_tracking_uri, ui_command
+    from medseg.tracking import check_ui, default_tracking_uri, ui_command
 
     uri = tracking_uri or default_tracking_uri()
+    check_ui(uri, host=host, port=port)
     click.echo(f"MLflow UI of {uri} on http://{host}:{port}, until Ctrl-C")
     server = ui_command(uri, host=host, port=port, allowed_hosts=allowed_hosts)
     sys.exit(_serve(server))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from medseg.delivery.classification.triage import KeySlice, TriageStudy, rank_by
 from medseg.delivery.classification.triage.foreground import why_unranked
 from medseg.inference.segmentation import Predictor
 from medseg.records import SliceScores
-from medseg.tracking import TrackedRun
+from medseg.runs.sync import sync_folder
+from medseg.tracking import TrackedRun, check_ui
 from medseg.tracking.entry import Entry
 from medseg.tracking.model_flavour import MaskModel
 from medseg.tracking.send_spool import send_spool
@@ -134,6 +136,20 @@ def _deleted_experiment(place: Path) -> Again:
     yield lambda: TrackedRun.start(experiment="gone", name="x", tracking_uri=uri)
 
 
+@tries("tracking/open_run.py", "make that folder writable, or choose another store: check the tracking URI")
+def _unwritable_artefacts(place: Path) -> Again:
+    import mlflow
+
+    uri, other = f"sqlite:///{place}/mlflow.db", f"sqlite:///{place}/other.db"
+    (place / "file").touch()
+    for store, folder in ((uri, "file"), (other, "folder")):
+        mlflow.MlflowClient(tracking_uri=store).create_experiment("a", artifact_location=str(place / folder))
+    yield lambda: TrackedRun.start(experiment="a", name="x", tracking_uri=uri)
+    yield lambda: TrackedRun.start(experiment="a", name="x", tracking_uri=other)
+    (place / "file").unlink()
+    yield lambda: TrackedRun.start(experiment="a", name="x", tracking_uri=uri)
+
+
 @tries("tracking/store_errors.py", "check the tracking URI")
 def _no_store(place: Path) -> Again:
     (place / "file").touch()
@@ -173,6 +189,15 @@ def _spool_of_another_run(place: Path) -> Again:
     yield begin
 
 
+@tries("tracking/ui.py", "choose another port")
+def _port_in_use(place: Path) -> Again:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [one.getsockname()[1] for one in (taken, other)]
+        other.close()
+        yield lambda: check_ui("sqlite:///a.db", host="127.0.0.1", port=ports[0])
+        yield lambda: check_ui("sqlite:///a.db", host="127.0.0.1", port=ports[1])
+
+
 @tries("tracking/spool.py", "wait for its end")
 def _spool_in_use(place: Path) -> Again:
     run = tracked(place)
@@ -180,6 +205,39 @@ def _spool_in_use(place: Path) -> Again:
     yield lambda: send_spool(place / "tracking.jsonl")
     spool.close(is_sent=False)
     yield lambda: send_spool(place / "tracking.jsonl")
+
+
+@tries("tracking/spool.py", "give yourself the right to read and write it")
+def _unreadable_spool(place: Path) -> Again:
+    path = place / "tracking.jsonl"
+    spool_of(tracked(place), path).close(is_sent=False)
+
+    def refuse(*given: object) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with patch.object(Path, "read_bytes", refuse):
+        yield lambda: send_spool(path)
+    yield lambda: send_spool(path)
+
+
+@tries("tracking/send_spool.py", "give yourself the right to read and write it")
+def _unwritable_spool(place: Path) -> Again:
+    path = place / "tracking.jsonl"
+    spool_of(tracked(place), path).close(is_sent=False)
+
+    def refuse(*given: object, **named: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with patch("medseg.tracking.send_spool.Spool", refuse):
+        yield lambda: send_spool(path)
+    yield lambda: send_spool(path)
+
+
+@tries("runs/sync.py", "give the output folder of the run")
+def _no_output_folder(place: Path) -> Again:
+    (place / "plan.yaml").touch()
+    yield lambda: sync_folder(place / "plan.yaml")
+    yield lambda: sync_folder(place)
 
 
 @tries("tracking/spool.py", "remove the file; its numbers are lost")
@@ -191,3 +249,4 @@ def _no_spool(place: Path) -> Again:
 
 
 by_a_person("nothing is to be done", "tracking/send_spool.py", "nothing is kept there for MLflow")
+by_a_person("a browser opens it", "tracking/ui.py", "open {}")

@@ -108,7 +108,7 @@ def test_training_goes_on_without_its_store_and_sync_sends_every_number_once(
     assert (sent.code, sent.err) == (0, "")
     assert f"run {result.run_id}" in sent.out
     assert_all_arrived(uri, result.run_id, result.folder)
-    assert "nothing is kept" in medseg("sync", result.folder).out
+    assert "no kept entries found" in medseg("sync", result.folder).out
 
 
 def test_resumed_training_sends_what_the_first_part_kept(
@@ -121,6 +121,41 @@ def test_resumed_training_sends_what_the_first_part_kept(
     assert result.warnings == ()
     assert [step for step, _ in losses(uri, result.run_id)] == [1, 2, 3, 4]
     assert not (result.folder / "tracking.jsonl").exists()
+
+
+def test_resumed_training_goes_on_in_a_new_run_if_the_store_was_wiped(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, store: Switch
+) -> None:
+    import mlflow
+
+    store.silent_after = 6
+    first = train(cohort[1], place, uri, epochs=2)
+    store.is_silent = False
+    empty = f"sqlite:///{place}/empty.db"
+    result = train(cohort[1], place, empty, epochs=EPOCHS, resume=True)
+    assert result.warnings == ()
+    assert result.run_id != first.run_id
+    assert [step for step, _ in losses(empty, result.run_id)] == [1, 2, 3, 4]
+    found = mlflow.MlflowClient(empty).get_run(result.run_id)
+    assert found.data.params
+    assert found.info.status == "FINISHED"
+    assert not (result.folder / "tracking.jsonl").exists()
+    assert json.loads((result.folder / "run.json").read_text())["mlflow_run_id"] == result.run_id
+
+
+def test_sync_to_a_wiped_store_notes_the_new_run_for_a_resume(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, store: Switch
+) -> None:
+    from medseg.runs.sync import sync_folder
+
+    store.silent_after = 3
+    result = train(cohort[1], place, uri, epochs=2)
+    store.is_silent = False
+    empty = f"sqlite:///{place}/empty.db"
+    (sent,) = sync_folder(place, tracking_uri=empty)
+    assert_all_arrived(empty, sent.run_id, result.folder)
+    record = json.loads((result.folder / "run.json").read_text())
+    assert (record["mlflow_run_id"], record["tracking_uri"]) == (sent.run_id, empty)
 
 
 def test_store_that_returns_during_the_training_has_everything_at_its_end(

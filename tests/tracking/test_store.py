@@ -114,6 +114,24 @@ def test_artefacts_that_cannot_be_written_are_found_before_the_work(client: obje
         TrackedRun.start(experiment="elsewhere", name="x", tracking_uri=uri)
 
 
+def test_working_folder_that_cannot_be_written_spoils_no_experiment(
+    client: object, uri: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlruns").touch()  # no folder can be made of it, whatever the rights
+    monkeypatch.chdir(tmp_path)
+    run = TrackedRun.start(experiment="from a full place", name="x", tracking_uri=uri)
+    run.log_file(store / "mlflow.db")
+    found = client.get_experiment_by_name("from a full place")  # type: ignore[attr-defined]
+    assert found.artifact_location == (store / "mlruns").as_uri()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mlruns").touch()
+    own = f"sqlite:///{tmp_path}/own/mlflow.db"
+    with pytest.raises(TrackingError, match=rf"artefacts: folder {tmp_path}/own/mlruns: must be writable"):
+        TrackedRun.start(experiment="nowhere", name="x", tracking_uri=own)
+    (tmp_path / "own" / "mlruns").unlink()
+    TrackedRun.start(experiment="nowhere", name="x", tracking_uri=own)
+
+
 def test_server_that_hangs_or_whose_gateway_answers_for_it_is_no_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "ANSWER_S", 0.5)
     with server_that_says(None) as uri:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medseg.runs.run_folder import spool_of
+from medseg.errors import CheckpointError, TrackingError
+from medseg.runs.run_folder import RunFolder, spool_of
 from medseg.tracking import SentSpool, send_spool
 
 
@@ -12,15 +13,42 @@ def sync_folder(folder: Path, *, tracking_uri: str | None = None) -> tuple[SentS
     """Send what the runs in a folder kept, each to its own MLflow run.
 
     Args:
-        folder: Output folder of a training or evaluation, or a folder of such folders.
+        folder: Output folder of a training or evaluation, a folder with such folders at any depth, or the file in which
+            a run kept something.
         tracking_uri: MLflow store, if it is another than at the time of the run.
 
     Returns:
-        One result per run that had kept something; none if the store has everything.
+        One result per run that had kept something, with the error of one that could not be sent; none if nothing was
+        kept.
 
     Raises:
-        TrackingError: If the store cannot be used or does not hold the run, or a run is still going on.
+        TrackingError: If there is neither such a folder nor such a file.
     """
-    inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    spools = [spool for spool in map(spool_of, (folder, *inside)) if spool.is_file()]
-    return tuple(send_spool(spool, tracking_uri=tracking_uri) for spool in spools)
+    name = spool_of(folder).name
+    if not folder.is_dir() and (folder.name != name or not folder.is_file()):
+        found = "another file" if folder.exists() else "nothing"
+        raise TrackingError(
+            f"{folder}: must be an output folder or its {name}, got {found}", remedy="give the output folder of the run"
+        )
+    spools = sorted(folder.rglob(name)) if folder.is_dir() else [folder]
+    return tuple(_sent(spool, tracking_uri) for spool in spools)
+
+
+def _sent(spool: Path, tracking_uri: str | None) -> SentSpool:
+    """What became of one spool, which holds up no other."""
+    try:
+        sent = send_spool(spool, tracking_uri=tracking_uri)
+    except TrackingError as error:
+        return SentSpool(spool, error=error)
+    _note_run(RunFolder(spool.parent), sent)
+    return sent
+
+
+def _note_run(folder: RunFolder, sent: SentSpool) -> None:
+    """Hold the run's record, if it has one, to the MLflow run that has its numbers."""
+    try:
+        record = folder.load_record()
+    except CheckpointError:  # an evaluation, which cannot be resumed
+        return
+    if record.mlflow_run_id != sent.run_id:
+        folder.save_record(record.model_copy(update={"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}))

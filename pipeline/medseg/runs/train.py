@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -21,12 +22,14 @@ from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
-from medseg.runs.tracking import log_cases, start_tracking, unsent
+from medseg.runs.tracking import Tracking, log_cases, start_tracking, unsent
 from medseg.runs.training_cases import TrainingCases, load_training_cases
-from medseg.tracking import TrackedRun
+from medseg.tracking import MissingRunError, TrackedRun
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +130,15 @@ def _train(
         steps_per_epoch=task.steps_per_epoch,
         used_s=_used_s(folder) if settings.resume else 0.0,
     )
+    is_described = earlier is not None and earlier.mlflow_run_id is not None
     if run is not None:
+        if run.replaces and not folder.spool.is_file():
+            is_described = False
         run.begin(folder.spool)
     save_plan(plan, folder.plan)
     job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
     folder.save_record(_record(settings, cases, plan, run, earlier, job))
-    if run is not None and (earlier is None or earlier.mlflow_run_id is None):
+    if run is not None and not is_described:
         _describe(run, settings, cases, plan, folder, parameters=job.count_parameters(plan), failures=failures)
     with progress.over_budget("train") as on_step:
         outcome = run_task(
@@ -236,11 +242,27 @@ def _start_run(
 ) -> TrackedRun | None:
     """The MLflow run of this training, or the one that it resumes; None without tracking."""
     if settings.tracking.is_on and earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
-        return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=settings.tracking.uri or earlier.tracking_uri)
+        uri = settings.tracking.uri or earlier.tracking_uri
+        try:
+            return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=uri)
+        except MissingRunError:
+            return _replacing(
+                earlier.mlflow_run_id, _new_run(stage, replace(settings.tracking, uri=uri), cases, settings)
+            )
+    return _new_run(stage, settings.tracking, cases, settings)
+
+
+def _new_run(stage: str, tracking: Tracking, cases: TrainingCases, settings: TrainingSettings) -> TrackedRun | None:
     tags = {"medseg.fold": settings.fold}
-    return start_tracking(
-        settings.tracking, cases.manifest, stage=stage, name=f"{stage} fold {settings.fold}", tags=tags
-    )
+    return start_tracking(tracking, cases.manifest, stage=stage, name=f"{stage} fold {settings.fold}", tags=tags)
+
+
+def _replacing(lost: str, run: TrackedRun | None) -> TrackedRun | None:
+    """The new run, which takes over what is kept for a run that the store has lost."""
+    if run is not None:
+        run.replaces = lost
+        _log.warning("the MLflow store does not hold run %s; the training goes on in a new run, %s", lost, run.run_id)
+    return run
 
 
 def _record(

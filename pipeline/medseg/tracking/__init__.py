@@ -5,12 +5,15 @@ from __future__ import annotations
 from medseg.tracking.quiet_mlflow import NO_TELEMETRY
 from medseg.tracking.run import TrackedRun
 from medseg.tracking.send_spool import SentSpool, send_spool
-from medseg.tracking.ui import default_tracking_uri, ui_command
+from medseg.tracking.store_errors import MissingRunError
+from medseg.tracking.ui import check_ui, default_tracking_uri, ui_command
 
 __all__ = [
     "NO_TELEMETRY",
+    "MissingRunError",
     "SentSpool",
     "TrackedRun",
+    "check_ui",
     "default_tracking_uri",
     "send_spool",
     "ui_command",

@@ -7,8 +7,8 @@ from typing import Any
 
 from medseg.atomic import check_writable
 from medseg.errors import DeliveryError, TrackingError
-from medseg.tracking.store import START_S, connect, within
-from medseg.tracking.store_errors import explained
+from medseg.tracking.store import START_S, connect, database_file, within
+from medseg.tracking.store_errors import explained, unreachable
 
 
 def create_run(tracking_uri: str | None, *, experiment: str, name: str, tags: dict[str, str]) -> tuple[Any, Any, str]:
@@ -23,40 +23,45 @@ def create_run(tracking_uri: str | None, *, experiment: str, name: str, tags: di
     client, uri = connect(tracking_uri)
 
     def create() -> Any:
-        experiment_id = _experiment_id(client, experiment)
+        experiment_id = _experiment_id(client, experiment, uri)
         return client.create_run(experiment_id, run_name=name, tags=tags)
 
     with explained(uri):
-        return client, within(START_S, uri, create), uri
+        run = within(START_S, uri, create)
+    if not run.info.run_id:
+        raise unreachable(uri, "an answer without a run, as from a server that is not MLflow")
+    return client, run, uri
 
 
-def reopen_run(tracking_uri: str, run_id: str) -> tuple[Any, Any, str]:
+def reopen_run(tracking_uri: str, run_id: str) -> tuple[Any, Any, str, str]:
     """Mark a run as running again.
 
     Returns:
-        MLflow client, run as it was before and URI of the store.
+        MLflow client, run as it was before, name of its experiment and URI of the store.
 
     Raises:
-        TrackingError: If the store cannot be used, or does not hold the run.
+        MissingRunError: If the store does not hold the run.
+        TrackingError: If the store cannot be used.
     """
     client, uri = connect(tracking_uri)
 
     def reopen() -> Any:
         found = client.get_run(run_id)
         client.set_terminated(run_id, status="RUNNING", end_time=None)
-        return found
+        return found, client.get_experiment(found.info.experiment_id).name
 
     with explained(uri):
-        return client, within(START_S, uri, reopen), uri
+        return client, *within(START_S, uri, reopen), uri
 
 
-def _experiment_id(client: Any, name: str) -> str:
+def _experiment_id(client: Any, name: str, uri: str) -> str:
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
+        location = _location_beside(uri)
         try:
-            found = client.get_experiment(client.create_experiment(name))
+            found = client.get_experiment(client.create_experiment(name, artifact_location=location))
         except MlflowException:  # another process has made it just now
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -66,6 +71,26 @@ def _experiment_id(client: Any, name: str) -> str:
         raise TrackingError(f"experiment {name!r} must not be deleted", remedy=remedy)
     _check_artefacts(found.artifact_location)
     return str(found.experiment_id)
+
+
+def _location_beside(uri: str) -> str | None:
+    """The folder of artefacts beside a database file, if MLflow's own in the working folder cannot be written.
+
+    It is looked at before the experiment is made, which keeps its folder for ever.
+
+    Raises:
+        TrackingError: If neither can be written.
+    """
+    file = database_file(uri)
+    if file is None:
+        return None
+    try:
+        check_writable(Path("mlruns"), option="tracking URI")
+    except DeliveryError:
+        beside = file.resolve().with_name("mlruns")
+        _check_artefacts(str(beside))
+        return beside.as_uri()
+    return None
 
 
 def _check_artefacts(location: str) -> None:
@@ -78,4 +103,5 @@ def _check_artefacts(location: str) -> None:
     try:
         check_writable(Path(local_file_uri_to_path(location)), option="tracking URI")
     except DeliveryError as error:
-        raise OSError(f"artefacts: {error.fact}") from error
+        remedy = "make that folder writable, or choose another store: check the tracking URI"
+        raise TrackingError(f"artefacts: {error.fact}", remedy=remedy) from error

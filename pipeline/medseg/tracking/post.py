@@ -13,7 +13,7 @@ from medseg.tracking.entry import Entry, Kind
 
 MOST_METRICS = 1000
 _MOST_PARAMETERS = 100
-_LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
+LOGGED_ARTIFACTS = "mlflow.loggedArtifacts"
 
 
 def post(client: Any, run_id: str, entries: Sequence[Entry]) -> None:
@@ -73,10 +73,10 @@ def _post_table(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
     columns, name = content["columns"], content["name"]
     table = {"columns": list(columns), "data": [list(row) for row in zip(*columns.values(), strict=True)]}
     client.log_text(run_id, json.dumps(table), name)
-    shown = json.loads(client.get_run(run_id).data.tags.get(_LOGGED_ARTIFACTS, "[]"))
+    shown = json.loads(client.get_run(run_id).data.tags.get(LOGGED_ARTIFACTS, "[]"))
     tag = {"path": name, "type": "table"}  # by which the UI finds it
     if tag not in shown:
-        client.set_tag(run_id, _LOGGED_ARTIFACTS, json.dumps([*shown, tag]))
+        client.set_tag(run_id, LOGGED_ARTIFACTS, json.dumps([*shown, tag]))
 
 
 def _post_dataset(client: Any, run_id: str, content: Mapping[str, Any]) -> None:

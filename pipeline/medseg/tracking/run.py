@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -18,9 +19,9 @@ from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
 from medseg.tracking.names import clean_name, clean_value, flat
 from medseg.tracking.open_run import create_run, reopen_run
-from medseg.tracking.post import post
+from medseg.tracking.post import LOGGED_ARTIFACTS, post
 from medseg.tracking.sender import Sender
-from medseg.tracking.spool import Spool, read_spool
+from medseg.tracking.spool import Origin, Spool, read_spool
 from medseg.tracking.store import answers
 from medseg.tracking.store_errors import explained, without_password
 from medseg.tracking.system_metrics import next_step, start_monitor
@@ -41,6 +42,8 @@ class TrackedRun:
         tracking_uri: URI of the store.
 
     Attributes:
+        origin: Experiment, name and tags, from which the run can be made anew.
+        replaces: Id of the run in whose place this one was made, because the store has lost it; "" if there is none.
         kept: After `recording`, a sentence about what the store did not take; "" if it has everything.
     """
 
@@ -48,7 +51,8 @@ class TrackedRun:
         self.client = client
         self.run_id = run_id
         self.tracking_uri = tracking_uri
-        self.kept = ""
+        self.kept = self.replaces = ""
+        self.origin = Origin()
         self._status_before: str | None = None
         self._first_system_step = 0
         self._sender: Sender | None = None
@@ -73,17 +77,22 @@ class TrackedRun:
         client, found, uri = create_run(
             tracking_uri, experiment=printable(experiment), name=printable(name), tags=cleaned
         )
-        return cls(client, found.info.run_id, uri)
+        run = cls(client, found.info.run_id, uri)
+        run.origin = Origin(printable(experiment), printable(name), cleaned)
+        return run
 
     @classmethod
     def resume(cls, run_id: str, *, tracking_uri: str) -> Self:
         """Continue a run by its id.
 
         Raises:
-            TrackingError: If the store cannot be reached, or does not hold the run.
+            MissingRunError: If the store does not hold the run.
+            TrackingError: If the store cannot be reached.
         """
-        client, found, uri = reopen_run(tracking_uri, run_id)
+        client, found, experiment, uri = reopen_run(tracking_uri, run_id)
         run = cls(client, run_id, uri)
+        tags = {key: value for key, value in found.data.tags.items() if key != LOGGED_ARTIFACTS}
+        run.origin = Origin(experiment, found.info.run_name, tags)
         run._status_before = found.info.status
         run._first_system_step = next_step(found)
         return run
@@ -131,18 +140,22 @@ class TrackedRun:
         if self._sender is None:
             return
         earlier = read_spool(spool)
-        if earlier is not None and earlier.run_id != self.run_id:
+        if earlier is not None and earlier.run_id not in {self.run_id, self.replaces}:
             raise TrackingError(
                 f"{spool}: must be of the MLflow run {self.run_id}, got {earlier.run_id}",
                 remedy=f"send it first: medseg sync {spool.parent}",
             )
         try:
-            kept = Spool(spool, run_id=self.run_id, tracking_uri=self.tracking_uri)
+            kept = Spool(spool, run_id=self.run_id, tracking_uri=self.tracking_uri, origin=self.origin)
         except OSError as error:
             _log.warning("what is logged cannot be kept in %s, got: %s", spool, error.strerror)
             return
         self._folder = spool.parent
-        self._sender.keep_in(kept, earlier.entries if earlier else {})
+        if earlier is not None and earlier.run_id != self.run_id:
+            kept.begin_run(self.run_id, self.tracking_uri, self.origin)
+            earlier = replace(earlier, entries=earlier.every)
+        kept.holds_more = earlier is not None and earlier.unknown > 0
+        self._sender.keep_in(kept, earlier.entries if earlier else {}, last=earlier.last if earlier else 0)
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Log settings; a nested mapping becomes dotted names."""

@@ -72,17 +72,18 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name="medseg tracking", daemon=True)
         self._thread.start()
 
-    def keep_in(self, spool: Spool, unsent: dict[int, Entry]) -> None:
+    def keep_in(self, spool: Spool, unsent: dict[int, Entry], *, last: int = 0) -> None:
         """Keep everything in a spool from now on, and send first what it holds.
 
         Args:
             spool: Open spool.
             unsent: Entries of the spool that an earlier run could not send.
+            last: Highest number in the spool.
         """
         with self._changed:
             put = list(self._waiting)
             self._waiting.clear()
-            self._numbers = max(unsent, default=0)
+            self._numbers = max(last, *unsent, 0)
             self._waiting.extend(unsent.items())
             self._spool = spool
             self._changed.notify()

@@ -12,13 +12,18 @@ _PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
 
 
+class MissingRunError(TrackingError):
+    """A store that answers does not hold what it is asked for."""
+
+
 def store_errors() -> tuple[type[Exception], ...]:
     """Classes of the errors that a store raises."""
     from alembic.util import CommandError
+    from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    return (MlflowException, SQLAlchemyError, CommandError, OSError, ImportError, ValueError)
+    return (MlflowException, SQLAlchemyError, CommandError, ParseError, OSError, ImportError, ValueError)
 
 
 def is_final(error: Exception) -> bool:
@@ -47,7 +52,16 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except store_errors() as error:
-        raise unreachable(uri, first_line(error)) from error
+        made = unreachable(uri, first_line(error))
+        if _is_missing(error):
+            made = MissingRunError(made.fact, remedy=made.remedy)
+        raise made from error
+
+
+def _is_missing(error: Exception) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    return isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
 def unreachable(uri: str, reason: str) -> TrackingError:
