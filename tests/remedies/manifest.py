@@ -352,6 +352,16 @@ def _nnunet_layout(place: Path) -> Again:
     yield loading(place, nnunet_content())
 
 
+@tries("manifest/windows_paths.py", "move the file to the folder that its name gives")
+def _backslashes(place: Path) -> Again:
+    (place / "i\\a.nii.gz").touch()
+    content = own_content(training=[{"image": "i\\a.nii.gz"}], test=[])
+    yield loading(place, content)
+    (place / "i").mkdir()
+    (place / "i\\a.nii.gz").rename(place / "i" / "a.nii.gz")
+    yield loading(place, content)
+
+
 @tries("manifest/select_cases.py", "choose another split or fold")
 def _no_test_cases(place: Path) -> Again:
     manifest = cohort_of([1] * 6)

@@ -10,6 +10,7 @@ from medseg.manifest.case_names import names_of_cases, without_hidden
 from medseg.manifest.document import CaseEntry, ordered_channels
 from medseg.manifest.label_names import read_labels
 from medseg.manifest.nnunet import numbered_files
+from medseg.manifest.validation_cases import warn_of_unread
 from medseg.records import Case, Manifest, Split
 from medseg.scans import scan_stem
 
@@ -46,6 +47,7 @@ def read_msd(content: dict[str, Any], root: Path) -> Manifest:
     Raises:
         ManifestError: If a key or an entry does not follow the Decathlon's layout.
     """
+    warn_of_unread(content)
     try:
         labels = read_labels(content["labels"])
         names = content["channel_names"] if "channel_names" in content else content["modality"]
