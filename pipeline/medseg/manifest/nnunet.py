@@ -7,7 +7,7 @@ from typing import Any
 
 from medseg.errors import ManifestError
 from medseg.manifest.case_names import without_hidden
-from medseg.manifest.document import ordered_channels
+from medseg.manifest.channel_names import read_channels
 from medseg.manifest.label_names import read_labels
 from medseg.records import Case, Manifest, Split
 from medseg.scans import is_picture_file
@@ -31,14 +31,13 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         ManifestError: If a key is missing, or labels are regions.
     """
     try:
-        names = content["channel_names"] if "channel_names" in content else content["modality"]
-        channels = ordered_channels({str(key): str(name) for key, name in names.items()})
-        labels = read_labels(content["labels"])
+        channels = read_channels(content)
+        labels = read_labels(content.get("labels"))
         ending = str(content["file_ending"])
         listed = _listed(content["dataset"]) if isinstance(content.get("dataset"), dict) else None
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ManifestError(
-            f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}",
+            f"nnU-Net dataset.json must follow its layout, got a problem: {error}",
             remedy="give channel_names, labels and file_ending as nnU-Net does",
         ) from error
     cases = listed if listed is not None else _found(root, ending, len(channels))
