@@ -23,7 +23,7 @@ _NOT_DRAWN = {
     "replaced": Refusal(
         "replaced",
         "a later label of its image holds the same structures, and counts",
-        "rename it if it holds others",
+        "name its structures otherwise if they are others",
     ),
     "ignored": Refusal("replaced", "the mapping ignores all of its structures"),
 }
