@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from medseg.ingest.own_spelling import readable, without_words
+from medseg.ingest.own_spelling import names_structure, readable, without_words
 
 from tests.ingest.sources import Ingested, block, run_ingest, voxels, write_nifti
 
@@ -94,7 +94,7 @@ def test_mask_that_the_mapping_ignores_is_no_label(tmp_path: Path) -> None:
         ("GTV™ mask", "GTV™"),
         ("mask_🫀", "🫀"),
         ("mask", ""),
-        ("liver\udce4_mask", "liver\\xe4"),
+        ("liver\udce4_mask", "liver\udce4"),
     ],
 )
 def test_words_of_a_role_leave_a_name_and_all_else_stays(name: str, left: str) -> None:
@@ -103,4 +103,9 @@ def test_words_of_a_role_leave_a_name_and_all_else_stays(name: str, left: str) -
 
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=20).map(str.strip))
 def test_name_without_such_words_is_unchanged(name: str) -> None:
-    assert without_words(name, frozenset()) == readable(name)
+    assert without_words(name, frozenset()) == name
+
+
+def test_bytes_that_are_no_text_are_no_name_and_are_stored_as_escapes() -> None:
+    assert not names_structure("\udce4_1")
+    assert readable("liver\udce4") == "liver\\xe4"

@@ -10,7 +10,7 @@ from pathlib import Path
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.match import MatchedLabel
 from medseg.ingest.name_tokens import ROLE_WORDS
-from medseg.ingest.own_spelling import without_words
+from medseg.ingest.own_spelling import readable, without_words
 from medseg.ingest.structure_name import normalised
 
 
@@ -47,4 +47,4 @@ def _words(folder: Path, image: ImageSource, root: Path) -> str:
     """The words of a mask's folders that are no word of its image and name no role."""
     known = set(normalised("/".join((*image.folder.relative_to(root).parts, image.files[0].name))).split("_"))
     parts = (without_words(part, known | ROLE_WORDS) for part in folder.relative_to(root).parts)
-    return " ".join(part for part in parts if normalised(part))
+    return " ".join(readable(part) for part in parts if normalised(part))

@@ -14,7 +14,7 @@ from medseg.geometry import Geometry
 from medseg.ingest.image_source import dicom_patient
 from medseg.ingest.mask_extents import mask_extents
 from medseg.ingest.name_tokens import ROLE_WORDS
-from medseg.ingest.own_spelling import names_structure, without_words
+from medseg.ingest.own_spelling import names_structure, readable, without_words
 from medseg.ingest.refusal import Refusal
 from medseg.manifest.load import read_manifest
 from medseg.records import Array, Labelmap
@@ -152,7 +152,7 @@ def mask_label(
         remedy = "list it under images in the mapping if it is an image"
         return LabelSource(path, kind, refusal=Refusal("unreadable", fact, remedy))
     own = without_words(scan_stem(path), ROLE_WORDS | shared_words)
-    stem = own if names_structure(own) else ""
+    stem = readable(own) if names_structure(own) else ""
     given = segment_names(path) or ({} if stem else value_names)
     if len(values) == 1 and not given:
         names = {values[0]: stem or f"value {values[0]}"}

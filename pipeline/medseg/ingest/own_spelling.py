@@ -22,7 +22,7 @@ def without_words(name: str, dropped: Collection[str]) -> str:
         name: Name of a file without its ending, or of a folder.
         dropped: Normalised words to leave out.
     """
-    words = [(word, is_word) for piece, is_word in pieces(readable(name)) for word in _parts(piece, is_word)]
+    words = [(word, is_word) for piece, is_word in pieces(name) for word in _parts(piece, is_word)]
     left = "".join(_GONE if is_word and _is_dropped(word, dropped) else word for word, is_word in words)
     return _GAP.sub(_joint, _BRACKETS.sub(_GONE, left)).strip()
 
