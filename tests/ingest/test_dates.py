@@ -27,6 +27,8 @@ SPELLINGS = [
     "12 tháng 11 năm 1950", "2020년 1월 2일", "2020년 1월", "二〇一九年五月四日", "令和元年5月1日", "昭和25.11.12",
     "令和1/5/1", "१२/११/१९५०", "١٢/١١/١٩٥٠", "１２／１１／１９５０", "１９５０年１１月１２日", "㋊12日", "12‐11‐1950",
     "12–1–1950", "12−11−1950", "12\u200f/11\u200f/1950", "12\u00a0Nov\u00a01950", "12。11。1950", "12 בנובמבר 1950",
+    "12\\11\\1950", "12|11|1950", "12~11~1950", "12-го ноября 1950", "12η Νοεμβρίου 1950", "12:e november 1950",
+    "12/XI-1950", "12 XI 1950", "1950.XI.12", "1950/XI", "12 ט״ו 1950",
     "12 նոյեմբերի 1950", "12 ნოემბერი 1950",
 ]  # fmt: skip
 
@@ -34,7 +36,8 @@ SPELLINGS = [
 FREE_SPELLINGS = [
     "12 Tachwedd 1950", "12 Nopember 1950", "12. studenoga 1950", "12 Novemba 1950", "1950 m. gruodžio 12",
     "Tachwedd 12, 1950", "12 Rajab 1440", "12 Tishri 5711", "12 aban 1329", "1329/08/21", "21/8/1329", "12/11/2493",
-    "1950-316", "S25.11.12", "R02/1/12", "2,1,2020", "12, 11, 1950", "12.11 1950",
+    "1950-316", "S25.11.12", "R02/1/12", "2,1,2020", "12, 11, 1950", "12.11 1950", "12:11:1950",
+    "12'11'1950", "12+11+1950",
 ]  # fmt: skip
 
 
@@ -90,8 +93,10 @@ def test_every_day_is_found_in_digits_of_any_script(day: date, zero: int) -> Non
      "2.25.19641231",
      "1.2.840.10008.5.1.4.1.1.2", "Set 3", "may be burned in", "5 sets of 10 slices", "got 6 slices, 2 of 12 mm",
      "phase 70 %",
-     "decision 5", "marker 12", "1.25 x 1.25 x 2.5", "series 12 of 20", "Protocol 2019", "v1.2.30", "T1_2_30", "S4 5-8",
-     "12 Thorax 2020", "3 Tesla 2019", "TR 12 TE 2000", "T1.2.3", "12 of 2000", "v.2020", "V-2000",
+     "decision 5", "marker 12", "1.25 x 1.25 x 2.5", "series 12 of 20", "Protocol 2019",
+     "v1.2.30", "T1_2_30", "S4 5-8",
+     "12 Thorax 2020", "3 Tesla 2019", "TR 12 TE 2000", "T1.2.3", "12 of 2000", "v.2020",
+     "V-2000", "12,5 2000", "12:11:50", "1+2+10",
      "12 slices 2000", "2000 mm 12", "30 directions 2000", "FOV 12 mm 2000", "vIII 3.0",
      "junction 3", "octreotide 12", "20 slices at 0.625 mm", "99999999", "13/13/2023", "out 5 of 20 mm"],
 )  # fmt: skip
@@ -102,7 +107,8 @@ def test_numbers_and_words_that_are_no_dates_stay(text: str) -> None:
 @pytest.mark.parametrize(
     "message",
     ["got 12 but 2048", "shape must equal (12, 10, 2000)", "shape (2, 3, 1950), got [1, 2, 2000]", "12 voxels 2000",
-     "slices 3-12, 2000 mm", "slice 12 of 2000", "values 2000-300", "case_12_Rajab_1440", "2 11 1440", "S25.11.12"],
+     "slices 3-12, 2000 mm", "slice 12 of 2000", "values 2000-300", "got 1:2:2000", "2 11 1440", "S25.11.12",
+     "case_12_Rajab_1440"],
 )  # fmt: skip
 def test_numbers_of_messages_stay(message: str) -> None:
     assert list(find_dates(message)) == []

@@ -15,9 +15,9 @@ _YEARS_OF_OTHER_CALENDARS = (range(1300, 1500), range(2400, 2650))  # Persian an
 _SHORTEST_LATIN_MONTH = 3
 _LAST_LATIN = 0x24F
 
-_SIGN = r"(\s?[.,/_-]{1,2}\s?|\s{1,2})"
+_SIGN = r"(\s?[.,:'+/_-]{1,2}\s?|\s{1,2})"
 _NUMBERS = re.compile(
-    rf"(?<!\d)(?<!\d[.,])(\d{{1,4}}){_SIGN}(\d{{1,2}}){_SIGN}'?(\d{{4}}|\d{{1,2}})(?!\d)(?![.,]\d)" + TIME
+    rf"(?<!\d)(?<!\d[.,])(\d{{1,4}}){_SIGN}(\d{{1,2}}){_SIGN}(\d{{4}}|\d{{1,2}})(?!\d)(?![.,]\d)" + TIME
 )
 _DIGITS = re.compile(r"(?<!\d)(?<!\d\.)(\d{8})(?:[T_ .-]?\d{6}(?:\.\d+)?|[T_ -]?\d{4})?(?!\d)(?!\.\d)")
 _SIX_DIGITS = re.compile(r"(?<![\dA-Za-z.])\d{6}(?![\dA-Za-z]|\.\d)")
@@ -91,7 +91,7 @@ def _around_words(text: str, *, is_free: bool) -> Iterator[tuple[int, int]]:
     for pattern in with_any_word():
         start = 0
         while found := pattern.search(text, start):
-            word = found["word"].replace(".", "")
+            word = "".join(filter(str.isalpha, found["word"]))
             is_latin = all(ord(letter) <= _LAST_LATIN for letter in word)
             is_month = is_free and len(word) >= _SHORTEST_LATIN_MONTH and word.casefold() not in ordinary_words()
             if is_month or not is_latin:
@@ -128,14 +128,15 @@ def _is_written_so(text: str, found: re.Match[str], *, is_free: bool) -> bool:
     """Whether three numbers are written as people write dates; one with a short year may be a version or a place."""
     one, other = found[2].strip(), found[4].strip()
     has_year = len(found[1]) == 4 or len(found[5]) == 4
-    is_alike = one == other and len(one) <= 1
-    if has_year and not is_free:  # a list of numbers, or a range before a number, is usual in messages
-        return (is_alike and one != ",") or not (found[2] + found[4]).count(" ")
-    if has_year:
-        return True
+    other = other[:1] if other[1:] == "'" else other  # `12.11.'50`
+    is_alike = one == other and one in {"", ".", "/", "-", "_"}
+    if has_year and is_free:  # `12,5 2000` is rather an amount
+        return one == other or "," not in one + other
+    if has_year:  # a list of numbers, or a range before a number, is usual in messages
+        return is_alike or not (set(found[2] + found[4]) - set("./-_"))
     is_padded = len(found[1]) == len(found[3]) == 2
     behind_letter = found.start() > 0 and text[found.start() - 1].isalpha()
-    return is_alike and one not in {"", ","} and not behind_letter and (one != "_" or is_padded)
+    return is_alike and one != "" and not behind_letter and (one != "_" or is_padded)
 
 
 def _are_eight(digits: str) -> bool:

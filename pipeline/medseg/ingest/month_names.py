@@ -48,7 +48,10 @@ YEAR = r"(?:1[89]|20|21)\d\d"
 TIME = r"(?:[T_ -]?[0-2]\d:?[0-5]\d(?::?[0-5]\d(?:\.\d+)?)?(?!\d))?"
 _YEAR_OF_ANY_CALENDAR = r"(?:1[3489]|2[01456]|5[67])\d\d"  # also Persian, Islamic, Buddhist and Hebrew ones
 _GAP = r"[\s._,/'-]{0,3}"
-_DAY = r"(?:3[01]|[12]\d|0?[1-9])(?:\s?(?:st|nd|rd|th|er|ten|te|º|°|ª))?"
+_DAY = (
+    r"(?:3[01]|[12]\d|0?[1-9])(?:\s?(?:st|nd|rd|th|er|ten|te|º|°|ª)"
+    r"|[:-]?(?:e|a|o|en|an|го|ого|е|ое|й|η|ης)(?![^\W\d_]))?"
+)
 _LINK = r"(?:\s?(?:de|di|do|del|of|von|du)\s)?"
 _LETTER = r"[^\W\d_]"
 
@@ -71,6 +74,9 @@ def with_month_names() -> tuple[re.Pattern[str], ...]:
         rf"(?<!\d){_DAY}{_GAP}{_LINK}{sure}",
         rf"{sure}{_GAP}{_DAY}(?!\d)",
         rf"(?<!\d){_DAY}\s?([./-])\s?{roman}\s?\1\s?(?:{YEAR}|\d\d)(?!\d)",
+        rf"(?<!\d){_DAY}\s?[./-]{{1,2}}\s?{roman}\s?[./-]{{1,2}}\s?{YEAR}(?!\d)",
+        rf"(?<!\d){_DAY}\s(?-i:[IVX]{{2,4}})\s{YEAR}(?!\d)",
+        rf"(?<!\d){YEAR}\s?[./-]\s?{roman}(?!{_LETTER})(?:\s?[./-]\s?{_DAY})?(?!\d)",
         rf"(?<!\d){_DAY}\s?thang\s?(?:1[0-2]|0?[1-9])[\s,]{{0,2}}(?:nam\s)?{YEAR}(?!\d)",  # Vietnamese
     )
     return tuple(re.compile(form + TIME, re.IGNORECASE) for form in forms)
@@ -80,7 +86,7 @@ def with_month_names() -> tuple[re.Pattern[str], ...]:
 def with_any_word() -> tuple[re.Pattern[str], ...]:
     """Day, a word and a year of four digits in any order; `word` may be a month in a language without a list."""
     sign = r"[\s._,/'-]"
-    word = rf"(?P<word>{_LETTER}+(?:\.{_LETTER}+)*)"
+    word = rf"(?P<word>{_LETTER}+(?:[.'\"״׳]{_LETTER}+)*)"
     day = rf"(?<![\d.,]){_DAY}(?<!{_LETTER}(?={_LETTER}))"
     year, end = _YEAR_OF_ANY_CALENDAR, r"(?![\d%]|[.,]\d)"
     first_year = rf"(?<![^\W_])(?<![.,]){year}(?:{_LETTER}{{1,4}}|\s?{_LETTER}\.)?"  # Lithuanian `1950 m.`

@@ -8,10 +8,10 @@ _LAST_OF_LATIN_1 = 0xFF  # its ordinal signs and superscripts are no letters and
 _SIGNS = {
     sign: plain
     for plain, signs in {
-        "/": "\u2044\u2215\u29f8",
+        "/": "\\|\u00a6\u2044\u2215\u29f8",
         ".": "\u00b7\u2022\u2219\u3002\u30fb\ua4f8\uff61\u06d4",
         ",": "\u060c\u066b\u3001",
-        "-": "\u2212\u00ad",
+        "-": "~\u301c\u2212\u00ad",
         "'": "\u2018\u2019\u02bc\u00b4\u2032",
     }.items()
     for sign in signs
