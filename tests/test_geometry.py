@@ -208,6 +208,16 @@ def test_affine_with_an_axis_of_no_length_is_refused(geometry: Geometry, axis: i
         Geometry(geometry.shape, affine)
 
 
+@pytest.mark.parametrize("size", [1e-9, float(np.float32(1e-9)), 0.99999999e-9])
+def test_smallest_voxel_is_taken_in_spite_of_rounding(size: float) -> None:
+    assert min(Geometry((2, 2, 2), np.diag([size, 1, 1, 1])).spacing_mm) == pytest.approx(size)
+
+
+def test_smaller_voxel_is_refused_with_the_limit() -> None:
+    with pytest.raises(GeometryError, match=r"voxel size must be at least 1e-09 mm, got \(5e-10, 1"):
+        Geometry((2, 2, 2), np.diag([5e-10, 1, 1, 1]))
+
+
 @EXAMPLES
 @given(geometry=grids(), axis=st.integers(0, 2), share=st.floats(0.01, 1.0))
 def test_sheared_and_singular_affines_are_refused(geometry: Geometry, axis: int, share: float) -> None:

@@ -17,6 +17,13 @@ Example:
 @click.command("train", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
 @options.training
+@click.option(
+    "--grid",
+    type=click.Choice(["scans", "budget"]),
+    default="scans",
+    show_default=True,
+    help="Voxels of the plan for volumes: the scans' own, or those on which --budget is expected to lose least Dice.",
+)
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()
@@ -24,9 +31,9 @@ def command(**arguments: Any) -> None:
     from medseg.runs.settings import TrainingSettings
     from medseg.runs.train import train_job
 
-    dataset = arguments.pop("dataset")
+    dataset, grid = arguments.pop("dataset"), arguments.pop("grid")
     settings = options.training_settings(TrainingSettings, arguments)
-    result = train_job(SegmentationJob(), dataset, settings, started=started, progress=console.Bars())
+    result = train_job(SegmentationJob(grid=grid), dataset, settings, started=started, progress=console.Bars())
     click.echo(result.summary)
     console.warn(result.warnings)
     click.echo(

@@ -19,6 +19,7 @@ _AXIS_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _LPS_FROM_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _MAX_SHEAR = 1e-3
 _SMALLEST_MM = 1e-9  # a thousandth of a nanometre, below any microscope
+_FLOAT32 = 1e-6  # rounding of the limit in a header's single precision
 
 
 class AxisMap(NamedTuple):
@@ -275,8 +276,12 @@ def _check_affine(affine: Affine) -> None:
         raise GeometryError(f"affine must be a finite 4×4 matrix, got shape {affine.shape}", remedy="repair the header")
     axes = affine[:3, :3]
     spacing = np.linalg.norm(axes, axis=0)
-    if spacing.min() < _SMALLEST_MM:
+    if spacing.min() == 0:
         raise GeometryError(f"voxel size must be positive, got {_round(spacing)} mm", remedy="repair the header")
+    if spacing.min() < _SMALLEST_MM * (1 - _FLOAT32):
+        raise GeometryError(
+            f"voxel size must be at least {_SMALLEST_MM:g} mm, got {_round(spacing)} mm", remedy="repair the header"
+        )
     cosines = (axes / spacing).T @ (axes / spacing)
     shear = float(np.abs(cosines - np.eye(3)).max())
     if shear > _MAX_SHEAR:

@@ -146,8 +146,8 @@ def test_only_what_the_windows_see_is_resampled(
         shapes.append(target.shape)
         return resample(array, source, target)
 
-    resample = transforms.resample_linear
-    monkeypatch.setattr(transforms, "resample_linear", spy)
+    resample = transforms.resample_averaged
+    monkeypatch.setattr(transforms, "resample_averaged", spy)
     build(PLAIN, WINDOW).mask(random_scan(Geometry((8, 8, 80), np.eye(4))), slab=Slab(2, 40, 44))
     assert shapes == [(8, 8, 12)]
 

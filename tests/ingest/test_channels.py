@@ -183,6 +183,19 @@ def test_label_of_another_channel_comes_onto_the_reference(tmp_path: Path, study
     assert "the label was resampled (nearest) onto the grid of the reference" in notes(done)
 
 
+def test_label_of_another_channel_that_leaves_the_reference_is_counted(tmp_path: Path, study: dict[str, str]) -> None:
+    _, inside = ct_within(tmp_path / "src" / "ct", **study)
+    pet = write_plane(tmp_path / "src" / "pet", **study)
+    box = (2, 10, 8, 9, 5, 6)
+    write_rtstruct({"GTV": box}, pet, tmp_path / "src" / "rs", geometry=PET)
+    mapping = f"{MAPPING}\nlabel_from: PET\nlabels: {{gtv: {{value: 2, names: [gtv]}}}}"
+    done = run_ingest(tmp_path / "src", tmp_path / "out", mapping=mapping)
+    places = inside.voxels(PET.world_mm(np.argwhere(box_mask(box, PET)).astype(float)))
+    lost = ((places < -0.5) | (places > np.array(inside.shape) - 0.5)).any(axis=1).sum()
+    assert 0 < lost < len(places)
+    assert f"label gtv: {lost} of {len(places)} labelled voxels lie outside the image" in notes(done)
+
+
 def test_label_of_a_channel_whose_label_is_not_taken_is_told(tmp_path: Path, study: dict[str, str]) -> None:
     ct_within(tmp_path / "src" / "ct", **study)
     pet = write_plane(tmp_path / "src" / "pet", **study)

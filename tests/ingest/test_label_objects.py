@@ -422,6 +422,19 @@ def test_empty_segment_is_told(tmp_path: Path) -> None:
     np.testing.assert_array_equal(done.label() > 0, box_mask(BOX))
 
 
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [((20, 24, 2, 5, 1, 3), "3 contour(s) lie outside the image"), ((3, 2, 2, 5, 1, 3), "3 contour(s) hold no pixel")],
+)
+def test_empty_structure_is_told_with_the_reason(
+    tmp_path: Path, box: tuple[int, int, int, int, int, int], reason: str
+) -> None:
+    images = write_ct(tmp_path / "src" / "ct")
+    write_rtstruct({"GTV": BOX, "Node": box}, images, tmp_path / "src" / "rs")
+    (note,) = notes(run_ingest(tmp_path / "src", tmp_path / "out"))
+    assert note.startswith(f"structure Node is empty: {reason}")
+
+
 def test_segmentation_on_a_shifted_grid_is_refused(tmp_path: Path) -> None:
     images = write_ct(tmp_path / "src" / "ct")
     for image in images:

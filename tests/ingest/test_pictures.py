@@ -265,6 +265,26 @@ def test_picture_of_several_pages_is_refused(tmp_path: Path) -> None:
     assert "must have one page, got several" in failure.reason
 
 
+@pytest.mark.parametrize("fault", ["pages", "cut short"])
+@pytest.mark.parametrize("broken", [1, 3])
+def test_refused_pictures_do_not_settle_the_channels(tmp_path: Path, fault: str, broken: int) -> None:
+    source = tmp_path / "src"
+    source.mkdir()
+    for number in range(broken):
+        if fault == "pages":
+            pages = [Image.fromarray(grey(5 * number + n)) for n in range(5)]
+            pages[0].save(source / f"stack{number}.tif", save_all=True, append_images=pages[1:])
+        else:
+            write_picture(source / f"cut{number}.tif", grey(number))
+            content = (source / f"cut{number}.tif").read_bytes()
+            (source / f"cut{number}.tif").write_bytes(content[: len(content) // 2])
+    write_picture(source / "good.tif", grey(9, (HEIGHT, WIDTH, 3)))
+    done = run_ingest(source, tmp_path / "out")
+    assert done.manifest.channels == ("red", "green", "blue")
+    np.testing.assert_array_equal(done.image(done.case)[:, :, :, 0].T, grey(9, (HEIGHT, WIDTH, 3)))
+    assert len(done.report.failures) + sum(done.report.aside.values()) == broken
+
+
 def test_volume_in_a_picture_dataset_is_set_aside(tmp_path: Path) -> None:
     write_nifti(tmp_path / "src" / "p" / "ct.nii.gz", voxels())
     write_picture(tmp_path / "src" / "photo.png", grey())

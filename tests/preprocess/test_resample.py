@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from medseg.errors import GeometryError
 from medseg.geometry import Geometry
-from medseg.preprocess.resample import resample_labels, resample_linear
+from medseg.preprocess.resample import resample_averaged, resample_labels, resample_linear
+from torch.nn import functional
 
 from tests.grid_strategies import grids
 from tests.grids import OBLIQUE, grid
@@ -195,3 +196,46 @@ def test_upsampled_ball_keeps_its_volume_and_centre() -> None:
     after = target.world_mm(np.argwhere(result).astype(float)).mean(axis=0)
     np.testing.assert_allclose(after, before, atol=0.3)
     assert result.sum() * target.voxel_ml == pytest.approx(labels.sum() * source.voxel_ml, rel=0.06)
+
+
+@EXAMPLES
+@given(pair=parallel_pairs())
+def test_averages_of_a_constant_are_the_constant(pair: tuple[Geometry, Geometry]) -> None:
+    source, target = pair
+    averaged = resample_averaged(torch.full((1, *source.shape), 3.7), source, target)
+    assert averaged.shape == (1, *target.shape)
+    torch.testing.assert_close(averaged, torch.full((1, *target.shape), 3.7))
+
+
+@EXAMPLES
+@given(source=grids(), share=st.floats(0.4, 1.0))
+def test_averaging_is_interpolation_where_no_axis_is_coarser(source: Geometry, share: float) -> None:
+    i, j, k = (size * share for size in source.spacing_mm)
+    target = source.resampled((i, j, k))
+    image = noise(source)
+    assert torch.equal(resample_averaged(image, source, target), resample_linear(image, source, target))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(8, 6), (5, 5), (16, 4)])
+def test_averages_are_those_of_torch_s_antialiased_interpolation(rows: int, columns: int) -> None:
+    size = (16, 12)
+    image = torch.from_numpy(np.random.default_rng(0).normal(size=(1, *size)).astype(np.float32))
+    scale = (size[0] / rows, size[1] / columns)
+    affine = np.diag([*scale, 1.0, 1.0])
+    affine[:2, 3] = [(scale[0] - 1) / 2, (scale[1] - 1) / 2]
+    source, target = Geometry((*size, 1), np.eye(4)), Geometry((rows, columns, 1), affine)
+    ours = resample_averaged(image[..., None], source, target)[..., 0]
+    theirs = functional.interpolate(image[None], size=(rows, columns), mode="bilinear", antialias=True)[0]
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_labels_on_a_coarser_grid_go_by_the_larger_part() -> None:
+    source = Geometry((12, 12, 12), np.eye(4))
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = 1.5
+    labels = np.zeros((12, 12, 12), np.uint8)
+    labels[1:11, 1:11, 1:11] = 1
+    labels[::2, ::2, ::2] = 2  # one voxel in eight, which a grid of every fourth voxel could hit or miss
+    coarse = resample_labels(labels, source, Geometry((3, 3, 3), affine))
+    assert coarse[1, 1, 1] == 1
+    assert (coarse == 2).sum() == 0

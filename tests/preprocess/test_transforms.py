@@ -117,7 +117,7 @@ def test_failure_inside_a_transform_is_told_as_it_is(monkeypatch: pytest.MonkeyP
     def fail(*arguments: object) -> None:
         raise RuntimeError("no memory for 7 bytes")
 
-    monkeypatch.setattr(transforms, "resample_linear", fail)
+    monkeypatch.setattr(transforms, "resample_averaged", fail)
     with pytest.raises(RuntimeError, match=r"^no memory for 7 bytes$"):
         preprocess_scan(scan_of(np.zeros((2, 3, 4))), config_for(NONE))
 

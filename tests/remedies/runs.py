@@ -65,6 +65,14 @@ def _two_lengths(place: Path) -> Again:
     yield lambda: TrainingSettings(out=place, epochs=3)
 
 
+@tries("runs/segmentation/job.py", "give one, or take the grid scans")
+def _grid_without_budget(place: Path) -> Again:
+    write_patients(place)
+    yield lambda: train(place, "a", grid="budget")
+    yield lambda: train(place, "b", grid="budget", budget="8s", epochs=None)
+    yield lambda: train(place, "c", grid="scans")
+
+
 @tries("runs/machine.py", "choose cpu")
 def _no_gpu(place: Path) -> Again:
     with patch("torch.cuda.is_available", return_value=False):

@@ -229,6 +229,14 @@ def _flat(place: Path) -> Again:
 
 
 @tries("geometry.py", "repair the header")
+def _too_small(place: Path) -> Again:
+    path = with_sform(place / "a.nii", np.diag([1e-12, 1e-12, 1e-12, 1.0]))  # a nanometre in kilometres
+    yield lambda: read_scan(path, case_id="c")
+    with_sform(path, np.diag([1e-6, 1e-6, 1e-6, 1.0]))
+    yield lambda: read_scan(path, case_id="c")
+
+
+@tries("geometry.py", "repair the header")
 def _not_finite(place: Path) -> Again:
     path = with_sform(place / "a.nii", np.diag([np.nan, 1.0, 1.0, 1.0]))
     yield lambda: read_scan(path, case_id="c")

@@ -19,6 +19,7 @@ from medseg.ingest.draw_label import draw_label, on_grid
 from medseg.ingest.draw_objects import draw_objects
 from medseg.ingest.match import MatchedLabel
 from medseg.ingest.named import check_named
+from medseg.ingest.outside_image import outside_note, voxels_outside
 from medseg.records import Labelmap, Scan
 from medseg.scans import write_mask, write_scan
 from medseg.scans.dicom import NO_CONTOUR
@@ -102,17 +103,18 @@ def _draw(one: MatchedLabel, context: IngestContext) -> _Drawing:
             notes.append(f"structures that are both {name} once names are taken out were joined as {label}")
         seen[name] += structure == own_name.get(name)
         structures[name] = label or "(ignored)"
-        notes += [f"structure {name}: {clause}" for clause in clauses]
+        if label and not mask.any():
+            notes.append(f"structure {name} is empty{': ' if clauses else ''}{'; '.join(clauses)}")
+        else:
+            notes += [f"structure {name}: {clause}" for clause in clauses]
         if not label:
             continue
-        if not mask.any():
-            notes.append(f"structure {name} is empty")
         if label in masks:
             mask[masks[label].box] |= masks[label].mask
         masks[label] = Cropped.of(mask)
     parts = {label: frozenset(name for name, found in label_of.items() if found == label) for label in masks}
     notes += [f"{count} structures are called {name} and were joined" for name, count in seen.items() if count > 1]
-    notes += _without_area(one, context)
+    notes += [*one.label.notes, *_without_area(one, context)]
     return _Drawing(masks, parts, structures, tuple(notes))
 
 
@@ -168,7 +170,7 @@ def _write(
     label: Labelmap, structures: dict[str, str], notes: tuple[str, ...], build: CaseBuild, context: IngestContext
 ) -> LabelRecord:
     """Write the label on the grid of the reference."""
-    label, moved = _onto_reference(label, build)
+    label, moved = _onto_reference(label, build, context)
     reference, out, mapping = build.reference.known_grid(), context.out, context.mapping
     picture = build.reference.picture_origin
     if picture is not None:
@@ -190,8 +192,8 @@ def _write(
     )
 
 
-def _onto_reference(label: Labelmap, build: CaseBuild) -> tuple[Labelmap, tuple[str, ...]]:
-    """A label on the grid of the reference, resampled if it was drawn on another channel, and the note on that.
+def _onto_reference(label: Labelmap, build: CaseBuild, context: IngestContext) -> tuple[Labelmap, tuple[str, ...]]:
+    """A label on the grid of the reference, resampled if it was drawn on another channel, and the notes on that.
 
     That channel shares the frame of reference, else its image would have been refused.
     """
@@ -200,7 +202,11 @@ def _onto_reference(label: Labelmap, build: CaseBuild) -> tuple[Labelmap, tuple[
     if grid.is_close(reference):
         return label, ()
     moved = on_grid(label, grid, reference, may_regrid=True)
-    return moved, ("the label was resampled (nearest) onto the grid of the reference",)
+    outside = voxels_outside(label, grid, reference)
+    labels, is_counted = context.mapping.labels, context.mapping.instances
+    members = {name: outside.keys() if is_counted else (rule.value,) for name, rule in labels.items()}
+    lost = [f"label {name}: {note}" for name, own in members.items() for note in outside_note(label, own, outside)]
+    return moved, ("the label was resampled (nearest) onto the grid of the reference", *lost)
 
 
 def _matched_by(build: CaseBuild) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,12 +12,34 @@ from medseg.errors import GeometryError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.label_source import LabelSource, read_mask
+from medseg.ingest.outside_image import outside_note, voxels_outside
 from medseg.records import Labelmap, Scan
 from medseg.scans import is_picture_file, read_layers, regrid, scaling_note
 from medseg.scans.dicom import Drawn, draw_label_object
 
 _ON_GRID = 0.1
 _ON_GRID_AFTER_REPAIR = 0.5
+
+
+class _Placed(NamedTuple):
+    """A mask on the grid of its image.
+
+    Attributes:
+        stored: Label values on the mask's own grid.
+        array: Label values on the image's grid.
+        outside: Number of voxels of each value that lie outside the image.
+    """
+
+    stored: Labelmap
+    array: Labelmap
+    outside: Counter[int]
+
+    def notes(self, values: Collection[int]) -> tuple[str, ...]:
+        """Notes on the voxels of some values that found no place in the image."""
+        if not self.outside and self.array is not self.stored and not np.isin(self.array, list(values)).any():
+            count = np.count_nonzero(np.isin(self.stored, list(values)))
+            return (f"no voxel centre of the image lies in its {count} labelled voxel(s)",) if count else ()
+        return outside_note(self.stored, values, self.outside)
 
 
 def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Iterator[Drawn]:
@@ -40,7 +64,7 @@ def draw_label(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> I
     placed, notes = _mask_on_image(label, image, may_regrid=may_regrid)
     for number, name in enumerate(label.names):
         members = [value for value, called in (label.values or {}).items() if called == name]
-        yield Drawn(name, np.isin(placed, members), notes if number == 0 else ())
+        yield Drawn(name, np.isin(placed.array, members), (*(notes if number == 0 else ()), *placed.notes(members)))
 
 
 def _draw_layers(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> Iterator[Drawn]:
@@ -49,14 +73,15 @@ def _draw_layers(label: LabelSource, image: ImageSource, *, may_regrid: bool) ->
     grid = image.known_grid()
     for number, segment in enumerate(label.segments):
         mask = (layers[segment.layer] == segment.value).astype(np.uint8)
-        placed = on_grid(mask, own, grid, may_regrid=may_regrid)
+        placed = _placed(mask, own, grid, may_regrid=may_regrid)
         notes = (_how(own, grid),) if number == 0 and not own.is_close(grid) else ()
-        yield Drawn(segment.name, placed > 0, notes)
+        yield Drawn(segment.name, placed.array > 0, (*notes, *placed.notes((1,))))
 
 
 def draw_values(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
     """The values of a mask file on the grid of an image, and notes if they were scaled, turned or resampled."""
-    return _mask_on_image(label, image, may_regrid=may_regrid)
+    placed, notes = _mask_on_image(label, image, may_regrid=may_regrid)
+    return placed.array, (*notes, *outside_note(placed.stored, (label.values or placed.outside).keys(), placed.outside))
 
 
 def lies_on(label: LabelSource, image: ImageSource) -> bool:
@@ -110,12 +135,18 @@ def _filled_up(mask: Labelmap, start: tuple[int, int, int], shape: tuple[int, in
     return whole
 
 
-def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[Labelmap, tuple[str, ...]]:
+def _placed(mask: Labelmap, own: Geometry, grid: Geometry, *, may_regrid: bool) -> _Placed:
+    """A mask on the grid of its image, with what lies outside."""
+    array = on_grid(mask, own, grid, may_regrid=may_regrid)
+    return _Placed(mask, array, Counter() if array is mask else voxels_outside(mask, own, grid))
+
+
+def _mask_on_image(label: LabelSource, image: ImageSource, *, may_regrid: bool) -> tuple[_Placed, tuple[str, ...]]:
     """The values of a mask file on its image's grid, and notes if they were scaled, turned or resampled."""
     mask, stored = read_mask(label.path)
     own, grid = _place(label, stored, image), image.known_grid()
-    placed = on_grid(mask, own, grid, may_regrid=may_regrid)
-    notes = () if own.is_close(grid) or placed is mask else (_how(own, grid),)
+    placed = _placed(mask, own, grid, may_regrid=may_regrid)
+    notes = () if own.is_close(grid) or placed.array is mask else (_how(own, grid),)
     scaling = scaling_note(label.path)
     return placed, (*notes, f"its values are scaled{scaling}") if scaling else notes
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from medseg.cohort import ThreadExecutor, map_in_order
+from medseg.ingest.channel_vote import most_common_channels
 from medseg.ingest.context import IngestOptions
 from medseg.ingest.image_source import ImageSource, file_image, series_image
 from medseg.ingest.patient_name import PatientName, patient_names
@@ -60,8 +61,7 @@ def _one_kind(images: Sequence[ImageSource], kind: Literal["volumes", "pictures"
     """Set aside images that do not fit into one dataset: pictures beside volumes, colour beside grey."""
     usable = [image for image in images if not image.refusal]
     wants_pictures = kind == "pictures" if kind else all(image.is_picture for image in usable)
-    counts = Counter(image.channels for image in usable if image.is_picture == wants_pictures)
-    channels = max(counts, key=lambda one: (counts[one], -one), default=1)
+    channels = most_common_channels(image for image in usable if image.is_picture == wants_pictures)
     return [_aside(image, wants_pictures, channels) for image in images]
 
 

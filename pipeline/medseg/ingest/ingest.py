@@ -20,7 +20,6 @@ from medseg.ingest.fates import find_fates
 from medseg.ingest.file_roles import find_roles
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.key import Pseudonyms
-from medseg.ingest.label_source import LabelSource
 from medseg.ingest.mapping import Mapping, load_mapping, mapping_text, propose_mapping
 from medseg.ingest.match import MatchedLabel
 from medseg.ingest.match_labels import MASK_BY_VALUES, match_labels
@@ -137,10 +136,11 @@ def _no_modality(modality: str, images: Sequence[ImageSource]) -> ManifestError:
 
 def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: State, out: Path) -> Mapping:
     """A mapping of all structures that were found, written for a person to review."""
-    by_image: dict[int, list[LabelSource]] = defaultdict(list)
+    by_image: dict[int, list[MatchedLabel]] = defaultdict(list)
     for one in labels:
-        by_image[id(one.image)].append(one.label)
-    order = drawing_order(by_image.values(), scrub.name)
+        by_image[id(one.image)].append(one)
+    cases = [(found[0].image.grid, [one.label for one in found]) for found in by_image.values()]
+    order = drawing_order(((grid, found) for grid, found in cases if grid is not None), scrub.name)
     mapping = propose_mapping((one.label.renamed(scrub.name) for one in labels), order)
     by_values = {scrub.name(name) for one in labels if one.label.kind == MASK_BY_VALUES for name in one.label.names}
     text = mapping_text(mapping, doubtful=sorted(by_values))

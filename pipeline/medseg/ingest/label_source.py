@@ -54,6 +54,7 @@ class LabelSource:
         has_objects: Whether the values of a mask file number single objects instead of structures.
         is_one_object: Whether a mask file holds one of the several objects of its image.
         extents: Size and place of each structure of a mask file, in LPS+ millimetres.
+        notes: Notes on what of the label is left out.
         refusal: Reason why it cannot be read; None if it can.
         patient: Patient of a DICOM object as the source gives it; never written.
     """
@@ -70,6 +71,7 @@ class LabelSource:
     has_objects: bool = False
     is_one_object: bool = False
     extents: tuple[Extent, ...] = ()
+    notes: tuple[str, ...] = ()
     refusal: Refusal | None = None
     patient: str = ""
 
@@ -189,6 +191,7 @@ def _layered_label(path: Path, kind: str) -> LabelSource:
             f"the segments must lie on the file's {len(layers)} layer(s), got others", remedy="export it again"
         )
     extents = [mask_extents(layer, grid) for layer in layers]
+    named = {(one.layer, one.value) for one in segments}
     return LabelSource(
         path,
         kind,
@@ -197,6 +200,13 @@ def _layered_label(path: Path, kind: str) -> LabelSource:
         grid=grid,
         extents=tuple(
             extents[one.layer][one.value]._replace(name=one.name) for one in segments if one.value in extents[one.layer]
+        ),
+        notes=tuple(
+            f"{round(extent.size / grid.voxel_ml)} voxel(s) of value {value} on layer {number} were left out, since no "
+            "segment of their file names them"
+            for number, layer in enumerate(extents)
+            for value, extent in layer.items()
+            if (number, value) not in named
         ),
     )
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from medseg.planning.ceiling import GridCeiling
 from medseg.planning.classification import SliceChoices, SlicePlan, make_slice_plan
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
+from medseg.planning.grid_choice import Spending
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
+from medseg.planning.step_cost import StepCost
 
 __all__ = [
     "CaseFingerprint",
     "Fingerprint",
+    "GridCeiling",
     "Plan",
     "SliceChoices",
     "SlicePlan",
+    "Spending",
+    "StepCost",
     "check_mirroring",
     "load_plan",
     "load_plan_of",

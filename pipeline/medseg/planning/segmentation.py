@@ -9,6 +9,7 @@ from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
 from medseg.planning.fingerprint import Fingerprint
+from medseg.planning.grid_choice import Spending, choose_plan
 from medseg.planning.plan import Plan
 from medseg.planning.sides import names_a_side
 from medseg.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
@@ -20,29 +21,63 @@ from medseg.training.segmentation import TrainingConfig
 _ANISOTROPIC = 3.0
 
 
-def make_plan(fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKind) -> Plan:
-    """Decide every setting from the training scans, and say why.
+def make_plan(
+    fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKind, spending: Spending | None = None
+) -> Plan:
+    """Decide every setting from the training scans, the device and the budget, and say why.
 
     Args:
         fingerprint: Fingerprint of the training cases.
         manifest: Manifest, for its channels and labels.
         device: Kind of device that will train, which decides patch, batch and width.
+        spending: Wall clock of the training and prices of its steps, which decide how fine the grid of volumes is.
+            Without it the grid is that of the scans; pictures always keep their own pixels.
+    """
+
+    def plan_on(factor: float, *, voxels: int | None = None, batch: int | None = None) -> Plan:
+        return _plan_on(fingerprint, manifest, device, factor=factor, voxels=voxels, batch=batch)
+
+    if spending is None or fingerprint.is_2d:
+        return plan_on(1.0)
+    return choose_plan(plan_on, fingerprint, spending)
+
+
+def _plan_on(
+    fingerprint: Fingerprint,
+    manifest: Manifest,
+    device: DeviceKind,
+    *,
+    factor: float,
+    voxels: int | None,
+    batch: int | None,
+) -> Plan:
+    """The plan on a grid whose voxels are no finer than a multiple of the finest axis.
+
+    Args:
+        fingerprint: Fingerprint of the training cases.
+        manifest: Manifest, for its channels and labels.
+        device: Kind of device that will train.
+        factor: Multiple of the finest median spacing.
+        voxels: Voxels of the largest patch, in place of the device's.
+        batch: Patches per step, in place of the device's.
     """
     reasons: dict[str, str] = {}
     is_2d = fingerprint.is_2d
     resources = RESOURCES[device, is_2d]
     spacing = _spacing(fingerprint, reasons)
+    spacing = np.array([significant(max(float(mm), factor * float(spacing.min()))) for mm in spacing])
     scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
     shape = np.median(fingerprint.shapes() * scale, axis=0)
-    patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=resources.patch_voxels)
+    most = voxels or resources.patch_voxels
+    patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=most)
     reasons["training.patch_size"] = (
         f"covers the median scan of {_text(np.round(shape))} voxels"
         if (np.array(patch) >= np.round(shape)).all()
-        else f"as much of the median scan of {_text(np.round(shape))} voxels as {resources.patch_voxels} voxels "
+        else f"as much of the median scan of {_text(np.round(shape))} voxels as {most} voxels "
         f"allow on {device}, cut where it is longest in mm"
     )
-    batch = int(np.clip(round(resources.step_voxels / np.prod(patch)), 2, 16))
     reasons["training.batch_size"] = f"about {resources.step_voxels} voxels per step on {device}, at least 2 patches"
+    batch = batch or int(np.clip(round(resources.step_voxels / np.prod(patch)), 2, 16))
     mirror_axes = _mirror_axes(manifest, is_2d=is_2d, reasons=reasons)
     i, j, k = (float(s) for s in spacing)
     return Plan(

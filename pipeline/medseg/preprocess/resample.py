@@ -7,12 +7,17 @@ measures both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from medseg.geometry import AxisMap, Geometry
 from medseg.records import Labelmap
+
+_COARSER = 1.001  # a target whose voxels are larger than this many of the source's averages over them
+_AlongAxis = Callable[[Tensor, int, AxisMap, np.ndarray], Tensor]
 
 
 def resample_linear(array: Tensor, source: Geometry, target: Geometry, *, slices: slice | None = None) -> Tensor:
@@ -27,17 +32,28 @@ def resample_linear(array: Tensor, source: Geometry, target: Geometry, *, slices
     Returns:
         Shape `(C, I', J', K')` on the target grid, or the requested slices of it.
     """
-    maps = target.axis_maps(source)
-    array = array.permute(0, *(axis_map.source_axis + 1 for axis_map in maps))
-    wanted = [np.arange(size) for size in target.shape]
-    wanted[2] = wanted[2][slices or slice(None)]
-    for axis in _cheapest_first(array, wanted):
-        array = _along_axis(array, axis, maps[axis], wanted[axis])
-    return array
+    return _along_all_axes(_interpolated, array, source, target, slices)
+
+
+def resample_averaged(array: Tensor, source: Geometry, target: Geometry) -> Tensor:
+    """The same, but along axes on which the target is coarser every voxel of the source counts.
+
+    There the weights fall linearly to 0 at the distance of the target's spacing, so that fine detail is averaged
+    instead of being hit or missed, and noise is lowered.
+
+    Args:
+        array: Shape `(C, I, J, K)` on the source grid.
+        source: Grid of the array.
+        target: Grid to compute; its axes are parallel to the source's, in any order and direction.
+
+    Returns:
+        Shape `(C, I', J', K')` on the target grid.
+    """
+    return _along_all_axes(_averaged, array, source, target, None)
 
 
 def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Labelmap:
-    """Move labels to another grid: each value's indicator is interpolated, and the largest wins.
+    """Move labels to another grid: each value's indicator is averaged or interpolated, and the largest wins.
 
     Args:
         labels: Shape `(I, J, K)` on the source grid.
@@ -50,11 +66,23 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
     best = torch.zeros(target.shape)
     result = np.zeros(target.shape, labels.dtype)
     for value in np.unique(labels):
-        share = resample_linear(torch.from_numpy(labels == value).float()[None], source, target)[0]
+        share = resample_averaged(torch.from_numpy(labels == value).float()[None], source, target)[0]
         is_larger = share > best
         best = torch.where(is_larger, share, best)
         result[is_larger.numpy()] = value
     return result
+
+
+def _along_all_axes(
+    along_axis: _AlongAxis, array: Tensor, source: Geometry, target: Geometry, slices: slice | None
+) -> Tensor:
+    maps = target.axis_maps(source)
+    array = array.permute(0, *(axis_map.source_axis + 1 for axis_map in maps))
+    wanted = [np.arange(size) for size in target.shape]
+    wanted[2] = wanted[2][slices or slice(None)]
+    for axis in _cheapest_first(array, wanted):
+        array = along_axis(array, axis, maps[axis], wanted[axis])
+    return array
 
 
 def _cheapest_first(array: Tensor, wanted: list[np.ndarray]) -> list[int]:
@@ -62,7 +90,7 @@ def _cheapest_first(array: Tensor, wanted: list[np.ndarray]) -> list[int]:
     return sorted(range(3), key=lambda axis: len(wanted[axis]) / array.shape[axis + 1])
 
 
-def _along_axis(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray) -> Tensor:
+def _interpolated(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray) -> Tensor:
     """Interpolate one spatial axis at the wanted target indices."""
     size = array.shape[axis + 1]
     position = np.clip(axis_map.offset + axis_map.scale * wanted, 0, size - 1)
@@ -72,12 +100,33 @@ def _along_axis(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray)
             return array
         return array.index_select(axis + 1, _indices(nearest, array))
     lower = np.floor(position)
-    weight_shape = [1, 1, 1, 1]
-    weight_shape[axis + 1] = len(wanted)
-    weight = torch.from_numpy(position - lower).to(array).view(weight_shape)
+    weight = _weights(position - lower, axis, array)
     below = array.index_select(axis + 1, _indices(lower, array))
     above = array.index_select(axis + 1, _indices(np.minimum(lower + 1, size - 1), array))
     return torch.lerp(below, above, weight)
+
+
+def _averaged(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray) -> Tensor:
+    """Average one spatial axis about the wanted target indices, or interpolate where they lie no further apart."""
+    width = abs(axis_map.scale)
+    if width < _COARSER:
+        return _interpolated(array, axis, axis_map, wanted)
+    size = array.shape[axis + 1]
+    position = np.clip(axis_map.offset + axis_map.scale * wanted, 0, size - 1)
+    taps = np.ceil(position - width)[:, np.newaxis] + np.arange(int(2 * width) + 1)
+    weights = np.maximum(0, 1 - np.abs(taps - position[:, np.newaxis]) / width) * ((taps >= 0) & (taps < size))
+    weights /= weights.sum(axis=1, keepdims=True)
+    total = torch.zeros_like(array.index_select(axis + 1, _indices(np.zeros(len(position)), array)))
+    for tap, weight in zip(np.clip(taps, 0, size - 1).T, weights.T, strict=True):
+        total.addcmul_(array.index_select(axis + 1, _indices(tap, array)), _weights(weight, axis, array))
+    return total
+
+
+def _weights(values: np.ndarray, axis: int, like: Tensor) -> Tensor:
+    """One weight per slice of an axis, to be multiplied with an array."""
+    shape = [1, 1, 1, 1]
+    shape[axis + 1] = len(values)
+    return torch.from_numpy(values).to(like).view(shape)
 
 
 def _indices(values: np.ndarray, like: Tensor) -> Tensor:

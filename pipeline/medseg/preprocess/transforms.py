@@ -15,7 +15,7 @@ from medseg.errors import ConfigError, PipelineError
 from medseg.geometry import Geometry
 from medseg.preprocess.config import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.grid import Box, network_grid, part_of
-from medseg.preprocess.resample import resample_labels, resample_linear
+from medseg.preprocess.resample import resample_averaged, resample_labels
 from medseg.records import Labelmap, Scan
 
 
@@ -92,7 +92,7 @@ class ToNetworkGridd(MapTransform):  # type: ignore[misc]  # as above
         target = part_of(target, item["box"]) if "box" in item else target
         for key in self.key_iterator(item):
             is_image = isinstance(item[key], Tensor)
-            item[key] = (resample_linear if is_image else resample_labels)(item[key], source, target)
+            item[key] = (resample_averaged if is_image else resample_labels)(item[key], source, target)
         item["geometry"] = target
         return item
 

@@ -12,7 +12,7 @@ from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.progress import Progress
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
-from medseg.runs.segmentation.job import SegmentationJob
+from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
 from medseg.runs.settings import DeviceName, TrainingSettings
 from medseg.runs.tracking import Tracking
@@ -32,6 +32,7 @@ def train(
     epochs: int | None = None,
     config: AnyPath | Mapping[str, Any] | None = None,
     parts: SegmentationParts | None = None,
+    grid: GridKind = "scans",
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -46,6 +47,7 @@ def train(
         epochs: Length in epochs; the plan's if neither is given.
         config: Settings of the plan to change, as a mapping or a YAML file.
         parts: Network, loss, transform, metrics and handlers of your own.
+        grid: `scans` for the grid of the scans; `budget` for a coarser one where a wall-clock budget cannot pay for it.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
@@ -65,7 +67,7 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    return train_job(SegmentationJob(parts), Path(dataset), asked, progress=progress)
+    return train_job(SegmentationJob(parts, grid=grid), Path(dataset), asked, progress=progress)
 
 
 def train_classifier(

@@ -98,9 +98,23 @@ class Job(Protocol[AnyPlan, AnyTask]):
         """
 
     def plan(
-        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+        self,
+        cases: TrainingCases,
+        settings: TrainingSettings,
+        *,
+        device: DeviceKind,
+        progress: Progress,
+        seconds: float | None = None,
     ) -> Planned[AnyPlan]:
-        """Read the plan that is given, or make one, and apply the asked changes."""
+        """Read the plan that is given, or make one, and apply the asked changes.
+
+        Args:
+            cases: Cases of the fold.
+            settings: Choices.
+            device: Kind of device that will train.
+            progress: Follows the work.
+            seconds: What is left of a wall-clock budget; None where epochs are counted.
+        """
 
     def prepare(
         self, cases: TrainingCases, plan: AnyPlan, settings: TrainingSettings, *, progress: Progress

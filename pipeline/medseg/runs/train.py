@@ -90,7 +90,10 @@ def train_job(
     run = _start_run(job.stage, settings, cases, earlier)
     with run.recording() if run else nullcontext():
         clock = partial(make_budget, settings, started=started, budget_s=budget_s)
-        result = _train(job, cases, settings, earlier=earlier, clock=clock, run=run, progress=progress)
+        deadline = None if budget_s is None else started + budget_s
+        result = _train(
+            job, cases, settings, earlier=earlier, clock=clock, deadline=deadline, run=run, progress=progress
+        )
     return replace(result, warnings=(*result.warnings, *unsent(run)))
 
 
@@ -101,12 +104,19 @@ def _train(
     *,
     earlier: RunRecord | None,
     clock: Callable[..., Budget],
+    deadline: float | None,
     run: TrackedRun | None,
     progress: Progress,
 ) -> TrainResult:
     """Everything from the plan to the delivered model, in an MLflow run that is open."""
     folder, device = RunFolder(settings.out), torch_device(settings.device)
-    planned = job.plan(cases, settings, device="cuda" if device.type == "cuda" else "cpu", progress=progress)
+    planned = job.plan(
+        cases,
+        settings,
+        device="cuda" if device.type == "cuda" else "cpu",
+        progress=progress,
+        seconds=None if deadline is None else deadline - time.monotonic(),
+    )
     plan = planned.plan
     _check_same_run(earlier, cases, plan, job)
     prepared = job.prepare(cases, plan, settings, progress=progress)

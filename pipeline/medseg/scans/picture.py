@@ -67,9 +67,10 @@ def read_picture_size(path: Path, *, case_id: str) -> tuple[int, int, int]:
     """Width, height and channels of an upright picture, without reading the pixels.
 
     Raises:
-        ScanError: If the file is not a picture.
+        ScanError: If the file is not a picture, has several pages or deeper colours than are read.
     """
     with _opened(path, case_id=case_id) as picture:
+        _check_layout(picture, path=path, case_id=case_id, upright=True)
         width, height = picture.size
         turned = picture.getexif().get(_EXIF_ORIENTATION, 1) in (5, 6, 7, 8)
         channels = 1 if picture.mode in (*_NUMBERS, "LA") or _is_grey_palette(picture) else 3

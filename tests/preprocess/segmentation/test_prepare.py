@@ -291,7 +291,7 @@ def test_error_inside_a_transform_is_the_pipeline_s_own(tmp_path: Path, monkeypa
     def out_of_memory(*arguments: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("medseg.preprocess.transforms.resample_linear", out_of_memory)
+    monkeypatch.setattr("medseg.preprocess.transforms.resample_averaged", out_of_memory)
     case = write_case(tmp_path, label=np.ones(OBLIQUE.shape, np.uint8))
     config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
     prepared = prepare_cases([case], manifest_of([case]), tmp_path, config=config, store=tmp_path / "store")

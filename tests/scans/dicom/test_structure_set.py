@@ -139,6 +139,29 @@ def test_contours_outside_the_image_are_noted(tmp_path: Path) -> None:
     assert np.flatnonzero(drawn.mask.any(axis=(0, 1))).tolist() == [0, 1]
 
 
+def test_contours_beside_the_image_or_partly_outside_it_are_noted(tmp_path: Path) -> None:
+    contours = [square(3, (1.5, 1.5), 2), square(3, (30.5, 1.5), 2), square(4, (-2.5, 3.5), 3), square(3, (1.5, 30), 4)]
+    drawn = draw_one(tmp_path, contours)
+    assert drawn.notes == ("2 contour(s) lie outside the image", "1 contour(s) lie partly outside the image")
+    assert drawn.mask.sum() == 9 + 2 * 4
+
+
+def test_contours_along_the_edge_of_the_image_leave_nothing_out(tmp_path: Path) -> None:
+    outline = flat(SQUARE * SLANTED.shape[:2] - 0.5, 2)
+    drawn = draw_one(tmp_path, [outline])
+    assert drawn.notes == ()
+    assert drawn.mask[:, :, 2].all()
+
+
+def test_contours_that_hold_no_pixel_centre_are_noted(tmp_path: Path) -> None:
+    line = flat(np.array([[2, 3.4], [9, 3.4], [12, 3.4], [2, 3.4]]), 5)
+    tiny = [square(0.3, (8.2, 9.2), k) for k in (2, 4)]
+    hole = square(0.3, (2.2, 3.2), 2)
+    drawn = draw_one(tmp_path, [square(6, (0.5, 1.5), 2), hole, *tiny, line])
+    assert "4 contour(s) hold no pixel centre" in drawn.notes
+    assert drawn.mask.sum() == 36
+
+
 def test_contour_between_slices_goes_to_the_nearest_and_is_noted(tmp_path: Path) -> None:
     drawn = draw_one(tmp_path, [square(3, (1.5, 1.5), 2.3)])
     assert drawn.notes == ("1 contour plane(s) lie between slices and were drawn on the nearest",)

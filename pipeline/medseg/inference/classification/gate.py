@@ -70,5 +70,6 @@ def kept_range(shows: Array, positions_mm: Array, *, threshold: float, margin_mm
     margin = 0
     if len(shows) > 1:
         step_mm = abs(float(positions_mm[1] - positions_mm[0]))
-        margin = max(1, math.ceil(margin_mm / step_mm)) if step_mm > 0 else len(shows)
+        all_mm = step_mm * len(shows)
+        margin = max(1, math.ceil(margin_mm / step_mm)) if margin_mm < all_mm else len(shows)
     return max(int(found[0]) - margin, 0), min(int(found[-1]) + 1 + margin, len(shows))

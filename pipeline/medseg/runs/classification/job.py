@@ -58,7 +58,13 @@ class ClassificationJob:
         """Every dataset has slices."""
 
     def plan(
-        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+        self,
+        cases: TrainingCases,
+        settings: TrainingSettings,
+        *,
+        device: DeviceKind,
+        progress: Progress,
+        seconds: float | None = None,
     ) -> Planned[SlicePlan]:
         """The given plan, or one from the training scans, with the asked changes."""
         choices = replace(

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import time
+from typing import Literal
+
 from medseg import __version__
-from medseg.errors import ManifestError, TrainingError
+from medseg.errors import ConfigError, ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, Predictor, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
 from medseg.networks.segmentation import UNet
-from medseg.planning import Plan, check_mirroring, load_plan, make_plan, plan_digest, take_fingerprint
+from medseg.planning import (
+    GridCeiling,
+    Plan,
+    Spending,
+    StepCost,
+    check_mirroring,
+    load_plan,
+    make_plan,
+    plan_digest,
+    take_fingerprint,
+)
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
@@ -28,18 +41,26 @@ from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
+GridKind = Literal["scans", "budget"]
+_CEILING_CASES = 4
+_PREPARING_TO_READING = 2.0
+_SHORTEST_S = 15.0  # of a budget that is worth measuring for
+
 
 class SegmentationJob:
     """Masks of whole volumes, validated by Dice on the scans' own grids.
 
     Args:
         parts: The user's own parts of the training.
+        grid: `scans` plans volumes on the grid of the scans; `budget` on the one on which a wall-clock budget is
+            expected to lose least.
     """
 
     stage = "train"
     labels_digest: str | None = None
 
-    def __init__(self, parts: SegmentationParts | None = None) -> None:
+    def __init__(self, parts: SegmentationParts | None = None, *, grid: GridKind = "scans") -> None:
+        self.grid = grid
         self.parts = parts or SegmentationParts()
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
@@ -50,20 +71,34 @@ class SegmentationJob:
             raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
 
     def plan(
-        self, cases: TrainingCases, settings: TrainingSettings, *, device: DeviceKind, progress: Progress
+        self,
+        cases: TrainingCases,
+        settings: TrainingSettings,
+        *,
+        device: DeviceKind,
+        progress: Progress,
+        seconds: float | None = None,
     ) -> Planned[Plan]:
         """The given plan, or one from the training scans, with the asked changes."""
         manifest = cases.manifest
         failures: tuple[Failure, ...] = ()
+        if self.grid == "budget" and settings.budget is None and settings.plan is None:
+            raise ConfigError(
+                "a grid for the budget needs a wall-clock budget, got none", remedy="give one, or take the grid scans"
+            )
         if settings.plan is not None:
             plan = load_plan(settings.plan)
         else:
+            start = time.monotonic()
             with progress.over_cases(len(cases.training), "plan") as on_done:
                 fingerprint = take_fingerprint(
                     cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
                 )
             failures = fingerprint.failures
-            plan = make_plan(fingerprint, manifest, device=device)
+            spending = None
+            if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
+                spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
+            plan = make_plan(fingerprint, manifest, device=device, spending=spending)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -74,6 +109,21 @@ class SegmentationJob:
                 remedy="plan again",
             )
         return Planned(plan, failures)
+
+    def _spending(
+        self, cases: TrainingCases, settings: TrainingSettings, *, seconds: float, reading_s: float
+    ) -> Spending:
+        """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
+        share = (len(cases.training) + len(cases.validation)) / len(cases.training)
+        cost = StepCost(torch_device(settings.device), folder=settings.store, build=self.parts.network or UNet)
+        spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
+        return Spending(
+            seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
+            budget=str(settings.budget),
+            measure_step_s=cost.measure,
+            step_s=cost.estimate,
+            ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
+        )
 
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress

@@ -204,6 +204,9 @@ def _draw(planes: dict[float, list[Points]], mask: Mask, axis: int, tolerance: f
         slices[k] = area.mask
         counts["contour(s) cross another one of the structure and were joined with it"] += area.crossing
         counts["contour(s) are copies of others and were drawn once"] += area.copies
+        counts["contour(s) hold no pixel centre"] += area.empty
+        counts["contour(s) lie outside the image"] += area.outside
+        counts["contour(s) lie partly outside the image"] += area.cut
     return counts
 
 

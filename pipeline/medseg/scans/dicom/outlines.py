@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ _SAMPLES = 8  # per pixel and axis, by which outlines are compared
 _MOST_SAMPLES = 512  # along an axis of the larger areas
 _MARGIN = 2.0  # pixels about the smaller outline, beyond which the larger one need not be looked at
 _OFF_GRID = 0.0371  # pixels: outlines often follow the pixels' centres or edges, where a sample may fall on either side
+_EDGE = 0.1  # pixels that an outline of the whole slice may leave it by
 _ROUNDING = (
     0.02  # pixels that an outline may leave another one by, on average along its length, since points are rounded
 )
@@ -28,11 +30,17 @@ class Area(NamedTuple):
         mask: Pixels whose centres lie inside, shape as asked.
         crossing: Number of outlines that cross another one and were joined with it.
         copies: Number of outlines that are copies of others.
+        empty: Number of outlines within the mask that hold no pixel centre.
+        outside: Number of outlines that lie outside the mask.
+        cut: Number of outlines that lie partly outside the mask.
     """
 
     mask: Mask
-    crossing: int
-    copies: int
+    crossing: int = 0
+    copies: int = 0
+    empty: int = 0
+    outside: int = 0
+    cut: int = 0
 
 
 def area_of(outlines: Sequence[Points], shape: tuple[int, int], *, is_xor: bool) -> Area:
@@ -45,16 +53,31 @@ def area_of(outlines: Sequence[Points], shape: tuple[int, int], *, is_xor: bool)
 
     Source: PS3.3 C.8.8.6.1 and C.8.8.6.3.
     """
+    fates = Counter(_fate(outline, shape) for outline in outlines)
+    counts = {kind: fates[kind] for kind in ("empty", "outside", "cut")}
     if is_xor or len(outlines) == 1:
-        return Area(fill_even_odd(outlines, shape), 0, 0)
+        return Area(fill_even_odd(outlines, shape), **counts)
     copies, groups = _grouped(outlines)
     crossing = sum(len(group) for group in groups if len(group) > 1)
     if not crossing:
-        return Area(fill_even_odd([outlines[group[0]] for group in groups], shape), 0, copies)
+        return Area(fill_even_odd([outlines[group[0]] for group in groups], shape), copies=copies, **counts)
     mask = np.zeros(shape, bool)
     for group in groups:
         mask ^= np.logical_or.reduce([fill_even_odd([outlines[one]], shape) for one in group])
-    return Area(mask, crossing, copies)
+    return Area(mask, crossing, copies, **counts)
+
+
+def _fate(outline: Points, shape: tuple[int, int]) -> str:
+    """Whether an outline lies `outside` a mask, is `cut` by its edge, is `empty` or is `whole`."""
+    low, high = outline.min(axis=0), outline.max(axis=0)
+    first, last = -0.5, np.array(shape) - 0.5
+    if (high <= first).any() or (low >= last).any():
+        return "outside"
+    if (low < first - _EDGE).any() or (high > last + _EDGE).any():
+        return "cut"
+    corner = np.floor(low)
+    size = np.ceil(high - corner).astype(int) + 1
+    return "whole" if fill_even_odd([outline - corner], (int(size[0]), int(size[1]))).any() else "empty"
 
 
 def _grouped(outlines: Sequence[Points]) -> tuple[int, list[list[int]]]:
