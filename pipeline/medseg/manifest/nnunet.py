@@ -56,7 +56,7 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
 def _listed(dataset: dict[str, Any]) -> list[Case]:
     """Cases of the `dataset` key, which names the files of each case."""
     return [
-        Case(case_id=case_id, patient_id=case_id, images=_names(entry["images"]), label=entry.get("label"))
+        Case(case_id=case_id, patient_id=case_id, images=_names(entry.get("images")), label=entry.get("label"))
         for case_id, entry in sorted(dataset.items())
     ]
 
