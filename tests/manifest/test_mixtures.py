@@ -218,6 +218,19 @@ def test_channels_by_name_are_put_in_order(tmp_path: Path, form: str) -> None:
     assert load_form(tmp_path, form, **{key: {"ADC": 1, "T2": 0}}).channels == ("T2", "ADC")
 
 
+def test_own_form_may_list_the_channels(tmp_path: Path) -> None:
+    file = open_manifest(write_dataset(tmp_path, own_content(channel_names=["T2"])))
+    assert (file.manifest.channels, file.is_own) == (("T2",), False)
+
+
+@pytest.mark.parametrize("listed", [None, 7, [], [1], ""])
+def test_channels_that_are_no_names_are_asked_for(tmp_path: Path, listed: Any) -> None:
+    with pytest.raises(
+        ManifestError, match=r"modality must list the names of the channels, got .*; write channel_names"
+    ):
+        load_form(tmp_path, "msd", modality=listed)
+
+
 def test_mixture_of_channel_names_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"channel names must be keyed '0', '1', …, got \['0', 'ADC'\]"):
         load_form(tmp_path, "msd", modality={"0": "T2", "ADC": 1})

@@ -243,6 +243,12 @@ def _list_of_labels(place: Path) -> Again:
     yield loading(place, msd_content(labels={"background": 0, "organ": 1}))
 
 
+@tries("manifest/channel_names.py", 'write channel_names, such as {"0": "CT"}')
+def _no_channels(place: Path) -> Again:
+    yield loading(place, msd_content(modality=[]))
+    yield loading(place, msd_content(modality=[], channel_names={"0": "CT"}))
+
+
 @tries("manifest/load.py", "put the cases under its key training")
 def _list(place: Path) -> Again:
     yield loading(place, own_content()["training"])
@@ -369,7 +375,7 @@ def _nnunet_layout(place: Path) -> Again:
     (place / "imagesTr").mkdir()
     for channel in (0, 1):
         (place / "imagesTr" / f"a_{channel:04d}.nii.gz").touch()
-    yield loading(place, nnunet_content(channel_names=7))
+    yield loading(place, nnunet_content(dataset={"a": {"label": "a.nii.gz"}}))
     yield loading(place, nnunet_content())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from medseg.errors import ManifestError
 from medseg.manifest.document import ordered_channels
 from medseg.manifest.label_names import is_whole
 
@@ -14,16 +15,16 @@ def read_channels(content: dict[str, Any]) -> tuple[str, ...]:
     One name, a list of names, names by number (`{"0": "CT"}`) and numbers by name (`{"CT": 0}`) are read.
 
     Raises:
-        ManifestError: If the numbers are not 0, 1, 2, …
-        ValueError: If neither key is there, or it lists no names.
+        ManifestError: If the numbers are not 0, 1, 2, …, neither key is there, or it lists no names.
     """
-    key = "channel_names" if "channel_names" in content else "modality"
+    key = "modality" if "modality" in content and "channel_names" not in content else "channel_names"
     listed = content.get(key)
     if isinstance(listed, dict):
         return ordered_channels(names_by_number(listed))
-    names = [listed] if isinstance(listed, str) else listed
+    names = [listed] if isinstance(listed, str) and listed else listed
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{key} must list the names of the channels, got {listed!r}")
+        fact = f"{key} must list the names of the channels, got {'none' if listed is None else repr(listed)}"
+        raise ManifestError(fact, remedy='write channel_names, such as {"0": "CT"}')
     return tuple(names)
 
 

@@ -55,6 +55,9 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
 
 def _listed(dataset: dict[str, Any]) -> list[Case]:
     """Cases of the `dataset` key, which names the files of each case."""
+    bare = [case_id for case_id, entry in dataset.items() if not isinstance(entry, dict)]
+    if bare:
+        raise ValueError(f"each case of dataset must have the key images, {bare[0]!r} has no keys")
     return [
         Case(case_id=case_id, patient_id=case_id, images=_names(entry.get("images")), label=entry.get("label"))
         for case_id, entry in sorted(dataset.items())

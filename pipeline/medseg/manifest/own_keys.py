@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from medseg.manifest.case_names import names_of_cases, without_hidden
-from medseg.manifest.channel_names import names_by_number
+from medseg.manifest.channel_names import names_by_number, read_channels
 from medseg.manifest.label_names import is_by_value, is_mixed, read_labels
 from medseg.manifest.msd import FOREIGN
 
@@ -32,7 +32,9 @@ def with_own_keys(content: dict[str, Any]) -> dict[str, Any]:
     if is_missing or isinstance(labels, list) or (isinstance(labels, dict) and _needs_reading(labels)):
         own["labels"] = read_labels(labels)
     channels = own.get("channel_names")
-    if isinstance(channels, dict) and any(isinstance(number, int) for number in channels.values()):
+    if isinstance(channels, str | list):
+        own["channel_names"] = {str(number): name for number, name in enumerate(read_channels(own))}
+    elif isinstance(channels, dict) and any(isinstance(number, int) for number in channels.values()):
         own["channel_names"] = names_by_number(channels)
     for split in ("training", "test"):
         entries = own.get(split)
