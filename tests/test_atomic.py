@@ -135,3 +135,17 @@ def test_folder_that_cannot_be_written_is_refused_with_the_option_that_moves_it(
 def test_folder_that_can_be_made_is_not_made(tmp_path: Path) -> None:
     assert check_writable(tmp_path / "a" / "b", option="out") == tmp_path / "a" / "b"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [".json", ".nii.gz"])
+def test_name_as_long_as_the_file_system_allows_is_written(tmp_path: Path, ending: str) -> None:
+    target = tmp_path / ("ü" * 120 + "a" * (15 - len(ending)) + ending)
+    with atomic_path(target, suffix=ending) as temporary:
+        temporary.write_bytes(b"x")
+    assert target.read_bytes() == b"x"
+
+
+def test_longer_name_is_refused_with_its_length(tmp_path: Path) -> None:
+    with pytest.raises(DeliveryError, match="got a too long name, 256 bytes; shorten the name"):
+        write_text(tmp_path / ("a" * 256), "a")
+    assert list(tmp_path.iterdir()) == []

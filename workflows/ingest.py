@@ -42,8 +42,9 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--suv", is_flag=True, help="PET as SUV by body weight.")
 @click.option("--kind", type=click.Choice(["volumes", "pictures"]), help="Kind of scans.  [default: volumes, if any]")
 @click.option("--modality", help="Take only series of this modality, such as CT.  [default: all]")
-@click.option("--patients-from", type=click.Choice(["id", "folder", "study"]), default="id", show_default=True,
-              help="What makes a patient, where one id was written for all: top folders or studies.")  # fmt: skip
+@click.option("--patients-from", type=click.Choice(["id", "folder", "study", "file"]), default="id",
+              show_default=True,
+              help="What makes a patient, where one id is that of all: folders, studies or file names.")  # fmt: skip
 @click.option("--key", type=options.FOLDER, help="Key of the pseudonyms.  [default: OUT.key, created if missing]")
 @click.option("--keep-ids", is_flag=True, help="Keep patient ids and UIDs, which are pseudonyms already.")
 @click.option("--shift-dates", is_flag=True, help="Keep study dates, moved by 1 to 365 days per patient.")

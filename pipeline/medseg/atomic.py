@@ -29,12 +29,17 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
     Raises:
         DeliveryError: If writing fails, as on a full disk; the temporary file or folder is removed.
     """
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part{suffix}")
+    # Without the target's name, which may be as long as the file system allows.
+    temporary = target.with_name(f".{uuid.uuid4().hex}.part{suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(target)
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            size = len(os.fsencode(target.name))
+            fact = f"{printable(target.name)}: must be writable in {target.parent}, got a too long name, {size} bytes"
+            raise DeliveryError(fact, remedy="shorten the name of the scan, case or folder") from error
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)  # NumPy names no number when a write falls short
         reason = "the disk is full" if is_full else error.strerror
         raise DeliveryError(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,31 @@ def test_spellings_and_languages_of_one_structure_become_one_label(names: list[s
 )
 def test_structures_that_differ_stay_apart(names: tuple[str, ...]) -> None:
     assert len(proposed(*map(obj, names))) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("レバー", "レバー"),
+        ("ﾚﾊﾞｰ", "レバー"),
+        ("ตับ", "ตับ"),
+        ("ลำไส้ใหญ่", "ลำไส้ใหญ่"),
+        ("यकृत", "यकृत"),
+        ("हड्डी", "हड्डी"),
+        ("كَبِد", "كَبِد"),
+        ("כָּבֵד", "כָּבֵד"),
+        ("간", "간"),
+        ("肝臓", "肝臓"),
+        ("Печень", "печень"),
+        ("Φάρυγγας", "φαρυγγας"),
+        ("Größe é", "grosse_e"),
+        ("🫀", "🫀"),
+        ("👍🏽", "👍🏽"),
+        ("heart🫀", "heart_🫀"),
+    ],
+)  # fmt: skip
+def test_words_of_other_scripts_are_proposed_as_they_are(name: str, label: str) -> None:
+    assert list(proposed(obj(name))) == [unicodedata.normalize("NFC", label)]
 
 
 def test_names_of_one_object_are_never_joined() -> None:

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from medseg.ingest.ordinary_words import PHRASES, ordinary_words
 from medseg.ingest.scrub import Scrubber
 from medseg.scans.dicom import Identity
 from pydicom.dataset import Dataset
@@ -30,12 +31,20 @@ def scrubber(*, keeps_ids: bool = False, patients: tuple[str, ...] = (), **value
         ("Müller^Jürgen", "leber_mueller_jurgen", "leber_…_…"),
         ("Mu\u0308ller^Jo\u0308rg", "Joerg M\u00fcller", "… …"),
         ("Müller^Jürgen", "Mu\u0308ller", "…"),
+        ("Tse^Wing", "GTV Tse", "GTV …"),
         ("Weiß^Jörg", "CT WEISS", "CT …"),
         ("Weiss^Jorg", "CT Weiß", "CT …"),
         ("Strauß^Anna", "Strauß", "…"),
         ("Bjørnsen^Åse", "bjoernsen, Aase", "…, …"),
+        ("O'Neil^Sam", "ONEIL chest", "… chest"),
+        ("O'Neil^Sam", "O’Neil, O-Neil, o'neil", "…, …, …"),
+        ("ONEIL^SAM", "O'Neil", "…"),
+        ("D'Angelo^Pia", "DANGELO_ct", "…_ct"),
+        ("Smith-Jones^Ann", "SMITHJONES", "…"),
+        ("SmithJones^Ann", "smith-jones", "…"),
+        ("Li-Wu^An", "LIWU", "…"),
         ("Łukasiewicz^Jan", "ŁUKASIEWICZ", "…"),
-        ("O'Connor^Mary", "oconnor", "o…"),
+        ("O'Connor^Mary", "oconnor", "…"),
         ("Doe^John", "GTV doe", "GTV …"),
         ("Kim^Lee", "GTVKim", "GTV…"),
         ("Yamada^Tarou=山田^太郎=やまだ^たろう", "頭部 山田太郎様 やまだ", "頭部 …様 …"),
@@ -120,6 +129,16 @@ def test_institution_that_is_named_for_an_organ_does_not_spoil_it() -> None:
         ("Coron^Ute", "coronal T1"),
         ("Head^Kim", "Head and neck"),
         ("Contrast^Test", "with contrast"),
+        ("Rib^Li", "rib fractures"),
+        ("Cor^Tra", "tra t2_tse_cor"),
+        ("Weiß^Jörg", "weisse Substanz"),
+        ("Weiss^Jörg", "weiße Substanz"),
+        ("Klein^Eva", "kleines Becken"),
+        ("Lang^Eva", "lange Achse"),
+        ("Rippe^Udo", "Rippen beidseits"),
+        ("Tse^Wing", "t2_tse_tra_p2"),
+        ("Dixon^Ann", "t1_vibe_dixon_tra"),
+        ("Tesla^Nico", "3 Tesla"),
     ],
 )
 def test_ordinary_words_stay_although_they_are_part_of_a_name(name: str, text: str) -> None:
@@ -136,6 +155,10 @@ def test_ordinary_words_stay_although_they_are_part_of_a_name(name: str, text: s
         ("Ward^Tom", "towards the ward round", "towards the ward round"),
         ("Head^Kim", "Kim, Head", "…, …"),
         ("Head^Kim", "GTV Dr. Head", "GTV Dr. …"),
+        ("Bone^Tom", "Patient: Bone", "Patient: …"),
+        ("Bone^Tom", "Patient Bone", "Patient …"),
+        ("Bone^Tom", "Patientin: Bone", "Patientin: …"),
+        ("Bone^Tom", "Name = Bone, bone window", "Name = …, bone window"),
         ("Heart^Axis", "Heart Axis", "…"),
         ("Arter^Udo", "GTVarter", "GTV…"),
         ("Mueller^Long", "Müller_Long", "…_…"),
@@ -143,6 +166,16 @@ def test_ordinary_words_stay_although_they_are_part_of_a_name(name: str, text: s
 )
 def test_ordinary_words_go_where_a_person_is_meant(name: str, text: str, cleaned: str) -> None:
     assert scrubber(PatientName=name).clean(text) == cleaned
+
+
+@given(st.lists(st.text("bcdfgklmnprstuvwz", min_size=1, max_size=6), min_size=2, max_size=3), st.sampled_from("'’-"))
+def test_joined_names_go_with_and_without_their_joints(words: list[str], joint: str) -> None:
+    scrub = scrubber(PatientName=f"{joint.join(words)}^Eva")
+    assume(not any(word in ordinary_words() | PHRASES.keys() for word in (*words, "".join(words))))
+    if len("".join(words)) > 2:
+        assert scrub.clean("".join(words).upper()) == "…"
+    if len("".join(words)) > 4:
+        assert scrub.clean(joint.join(words)) == "…"
 
 
 def test_words_of_an_institution_that_describe_scans_stay() -> None:

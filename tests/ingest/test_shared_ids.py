@@ -27,7 +27,8 @@ def warnings(folder: Path, tmp_path: Path, **options: Any) -> list[str]:
 @pytest.mark.parametrize(
     "patient_id",
     ["ANONYMOUS", "anonymized", "Anonymisiert", "0000", "0", "UNKNOWN", "none", "XXXX", "123456", "99999", "TEST",
-     "Patient", "de-identified", "NN", "No ID", "PatientID"],
+     "Patient", "de-identified", "NN", "No ID", "PatientID",
+     "xxx", "XX", "ZZZ", "ANON^ANON", "anonanon", "Unknown Unknown", "test_test", "no name no id"],
 )  # fmt: skip
 def test_placeholder_over_several_studies_warns_with_a_remedy(tmp_path: Path, patient_id: str) -> None:
     write_people(tmp_path / "src", PatientID=patient_id)
@@ -42,7 +43,8 @@ def test_placeholder_in_place_of_a_name_warns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "patient_id", ["MRN-4711", "LUNG1-001", "00815", "STS_003", "Patient 7", "anna", "sub-02", "4711"]
+    "patient_id",
+    ["MRN-4711", "LUNG1-001", "00815", "STS_003", "Patient 7", "anna", "sub-02", "4711", "111", "AB-AB", "Nana", "x7"],
 )
 def test_ids_of_one_person_do_not_warn(tmp_path: Path, patient_id: str) -> None:
     write_people(tmp_path / "src", PatientID=patient_id)

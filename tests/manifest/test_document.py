@@ -84,7 +84,7 @@ def test_schema_is_a_valid_schema() -> None:
     "changes",
     [
         {"labels": {"background": "none"}},
-        {"channel_names": ["CT"]},
+        {"channel_names": {"0": ["CT"]}},
         {"training": [{"case_id": "c", "image": "a.nii.gz", "lable": "b.nii.gz"}]},
         {"training": [{"case_id": "c", "image": "a.nii.gz", "fold": -1}]},
         {"task": "detection"},

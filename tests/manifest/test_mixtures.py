@@ -11,6 +11,7 @@ import pytest
 from medseg.errors import ManifestError
 from medseg.manifest import load_manifest, read_case, select_cases
 from medseg.manifest.load import open_manifest
+from medseg.records import Manifest
 from PIL import Image
 
 from tests.manifest.datasets import own_content, write_dataset
@@ -156,3 +157,80 @@ def test_picture_of_three_colours_is_one_file(tmp_path: Path) -> None:
     ]
     for case, pixels in zip(manifest.cases, colours, strict=True):
         np.testing.assert_array_equal(read_case(case, manifest, root).image.array[..., 0].transpose(2, 1, 0), pixels)
+
+
+FORMS = ("msd", "nnunet", "own")
+
+
+def load_form(folder: Path, form: str, *, without: str = "", **changes: Any) -> Manifest:
+    """The manifest of one form of dataset.json with changed keys and one raw case."""
+    touch(folder, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+    key = "modality" if form == "msd" else "channel_names"
+    content = {"msd": msd_content, "nnunet": nnunet_content, "own": own_content}[form](**{key: {"0": "MRI"}, **changes})
+    content.pop(without, None)
+    return load_manifest(write_dataset(folder, content))[0]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_labels_may_be_a_list_of_names(tmp_path: Path, form: str) -> None:
+    assert load_form(tmp_path, form, labels=["background", "PZ", "TZ"]).labels == BY_NAME
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["PZ", "background"], "must begin with background, the name of the value 0, got 'PZ'; put background first"),
+        ({"0": "background", "organ": 1}, "must be names by value or values by name, got a mixture in .*'organ': 1"),
+        ([], r'must name each value of the label files, got none; write labels, such as \{"background": 0'),
+    ],
+)
+def test_labels_that_cannot_be_read_are_refused_in_words(tmp_path: Path, form: str, labels: Any, said: str) -> None:
+    with pytest.raises(ManifestError, match=said):
+        load_form(tmp_path, form, labels=labels)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_missing_labels_are_asked_for(tmp_path: Path, form: str) -> None:
+    with pytest.raises(ManifestError, match="labels must name each value of the label files, got none; write labels"):
+        load_form(tmp_path, form, without="labels")
+
+
+@pytest.mark.parametrize("labels", [None, 7, {"zero": "background"}, {"background": 0, "a": None}])
+def test_labels_of_other_types_are_refused_in_words(tmp_path: Path, labels: Any) -> None:
+    with pytest.raises(ManifestError, match=r"^labels? .*must (name|be).*; write labels, such as") as caught:
+        load_form(tmp_path, "msd", labels=labels)
+    assert "Error(" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["modality", "channel_names"])
+@pytest.mark.parametrize("listed", ["MRI", ["MRI"], {"MRI": 0}, {"MRI": "0"}])
+def test_channels_are_read_however_they_are_listed(tmp_path: Path, key: str, listed: Any) -> None:
+    content = msd_content(training=["imagesTr/a.nii.gz"], test=[])
+    del content["modality"]
+    manifest, _ = load_manifest(write_dataset(tmp_path, {**content, key: listed}))
+    assert manifest.channels == ("MRI",)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_channels_by_name_are_put_in_order(tmp_path: Path, form: str) -> None:
+    key = "modality" if form == "msd" else "channel_names"
+    assert load_form(tmp_path, form, **{key: {"ADC": 1, "T2": 0}}).channels == ("T2", "ADC")
+
+
+def test_own_form_may_list_the_channels(tmp_path: Path) -> None:
+    file = open_manifest(write_dataset(tmp_path, own_content(channel_names=["T2"])))
+    assert (file.manifest.channels, file.is_own) == (("T2",), False)
+
+
+@pytest.mark.parametrize("listed", [None, 7, [], [1], ""])
+def test_channels_that_are_no_names_are_asked_for(tmp_path: Path, listed: Any) -> None:
+    with pytest.raises(
+        ManifestError, match=r"modality must list the names of the channels, got .*; write channel_names"
+    ):
+        load_form(tmp_path, "msd", modality=listed)
+
+
+def test_mixture_of_channel_names_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"channel names must be keyed '0', '1', …, got \['0', 'ADC'\]"):
+        load_form(tmp_path, "msd", modality={"0": "T2", "ADC": 1})

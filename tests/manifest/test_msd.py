@@ -79,12 +79,9 @@ def test_data_root_may_lie_elsewhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"labels": None},
-        {"labels": {"zero": "background"}},
         {"training": [{"label": "a.nii.gz"}]},
         {"training": [{"image": ["a.nii.gz", "b.nii.gz", "c.nii.gz"]}]},
         {"training": [7]},
-        {"modality": "CT"},
     ],
 )
 def test_broken_decathlon_layout_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -152,3 +149,9 @@ def test_patient_in_training_and_test_is_refused_while_loading(tmp_path: Path) -
     content["test"] = [{"image": "imagesTs/t.nii.gz", "patient_id": "p"}]
     with pytest.raises(ManifestError, match="its patient must not be in the test set"):
         load_manifest(write_dataset(tmp_path, content))
+
+
+@pytest.mark.parametrize("entry", [7, {"label": "a.nii.gz"}])
+def test_entry_without_an_image_is_shown(tmp_path: Path, entry: Any) -> None:
+    with pytest.raises(ManifestError, match=r"each case must be a path or have the key image, got (7|\{'label'.*\});"):
+        load_manifest(write_dataset(tmp_path, msd_content(training=[entry])))

@@ -97,7 +97,7 @@ def test_images_without_channel_number_are_not_cases(tmp_path: Path) -> None:
         load_manifest(write_raw_folder(tmp_path, "imagesTr/a.nii.gz"))
 
 
-@pytest.mark.parametrize("changes", [{"channel_names": ["T2", "ADC"]}, {"labels": ["background", "PZ"]}])
+@pytest.mark.parametrize("changes", [{"dataset": {"a": {"label": "a.nii.gz"}}}, {"dataset": {"a": "a.nii.gz"}}])
 def test_broken_layout_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(ManifestError, match=r"nnU-Net dataset\.json must follow its layout"):
         load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", **changes))

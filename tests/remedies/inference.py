@@ -138,6 +138,14 @@ def _name_of_the_record(place: Path) -> Again:
     yield lambda: predict(place, [CaseInput("b", (place / "a.nii.gz",))])
 
 
+@tries("inference/segmentation/predict_cases.py", "shorten the name of the scan or the case")
+def _long_name(place: Path) -> Again:
+    image = write_image(place / f"{'a' * 251}.nii")
+    yield lambda: predict(place, find_inputs([image], channels=1))
+    yield lambda: predict(place, find_inputs([image.rename(place / f"{'a' * 245}.nii")], channels=1))
+    yield lambda: predict(place, [CaseInput("b", (place / f"{'a' * 245}.nii",))])
+
+
 @tries("inference/record.py", "predict again")
 def _torn_record(place: Path) -> Again:
     inputs = [CaseInput("a", (write_image(place / "a.nii.gz"),))]

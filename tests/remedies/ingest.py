@@ -281,6 +281,16 @@ def _label_of_another_channel(place: Path) -> Again:
     yield ingesting(place / "src", place / "out", mapping=f"{mapping}\nlabel_from: PET", labels=1)
 
 
+@tries("ingest/case_build.py", "name its structures otherwise if they are others")
+def _label_that_a_later_one_replaces(place: Path) -> Again:
+    write_nifti(place / "src" / "P1" / "ct.nii.gz", voxels())
+    for name in ("liver_mask", "mask_liver"):
+        write_nifti(place / "src" / "P1" / f"{name}.nii.gz", MASK)
+    yield ingesting(place / "src", place / "out")
+    (place / "src" / "P1" / "mask_liver.nii.gz").rename(place / "src" / "P1" / "mask_spleen.nii.gz")
+    yield ingesting(place / "src", place / "out", labels=1)
+
+
 @tries("ingest/ingest.py", "give one of these as the option modality of medseg ingest, or none")
 def _modality_that_is_not_there(place: Path) -> Again:
     write_ct(place / "src")

@@ -222,6 +222,33 @@ def _regions(place: Path) -> Again:
     yield loading(place, msd_content(labels={"background": 0, "edge": 1, "core": 2}))
 
 
+@tries("manifest/label_names.py", 'write labels, such as {"background": 0, "liver": 1}')
+def _no_labels(place: Path) -> Again:
+    content = msd_content()
+    del content["labels"]
+    yield loading(place, content)
+    yield loading(place, {**content, "labels": {"background": 0, "liver": 1}})
+
+
+@tries("manifest/label_names.py", "write all values by name")
+def _mixed_labels(place: Path) -> Again:
+    yield loading(place, msd_content(labels={"0": "background", "organ": 1}))
+    yield loading(place, msd_content(labels={"background": 0, "organ": 1}))
+
+
+@tries("manifest/label_names.py", "put background first, or write values by name")
+def _list_of_labels(place: Path) -> Again:
+    yield loading(place, msd_content(labels=["organ", "background"]))
+    yield loading(place, msd_content(labels=["background", "organ"]))
+    yield loading(place, msd_content(labels={"background": 0, "organ": 1}))
+
+
+@tries("manifest/channel_names.py", 'write channel_names, such as {"0": "CT"}')
+def _no_channels(place: Path) -> Again:
+    yield loading(place, msd_content(modality=[]))
+    yield loading(place, msd_content(modality=[], channel_names={"0": "CT"}))
+
+
 @tries("manifest/load.py", "put the cases under its key training")
 def _list(place: Path) -> Again:
     yield loading(place, own_content()["training"])
@@ -339,7 +366,7 @@ def _some_patients(place: Path) -> Again:
 
 @tries("manifest/msd.py", "list modality (or channel_names), labels and training as the Decathlon does")
 def _msd_layout(place: Path) -> Again:
-    yield loading(place, msd_content(labels=None))
+    yield loading(place, msd_content(training=[7]))
     yield loading(place, msd_content())
 
 
@@ -348,8 +375,18 @@ def _nnunet_layout(place: Path) -> Again:
     (place / "imagesTr").mkdir()
     for channel in (0, 1):
         (place / "imagesTr" / f"a_{channel:04d}.nii.gz").touch()
-    yield loading(place, nnunet_content(channel_names=["T2", "ADC"]))
+    yield loading(place, nnunet_content(dataset={"a": {"label": "a.nii.gz"}}))
     yield loading(place, nnunet_content())
+
+
+@tries("manifest/windows_paths.py", "move the file to the folder that its name gives")
+def _backslashes(place: Path) -> Again:
+    (place / "i\\a.nii.gz").touch()
+    content = own_content(training=[{"image": "i\\a.nii.gz"}], test=[])
+    yield loading(place, content)
+    (place / "i").mkdir()
+    (place / "i\\a.nii.gz").rename(place / "i" / "a.nii.gz")
+    yield loading(place, content)
 
 
 @tries("manifest/select_cases.py", "choose another split or fold")

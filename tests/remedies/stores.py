@@ -54,6 +54,12 @@ def _file_for_a_folder(place: Path) -> Again:
     yield lambda: write_text(place / "other" / "a.txt", "a")
 
 
+@tries("atomic.py", "shorten the name of the scan, case or folder")
+def _long_name(place: Path) -> Again:
+    yield lambda: write_text(place / ("a" * 256), "a")
+    yield lambda: write_text(place / ("a" * 255), "a")
+
+
 @tries("atomic.py", "choose another with the option {}")
 def _folder_in_a_file(place: Path) -> Again:
     (place / "file").touch()

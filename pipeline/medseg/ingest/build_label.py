@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
@@ -32,12 +33,14 @@ class _Drawing:
     Attributes:
         masks: Mask of each label.
         parts: Names of each label's structures.
+        origins: Positions of the label objects that each label is drawn from.
         structures: Label of each structure by its (scrubbed) name.
         notes: Notes on structures that were left out, moved or joined.
     """
 
     masks: dict[str, Cropped] = field(default_factory=dict)
     parts: dict[str, frozenset[str]] = field(default_factory=dict)
+    origins: dict[str, frozenset[int]] = field(default_factory=dict)
     structures: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -61,24 +64,28 @@ def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     if mapping.instances:
         return _build_instances(build, context)
     shape = build.labels[0].image.known_grid().shape
+    check_named([name for one in build.labels if one.label.label_object is None for name in one.label.names], context)
     drawing = _Drawing()
-    for one in build.labels:
-        drawing = _drawn_over(drawing, _draw(one, context), one)
+    for number, one in enumerate(build.labels):
+        drawing = _drawn_over(drawing, _draw(one, context), one, number)
+    unused = _unused(build, drawing, context)
     if not drawing.masks:
         return LabelRecord(
             label=None,
             sha256="",
             label_ml={},
             structures=drawing.structures,
-            matched_by=_matched_by(build),
+            matched_by=_matched_by(build, unused),
             notes=drawing.notes,
+            unused=unused,
         )
     order = [name for name in mapping.labels if name in drawing.masks]
     label = np.zeros(shape, np.min_scalar_type(max(rule.value for rule in mapping.labels.values())))
     for name in order:
         label[drawing.masks[name].box][drawing.masks[name].mask] = mapping.labels[name].value
     notes = (*drawing.notes, *_overlaps(drawing.masks, order), *_covered(label, drawing.masks, context))
-    return _write(label, drawing.structures, notes, build, context)
+    record = _write(label, drawing.structures, notes, build, context)
+    return record.model_copy(update={"unused": unused, "matched_by": _matched_by(build, unused)})
 
 
 def _build_instances(build: CaseBuild, context: IngestContext) -> LabelRecord:
@@ -115,7 +122,17 @@ def _draw(one: MatchedLabel, context: IngestContext) -> _Drawing:
     parts = {label: frozenset(name for name, found in label_of.items() if found == label) for label in masks}
     notes += [f"{count} structures are called {name} and were joined" for name, count in seen.items() if count > 1]
     notes += [*one.label.notes, *_without_area(one, context)]
-    return _Drawing(masks, parts, structures, tuple(notes))
+    return _Drawing(masks, parts, {}, structures, tuple(notes))
+
+
+def _unused(build: CaseBuild, drawing: _Drawing, context: IngestContext) -> dict[int, Literal["replaced", "ignored"]]:
+    """Why nothing of a label is drawn, by its position; a mask that is empty is drawn."""
+    drawn = frozenset[int]().union(*drawing.origins.values())
+    return {
+        number: "replaced" if any(context.label_of(name) for name in one.label.names) else "ignored"
+        for number, one in enumerate(build.labels)
+        if number not in drawn and one.label.names
+    }
 
 
 def _without_area(one: MatchedLabel, context: IngestContext) -> list[str]:
@@ -131,20 +148,22 @@ def _without_area(one: MatchedLabel, context: IngestContext) -> list[str]:
     return [*notes, f"structures without a contour were left out: {', '.join(empty)}"] if empty else notes
 
 
-def _drawn_over(below: _Drawing, above: _Drawing, one: MatchedLabel) -> _Drawing:
+def _drawn_over(below: _Drawing, above: _Drawing, one: MatchedLabel, number: int) -> _Drawing:
     """Two drawings in one: the later mask of a label counts, but files of its parts, such as lobes, are joined."""
     masks, parts, notes = dict(below.masks), dict(below.parts), [*below.notes, *above.notes]
+    origins = dict(below.origins)
     is_file = one.label.label_object is None
     for name, mask in above.masks.items():
         own = above.parts[name]
         if name not in masks:
-            masks[name], parts[name] = mask, own
+            masks[name], parts[name], origins[name] = mask, own, frozenset([number])
         elif one.label.is_one_object or (is_file and not own & parts[name]):
             masks[name], parts[name] = masks[name].joined(mask), parts[name] | own
+            origins[name] |= {number}
         else:
             notes.append(f"label {name} is held by several objects; the latest counts")
-            masks[name], parts[name] = mask, own
-    return _Drawing(masks, parts, {**below.structures, **above.structures}, tuple(notes))
+            masks[name], parts[name], origins[name] = mask, own, frozenset([number])
+    return _Drawing(masks, parts, origins, {**below.structures, **above.structures}, tuple(notes))
 
 
 def _covered(label: Labelmap, masks: dict[str, Cropped], context: IngestContext) -> list[str]:
@@ -209,5 +228,5 @@ def _onto_reference(label: Labelmap, build: CaseBuild, context: IngestContext) -
     return moved, ("the label was resampled (nearest) onto the grid of the reference", *lost)
 
 
-def _matched_by(build: CaseBuild) -> tuple[str, ...]:
-    return tuple(one.how for one in build.labels)
+def _matched_by(build: CaseBuild, unused: Collection[int] = ()) -> tuple[str, ...]:
+    return tuple(one.how for number, one in enumerate(build.labels) if number not in unused)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.key import Pseudonyms, safe_id
 from medseg.ingest.mapping import ChannelRule, Mapping
@@ -16,6 +17,16 @@ from medseg.ingest.refusal import Refusal
 from medseg.scans import scan_stem
 
 _OF_OTHER_MODALITY = Refusal("other_modality", "a label of an image that is not of the modality that was asked for")
+
+
+_NOT_DRAWN = {
+    "replaced": Refusal(
+        "replaced",
+        "a later label of its image holds the same structures, and counts",
+        "name its structures otherwise if they are others",
+    ),
+    "ignored": Refusal("replaced", "the mapping ignores all of its structures"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +97,13 @@ def labels_left_over(builds: Sequence[CaseBuild], labels: Iterable[MatchedLabel]
         for one in labels
         if id(one) not in used
     ]
+
+
+def labels_not_drawn(build: CaseBuild, records: dict[str, CaseRecord]) -> list[tuple[MatchedLabel, Refusal]]:
+    """Each label of a case of which nothing is in its label volume, with the reason."""
+    record = records.get(build.case_id)
+    unused = record.label.unused if record and record.label else {}
+    return [(build.labels[number], _NOT_DRAWN[reason]) for number, reason in unused.items()]
 
 
 def _single(image: ImageSource, names: Pseudonyms) -> CaseBuild:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 from medseg.disclosure import RiskKind
@@ -41,6 +43,7 @@ class LabelRecord(BaseModel):
         structures: Label of each structure by its (scrubbed) name.
         matched_by: Sentence for each label object on how its image was found.
         notes: Overlaps, and structures that were left out or moved.
+        unused: Reason why nothing of a label is in the volume, by the position of the label among those of its case.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +54,7 @@ class LabelRecord(BaseModel):
     structures: dict[str, str]
     matched_by: tuple[str, ...]
     notes: tuple[str, ...]
+    unused: dict[int, Literal["replaced", "ignored"]] = {}
 
 
 class CaseRecord(BaseModel):

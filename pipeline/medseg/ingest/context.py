@@ -30,7 +30,7 @@ class IngestOptions:
         kind: Kind of scans to take; if not given, volumes where the source holds any, otherwise pictures.
         workers: Number of threads.
         name: Name of the dataset; that of the output folder if not given.
-        patients_from: Property that makes a patient: the header's id, the folder or the study.
+        patients_from: Property that makes a patient: the header's id, the folder, the study or the file's name.
         modality: Only modality to take, such as CT; all if not given.
     """
 

@@ -132,7 +132,8 @@ def _of_labels(outcome: Outcome, failed: dict[str, str]) -> Iterator[Fate]:
     """One fate for each label that was read."""
     used = {id(one): build for build in outcome.builds if not build.is_aside for one in build.labels}
     for one, refusal in outcome.unused:
-        yield _of_label(one.label, "set aside", refusal)
+        build_of = used.get(id(one))
+        yield _of_label(one.label, "set aside", refusal, build_of.case_id if build_of else None)
     for lost in outcome.lost:
         yield _of_label(lost.label, "unreadable" if lost.refusal.kind == "unreadable" else "failed", lost.refusal)
     for build in {id(build): build for build in used.values()}.values():

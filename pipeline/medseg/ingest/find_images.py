@@ -33,7 +33,8 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
     rules = SeriesRules(options.min_slices, "orientations" in options.repair)
     series = [series_image(found, repair=options.repair) for found in find_series(files.instances, rules)]
     series = _doubtful(series, {one.path.parent for one in files.unreadable})
-    patient_of = patient_names(scans, root, _patients_below(series))
+    masks = {*files.volumes, *files.pictures} - set(scans)
+    patient_of = patient_names(scans, root, _patients_below(series), masks=masks)
     threads = ThreadExecutor(options.workers)
     of_files = map_in_order(threads, lambda path: file_image(path, root, patient_of[path]), scans)
     images = with_patients_from([*series, *of_files], options.patients_from, root)

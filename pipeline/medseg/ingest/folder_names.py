@@ -10,6 +10,7 @@ from pathlib import Path
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.match import MatchedLabel
 from medseg.ingest.name_tokens import ROLE_WORDS
+from medseg.ingest.own_spelling import readable, without_words
 from medseg.ingest.structure_name import normalised
 
 
@@ -45,5 +46,5 @@ def _named(one: MatchedLabel, root: Path) -> MatchedLabel:
 def _words(folder: Path, image: ImageSource, root: Path) -> str:
     """The words of a mask's folders that are no word of its image and name no role."""
     known = set(normalised("/".join((*image.folder.relative_to(root).parts, image.files[0].name))).split("_"))
-    words = normalised("/".join(folder.relative_to(root).parts)).split("_")
-    return " ".join(word for word in words if word and word not in known | ROLE_WORDS)
+    parts = (without_words(part, known | ROLE_WORDS) for part in folder.relative_to(root).parts)
+    return " ".join(readable(part) for part in parts if normalised(part))

@@ -11,7 +11,7 @@ from medseg.atomic import write_json, write_text
 from medseg.cohort import ThreadExecutor, run_cases
 from medseg.errors import ConfigError, ManifestError
 from medseg.ingest.build_case import build_case
-from medseg.ingest.case_build import CaseBuild, group_cases, labels_left_over
+from medseg.ingest.case_build import CaseBuild, group_cases, labels_left_over, labels_not_drawn
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext, IngestOptions, Progress
 from medseg.ingest.copies import COPY, LABEL_OF_COPY, set_aside_copies
@@ -91,6 +91,7 @@ def ingest(
         builds, records, failures = _build_each_once(grouped, context, progress)
     unused = labels_left_over(grouped, labels.matched)
     unused += [(one, LABEL_OF_COPY) for build in builds if build.refusal == COPY for one in build.labels]
+    unused += [found for build in builds if not build.refusal for found in labels_not_drawn(build, records)]
     outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused), tuple(images))
     fates, manifest = find_fates(outcome), make_manifest(outcome, context)
     report = IngestReport.of(outcome, fates, mixed_channels(manifest) if manifest else (), context)
@@ -141,7 +142,9 @@ def _propose_mapping(labels: Sequence[MatchedLabel], scrub: Scrubber, state: Sta
         by_image[id(one.image)].append(one)
     cases = [(found[0].image.grid, [one.label for one in found]) for found in by_image.values()]
     order = drawing_order(((grid, found) for grid, found in cases if grid is not None), scrub.name)
-    mapping = propose_mapping((one.label.renamed(scrub.name) for one in labels), order)
+    beside = [{scrub.name(name) for one in on_one if one.label_object is None for name in one.names}
+              for _, on_one in cases]  # fmt: skip
+    mapping = propose_mapping((one.label.renamed(scrub.name) for one in labels), order, beside=beside)
     by_values = {scrub.name(name) for one in labels if one.label.kind == MASK_BY_VALUES for name in one.label.names}
     text = mapping_text(mapping, doubtful=sorted(by_values))
     state.remember_text(text)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from medseg.ingest.match import MatchedLabel
+from medseg.ingest.own_spelling import readable
 from medseg.scans import scan_stem
 
 _LAST_NUMBER = re.compile(r"(.*?)[\W_]*(\d+)[\W_]*")
@@ -31,8 +32,14 @@ def with_kept_numbers(labels: Sequence[MatchedLabel]) -> list[MatchedLabel]:
 
 
 def _numbered(one: MatchedLabel) -> MatchedLabel:
+    """A mask with the number of its file's name, spelt as there, unless its name ends in it."""
     word, number = _word_and_number(one)
-    return replace(one, label=one.label.renamed(lambda name: f"{word} {number}")) if number else one
+    if not number or word != one.label.names[0].strip():
+        return one
+    stem = scan_stem(one.label.path)
+    found = _LAST_NUMBER.fullmatch(stem)
+    end = readable(stem[found.end(1) :]) if found else ""
+    return replace(one, label=one.label.renamed(lambda name: name.strip() + end))
 
 
 def _word_and_number(one: MatchedLabel) -> tuple[str, str]:

@@ -13,9 +13,9 @@ from medseg.errors import PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.ingest.image_source import dicom_patient
 from medseg.ingest.mask_extents import mask_extents
-from medseg.ingest.name_tokens import name_tokens
+from medseg.ingest.name_tokens import ROLE_WORDS
+from medseg.ingest.own_spelling import names_structure, readable, without_words
 from medseg.ingest.refusal import Refusal
-from medseg.ingest.structure_name import normalised
 from medseg.manifest.load import read_manifest
 from medseg.records import Array, Labelmap
 from medseg.scans import (
@@ -151,9 +151,8 @@ def mask_label(
         fact = f"a mask must hold at most {_MOST_STRUCTURES} structures, got {len(values)} values"
         remedy = "list it under images in the mapping if it is an image"
         return LabelSource(path, kind, refusal=Refusal("unreadable", fact, remedy))
-    keep = name_tokens(scan_stem(path)) - shared_words
-    words = [word for word in normalised(scan_stem(path)).split("_") if word in keep]
-    stem = " ".join(words) if any(not word.isdigit() for word in words) else ""
+    own = without_words(scan_stem(path), ROLE_WORDS | shared_words)
+    stem = readable(own) if names_structure(own) else ""
     given = segment_names(path) or ({} if stem else value_names)
     if len(values) == 1 and not given:
         names = {values[0]: stem or f"value {values[0]}"}

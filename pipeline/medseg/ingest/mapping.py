@@ -197,16 +197,20 @@ def _exact_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 _ExactDumper.add_representer(str, _exact_text)
 
 
-def propose_mapping(labels: Iterable[LabelSource], order: Sequence[str] = ()) -> Mapping:
+def propose_mapping(
+    labels: Iterable[LabelSource], order: Sequence[str] = (), *, beside: Iterable[Collection[str]] = ()
+) -> Mapping:
     """Propose one label for names that differ in case, language, order or modality, unless one object holds both.
 
     Args:
         labels: All labels of the source.
         order: Names of structures from the lowest to the topmost, where one would cover another; others may be left
             out.
+        beside: Names of the structures of each image's mask files, which count as one object.
     """
     sources = [label.renamed(_composed) for label in labels if not label.refusal]
-    kept = _grouped([frozenset(label.names) for label in sources])
+    objects = [frozenset(label.names) for label in sources]
+    kept = _grouped([*objects, *(frozenset(map(_composed, names)) for names in beside)])
     own = {value: name for label in sources if not label.has_objects for value, name in (label.values or {}).items()}
     values = _values(sorted(kept, key=_natural), kept, own if not any(one.label_object for one in sources) else {})
     place = {_composed(name): number for number, name in enumerate(order, start=1)}

@@ -42,7 +42,7 @@ def _counted(files: Sequence[MatchedLabel]) -> Iterator[tuple[MatchedLabel, str]
     """Masks whose names count the objects of their image, and the word that they count."""
     families: dict[str, list[tuple[MatchedLabel, int]]] = defaultdict(list)
     for one in files:
-        found = _NUMBERED.fullmatch(one.label.names[0])
+        found = _NUMBERED.fullmatch(_plain_name(one))
         if found and found[1].strip("_ "):
             families[found[1]].append((one, int(found[2])))
     for word, members in families.items():
@@ -77,13 +77,18 @@ def _named_once(files: Sequence[MatchedLabel]) -> list[MatchedLabel]:
     """Masks of names that only their image has, if nearly all names of the source are of that kind."""
     images: dict[str, set[int]] = defaultdict(set)
     for one in files:
-        images[one.label.names[0]].add(id(one.image))
+        images[_plain_name(one)].add(id(one.image))
     count = len({id(one.image) for one in files})
-    once = [one for one in files if len(images[one.label.names[0]]) == 1]
+    once = [one for one in files if len(images[_plain_name(one)]) == 1]
     recurring = sum(len(found) > 1 for found in images.values())
     if count < 2 or len(once) < _FEWEST * count or recurring > _MOST_SHARED * len(images):
         return []
     return once
+
+
+def _plain_name(one: MatchedLabel) -> str:
+    """The name of a mask of one structure, apart from its spelling."""
+    return normalised(one.label.names[0]).replace("_", " ")
 
 
 def _shared_name(objects: Sequence[MatchedLabel]) -> str:

@@ -18,6 +18,7 @@ from medseg.ingest.match import LostLabel
 from medseg.ingest.outcome import UNUSED, Outcome
 from medseg.ingest.risks import find_risks
 from medseg.ingest.scrub import Scrubber
+from medseg.ingest.shared_folders import shared_folder_warnings
 from medseg.ingest.shared_ids import shared_id_warnings
 from medseg.ingest.walk import Source
 from medseg.manifest import MixedChannel
@@ -195,6 +196,7 @@ class IngestReport:
             passed_over=dict(Counter(fate.why for fate in fates if fate.became == "passed over")),
             warnings=(
                 *(WarningEntry("shared_id", text) for text in shared_id_warnings(outcome.images, context.names)),
+                *(WarningEntry("shared_folder", text) for text in _shared_folders(outcome, context)),
                 *(WarningEntry("modalities", channel.message) for channel in mixed),
                 *(WarningEntry("unaccounted", text) for text in _unaccounted_warnings(fates)),
             ),
@@ -291,6 +293,11 @@ def _source_entry(fate: Fate, context: IngestContext) -> SourceEntry:
         series_uid=context.names.uid(fate.series_uid),
         files=len(set(fate.files)),
     )
+
+
+def _shared_folders(outcome: Outcome, context: IngestContext) -> list[str]:
+    """Warnings on folders as patients, unless the user chose what makes a patient."""
+    return shared_folder_warnings(outcome.images, context.names) if context.options.patients_from == "id" else []
 
 
 def _unaccounted_warnings(fates: Sequence[Fate]) -> list[str]:

@@ -26,9 +26,12 @@ _CAMEL = re.compile(r"(?<=[a-zß-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-ZÀ-Þ])(?=[A-ZÀ-Þ]
 _BETWEEN_VALUES = re.compile(r"[\[\]'\",\\=]+")
 _UMLAUTS = {"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "ß": "ss", "œ": "oe"}
 _BESIDE = re.compile(r"[\s,.^_-]{1,3}")
+_JOINED = re.compile(r"[^\W\d_]+(?:['’ʼ´`‐-][^\W\d_]+)+")  # O'Neil, Smith-Jones
+_JOINT = re.compile(r"(?<=[^\W\d_])['’ʼ´`‐-](?=[^\W\d_])")
 _NEXT = re.compile(r"[\s_-]{0,2}([^\W_]+)")
 _TITLE = re.compile(
-    r"(?<![^\W\d_])(dr|prof|mr|mrs|ms|miss|herrn?|frau|hr|fr|mme|mlle|sr|sra|srta|dott|doctor|pat)[\s._]{1,3}$",
+    r"(?<![^\W\d_])(dr|prof|mr|mrs|ms|miss|herrn?|frau|hr|fr|mme|mlle|sr|sra|srta|dott|doctor|pat|patient|patientin|"
+    r"pt|paciente|paziente)[\s._:=]{1,3}$|(?<![^\W\d_])(name|surname|nachname|nom|apellidos?|cognome)\s?[:=]\s?$",
     re.IGNORECASE,
 )
 
@@ -162,8 +165,10 @@ class Scrubber:
         return any(_spellings(text[first:last]) & self._beside[spelling] for first, last in near)
 
     def _parts_in(self, text: str, ordinary: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-        for umlauts in (False, True):
-            folded, places = _folded(text, umlauts=umlauts)
+        for umlauts, joined in ((False, False), (True, False), (False, True), (True, True)):
+            if joined and not _JOINT.search(text):
+                continue
+            folded, places = _folded(text, umlauts=umlauts, joined=joined)
             for begin in range(len(folded)):
                 for length in (1, 2, 3):
                     for part in self._parts.get(folded[begin : begin + length], ()):
@@ -181,6 +186,7 @@ class Scrubber:
             if any(ord(char) >= _IDEOGRAPHS for char in joined):
                 self._add_part(joined)
             words = [group[start:stop] for start, stop in dict.fromkeys(_words(group))]
+            words += [_JOINT.sub("", found) for found in _JOINED.findall(group)]
             if len(words) > most_words:
                 continue
             for word in words:
@@ -227,7 +233,11 @@ class Scrubber:
 
 def _ordinary_places(text: str, tokens: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Positions of the ordinary words of a text, which stay although a name is part of them."""
-    return [(start, stop) for start, stop in tokens if _spellings(text[start:stop]) & ordinary_words()]
+    return [
+        (start, stop) for start, stop in tokens
+        for word in _spellings(text[start:stop])
+        if word in ordinary_words() or (word in PHRASES and _is_phrase(text, stop, word))
+    ]  # fmt: skip
 
 
 def _is_phrase(text: str, stop: int, word: str) -> bool:
@@ -251,11 +261,18 @@ def _spellings(word: str) -> set[str]:
     return {_folded(word, umlauts=False)[0], _folded(word, umlauts=True)[0]}
 
 
-def _folded(text: str, *, umlauts: bool) -> tuple[str, list[int]]:
-    """Text without case and accents (or umlauts as two letters), and the position each of its characters came from."""
+def _folded(text: str, *, umlauts: bool, joined: bool = False) -> tuple[str, list[int]]:
+    """Text without case and accents (or umlauts as two letters), and the position each of its characters came from.
+
+    Joined, it also lacks apostrophes and hyphens between letters.
+    """
     folded: list[str] = []
     places: list[int] = []
-    for index, char in enumerate(unicodedata.normalize("NFC", text)):
+    text = unicodedata.normalize("NFC", text)
+    joints = {found.start() for found in _JOINT.finditer(text)} if joined else set()
+    for index, char in enumerate(text):
+        if index in joints:
+            continue
         lowered = char.casefold()
         piece = _UMLAUTS.get(char.lower(), lowered) if umlauts else lowered
         plain = [one for one in unicodedata.normalize("NFKD", piece).casefold() if not unicodedata.combining(one)]

@@ -17,10 +17,12 @@ _REMEDY = (
 )
 _THINGS = r"(patient|pat|subject|sub|case|id|mrn|name|pid|scan|study)*"
 _PLACEHOLDER = re.compile(
-    _THINGS + r"(anon(y|i)m\w*|anon|unknown|unbekannt|inconnu\w*|desconocid\w*|sconosciut\w*|none|null|nil|na|nan|nn|"
+    _THINGS
+    + r"(?P<word>anon(y|i)m\w*|anon|unknown|unbekannt|inconnu\w*|desconocid\w*|sconosciut\w*|none|null|nil|na|nan|nn|"
     r"no|notavailable|notapplicable|missing|empty|removed|deleted|redacted|hidden|dummy|default|test|phantom|deid\w*|"
-    r"pseudonym\w*|johndoe|janedoe|doejohn|doejane|mustermann\w*|(?P<sign>[x\d])(?P=sign){3,})?" + _THINGS
-)
+    r"pseudonym\w*|johndoe|janedoe|doejohn|doejane|mustermann\w*|xx|(?P<letter>[a-z])(?P=letter){2,}|(?P<digit>\d)(?P=digit){3,})?((?<=\w{3})(?P=word))*"
+    + _THINGS
+)  # 111 is rather a person of a numbered cohort
 _COUNTING = "1234567890"
 _SHORTEST_COUNTING = 4
 _SIGNS = re.compile(r"[\W_]+")
@@ -75,7 +77,9 @@ def _is_placeholder(identity: Identity, *, is_only: bool) -> bool:
     is_counting = len(text) >= _SHORTEST_COUNTING and text.lstrip("0") in _COUNTING
     if is_only and given and not text.strip("0"):
         return True
-    return bool(given) and (is_counting or _PLACEHOLDER.fullmatch(text) is not None)
+    texts = [text, *_SIGNS.split(given.casefold())]
+    is_whole, *are_words = (_PLACEHOLDER.fullmatch(one) is not None for one in texts)
+    return bool(given) and (is_counting or is_whole or all(are_words))
 
 
 def _ages_disagree(headers: Sequence[Instance]) -> bool:

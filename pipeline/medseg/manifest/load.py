@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +21,12 @@ from medseg.manifest.msd import is_msd, read_msd
 from medseg.manifest.nnunet import is_nnunet, read_nnunet
 from medseg.manifest.own_keys import is_own_form, with_own_keys
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
+from medseg.manifest.validation_cases import with_validation
+from medseg.manifest.windows_paths import with_slashes
 from medseg.records import Manifest
 
 _log = logging.getLogger(__name__)
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")  # absolute on Windows
 
 
 class ManifestFile(NamedTuple):
@@ -72,8 +76,13 @@ def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFi
     path = dataset / "dataset.json" if dataset.is_dir() else dataset
     root = data_root or path.parent
     with collector_paused():
-        content = _read_json(path)
-        is_own = not (is_recipe(content) or is_nnunet(content) or is_msd(content)) and is_own_form(content)
+        written = _read_json(path)
+        content = with_validation(with_slashes(written, root))
+        is_own = (
+            content is written
+            and not (is_recipe(content) or is_nnunet(content) or is_msd(content))
+            and is_own_form(content)
+        )
         manifest = _parse(content, path=path, root=root, data_root=data_root)
     return ManifestFile(manifest, root, path, is_own)
 
@@ -110,7 +119,7 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     if data_root is None:
         fact = f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}"
         raise ManifestError(fact, remedy="give that folder as the data root")
-    own = _read_json(recipe_manifest_path(recipe, data_root))
+    own = with_validation(with_slashes(_read_json(recipe_manifest_path(recipe, data_root)), data_root))
     return read_msd(own, data_root) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
 
@@ -167,7 +176,11 @@ def check_names(manifest: Manifest) -> None:
                 f"case {case.case_id!r}: case_id must be usable as a file name", remedy="rename it"
             )  # quoted, since it may hold anything
         for relative in (*case.images, *([case.label] if case.label else [])):
-            if relative.startswith("/") or (".." in relative and ".." in Path(relative).parts):
+            if (
+                _DRIVE.match(relative)
+                or relative.startswith("/")
+                or (".." in relative and ".." in Path(relative).parts)
+            ):
                 raise ManifestError(
                     "paths must stay under the data root, got one that leaves it",
                     remedy="give the folder above all files as the data root, and paths relative to it",

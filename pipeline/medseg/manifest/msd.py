@@ -7,9 +7,11 @@ from typing import Any
 
 from medseg.errors import ManifestError
 from medseg.manifest.case_names import names_of_cases, without_hidden
-from medseg.manifest.document import CaseEntry, ordered_channels
+from medseg.manifest.channel_names import read_channels
+from medseg.manifest.document import CaseEntry
 from medseg.manifest.label_names import read_labels
 from medseg.manifest.nnunet import numbered_files
+from medseg.manifest.validation_cases import warn_of_unread
 from medseg.records import Case, Manifest, Split
 from medseg.scans import scan_stem
 
@@ -46,15 +48,15 @@ def read_msd(content: dict[str, Any], root: Path) -> Manifest:
     Raises:
         ManifestError: If a key or an entry does not follow the Decathlon's layout.
     """
+    warn_of_unread(content)
     try:
-        labels = read_labels(content["labels"])
-        names = content["channel_names"] if "channel_names" in content else content["modality"]
-        channels = ordered_channels({str(key): str(name) for key, name in names.items()})
+        labels = read_labels(content.get("labels"))
+        channels = read_channels(content)
         training, test = (_entries(content.get(split) or []) for split in ("training", "test"))
         cases = _cases(training, "training", len(channels), root) + _cases(test, "test", len(channels), root)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ManifestError(
-            f"Decathlon dataset.json must follow the MSD layout, got a problem at {error!r}",
+            f"Decathlon dataset.json must follow the MSD layout, got a problem: {error}",
             remedy="list modality (or channel_names), labels and training as the Decathlon does",
         ) from error
     return Manifest(
@@ -76,7 +78,9 @@ def _entries(listed: list[Any]) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry["image"][0] in shown]
 
 
-def _with_list(entry: dict[str, Any]) -> dict[str, Any]:
+def _with_list(entry: Any) -> dict[str, Any]:
+    if not isinstance(entry, dict) or "image" not in entry:
+        raise ValueError(f"each case must be a path or have the key image, got {entry!r}")
     images = [entry["image"]] if isinstance(entry["image"], str) else entry["image"]
     return {**entry, "image": [image.removeprefix("./") for image in images]}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from medseg.errors import ManifestError
 from medseg.manifest.case_names import without_hidden
-from medseg.manifest.document import ordered_channels
+from medseg.manifest.channel_names import read_channels
 from medseg.manifest.label_names import read_labels
 from medseg.records import Case, Manifest, Split
 from medseg.scans import is_picture_file
@@ -31,14 +31,13 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         ManifestError: If a key is missing, or labels are regions.
     """
     try:
-        names = content["channel_names"] if "channel_names" in content else content["modality"]
-        channels = ordered_channels({str(key): str(name) for key, name in names.items()})
-        labels = read_labels(content["labels"])
+        channels = read_channels(content)
+        labels = read_labels(content.get("labels"))
         ending = str(content["file_ending"])
         listed = _listed(content["dataset"]) if isinstance(content.get("dataset"), dict) else None
     except (KeyError, AttributeError, TypeError, ValueError) as error:
         raise ManifestError(
-            f"nnU-Net dataset.json must follow its layout, got a problem at {error!r}",
+            f"nnU-Net dataset.json must follow its layout, got a problem: {error}",
             remedy="give channel_names, labels and file_ending as nnU-Net does",
         ) from error
     cases = listed if listed is not None else _found(root, ending, len(channels))
@@ -56,8 +55,11 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
 
 def _listed(dataset: dict[str, Any]) -> list[Case]:
     """Cases of the `dataset` key, which names the files of each case."""
+    bare = [case_id for case_id, entry in dataset.items() if not isinstance(entry, dict)]
+    if bare:
+        raise ValueError(f"each case of dataset must have the key images, {bare[0]!r} has no keys")
     return [
-        Case(case_id=case_id, patient_id=case_id, images=_names(entry["images"]), label=entry.get("label"))
+        Case(case_id=case_id, patient_id=case_id, images=_names(entry.get("images")), label=entry.get("label"))
         for case_id, entry in sorted(dataset.items())
     ]
 

@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from medseg.manifest.case_names import names_of_cases, without_hidden
-from medseg.manifest.label_names import is_by_value, read_labels
+from medseg.manifest.channel_names import names_by_number, read_channels
+from medseg.manifest.label_names import is_by_value, is_mixed, read_labels
 from medseg.manifest.msd import FOREIGN
 
 _log = logging.getLogger(__name__)
@@ -20,20 +21,30 @@ def with_own_keys(content: dict[str, Any]) -> dict[str, Any]:
     by name, and cases without an id get the name of their files.
 
     Raises:
-        ManifestError: If two labels listed by value share a name.
+        ManifestError: If there are no labels, or those of other forms are wrong, as `read_labels` says.
     """
     foreign = sorted(FOREIGN & content.keys())
     if foreign:
         _log.warning("keys of other programs are not used: %s", ", ".join(foreign))
     own = {key: value for key, value in content.items() if key != _SCHEMA and key not in FOREIGN}
     labels = own.get("labels")
-    if isinstance(labels, dict) and is_by_value(labels):
+    is_missing = "labels" not in own and "training" in own
+    if is_missing or isinstance(labels, list) or (isinstance(labels, dict) and _needs_reading(labels)):
         own["labels"] = read_labels(labels)
+    channels = own.get("channel_names")
+    if isinstance(channels, str | list):
+        own["channel_names"] = {str(number): name for number, name in enumerate(read_channels(own))}
+    elif isinstance(channels, dict) and any(isinstance(number, int) for number in channels.values()):
+        own["channel_names"] = names_by_number(channels)
     for split in ("training", "test"):
         entries = own.get(split)
         if isinstance(entries, list) and not all(isinstance(entry, dict) and "case_id" in entry for entry in entries):
             own[split] = _with_ids(entries)
     return own
+
+
+def _needs_reading(labels: dict[Any, Any]) -> bool:
+    return is_by_value(labels) or is_mixed(labels)
 
 
 def is_own_form(content: dict[str, Any]) -> bool:

@@ -29,7 +29,7 @@ class IngestSettings:
         shift_dates: Whether study dates are kept, moved by 1 to 365 days per patient.
         name: Name of the dataset; that of the output folder if not given.
         workers: Threads that read scans.
-        patients_from: Property that makes a patient: the header's id, the folder or the study.
+        patients_from: Property that makes a patient: the header's id, the folder, the study or the file's name.
         modality: Only modality to take, such as CT; all if not given.
     """
 

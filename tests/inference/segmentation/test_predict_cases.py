@@ -241,3 +241,18 @@ def test_name_that_is_no_text_everywhere_is_in_a_record_that_is_utf_8(
     (case,) = json.loads(text)["cases"]
     assert (case["case_id"], case["mask"]) == (name, f"{name}.nii.gz")
     assert load_record(tmp_path / "out") is not None
+
+
+@pytest.mark.parametrize(
+    ("length", "ending", "said"), [(248, ".nii.gz", ""), (249, ".nii", "got 256; shorten the name")]
+)
+def test_name_of_a_scan_may_be_as_long_as_that_of_its_mask_allows(
+    build_card: CardBuilder, oblique: Geometry, tmp_path: Path, length: int, ending: str, said: str
+) -> None:
+    name = "a" * length
+    write_scan(blocks(oblique.shape)[None], oblique, tmp_path / f"a{ending}")
+    (tmp_path / f"a{ending}").rename(tmp_path / f"{name}{ending}")
+    inputs = [CaseInput(name, (tmp_path / f"{name}{ending}",))]
+    predictions, failures = predict_cases(predictor(build_card()), inputs, tmp_path / "out")
+    assert [item.case_id for item in predictions] == ([] if said else [name])
+    assert [(item.case_id, said in item.reason) for item in failures] == ([(name, True)] if said else [])

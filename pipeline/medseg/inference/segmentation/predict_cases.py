@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import time
@@ -19,8 +20,10 @@ from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, Mode
 from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.records import Failure, Labelmap, Prediction, Scan
-from medseg.scans import read_scan, write_mask
+from medseg.scans import mask_suffix, read_scan, write_mask
 from medseg.targets import VoxelTarget
+
+_LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows alike
 
 
 def predict_cases(
@@ -68,6 +71,7 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
         )
     scan = read_scan(case.files, case_id=case.case_id, channels=len(predictor.card.channels))
     check_channels(scan, predictor.card.channels, case_id=case.case_id)
+    _check_length(f"{case.case_id}{mask_suffix(scan)}", case_id=case.case_id)
     warn_of_constant(scan, predictor.card.channels, case_id=case.case_id)
     review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
     mask = predictor.mask(scan, slab=review.slab if review else None)
@@ -90,6 +94,17 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
         in_training=case.case_id in predictor.card.trained_on,
         review=review,
     )
+
+
+def _check_length(name: str, *, case_id: str) -> None:
+    """Refuse a name that no file can have, before the network is run for it."""
+    size = len(os.fsencode(name))
+    if size > _LONGEST_NAME:
+        raise ScanError(
+            f"the name of its mask must be at most {_LONGEST_NAME} bytes long, got {size}",
+            remedy="shorten the name of the scan or the case",
+            case_id=case_id,
+        )
 
 
 def _volumes_ml(mask: Labelmap, scan: Scan, target: VoxelTarget) -> dict[str, float]:
