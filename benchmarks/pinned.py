@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-_VARIABLE = {"seconds", "peak_memory_bytes", "mlflow_run_id", "tracking_uri", "created", "epoch_seconds", "store"}
+_VARIABLE = {"seconds", "peak_memory_bytes", "mlflow_run_id", "tracking_uri", "created", "steps_per_second", "store"}
 _RENAMED: dict[str, str] = {}
 _SKIPPED = {".png", ".html", ".csv.gz"}
 
@@ -108,7 +108,7 @@ def _content(path: Path, folder: Path) -> bytes:
         text = json.dumps(_stable(json.loads(path.read_text(encoding="utf-8"))), sort_keys=True, indent=1)
         return text.replace(str(folder), "FOLDER").encode()
     if path.name == "curves.csv":
-        return "\n".join(",".join(line.split(",")[:3]) for line in path.read_text().splitlines()).encode()
+        return "\n".join(",".join(line.split(",")[:4]) for line in path.read_text().splitlines()).encode()
     if path.name == "checkpoint.safetensors":
         return _without_time(path.read_bytes())
     return path.read_bytes()

@@ -104,10 +104,10 @@ class Curve:
         self.device = device
         self.started = started
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+    def on_report(self, step: int, values: dict[str, float]) -> None:
         """Nothing."""
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
+    def on_validation(self, step: int, validation: Validation) -> None:
         """Append a line."""
         is_new = not self.path.exists()
         with self.path.open("a", encoding="utf-8", newline="") as file:

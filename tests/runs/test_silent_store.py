@@ -76,7 +76,7 @@ def losses(uri: str, run_id: str) -> list[tuple[int, float]]:
 
 def curve(run: Path) -> list[tuple[int, float]]:
     with (run / "curves.csv").open(encoding="utf-8") as stream:
-        return [(int(row["epoch"]), float(row["train_loss"])) for row in csv.DictReader(stream)]
+        return [(int(row["step"]), float(row["train_loss"])) for row in csv.DictReader(stream)]
 
 
 def assert_all_arrived(uri: str, run_id: str, run: Path) -> None:
@@ -84,7 +84,7 @@ def assert_all_arrived(uri: str, run_id: str, run: Path) -> None:
 
     client = mlflow.MlflowClient(uri)
     sent = losses(uri, run_id)
-    assert sent == [(epoch, pytest.approx(value, rel=1e-5)) for epoch, value in curve(run)]
+    assert sent == [(step, pytest.approx(value, rel=1e-5)) for step, value in curve(run)]
     assert client.get_run(run_id).info.status == "FINISHED"
     assert {"plan.yaml", "validation.json"} <= {item.path for item in client.list_artifacts(run_id)}
     assert len(client.get_run(run_id).outputs.model_outputs) == 1
@@ -165,7 +165,7 @@ def test_store_that_returns_during_the_training_has_everything_at_its_end(
         def wake(engine: Any) -> None:
             store.is_silent = store.is_silent and state.epoch < 2
 
-        trainer.add_event_handler(TrainingEvents.EPOCH_REPORTED, wake)
+        trainer.add_event_handler(TrainingEvents.REPORTED, wake)
 
     store.silent_after = 2
     result = train(cohort[1], place, uri, parts=medseg.SegmentationParts(attach=(wake_after_two_epochs,)))

@@ -31,8 +31,8 @@ from tests.training.toy_task import ToyTask, Weight, toy_loss
 STEPS = 12  # four epochs of three, with a milestone after the second
 HANDLERS = (
     ("STARTED", 0), ("EPOCH_STARTED", 0), ("EPOCH_STARTED", 2), ("GET_BATCH_STARTED", 4), ("ITERATION_STARTED", 7),
-    ("ITERATION_COMPLETED", 0), ("ITERATION_COMPLETED", 5), ("ITERATION_COMPLETED", 11), ("EPOCH_REPORTED", 0),
-    ("EPOCH_REPORTED", 1), ("MILESTONE", 0), ("EPOCH_COMPLETED", 0), ("EPOCH_COMPLETED", 2), ("TERMINATE", 0),
+    ("ITERATION_COMPLETED", 0), ("ITERATION_COMPLETED", 5), ("ITERATION_COMPLETED", 11), ("REPORTED", 0),
+    ("REPORTED", 1), ("MILESTONE", 0), ("EPOCH_COMPLETED", 0), ("EPOCH_COMPLETED", 2), ("TERMINATE", 0),
     ("COMPLETED", 0), ("evaluator ITERATION_COMPLETED", 1), ("evaluator COMPLETED", 0), ("evaluator COMPLETED", 1),
 )  # fmt: skip
 
@@ -50,11 +50,11 @@ class Notes:
     def on_step(self, progress: float, loss: float) -> None:
         self.all.append(("step", progress, loss))
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
-        self.all.append(("epoch", epoch, values))
+    def on_report(self, step: int, values: dict[str, float]) -> None:
+        self.all.append(("report", step, values))
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
-        self.all.append(("validation", epoch, validation))
+    def on_validation(self, step: int, validation: Validation) -> None:
+        self.all.append(("validation", step, validation))
 
     def of(self, kind: str) -> list[tuple[Any, ...]]:
         return [note[1:] for note in self.all if note[0] == kind]
@@ -171,31 +171,32 @@ def test_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
 def test_steps_epochs_and_validations_are_reported_in_their_order(tmp_path: Path) -> None:
     notes = Notes()
     train(ToyTask(tmp_path), 11, listeners=[notes], on_step=notes.on_step)
-    epoch = ["step"] * 3 + ["epoch"]
+    epoch = ["step"] * 3 + ["report"]
     expected = [*epoch, *epoch, "validation", *epoch, *epoch[1:], "validation"]
     assert [note[0] for note in notes.all] == expected
     assert [progress for progress, _ in notes.of("step")] == pytest.approx([n / 11 for n in range(1, 12)])
-    assert [number for number, _ in notes.of("epoch")] == [1, 2, 3, 4]
-    assert [number for number, _ in notes.of("validation")] == [2, 4]
+    assert [step for step, _ in notes.of("report")] == [3, 6, 9, 11]
+    assert [step for step, _ in notes.of("validation")] == [6, 11]
 
 
 def test_epoch_s_numbers_are_the_mean_loss_the_last_rate_and_times(tmp_path: Path) -> None:
     notes, task = Notes(), ToyTask(tmp_path)
     train(task, 5, listeners=[notes], on_step=notes.on_step)
     losses = [loss for _, loss in notes.of("step")]
-    (_, first), (_, cut) = notes.of("epoch")
-    assert list(first) == ["train_loss", "learning_rate", "epoch_seconds", "elapsed_seconds"]
+    (_, first), (_, cut) = notes.of("report")
+    assert list(first) == ["epoch", "train_loss", "learning_rate", "steps_per_second", "elapsed_seconds"]
     assert first["train_loss"] == pytest.approx(sum(losses[:3]) / 3)
     assert cut["train_loss"] == pytest.approx(sum(losses[3:]) / 2)
     assert first["learning_rate"] == learning_rate(2 / 5, task.optimisation)
-    assert 0 <= first["epoch_seconds"] <= first["elapsed_seconds"] <= cut["elapsed_seconds"] < 60
+    assert (first["epoch"], cut["epoch"]) == (1, pytest.approx(5 / 3))
+    assert 0 <= first["elapsed_seconds"] <= cut["elapsed_seconds"] < 60
 
 
-def test_epoch_s_seconds_are_those_of_its_steps(tmp_path: Path, clock: list[float]) -> None:
+def test_speed_is_that_of_the_steps_alone(tmp_path: Path, clock: list[float]) -> None:
     notes = Notes()
     train(ToyTask(tmp_path, before_forward=passing(clock, 2), on_case=passing(clock, 50)), listeners=[notes])
-    assert [values["epoch_seconds"] for _, values in notes.of("epoch")] == [6.0] * 4
-    assert [values["elapsed_seconds"] for _, values in notes.of("epoch")] == [6.0, 12.0, 168.0, 174.0]
+    assert [values["steps_per_second"] for _, values in notes.of("report")] == [0.5] * 4
+    assert [values["elapsed_seconds"] for _, values in notes.of("report")] == [6.0, 12.0, 168.0, 174.0]
 
 
 def test_validation_measures_the_average_on_every_case(tmp_path: Path) -> None:
@@ -210,12 +211,49 @@ def test_validation_measures_the_average_on_every_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("validations", "epochs"), [(1, [4]), (2, [2, 4]), (3, [2, 4]), (4, [1, 2, 3, 4]), (100, [1, 2, 3, 4])]
+    ("validations", "steps"), [(1, [12]), (2, [6, 12]), (3, [3, 9, 12]), (4, [3, 6, 9, 12]), (100, [3, 6, 9, 12])]
 )
-def test_validations_are_spread_over_the_epochs(tmp_path: Path, validations: int, epochs: list[int]) -> None:
+def test_validations_are_spread_over_the_budget_at_ends_of_epochs(
+    tmp_path: Path, validations: int, steps: list[int]
+) -> None:
+    """Of three, two are on the way, due at 20 % and 60 %: half of 40 % at first, so that something is seen early."""
     notes = Notes()
     train(ToyTask(tmp_path, validations=validations), listeners=[notes])
-    assert [epoch for epoch, _ in notes.of("validation")] == epochs
+    assert [step for step, _ in notes.of("validation")] == steps
+
+
+@pytest.mark.parametrize("kind", ["steps", "clock"])
+def test_epoch_longer_than_the_budget_is_reported_and_validated_early(
+    tmp_path: Path, clock: list[float], kind: str
+) -> None:
+    """First loss and first validation come within a tenth of the budget, and later ones all along."""
+    notes = Notes()
+    task = ToyTask(tmp_path, before_forward=passing(clock, 1), validations=10, steps_per_epoch=10**6)
+    budget = StepBudget(400) if kind == "steps" else ClockBudget(406.0, started=1000.0)
+    outcome = run_task(task, budget, listeners=[CurvesListener(tmp_path / "curves.csv"), notes])
+    assert (outcome.steps, outcome.epochs) == (400, 1)
+    reports, validations = ([step for step, _ in notes.of(what)] for what in ("report", "validation"))
+    assert reports == list(range(10, 401, 10))
+    assert validations == [30, 70, 110, 150, 190, 240, 280, 320, 360, 400]
+    assert (tmp_path / "curves.csv").read_text().splitlines()[1].startswith("10,1e-05,")
+    assert notes.all[0][0] == "report"
+
+
+def test_long_epoch_that_was_interrupted_goes_on_in_its_middle(tmp_path: Path) -> None:
+    """In a step after a report, in a listener, and in a validation."""
+    settings: dict[str, Any] = {"steps_per_epoch": 10**6, "validations": 4}
+    train(ToyTask(tmp_path / "whole", **settings), 120)
+    whole = files_of(tmp_path / "whole")
+    for name, attach in (
+        ("step", failing_at("ITERATION_STARTED", PowerCutError(), after=47)),
+        ("milestone", failing_at("MILESTONE", PowerCutError())),
+        ("validation", failing_at("evaluator ITERATION_COMPLETED", PowerCutError(), after=4)),
+    ):
+        task = ToyTask(tmp_path / name, **settings)
+        with pytest.raises(PowerCutError):
+            train(task, 120, attach=[attach])
+        train(task, 120, resume=True)
+        assert files_of(tmp_path / name) == whole, name
 
 
 def test_wall_clock_ends_the_steps_with_time_left_for_the_last_validation(tmp_path: Path, clock: list[float]) -> None:
@@ -225,30 +263,87 @@ def test_wall_clock_ends_the_steps_with_time_left_for_the_last_validation(tmp_pa
     outcome = run_task(task, ClockBudget(60.0, started=1000.0), listeners=[notes])
     assert outcome.steps == 60 - 2 - (6 + 6)
     assert outcome.seconds == 60 - 6
-    assert [epoch for epoch, _ in notes.of("validation")] == [16]
+    assert [step for step, _ in notes.of("validation")] == [46]
 
 
 def test_validations_take_at_most_a_small_share_of_the_wall_clock(tmp_path: Path, clock: list[float]) -> None:
-    """They would come at every fourth of the clock, but take 12 s of it.
-
-    Of 300 s, 18 are kept back and 4 go to the estimate. The first comes at the end of the epoch in which a fourth of
-    the other 278 s is over (step 70 is of epoch 24), the second when 12 s / 8 % of 282 s, or 53 %, have gone since
-    (step 208 is of epoch 70), and the last when they are used up (step 254 is of epoch 85).
-    """
-    notes = Notes()
-    task = ToyTask(tmp_path, before_forward=passing(clock, 1), on_case=passing(clock, 4), validations=4)
+    """They would come at every 10.5 % of the clock, but each takes 1.9 % of it, so that 23.75 % have to lie between."""
+    notes, cases = Notes(), []
+    task = ToyTask(
+        tmp_path,
+        before_forward=passing(clock, 1),
+        on_case=lambda case: (cases.append(case), passing(clock, 1.9)()),
+        validations=10,
+    )
     outcome = run_task(task, ClockBudget(300.0, started=1000.0), listeners=[notes])
-    assert [epoch for epoch, _ in notes.of("validation")] == [24, 70, 85]
-    assert (outcome.steps, outcome.seconds) == (254, 300 - 6)
+    assert cases == [1, *[1, 2, 3] * 5]
+    steps = [step for step, _ in notes.of("validation")]
+    usable = 300 - 1.9 - (3 * 1.9 + 6)
+    assert steps[0] == pytest.approx(usable * 0.5 / 9.5, abs=3)
+    assert steps[1] - steps[0] >= 0.2375 * usable - 3 * 1.9
+    assert outcome.seconds == pytest.approx(300 - 6, abs=1)
+
+
+def test_dear_validation_measures_some_cases_on_the_way_and_what_it_can_at_the_end(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    """A case takes 10 s of 200: one, always the same, is within 2 % or the least; four are within 20 %."""
+    cases: list[int] = []
+    task = ToyTask(
+        tmp_path,
+        validation=tuple(range(1, 9)),
+        before_forward=passing(clock, 1),
+        on_case=lambda case: (cases.append(case), passing(clock, 10)()),
+        validations=10,
+    )
+    outcome = run_task(task, ClockBudget(200.0, started=1000.0))
+    at_the_end = cases[-4:]
+    assert set(cases[:-4]) == {1}
+    assert len(cases) <= 1 + 2 + 4
+    assert (at_the_end[0], len(set(at_the_end)), at_the_end) == (1, 4, sorted(at_the_end))
+    assert max(at_the_end) > 5
+    assert outcome.validated_cases == 4
+    assert outcome.seconds == pytest.approx(200 - 6, abs=1)
+
+
+def test_scores_compare_where_the_last_validation_measures_more_cases(tmp_path: Path, clock: list[float]) -> None:
+    """The first case gets worse, the others are perfect: the best weights are those of the first validation."""
+    worse = iter(range(100))
+    task = ToyTask(
+        tmp_path,
+        validation=tuple(range(1, 9)),
+        before_forward=passing(clock, 1),
+        on_case=passing(clock, 10),
+        score=lambda rows: 1.0 if len(rows) > 1 else -float(next(worse)),
+        validations=3,
+    )
+    outcome = run_task(task, ClockBudget(200.0, started=1000.0))
+    assert outcome.best_score == 0.0
+    assert outcome.last is not None
+    assert outcome.last.score == 1.0
+
+
+def test_last_validation_ends_in_time_on_a_machine_that_has_become_slow(tmp_path: Path, clock: list[float]) -> None:
+    """A case took 1 s when the time was reserved, and takes 20 s now; one at least is measured."""
+    seen: list[int] = []
+
+    def wait(case: int) -> None:
+        seen.append(case)
+        clock[0] += 1 if len(seen) == 1 else 20
+
+    task = ToyTask(tmp_path, validation=(1, 2, 3, 4), before_forward=passing(clock, 1), on_case=wait, validations=1)
+    outcome = run_task(task, ClockBudget(100.0, started=1000.0))
+    assert outcome.seconds <= 110
+    assert (outcome.validated_cases, seen) == (1, [1, 1])
 
 
 def test_validation_is_not_followed_closely_by_that_at_the_end(tmp_path: Path, clock: list[float]) -> None:
-    """It takes 5.4 s of 100 s: one is due in epoch 9, the next 67.5 % later, when 5 % are left."""
+    """That at 71 % of 38 s would leave less than 11 s, twice what one takes."""
     notes = Notes()
     task = ToyTask(tmp_path, before_forward=passing(clock, 1), on_case=passing(clock, 1.8), validations=4)
-    outcome = run_task(task, ClockBudget(111.4, started=1000.0), listeners=[notes])
-    assert [epoch for epoch, _ in notes.of("validation")] == [9, 31]
-    assert outcome.steps == 93
+    outcome = run_task(task, ClockBudget(270.0, started=1000.0), listeners=[notes])
+    last = [step for step, _ in notes.of("validation")][-2]
+    assert outcome.steps - last > 2 * 5.4
 
 
 def test_time_kept_back_is_that_of_the_last_validation(tmp_path: Path, clock: list[float]) -> None:
@@ -298,13 +393,13 @@ def test_weights_checkpoint_and_nothing_else_are_written(tmp_path: Path) -> None
     run_task(ToyTask(tmp_path), StepBudget(4))
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert files == [CHECKPOINT_NAME, "model/best.safetensors", "model/last.safetensors"]
-    assert set(facts_of(tmp_path)) == {"format", "optimiser", "step", "elapsed_s", "best_score", "last_validation"}
+    assert set(facts_of(tmp_path)) == {"format", "optimiser", "step", "elapsed_s", "best_score", "last_validation", "compared_cases", "reported"}
     assert facts_of(tmp_path)["step"] == 4
 
 
 @pytest.mark.parametrize(
     ("validations", "step_s", "expected"),
-    [(3, 0, [0, 6, 6]), (1, 0, [0, 0, 0]), (1, 60, [0, 6, 6]), (1, 101, [3, 6, 9])],
+    [(2, 0, [0, 6, 6]), (1, 0, [0, 0, 0]), (1, 60, [0, 6, 6]), (1, 101, [3, 6, 9])],
 )
 def test_checkpoints_come_with_the_milestones_and_every_five_minutes(
     tmp_path: Path, clock: list[float], validations: int, step_s: float, expected: list[int]
@@ -421,11 +516,11 @@ def test_validation_is_whole_after_one_of_the_user_s_that_failed(tmp_path: Path,
     task = ToyTask(tmp_path, on_case=lambda case: (cases.append(case), fail()))
     train(task, attach=[probe], listeners=[notes])
     assert cases == [1, 2] + [1, 2, 3] * 2
-    assert [epoch for epoch, _ in notes.of("validation")] == [2, 4]
+    assert [step for step, _ in notes.of("validation")] == [6, 12]
     assert files_of(tmp_path) == whole
 
 
-@pytest.mark.parametrize("method", ["on_epoch", "on_validation"])
+@pytest.mark.parametrize("method", ["on_report", "on_validation"])
 @pytest.mark.parametrize("after", [0, 1])
 def test_error_in_a_listener_has_its_report_repeated(
     tmp_path: Path, whole: dict[str, Any], method: str, after: int
@@ -436,8 +531,8 @@ def test_error_in_a_listener_has_its_report_repeated(
     with pytest.raises(PowerCutError):
         train(task, listeners=[failing, notes])
     train(task, listeners=[notes], resume=True)
-    assert [epoch for epoch, _ in notes.of("epoch")] == [1, 2, 3, 4]
-    assert [epoch for epoch, _ in notes.of("validation")] == [2, 4]
+    assert [step for step, _ in notes.of("report")] == [3, 6, 9, 12]
+    assert [step for step, _ in notes.of("validation")] == [6, 12]
     assert files_of(task.folder) == whole
 
 
@@ -483,7 +578,7 @@ def test_checkpoint_that_cannot_be_written_is_an_error_where_there_is_no_other(
 
 def test_loss_that_is_not_finite_ends_the_training_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     task = ToyTask(tmp_path, scale=lambda batch: math.nan if batch == 7 else 1.0)
-    with pytest.raises(TrainingError, match="training loss must be finite, got nan in epoch 3; lower learning_rate"):
+    with pytest.raises(TrainingError, match="training loss must be finite, got nan before step 10; lower learning_rate"):
         train(task)
     assert facts_of(tmp_path)["step"] == 6
     for path in (tmp_path / CHECKPOINT_NAME, *(tmp_path / "model").iterdir()):
@@ -540,7 +635,7 @@ def test_finished_training_goes_on_with_a_larger_budget(tmp_path: Path) -> None:
     train(ToyTask(tmp_path), 4)
     outcome = train(ToyTask(tmp_path), 8, listeners=[notes], on_step=notes.on_step, resume=True)
     assert [progress for progress, _ in notes.of("step")] == [5 / 8, 6 / 8, 7 / 8, 1.0]
-    assert [epoch for epoch, _ in notes.of("epoch")] == [2, 3]
+    assert [step for step, _ in notes.of("report")] == [6, 8]
     assert (outcome.steps, outcome.epochs) == (8, 3)
 
 
@@ -570,8 +665,8 @@ def test_handler_of_the_user_s_ends_the_training_early(tmp_path: Path) -> None:
     task = ToyTask(tmp_path, validations=4, score=lambda rows: 0.5)
     outcome = train(task, attach=[stop_early], listeners=[notes])
     assert (outcome.steps, outcome.epochs, outcome.best_score) == (6, 2, 0.5)
-    assert [epoch for epoch, _ in notes.of("epoch")] == [1, 2]
-    assert [epoch for epoch, _ in notes.of("validation")] == [1, 2]  # not a third time at the same step
+    assert [step for step, _ in notes.of("report")] == [3, 6]
+    assert [step for step, _ in notes.of("validation")] == [3, 6]  # not a third time at the same step
     assert facts_of(tmp_path)["step"] == 6
 
 
@@ -583,7 +678,7 @@ def test_handlers_of_the_user_s_see_the_state_after_the_pipeline_s(tmp_path: Pat
         def step(engine: Engine) -> None:
             seen.append(("step", engine.state.iteration, state.step, state.progress, int(state.average.n_averaged)))
 
-        @trainer.on(TrainingEvents.EPOCH_REPORTED(every=1))
+        @trainer.on(TrainingEvents.REPORTED(every=1))
         def epoch(engine: Engine) -> None:
             seen.append(("epoch", state.epoch, sorted(engine.state.metrics)[-1]))
 

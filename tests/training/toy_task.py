@@ -60,7 +60,7 @@ class ToyTask:
         steps_per_epoch: int = 3,
         **settings: Any,
     ) -> None:
-        self.optimisation = OptimisationConfig(**{"learning_rate": 0.1, "validations": 3, **settings})
+        self.optimisation = OptimisationConfig(**{"learning_rate": 0.1, "validations": 2, **settings})
         self.device = torch.device("cpu")
         self.folder = folder
         self.steps_per_epoch = steps_per_epoch

@@ -22,7 +22,8 @@ class NetworkConfig(Config):
         in_channels: Number of image channels.
         out_channels: Number of classes, background included.
         channels: Feature channels of each stage, finest first.
-        strides: Reduction of each stage's input along each axis; the first is usually 1.
+        strides: Reduction of each stage's input along each axis. The first is 1 where the finest features lie on the
+            image's grid; a larger one saves most of the work, and logits still come on the image's grid.
         kernels: Odd kernel size of each stage along each axis.
         blocks: Blocks per encoder stage.
         decoder_blocks: Convolutions per decoder stage, finest first; one entry fewer than `channels`.
@@ -32,6 +33,7 @@ class NetworkConfig(Config):
         downsampling: `strided` for a strided first convolution, `maxpool` for max pooling before the stage.
         upsampling: `transposed` for a transposed convolution, `interpolated` for linear interpolation and a 1×1
             convolution.
+        skips: How the decoder joins the encoder's features: `concatenated` to its own, or `added`, which costs less.
         deep_supervision: Whether coarser decoder stages are trained with the label too.
     """
 
@@ -48,6 +50,7 @@ class NetworkConfig(Config):
     activation: ActivationKind = "leaky_relu"
     downsampling: Literal["strided", "maxpool"] = "strided"
     upsampling: Literal["transposed", "interpolated"] = "transposed"
+    skips: Literal["concatenated", "added"] = "concatenated"
     deep_supervision: bool = False
 
     @model_validator(mode="after")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from typing import Protocol
 
 from ignite.engine import Engine, Events
@@ -14,6 +13,8 @@ from medseg.training.ranks import of_first_rank
 from medseg.training.state import TrainingState
 
 TAIL_S = 6.0  # seconds for what follows the last validation
+_TOLERANCE = 0.05  # of a budget, by which it may be overrun
+_LEAST_TOLERANCE_S = 10.0
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -31,6 +32,9 @@ class Budget(Protocol):
 
     def remaining_s(self) -> float | None:
         """Seconds left for steps; None where steps are counted."""
+
+    def total_s(self) -> float | None:
+        """Seconds of the whole budget; None where steps are counted."""
 
 
 class StepBudget:
@@ -57,6 +61,9 @@ class StepBudget:
         return time.monotonic() - self._start
 
     def remaining_s(self) -> None:
+        """None: steps are counted."""
+
+    def total_s(self) -> None:
         """None: steps are counted."""
 
 
@@ -95,6 +102,10 @@ class ClockBudget:
         """Seconds left for steps."""
         return max(0.0, self.seconds - self._kept_s - self.elapsed_s())
 
+    def total_s(self) -> float:
+        """Seconds of the whole budget."""
+        return self.seconds
+
 
 def parse_duration_s(text: str) -> float:
     """Seconds of `90s`, `10m`, `1.5h`, `2d`.
@@ -108,28 +119,22 @@ def parse_duration_s(text: str) -> float:
     return float(match[1]) * _UNITS_S[match[2]]
 
 
-def attach_budget(
-    trainer: Engine, state: TrainingState, budget: Budget, *, estimate_validation_s: Callable[[], float]
-) -> None:
-    """End the run when the budget is used, and reserve the time that the last validation needs.
+def tolerance_s(total_s: float) -> float:
+    """Seconds by which a wall-clock budget may be overrun: 5 % of it, at least 10."""
+    return max(_LEAST_TOLERANCE_S, _TOLERANCE * total_s)
 
-    A run without time for a first step ends with a TrainingError.
+
+def attach_budget(trainer: Engine, state: TrainingState, budget: Budget) -> None:
+    """End the run when the budget is used; a run without time for a first step ends with a TrainingError.
 
     Args:
         trainer: Engine of the training.
         state: State of the training.
         budget: Steps or wall clock.
-        estimate_validation_s: Estimates the seconds of a validation; called as the run starts, where the clock counts.
     """
-    trainer.add_event_handler(Events.STARTED, _open, state, budget, estimate_validation_s)
+    trainer.add_event_handler(Events.STARTED, _spend, state, budget)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, _spend, state, budget)
     trainer.add_event_handler(Events.COMPLETED, _check_first_step, state)
-
-
-def _open(engine: Engine, state: TrainingState, budget: Budget, estimate_validation_s: Callable[[], float]) -> None:
-    if budget.remaining_s() is not None:
-        budget.keep_back(estimate_validation_s() + TAIL_S)
-    _spend(engine, state, budget)
 
 
 def _spend(engine: Engine, state: TrainingState, budget: Budget) -> None:

@@ -24,7 +24,7 @@ class OptimisationConfig(Config):
         decay: Shape of the rate's decay to almost 0: polynomial of power 0.9, or cosine.
         gradient_clip: Largest norm of the gradient.
         average_decay: Largest decay of the exponential moving average of the weights; it is smaller at first.
-        validations: Number of validations on all validation cases, that at the end included.
+        validations: Number of validations, that at the end included.
         precision: Number format of the forward pass.
         seed: Seed of weights, sampling and augmentation.
         augment: Augmentation of the samples.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -18,19 +17,19 @@ from medseg.training.events import TrainingEvents
 from medseg.training.ignite_log import make_engine
 from medseg.training.listener import OnStep, TrainingListener, attach_listeners
 from medseg.training.milestones import attach_milestones
-from medseg.training.report import attach_report
+from medseg.training.report import attach_early_reports, attach_report
 from medseg.training.saving import (
     CHECKPOINT_NAME,
     Checkpoints,
     attach_checkpoints,
-    attach_open_epoch,
+    attach_open_pause,
     restore,
 )
 from medseg.training.schedule import attach_schedule
 from medseg.training.state import TrainingState
 from medseg.training.step_guard import attach_step_guard
 from medseg.training.task import Task, Validation
-from medseg.training.validation import attach_validation, build_evaluator, estimate_validation_s
+from medseg.training.validation import attach_validation, build_evaluator
 
 __all__ = ["CHECKPOINT_NAME", "Attach", "Outcome", "Task", "run_task"]
 
@@ -60,6 +59,7 @@ class Outcome:
         epochs: Epochs begun.
         seconds: Seconds of the budget that were used.
         last: Last validation; None without one.
+        validated_cases: Number of validation cases that it measured.
         best_score: Best score of any validation; NaN without one.
     """
 
@@ -67,6 +67,7 @@ class Outcome:
     epochs: int
     seconds: float
     last: Validation | None
+    validated_cases: int
     best_score: float
 
     @property
@@ -110,21 +111,21 @@ def run_task(
     attach_schedule(trainer, state, budget, task.optimisation)
     attach_average(trainer, state)
     guard = attach_step_guard(trainer, state)
-    attach_report(trainer, state, budget)
-    estimate_s = partial(estimate_validation_s, task, state.average.module)
-    attach_budget(trainer, state, budget, estimate_validation_s=estimate_s)
-    attach_milestones(trainer, state, budget, validations=task.optimisation.validations)
+    reporter = attach_report(trainer, state, budget)
     attach_validation(trainer, evaluator, state, task, budget)
+    attach_budget(trainer, state, budget)
+    attach_milestones(trainer, state, budget, validations=task.optimisation.validations)
     attach_listeners(trainer, evaluator, state, listeners=listeners, on_step=on_step)
+    attach_early_reports(trainer, reporter)
     checkpoints = Checkpoints(task.folder, state, budget, guard)
     attach_checkpoints(trainer, evaluator, checkpoints)
     for attach_handlers in attach:
         attach_handlers(trainer, evaluator, state)
-    attach_open_epoch(trainer, state)
+    attach_open_pause(trainer, state)
     with checkpoints:
         trainer.run(task.batches(state.step))
     best = state.best_score if math.isfinite(state.best_score) else float("nan")
-    return Outcome(state.step, state.epoch, budget.elapsed_s(), state.last, best)
+    return Outcome(state.step, state.epoch, budget.elapsed_s(), state.last, state.validated_cases, best)
 
 
 def _build(task: Task) -> TrainingState:

@@ -9,10 +9,12 @@ class TrainingEvents(EventEnum):  # type: ignore[misc]  # Ignite's types are ski
     """Events that handlers attach to, as they do to those of `ignite.engine.Events`.
 
     Attributes:
-        EPOCH_REPORTED: Fired when the numbers of an epoch, or of the part of it that the budget allowed, are in
-            `trainer.state.metrics`.
-        MILESTONE: Fired at the end of an epoch after which a validation is due.
+        REPORTED: Fired when the numbers of the steps since the last report are in `trainer.state.metrics`: at the end
+            of every epoch, within a long epoch after each fortieth of the budget, and at the end of the training.
+        PAUSED: Fired after every report, when no number is pending: files are saved and validations decided here.
+        MILESTONE: Fired at a pause at which a validation is due.
     """
 
-    EPOCH_REPORTED = "epoch_reported"
+    REPORTED = "reported"
+    PAUSED = "paused"
     MILESTONE = "milestone"

@@ -19,17 +19,20 @@ OnStep = Callable[[float, float], None]
 
 
 class TrainingListener(Protocol):
-    """Receives the numbers of epochs and validations."""
+    """Receives the numbers of steps and validations."""
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
-        """Receive `train_loss`, `learning_rate`, `epoch_seconds` and `elapsed_seconds` of an epoch."""
+    def on_report(self, step: int, values: dict[str, float]) -> None:
+        """Receive `epoch`, `train_loss`, `learning_rate`, `steps_per_second` and `elapsed_seconds`.
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
-        """Receive a validation of all validation cases."""
+        There is a report at the end of every epoch; one that takes long is reported on the way, too.
+        """
+
+    def on_validation(self, step: int, validation: Validation) -> None:
+        """Receive a validation."""
 
 
 class CurvesListener:
-    """Appends every epoch to `curves.csv`.
+    """Appends every report to `curves.csv`.
 
     Args:
         path: Target file; one that exists is continued.
@@ -38,16 +41,16 @@ class CurvesListener:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
-        """Append a line; it replaces the lines that an interrupted run wrote from this epoch on."""
-        lines = [",".join(["epoch", *values])]
+    def on_report(self, step: int, values: dict[str, float]) -> None:
+        """Append a line; it replaces the lines that an interrupted run wrote from this step on."""
+        lines = [",".join(["step", *values])]
         if self.path.exists():
             earlier = self.path.read_text(encoding="utf-8").splitlines()[1:]
-            lines += [line for line in earlier if int(line.split(",", 1)[0]) < epoch]
-        lines.append(",".join([str(epoch), *(f"{value:.6g}" for value in values.values())]))
+            lines += [line for line in earlier if int(line.split(",", 1)[0]) < step]
+        lines.append(",".join([str(step), *(f"{value:.6g}" for value in values.values())]))
         write_text(self.path, "\n".join(lines) + "\n")
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
+    def on_validation(self, step: int, validation: Validation) -> None:
         """No effect: validations have a table of their own."""
 
 
@@ -61,13 +64,13 @@ class TrackingListener:
     def __init__(self, run: TrackedRun) -> None:
         self.run = run
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+    def on_report(self, step: int, values: dict[str, float]) -> None:
         """Log losses, learning rate and times."""
-        self.run.log_metrics(values, step=epoch)
+        self.run.log_metrics(values, step=step)
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
+    def on_validation(self, step: int, validation: Validation) -> None:
         """Log the validation's numbers."""
-        self.run.log_metrics(validation.values, step=epoch)
+        self.run.log_metrics(validation.values, step=step)
 
 
 def attach_listeners(
@@ -78,12 +81,12 @@ def attach_listeners(
     listeners: Sequence[TrainingListener],
     on_step: OnStep,
 ) -> None:
-    """Report every step, epoch and validation; in a distributed training the first process alone reports."""
+    """Report every step, stretch and validation; in a distributed training the first process alone reports."""
     if not is_first_rank():
         return
     trainer.add_event_handler(Events.ITERATION_COMPLETED, _report_step, state, on_step)
     for listener in listeners:
-        trainer.add_event_handler(TrainingEvents.EPOCH_REPORTED, _report_epoch, state, listener)
+        trainer.add_event_handler(TrainingEvents.REPORTED, _report_stretch, state, listener)
         evaluator.add_event_handler(Events.COMPLETED, _report_validation, state, listener)
 
 
@@ -92,10 +95,10 @@ def _report_step(engine: Engine, state: TrainingState, on_step: OnStep) -> None:
     on_step(state.progress, float(loss) if loss.device.type == "cpu" else float("nan"))
 
 
-def _report_epoch(engine: Engine, state: TrainingState, listener: TrainingListener) -> None:
-    listener.on_epoch(state.epoch, dict(engine.state.metrics))
+def _report_stretch(engine: Engine, state: TrainingState, listener: TrainingListener) -> None:
+    listener.on_report(state.step, dict(engine.state.metrics))
 
 
 def _report_validation(state: TrainingState, listener: TrainingListener) -> None:
     if state.last is not None:
-        listener.on_validation(state.epoch, state.last)
+        listener.on_validation(state.step, state.last)

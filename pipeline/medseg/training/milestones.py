@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ignite.engine import Engine, Events
+import math
+
+from ignite.engine import Engine
 
 from medseg.training.budget import Budget
 from medseg.training.events import TrainingEvents
@@ -13,7 +15,9 @@ _VALIDATION_SHARE = 0.08  # of a wall-clock budget, for all validations
 
 
 def attach_milestones(trainer: Engine, state: TrainingState, budget: Budget, *, validations: int) -> None:
-    """Fire `MILESTONE` at the first end of an epoch after each of several evenly spaced points of the budget.
+    """Fire `MILESTONE` at the first pause after each of several evenly spaced points of the budget.
+
+    The first point lies half as far from the start as the others from each other, so that something is seen early.
 
     Args:
         trainer: Engine of the training.
@@ -21,21 +25,28 @@ def attach_milestones(trainer: Engine, state: TrainingState, budget: Budget, *, 
         budget: Steps or wall clock.
         validations: Number of validations, that at the end included.
     """
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, _pass, state, budget, validations)
+    trainer.add_event_handler(TrainingEvents.PAUSED, _pass, state, budget, validations)
 
 
 def _pass(engine: Engine, state: TrainingState, budget: Budget, validations: int) -> None:
-    if state.progress < 1 and of_first_rank(_is_due(state, budget, validations)):
+    is_over = state.progress >= 1 or engine.should_terminate
+    if not is_over and of_first_rank(_is_due(state, budget, validations)):
         engine.fire_event(TrainingEvents.MILESTONE)
 
 
 def _is_due(state: TrainingState, budget: Budget, validations: int) -> bool:
     """Whether the next validation is due; validations take at most a small share of a wall-clock budget."""
-    gap = 1 / validations
-    remaining_s = budget.remaining_s()
-    if remaining_s is not None and state.validation_s > 0:
-        total_s = budget.elapsed_s() + remaining_s
-        gap = max(gap, state.validation_s / (_VALIDATION_SHARE * total_s))
-        if remaining_s < state.validation_s * 2:
-            return False
-    return state.progress - state.last_validation >= gap - 1e-9
+    last = state.last_validation or 0.0
+    if validations == 1 or _points(state.progress, validations) == _points(last, validations):
+        return False
+    total_s, remaining_s = budget.total_s(), budget.remaining_s()
+    if total_s is None or remaining_s is None or state.last_validation is None:
+        return True
+    validation_s = state.case_s * (state.compared_cases or 0)
+    gap = validation_s / (_VALIDATION_SHARE * total_s)
+    return remaining_s >= validation_s * 2 and state.progress - last >= gap
+
+
+def _points(progress: float, validations: int) -> int:
+    """Number of points up to a share of the budget, the first at half the distance of the others."""
+    return math.floor(progress * (validations - 0.5) + 0.5 + 1e-9)

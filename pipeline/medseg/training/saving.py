@@ -56,12 +56,11 @@ class Checkpoints:
         if self._clock.seconds() > _SAVE_EVERY_S:
             self.save()
 
-    def save_best(self, engine: Engine) -> None:
+    def save_best(self) -> None:
         """Write the averaged weights if this validation is the best so far, or the first."""
         path = self.folder / "model" / "best.safetensors"
-        score = engine.state.validation.score
-        if score > self._state.best_score or not path.exists():
-            self._state.best_score = score
+        if self._state.score > self._state.best_score or not path.exists():
+            self._state.best_score = self._state.score
             save_weights(self._state.average.module.state_dict(), path)
 
     def __enter__(self) -> Self:
@@ -73,7 +72,7 @@ class Checkpoints:
         if self._saved_step == self._state.step or not self._guard.rewind() or not _is_finite(self._state):
             return
         try:
-            self._save(_open_epoch(self._state))
+            self._save(_open_pause(self._state))
         except (PipelineError, OSError, RuntimeError) as failure:
             if error is None:
                 raise
@@ -89,6 +88,8 @@ class Checkpoints:
             "elapsed_s": self._budget.elapsed_s(),
             "best_score": state.best_score,
             "last_validation": state.last_validation,
+            "compared_cases": state.compared_cases,
+            "reported": state.reported,
             **more,
         }
         save_checkpoint(
@@ -103,10 +104,10 @@ class Checkpoints:
 
 
 def attach_checkpoints(trainer: Engine, evaluator: Engine, checkpoints: Checkpoints) -> None:
-    """Keep the best weights of every validation, and save at milestones, now and then, and at the end."""
+    """Keep the best weights of every validation, and save at milestones, now and then at a pause, and at the end."""
     evaluator.add_event_handler(Events.COMPLETED, checkpoints.save_best)
     trainer.add_event_handler(TrainingEvents.MILESTONE, checkpoints.save)
-    trainer.add_event_handler(Events.EPOCH_COMPLETED, checkpoints.save_now_and_then)
+    trainer.add_event_handler(TrainingEvents.PAUSED, checkpoints.save_now_and_then)
     trainer.add_event_handler(Events.COMPLETED, checkpoints.save)
 
 
@@ -121,30 +122,33 @@ def restore(state: TrainingState, folder: Path) -> None:
     )
     state.step = int(facts["step"])
     state.best_score = float(facts["best_score"])
-    state.last_validation = float(facts["last_validation"])
+    state.last_validation = facts["last_validation"]
+    state.compared_cases = facts.get("compared_cases")
+    state.reported = float(facts.get("reported", 0.0))
     if "losses" in facts:
         device = next(state.network.parameters()).device
         state.losses = [torch.tensor(loss, device=device) for loss in facts["losses"]]
-        state.is_epoch_open = state.step % state.steps_per_epoch == 0
+        state.is_pause_open = state.step % state.steps_per_epoch == 0 or not state.losses
         for group in state.optimiser.param_groups:
             group["lr"] = float(facts["learning_rate"])
 
 
-def attach_open_epoch(trainer: Engine, state: TrainingState) -> None:
-    """End the last epoch of an interrupted run before the next begins: its report and its validation are still missing.
+def attach_open_pause(trainer: Engine, state: TrainingState) -> None:
+    """Make the pause at which a run was interrupted: its report, its validation or its save are still missing.
 
     Attached last, so that handlers of the user's have seen the run start.
     """
-    trainer.add_event_handler(Events.STARTED, _end_open_epoch, state)
+    trainer.add_event_handler(Events.STARTED, _make_open_pause, state)
 
 
-def _end_open_epoch(engine: Engine, state: TrainingState) -> None:
-    if state.is_epoch_open and not engine.should_terminate:
-        engine.fire_event(Events.EPOCH_COMPLETED)
+def _make_open_pause(engine: Engine, state: TrainingState) -> None:
+    if state.is_pause_open and not engine.should_terminate:
+        is_end = state.step % state.steps_per_epoch == 0
+        engine.fire_event(Events.EPOCH_COMPLETED if is_end else TrainingEvents.PAUSED)
 
 
-def _open_epoch(state: TrainingState) -> dict[str, Any]:
-    """Facts of an epoch that is not reported yet."""
+def _open_pause(state: TrainingState) -> dict[str, Any]:
+    """Facts of steps that are not reported yet."""
     return {
         "losses": [float(loss) for loss in state.losses],
         "learning_rate": state.optimiser.param_groups[0]["lr"],
@@ -152,7 +156,7 @@ def _open_epoch(state: TrainingState) -> dict[str, Any]:
 
 
 def _is_finite(state: TrainingState) -> bool:
-    """Whether the losses of the running epoch and all weights are finite."""
+    """Whether the losses since the last report and all weights are finite."""
     tensors = [*state.network.state_dict().values(), *state.average.state_dict().values()]
     return all(math.isfinite(float(loss)) for loss in state.losses) and all(
         bool(torch.isfinite(tensor).all()) for tensor in tensors

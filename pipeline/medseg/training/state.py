@@ -23,13 +23,17 @@ class TrainingState:
         steps_per_epoch: Steps in which every sample is shown once.
         step: Steps done, their updates of the average included.
         progress: Share of the budget that is used, from 0 to 1.
-        losses: Losses of the running epoch, on the network's device.
+        losses: Losses since the last report, on the network's device.
+        reported: Progress at the last report.
         best_score: Best score of any validation; minus infinity before the first.
-        last_validation: Progress at the last validation before the end.
-        validation_s: Seconds that the last validation took; 0 before the first.
+        last_validation: Progress at the last validation before the end; None before the first.
+        case_s: Seconds that a validation case takes; 0 as long as that is not known.
+        compared_cases: Number of cases that every validation measures; None before the run starts.
+        validated_cases: Number of cases of the last validation.
         last: Last validation; None before the first.
+        score: Score of the last validation over the cases that every validation measures.
         validated_step: Step of the last validation since the run began or was resumed.
-        is_epoch_open: Whether the run was resumed after an error at the end of an epoch, which is still to be reported.
+        is_pause_open: Whether the run was resumed after an error at a pause, which is still to be made.
     """
 
     network: nn.Module
@@ -39,12 +43,16 @@ class TrainingState:
     step: int = 0
     progress: float = 0.0
     losses: list[Tensor] = field(default_factory=list)
+    reported: float = 0.0
     best_score: float = float("-inf")
-    last_validation: float = 0.0
-    validation_s: float = 0.0
+    last_validation: float | None = None
+    case_s: float = 0.0
+    compared_cases: int | None = None
+    validated_cases: int = 0
     last: Validation | None = None
+    score: float = float("-inf")
     validated_step: int | None = None
-    is_epoch_open: bool = False
+    is_pause_open: bool = False
 
     @property
     def epoch(self) -> int:

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
+from typing import Any
 
 from ignite.engine import Engine, Events
 from ignite.handlers import EpochOutputStore
 from torch import nn
 
-from medseg.training.budget import TAIL_S, Budget
+from medseg.training.budget import TAIL_S, Budget, tolerance_s
 from medseg.training.events import TrainingEvents
 from medseg.training.ignite_log import make_engine
 from medseg.training.ranks import is_first_rank, wait_for_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.stopwatch import Stopwatch
 from medseg.training.task import Task
+
+_MIDWAY_SHARE = 0.02  # of a wall-clock budget, for one validation on the way
+_FINAL_SHARE = 0.2  # and for the one at the end
+
+
+def affordable_cases(cases: int, case_s: float, *, seconds: float | None) -> int:
+    """How many validation cases can be measured, at least one.
+
+    Args:
+        cases: Cases that there are.
+        case_s: Seconds that a case takes.
+        seconds: Seconds that there are; None where time does not count.
+    """
+    if seconds is None or case_s <= 0:
+        return cases
+    return min(cases, max(1, int(seconds / case_s)))
+
+
+def _spread(cases: Sequence[Any], count: int) -> list[Any]:
+    """So many cases, evenly spaced, in their order."""
+    return [cases[index * len(cases) // count] for index in range(count)]
 
 
 def build_evaluator(task: Task, network: nn.Module) -> Engine:
@@ -29,12 +52,12 @@ def build_evaluator(task: Task, network: nn.Module) -> Engine:
     return evaluator
 
 
-def estimate_validation_s(task: Task, network: nn.Module) -> float:
-    """Seconds that a validation will take, from its first case."""
+def measure_case_s(task: Task, network: nn.Module) -> float:
+    """Seconds that a validation case takes, from the first; 0 without any."""
     clock = Stopwatch()
     for case in task.validation_cases[:1]:
         make_engine(task.evaluation_step(network)).run([case])
-    return clock.seconds() * len(task.validation_cases)
+    return clock.seconds() if task.validation_cases else 0.0
 
 
 def attach_validation(trainer: Engine, evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
@@ -45,40 +68,95 @@ def attach_validation(trainer: Engine, evaluator: Engine, state: TrainingState, 
         evaluator: Engine of the validation; handlers of its `COMPLETED` run after each validation.
         state: State of the training, which keeps the last validation.
         task: Task with the validation cases.
-        budget: Budget, in which the time of the next validation is reserved.
+        budget: Budget, in which the time of the validation at the end is reserved.
     """
-    clock = Stopwatch()
-    evaluator.add_event_handler(Events.STARTED, clock.restart)
-    evaluator.add_event_handler(Events.COMPLETED, _keep, state, clock)
-    trainer.add_event_handler(TrainingEvents.MILESTONE, _validate_midway, evaluator, state, task, budget)
-    trainer.add_event_handler(Events.COMPLETED, _validate_at_the_end, evaluator, state, task, budget)
+    validator = _Validator(evaluator, state, task, budget)
+    evaluator.add_event_handler(Events.ITERATION_COMPLETED, validator.stop_in_time)
+    evaluator.add_event_handler(Events.COMPLETED, validator.keep)
+    trainer.add_event_handler(Events.STARTED, validator.reserve)
+    trainer.add_event_handler(TrainingEvents.MILESTONE, validator.validate_midway)
+    trainer.add_event_handler(Events.COMPLETED, validator.validate_at_the_end)
 
 
-def _validate_midway(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
-    _validate(evaluator, state, task, budget)
-    state.last_validation = state.progress
+class _Validator:
+    """Runs the evaluator on as many cases as the budget pays for, and keeps what it finds.
 
+    All validations on the way measure the same cases, and that at the end these first, so that scores compare.
+    """
 
-def _validate_at_the_end(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
-    if state.validated_step != state.step:
-        _validate(evaluator, state, task, budget)
+    def __init__(self, evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
+        self._evaluator = evaluator
+        self._state = state
+        self._task = task
+        self._budget = budget
+        self._clock = Stopwatch()
+        self._is_final = False
 
+    def reserve(self) -> None:
+        """Measure what a case takes, where the clock counts, and keep time for the validation at the end."""
+        state = self._state
+        if self._budget.total_s() is not None:
+            state.case_s = measure_case_s(self._task, state.average.module)
+            self._keep_back()
+        state.compared_cases = state.compared_cases or self._affordable(_MIDWAY_SHARE)
 
-def _validate(evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
-    if is_first_rank() and task.validation_cases:
-        evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
-        evaluator.run(task.validation_cases)
-    wait_for_first_rank()
-    state.validated_step = state.step
-    budget.keep_back(state.validation_s + TAIL_S)
+    def validate_midway(self) -> None:
+        """Validate at a milestone."""
+        self._run(self._compared(), is_final=False)
+        self._state.last_validation = self._state.progress
+
+    def validate_at_the_end(self) -> None:
+        """Validate the finished weights, unless that is done or there are none."""
+        if self._state.step > 0 and self._state.validated_step != self._state.step:
+            first = self._compared()
+            others = [case for case in self._task.validation_cases if not any(case is other for other in first)]
+            more = max(0, self._affordable(_FINAL_SHARE) - len(first))
+            self._run([*first, *_spread(others, more)], is_final=True)
+
+    def stop_in_time(self, evaluator: Engine) -> None:
+        """End the last validation before the budget is overrun, however slow the machine has become."""
+        total_s = self._budget.total_s()
+        if not self._is_final or total_s is None:
+            return
+        done = evaluator.state.iteration
+        end_s = self._budget.elapsed_s() + self._clock.seconds() / done + TAIL_S
+        if done < evaluator.state.epoch_length and end_s > total_s + tolerance_s(total_s):
+            evaluator.terminate_epoch()
+
+    def keep(self, evaluator: Engine) -> None:
+        """Keep the validation, and what its cases took."""
+        state, rows = self._state, evaluator.state.rows_by_case
+        state.last = evaluator.state.validation
+        state.case_s = self._clock.seconds() / len(rows)
+        state.validated_cases = len(rows)
+        state.score = state.last.score
+        if state.compared_cases is not None and state.compared_cases < len(rows):
+            state.score = self._task.summarise(list(chain.from_iterable(rows[: state.compared_cases]))).score
+
+    def _compared(self) -> list[Any]:
+        return _spread(self._task.validation_cases, self._state.compared_cases or 0)
+
+    def _affordable(self, share: float) -> int:
+        total_s = self._budget.total_s()
+        seconds = None if total_s is None else share * total_s
+        return affordable_cases(len(self._task.validation_cases), self._state.case_s, seconds=seconds)
+
+    def _run(self, cases: Sequence[Any], *, is_final: bool) -> None:
+        if is_first_rank() and cases:
+            self._is_final = is_final
+            self._clock.restart()
+            self._evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
+            self._evaluator.run(cases)
+        wait_for_first_rank()
+        self._state.validated_step = self._state.step
+        self._keep_back()
+
+    def _keep_back(self) -> None:
+        """Reserve the time of the validation at the end."""
+        self._budget.keep_back(self._affordable(_FINAL_SHARE) * self._state.case_s + TAIL_S)
 
 
 def _summarise(evaluator: Engine, task: Task) -> None:
     validation = task.summarise(list(chain.from_iterable(evaluator.state.rows_by_case)))
     evaluator.state.validation = validation
     evaluator.state.metrics = {**validation.values, "score": validation.score}
-
-
-def _keep(evaluator: Engine, state: TrainingState, clock: Stopwatch) -> None:
-    state.last = evaluator.state.validation
-    state.validation_s = clock.seconds()

@@ -58,15 +58,15 @@ class Notes:
     """Records what it receives."""
 
     def __init__(self) -> None:
-        self.epochs: list[int] = []
+        self.steps: list[int] = []
         self.validations: list[tuple[int, Validation]] = []
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+    def on_report(self, step: int, values: dict[str, float]) -> None:
         assert all(math.isfinite(value) for value in values.values())
-        self.epochs.append(epoch)
+        self.steps.append(step)
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
-        self.validations.append((epoch, validation))
+    def on_validation(self, step: int, validation: Validation) -> None:
+        self.validations.append((step, validation))
 
 
 def weights(inputs: ClassificationInputs, name: str = "last") -> bytes:
@@ -169,8 +169,9 @@ def test_epochs_are_counted_by_the_slices_that_are_known(build_inputs: InputsBui
     assert task.steps_per_epoch == math.ceil(shown / 8) < math.ceil(36 / 8)
     outcome = run_task(task, StepBudget(2 * task.steps_per_epoch + 1), listeners=[notes])
     assert outcome.epochs == 3
-    assert notes.epochs == [1, 2, 3]
-    assert [epoch for epoch, _ in notes.validations] == [2, 3]
+    length = task.steps_per_epoch
+    assert notes.steps == [length, 2 * length, 2 * length + 1]
+    assert [step for step, _ in notes.validations] == [length, 2 * length + 1]
 
 
 @pytest.mark.parametrize("pooling", ["none", "max"])

@@ -31,11 +31,11 @@ class Notes:
     def __init__(self) -> None:
         self.validations: list[tuple[int, Sequence[CaseMetrics]]] = []
 
-    def on_epoch(self, epoch: int, values: dict[str, float]) -> None:
+    def on_report(self, step: int, values: dict[str, float]) -> None:
         pass
 
-    def on_validation(self, epoch: int, validation: Validation) -> None:
-        self.validations.append((epoch, validation.rows))
+    def on_validation(self, step: int, validation: Validation) -> None:
+        self.validations.append((step, validation.rows))
 
 
 class PowerCutError(Exception):
@@ -114,7 +114,7 @@ def test_delivered_weights_are_a_unet_s(build_inputs: InputsBuilder) -> None:
 def test_validation_measures_every_label_of_every_case(build_inputs: InputsBuilder) -> None:
     inputs, notes = build_inputs(), Notes()
     result = run_task(SegmentationTask(inputs), StepBudget(6), listeners=[notes])
-    assert [epoch for epoch, _ in notes.validations] == [1, 2, 3]
+    assert [step for step, _ in notes.validations] == [2, 4, 6]
     for _, rows in notes.validations:
         assert [row.label for row in rows] == ["liver", "kidney_right", "kidney_left"]
         assert {row.case_id for row in rows} == {inputs.validation[0].case_id}
@@ -152,7 +152,7 @@ def test_damaged_patch_stops_the_training_before_anything_is_delivered(build_inp
 
     inputs = build_inputs()
     inputs = replace(inputs, training=[Broken(case) for case in inputs.training])  # type: ignore[misc]
-    with pytest.raises(TrainingError, match="training loss must be finite, got nan in epoch 1"):
+    with pytest.raises(TrainingError, match="training loss must be finite, got nan before step"):
         run_task(SegmentationTask(inputs), StepBudget(6))
     assert not inputs.folder.exists()
 

@@ -30,11 +30,13 @@ class Decoder(nn.Module):
         for stage in range(len(channels) - 1):
             width = channels[stage]
             self.up.append(_build_upsampling(config, channels[stage + 1], width, stride=strides[stage + 1]))
-            self.stages.append(_build_convs(style, width, config.decoder_blocks[stage], kernel=config.kernels[stage]))
+            self.stages.append(_build_convs(config, style, stage=stage, width=width))
             has_head = stage == 0 or config.deep_supervision
-            self.heads.append(_build_head(config, width) if has_head else nn.Identity())
+            stride = strides[0] if stage == 0 else style.unit
+            self.heads.append(_build_head(config, width, stride=stride) if has_head else nn.Identity())
         if len(channels) == 1:
-            self.heads.append(_build_head(config, channels[0]))
+            self.heads.append(_build_head(config, channels[0], stride=strides[0]))
+        self.is_added = config.skips == "added"
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Feature maps, finest first, to logits `(B, out_channels, …)` per supervised stage, finest first."""
@@ -43,7 +45,8 @@ class Decoder(nn.Module):
             return [self.heads[0](x)]
         logits: list[Tensor] = []
         for stage in reversed(range(len(self.stages))):
-            x = self.stages[stage](torch.cat([self.up[stage](x), features[stage]], dim=1))
+            raised, skip = self.up[stage](x), features[stage]
+            x = self.stages[stage](raised + skip if self.is_added else torch.cat([raised, skip], dim=1))
             if not isinstance(self.heads[stage], nn.Identity):
                 logits.insert(0, self.heads[stage](x))
         return logits
@@ -59,14 +62,17 @@ def _build_upsampling(config: NetworkConfig, inputs: int, outputs: int, *, strid
     return nn.Sequential(pointwise, nn.Upsample(scale_factor=tuple(float(s) for s in size), mode=mode))
 
 
-def _build_convs(style: BlockStyle, width: int, count: int, *, kernel: Sequence[int]) -> nn.Sequential:
+def _build_convs(config: NetworkConfig, style: BlockStyle, *, stage: int, width: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for index in range(count):
-        inputs = 2 * width if index == 0 else width
-        layers += [style.conv_norm(inputs, width, kernel=kernel, stride=style.unit), style.act()]
+    for index in range(config.decoder_blocks[stage]):
+        inputs = 2 * width if index == 0 and config.skips == "concatenated" else width
+        layers += [style.conv_norm(inputs, width, kernel=config.kernels[stage], stride=style.unit), style.act()]
     return nn.Sequential(*layers)
 
 
-def _build_head(config: NetworkConfig, width: int) -> nn.Module:
-    layer: nn.Module = Conv[Conv.CONV, config.spatial_dims](width, config.out_channels, 1)
+def _build_head(config: NetworkConfig, width: int, *, stride: Sequence[int]) -> nn.Module:
+    """Features to logits, on the image's grid where the first stage's is coarser: one set of weights per sub-voxel."""
+    size = tuple(stride)
+    kind = Conv.CONVTRANS if max(size) > 1 else Conv.CONV
+    layer: nn.Module = Conv[kind, config.spatial_dims](width, config.out_channels, size, size)
     return layer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from medseg.errors import ConfigError
 from medseg.networks.config import NetworkConfig
 from medseg.networks.encoder import Encoder
 from medseg.networks.segmentation.decoder import Decoder
@@ -16,8 +15,8 @@ class UNet(nn.Module):
     Args:
         config: Shape of the network; see `unet_2015` for the original.
 
-    Raises:
-        ConfigError: If the first stage is strided, which would make logits coarser than the image.
+    Where the first stage is strided, a transposed convolution of the same stride brings its logits to the image's grid,
+    so that no feature map has to be as fine as the image.
 
     Source: Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597; Isensee et al. 2024,
     https://arxiv.org/abs/2404.09556 (residual encoders).
@@ -25,8 +24,6 @@ class UNet(nn.Module):
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        if max(config.strides[0]) > 1:
-            raise ConfigError(f"network.strides must begin with 1 along every axis for a UNet, got {config.strides[0]}")
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config, channels=self.encoder.channels, strides=self.encoder.strides)
