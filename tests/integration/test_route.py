@@ -109,7 +109,7 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     assert {"medseg.manifest_digest", "medseg.plan_digest"} <= set(train.data.tags)
     names = {f"volume_{metric}/{label}" for metric in ("dice", "iou") for label in (*manifest.foreground, "mean")}
     assert names | {"train_loss", "learning_rate"} <= set(train.data.metrics)
-    assert [metric.step for metric in client.get_metric_history(train.info.run_id, "train_loss")] == [1, 2, 3]
+    assert [metric.step for metric in client.get_metric_history(train.info.run_id, "train_loss")] == [3, 6, 9]
     assert {item.dataset.name for item in train.inputs.dataset_inputs} == {
         f"{manifest.name} (training)",
         f"{manifest.name} (validation)",

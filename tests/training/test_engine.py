@@ -393,7 +393,16 @@ def test_weights_checkpoint_and_nothing_else_are_written(tmp_path: Path) -> None
     run_task(ToyTask(tmp_path), StepBudget(4))
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert files == [CHECKPOINT_NAME, "model/best.safetensors", "model/last.safetensors"]
-    assert set(facts_of(tmp_path)) == {"format", "optimiser", "step", "elapsed_s", "best_score", "last_validation", "compared_cases", "reported"}
+    assert set(facts_of(tmp_path)) == {
+        "format",
+        "optimiser",
+        "step",
+        "elapsed_s",
+        "best_score",
+        "last_validation",
+        "compared_cases",
+        "reported",
+    }
     assert facts_of(tmp_path)["step"] == 4
 
 
@@ -578,7 +587,9 @@ def test_checkpoint_that_cannot_be_written_is_an_error_where_there_is_no_other(
 
 def test_loss_that_is_not_finite_ends_the_training_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:
     task = ToyTask(tmp_path, scale=lambda batch: math.nan if batch == 7 else 1.0)
-    with pytest.raises(TrainingError, match="training loss must be finite, got nan before step 10; lower learning_rate"):
+    with pytest.raises(
+        TrainingError, match="training loss must be finite, got nan before step 10; lower learning_rate"
+    ):
         train(task)
     assert facts_of(tmp_path)["step"] == 6
     for path in (tmp_path / CHECKPOINT_NAME, *(tmp_path / "model").iterdir()):

@@ -8,7 +8,7 @@ from typing import Literal
 from medseg import __version__
 from medseg.errors import ConfigError, ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
-from medseg.inference.segmentation import ModelCard, Predictor, save_card
+from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
 from medseg.networks.segmentation import UNet
@@ -198,14 +198,13 @@ class SegmentationJob:
         if rows:
             files.append(done.folder.validation.with_suffix(".csv"))
             write_metrics(rows, files[1])
-        predictor = Predictor.load(done.folder.path, device=done.task.device, build=self.parts.network)
         pictures, warnings = save_overlays(
             rows,
             done.cases.validation,
             done.cases.manifest,
             done.cases.root,
             folder=done.folder.overlays,
-            mask_of=lambda case_id, scan: predictor.mask(scan),
+            mask_of=lambda case_id, scan: done.task.masks[case_id],
         )
         if done.run is not None:
             log_masks(done.run, rows, files=files, pictures=pictures, table="validation_cases.json")

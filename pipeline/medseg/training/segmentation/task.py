@@ -23,11 +23,12 @@ from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
 from medseg.training.batches import Batch, batches
 from medseg.training.segmentation.config import TrainingConfig
+from medseg.training.segmentation.kept_masks import KeptMasks
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.step import training_step
-from medseg.training.segmentation.validate import validate_volumes
+from medseg.training.segmentation.validate import validate_volume
 from medseg.training.task import CaseStep, Step, Validation
 
 
@@ -66,6 +67,9 @@ def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
 class SegmentationTask:
     """Patches in, masks of whole volumes out, measured by Dice.
 
+    Attributes:
+        masks: Masks of the last validation of each case, on its native grid.
+
     Args:
         inputs: Cases and settings.
 
@@ -84,6 +88,7 @@ class SegmentationTask:
         self.folder = inputs.folder
         self.steps_per_epoch = steps_per_epoch(len(inputs.training), inputs.config)
         self.validation_cases = inputs.validation
+        self.masks = KeptMasks()
 
     def build(self) -> nn.Module:
         """The UNet, or the user's own network."""
@@ -117,15 +122,17 @@ class SegmentationTask:
         inputs = self.inputs
 
         def measure(engine: Engine, case: StoredCase) -> list[CaseMetrics]:
-            return validate_volumes(
+            mask, rows = validate_volume(
                 network,
-                [case],
+                case,
                 inputs.inference,
                 target=inputs.target,
                 device=inputs.device,
                 precision=inputs.config.precision,
                 metrics=inputs.parts.metrics,
             )
+            self.masks.keep(case.case_id, mask)
+            return rows
 
         return measure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -15,44 +15,45 @@ from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.networks.precision import PrecisionKind
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.restore import restore_planes
-from medseg.records import CaseMetrics
+from medseg.records import CaseMetrics, Labelmap
 from medseg.targets import VoxelTarget
 
 
-def validate_volumes(
+def validate_volume(
     network: nn.Module,
-    cases: Sequence[StoredCase],
+    case: StoredCase,
     config: InferenceConfig,
     *,
     target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind,
     metrics: Mapping[str, Metric] | None = None,
-) -> list[CaseMetrics]:
-    """Predict, restore to the native grid as `Predictor.mask` does, and measure every case.
+) -> tuple[Labelmap, list[CaseMetrics]]:
+    """Predict, restore to the native grid as `Predictor.mask` does, and measure a case.
 
     Args:
         network: Network to measure; left in evaluation mode.
-        cases: Prepared cases.
+        case: Prepared case.
         config: Sliding window.
         target: Meaning of the network's channels.
         device: Device of the network.
         precision: Number format of the forward pass.
         metrics: Metrics of the user's own by name.
+
+    Returns:
+        The mask on the native grid and its metrics.
     """
     network.eval()
-    rows: list[CaseMetrics] = []
-    for case in cases:
-        image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
-        plan = lay_out_windows(case.grid.shape, config)
-        planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
-        mask = restore_planes(planes, case.grid, case.native, target=target, axis=plan.axis)
-        rows += measure_case(
-            case.native_label(),
-            mask,
-            target=target,
-            case_id=case.case_id,
-            spacing_mm=case.native.spacing_mm,
-            metrics=metrics or {},
-        )
-    return rows
+    image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
+    plan = lay_out_windows(case.grid.shape, config)
+    planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
+    mask = restore_planes(planes, case.grid, case.native, target=target, axis=plan.axis)
+    rows = measure_case(
+        case.native_label(),
+        mask,
+        target=target,
+        case_id=case.case_id,
+        spacing_mm=case.native.spacing_mm,
+        metrics=metrics or {},
+    )
+    return mask, list(rows)
