@@ -32,7 +32,7 @@ def train(
     epochs: int | None = None,
     config: AnyPath | Mapping[str, Any] | None = None,
     parts: SegmentationParts | None = None,
-    grid: GridKind = "scans",
+    grid: GridKind = "budget",
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -47,7 +47,7 @@ def train(
         epochs: Length in epochs; the plan's if neither is given.
         config: Settings of the plan to change, as a mapping or a YAML file.
         parts: Network, loss, transform, metrics and handlers of your own.
-        grid: `scans` for the grid of the scans; `budget` for a coarser one where a wall-clock budget cannot pay for it.
+        grid: `budget` for the grid on which a wall-clock budget is expected to lose least, `scans` for the scans' own.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
