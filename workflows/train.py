@@ -17,13 +17,7 @@ Example:
 @click.command("train", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
 @options.training
-@click.option(
-    "--grid",
-    type=click.Choice(["scans", "budget"]),
-    default="budget",
-    show_default=True,
-    help="Voxels of the plan for volumes: those on which --budget is expected to lose least Dice, or the scans' own.",
-)
+@options.grid
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()

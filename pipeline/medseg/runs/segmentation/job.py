@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from medseg import __version__
 from medseg.errors import ManifestError, TrainingError
@@ -25,7 +26,7 @@ from medseg.planning import (
 )
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
-from medseg.records import Failure, Manifest
+from medseg.records import Case, Failure, Manifest
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import device_name, free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
@@ -39,7 +40,7 @@ from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
-from medseg.training.segmentation.parts import name_of
+from medseg.training.segmentation.parts import BuildNetwork, name_of
 from medseg.training.segmentation.task import SegmentationTask
 
 GridKind = Literal["scans", "budget"]
@@ -65,6 +66,11 @@ class SegmentationJob:
         self.parts = parts or SegmentationParts()
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
+
+    @property
+    def build(self) -> BuildNetwork:
+        """Function that builds the network: the UNet, or the user's own."""
+        return self.parts.network or UNet
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
@@ -95,7 +101,10 @@ class SegmentationJob:
             spending = None
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
-            plan = make_plan(fingerprint, manifest, device=device, spending=spending)
+            plan = make_plan(
+                fingerprint, manifest, device=device, spending=spending, spacing_mm=_asked_spacing(settings)
+            )
+            plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -113,8 +122,7 @@ class SegmentationJob:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
-        cost = StepCost(device, folder=settings.store, build=self.parts.network or UNet)
-        spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
+        cost = StepCost(device, folder=settings.store, build=self.build)
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
             budget_s=parse_duration_s(str(settings.budget)),
@@ -122,7 +130,7 @@ class SegmentationJob:
             free_bytes=free_bytes(device),
             measure=cost.measure,
             estimate=cost.estimate,
-            ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
+            ceiling=GridCeiling(spread_cases(cases.training), cases.manifest, cases.root).dice,
         )
 
     def prepare(
@@ -163,7 +171,7 @@ class SegmentationJob:
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
-        return count_parameters((self.parts.network or UNet)(plan.network))
+        return count_parameters(self.build(plan.network))
 
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
@@ -214,3 +222,34 @@ class SegmentationJob:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
         return Delivered(summary, warnings)
+
+
+def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:
+    """A few cases from all over the list, to measure what a grid costs its labels."""
+    return cases[:: max(1, len(cases) // _CEILING_CASES)][:_CEILING_CASES]
+
+
+def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
+    """Voxel size that the user sets; what is wrong with it is said where the changes are made."""
+    asked = dict(settings.changes.get("preprocess") or {}).get("spacing_mm")
+    if not isinstance(asked, list | tuple) or len(asked) != len("ijk"):
+        return None
+    if not all(isinstance(mm, int | float) and mm > 0 for mm in asked):
+        return None
+    i, j, k = (float(mm) for mm in asked)
+    return i, j, k
+
+
+def _without_misfits(plan: Plan, changes: Mapping[str, Any]) -> Plan:
+    """The plan without a coarse start that was made for another patch or network than the user sets."""
+    sets_network = bool(changes.get("network"))
+    sets_patch = "patch_size" in dict(changes.get("training") or {})
+    if not (sets_network or sets_patch) or plan.training.coarse_start is None:
+        return plan
+    reason = "none, because it would have to be made for the patch and the network that are set"
+    return plan.model_copy(
+        update={
+            "training": plan.training.model_copy(update={"coarse_start": None}),
+            "reasons": plan.reasons | {"training.coarse_start": reason},
+        }
+    )
