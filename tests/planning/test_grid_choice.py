@@ -46,7 +46,7 @@ def spend(
         budget_s=seconds,
         device="made-up",
         free_bytes=free_bytes,
-        measure=price,
+        measure=lambda network, training, limit_s: price(network, training),
         estimate=price,
         ceiling=ceiling,
     )
@@ -209,7 +209,8 @@ def test_pictures_keep_their_pixels(build_fingerprint: FingerprintBuilder, build
 def test_what_is_measured_decides_in_the_end(large: Fingerprint, build_manifest: ManifestBuilder) -> None:
     measured: list[tuple[int, ...]] = []
 
-    def measure(network: NetworkConfig, training: TrainingConfig) -> StepPrice:
+    def measure(network: NetworkConfig, training: TrainingConfig, limit_s: float) -> StepPrice:
+        assert limit_s == 6
         measured.append(training.patch_size)
         return price(network, training)
 

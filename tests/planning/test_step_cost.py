@@ -49,7 +49,7 @@ def test_estimates_lie_on_the_line_through_the_last_two_measurements(monkeypatch
     """A constant of 0.1 s, and 0.2 s for every 16 planes of a patch."""
     monkeypatch.setattr(
         "medseg.planning.step_cost._dry_run",
-        lambda build, network, config, device: StepPrice(0.1 + 0.2 * config.patch_size[0] / 16, 10**9),
+        lambda build, network, config, device, limit_s: StepPrice(0.1 + 0.2 * config.patch_size[0] / 16, 10**9),
     )
     cost = StepCost(CPU)
     cost.measure(NETWORK, training(16, 16, 16))
@@ -68,7 +68,7 @@ def test_estimates_stay_sensible_where_measurements_are_not(
 ) -> None:
     """Another program began or ended between the two."""
     coming = iter(seconds)
-    monkeypatch.setattr("medseg.planning.step_cost._dry_run", lambda *all: StepPrice(next(coming), 10**9))
+    monkeypatch.setattr("medseg.planning.step_cost._dry_run", lambda *all, limit_s: StepPrice(next(coming), 10**9))
     cost = StepCost(CPU)
     cost.measure(NETWORK, training(16, 16, 16))
     cost.measure(NETWORK, training(48, 16, 16))
@@ -76,6 +76,16 @@ def test_estimates_stay_sensible_where_measurements_are_not(
     assert estimates == sorted(estimates)
     assert min(estimates) > 0
     assert estimates[2] == pytest.approx(seconds[1])
+
+
+def test_measurement_ends_after_the_step_that_reaches_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+    update = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda *both: (counted.append(1), update(*both)))
+    StepCost(CPU).measure(NETWORK, training(16, 16, 16), limit_s=0)
+    assert len(counted) == 1
+    StepCost(CPU).measure(NETWORK, training(16, 16, 16))
+    assert len(counted) == 1 + 4
 
 
 def test_memory_grows_with_the_features() -> None:

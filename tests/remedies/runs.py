@@ -13,6 +13,8 @@ import numpy as np
 from medseg.runs.audit import audit_dataset
 from medseg.runs.machine import torch_device
 from medseg.runs.run_folder import RunFolder, check_empty
+from medseg.runs.segmentation.job import SegmentationJob
+from medseg.runs.segmentation.plan import PlanResult, plan_dataset
 from medseg.runs.settings import TrainingSettings
 from medseg.scans import write_scan
 
@@ -65,12 +67,19 @@ def _two_lengths(place: Path) -> Again:
     yield lambda: TrainingSettings(out=place, epochs=3)
 
 
-@tries("runs/segmentation/job.py", "give one, or take the grid scans")
-def _grid_without_budget(place: Path) -> Again:
+@tries("runs/segmentation/plan.py", "give another, or delete it")
+def _plan_that_exists(place: Path) -> Again:
     write_patients(place)
-    yield lambda: train(place, "a", grid="budget")
-    yield lambda: train(place, "b", grid="budget", budget="8s", epochs=None)
-    yield lambda: train(place, "c", grid="scans")
+    (place / "plan.yaml").touch()
+    settings = TrainingSettings(out=place, store=place / "store", device="cpu", epochs=1, changes=SMALL)
+
+    def make(name: str) -> PlanResult:
+        return plan_dataset(SegmentationJob(), place, settings, path=place / name)
+
+    yield lambda: make("plan.yaml")
+    yield lambda: make("other.yaml")
+    (place / "plan.yaml").unlink()
+    yield lambda: make("plan.yaml")
 
 
 @tries("runs/machine.py", "choose cpu")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import medseg
 import pytest
-from medseg.phantom import write_cohort
+from medseg.errors import ConfigError
+from medseg.phantom import LABELS, write_cohort
 from medseg.planning import load_plan
+from medseg.runs.segmentation.job import GridKind, SegmentationJob
+from medseg.runs.segmentation.plan import PlanResult, plan_dataset
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.training_cases import load_training_cases
+
+Medseg = Callable[..., Any]
 
 TINY = {
     "network": {
@@ -34,7 +44,6 @@ def test_a_plan_for_the_budget_says_what_it_buys(dataset: Path, tmp_path: Path) 
         dataset,
         out=tmp_path / "run",
         budget="20s",
-        grid="budget",
         config=TINY,
         tracking=False,
         store=tmp_path / "store",
@@ -53,3 +62,83 @@ def test_without_a_wish_the_grid_is_that_of_the_scans(dataset: Path, tmp_path: P
     plan = load_plan(tmp_path / "run" / "plan.yaml")
     assert plan.reasons["preprocess.spacing_mm"].startswith("median of")
     assert not (tmp_path / "store" / "step_costs.json").exists()
+
+
+def test_with_that_wish_it_is_so_within_a_budget_too(dataset: Path, tmp_path: Path) -> None:
+    result = plan(dataset, tmp_path, budget="10m", grid="scans")
+    assert result.plan.reasons["preprocess.spacing_mm"].startswith("median of")
+
+
+def plan(dataset: Path, place: Path, *, grid: GridKind = "budget", **settings: Any) -> PlanResult:
+    choices = TrainingSettings(out=place, store=place / "store", device="cpu", **settings)
+    return plan_dataset(SegmentationJob(grid=grid), dataset, choices, path=place / "plan.yaml")
+
+
+def test_plan_on_its_own_is_that_of_the_training(dataset: Path, tmp_path: Path) -> None:
+    result = plan(dataset, tmp_path, budget="10m")
+    assert load_plan(tmp_path / "plan.yaml") == result.plan
+    expected = result.plan.expected
+    assert expected is not None
+    assert 0 < expected.step_seconds * expected.steps < 2 * 600
+    assert expected.memory_bytes > 10**6
+    assert set(expected.ceiling) == set(LABELS) - {"background"}
+    assert result.parameters > 10**5
+
+
+def test_plan_without_a_budget_says_what_its_epochs_need(dataset: Path, tmp_path: Path) -> None:
+    result = plan(dataset, tmp_path, epochs=7, changes=TINY)
+    expected = result.plan.expected
+    assert expected is not None
+    training = result.plan.training
+    cases = len(load_training_cases(dataset, fold="0").training)
+    assert expected.steps == 7 * math.ceil(cases * training.patches_per_case / training.batch_size)
+    assert expected.seconds == pytest.approx(expected.steps * expected.step_seconds, abs=0.06)
+    assert expected.views_per_scan == pytest.approx(7, abs=0.1)
+    assert expected.shortfall is None
+
+
+def test_plan_that_exists_is_not_written_over(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text("mine")
+    with pytest.raises(ConfigError, match="must be a new file, got one that exists"):
+        plan(dataset, tmp_path, budget="10m")
+    assert (tmp_path / "plan.yaml").read_text() == "mine"
+
+
+def test_rest_of_the_plan_follows_a_grid_that_is_set(dataset: Path, tmp_path: Path) -> None:
+    changes = {"preprocess": {"spacing_mm": [7.0, 7.0, 9.0]}}
+    made = plan(dataset, tmp_path, budget="10m", changes=changes).plan
+    assert made.preprocess.spacing_mm == (7.0, 7.0, 9.0)
+    assert made.training.augment.spacing_mm == (7.0, 7.0, 9.0)
+    (tmp_path / "plan.yaml").unlink()
+    without = plan(dataset, tmp_path, changes=changes).plan
+    assert without.training.augment.spacing_mm == (7.0, 7.0, 9.0)
+
+
+@pytest.mark.parametrize("spacing", ["fine", [1, 2], [1, "a", 2], [1, 1, -1]])
+def test_grid_that_is_set_wrongly_is_named(dataset: Path, tmp_path: Path, spacing: Any) -> None:
+    with pytest.raises(ConfigError, match=r"preprocess\.spacing_mm"):
+        plan(dataset, tmp_path, budget="10m", changes={"preprocess": {"spacing_mm": spacing}})
+
+
+@pytest.mark.parametrize(
+    "changes", [TINY, {"training": {"patch_size": [16, 16, 16]}, "inference": {"patch_size": [16, 16, 16]}}]
+)
+def test_coarse_start_is_left_out_where_patch_or_network_is_set(
+    dataset: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    assert plan(dataset, tmp_path, budget="60m").plan.training.coarse_start is not None
+    (tmp_path / "plan.yaml").unlink()
+    made = plan(dataset, tmp_path, budget="60m", changes=changes).plan
+    assert made.training.coarse_start is None
+    assert "would have to be made for the patch" in made.reasons["training.coarse_start"]
+
+
+def test_plan_is_shown_with_its_reasons(dataset: Path, tmp_path: Path, medseg: Medseg) -> None:
+    outcome = medseg("plan", dataset, "--budget", "10m", "--out", tmp_path / "plan.yaml", "--store", tmp_path / "store")
+    assert outcome.code == 0, outcome.err
+    for word in ("grid", "patch", "network", "expected", "in 20m", "in 40m", "why", "preprocess.spacing_mm: "):
+        assert word in outcome.out
+    assert (tmp_path / "plan.yaml").exists()
+    again = medseg("plan", dataset, "--budget", "10m", "--out", tmp_path / "plan.yaml")
+    assert again.code == 2
+    assert "give another, or delete it" in again.err

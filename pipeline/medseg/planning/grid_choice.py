@@ -30,7 +30,8 @@ _TAIL_S = 8.0  # pictures and files at the end
 _GUESS_VOXELS_PER_S = 800_000
 _GUESS_STEPS = 1000
 _MEASUREMENTS = 3
-_WORTH_MEASURING = 60  # steps; of fewer, the few that a measurement takes would be missed
+_MEASURING_SHARE = 0.01  # of the budget, for each measurement
+_WORTH_MEASURING = 100  # steps; of fewer, the few that a measurement takes would be missed
 _MEMORY_SHARE = 0.7  # of what is free
 _MORE_TIME = (2, 4)
 
@@ -44,7 +45,7 @@ class Spending:
         budget_s: The whole budget, from the start of the work.
         device: Name of the device that trains.
         free_bytes: Memory that is free on it.
-        measure: Function that measures the price of a step.
+        measure: Function that measures the price of a step, within the seconds that it is given.
         estimate: Function that scales it from the last measurement.
         ceiling: Function that gives the Dice of each label that a perfect network would reach on a grid.
     """
@@ -53,7 +54,7 @@ class Spending:
     budget_s: float
     device: str
     free_bytes: int
-    measure: Callable[[NetworkConfig, TrainingConfig], StepPrice]
+    measure: Callable[[NetworkConfig, TrainingConfig, float], StepPrice]
     estimate: Callable[[NetworkConfig, TrainingConfig], StepPrice]
     ceiling: Callable[[PreprocessConfig], Mapping[str, float]]
 
@@ -164,7 +165,7 @@ def choose_plan(
     candidates: list[_Candidate] = []
     for _ in range(_MEASUREMENTS):
         measured = chosen
-        spending.measure(plans[measured].network, plans[measured].training)
+        spending.measure(plans[measured].network, plans[measured].training, _MEASURING_SHARE * spending.seconds)
         candidates = [_candidate(plan, fingerprint, spending) for plan in plans]
         chosen = _best(candidates, ceilings, seconds)
         if chosen == measured or candidates[chosen].steps(seconds) < _WORTH_MEASURING:

@@ -68,12 +68,18 @@ class StepCost:
         self._known: dict[str, StepPrice] = {}
         self._references: list[tuple[StepPrice, _Size]] = []
 
-    def measure(self, network: NetworkConfig, training: TrainingConfig) -> StepPrice:
-        """Price of a step, measured or as measured before; later estimates are scaled from it."""
+    def measure(self, network: NetworkConfig, training: TrainingConfig, *, limit_s: float = math.inf) -> StepPrice:
+        """Price of a step, measured or as measured before; later estimates are scaled from it.
+
+        Args:
+            network: Network to measure.
+            training: Patch, batch and augmentation of the step.
+            limit_s: Seconds after which no further step is begun; one is always made.
+        """
         key = _key(network, training, self.device)
         self._known |= self._load()
         if key not in self._known:
-            self._known[key] = _dry_run(self.build, network, training, self.device)
+            self._known[key] = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
             self._save()
         self._references = [*self._references[-1:], (self._known[key], self._size(network, training))]
         return self._known[key]
@@ -171,8 +177,10 @@ def _key(network: NetworkConfig, training: TrainingConfig, device: torch.device)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _dry_run(build: _Build, network: NetworkConfig, training: TrainingConfig, device: torch.device) -> StepPrice:
-    """The fastest of a few steps on noise, after one that warms up, and the most memory that they took."""
+def _dry_run(
+    build: _Build, network: NetworkConfig, training: TrainingConfig, device: torch.device, *, limit_s: float
+) -> StepPrice:
+    """The fastest of a few steps on noise, if possible after one that warms up, and the most memory that they took."""
     with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)
         shape = (training.batch_size, network.in_channels, *training.patch_size)
@@ -183,12 +191,14 @@ def _dry_run(build: _Build, network: NetworkConfig, training: TrainingConfig, de
         loss = loss_for(target, dice_weight=training.dice_weight).to(device)
         step = training_step(module, optimiser, loss, training, device, spatial_dims=network.spatial_dims)
         average = averaged_copy(module, decay=training.average_decay)
-        seconds = []
+        seconds: list[float] = []
         for number in range(1 + _TIMED_STEPS):
+            if sum(seconds) > limit_s:
+                break
             start = time.perf_counter()
             float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))
             average.update_parameters(module)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
-    return StepPrice(min(seconds[1:]), memory.bytes)
+    return StepPrice(min(seconds[1:] or seconds), memory.bytes)

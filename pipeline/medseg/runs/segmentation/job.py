@@ -128,7 +128,7 @@ class SegmentationJob:
             budget_s=parse_duration_s(str(settings.budget)),
             device=device_name(device),
             free_bytes=free_bytes(device),
-            measure=cost.measure,
+            measure=lambda network, training, limit_s: cost.measure(network, training, limit_s=limit_s),
             estimate=cost.estimate,
             ceiling=GridCeiling(spread_cases(cases.training), cases.manifest, cases.root).dice,
         )
