@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.segmentation.config import InferenceConfig
+from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.networks import NetworkConfig
 from medseg.preprocess import PreprocessConfig
 from medseg.targets import ExclusiveLabels
@@ -32,6 +33,7 @@ class ModelCard(Config):
         manifest_digest: SHA-256 of the manifest.
         plan_digest: SHA-256 of the plan.
         own_network: Name of the user's function that built the network, if it was not medseg's.
+        initialised_from: Earlier model whose weights the training began with, if there is one.
     """
 
     medseg_version: str
@@ -45,6 +47,7 @@ class ModelCard(Config):
     manifest_digest: str
     plan_digest: str
     own_network: str | None = Field(None, exclude_if=lambda name: name is None)
+    initialised_from: InitialisedFrom | None = Field(None, exclude_if=lambda earlier: earlier is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:
@@ -62,6 +65,22 @@ class ModelCard(Config):
     def target(self) -> ExclusiveLabels:
         """Meaning of the network's channels."""
         return ExclusiveLabels(labels=self.labels)
+
+    @property
+    def seen_cases(self) -> tuple[str, ...]:
+        """Ids of the dataset's cases from which the weights come: those of earlier models on it are among them."""
+        seen = dict.fromkeys(self.trained_on)
+        earlier = self.initialised_from
+        while earlier is not None:
+            if dataset_name(earlier.dataset) == dataset_name(self.dataset):
+                seen |= dict.fromkeys(earlier.trained_on)
+            earlier = earlier.initialised_from
+        return tuple(seen)
+
+
+def dataset_name(dataset: str) -> str:
+    """Name of a dataset without its version."""
+    return dataset.rpartition(" ")[0] or dataset
 
 
 def save_card(card: ModelCard, folder: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Literal
 
 from medseg import __version__
+from medseg.atomic import write_json
 from medseg.errors import ConfigError, ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, save_card
@@ -23,6 +24,7 @@ from medseg.planning import (
     plan_digest,
     take_fingerprint,
 )
+from medseg.planning.initialised import plan_initialised
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
@@ -32,6 +34,12 @@ from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.gaps import warn_of_gaps
+from medseg.runs.segmentation.initialise import (
+    initialisation_warnings,
+    initialise_from,
+    load_earlier_card,
+    resumed_initialisation,
+)
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
@@ -86,6 +94,7 @@ class SegmentationJob:
             raise ConfigError(
                 "a grid for the budget needs a wall-clock budget, got none", remedy="give one, or take the grid scans"
             )
+        earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
             plan = load_plan(settings.plan)
         else:
@@ -99,6 +108,7 @@ class SegmentationJob:
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
             plan = make_plan(fingerprint, manifest, device=device, spending=spending)
+            plan = plan_initialised(plan, earlier) if earlier is not None else plan
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -128,7 +138,12 @@ class SegmentationJob:
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress
     ) -> Prepared[SegmentationTask]:
-        """Preprocessed cases in the store."""
+        """Preprocessed cases in the store, and the weights to begin with."""
+        initialisation = (
+            initialise_from(settings.initial, cases, plan, self.parts)
+            if settings.initial is not None
+            else resumed_initialisation(RunFolder(settings.out))
+        )
         with progress.over_cases(len(cases.training) + len(cases.validation), "prepare") as on_done:
             training, validation = (
                 prepare_cases(
@@ -158,8 +173,9 @@ class SegmentationJob:
             device=torch_device(settings.device),
             folder=settings.out,
             parts=self.parts,
+            initialisation=initialisation,
         )
-        return Prepared(SegmentationTask(inputs), failures)
+        return _prepared(SegmentationTask(inputs), cases, failures)
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
@@ -168,7 +184,7 @@ class SegmentationJob:
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
     ) -> None:
-        """Write `model/model.json`."""
+        """Write `model/model.json`, and `initialisation.json` where the weights of an earlier run were taken."""
         card = ModelCard(
             medseg_version=__version__,
             dataset=f"{cases.manifest.name} {cases.manifest.version}",
@@ -181,8 +197,11 @@ class SegmentationJob:
             manifest_digest=manifest_digest(cases.manifest),
             plan_digest=plan_digest(plan),
             own_network=name_of(self.parts.network) if self.parts.network else None,
+            initialised_from=begins.record.earlier if (begins := task.inputs.initialisation) else None,
         )
         save_card(card, folder.model)
+        if begins is not None:
+            write_json(folder.initialisation, begins.record.model_dump(mode="json"))
 
     def deliver(self, done: Finished[Plan, SegmentationTask]) -> Delivered:
         """Validation tables, overlays of the worst, median and best case, and the MLflow model."""
@@ -214,3 +233,29 @@ class SegmentationJob:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
         return Delivered(summary, warnings)
+
+
+def _prepared(
+    task: SegmentationTask, cases: TrainingCases, failures: tuple[Failure, ...]
+) -> Prepared[SegmentationTask]:
+    """The task, with what is to be said of the weights that it begins with."""
+    if task.inputs.initialisation is None:
+        return Prepared(task, failures)
+    record = task.inputs.initialisation.record
+    tags = {"medseg.init_weights_digest": record.earlier.weights_digest, "medseg.init_dataset": record.earlier.dataset}
+    if record.earlier.mlflow_run_id:
+        tags["medseg.init_run_id"] = record.earlier.mlflow_run_id
+    facts = {
+        "taken_share": round(record.earlier.taken_share, 4),
+        "new_labels": ", ".join(record.labels.new),
+        "new_channels": ", ".join(record.channels.new),
+        "validation_cases_seen": len(record.validation_cases_seen),
+    }
+    return Prepared(
+        task,
+        failures,
+        warnings=initialisation_warnings(record, cases),
+        notes=(str(record),),
+        parameters={"init": facts},
+        tags=tags,
+    )

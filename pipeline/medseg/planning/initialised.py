@@ -1,0 +1,96 @@
+"""The plan of a training that begins with the weights of an earlier run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from medseg.errors import ConfigError
+from medseg.inference.segmentation import ModelCard
+from medseg.planning.plan import Plan
+
+GENTLER = 4.0
+WARMUP = 0.1
+_COUNTS = ("in_channels", "out_channels")
+
+
+def plan_initialised(plan: Plan, card: ModelCard) -> Plan:
+    """A plan with the network of an earlier run, so that its weights fit.
+
+    Kept from the earlier run is the shape of the network; channels of the image, labels, voxel size, intensities and
+    patch stay those of this dataset. The rate rises over a longer warm-up to a lower peak: the weights that are taken
+    are already good, and full steps from an optimiser without a history would undo them.
+
+    Args:
+        plan: Plan that was made from the scans.
+        card: Card of the earlier model.
+
+    Raises:
+        ConfigError: If the one network is for volumes and the other for pictures.
+
+    Source: peak and warm-up after the trainers that fine-tune nnU-Net (MIC-DKFZ, `nnUNetTrainer_finetuning`): 1e-3 in
+    place of 1e-2, reached by a linear warm-up; here a quarter, because a budget is minutes and new heads start fresh.
+    """
+    own, kept = plan.network.model_dump(), card.network.model_dump()
+    if own["spatial_dims"] != kept["spatial_dims"]:
+        raise ConfigError(
+            f"init: the earlier run must be of images in {own['spatial_dims']}D as these, got a network in "
+            f"{kept['spatial_dims']}D",
+            remedy="leave init out, or give a run on such images",
+        )
+    network = type(card.network).model_validate(kept | {name: own[name] for name in _COUNTS})
+    reasons = plan.reasons | _network_reasons(plan, own, kept, card)
+    content = plan.model_dump(mode="json") | {"network": network.model_dump(mode="json")}
+    for section in ("training", "inference"):
+        content[section]["patch_size"] = _patch(plan, section, network.reduction, reasons)
+    rate = plan.training.learning_rate / GENTLER
+    content["training"] |= {"learning_rate": rate, "warmup": max(WARMUP, plan.training.warmup)}
+    reasons["training.learning_rate"] = (
+        f"{1 / GENTLER:g} of the rate for fresh weights: those of the earlier run are already good, and full steps "
+        "would undo them"
+    )
+    reasons["training.warmup"] = "longer than for fresh weights, until the optimiser knows the size of the gradients"
+    if (seen := card.preprocess.spacing_mm) != plan.preprocess.spacing_mm:
+        why = reasons.get("preprocess.spacing_mm", "as planned")
+        reasons["preprocess.spacing_mm"] = f"{why}; the earlier run saw {_mm(seen)}"
+    return Plan.model_validate(content | {"reasons": reasons})
+
+
+def _network_reasons(plan: Plan, own: dict[str, Any], kept: dict[str, Any], card: ModelCard) -> dict[str, str]:
+    """Reasons of the settings that the plan gives a reason for, or that the scans alone would have got otherwise."""
+    reasons = {}
+    for name, value in kept.items():
+        key, planned = f"network.{name}", own.get(name)
+        if name in _COUNTS or (key not in plan.reasons and planned == value):
+            continue
+        reasons[key] = f"as in the earlier run on {card.dataset}, whose weights the training begins with"
+        if planned != value and name in own:
+            reasons[key] += f"; these scans alone would get {_text(planned)}"
+    return reasons
+
+
+def _patch(plan: Plan, section: str, reduction: Sequence[int], reasons: dict[str, str]) -> list[int]:
+    """The planned patch in the nearest multiples of the network's reduction, and a reason where that is another."""
+    planned: tuple[int, int, int] = getattr(plan, section).patch_size
+    steps = (*reduction, 1)[:3]
+    patch = [max(step, step * math.floor(size / step + 0.5)) for size, step in zip(planned, steps, strict=True)]
+    if all(size == step for size, step in zip(patch, steps, strict=True)):  # one voxel at the coarsest stage
+        longest = max(range(len(reduction)), key=lambda axis: planned[axis] / steps[axis])
+        patch[longest] *= 2
+    if tuple(patch) != planned:
+        why = reasons.get(f"{section}.patch_size", "as planned")
+        reasons[f"{section}.patch_size"] = (
+            f"{_text(planned)} in the nearest multiples of {_text(reduction)}, which the earlier run's network needs; "
+            f"before that: {why}"
+        )
+    return patch
+
+
+def _mm(spacing: Sequence[float] | None) -> str:
+    return "the scans' own" if spacing is None else "×".join(f"{size:.3g}" for size in spacing) + " mm"
+
+
+def _text(value: Any) -> str:
+    """Nested sequences as in YAML."""
+    return f"[{', '.join(_text(entry) for entry in value)}]" if isinstance(value, (list, tuple)) else str(value)
