@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from medseg.configuration import parse_config
 from medseg.errors import CheckpointError, ConfigError
@@ -16,7 +15,7 @@ from medseg.inference.segmentation import ModelCard, load_card
 from medseg.inference.segmentation.card import dataset_name
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.manifest import manifest_target
-from medseg.networks.name_match import NameMatch, match_names
+from medseg.networks.name_match import match_names
 from medseg.networks.named_axes import named_axes
 from medseg.networks.segmentation import UNet
 from medseg.networks.transfer import Transfer, take_weights
@@ -38,6 +37,8 @@ def load_earlier_card(initial: Path) -> ModelCard:
     Raises:
         CheckpointError: If it is missing or broken.
     """
+    if not initial.exists():
+        raise CheckpointError(f"init: {initial} must be there, got nothing", remedy="give the folder of an earlier run")
     return load_card(initial if initial.is_dir() else initial.parent)
 
 
@@ -55,9 +56,8 @@ def initialise_from(initial: Path, cases: TrainingCases, plan: Plan, parts: Segm
     """
     card, path = load_earlier_card(initial), weights_file(initial)
     weights = read_weights(path)
-    filling = _Filling.of(card, cases.manifest, plan, parts, weights)
-    build = parts.network or UNet
-    transfer = filling.fill(build(plan.network))
+    fill = _filling(card, cases.manifest, plan, parts, weights)
+    transfer = fill((parts.network or UNet)(plan.network))
     if not transfer.has_kernels:
         raise _nothing_fits(card, parts)
     earlier = InitialisedFrom(
@@ -76,7 +76,7 @@ def initialise_from(initial: Path, cases: TrainingCases, plan: Plan, parts: Segm
         are_names_matched=parts.network is None,
         validation_cases_seen=seen_by_earlier(earlier, cases),
     )
-    return Initialisation(record, filling.fill)
+    return Initialisation(record, fill)
 
 
 def resumed_initialisation(folder: RunFolder) -> Initialisation | None:
@@ -113,39 +113,23 @@ def seen_by_earlier(earlier: InitialisedFrom | None, cases: TrainingCases) -> tu
 def initialisation_warnings(record: InitialisationRecord, cases: TrainingCases) -> tuple[str, ...]:
     """What a person must know before believing the validation."""
     seen = len(record.validation_cases_seen)
-    if not seen:
-        return ()
-    return (
+    warning = (
         f"the earlier run was trained on patients of {seen} of the {len(cases.validation)} validation cases: this "
         "validation flatters the model; take the fold that the earlier run was validated on, or cases that neither "
-        "run was trained on",
+        "run was trained on"
     )
+    return (warning,) if seen else ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Filling:
-    """Puts the weights of an earlier run into a network.
-
-    Attributes:
-        fill: Function that fills a network and says what became of every tensor.
-    """
-
-    fill: partial[Transfer]
-
-    @classmethod
-    def of(
-        cls,
-        card: ModelCard,
-        manifest: Manifest,
-        plan: Plan,
-        parts: SegmentationParts,
-        weights: Mapping[str, Tensor],
-    ) -> _Filling:
-        channels = match_names(manifest.channels, card.channels, faces_alone=True)
-        labels = match_names(_label_names(manifest_target(manifest)), _label_names(card.target))
-        is_same = channels.is_same and labels.is_same
-        axes = {} if is_same or parts.network is not None else named_axes(UNet, plan.network)
-        return cls(partial(take_weights, weights=weights, channels=channels, labels=labels, axes=axes))
+def _filling(
+    card: ModelCard, manifest: Manifest, plan: Plan, parts: SegmentationParts, weights: Mapping[str, Tensor]
+) -> partial[Transfer]:
+    """The function that puts the weights of an earlier run into a network of the plan."""
+    channels = match_names(manifest.channels, card.channels, faces_alone=True)
+    labels = match_names(_label_names(manifest_target(manifest)), _label_names(card.target))
+    is_same = channels.is_same and labels.is_same
+    axes = {} if is_same or parts.network is not None else named_axes(UNet, plan.network)
+    return partial(take_weights, weights=weights, channels=channels, labels=labels, axes=axes)
 
 
 def _label_names(target: ExclusiveLabels) -> list[str]:
