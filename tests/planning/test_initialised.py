@@ -72,10 +72,10 @@ def test_patch_keeps_more_than_one_voxel_at_the_coarsest_stage(build_plan: Any) 
     assert plan.training.patch_size == (16, 32, 16)
 
 
-def test_rate_is_gentler_and_says_why(build_plan: Any) -> None:
+def test_rate_rises_more_slowly_and_says_why(build_plan: Any) -> None:
     own = build_plan((64, 64, 64), (1.0, 1.0, 1.0))
     plan = plan_initialised(own, card_of(own))
-    assert plan.training.learning_rate == own.training.learning_rate / 4
+    assert plan.training.learning_rate == own.training.learning_rate
     assert plan.training.warmup == 0.1
-    assert "full steps would undo them" in plan.reasons["training.learning_rate"]
-    assert "training.warmup" in plan.reasons
+    assert "would undo what the earlier run has learned" in plan.reasons["training.warmup"]
+    assert "as for fresh weights" in plan.reasons["training.learning_rate"]

@@ -47,6 +47,7 @@ def write_boxes(
     count: int = 2,
     spacing_mm: float = 1.0,
     shape: tuple[int, int, int] = (16, 16, 16),
+    **facts: Any,
 ) -> Path:
     """Patients with a box per label, in two folds."""
     entries = []
@@ -64,7 +65,7 @@ def write_boxes(
         entries.append({**case, "label": f"c{n}_label.nii.gz"})
     content = {"name": name, "labels": labels, "training": entries}
     content["channel_names"] = {str(index): channel for index, channel in enumerate(channels)}
-    (folder / "dataset.json").write_text(json.dumps(content))
+    (folder / "dataset.json").write_text(json.dumps({**content, **facts}))
     return folder
 
 
@@ -207,8 +208,14 @@ def test_validation_cases_that_the_earlier_run_was_trained_on_are_a_warning(
         "the earlier run was trained on patients of 1 of the 1 validation cases: this validation flatters the model"
     )
     assert json.loads((other.folder / "initialisation.json").read_text())["validation_cases_seen"] == ["c1"]
-    after = train(data, tmp_path / "after", init=other.folder, fold=1)  # neither c0 nor c1 is unseen by now
+    (tmp_path / "second").mkdir()
+    second = write_boxes(tmp_path / "second", version="2 of 4 May", labels={"background": 0, "lid": 1})
+    after = train(second, tmp_path / "after", init=other.folder)  # the run before has seen c0, and that before it c1
     assert "patients of 1 of the 1 validation cases" in after.warnings[0]
+    assert load_card(after.folder).seen_cases == ("c1", "c0")
+    (tmp_path / "unlike").mkdir()
+    unlike = train(write_boxes(tmp_path / "unlike", name="box"), tmp_path / "alone", init=other.folder)
+    assert unlike.warnings == ()
 
 
 def test_predictions_name_cases_of_the_earlier_run_on_the_dataset(earlier: TrainResult, tmp_path: Path) -> None:

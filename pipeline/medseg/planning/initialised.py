@@ -10,7 +10,6 @@ from medseg.errors import ConfigError
 from medseg.inference.segmentation import ModelCard
 from medseg.planning.plan import Plan
 
-GENTLER = 4.0
 WARMUP = 0.1
 _COUNTS = ("in_channels", "out_channels")
 
@@ -19,8 +18,8 @@ def plan_initialised(plan: Plan, card: ModelCard) -> Plan:
     """A plan with the network of an earlier run, so that its weights fit.
 
     Kept from the earlier run is the shape of the network; channels of the image, labels, voxel size, intensities and
-    patch stay those of this dataset. The rate rises over a longer warm-up to a lower peak: the weights that are taken
-    are already good, and full steps from an optimiser without a history would undo them.
+    patch stay those of this dataset. The rate rises over a longer warm-up, because full steps of an optimiser that does
+    not know the size of the gradients yet would undo weights that are already good.
 
     Args:
         plan: Plan that was made from the scans.
@@ -29,8 +28,8 @@ def plan_initialised(plan: Plan, card: ModelCard) -> Plan:
     Raises:
         ConfigError: If the one network is for volumes and the other for pictures.
 
-    Source: peak and warm-up after the trainers that fine-tune nnU-Net (MIC-DKFZ, `nnUNetTrainer_finetuning`): 1e-3 in
-    place of 1e-2, reached by a linear warm-up; here a quarter, because a budget is minutes and new heads start fresh.
+    Source: the linear warm-up of the trainers that fine-tune nnU-Net (MIC-DKFZ, https://github.com/MIC-DKFZ/panther).
+    Their tenth of the peak rate is not taken over: in short trainings a lower peak learned less (benchmarks/README.md).
     """
     own, kept = plan.network.model_dump(), card.network.model_dump()
     if own["spatial_dims"] != kept["spatial_dims"]:
@@ -44,13 +43,12 @@ def plan_initialised(plan: Plan, card: ModelCard) -> Plan:
     content = plan.model_dump(mode="json") | {"network": network.model_dump(mode="json")}
     for section in ("training", "inference"):
         content[section]["patch_size"] = _patch(plan, section, network.reduction, reasons)
-    rate = plan.training.learning_rate / GENTLER
-    content["training"] |= {"learning_rate": rate, "warmup": max(WARMUP, plan.training.warmup)}
-    reasons["training.learning_rate"] = (
-        f"{1 / GENTLER:g} of the rate for fresh weights: those of the earlier run are already good, and full steps "
-        "would undo them"
+    content["training"]["warmup"] = max(WARMUP, plan.training.warmup)
+    reasons["training.learning_rate"] = "as for fresh weights: a lower one learned less (benchmarks/README.md)"
+    reasons["training.warmup"] = (
+        "longer than for fresh weights: full steps before the optimiser knows the size of the gradients would undo "
+        "what the earlier run has learned"
     )
-    reasons["training.warmup"] = "longer than for fresh weights, until the optimiser knows the size of the gradients"
     if (seen := card.preprocess.spacing_mm) != plan.preprocess.spacing_mm:
         why = reasons.get("preprocess.spacing_mm", "as planned")
         reasons["preprocess.spacing_mm"] = f"{why}; the earlier run saw {_mm(seen)}"

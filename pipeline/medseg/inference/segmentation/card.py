@@ -69,18 +69,8 @@ class ModelCard(Config):
     @property
     def seen_cases(self) -> tuple[str, ...]:
         """Ids of the dataset's cases from which the weights come: those of earlier models on it are among them."""
-        seen = dict.fromkeys(self.trained_on)
-        earlier = self.initialised_from
-        while earlier is not None:
-            if dataset_name(earlier.dataset) == dataset_name(self.dataset):
-                seen |= dict.fromkeys(earlier.trained_on)
-            earlier = earlier.initialised_from
-        return tuple(seen)
-
-
-def dataset_name(dataset: str) -> str:
-    """Name of a dataset without its version."""
-    return dataset.rpartition(" ")[0] or dataset
+        earlier = self.initialised_from.seen_here if self.initialised_from is not None else ()
+        return tuple(dict.fromkeys((*self.trained_on, *earlier)))
 
 
 def save_card(card: ModelCard, folder: Path) -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 from medseg.configuration import parse_config
 from medseg.errors import CheckpointError, ConfigError
 from medseg.inference.segmentation import ModelCard, load_card
-from medseg.inference.segmentation.card import dataset_name
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.manifest import manifest_target
 from medseg.networks.name_match import match_names
@@ -68,13 +67,15 @@ def initialise_from(initial: Path, cases: TrainingCases, plan: Plan, parts: Segm
         mlflow_run_id=_mlflow_run(path.parent),
         taken_share=transfer.share,
         trained_on=card.trained_on,
+        seen_here=cases_seen(card, cases.manifest),
         initialised_from=card.initialised_from,
     )
+    validation = {case.case_id for case in cases.validation}
     record = InitialisationRecord.of(
         transfer,
         earlier,
         are_names_matched=parts.network is None,
-        validation_cases_seen=seen_by_earlier(earlier, cases),
+        validation_cases_seen=tuple(seen_in_training(earlier.seen_here, cases.manifest, validation)),
     )
     return Initialisation(record, fill)
 
@@ -97,17 +98,18 @@ def resumed_initialisation(folder: RunFolder) -> Initialisation | None:
         ) from error
 
 
-def seen_by_earlier(earlier: InitialisedFrom | None, cases: TrainingCases) -> tuple[str, ...]:
-    """Validation cases of patients that an earlier model, or one that it began with, was trained on.
+def cases_seen(card: ModelCard, manifest: Manifest) -> tuple[str, ...]:
+    """Ids of a dataset's cases that an earlier model, or one that it began with, was trained on.
 
     Cases are known by their ids where the dataset has the same name, whatever its version.
     """
-    trained_on: set[str] = set()
-    while earlier is not None:
-        if dataset_name(earlier.dataset) == cases.manifest.name:
-            trained_on |= set(earlier.trained_on)
-        earlier = earlier.initialised_from
-    return tuple(seen_in_training(trained_on, cases.manifest, {case.case_id for case in cases.validation}))
+    seen: dict[str, None] = {}
+    link: ModelCard | InitialisedFrom | None = card
+    while link is not None:
+        if f"{link.dataset} ".startswith(f"{manifest.name} "):
+            seen |= dict.fromkeys(link.trained_on)
+        link = link.initialised_from
+    return tuple(seen)
 
 
 def initialisation_warnings(record: InitialisationRecord, cases: TrainingCases) -> tuple[str, ...]:
