@@ -28,9 +28,9 @@ Examples:
 @click.option(
     "--grid",
     type=click.Choice(["scans", "budget"]),
-    default="scans",
+    default="budget",
     show_default=True,
-    help="Voxels of the plan for volumes: the scans' own, or those on which --budget is expected to lose least Dice.",
+    help="Voxels of the plan for volumes: those on which --budget is expected to lose least Dice, or the scans' own.",
 )
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""

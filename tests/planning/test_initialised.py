@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from medseg.inference.segmentation import ModelCard
-from medseg.planning import Plan, make_plan
+from medseg.networks import NetworkConfig
+from medseg.planning import Plan, Spending, make_plan
 from medseg.planning.initialised import plan_initialised
+from medseg.planning.step_cost import StepPrice
+from medseg.training.segmentation import CoarseStart, TrainingConfig
 
 from tests.planning.conftest import FingerprintBuilder, ManifestBuilder
 
@@ -48,9 +52,8 @@ def test_network_is_the_earlier_ones_with_these_channels_and_labels(build_plan: 
     counts = {"in_channels": 2, "out_channels": 2}
     assert plan.network.model_dump() == earlier.network.model_dump() | counts
     assert plan.preprocess == own.preprocess
-    assert "as in the earlier run on livers 1" in plan.reasons["network.channels"]
+    assert "as in the earlier run on livers 1 (1×1×1 mm), whose weights" in plan.reasons["network.channels"]
     assert "these scans alone would get [[3, 3, 1], " in plan.reasons["network.kernels"]
-    assert plan.reasons["preprocess.spacing_mm"].endswith("; the earlier run saw 1×1×1 mm")
 
 
 def test_patch_is_adjusted_to_the_earlier_network(build_plan: Any) -> None:
@@ -70,6 +73,55 @@ def test_patch_keeps_more_than_one_voxel_at_the_coarsest_stage(build_plan: Any) 
     earlier = build_plan((64, 64, 64), (1.0, 1.0, 1.0))
     plan = plan_initialised(build_plan((8, 12, 8), (1.0, 1.0, 1.0)), card_of(earlier))
     assert plan.training.patch_size == (16, 32, 16)
+
+
+def test_coarse_start_fits_the_earlier_network_or_is_left_out(build_plan: Any) -> None:
+    earlier = build_plan((64, 64, 64), (1.0, 1.0, 1.0))
+    own = build_plan((56, 56, 56), (1.0, 1.0, 1.0))
+    starts = {}
+    for patch in ((24, 28, 28), (52, 56, 56)):
+        start = CoarseStart(share=0.3, factor=(2, 2, 2), patch_size=patch, batch_size=2)
+        training = own.training.model_copy(update={"coarse_start": start})
+        reasons = own.reasons | {"training.coarse_start": "cheap"}
+        starts[patch] = plan_initialised(
+            own.model_copy(update={"training": training, "reasons": reasons}), card_of(earlier)
+        )
+    fitting = starts[24, 28, 28].training.coarse_start
+    assert fitting is not None
+    assert (fitting.patch_size, fitting.share) == ((32, 32, 32), 0.3)
+    assert starts[52, 56, 56].training.coarse_start is None
+    assert "training.coarse_start" not in starts[52, 56, 56].reasons
+
+
+def test_plan_for_a_budget_is_priced_with_the_earlier_network(
+    build_fingerprint: FingerprintBuilder, build_manifest: ManifestBuilder, build_plan: Any
+) -> None:
+    earlier = build_plan((64, 64, 64), (1.0, 1.0, 1.0))
+    priced = set()
+
+    def price(network: NetworkConfig, training: TrainingConfig) -> StepPrice:
+        priced.add((network.channels, network.strides))
+        return StepPrice(0.1, 1)
+
+    spending = Spending(
+        seconds=600,
+        budget_s=600,
+        device="CPU",
+        free_bytes=2**40,
+        measure=price,
+        estimate=price,
+        ceiling=lambda config: {"liver": 0.95},
+    )
+    plan = make_plan(
+        build_fingerprint([(96, 96, 96)], [(1.0, 1.0, 1.0)]),
+        build_manifest(),
+        device="cpu",
+        spending=spending,
+        adapt=partial(plan_initialised, card=card_of(earlier)),
+    )
+    assert priced == {(earlier.network.channels, earlier.network.strides)}
+    assert plan.network.strides == earlier.network.strides
+    assert "buys about" in plan.reasons["preprocess.spacing_mm"]
 
 
 def test_rate_rises_more_slowly_and_says_why(build_plan: Any) -> None:

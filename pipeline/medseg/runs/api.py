@@ -33,7 +33,7 @@ def train(
     config: AnyPath | Mapping[str, Any] | None = None,
     init: AnyPath | None = None,
     parts: SegmentationParts | None = None,
-    grid: GridKind = "scans",
+    grid: GridKind = "budget",
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -50,7 +50,7 @@ def train(
         init: Earlier run to fine-tune: its folder, its model folder, or a file of weights in it. The network keeps its
             shape; weights are taken by the names of labels and channels, and the notes say what was taken.
         parts: Network, loss, transform, metrics and handlers of your own.
-        grid: `scans` for the grid of the scans; `budget` for a coarser one where a wall-clock budget cannot pay for it.
+        grid: `budget` for the grid on which a wall-clock budget is expected to lose least, `scans` for the scans' own.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.

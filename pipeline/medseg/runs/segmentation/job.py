@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Literal
 
 from medseg import __version__
 from medseg.atomic import write_json
-from medseg.errors import ConfigError, ManifestError, TrainingError
+from medseg.errors import ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
@@ -29,7 +30,7 @@ from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
-from medseg.runs.machine import threads, torch_device
+from medseg.runs.machine import device_name, free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
@@ -45,6 +46,7 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
+from medseg.training import parse_duration_s
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
@@ -60,14 +62,14 @@ class SegmentationJob:
 
     Args:
         parts: The user's own parts of the training.
-        grid: `scans` plans volumes on the grid of the scans; `budget` on the one on which a wall-clock budget is
-            expected to lose least.
+        grid: `budget` plans volumes on the grid on which a wall-clock budget is expected to lose least; `scans` on the
+            grid of the scans, as it is also planned where there is no such budget.
     """
 
     stage = "train"
     labels_digest: str | None = None
 
-    def __init__(self, parts: SegmentationParts | None = None, *, grid: GridKind = "scans") -> None:
+    def __init__(self, parts: SegmentationParts | None = None, *, grid: GridKind = "budget") -> None:
         self.grid = grid
         self.parts = parts or SegmentationParts()
         self.own_parts = self.parts.names()
@@ -90,10 +92,6 @@ class SegmentationJob:
         """The given plan, or one from the training scans, with the asked changes."""
         manifest = cases.manifest
         failures: tuple[Failure, ...] = ()
-        if self.grid == "budget" and settings.budget is None and settings.plan is None:
-            raise ConfigError(
-                "a grid for the budget needs a wall-clock budget, got none", remedy="give one, or take the grid scans"
-            )
         earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
             plan = load_plan(settings.plan)
@@ -107,8 +105,8 @@ class SegmentationJob:
             spending = None
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
-            plan = make_plan(fingerprint, manifest, device=device, spending=spending)
-            plan = plan_initialised(plan, earlier) if earlier is not None else plan
+            keeps = {"adapt": partial(plan_initialised, card=earlier)} if earlier is not None else {}
+            plan = make_plan(fingerprint, manifest, device=device, spending=spending, **keeps)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -125,13 +123,16 @@ class SegmentationJob:
     ) -> Spending:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
-        cost = StepCost(torch_device(settings.device), folder=settings.store, build=self.parts.network or UNet)
+        device = torch_device(settings.device)
+        cost = StepCost(device, folder=settings.store, build=self.parts.network or UNet)
         spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
-            budget=str(settings.budget),
-            measure_step_s=cost.measure,
-            step_s=cost.estimate,
+            budget_s=parse_duration_s(str(settings.budget)),
+            device=device_name(device),
+            free_bytes=free_bytes(device),
+            measure=cost.measure,
+            estimate=cost.estimate,
             ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
         )
 
