@@ -25,13 +25,7 @@ Examples:
     help="Earlier run of medseg train to fine-tune (or its model folder, or a file of weights in it): its network is "
     "kept, and its weights are taken by the names of labels and channels.",
 )
-@click.option(
-    "--grid",
-    type=click.Choice(["scans", "budget"]),
-    default="budget",
-    show_default=True,
-    help="Voxels of the plan for volumes: those on which --budget is expected to lose least Dice, or the scans' own.",
-)
+@options.grid
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()

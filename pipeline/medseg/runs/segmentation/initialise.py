@@ -20,14 +20,16 @@ from medseg.networks.segmentation import UNet
 from medseg.networks.transfer import Transfer, take_weights
 from medseg.networks.weights import read_weights, weights_digest
 from medseg.planning import Plan
-from medseg.records import Manifest
+from medseg.records import Failure, Manifest
 from medseg.runs.initial_weights import weights_file
+from medseg.runs.job import Prepared
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.seen import seen_in_training
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training.segmentation import SegmentationParts
 from medseg.training.segmentation.initialisation import Initialisation, InitialisationRecord
+from medseg.training.segmentation.task import SegmentationTask
 
 
 def load_earlier_card(initial: Path) -> ModelCard:
@@ -112,15 +114,30 @@ def cases_seen(card: ModelCard, manifest: Manifest) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def initialisation_warnings(record: InitialisationRecord, cases: TrainingCases) -> tuple[str, ...]:
-    """What a person must know before believing the validation."""
-    seen = len(record.validation_cases_seen)
-    warning = (
-        f"the earlier run was trained on patients of {seen} of the {len(cases.validation)} validation cases: this "
-        "validation flatters the model; take the fold that the earlier run was validated on, or cases that neither "
-        "run was trained on"
+def prepared_with(
+    task: SegmentationTask, cases: TrainingCases, failures: tuple[Failure, ...]
+) -> Prepared[SegmentationTask]:
+    """The task, with what is to be said of the weights that it begins with."""
+    if task.inputs.initialisation is None:
+        return Prepared(task, failures)
+    record = task.inputs.initialisation.record
+    tags = {"medseg.init_weights_digest": record.earlier.weights_digest, "medseg.init_dataset": record.earlier.dataset}
+    if record.earlier.mlflow_run_id:
+        tags["medseg.init_run_id"] = record.earlier.mlflow_run_id
+    facts = {
+        "taken_share": round(record.earlier.taken_share, 4),
+        "new_labels": ", ".join(record.labels.new),
+        "new_channels": ", ".join(record.channels.new),
+        "validation_cases_seen": len(record.validation_cases_seen),
+    }
+    return Prepared(
+        task,
+        failures,
+        warnings=_warnings(record, cases),
+        notes=(str(record),),
+        parameters={"init": facts},
+        tags=tags,
     )
-    return (warning,) if seen else ()
 
 
 def _filling(
@@ -156,3 +173,14 @@ def _mlflow_run(model: Path) -> str | None:
         return RunFolder(model.parent).load_record().mlflow_run_id
     except CheckpointError:
         return None
+
+
+def _warnings(record: InitialisationRecord, cases: TrainingCases) -> tuple[str, ...]:
+    """What a person must know before believing the validation."""
+    seen = len(record.validation_cases_seen)
+    warning = (
+        f"the earlier run was trained on patients of {seen} of the {len(cases.validation)} validation cases: this "
+        "validation flatters the model; take the fold that the earlier run was validated on, or cases that neither "
+        "run was trained on"
+    )
+    return (warning,) if seen else ()

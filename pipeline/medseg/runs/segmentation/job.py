@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from medseg import __version__
 from medseg.atomic import write_json
@@ -28,7 +29,7 @@ from medseg.planning import (
 from medseg.planning.initialised import plan_initialised
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
-from medseg.records import Failure, Manifest
+from medseg.records import Case, Failure, Manifest
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import device_name, free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
@@ -36,9 +37,9 @@ from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.gaps import warn_of_gaps
 from medseg.runs.segmentation.initialise import (
-    initialisation_warnings,
     initialise_from,
     load_earlier_card,
+    prepared_with,
     resumed_initialisation,
 )
 from medseg.runs.segmentation.overlays import save_overlays
@@ -48,7 +49,7 @@ from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
-from medseg.training.segmentation.parts import name_of
+from medseg.training.segmentation.parts import BuildNetwork, name_of
 from medseg.training.segmentation.task import SegmentationTask
 
 GridKind = Literal["scans", "budget"]
@@ -74,6 +75,11 @@ class SegmentationJob:
         self.parts = parts or SegmentationParts()
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
+
+    @property
+    def build(self) -> BuildNetwork:
+        """Function that builds the network: the UNet, or the user's own."""
+        return self.parts.network or UNet
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
@@ -105,8 +111,15 @@ class SegmentationJob:
             spending = None
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
-            keeps = {"adapt": partial(plan_initialised, card=earlier)} if earlier is not None else {}
-            plan = make_plan(fingerprint, manifest, device=device, spending=spending, **keeps)
+            plan = make_plan(
+                fingerprint,
+                manifest,
+                device=device,
+                spending=spending,
+                spacing_mm=_asked_spacing(settings),
+                adapt=(lambda plan: plan) if earlier is None else partial(plan_initialised, card=earlier),
+            )
+            plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -124,8 +137,7 @@ class SegmentationJob:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
-        cost = StepCost(device, folder=settings.store, build=self.parts.network or UNet)
-        spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
+        cost = StepCost(device, folder=settings.store, build=self.build)
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
             budget_s=parse_duration_s(str(settings.budget)),
@@ -133,7 +145,7 @@ class SegmentationJob:
             free_bytes=free_bytes(device),
             measure=cost.measure,
             estimate=cost.estimate,
-            ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
+            ceiling=GridCeiling(spread_cases(cases.training), cases.manifest, cases.root).dice,
         )
 
     def prepare(
@@ -176,11 +188,11 @@ class SegmentationJob:
             parts=self.parts,
             initialisation=initialisation,
         )
-        return _prepared(SegmentationTask(inputs), cases, failures)
+        return prepared_with(SegmentationTask(inputs), cases, failures)
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
-        return count_parameters((self.parts.network or UNet)(plan.network))
+        return count_parameters(self.build(plan.network))
 
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
@@ -236,27 +248,32 @@ class SegmentationJob:
         return Delivered(summary, warnings)
 
 
-def _prepared(
-    task: SegmentationTask, cases: TrainingCases, failures: tuple[Failure, ...]
-) -> Prepared[SegmentationTask]:
-    """The task, with what is to be said of the weights that it begins with."""
-    if task.inputs.initialisation is None:
-        return Prepared(task, failures)
-    record = task.inputs.initialisation.record
-    tags = {"medseg.init_weights_digest": record.earlier.weights_digest, "medseg.init_dataset": record.earlier.dataset}
-    if record.earlier.mlflow_run_id:
-        tags["medseg.init_run_id"] = record.earlier.mlflow_run_id
-    facts = {
-        "taken_share": round(record.earlier.taken_share, 4),
-        "new_labels": ", ".join(record.labels.new),
-        "new_channels": ", ".join(record.channels.new),
-        "validation_cases_seen": len(record.validation_cases_seen),
-    }
-    return Prepared(
-        task,
-        failures,
-        warnings=initialisation_warnings(record, cases),
-        notes=(str(record),),
-        parameters={"init": facts},
-        tags=tags,
+def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:
+    """A few cases from all over the list, to measure what a grid costs its labels."""
+    return cases[:: max(1, len(cases) // _CEILING_CASES)][:_CEILING_CASES]
+
+
+def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
+    """Voxel size that the user sets; what is wrong with it is said where the changes are made."""
+    asked = dict(settings.changes.get("preprocess") or {}).get("spacing_mm")
+    if not isinstance(asked, list | tuple) or len(asked) != len("ijk"):
+        return None
+    if not all(isinstance(mm, int | float) and mm > 0 for mm in asked):
+        return None
+    i, j, k = (float(mm) for mm in asked)
+    return i, j, k
+
+
+def _without_misfits(plan: Plan, changes: Mapping[str, Any]) -> Plan:
+    """The plan without a coarse start that was made for another patch or network than the user sets."""
+    sets_network = bool(changes.get("network"))
+    sets_patch = "patch_size" in dict(changes.get("training") or {})
+    if not (sets_network or sets_patch) or plan.training.coarse_start is None:
+        return plan
+    reason = "none, because it would have to be made for the patch and the network that are set"
+    return plan.model_copy(
+        update={
+            "training": plan.training.model_copy(update={"coarse_start": None}),
+            "reasons": plan.reasons | {"training.coarse_start": reason},
+        }
     )
