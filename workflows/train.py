@@ -9,14 +9,22 @@ import click
 from medseg.workflows import console, options
 
 EPILOG = """\b
-Example:
+Examples:
   medseg train data/dataset.json --out run --fold 0 --budget 10m
+  medseg train other/dataset.json --out tuned --init run --budget 5m
 """
 
 
 @click.command("train", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
 @options.training
+@click.option(
+    "--init",
+    "initial",
+    type=options.FILE,
+    help="Earlier run of medseg train to fine-tune (or its model folder, or a file of weights in it): its network is "
+    "kept, and its weights are taken by the names of labels and channels.",
+)
 @options.grid
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
@@ -29,6 +37,8 @@ def command(**arguments: Any) -> None:
     settings = options.training_settings(TrainingSettings, arguments)
     result = train_job(SegmentationJob(grid=grid), dataset, settings, started=started, progress=console.Bars())
     click.echo(result.summary)
+    for note in result.notes:
+        click.echo(note)
     console.warn(result.warnings)
     click.echo(
         f"{result.steps} steps in {result.seconds:.0f} s; model in {result.folder / 'model'}, plan, curves and "

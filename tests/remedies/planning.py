@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from medseg.planning import CaseFingerprint, Fingerprint, check_mirroring, make_plan
+from medseg.planning.initialised import plan_initialised
 
 from tests.manifest.datasets import manifest_of
+from tests.planning.test_initialised import card_of
 from tests.remedies.attempts import covers, tries
 
 covers("planning")
@@ -24,3 +26,17 @@ def _flip(place: Path) -> Again:
     yield lambda: check_mirroring(flipping, manifest)
     left_out = plan.model_copy(update={"inference": plan.inference.model_copy(update={"mirror_axes": (2,)})})
     yield lambda: check_mirroring(left_out, manifest)
+
+
+@tries("planning/initialised.py", "leave init out, or give a run on such images")
+def _volumes_for_pictures(place: Path) -> Again:
+    manifest = manifest_of([], labels={"background": 0, "nucleus": 1})
+    volume = CaseFingerprint((40, 40, 40), (1.0, 1.0, 1.0), np.ones((1, 5)))
+    picture = CaseFingerprint((64, 64, 1), (1.0, 1.0, 1.0), np.ones((1, 5)))
+    volumes, pictures = (
+        make_plan(Fingerprint((case,), (), is_2d=is_2d), manifest, device="cpu")
+        for case, is_2d in ((volume, False), (picture, True))
+    )
+    yield lambda: plan_initialised(pictures, card_of(volumes))
+    yield lambda: make_plan(Fingerprint((picture,), (), is_2d=True), manifest, device="cpu")
+    yield lambda: plan_initialised(pictures, card_of(pictures))

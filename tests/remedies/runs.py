@@ -20,6 +20,7 @@ from medseg.scans import write_scan
 
 from tests.grids import grid
 from tests.remedies.attempts import covers, tried_elsewhere, tries
+from tests.runs.test_own_parts import OneConvolution
 
 covers("runs")
 Again = Iterator[Callable[[], object]]
@@ -163,6 +164,64 @@ def _other_parts(place: Path) -> Again:
     yield lambda: train(place, "run", resume=True, config=None, epochs=2, parts=parts)
     yield resume(place)
     yield lambda: train(place, "new", parts=parts)
+
+
+@tries("runs/segmentation/initialise.py", "give the folder of an earlier run")
+def _no_earlier_run(place: Path) -> Again:
+    folder = finished_run(place)
+    yield lambda: train(place, "tuned", init=place / "nowhere")
+    yield lambda: train(place, "again", init=folder.path)
+
+
+@tries(
+    "runs/segmentation/initialise.py",
+    "leave the network's shape to the earlier run instead of a plan or settings, or leave init out",
+)
+def _other_widths(place: Path) -> Again:
+    folder = finished_run(place)
+    wider = SMALL | {"network": SMALL["network"] | {"channels": [3, 5]}}
+    shapeless = {name: section for name, section in SMALL.items() if name != "network"}
+    yield lambda: train(place, "tuned", init=folder.path, config=wider)
+    yield lambda: train(place, "kept", init=folder.path, config=shapeless)
+    yield lambda: train(place, "fresh", config=wider)
+
+
+@tries("runs/segmentation/initialise.py", "give that network, or leave init out")
+def _own_network_is_missing(place: Path) -> Again:
+    write_patients(place)
+    parts = medseg.SegmentationParts(network=OneConvolution)
+    folder = train(place, "run", parts=parts).folder
+    yield lambda: train(place, "tuned", init=folder)
+    yield lambda: train(place, "kept", init=folder, parts=parts)
+    yield lambda: train(place, "fresh")
+
+
+@tries("runs/segmentation/initialise.py", "start a new run")
+def _damaged_initialisation(place: Path) -> Again:
+    folder = finished_run(place)
+    tuned = train(place, "tuned", init=folder.path)
+    (tuned.folder / "initialisation.json").write_text("{")
+    yield lambda: train(place, "tuned", resume=True, config=None, epochs=2)
+    yield lambda: train(place, "new", init=folder.path)
+
+
+@tries("runs/initial_weights.py", "leave init out, or start a new run")
+def _other_initial_weights(place: Path) -> Again:
+    folder = finished_run(place)
+    train(place, "tuned", init=folder.path)
+    yield lambda: train(place, "tuned", resume=True, config=None, epochs=2, init=place / "tuned")
+    yield lambda: train(place, "tuned", resume=True, config=None, epochs=2)
+    yield lambda: train(place, "new", init=place / "tuned")
+
+
+@tries("runs/initial_weights.py", "start a new run")
+def _lost_initial_weights(place: Path) -> Again:
+    folder = finished_run(place)
+    tuned = RunFolder(train(place, "tuned", init=folder.path).folder)
+    tuned.checkpoint.unlink()
+    (folder.model / "last.safetensors").unlink()
+    yield lambda: train(place, "tuned", resume=True, config=None)
+    yield lambda: train(place, "new")
 
 
 tried_elsewhere("tests/integration/test_classify_route.py", "gate", "runs/segmentation/predict.py", "leave check out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -57,6 +58,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise _unreadable(path, "something else than tensors by name")
     return dict(content)
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of a file of weights.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

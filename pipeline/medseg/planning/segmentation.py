@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from medseg.geometry import significant
@@ -29,6 +31,7 @@ def make_plan(
     device: DeviceKind,
     spending: Spending | None = None,
     spacing_mm: tuple[float, float, float] | None = None,
+    adapt: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -39,10 +42,11 @@ def make_plan(
         spending: Wall clock of the training and prices of its steps, which decide how fine the grid of volumes is.
             Without it the grid is that of the scans; pictures always keep their own pixels.
         spacing_mm: Voxel size of the network's grid along R, A and S, where the user sets it.
+        adapt: Changes the plan on a grid before it is priced, such as one that keeps the network of an earlier run.
     """
 
     def plan_on(option: GridOption) -> Plan:
-        return _plan_on(fingerprint, manifest, device, option)
+        return adapt(_plan_on(fingerprint, manifest, device, option))
 
     fixed = None if fingerprint.is_2d else spacing_mm
     if spending is None or fingerprint.is_2d:

@@ -31,6 +31,7 @@ def train(
     budget: str | None = None,
     epochs: int | None = None,
     config: AnyPath | Mapping[str, Any] | None = None,
+    init: AnyPath | None = None,
     parts: SegmentationParts | None = None,
     grid: GridKind = "budget",
     progress: Progress | None = None,
@@ -46,6 +47,8 @@ def train(
         budget: Wall clock for the whole work, such as `10m`; excludes `epochs`.
         epochs: Length in epochs; the plan's if neither is given.
         config: Settings of the plan to change, as a mapping or a YAML file.
+        init: Earlier run to fine-tune: its folder, its model folder, or a file of weights in it. The network keeps its
+            shape; weights are taken by the names of labels and channels, and the notes say what was taken.
         parts: Network, loss, transform, metrics and handlers of your own.
         grid: `budget` for the grid on which a wall-clock budget is expected to lose least, `scans` for the scans' own.
         progress: Follows the work; nothing if not given.
@@ -63,6 +66,7 @@ def train(
         fold=str(fold),
         budget=budget,
         epochs=epochs,
+        initial=Path(init) if init is not None else None,
         tracking=_tracking(tracking),
         **_changes(config),
         **_with_paths(settings),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from medseg.planning.plan import PlanFile
@@ -31,10 +31,23 @@ class Planned(Generic[AnyPlan]):
 
 @dataclass(frozen=True, slots=True)
 class Prepared(Generic[AnyTask]):
-    """A task ready to train, and the cases that could not be prepared for it."""
+    """A task ready to train.
+
+    Attributes:
+        task: The task.
+        failures: Cases that could not be prepared for it.
+        warnings: Sentences for the person who started the training.
+        notes: Facts for that person.
+        parameters: Parameters of the MLflow run, beside those of the plan.
+        tags: Tags of the MLflow run.
+    """
 
     task: AnyTask
     failures: tuple[Failure, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import Field
 from medseg.atomic import check_writable, write_json
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
+from medseg.runs.initial_weights import InitialWeights
 from medseg.training.engine import CHECKPOINT_NAME
 
 
@@ -30,6 +31,7 @@ class RunRecord(Config):
         validation: Ids of the validation cases.
         labels_digest: SHA-256 of the CSV file of classes, if there is one.
         own_parts: Names of the user's own network, loss and transform, if there are any.
+        initial: Weights that the run began with; None for fresh ones.
     """
 
     fold: str
@@ -44,6 +46,7 @@ class RunRecord(Config):
     validation: tuple[str, ...]
     labels_digest: str | None = None
     own_parts: tuple[str, ...] = Field((), exclude_if=lambda names: not names)
+    initial: InitialWeights | None = Field(None, exclude_if=lambda weights: weights is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """All that a resumed training needs: `checkpoint.safetensors`."""
         return self.path / CHECKPOINT_NAME
+
+    @property
+    def initialisation(self) -> Path:
+        """What was taken from an earlier run: `initialisation.json`."""
+        return self.path / "initialisation.json"
 
     @property
     def curves(self) -> Path:

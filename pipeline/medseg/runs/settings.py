@@ -31,6 +31,7 @@ class TrainingSettings:
         store: Folder of prepared cases.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         device: Device that trains.
+        initial: Weights to begin with: a run of a segmentation training, its model folder, or a file of weights in it.
         workers: Threads that read scans; one per core, at most 16, if not given.
         tracking: MLflow store.
     """
@@ -47,6 +48,7 @@ class TrainingSettings:
     store: Path = Path("medseg_store")
     data_root: Path | None = None
     device: DeviceName = "auto"
+    initial: Path | None = None
     workers: int | None = None
     tracking: Tracking = field(default_factory=Tracking)
 

@@ -17,7 +17,8 @@ from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.planning.plan import PlanFile
 from medseg.records import Failure
-from medseg.runs.job import AnyPlan, AnyTask, Finished, Job
+from medseg.runs.initial_weights import initial_weights, resumed_initial
+from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
@@ -139,7 +140,9 @@ def _train(
     job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
     folder.save_record(_record(settings, cases, plan, run, earlier, job))
     if run is not None and not is_described:
-        _describe(run, settings, cases, plan, folder, parameters=job.count_parameters(plan), failures=failures)
+        _describe(
+            run, settings, cases, plan, folder, prepared, parameters=job.count_parameters(plan), failures=failures
+        )
     with progress.over_budget("train") as on_step:
         outcome = run_task(
             task,
@@ -158,10 +161,11 @@ def _train(
         failures=failures,
         warnings=(
             *(mixed.message for mixed in mixed_channels(cases.manifest)),
+            *prepared.warnings,
             *_unvalidated(outcome, len(task.validation_cases)),
             *delivered.warnings,
         ),
-        notes=delivered.notes,
+        notes=(*prepared.notes, *delivered.notes),
         run_id=run.run_id if run else None,
     )
 
@@ -214,6 +218,7 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
         changes={},
         budget=settings.budget if has_length else earlier.budget,
         epochs=settings.epochs if has_length else earlier.epochs,
+        initial=resumed_initial(earlier.initial, settings.initial, has_checkpoint=folder.checkpoint.exists()),
     )
 
 
@@ -299,6 +304,7 @@ def _record(
         validation=tuple(case.case_id for case in cases.validation),
         labels_digest=job.labels_digest,
         own_parts=job.own_parts,
+        initial=earlier.initial if earlier else initial_weights(settings.initial),
     )
 
 
@@ -308,15 +314,19 @@ def _describe(
     cases: TrainingCases,
     plan: PlanFile,
     folder: RunFolder,
+    prepared: Prepared[AnyTask],
     *,
     parameters: int,
     failures: Sequence[Failure],
 ) -> None:
     """Parameters, plan and dataset of the MLflow run."""
-    run.log_tags({"medseg.plan_digest": plan_digest(plan)})
+    run.log_tags({"medseg.plan_digest": plan_digest(plan), **prepared.tags})
     content = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
     epochs = settings.epochs or content["training"]["epochs"]
     length = {"fold": settings.fold, "budget": settings.budget or f"{epochs} epochs"}
-    run.log_parameters({**content, **length, "parameters": parameters, "failed_cases": len(failures)})
+    counts = {"parameters": parameters, "failed_cases": len(failures)}
+    run.log_parameters({**content, **length, **counts, **prepared.parameters})
     run.log_file(folder.plan)
+    if folder.initialisation.is_file():
+        run.log_file(folder.initialisation)
     log_cases(run, cases.manifest, training=cases.training, validation=cases.validation)

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.segmentation.config import InferenceConfig
+from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.networks import NetworkConfig
 from medseg.preprocess import PreprocessConfig
 from medseg.targets import ExclusiveLabels
@@ -32,6 +33,7 @@ class ModelCard(Config):
         manifest_digest: SHA-256 of the manifest.
         plan_digest: SHA-256 of the plan.
         own_network: Name of the user's function that built the network, if it was not medseg's.
+        initialised_from: Earlier model whose weights the training began with, if there is one.
     """
 
     medseg_version: str
@@ -45,6 +47,7 @@ class ModelCard(Config):
     manifest_digest: str
     plan_digest: str
     own_network: str | None = Field(None, exclude_if=lambda name: name is None)
+    initialised_from: InitialisedFrom | None = Field(None, exclude_if=lambda earlier: earlier is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:
@@ -62,6 +65,12 @@ class ModelCard(Config):
     def target(self) -> ExclusiveLabels:
         """Meaning of the network's channels."""
         return ExclusiveLabels(labels=self.labels)
+
+    @property
+    def seen_cases(self) -> tuple[str, ...]:
+        """Ids of the dataset's cases from which the weights come: those of earlier models on it are among them."""
+        earlier = self.initialised_from.seen_here if self.initialised_from is not None else ()
+        return tuple(dict.fromkeys((*self.trained_on, *earlier)))
 
 
 def save_card(card: ModelCard, folder: Path) -> None:

@@ -91,7 +91,7 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
         seconds=time.perf_counter() - start,
         peak_memory_bytes=_peak_memory_bytes(),
         volume_ml=volumes,
-        in_training=case.case_id in predictor.card.trained_on,
+        in_training=case.case_id in predictor.card.seen_cases,
         review=review,
     )
 
@@ -124,7 +124,7 @@ def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: S
             dataset=card.dataset,
             manifest_digest=card.manifest_digest,
             plan_digest=card.plan_digest,
-            trained_on=card.trained_on,
+            trained_on=card.seen_cases,
         ),
         labels=card.labels,
         cases=tuple(

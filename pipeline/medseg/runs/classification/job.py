@@ -92,9 +92,7 @@ class ClassificationJob:
             config=plan.training,
             device=torch_device(settings.device),
             folder=settings.out,
-            initialise=None
-            if settings.resume and RunFolder(settings.out).checkpoint.exists()
-            else _initialiser(self.choices.initial, plan),
+            initialise=_initialiser(settings.initial, plan),
         )
         return Prepared(ClassificationTask(inputs), slices.failures)
 

@@ -21,7 +21,7 @@ class ClassificationSettings(TrainingSettings):
         classes: Names of the classes with commas; all labels if not given.
         pooling: How the slices of a study are pooled; `none`, or `max` for a CSV file without slices, if not given.
         architecture: Name of the network.
-        initial: Weights to begin with: an ImageNet file, or a run of a segmentation training.
+        initial: Weights to begin with: an ImageNet file, or a run of a segmentation training whose encoder is taken.
     """
 
     plane: str = "axial"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 from medseg import __version__
+from medseg.atomic import write_json
 from medseg.errors import ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, save_card
@@ -24,6 +26,7 @@ from medseg.planning import (
     plan_digest,
     take_fingerprint,
 )
+from medseg.planning.initialised import plan_initialised
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Failure, Manifest
@@ -33,6 +36,12 @@ from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.gaps import warn_of_gaps
+from medseg.runs.segmentation.initialise import (
+    initialise_from,
+    load_earlier_card,
+    prepared_with,
+    resumed_initialisation,
+)
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
@@ -89,6 +98,7 @@ class SegmentationJob:
         """The given plan, or one from the training scans, with the asked changes."""
         manifest = cases.manifest
         failures: tuple[Failure, ...] = ()
+        earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
             plan = load_plan(settings.plan)
         else:
@@ -102,7 +112,12 @@ class SegmentationJob:
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
             plan = make_plan(
-                fingerprint, manifest, device=device, spending=spending, spacing_mm=_asked_spacing(settings)
+                fingerprint,
+                manifest,
+                device=device,
+                spending=spending,
+                spacing_mm=_asked_spacing(settings),
+                adapt=(lambda plan: plan) if earlier is None else partial(plan_initialised, card=earlier),
             )
             plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
@@ -136,7 +151,12 @@ class SegmentationJob:
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress
     ) -> Prepared[SegmentationTask]:
-        """Preprocessed cases in the store."""
+        """Preprocessed cases in the store, and the weights to begin with."""
+        initialisation = (
+            initialise_from(settings.initial, cases, plan, self.parts)
+            if settings.initial is not None
+            else resumed_initialisation(RunFolder(settings.out))
+        )
         with progress.over_cases(len(cases.training) + len(cases.validation), "prepare") as on_done:
             training, validation = (
                 prepare_cases(
@@ -166,8 +186,9 @@ class SegmentationJob:
             device=torch_device(settings.device),
             folder=settings.out,
             parts=self.parts,
+            initialisation=initialisation,
         )
-        return Prepared(SegmentationTask(inputs), failures)
+        return prepared_with(SegmentationTask(inputs), cases, failures)
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
@@ -176,7 +197,7 @@ class SegmentationJob:
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
     ) -> None:
-        """Write `model/model.json`."""
+        """Write `model/model.json`, and `initialisation.json` where the weights of an earlier run were taken."""
         card = ModelCard(
             medseg_version=__version__,
             dataset=f"{cases.manifest.name} {cases.manifest.version}",
@@ -189,8 +210,11 @@ class SegmentationJob:
             manifest_digest=manifest_digest(cases.manifest),
             plan_digest=plan_digest(plan),
             own_network=name_of(self.parts.network) if self.parts.network else None,
+            initialised_from=begins.record.earlier if (begins := task.inputs.initialisation) else None,
         )
         save_card(card, folder.model)
+        if begins is not None:
+            write_json(folder.initialisation, begins.record.model_dump(mode="json"))
 
     def deliver(self, done: Finished[Plan, SegmentationTask]) -> Delivered:
         """Validation tables, overlays of the worst, median and best case, and the MLflow model."""

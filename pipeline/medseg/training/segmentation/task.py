@@ -24,6 +24,7 @@ from medseg.targets import VoxelTarget
 from medseg.training.batches import Phased, phased_batches
 from medseg.training.ranks import of_first_rank
 from medseg.training.segmentation.config import TrainingConfig
+from medseg.training.segmentation.initialisation import Initialisation
 from medseg.training.segmentation.kept_masks import KeptMasks
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.parts import SegmentationParts
@@ -47,6 +48,7 @@ class SegmentationInputs:
         device: Device of the training.
         folder: Target folder of the weights (`model/`) and of the checkpoint.
         parts: The user's own parts.
+        initialisation: Weights of an earlier run that the network begins with, if there are any.
     """
 
     training: Sequence[StoredCase]
@@ -58,6 +60,7 @@ class SegmentationInputs:
     device: torch.device
     folder: Path
     parts: SegmentationParts = field(default_factory=SegmentationParts)
+    initialisation: Initialisation | None = None
 
 
 def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
@@ -92,8 +95,10 @@ class SegmentationTask:
         self.masks = KeptMasks()
 
     def build(self) -> nn.Module:
-        """The UNet, or the user's own network."""
+        """The UNet, or the user's own network, with fresh weights or those of an earlier run."""
         network = (self.inputs.parts.network or UNet)(self.inputs.network)
+        if self.inputs.initialisation is not None:
+            self.inputs.initialisation(network)
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
