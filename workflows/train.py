@@ -24,6 +24,11 @@ Example:
     show_default=True,
     help="Voxels of the plan for volumes: the scans' own, or those on which --budget is expected to lose least Dice.",
 )
+@click.option(
+    "--network",
+    type=click.Choice(["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]),
+    help="Network to plan; unet_2015 takes pictures only.  [default: unet]",
+)
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()
@@ -31,9 +36,10 @@ def command(**arguments: Any) -> None:
     from medseg.runs.settings import TrainingSettings
     from medseg.runs.train import train_job
 
-    dataset, grid = arguments.pop("dataset"), arguments.pop("grid")
+    dataset, grid, network = (arguments.pop(name) for name in ("dataset", "grid", "network"))
+    job = SegmentationJob(grid=grid, network=network)
     settings = options.training_settings(TrainingSettings, arguments)
-    result = train_job(SegmentationJob(grid=grid), dataset, settings, started=started, progress=console.Bars())
+    result = train_job(job, dataset, settings, started=started, progress=console.Bars())
     click.echo(result.summary)
     console.warn(result.warnings)
     click.echo(

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.preprocess import PreprocessConfig
@@ -42,8 +42,8 @@ class Spending:
 
     seconds: float
     budget: str
-    measure_step_s: Callable[[NetworkConfig, TrainingConfig], float]
-    step_s: Callable[[NetworkConfig, TrainingConfig], float]
+    measure_step_s: Callable[[AnyNetwork, TrainingConfig], float]
+    step_s: Callable[[AnyNetwork, TrainingConfig], float]
     ceiling: Callable[[PreprocessConfig], Mapping[str, float]]
 
     @property

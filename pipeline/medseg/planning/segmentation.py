@@ -10,6 +10,7 @@ from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.grid_choice import Spending, choose_plan
+from medseg.planning.network_choice import NetworkName, with_network
 from medseg.planning.plan import Plan
 from medseg.planning.sides import names_a_side
 from medseg.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
@@ -22,7 +23,12 @@ _ANISOTROPIC = 3.0
 
 
 def make_plan(
-    fingerprint: Fingerprint, manifest: Manifest, *, device: DeviceKind, spending: Spending | None = None
+    fingerprint: Fingerprint,
+    manifest: Manifest,
+    *,
+    device: DeviceKind,
+    spending: Spending | None = None,
+    network: NetworkName = "unet",
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -32,10 +38,15 @@ def make_plan(
         device: Kind of device that will train, which decides patch, batch and width.
         spending: Wall clock of the training and prices of its steps, which decide how fine the grid of volumes is.
             Without it the grid is that of the scans; pictures always keep their own pixels.
+        network: Name of the network.
+
+    Raises:
+        ConfigError: If the network cannot take the scans.
     """
 
     def plan_on(factor: float, *, voxels: int | None = None, batch: int | None = None) -> Plan:
-        return _plan_on(fingerprint, manifest, device, factor=factor, voxels=voxels, batch=batch)
+        plan = _plan_on(fingerprint, manifest, device, factor=factor, voxels=voxels, batch=batch)
+        return with_network(plan, network, device=device)
 
     if spending is None or fingerprint.is_2d:
         return plan_on(1.0)

@@ -15,10 +15,9 @@ import torch
 from torch import nn
 
 from medseg.atomic import write_text
-from medseg.networks import NetworkConfig
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.precision import to_device
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import AnyNetwork, build_network
 from medseg.targets import ExclusiveLabels
 from medseg.training.averaging import averaged_copy
 from medseg.training.segmentation import TrainingConfig
@@ -27,7 +26,7 @@ from medseg.training.segmentation.step import training_step
 
 NAME = "step_costs.json"
 _TIMED_STEPS = 2
-_Build = Callable[[NetworkConfig], nn.Module]
+_Build = Callable[[AnyNetwork], nn.Module]
 
 
 class StepCost:
@@ -40,17 +39,17 @@ class StepCost:
     Args:
         device: Device that will train.
         folder: Folder of the file of earlier measurements; none are kept if not given.
-        build: Function that builds the network; `UNet` if not given.
+        build: Function that builds the network; `build_network` if not given.
     """
 
-    def __init__(self, device: torch.device, *, folder: Path | None = None, build: _Build = UNet) -> None:
+    def __init__(self, device: torch.device, *, folder: Path | None = None, build: _Build = build_network) -> None:
         self.device = device
         self.build = build
         self._path = folder / NAME if folder else None
         self._known: dict[str, float] = {}
         self._reference: tuple[float, int] | None = None  # seconds and multiply-adds of the measured step
 
-    def measure(self, network: NetworkConfig, training: TrainingConfig) -> float:
+    def measure(self, network: AnyNetwork, training: TrainingConfig) -> float:
         """Seconds of a step, measured or as measured before; later estimates are scaled from it."""
         key = _key(network, training, self.device)
         self._known |= self._load()
@@ -60,18 +59,18 @@ class StepCost:
         self._reference = (self._known[key], self._work(network, training))
         return self._known[key]
 
-    def estimate(self, network: NetworkConfig, training: TrainingConfig) -> float:
+    def estimate(self, network: AnyNetwork, training: TrainingConfig) -> float:
         """Seconds of a step, scaled from the last measurement; the first call measures."""
         if self._reference is None:
             return self.measure(network, training)
         seconds, work = self._reference
         return seconds * self._work(network, training) / work
 
-    def _work(self, network: NetworkConfig, training: TrainingConfig) -> int:
+    def _work(self, network: AnyNetwork, training: TrainingConfig) -> int:
         """Multiply-adds of the forward pass of a batch."""
         patch = training.patch_size[: network.spatial_dims]
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            weightless = self.build(network)
+            weightless = self.build(network).to("meta")
         return training.batch_size * count_multiply_adds(weightless, (1, network.in_channels, *patch))
 
     def _load(self) -> dict[str, float]:
@@ -90,7 +89,7 @@ class StepCost:
             write_text(self._path, json.dumps(self._known, indent=1, sort_keys=True))
 
 
-def _key(network: NetworkConfig, training: TrainingConfig, device: torch.device) -> str:
+def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:
     """Digest of everything that decides how long a step takes."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     facts = [
@@ -104,7 +103,7 @@ def _key(network: NetworkConfig, training: TrainingConfig, device: torch.device)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _dry_run_s(build: _Build, network: NetworkConfig, training: TrainingConfig, device: torch.device) -> float:
+def _dry_run_s(build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device) -> float:
     """The faster of a few steps on noise, after one that warms up."""
     with torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)

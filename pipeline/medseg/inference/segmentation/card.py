@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.segmentation.config import InferenceConfig
-from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess import PreprocessConfig
 from medseg.targets import ExclusiveLabels
 
@@ -38,7 +38,7 @@ class ModelCard(Config):
     dataset: str
     channels: tuple[str, ...]
     labels: dict[str, int]
-    network: NetworkConfig
+    network: AnyNetwork
     preprocess: PreprocessConfig
     inference: InferenceConfig
     trained_on: tuple[str, ...]

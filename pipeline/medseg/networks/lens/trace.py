@@ -48,7 +48,7 @@ def trace(network: nn.Module) -> Trace:
     with evaluating(network):
         try:
             graph = tracer.trace(network)
-        except (fx.proxy.TraceError, TypeError) as error:
+        except (fx.proxy.TraceError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"receptive field: a network must take one path for all images, got {type(network).__name__}, which "
                 f"does not ({error})",

@@ -8,9 +8,10 @@ from pathlib import Path
 from medseg.configuration import read_yaml
 from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
+from medseg.networks.segmentation import AnyNetwork, DynUNetConfig, SegResNetConfig, SwinUNETRConfig
 from medseg.planning import Plan, SlicePlan, load_plan_of
 
-Networked = NetworkConfig | ClassifierConfig
+Networked = AnyNetwork | ClassifierConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,27 @@ class Subject:
     @property
     def multiple(self) -> tuple[int, ...]:
         """Multiple that a patch must be, per axis."""
-        return self.config.reduction if isinstance(self.config, NetworkConfig) else (1,) * len(self.patch)
+        return (1,) * len(self.patch) if isinstance(self.config, ClassifierConfig) else self.config.reduction
 
     @property
     def name(self) -> str:
         """Name of the network."""
         if isinstance(self.config, ClassifierConfig):
             return self.config.architecture
-        return f"{self.config.spatial_dims}D UNet of {len(self.config.channels)} stages"
+        name, stages = _name_and_stages(self.config)
+        return f"{self.config.spatial_dims}D {name} of {stages} stages"
+
+
+def _name_and_stages(config: AnyNetwork) -> tuple[str, int]:
+    match config:
+        case NetworkConfig():
+            return "UNet", len(config.channels)
+        case DynUNetConfig():
+            return "DynUNet", len(config.filters)
+        case SegResNetConfig():
+            return "SegResNet", len(config.blocks_down)
+        case SwinUNETRConfig():
+            return "SwinUNETR", len(config.depths)
 
 
 def load_subject(path: Path) -> Subject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Literal, get_args
 
 from medseg import __version__
 from medseg.errors import ConfigError, ManifestError, TrainingError
@@ -11,9 +11,9 @@ from medseg.evaluation.segmentation import summarise, write_metrics, write_summa
 from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
-from medseg.networks.segmentation import UNet
 from medseg.planning import (
     GridCeiling,
+    NetworkName,
     Plan,
     Spending,
     StepCost,
@@ -54,14 +54,26 @@ class SegmentationJob:
         parts: The user's own parts of the training.
         grid: `scans` plans volumes on the grid of the scans; `budget` on the one on which a wall-clock budget is
             expected to lose least.
+        network: Name of the network to plan; `unet`, or what a given plan holds, if not given.
+
+    Raises:
+        ConfigError: If there is no network of that name, or a name and a network of the user's own are given.
     """
 
     stage = "train"
     labels_digest: str | None = None
 
-    def __init__(self, parts: SegmentationParts | None = None, *, grid: GridKind = "scans") -> None:
+    def __init__(
+        self,
+        parts: SegmentationParts | None = None,
+        *,
+        grid: GridKind = "scans",
+        network: NetworkName | None = None,
+    ) -> None:
         self.grid = grid
+        self.network = network
         self.parts = parts or SegmentationParts()
+        _check_network(network, self.parts)
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
 
@@ -88,6 +100,7 @@ class SegmentationJob:
             )
         if settings.plan is not None:
             plan = load_plan(settings.plan)
+            self._check_plan_s_network(plan, settings)
         else:
             start = time.monotonic()
             with progress.over_cases(len(cases.training), "plan") as on_done:
@@ -98,7 +111,7 @@ class SegmentationJob:
             spending = None
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
-            plan = make_plan(fingerprint, manifest, device=device, spending=spending)
+            plan = make_plan(fingerprint, manifest, device=device, spending=spending, network=self.network or "unet")
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -110,12 +123,22 @@ class SegmentationJob:
             )
         return Planned(plan, failures)
 
+    def _check_plan_s_network(self, plan: Plan, settings: TrainingSettings) -> None:
+        """Refuse a name beside a plan that holds a network; a resumed run may be given its own name again."""
+        kind = "unet" if self.network == "unet_2015" else self.network
+        is_own = settings.resume and kind == plan.network.kind
+        if self.network is not None and not is_own:
+            raise ConfigError(
+                f"network: a plan holds its network, here {plan.network.kind}, got the name {self.network} too",
+                remedy="leave the name out, or the plan",
+            )
+
     def _spending(
         self, cases: TrainingCases, settings: TrainingSettings, *, seconds: float, reading_s: float
     ) -> Spending:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
-        cost = StepCost(torch_device(settings.device), folder=settings.store, build=self.parts.network or UNet)
+        cost = StepCost(torch_device(settings.device), folder=settings.store, build=self.parts.build)
         spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
@@ -163,7 +186,7 @@ class SegmentationJob:
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
-        return count_parameters((self.parts.network or UNet)(plan.network))
+        return count_parameters(self.parts.build(plan.network))
 
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
@@ -214,3 +237,17 @@ class SegmentationJob:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
         return Delivered(summary, warnings)
+
+
+def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:
+    """Hold the name of a network to the known ones, and to stand alone."""
+    if name is None:
+        return
+    names = get_args(NetworkName)
+    if name not in names:
+        raise ConfigError(
+            f"network must be one of {', '.join(names)}, got {name!r}",
+            remedy="choose one, or give a network of your own as SegmentationParts(network=...)",
+        )
+    if parts.network is not None:
+        raise ConfigError(f"network: the name {name} and a network of your own exclude each other", remedy="give one")

@@ -15,9 +15,8 @@ from torch.optim import Optimizer
 from medseg.errors import TrainingError
 from medseg.evaluation.segmentation import summarise, volume_metrics
 from medseg.inference.segmentation import InferenceConfig
-from medseg.networks import NetworkConfig
 from medseg.networks.precision import to_device
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
@@ -51,7 +50,7 @@ class SegmentationInputs:
     training: Sequence[StoredCase]
     validation: Sequence[StoredCase]
     target: VoxelTarget
-    network: NetworkConfig
+    network: AnyNetwork
     config: TrainingConfig
     inference: InferenceConfig
     device: torch.device
@@ -91,8 +90,8 @@ class SegmentationTask:
         self.masks = KeptMasks()
 
     def build(self) -> nn.Module:
-        """The UNet, or the user's own network."""
-        network = (self.inputs.parts.network or UNet)(self.inputs.network)
+        """The network that the plan names, or the user's own."""
+        network = self.inputs.parts.build(self.inputs.network)
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
