@@ -24,3 +24,14 @@ def _flip(place: Path) -> Again:
     yield lambda: check_mirroring(flipping, manifest)
     left_out = plan.model_copy(update={"inference": plan.inference.model_copy(update={"mirror_axes": (2,)})})
     yield lambda: check_mirroring(left_out, manifest)
+
+
+@tries("planning/network_choice.py", "choose unet, dynunet, segresnet or swinunetr")
+def _flat_network(place: Path) -> Again:
+    case = CaseFingerprint((40, 40, 40), (1.0, 1.0, 1.0), np.ones((1, 5)))
+    fingerprint, manifest = Fingerprint((case,), (), is_2d=False), manifest_of([])
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="unet_2015")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="unet")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="dynunet")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="segresnet")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="swinunetr")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from medseg.networks import count_multiply_adds, count_parameters
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import UNet, build_network
 from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
@@ -23,6 +23,7 @@ from medseg.targets import SliceClasses
 from PIL import Image
 
 from tests.conftest import Medseg
+from tests.networks.segmentation.small_nets import settings_of, small_net
 
 CASE = Case(case_id="a", patient_id="a", images=("a.nii.gz",), label="b.nii.gz")
 MANIFEST = Manifest(name="made up", channels=("CT",), labels={"background": 0, "liver": 1}, cases=(CASE,))
@@ -151,3 +152,40 @@ def test_folder_without_a_plan_is_a_usage_error(medseg: Medseg, tmp_path: Path) 
     outcome = medseg("lens", tmp_path)
     assert outcome.code == 2
     assert "must be readable YAML" in outcome.err
+
+
+def plan_of(kind: str, folder: Path, *, patch: tuple[int, ...]) -> Path:
+    """The plan of a small network of a kind."""
+    sizes = {"patch_size": patch}
+    save_plan(small_plan(network=settings_of(kind), training=sizes, inference=sizes), folder / "plan.yaml")
+    return folder / "plan.yaml"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dynunet", "DynUNet"), ("segresnet", "SegResNet")])
+def test_plan_of_a_convolutional_network_of_monai_has_a_field(
+    medseg: Medseg, tmp_path: Path, kind: str, name: str
+) -> None:
+    outcome = medseg("lens", plan_of(kind, tmp_path, patch=(16, 16, 8)), "--out", tmp_path / "lens")
+    assert (outcome.code, outcome.err) == (0, "")
+    lens = json.loads((tmp_path / "lens" / "lens.json").read_text(encoding="utf-8"))
+    network = build_network(small_net(kind, out_channels=2))
+    assert lens["network"] == f"3D {name} of 3 stages"
+    assert lens["parameters"] == count_parameters(network)
+    assert lens["multiply_adds"] == count_multiply_adds(network, (1, 1, 16, 16, 8))
+    assert [stage["name"] for stage in lens["stages"]][:3] == ["1/1", "1/2", "1/4"]
+    assert "theoretical field of the output: " in outcome.out
+
+
+def test_plan_of_a_transformer_says_that_it_has_no_theoretical_field(medseg: Medseg, tmp_path: Path) -> None:
+    outcome = medseg("lens", plan_of("swinunetr", tmp_path, patch=(64, 32, 32)), "--out", tmp_path / "lens")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "theoretical field: none can be derived (receptive field: a network must take one path" in outcome.out
+    assert "effective field before training: " in outcome.out
+    lens = json.loads((tmp_path / "lens" / "lens.json").read_text(encoding="utf-8"))
+    network = build_network(small_net("swinunetr", out_channels=2))
+    assert lens["parameters"] == count_parameters(network)
+    assert lens["multiply_adds"] == count_multiply_adds(network, (1, 1, 64, 32, 32))
+    assert (lens["field"], lens["layers"], lens["covers_patch"]) == (None, [], [])
+    assert all(0 < size <= patch for size, patch in zip(lens["effective_field"], (64, 32, 32), strict=True))
+    with Image.open(tmp_path / "lens" / "receptive_field.png") as picture:
+        assert picture.size[0] > 800

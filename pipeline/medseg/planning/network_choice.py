@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +16,6 @@ from medseg.planning.sizes import RESOURCES, DeviceKind
 
 NetworkName = Literal["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]
 _SUPERVISED = 3  # scales besides the finest, as in MONAI's tutorial
-_RATE_WITHOUT_NORMS = 2e-4
-_RATE_OF_TRANSFORMERS = 5e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +25,10 @@ class _Choice:
     Attributes:
         network: Settings of the network.
         reasons: Reasons by the dotted names of the plan's settings.
-        training: Settings of the training that the network needs.
     """
 
     network: AnyNetwork
     reasons: dict[str, str]
-    training: dict[str, Any] = field(default_factory=dict)
 
 
 def with_network(plan: Plan, name: NetworkName, *, device: DeviceKind) -> Plan:
@@ -66,7 +62,7 @@ def with_network(plan: Plan, name: NetworkName, *, device: DeviceKind) -> Plan:
         dataset=plan.dataset,
         preprocess=plan.preprocess,
         network=choice.network,
-        training=plan.training.model_copy(update=sizes | choice.training),
+        training=plan.training.model_copy(update=sizes),
         inference=plan.inference.model_copy(update=sizes),
         reasons=reasons,
     )
@@ -105,9 +101,7 @@ def _unet_2015(plan: Plan, device: DeviceKind) -> _Choice:
     network = unet_2015(in_channels=plan.network.in_channels, out_channels=plan.network.out_channels)
     source = "as Ronneberger et al. 2015 have it, for every device"
     keys = ("channels", "strides", "kernels", "blocks", "norm", "activation", "downsampling")
-    reasons = {f"network.{key}": source for key in keys}
-    reasons["training.learning_rate"] = "low, because the network has no norms"
-    return _Choice(network, reasons, {"learning_rate": _RATE_WITHOUT_NORMS})
+    return _Choice(network, {f"network.{key}": source for key in keys})
 
 
 def _dynunet(plan: Plan, device: DeviceKind) -> _Choice:
@@ -180,9 +174,8 @@ def _swinunetr(plan: Plan, device: DeviceKind) -> _Choice:
         "network.depths": "as in the paper (Hatamizadeh et al. 2022)",
         "network.num_heads": "as in the paper",
         "network.window_size": "as in the paper",
-        "training.learning_rate": "low, as transformers need it",
     }
-    return _Choice(network, reasons, {"learning_rate": _RATE_OF_TRANSFORMERS})
+    return _Choice(network, reasons)
 
 
 _CHOICES: dict[str, Callable[[Plan, DeviceKind], _Choice]] = {
