@@ -13,12 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ConfigError
 from medseg.networks import NetworkConfig
-from medseg.networks.segmentation import DynUNetConfig, SegResNetConfig, SwinUNETRConfig, build_network, unet_2015
+from medseg.networks.segmentation import (
+    AnyNetwork,
+    DynUNetConfig,
+    SegResNetConfig,
+    SwinUNETRConfig,
+    build_network,
+    unet_2015,
+)
 from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
     NetworkName,
     Plan,
+    Spending,
     load_plan,
     make_plan,
     override_plan,
@@ -28,6 +36,7 @@ from medseg.planning import (
 from medseg.planning.network_choice import with_network
 from medseg.planning.sizes import RESOURCES, DeviceKind
 from medseg.records import Manifest
+from medseg.training.segmentation import TrainingConfig
 
 Fingerprints = Callable[..., Fingerprint]
 Manifests = Callable[..., Manifest]
@@ -141,6 +150,20 @@ def test_every_plan_has_patches_that_its_network_takes(
     most = max(RESOURCES[device, is_2d].patch_voxels, math.prod(before.training.patch_size), least)
     assert math.prod(plan.training.patch_size) <= most
     assert 1 <= plan.training.batch_size <= before.training.batch_size
+
+
+def test_plan_for_a_budget_keeps_the_network(build_fingerprint: Fingerprints, build_manifest: Manifests) -> None:
+    asked: list[str] = []
+
+    def step_s(network: AnyNetwork, training: TrainingConfig) -> float:
+        asked.append(network.kind)
+        return 1e-6 * math.prod(training.patch_size)
+
+    spending = Spending(60.0, "1m", measure_step_s=step_s, step_s=step_s, ceiling=lambda preprocess: {"liver": 0.99})
+    fingerprint = build_fingerprint([(190, 143, 88)], [(0.625, 0.625, 0.625)])
+    plan = make_plan(fingerprint, build_manifest(), device="cpu", spending=spending, network="segresnet")
+    assert plan.network.kind == "segresnet"
+    assert set(asked) == {"segresnet"}
 
 
 def test_plan_without_a_kind_is_of_our_unet(plan: Plan, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import medseg
 import numpy as np
@@ -23,15 +23,13 @@ from tests.remedies.runs import SMALL, write_patients
 PATCHES = {"unet": (16, 16, 16), "dynunet": (16, 16, 16), "segresnet": (16, 16, 16), "swinunetr": (64, 32, 32)}
 
 
-def changes(kind: str, *, spatial_dims: int) -> dict[str, Any]:
+def changes(kind: str, *, spatial_dims: Literal[2, 3]) -> dict[str, Any]:
     """Settings under which a network of a kind is small, and its training two steps long."""
     patch = PATCHES[kind] if spatial_dims == 3 else (*PATCHES[kind][:2], 1)
     sizes = {"patch_size": patch, "batch_size": 1}
-    network = settings_of(kind)
+    network = settings_of(kind, spatial_dims=spatial_dims)
     if kind == "dynunet":
         network |= {"deep_supervision": True, "deep_supr_num": 1}
-    for key in ("strides", "kernel_size", "kernels") if spatial_dims == 2 else ():
-        network |= {key: [axes[:2] for axes in network[key]]} if key in network else {}
     return {
         "network": network,
         "training": {**sizes, "patches_per_case": 2, "validations": 1},

@@ -30,8 +30,8 @@ def small_net(kind: str, *, spatial_dims: Literal[2, 3] = 3, out_channels: int =
             return SwinUNETRConfig(**shape | {"feature_size": 12, "depths": (1, 1, 1, 1), "window_size": 3} | changes)
 
 
-def settings_of(kind: str) -> dict[str, Any]:
+def settings_of(kind: str, *, spatial_dims: Literal[2, 3] = 3) -> dict[str, Any]:
     """The own settings of a small network, as a YAML file of settings would change a plan by."""
     shared = ("spatial_dims", "in_channels", "out_channels")
-    content = small_net(kind).model_dump(mode="json")
+    content = small_net(kind, spatial_dims=spatial_dims).model_dump(mode="json")
     return {key: value for key, value in content.items() if key not in shared}
