@@ -20,9 +20,9 @@ Example:
 @click.option(
     "--grid",
     type=click.Choice(["scans", "budget"]),
-    default="scans",
+    default="budget",
     show_default=True,
-    help="Voxels of the plan for volumes: the scans' own, or those on which --budget is expected to lose least Dice.",
+    help="Voxels of the plan for volumes: those on which --budget is expected to lose least Dice, or the scans' own.",
 )
 @click.option(
     "--network",

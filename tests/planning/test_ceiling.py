@@ -41,8 +41,8 @@ def test_a_thin_label_loses_more_than_a_large_one(dataset: tuple[Manifest, list[
     manifest, cases = dataset
     ceiling = GridCeiling(cases, manifest, tmp_path)
     fine, coarse = ceiling.dice(at(1.5)), ceiling.dice(at(3.0))
-    assert 0.93 < fine["ball"] < 1
-    assert coarse["ball"] < fine["ball"]
+    assert 0.97 < fine["ball"] <= 1
+    assert coarse["ball"] <= fine["ball"]
     assert coarse["plate"] < 0.7 < 0.9 < coarse["ball"]
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from medseg.networks import NetworkConfig
-from medseg.planning import Fingerprint, Plan, Spending, make_plan
+from medseg.planning import Fingerprint, Plan, Spending, load_plan, make_plan, override_plan, plan_digest, save_plan
+from medseg.planning.grid_choice import duration_text
+from medseg.planning.step_cost import StepPrice
 from medseg.preprocess import PreprocessConfig
 from medseg.records import Manifest
+from medseg.training import parse_duration_s
 from medseg.training.segmentation import TrainingConfig
 
 FingerprintBuilder = Callable[..., Fingerprint]
@@ -17,9 +22,11 @@ ManifestBuilder = Callable[..., Manifest]
 VOXELS_PER_S = 600_000
 
 
-def step_s(network: NetworkConfig, training: TrainingConfig) -> float:
-    """Seconds in proportion to the voxels of a batch."""
-    return float(np.prod(training.patch_size)) * training.batch_size / VOXELS_PER_S
+def price(network: NetworkConfig, training: TrainingConfig) -> StepPrice:
+    """In proportion to the voxels of a batch; a strided first stage costs 40 %."""
+    voxels = int(np.prod(training.patch_size)) * training.batch_size
+    share = 0.4 if max(network.strides[0]) > 1 else 1.0
+    return StepPrice(share * voxels / VOXELS_PER_S, int(share * 1000 * voxels))
 
 
 def smooth(config: PreprocessConfig) -> dict[str, float]:
@@ -28,8 +35,21 @@ def smooth(config: PreprocessConfig) -> dict[str, float]:
     return {"liver": 1 - 0.01 * max(0.0, max(config.spacing_mm) - 0.6)}
 
 
-def spend(seconds: float, ceiling: Callable[[PreprocessConfig], Mapping[str, float]] = smooth) -> Spending:
-    return Spending(seconds=seconds, budget=f"{seconds:g}s", measure_step_s=step_s, step_s=step_s, ceiling=ceiling)
+def spend(
+    seconds: float,
+    ceiling: Callable[[PreprocessConfig], Mapping[str, float]] = smooth,
+    *,
+    free_bytes: int = 64 * 10**9,
+) -> Spending:
+    return Spending(
+        seconds=seconds,
+        budget_s=seconds,
+        device="made-up",
+        free_bytes=free_bytes,
+        measure=price,
+        estimate=price,
+        ceiling=ceiling,
+    )
 
 
 @pytest.fixture
@@ -58,13 +78,89 @@ def test_a_step_sees_the_whole_scan_where_the_grid_is_coarse(
     assert plan.inference.patch_size == plan.training.patch_size
 
 
-def test_the_reason_gives_steps_views_and_ceiling(large: Fingerprint, build_manifest: ManifestBuilder) -> None:
+def test_the_reason_gives_steps_views_ceiling_and_what_more_time_buys(
+    large: Fingerprint, build_manifest: ManifestBuilder
+) -> None:
     plan = make_plan(large, build_manifest(), device="cpu", spending=spend(600))
-    steps = round((0.85 * 600 - 8) / step_s(plan.network, plan.training))
+    start, training = plan.training.coarse_start, plan.training
+    assert start is not None
+    seconds = 0.85 * 600 - 8
+    fine = (1 - start.share) * seconds / price(plan.network, training).seconds
+    coarse = start.share * seconds / price(plan.network, training.coarse).seconds
     reason = plan.reasons["preprocess.spacing_mm"]
-    assert f"600s buys about {steps} steps, in which each of 32 scans is seen {steps / 32:.2g} times" in reason
+    assert f"10m buys about {round(fine + coarse)} steps, in which each of 32 scans is seen {fine / 32:.2g}" in reason
     assert "at the scans' own 0.6×0.6×0.6 mm they would be seen" in reason
     assert f"keep a Dice of {smooth(plan.preprocess)['liver']:.3f} (liver)" in reason
+    expected = plan.expected
+    assert expected is not None
+    assert (expected.steps, expected.device) == (round(fine + coarse), "made-up")
+    assert expected.step_seconds == price(plan.network, training).seconds
+    assert [(outlook.budget) for outlook in expected.outlook] == ["20m", "40m"]
+    shortfalls = [expected.shortfall, *(outlook.shortfall for outlook in expected.outlook)]
+    assert shortfalls == sorted(shortfalls, reverse=True)
+    assert f"20m would win back about {shortfalls[0] - shortfalls[1]:.3f} of the Dice" in reason
+
+
+def test_the_expectation_is_in_the_file_and_ends_with_a_change(
+    large: Fingerprint, build_manifest: ManifestBuilder, tmp_path: Path
+) -> None:
+    plan = make_plan(large, build_manifest(), device="cpu", spending=spend(600))
+    save_plan(plan, tmp_path / "plan.yaml")
+    assert load_plan(tmp_path / "plan.yaml") == plan
+    without = plan.model_copy(update={"expected": None})
+    assert plan_digest(plan) == plan_digest(without)
+    save_plan(without, tmp_path / "plan.yaml")
+    assert "expected" not in (tmp_path / "plan.yaml").read_text()
+    assert override_plan(plan, {"training": {"seed": 3}}, source="seed").expected == plan.expected
+    assert override_plan(plan, {"training": {"batch_size": 3}}, source="a file").expected is None
+
+
+def test_first_stage_is_strided_where_its_features_carry_the_labels(
+    large: Fingerprint, build_manifest: ManifestBuilder
+) -> None:
+    def fine_detail(config: PreprocessConfig) -> dict[str, float]:
+        assert config.spacing_mm is not None
+        return {"vessel": 1.0 if max(config.spacing_mm) < 0.7 else 0.5}
+
+    thick = make_plan(large, build_manifest(), device="cpu", spending=spend(3000, lambda config: {"liver": 1.0}))
+    thin = make_plan(large, build_manifest(), device="cpu", spending=spend(30_000, fine_detail))
+    assert max(thick.network.strides[0]) == 2
+    assert max(thin.network.strides[0]) == 1
+    assert thin.preprocess.spacing_mm == (0.6, 0.6, 0.6)
+
+
+def test_steps_fit_into_the_memory_that_is_free(large: Fingerprint, build_manifest: ManifestBuilder) -> None:
+    for free_bytes in (10**9, 10**8, 10**7, 10**6):
+        spending = spend(600_000, lambda config: {"liver": 1.0 if max(config.spacing_mm or ()) < 0.7 else 0.9},
+                         free_bytes=free_bytes)  # fmt: skip
+        plan = make_plan(large, build_manifest(), device="cpu", spending=spending)
+        least = 1000 * 0.4 * 40**3
+        assert price(plan.network, plan.training).memory_bytes <= max(0.7 * free_bytes, least)
+
+
+def test_coarse_start_covers_the_patch_and_fits_the_network(
+    large: Fingerprint, build_fingerprint: FingerprintBuilder, build_manifest: ManifestBuilder
+) -> None:
+    thick = build_fingerprint([(320, 320, 30)] * 20, [(0.5, 0.5, 3.0)] * 20)
+    for fingerprint in (large, thick):
+        spending = spend(20_000, lambda config: {"liver": 1.0})
+        plan = make_plan(fingerprint, build_manifest(), device="cpu", spending=spending)
+        start = plan.training.coarse_start
+        assert start is not None
+        i, j, k = plan.preprocess.spacing_mm or (1, 1, 1)
+        factor = (2, 2, 1 if k >= 2 * min(i, j) else 2)
+        assert start.factor == factor
+        assert (np.array(start.patch_size) * factor >= plan.training.patch_size).all()
+        assert (np.array(start.patch_size) % plan.network.reduction == 0).all()
+        assert np.prod(start.patch_size) <= np.prod(plan.training.patch_size) / 2
+        spacing = np.array(plan.training.augment.spacing_mm) * factor
+        assert plan.training.coarse.augment.spacing_mm == pytest.approx(tuple(spacing))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45s"), (90, "90s"), (600, "10m"), (7200, "2h"), (5400, "90m")])
+def test_durations_are_written_as_budgets(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text
+    assert parse_duration_s(text) == seconds
 
 
 def test_small_scans_keep_their_grid_within_a_minute(
@@ -113,10 +209,10 @@ def test_pictures_keep_their_pixels(build_fingerprint: FingerprintBuilder, build
 def test_what_is_measured_decides_in_the_end(large: Fingerprint, build_manifest: ManifestBuilder) -> None:
     measured: list[tuple[int, ...]] = []
 
-    def measure(network: NetworkConfig, training: TrainingConfig) -> float:
+    def measure(network: NetworkConfig, training: TrainingConfig) -> StepPrice:
         measured.append(training.patch_size)
-        return step_s(network, training)
+        return price(network, training)
 
-    spending = Spending(600, "10m", measure, step_s, smooth)
+    spending = replace(spend(600), measure=measure)
     plan: Plan = make_plan(large, build_manifest(), device="cpu", spending=spending)
     assert measured[-1] == plan.training.patch_size

@@ -35,6 +35,7 @@ from medseg.planning import (
 )
 from medseg.planning.network_choice import with_network
 from medseg.planning.sizes import RESOURCES, DeviceKind
+from medseg.planning.step_cost import StepPrice
 from medseg.records import Manifest
 from medseg.training.segmentation import TrainingConfig
 
@@ -152,18 +153,32 @@ def test_every_plan_has_patches_that_its_network_takes(
     assert 1 <= plan.training.batch_size <= before.training.batch_size
 
 
-def test_plan_for_a_budget_keeps_the_network(build_fingerprint: Fingerprints, build_manifest: Manifests) -> None:
+@pytest.mark.parametrize("name", VOLUMES)
+def test_plan_for_a_budget_keeps_the_network(
+    build_fingerprint: Fingerprints, build_manifest: Manifests, name: NetworkName
+) -> None:
     asked: list[str] = []
 
-    def step_s(network: AnyNetwork, training: TrainingConfig) -> float:
+    def price(network: AnyNetwork, training: TrainingConfig) -> StepPrice:
         asked.append(network.kind)
-        return 1e-6 * math.prod(training.patch_size)
+        return StepPrice(1e-6 * training.batch_size * math.prod(training.patch_size), 10**9)
 
-    spending = Spending(60.0, "1m", measure_step_s=step_s, step_s=step_s, ceiling=lambda preprocess: {"liver": 0.99})
+    spending = Spending(
+        seconds=600.0,
+        budget_s=600.0,
+        device="made-up",
+        free_bytes=10**11,
+        measure=price,
+        estimate=price,
+        ceiling=lambda config: {"liver": 1 - 0.01 * max(config.spacing_mm or (0.0,))},
+    )
     fingerprint = build_fingerprint([(190, 143, 88)], [(0.625, 0.625, 0.625)])
-    plan = make_plan(fingerprint, build_manifest(), device="cpu", spending=spending, network="segresnet")
-    assert plan.network.kind == "segresnet"
-    assert set(asked) == {"segresnet"}
+    plan = make_plan(fingerprint, build_manifest(), device="cpu", spending=spending, network=name)
+    assert set(asked) == {plan.network.kind} == {name}
+    assert plan.expected is not None
+    start = plan.training.coarse_start
+    assert ("training.coarse_start" in plan.reasons) == (start is not None)
+    assert start is None or 2 * math.prod(start.patch_size) <= math.prod(plan.training.patch_size)
 
 
 def test_plan_without_a_kind_is_of_our_unet(plan: Plan, tmp_path: Path) -> None:

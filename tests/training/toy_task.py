@@ -87,7 +87,7 @@ class ToyTask:
 
         return step
 
-    def batches(self, first_step: int) -> Iterator[int]:
+    def batches(self, first_step: int, progress: Callable[[int], float]) -> Iterator[int]:
         return count(first_step)
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:

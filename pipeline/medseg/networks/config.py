@@ -12,6 +12,7 @@ from medseg.configuration import Config
 BlockKind = Literal["plain", "residual", "bottleneck"]
 NormKind = Literal["instance", "batch", "group", "none"]
 ActivationKind = Literal["relu", "leaky_relu", "prelu", "gelu", "silu"]
+SkipKind = Literal["concatenated", "added"]
 ShortcutKind = Literal["averaged", "strided"]
 
 
@@ -53,7 +54,7 @@ class NetworkConfig(Config):
     activation: ActivationKind = "leaky_relu"
     downsampling: Literal["strided", "maxpool"] = "strided"
     upsampling: Literal["transposed", "interpolated"] = "transposed"
-    skips: Literal["concatenated", "added"] = "concatenated"
+    skips: SkipKind = "concatenated"
     deep_supervision: bool = False
 
     @model_validator(mode="after")

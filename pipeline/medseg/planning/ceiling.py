@@ -7,25 +7,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
-from torch.nn import functional
 
 from medseg.cohort import SERIAL, run_cases
-from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.geometry import Geometry
 from medseg.manifest import read_case
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.grid import network_grid
-from medseg.preprocess.resample import resample_labels
+from medseg.preprocess.resample import resample_averaged
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Case, Labelmap, Manifest
 from medseg.targets import ExclusiveLabels
 
-_RIM = 8  # voxels around the labels, so that the grid's edge does not matter
+_RIM = 8  # voxels around a label, so that the grid's edge does not matter
+_ONE_LABEL = ExclusiveLabels(labels={"background": 0, "label": 1})
 
 
 class GridCeiling:
-    """Dice of labels that are resampled to a grid and restored from it, without a network in between.
+    """Dice of labels that are taken to a grid and back, without a network in between.
+
+    Each label is taken to the grid as its share of every voxel, which is what a perfect network would give as its
+    probability, and restored as a prediction is.
 
     Args:
         cases: Labelled cases to try; few are enough.
@@ -44,34 +47,36 @@ class GridCeiling:
         """Mean Dice of each label over the cases that hold it; labels that none holds are left out."""
         found: dict[str, list[float]] = defaultdict(list)
         for label, native in self._read():
-            for row in overlap_metrics(
-                label, self._round_trip(label, native, config), labels=self.target.foreground, case_id=""
-            ):
-                if row.label_voxels:
-                    found[row.label].append(row.values["dice"])
+            present = set(np.unique(label).tolist())
+            for name, value in self.target.foreground.items():
+                if value in present:
+                    found[name].append(_round_trip_dice(*_cut(label == value, native), config))
         return {name: float(np.mean(values)) for name, values in found.items()}
 
-    def _round_trip(self, label: Labelmap, native: Geometry, config: PreprocessConfig) -> Labelmap:
-        """The label on the grid, as probabilities of 0 and 1, restored as a prediction is."""
-        grid = network_grid(native, config)
-        index = self.target.encode(resample_labels(label, native, grid))[0].long()
-        axis = native.axis_maps(grid)[2].source_axis
-        planes = (self._one_hot(index.narrow(axis, position, 1)) for position in range(grid.shape[axis]))
-        return restore_planes(planes, grid, native, target=self.target, axis=axis)
-
-    def _one_hot(self, index: Tensor) -> Tensor:
-        """Channel numbers `(I, J, K)` as probabilities `(C, I, J, K)`."""
-        return functional.one_hot(index, self.target.channels).permute(3, 0, 1, 2).float()
-
     def _read(self) -> Sequence[tuple[Labelmap, Geometry]]:
-        """Labels and grids of the cases that can be read, cut to what is labelled."""
+        """Labels and grids of the cases that can be read."""
         if self._labels is None:
             self._labels = run_cases(self.cases, self._read_case, stage="plan", executor=SERIAL).results
         return self._labels
 
     def _read_case(self, case: Case) -> tuple[Labelmap, Geometry]:
         scan, label = read_case(case, self.manifest, self.root)
-        return _cut(label, scan.geometry)
+        return label, scan.geometry
+
+
+def _round_trip_dice(label: Labelmap, native: Geometry, config: PreprocessConfig) -> float:
+    """Dice of one label's voxels against themselves, taken to the grid as shares and restored."""
+    grid = network_grid(native, config)
+    share = resample_averaged(torch.from_numpy(label.astype(np.float32))[None], native, grid)[0]
+    axis = native.axis_maps(grid)[2].source_axis
+    planes = (_as_probabilities(share.narrow(axis, position, 1)) for position in range(grid.shape[axis]))
+    restored = restore_planes(planes, grid, native, target=_ONE_LABEL, axis=axis) > 0
+    return float(2 * (restored & (label > 0)).sum() / (restored.sum() + (label > 0).sum()))
+
+
+def _as_probabilities(share: Tensor) -> Tensor:
+    """Shares `(I, J, K)` as probabilities of background and label `(2, I, J, K)`."""
+    return torch.stack([1 - share, share])
 
 
 def _cut(label: Labelmap, grid: Geometry) -> tuple[Labelmap, Geometry]:
@@ -79,8 +84,6 @@ def _cut(label: Labelmap, grid: Geometry) -> tuple[Labelmap, Geometry]:
     for axis in range(3):
         others = tuple(other for other in range(3) if other != axis)
         filled = np.flatnonzero(label.any(axis=others))
-        if len(filled) == 0:
-            break
         extent = range(max(0, int(filled[0]) - _RIM), min(label.shape[axis], int(filled[-1]) + 1 + _RIM))
         label = label.take(extent, axis=axis)
         grid = grid.cropped(axis, extent)

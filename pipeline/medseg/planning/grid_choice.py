@@ -1,31 +1,39 @@
-"""The network's grid that a budget can pay for."""
+"""The grid and the first stage that a budget can pay for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medseg.geometry import significant
+from medseg.networks import NetworkConfig
 from medseg.networks.segmentation import AnyNetwork
+from medseg.planning.expectation import Expectation, Outlook
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
+from medseg.planning.sizes import DeviceKind
+from medseg.planning.step_cost import StepPrice
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
-LEARNING_STEPS = 17.0
+COARSE_SHARE = 0.25
+LEARNING_STEPS = 10.5
+STRIDED_LEARNING_STEPS = 15.0
+STRIDED_SHARE = 0.15
 LOWEST_CEILING = 0.75
 FEWEST_ROUNDS = 100
 MOST_VOXELS = 2_000_000
 _FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 _STEPS_SHARE = 0.85  # of the budget; the rest goes into validations
 _TAIL_S = 8.0  # pictures and files at the end
-_GUESS_VOXELS_PER_S = 400_000
+_GUESS_VOXELS_PER_S = 800_000
 _GUESS_STEPS = 1000
 _MEASUREMENTS = 3
 _WORTH_MEASURING = 60  # steps; of fewer, the few that a measurement takes would be missed
-_MUCH = 0.05
+_MEMORY_SHARE = 0.7  # of what is free
+_MORE_TIME = (2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,88 +42,124 @@ class Spending:
 
     Attributes:
         seconds: Wall clock for steps and validations.
-        budget: The whole budget as the user wrote it, for the reasons.
-        measure_step_s: Function that measures the seconds of a step.
-        step_s: Function that scales them from the last measurement.
+        budget_s: The whole budget, from the start of the work.
+        device: Name of the device that trains.
+        free_bytes: Memory that is free on it.
+        measure: Function that measures the price of a step.
+        estimate: Function that scales it from the last measurement.
         ceiling: Function that gives the Dice of each label that a perfect network would reach on a grid.
     """
 
     seconds: float
-    budget: str
-    measure_step_s: Callable[[AnyNetwork, TrainingConfig], float]
-    step_s: Callable[[AnyNetwork, TrainingConfig], float]
+    budget_s: float
+    device: str
+    free_bytes: int
+    measure: Callable[[AnyNetwork, TrainingConfig], StepPrice]
+    estimate: Callable[[AnyNetwork, TrainingConfig], StepPrice]
     ceiling: Callable[[PreprocessConfig], Mapping[str, float]]
 
-    @property
-    def steps_seconds(self) -> float:
-        """Seconds for steps alone."""
-        return max(1.0, _STEPS_SHARE * self.seconds - _TAIL_S)
+    def steps_seconds(self, times: float = 1.0) -> float:
+        """Seconds for steps alone, of a budget so many times as long."""
+        return max(1.0, _STEPS_SHARE * (self.seconds + (times - 1) * self.budget_s) - _TAIL_S)
 
 
-class PlanOn(Protocol):
-    """Makes the plan on a grid."""
+@dataclass(frozen=True, slots=True)
+class GridOption:
+    """One way to lay out a training.
 
-    def __call__(self, factor: float, *, voxels: int | None = None, batch: int | None = None) -> Plan:
-        """The plan.
+    Attributes:
+        factor: Multiple of the finest median spacing below which no voxel is.
+        voxels: Voxels of the largest patch, in place of the device's.
+        batch: Patches per step, in place of the device's.
+        begins_strided: Whether the network's first stage halves the grid already.
+        coarse_share: Share of the training on coarser voxels at its start.
+    """
 
-        Args:
-            factor: Multiple of the finest median spacing below which no voxel is.
-            voxels: Voxels of the largest patch.
-            batch: Patches per step.
-        """
+    factor: float = 1.0
+    voxels: int | None = None
+    batch: int | None = None
+    begins_strided: bool = False
+    coarse_share: float = 0.0
+
+
+PlanOn = Callable[[GridOption], Plan]
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A plan and what the budget buys with it.
+    """A plan and what it costs.
 
     Attributes:
         plan: Plan on one grid.
         parts: Patches that cover a median scan.
-        steps: Steps that the budget buys.
+        price: Price of a step.
+        coarse_price: Price of a step of the coarse start, if there is one.
     """
 
     plan: Plan
     parts: int
-    steps: float
+    price: StepPrice
+    coarse_price: StepPrice | None
 
     @property
-    def rounds(self) -> float:
-        """Steps for every part of a scan."""
-        return self.steps / self.parts
+    def is_strided(self) -> bool:
+        return max(_first_stride(self.plan)) > 1
 
-    @property
-    def unlearned(self) -> float:
-        """Dice that is not yet learned when the budget ends, by the rule of `choose_plan`."""
-        return LEARNING_STEPS / max(self.rounds, 1.0)
+    def steps(self, seconds: float) -> float:
+        """Steps that the seconds buy, those of the coarse start included."""
+        start = self.plan.training.coarse_start
+        coarse = start.share * seconds / self.coarse_price.seconds if start and self.coarse_price else 0.0
+        return coarse + self.fine_steps(seconds)
+
+    def fine_steps(self, seconds: float) -> float:
+        """Steps on the grid itself."""
+        start = self.plan.training.coarse_start
+        return (1 - (start.share if start else 0.0)) * seconds / self.price.seconds
+
+    def rounds(self, seconds: float) -> float:
+        """Steps on the grid for every part of a scan."""
+        return max(1.0, self.fine_steps(seconds) / self.parts)
+
+    def unlearned(self, seconds: float) -> float:
+        """Dice that is not yet learned after the seconds, by the rule of `choose_plan`."""
+        return (STRIDED_LEARNING_STEPS if self.is_strided else LEARNING_STEPS) / self.rounds(seconds)
 
 
-def choose_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending) -> Plan:
-    """The plan on the grid on which the least Dice is expected to be lost.
+def choose_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending, *, device: DeviceKind) -> Plan:
+    """The plan by which the least Dice is expected to be lost.
 
     A coarse grid loses what its voxels cannot carry, which is measured by taking labels there and back; a fine one
-    loses what the budget leaves unlearned, about `LEARNING_STEPS` over the steps for every part of a scan, as the table
-    in `benchmarks/README.md` shows. A step sees as large a part of a scan as memory allows. No label may fall below
-    `LOWEST_CEILING` where a grid that carries it gets `FEWEST_ROUNDS`.
+    loses what the budget leaves unlearned. With features as fine as the grid that is about `LEARNING_STEPS` over the
+    steps on it for every part of a scan, after a coarse start. A network whose first stage is strided makes two to
+    three times as many steps; it needs `STRIDED_LEARNING_STEPS`, and loses `STRIDED_SHARE` of what labels lose on a
+    grid as coarse as its features. The three numbers come from the tables in `benchmarks/README.md`. A step sees as
+    large a part of a scan as memory allows. No label may fall below `LOWEST_CEILING` where a grid that carries it gets
+    `FEWEST_ROUNDS`.
 
     Args:
         plan_on: Function that makes the plan on a grid.
         fingerprint: Fingerprint of the training cases.
         spending: Budget and prices.
+        device: Kind of device. On a GPU, where none of this is measured, only the grid is chosen.
     """
-    plans = _distinct([plan_on(factor, voxels=MOST_VOXELS, batch=1) for factor in _FACTORS])
+    plans = _within_memory(_distinct(_plans(plan_on, device)), spending)
     ceilings = _Ceilings(spending)
-    guess = spending.steps_seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
-    chosen = min(range(len(plans)), key=lambda index: abs(np.log(np.prod(plans[index].training.patch_size) / guess)))
+    seconds = spending.steps_seconds()
+    guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
+    strided = [index for index in range(len(plans)) if max(_first_stride(plans[index])) > 1]
+    chosen = min(
+        strided or range(len(plans)),
+        key=lambda index: abs(np.log(np.prod(plans[index].training.patch_size) / guess)),
+    )
     candidates: list[_Candidate] = []
     for _ in range(_MEASUREMENTS):
         measured = chosen
-        spending.measure_step_s(plans[measured].network, plans[measured].training)
+        spending.measure(plans[measured].network, plans[measured].training)
         candidates = [_candidate(plan, fingerprint, spending) for plan in plans]
-        chosen = _best(candidates, ceilings)
-        if chosen == measured or candidates[chosen].steps < _WORTH_MEASURING:
+        chosen = _best(candidates, ceilings, seconds)
+        if chosen == measured or candidates[chosen].steps(seconds) < _WORTH_MEASURING:
             break
-    return _with_reasons(candidates, chosen, ceilings.of(candidates[chosen].plan), fingerprint, spending)
+    return _with_expectation(candidates, chosen, ceilings, fingerprint, spending)
 
 
 class _Ceilings:
@@ -125,67 +169,159 @@ class _Ceilings:
         self._compute = spending.ceiling
         self._known: dict[object, Mapping[str, float]] = {}
 
-    def of(self, plan: Plan) -> Mapping[str, float]:
-        key = plan.preprocess.spacing_mm
+    def of(self, config: PreprocessConfig) -> Mapping[str, float]:
+        """Dice of each label on a grid."""
+        key = config.spacing_mm
         if key not in self._known:
-            self._known[key] = self._compute(plan.preprocess)
+            self._known[key] = self._compute(config)
         return self._known[key]
 
+    def lost(self, candidate: _Candidate) -> float:
+        """Dice that is lost to the grid, and to features that are coarser than it."""
+        plan = candidate.plan
+        lost = 1 - _mean(self.of(plan.preprocess))
+        if not candidate.is_strided or plan.preprocess.spacing_mm is None:
+            return lost
+        strides = _first_stride(plan)
+        i, j, k = (significant(mm * s) for mm, s in zip(plan.preprocess.spacing_mm, strides, strict=True))
+        features = plan.preprocess.model_copy(update={"spacing_mm": (i, j, k)})
+        return lost + STRIDED_SHARE * (1 - _mean(self.of(features)))
 
-def _distinct(plans: Sequence[Plan]) -> list[Plan]:
-    """Plans of different grids, finest first."""
-    return list({plan.preprocess.spacing_mm: plan for plan in plans}.values())
+
+def _mean(ceiling: Mapping[str, float]) -> float:
+    return float(np.mean(list(ceiling.values()) or [1.0]))
+
+
+def _plans(plan_on: PlanOn, device: DeviceKind) -> Iterator[Plan]:
+    """Plans on every grid, finest first."""
+    for factor in _FACTORS:
+        if device == "cpu":
+            option = GridOption(factor, voxels=MOST_VOXELS, batch=1, coarse_share=COARSE_SHARE)
+            yield plan_on(option)
+            yield plan_on(replace(option, begins_strided=True))
+        else:
+            yield plan_on(GridOption(factor))
+
+
+def _distinct(plans: Iterable[Plan]) -> list[Plan]:
+    """Plans that differ in grid or first stage, finest first."""
+    return list({(plan.preprocess.spacing_mm, _first_stride(plan)): plan for plan in plans}.values())
+
+
+def _first_stride(plan: Plan) -> tuple[int, ...]:
+    """Reduction of the network's finest features along each axis; only medseg's own UNet may begin strided."""
+    network = plan.network
+    return network.strides[0] if isinstance(network, NetworkConfig) else (1,) * network.spatial_dims
+
+
+def _within_memory(plans: Sequence[Plan], spending: Spending) -> list[Plan]:
+    """Plans whose steps fit into memory; the one that needs least if none does."""
+    needs = [spending.estimate(plan.network, plan.training).memory_bytes for plan in plans]
+    fitting = [plan for plan, need in zip(plans, needs, strict=True) if need <= _MEMORY_SHARE * spending.free_bytes]
+    return fitting or [plans[int(np.argmin(needs))]]
 
 
 def _candidate(plan: Plan, fingerprint: Fingerprint, spending: Spending) -> _Candidate:
     shape = np.median(fingerprint.shapes() * fingerprint.spacings_mm() / np.array(plan.preprocess.spacing_mm), axis=0)
     patch = np.array(plan.training.patch_size)
     parts = max(1, round(float(np.prod(np.maximum(shape / patch, 1.0)))))
-    return _Candidate(plan, parts, spending.steps_seconds / spending.step_s(plan.network, plan.training))
+    training = plan.training
+    coarse = spending.estimate(plan.network, training.coarse) if training.coarse_start else None
+    return _Candidate(plan, parts, spending.estimate(plan.network, training), coarse)
 
 
-def _best(candidates: Sequence[_Candidate], ceilings: _Ceilings) -> int:
+def _best(candidates: Sequence[_Candidate], ceilings: _Ceilings, seconds: float) -> int:
     """Index of the candidate that loses least; ceilings are computed only where they can still decide."""
     best, least = 0, np.inf
-    for index in sorted(range(len(candidates)), key=lambda index: candidates[index].unlearned):
+    for index in sorted(range(len(candidates)), key=lambda index: candidates[index].unlearned(seconds)):
         candidate = candidates[index]
-        if candidate.unlearned >= least:
+        if candidate.unlearned(seconds) >= least:
             break
-        ceiling = list(ceilings.of(candidate.plan).values()) or [1.0]
-        loss = candidate.unlearned + 1 - float(np.mean(ceiling))
-        if min(ceiling) < LOWEST_CEILING and any(other.rounds >= FEWEST_ROUNDS for other in candidates[:index]):
+        ceiling = list(ceilings.of(candidate.plan.preprocess).values()) or [1.0]
+        if min(ceiling) < LOWEST_CEILING and any(c.rounds(seconds) >= FEWEST_ROUNDS for c in candidates[:index]):
             continue
+        loss = candidate.unlearned(seconds) + ceilings.lost(candidate)
         if loss < least:
             best, least = index, loss
     return best
 
 
-def _with_reasons(
+def _with_expectation(
     candidates: Sequence[_Candidate],
     chosen: int,
-    ceiling: Mapping[str, float],
+    ceilings: _Ceilings,
     fingerprint: Fingerprint,
     spending: Spending,
 ) -> Plan:
-    """The chosen plan, with what the budget buys with it and with the scans' own grid."""
-    best, finest = candidates[chosen], candidates[0]
-    scans = len(fingerprint.cases)
-    seen = best.steps * best.plan.training.batch_size / (scans * best.parts)
-    text = (
-        f"{_mm(best.plan)}: {spending.budget} buys about {best.steps:.0f} steps, in which each of {scans} scans is "
-        f"seen {seen:.2g} times"
+    """The chosen plan, with what the budget buys with it, with the scans' own grid, and with more time."""
+    best, scans, seconds = candidates[chosen], len(fingerprint.cases), spending.steps_seconds()
+    ceiling = ceilings.of(best.plan.preprocess)
+    outlook = [_outlook(candidates, ceilings, scans=scans, spending=spending, times=times) for times in _MORE_TIME]
+    expected = Expectation(
+        device=spending.device,
+        seconds=round(spending.seconds, 1),
+        steps=round(best.steps(seconds)),
+        step_seconds=best.price.seconds,
+        memory_bytes=best.price.memory_bytes,
+        views_per_scan=_views(best, scans, seconds),
+        ceiling={name: round(dice, 4) for name, dice in ceiling.items()},
+        shortfall=round(best.unlearned(seconds) + ceilings.lost(best), 4),
+        outlook=tuple(outlook),
     )
-    if chosen > 0:
-        coarse = finest.steps / (scans * finest.parts)
-        text += f"; at the scans' own {_mm(finest.plan)} they would be seen {coarse:.2g} times"
-    if ceiling:
-        worst = min(ceiling, key=lambda name: ceiling[name])
-        text += f"; labels on this grid and back keep a Dice of {ceiling[worst]:.3f} ({worst}) and above"
-    if best.unlearned > _MUCH:
-        text += "; a network needs several times as many steps, so more time would improve it much"
-    reasons = best.plan.reasons | {"preprocess.spacing_mm": text}
-    reasons["training.batch_size"] = "one patch, so that the budget buys as many steps as it can"
-    return best.plan.model_copy(update={"reasons": reasons})
+    grid_reason = _grid_reason(candidates[0], best, expected, scans=scans, spending=spending)
+    reasons = best.plan.reasons | {"preprocess.spacing_mm": grid_reason}
+    if best.plan.training.batch_size == 1:
+        reasons["training.batch_size"] = "one patch, so that the budget buys as many steps as it can"
+    return best.plan.model_copy(update={"reasons": reasons, "expected": expected})
+
+
+def _outlook(
+    candidates: Sequence[_Candidate], ceilings: _Ceilings, *, scans: int, spending: Spending, times: int
+) -> Outlook:
+    """What a longer budget would buy."""
+    seconds = spending.steps_seconds(times)
+    best = candidates[_best(candidates, ceilings, seconds)]
+    return Outlook(
+        budget=duration_text(times * spending.budget_s),
+        spacing_mm=best.plan.preprocess.spacing_mm,
+        steps=round(best.steps(seconds)),
+        views_per_scan=_views(best, scans, seconds),
+        shortfall=round(best.unlearned(seconds) + ceilings.lost(best), 4),
+    )
+
+
+def _views(candidate: _Candidate, scans: int, seconds: float) -> float:
+    """How often each part of a scan is seen."""
+    views = candidate.fine_steps(seconds) * candidate.plan.training.batch_size / (scans * candidate.parts)
+    return significant(views, digits=2)
+
+
+def _grid_reason(finest: _Candidate, best: _Candidate, expected: Expectation, *, scans: int, spending: Spending) -> str:
+    text = (
+        f"{_mm(best.plan)}: {duration_text(spending.budget_s)} buys about {expected.steps} steps, in which each of "
+        f"{scans} scans is seen {expected.views_per_scan:g} times"
+    )
+    if best.plan.preprocess.spacing_mm != finest.plan.preprocess.spacing_mm:
+        views = _views(finest, scans, spending.steps_seconds())
+        text += f"; at the scans' own {_mm(finest.plan)} they would be seen {views:g} times"
+    if expected.ceiling:
+        worst = min(expected.ceiling, key=lambda name: expected.ceiling[name])
+        text += f"; labels on this grid and back keep a Dice of {expected.ceiling[worst]:.3f} ({worst}) and above"
+    longer = expected.outlook[0]
+    if longer.shortfall < expected.shortfall - 0.001:
+        text += (
+            f"; {longer.budget} would win back about {expected.shortfall - longer.shortfall:.3f} of the Dice of about "
+            f"{expected.shortfall:.3f} that is lost to the grid and to what is not yet learned"
+        )
+    return text
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as a budget is written: `90s`, `20m`, `2h`."""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"
 
 
 def _mm(plan: Plan) -> str:

@@ -11,8 +11,10 @@ import numpy as np
 
 from medseg.errors import ConfigError
 from medseg.networks.segmentation import AnyNetwork, DynUNetConfig, SegResNetConfig, SwinUNETRConfig, unet_2015
+from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.plan import Plan
 from medseg.planning.sizes import RESOURCES, DeviceKind
+from medseg.training.segmentation import CoarseStart
 
 NetworkName = Literal["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]
 _SUPERVISED = 3  # scales besides the finest, as in MONAI's tutorial
@@ -58,14 +60,25 @@ def with_network(plan: Plan, name: NetworkName, *, device: DeviceKind) -> Plan:
         for key in ("training.patch_size", "training.batch_size"):
             reasons[key] = f"{reasons[key]}; then in multiples of {steps} voxels, the reduction of {name}"
     sizes = {"patch_size": patch, "batch_size": batch}
+    start = _coarse_start(plan, patch, choice.network, reasons)
     return Plan(
         dataset=plan.dataset,
         preprocess=plan.preprocess,
         network=choice.network,
-        training=plan.training.model_copy(update=sizes),
+        training=plan.training.model_copy(update={**sizes, "coarse_start": start}),
         inference=plan.inference.model_copy(update=sizes),
         reasons=reasons,
     )
+
+
+def _coarse_start(
+    plan: Plan, patch: tuple[int, int, int], network: AnyNetwork, reasons: dict[str, str]
+) -> CoarseStart | None:
+    """The coarse start of a plan with another patch and network, if the plan has one and the network can."""
+    reasons.pop("training.coarse_start", None)
+    share = plan.training.coarse_start.share if plan.training.coarse_start else 0.0
+    spacing = np.array(plan.preprocess.spacing_mm or (1.0, 1.0, 1.0))
+    return plan_coarse_start(patch, spacing, network, share=share, reasons=reasons)
 
 
 def _fitted(patch: Sequence[int], steps: Sequence[int], *, voxels: int) -> tuple[int, int, int]:

@@ -14,6 +14,7 @@ from medseg.atomic import write_text
 from medseg.configuration import Config, parse_config, read_yaml
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks.segmentation import AnyNetwork
+from medseg.planning.expectation import Expectation
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
@@ -44,6 +45,7 @@ class Plan(PlanFile):
         network: Shape of the network.
         training: Optimisation.
         inference: Sliding window.
+        expected: What the plan is expected to need and to give; None where it was not made for a budget, or changed.
     """
 
     verb = "train"
@@ -52,11 +54,14 @@ class Plan(PlanFile):
     network: AnyNetwork
     training: TrainingConfig
     inference: InferenceConfig
+    expected: Expectation | None = Field(None, exclude_if=lambda expected: expected is None)
 
     @model_validator(mode="after")
     def _patches_fit_the_network(self) -> Self:
         axes = self.network.spatial_dims
-        for name, patch in (("training", self.training.patch_size), ("inference", self.inference.patch_size)):
+        start = self.training.coarse_start
+        patches = {"training": self.training.patch_size, "inference": self.inference.patch_size}
+        for name, patch in (patches | ({"training.coarse_start": start.patch_size} if start else {})).items():
             if axes == 2 and patch[2] != 1:
                 raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
             if any(size % step for size, step in zip(patch[:axes], self.network.reduction, strict=True)):
@@ -90,6 +95,8 @@ def save_plan(plan: PlanFile, path: Path) -> None:
         if not isinstance(values, dict):
             lines += [_dump({section: values})]
             continue
+        if section == "expected":
+            lines.append("# What the plan is expected to need and to give on the machine that it was made on.")
         lines.append(f"{section}:")
         for key, value in values.items():
             reason = reasons.get(f"{section}.{key}")
@@ -132,6 +139,8 @@ def override_plan(plan: AnyPlan, changes: dict[str, Any], *, source: str) -> Any
     for section, values in changes.items():
         for key in values if isinstance(values, dict) and section != "reasons" else ():
             content["reasons"][f"{section}.{key}"] = f"set by {source}"
+    if not _keeps_expectation(changes):
+        content.pop("expected", None)
     return parse_config(type(plan), content, source=source)
 
 
@@ -145,6 +154,11 @@ def _as_the_kind_asked(content: dict[str, Any], changes: dict[str, Any]) -> dict
     return content | {"network": kept, "reasons": reasons}
 
 
+def _keeps_expectation(changes: dict[str, Any]) -> bool:
+    """Whether a plan with some settings changed still needs and gives what was expected of it."""
+    return not (set(changes) - {"training", "reasons"}) and set(changes.get("training") or ()) <= {"seed"}
+
+
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in changes.items():
@@ -154,8 +168,8 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan_digest(plan: PlanFile) -> str:
-    """SHA-256 over every setting, without the reasons."""
-    return hashlib.sha256(plan.model_dump_json(exclude={"reasons"}).encode()).hexdigest()
+    """SHA-256 over every setting, without the reasons and what is expected."""
+    return hashlib.sha256(plan.model_dump_json(exclude={"reasons", "expected"}).encode()).hexdigest()
 
 
 def _dump(content: object) -> str:

@@ -8,8 +8,9 @@ from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
+from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.fingerprint import Fingerprint
-from medseg.planning.grid_choice import Spending, choose_plan
+from medseg.planning.grid_choice import GridOption, Spending, choose_plan
 from medseg.planning.network_choice import NetworkName, with_network
 from medseg.planning.plan import Plan
 from medseg.planning.sides import names_a_side
@@ -44,42 +45,24 @@ def make_plan(
         ConfigError: If the network cannot take the scans.
     """
 
-    def plan_on(factor: float, *, voxels: int | None = None, batch: int | None = None) -> Plan:
-        plan = _plan_on(fingerprint, manifest, device, factor=factor, voxels=voxels, batch=batch)
-        return with_network(plan, network, device=device)
+    def plan_on(option: GridOption) -> Plan:
+        return with_network(_plan_on(fingerprint, manifest, device, option), network, device=device)
 
     if spending is None or fingerprint.is_2d:
-        return plan_on(1.0)
-    return choose_plan(plan_on, fingerprint, spending)
+        return plan_on(GridOption())
+    return choose_plan(plan_on, fingerprint, spending, device=device)
 
 
-def _plan_on(
-    fingerprint: Fingerprint,
-    manifest: Manifest,
-    device: DeviceKind,
-    *,
-    factor: float,
-    voxels: int | None,
-    batch: int | None,
-) -> Plan:
-    """The plan on a grid whose voxels are no finer than a multiple of the finest axis.
-
-    Args:
-        fingerprint: Fingerprint of the training cases.
-        manifest: Manifest, for its channels and labels.
-        device: Kind of device that will train.
-        factor: Multiple of the finest median spacing.
-        voxels: Voxels of the largest patch, in place of the device's.
-        batch: Patches per step, in place of the device's.
-    """
+def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, option: GridOption) -> Plan:
+    """The plan on one grid."""
     reasons: dict[str, str] = {}
     is_2d = fingerprint.is_2d
     resources = RESOURCES[device, is_2d]
     spacing = _spacing(fingerprint, reasons)
-    spacing = np.array([significant(max(float(mm), factor * float(spacing.min()))) for mm in spacing])
+    spacing = np.array([significant(max(float(mm), option.factor * float(spacing.min()))) for mm in spacing])
     scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
     shape = np.median(fingerprint.shapes() * scale, axis=0)
-    most = voxels or resources.patch_voxels
+    most = option.voxels or resources.patch_voxels
     patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=most)
     reasons["training.patch_size"] = (
         f"covers the median scan of {_text(np.round(shape))} voxels"
@@ -88,7 +71,10 @@ def _plan_on(
         f"allow on {device}, cut where it is longest in mm"
     )
     reasons["training.batch_size"] = f"about {resources.step_voxels} voxels per step on {device}, at least 2 patches"
-    batch = batch or int(np.clip(round(resources.step_voxels / np.prod(patch)), 2, 16))
+    batch = option.batch or int(np.clip(round(resources.step_voxels / np.prod(patch)), 2, 16))
+    network = _network(
+        patch, spacing, manifest, resources, is_2d=is_2d, begins_strided=option.begins_strided, reasons=reasons
+    )
     mirror_axes = _mirror_axes(manifest, is_2d=is_2d, reasons=reasons)
     i, j, k = (float(s) for s in spacing)
     return Plan(
@@ -98,12 +84,13 @@ def _plan_on(
             spacing_mm=None if is_2d else (i, j, k),
             normalisation=plan_normalisation(fingerprint, manifest, reasons),
         ),
-        network=_network(patch, spacing, manifest, resources, is_2d=is_2d, reasons=reasons),
+        network=network,
         training=TrainingConfig(
             patch_size=patch,
             batch_size=batch,
             patches_per_case=_patches_per_case(shape, patch, reasons),
             augment=_augment(spacing, mirror_axes, is_2d=is_2d),
+            coarse_start=plan_coarse_start(patch, spacing, network, share=option.coarse_share, reasons=reasons),
         ),
         inference=InferenceConfig(patch_size=patch, batch_size=batch, mirror_axes=mirror_axes),
         reasons=reasons,
@@ -160,27 +147,38 @@ def _network(
     resources: Resources,
     *,
     is_2d: bool,
+    begins_strided: bool,
     reasons: dict[str, str],
 ) -> NetworkConfig:
-    strides, kernels = plan_strides(np.array(patch), spacing, is_2d=is_2d)
+    strides, kernels = plan_strides(np.array(patch), spacing, is_2d=is_2d, begins_strided=begins_strided)
     stages = len(strides)
+    widths = [resources.width * 2**level for level in range(stages + 1)][1 if max(strides[0]) > 1 else 0 :]
     reasons["network.strides"] = (
         f"{stages} stages: halved while 4 voxels remain and no axis is twice as coarse as another"
+        + (
+            "; the first halves already, because features as fine as the grid take most of a step's time and more "
+            "steps bring more (benchmarks/README.md)"
+            if max(strides[0]) > 1
+            else ""
+        )
     )
     reasons["network.kernels"] = "1 along axes at least twice as coarse as the finest, else 3"
     reasons["network.channels"] = (
-        f"{resources.width} at full resolution for this device, doubled per stage up to {resources.widest}"
+        f"{widths[0]} in the first stage for this device, doubled per stage up to {resources.widest}"
     )
+    if resources.skips == "added":
+        reasons["network.skips"] = "added, not concatenated, which costs less (benchmarks/README.md)"
     return NetworkConfig(
         spatial_dims=2 if is_2d else 3,
         in_channels=len(manifest.channels),
         out_channels=manifest_target(manifest).channels,
-        channels=tuple(min(resources.width * 2**stage, resources.widest) for stage in range(stages)),
+        channels=tuple(min(width, resources.widest) for width in widths[:stages]),
         strides=tuple(tuple(axes) for axes in strides),
         kernels=tuple(tuple(axes) for axes in kernels),
         blocks=(1, *(2,) * (stages - 1)),
         decoder_blocks=(1,) * (stages - 1),
         activation="relu",
+        skips=resources.skips,
     )
 
 

@@ -7,13 +7,14 @@ from typing import Literal
 
 import numpy as np
 
+from medseg.networks.config import SkipKind
 from medseg.records import Array
 
 DeviceKind = Literal["cpu", "cuda"]
 _SMALLEST_MAP = 4
 _MOST_STAGES = 6
 _SHORTEST = 8
-_ANISOTROPY = 2.0
+COARSE = 2.0  # an axis whose voxels are so many times as large as the finest is coarse
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +24,29 @@ class Resources:
     Attributes:
         patch_voxels: Voxels of the largest patch.
         step_voxels: Voxels of a whole batch, roughly.
-        width: Channels of the finest stage.
+        width: Channels of features on the image's own grid, doubled wherever the grid is halved.
         widest: Most channels of any stage.
+        skips: How the decoder joins the encoder's features.
     """
 
     patch_voxels: int
     step_voxels: int
     width: int
     widest: int
+    skips: SkipKind
 
 
 RESOURCES: dict[tuple[DeviceKind, bool], Resources] = {
-    ("cpu", False): Resources(patch_voxels=64**3, step_voxels=180_000, width=16, widest=256),
-    ("cpu", True): Resources(patch_voxels=256**2, step_voxels=8 * 256**2, width=16, widest=256),
-    ("cuda", False): Resources(patch_voxels=128**3, step_voxels=2 * 128**3, width=32, widest=320),
-    ("cuda", True): Resources(patch_voxels=512**2, step_voxels=16 * 512**2, width=32, widest=512),
+    ("cpu", False): Resources(patch_voxels=64**3, step_voxels=180_000, width=16, widest=256, skips="added"),
+    ("cpu", True): Resources(patch_voxels=256**2, step_voxels=8 * 256**2, width=16, widest=256, skips="concatenated"),
+    ("cuda", False): Resources(patch_voxels=128**3, step_voxels=2 * 128**3, width=32, widest=320, skips="concatenated"),
+    ("cuda", True): Resources(patch_voxels=512**2, step_voxels=16 * 512**2, width=32, widest=512, skips="concatenated"),
 }
 
 
-def plan_strides(patch: Array, spacing_mm: Array, *, is_2d: bool) -> tuple[list[list[int]], list[list[int]]]:
+def plan_strides(
+    patch: Array, spacing_mm: Array, *, is_2d: bool, begins_strided: bool = False
+) -> tuple[list[list[int]], list[list[int]]]:
     """Strides and kernels per stage, each a list over the network's axes.
 
     An axis is halved while at least four voxels remain after it and its voxels are not twice as coarse as the finest of
@@ -52,22 +57,33 @@ def plan_strides(patch: Array, spacing_mm: Array, *, is_2d: bool) -> tuple[list[
         patch: Voxels of the patch, `(3,)`.
         spacing_mm: Voxel size of the network's grid, `(3,)`.
         is_2d: Whether the network is 2D, without the last axis.
+        begins_strided: Whether the first stage halves the grid, too.
 
     Source: Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2, from which the rule
     for anisotropic axes is taken.
     """
     axes = 2 if is_2d else 3
     size, spacing = np.array(patch[:axes], dtype=float), np.array(spacing_mm[:axes], dtype=float)
-    strides, kernels = [[1] * axes], [_kernel(spacing)]
+    strides: list[list[int]] = []
+    kernels: list[list[int]] = []
+    if not begins_strided or not _can_halve(size).any():
+        strides, kernels = [[1] * axes], [_kernel(spacing)]
     while len(strides) < _MOST_STAGES:
-        can_halve = (size / 2 >= _SMALLEST_MAP) & (size % 2 == 0)
+        can_halve = _can_halve(size)
         if not can_halve.any():
             break
-        stride = np.where(can_halve & (spacing < _ANISOTROPY * spacing[can_halve].min()), 2, 1)
+        stride = np.where(can_halve & (spacing < COARSE * spacing[can_halve].min()), 2, 1)
         size, spacing = size / stride, spacing * stride
         strides.append([int(s) for s in stride])
-        kernels.append([max(pair) for pair in zip(_kernel(spacing), kernels[-1], strict=True)])
+        before = kernels[-1] if kernels else [1] * axes
+        kernels.append([max(pair) for pair in zip(_kernel(spacing), before, strict=True)])
     return strides, kernels
+
+
+def _can_halve(size: Array) -> Array:
+    """Which axes keep at least four voxels when they are halved."""
+    halves: Array = (size / 2 >= _SMALLEST_MAP) & (size % 2 == 0)
+    return halves
 
 
 def plan_patch(shape: Array, spacing_mm: Array, *, is_2d: bool, voxels: int) -> tuple[int, int, int]:
@@ -96,11 +112,11 @@ def _rounded(patch: Array, spacing_mm: Array, *, is_2d: bool) -> Array:
             continue
         coarse = spacing_mm[axis] / spacing_mm.min()
         step = 32 if size >= 128 else 16 if size >= 96 else 8 if size >= 24 else 4 if size >= 12 else 2
-        while step > 2 and coarse >= _ANISOTROPY:
+        while step > 2 and coarse >= COARSE:
             step, coarse = step // 2, coarse / 2
         result.append(max(step, int(np.ceil(np.round(size) / step) * step)))
     return np.array(result)
 
 
 def _kernel(spacing: Array) -> list[int]:
-    return [3 if s < _ANISOTROPY * spacing.min() else 1 for s in spacing]
+    return [3 if s < COARSE * spacing.min() else 1 for s in spacing]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -18,6 +20,7 @@ from medseg.atomic import write_text
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import AnyNetwork, build_network
+from medseg.planning.peak_memory import PeakMemory
 from medseg.targets import ExclusiveLabels
 from medseg.training.averaging import averaged_copy
 from medseg.training.segmentation import TrainingConfig
@@ -25,16 +28,28 @@ from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.step import training_step
 
 NAME = "step_costs.json"
-_TIMED_STEPS = 2
+_TIMED_STEPS = 3
 _Build = Callable[[AnyNetwork], nn.Module]
 
 
-class StepCost:
-    """Seconds of training steps on one device.
+class StepPrice(NamedTuple):
+    """What a step costs.
 
-    The first network that is asked for is measured in a dry run on noise: forward, backward and update with
-    augmentation. All others are scaled from it by their multiply-adds. Measurements are kept in a file, so that the
-    same machine gives the same plan again.
+    Attributes:
+        seconds: Seconds of a step.
+        memory_bytes: Memory of network, optimiser, average and a step, beside what the process held before.
+    """
+
+    seconds: float
+    memory_bytes: int
+
+
+class StepCost:
+    """Seconds and memory of training steps on one device.
+
+    The networks that are asked for are measured in a dry run on noise: forward, backward and update with augmentation.
+    All others are scaled from the last measurement: seconds by multiply-adds, memory by the voxels that the features
+    of a step hold. Measurements are kept in a file, so that the same machine gives the same plan again.
 
     Args:
         device: Device that will train.
@@ -46,47 +61,87 @@ class StepCost:
         self.device = device
         self.build = build
         self._path = folder / NAME if folder else None
-        self._known: dict[str, float] = {}
-        self._reference: tuple[float, int] | None = None  # seconds and multiply-adds of the measured step
+        self._known: dict[str, StepPrice] = {}
+        self._reference: tuple[StepPrice, _Size] | None = None
 
-    def measure(self, network: AnyNetwork, training: TrainingConfig) -> float:
-        """Seconds of a step, measured or as measured before; later estimates are scaled from it."""
+    def measure(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
+        """Price of a step, measured or as measured before; later estimates are scaled from it."""
         key = _key(network, training, self.device)
         self._known |= self._load()
         if key not in self._known:
-            self._known[key] = _dry_run_s(self.build, network, training, self.device)
+            self._known[key] = _dry_run(self.build, network, training, self.device)
             self._save()
-        self._reference = (self._known[key], self._work(network, training))
+        self._reference = (self._known[key], self._size(network, training))
         return self._known[key]
 
-    def estimate(self, network: AnyNetwork, training: TrainingConfig) -> float:
-        """Seconds of a step, scaled from the last measurement; the first call measures."""
+    def estimate(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
+        """Price of a step, scaled from the last measurement; before the first, seconds are 0 and memory is counted."""
+        size = self._size(network, training)
         if self._reference is None:
-            return self.measure(network, training)
-        seconds, work = self._reference
-        return seconds * self._work(network, training) / work
+            return StepPrice(0.0, size.weight_bytes + size.feature_bytes)
+        price, measured = self._reference
+        share = (price.memory_bytes - measured.weight_bytes) / measured.feature_bytes
+        memory = size.weight_bytes + max(0.0, share) * size.feature_bytes
+        return StepPrice(price.seconds * size.work / measured.work, int(memory))
 
-    def _work(self, network: AnyNetwork, training: TrainingConfig) -> int:
-        """Multiply-adds of the forward pass of a batch."""
+    def _size(self, network: AnyNetwork, training: TrainingConfig) -> _Size:
+        """Work and memory of a step, counted without computing it."""
         patch = training.patch_size[: network.spatial_dims]
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             weightless = self.build(network).to("meta")
-        return training.batch_size * count_multiply_adds(weightless, (1, network.in_channels, *patch))
+        shape = (1, network.in_channels, *patch)
+        work = training.batch_size * count_multiply_adds(weightless, shape)
+        weights = sum(parameter.numel() for parameter in weightless.parameters())
+        logits = network.out_channels * math.prod(patch)
+        features = training.batch_size * (
+            _count_features(weightless, shape) * _BYTES_PER_FEATURE + logits * _BYTES_PER_LOGIT
+        )
+        return _Size(work, weights * _BYTES_PER_WEIGHT, features)
 
-    def _load(self) -> dict[str, float]:
+    def _load(self) -> dict[str, StepPrice]:
         """Earlier measurements; none if the file is missing or broken."""
         if self._path is None:
             return {}
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return {str(key): StepPrice(float(seconds), int(size)) for key, (seconds, size) in content.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
             return {}
-        return {str(key): float(value) for key, value in content.items()} if isinstance(content, dict) else {}
 
     def _save(self) -> None:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._path, json.dumps(self._known, indent=1, sort_keys=True))
+
+
+class _Size(NamedTuple):
+    """Multiply-adds of a step, bytes of all that is kept per weight, and bytes of its features."""
+
+    work: int
+    weight_bytes: int
+    feature_bytes: int
+
+
+_BYTES_PER_WEIGHT = 24  # weight, gradient, two moments, average and a copy in half precision, in float32 or less
+_BYTES_PER_FEATURE = 3  # kept in half precision for the backward pass, some of them twice
+_BYTES_PER_LOGIT = 24  # logits, probabilities, the label's indicators and their gradients in float32
+
+
+def _count_features(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """Values that the layers of a network put out for one sample; the network has no weights in memory."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal total
+        total += output.numel() if isinstance(output, torch.Tensor) else 0
+
+    layers = [layer for layer in network.modules() if not any(True for _ in layer.children())]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    with torch.no_grad():
+        network(torch.zeros(shape, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    return total
 
 
 def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:
@@ -103,24 +158,24 @@ def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) ->
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _dry_run_s(build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device) -> float:
-    """The faster of a few steps on noise, after one that warms up."""
-    with torch.random.fork_rng(devices=[]):
+def _dry_run(build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device) -> StepPrice:
+    """The fastest of a few steps on noise, after one that warms up, and the most memory that they took."""
+    with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)
         shape = (training.batch_size, network.in_channels, *training.patch_size)
         label = torch.randint(network.out_channels, (shape[0], 1, *shape[2:]), dtype=torch.int16)
         batch = {"image": torch.randn(shape), "label": label}
-    optimiser = torch.optim.AdamW(module.parameters(), training.learning_rate, fused=True)
-    target = ExclusiveLabels(labels={f"class {value}": value for value in range(network.out_channels)})
-    loss = loss_for(target, dice_weight=training.dice_weight).to(device)
-    step = training_step(module, optimiser, loss, training, device, spatial_dims=network.spatial_dims)
-    average = averaged_copy(module, decay=training.average_decay)
-    seconds = []
-    for number in range(1 + _TIMED_STEPS):
-        start = time.perf_counter()
-        float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))
-        average.update_parameters(module)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+        optimiser = torch.optim.AdamW(module.parameters(), training.learning_rate, fused=True)
+        target = ExclusiveLabels(labels={f"class {value}": value for value in range(network.out_channels)})
+        loss = loss_for(target, dice_weight=training.dice_weight).to(device)
+        step = training_step(module, optimiser, loss, training, device, spatial_dims=network.spatial_dims)
+        average = averaged_copy(module, decay=training.average_decay)
+        seconds = []
+        for number in range(1 + _TIMED_STEPS):
+            start = time.perf_counter()
+            float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))
+            average.update_parameters(module)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            seconds.append(time.perf_counter() - start)
+    return StepPrice(min(seconds[1:]), memory.bytes)

@@ -33,7 +33,7 @@ def train(
     epochs: int | None = None,
     config: AnyPath | Mapping[str, Any] | None = None,
     parts: SegmentationParts | None = None,
-    grid: GridKind = "scans",
+    grid: GridKind = "budget",
     network: NetworkName | None = None,
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
@@ -49,7 +49,7 @@ def train(
         epochs: Length in epochs; the plan's if neither is given.
         config: Settings of the plan to change, as a mapping or a YAML file.
         parts: Network, loss, transform, metrics and handlers of your own.
-        grid: `scans` for the grid of the scans; `budget` for a coarser one where a wall-clock budget cannot pay for it.
+        grid: `budget` for the grid on which a wall-clock budget is expected to lose least, `scans` for the scans' own.
         network: Name of the network to plan: `unet` (medseg's own, if not given), `unet_2015` (pictures only),
             `dynunet`, `segresnet` or `swinunetr`; a network of your own goes into `parts`.
         progress: Follows the work; nothing if not given.

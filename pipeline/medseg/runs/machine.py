@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import platform
 
+import psutil  # type: ignore[import-untyped]  # it ships no types
 import torch
 
 from medseg.cohort import ThreadExecutor
@@ -23,6 +25,20 @@ def torch_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """Name of a device for people, such as `NVIDIA H100` or `CPU with 8 threads (x86_64)`."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU with {torch.get_num_threads()} threads ({platform.machine()})"
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def threads(asked: int | None) -> ThreadExecutor:

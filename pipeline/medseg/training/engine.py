@@ -123,7 +123,7 @@ def run_task(
         attach_handlers(trainer, evaluator, state)
     attach_open_pause(trainer, state)
     with checkpoints:
-        trainer.run(task.batches(state.step))
+        trainer.run(task.batches(state.step, budget.progress))
     best = state.best_score if math.isfinite(state.best_score) else float("nan")
     return Outcome(state.step, state.epoch, budget.elapsed_s(), state.last, state.validated_cases, best)
 

@@ -61,8 +61,13 @@ class Task(Protocol):
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
         """Process function of the trainer, which maps its engine and a batch to the loss, a tensor on the device."""
 
-    def batches(self, first_step: int) -> Iterator[Any]:
-        """Endless batches from a step on."""
+    def batches(self, first_step: int, progress: Callable[[int], float]) -> Iterator[Any]:
+        """Endless batches from a step on.
+
+        Args:
+            first_step: Number of the first batch.
+            progress: Function that gives the share of the budget that is used before a step; where time counts, now.
+        """
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
         """Process function of the evaluator, which maps its engine and a validation case to the case's rows."""

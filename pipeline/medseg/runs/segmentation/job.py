@@ -27,7 +27,7 @@ from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Failure, Manifest
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
-from medseg.runs.machine import threads, torch_device
+from medseg.runs.machine import device_name, free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
@@ -37,6 +37,7 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
+from medseg.training import parse_duration_s
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
@@ -52,8 +53,8 @@ class SegmentationJob:
 
     Args:
         parts: The user's own parts of the training.
-        grid: `scans` plans volumes on the grid of the scans; `budget` on the one on which a wall-clock budget is
-            expected to lose least.
+        grid: `budget` plans volumes on the grid on which a wall-clock budget is expected to lose least; `scans` on the
+            grid of the scans, as it is also planned where there is no such budget.
         network: Name of the network to plan; `unet`, or what a given plan holds, if not given.
 
     Raises:
@@ -67,7 +68,7 @@ class SegmentationJob:
         self,
         parts: SegmentationParts | None = None,
         *,
-        grid: GridKind = "scans",
+        grid: GridKind = "budget",
         network: NetworkName | None = None,
     ) -> None:
         self.grid = grid
@@ -94,10 +95,6 @@ class SegmentationJob:
         """The given plan, or one from the training scans, with the asked changes."""
         manifest = cases.manifest
         failures: tuple[Failure, ...] = ()
-        if self.grid == "budget" and settings.budget is None and settings.plan is None:
-            raise ConfigError(
-                "a grid for the budget needs a wall-clock budget, got none", remedy="give one, or take the grid scans"
-            )
         if settings.plan is not None:
             plan = load_plan(settings.plan)
             self._check_plan_s_network(plan, settings)
@@ -138,13 +135,16 @@ class SegmentationJob:
     ) -> Spending:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
-        cost = StepCost(torch_device(settings.device), folder=settings.store, build=self.parts.build)
+        device = torch_device(settings.device)
+        cost = StepCost(device, folder=settings.store, build=self.parts.build)
         spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
-            budget=str(settings.budget),
-            measure_step_s=cost.measure,
-            step_s=cost.estimate,
+            budget_s=parse_duration_s(str(settings.budget)),
+            device=device_name(device),
+            free_bytes=free_bytes(device),
+            measure=cost.measure,
+            estimate=cost.estimate,
             ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
         )
 

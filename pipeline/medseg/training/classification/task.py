@@ -137,7 +137,7 @@ class ClassificationTask:
 
         return make_step(classifier, optimiser, config, self.device, loss_of=loss_of)
 
-    def batches(self, first_step: int) -> Iterator[Batch]:
+    def batches(self, first_step: int, progress: Callable[[int], float]) -> Iterator[Batch]:
         """Slices or studies from the store."""
         return batches(self.samples, first_step=first_step, device=self.device)
 

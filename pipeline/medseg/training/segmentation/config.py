@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from medseg.configuration import Voxels
 from medseg.training.config import OptimisationConfig
+from medseg.training.segmentation.coarse import CoarseStart
 
 
 class TrainingConfig(OptimisationConfig):
@@ -16,9 +19,22 @@ class TrainingConfig(OptimisationConfig):
         patches_per_case: Patches drawn from each case per epoch.
         foreground_share: Share of patches centred on a labelled voxel, each label equally often.
         dice_weight: Weight of the Dice loss beside the cross-entropy.
+        coarse_start: First share of the training, on coarser voxels; None to train on the grid's own all along.
     """
 
     patch_size: tuple[Voxels, Voxels, Voxels]
     patches_per_case: int = Field(1, ge=1)
     foreground_share: float = Field(0.5, ge=0, le=1)
     dice_weight: float = Field(1.0, ge=0)
+    coarse_start: CoarseStart | None = None
+
+    @property
+    def coarse(self) -> Self:
+        """The same settings with the patch, batch and voxel size of the coarse start."""
+        start = self.coarse_start
+        if start is None:
+            return self
+        i, j, k = (mm * factor for mm, factor in zip(self.augment.spacing_mm, start.factor, strict=True))
+        augment = self.augment.model_copy(update={"spacing_mm": (i, j, k)})
+        changes = {"patch_size": start.patch_size, "batch_size": start.batch_size, "augment": augment}
+        return self.model_copy(update=changes)

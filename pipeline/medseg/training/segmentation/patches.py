@@ -12,6 +12,7 @@ from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.store import damaged_entry
 from medseg.records import Array
 from medseg.targets import VoxelTarget
+from medseg.training.segmentation.coarse import coarse_image, coarse_label
 from medseg.training.segmentation.config import TrainingConfig
 
 
@@ -22,12 +23,22 @@ class PatchDataset:
         cases: Prepared cases.
         config: Patch size, foreground share, seed.
         target: Meaning of the label.
+        factor: Voxels of the grid that make one of a patch along each axis.
     """
 
-    def __init__(self, cases: Sequence[StoredCase], config: TrainingConfig, *, target: VoxelTarget) -> None:
+    def __init__(
+        self,
+        cases: Sequence[StoredCase],
+        config: TrainingConfig,
+        *,
+        target: VoxelTarget,
+        factor: Sequence[int] = (1, 1, 1),
+    ) -> None:
         self.cases = cases
         self.config = config
         self.target = target
+        self._factor = tuple(factor)
+        self._extent = tuple(size * step for size, step in zip(config.patch_size, factor, strict=True))
         self._foreground: dict[int, Array] = {}
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -44,18 +55,20 @@ class PatchDataset:
         case = self.cases[number]
         try:
             start = self._start(number, rng)
-            image = crop(case.image(), start, self.config.patch_size).astype(np.float32)
-            label = crop(case.label(), start, self.config.patch_size)
+            image = torch.from_numpy(crop(case.image(), start, self._extent).astype(np.float32))
+            label = self.target.encode(crop(case.label(), start, self._extent))
         except (OSError, RuntimeError, ValueError) as error:
             raise damaged_entry(case.folder, error, case_id=case.case_id) from error
-        return {"image": torch.from_numpy(image), "label": self.target.encode(label)}
+        if max(self._factor) > 1:
+            image, label = coarse_image(image, self._factor), coarse_label(label, self._factor)
+        return {"image": image, "label": label}
 
     def _start(self, number: int, rng: np.random.Generator) -> tuple[int, ...]:
         """First voxel of the patch; negative where the scan is smaller and is padded on both sides."""
         case = self.cases[number]
         centre = self._foreground_voxel(number, rng) if rng.random() < self.config.foreground_share else None
         start = []
-        for axis, (size, wanted) in enumerate(zip(case.shape, self.config.patch_size, strict=True)):
+        for axis, (size, wanted) in enumerate(zip(case.shape, self._extent, strict=True)):
             if size <= wanted:
                 start.append(-((wanted - size) // 2))
             elif centre is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from ignite.engine import Engine
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medseg.errors import TrainingError
@@ -20,7 +20,8 @@ from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
-from medseg.training.batches import Batch, batches
+from medseg.training.batches import Phased, phased_batches
+from medseg.training.ranks import of_first_rank
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.kept_masks import KeptMasks
 from medseg.training.segmentation.loss import loss_for
@@ -95,26 +96,49 @@ class SegmentationTask:
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
 
     def step(self, network: nn.Module, optimiser: Optimizer) -> Step:
-        """Steps on augmented patches, with the loss of the target or the user's own."""
+        """Steps on augmented patches of either phase, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
         loss = (
             build_loss(inputs.config) if build_loss else loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
         )
-        return training_step(
-            network,
-            optimiser,
-            loss.to(self.device),
-            inputs.config,
-            self.device,
-            spatial_dims=inputs.network.spatial_dims,
-            transform=inputs.parts.transform,
-        )
+        steps = [
+            training_step(
+                network,
+                optimiser,
+                loss.to(self.device),
+                config,
+                self.device,
+                spatial_dims=inputs.network.spatial_dims,
+                transform=inputs.parts.transform,
+            )
+            for config in self._phases
+        ]
 
-    def batches(self, first_step: int) -> Iterator[Batch]:
-        """Patches from the store."""
-        patches = PatchDataset(self.inputs.training, self.inputs.config, target=self.inputs.target)
-        return batches(patches, first_step=first_step, device=self.device)
+        def step(engine: Engine, phased: Phased) -> Tensor:
+            return steps[phased.phase](engine, phased.batch)
+
+        return step
+
+    def batches(self, first_step: int, progress: Callable[[int], float]) -> Iterator[Phased]:
+        """Patches from the store, coarse ones first where the settings say so."""
+        inputs, start = self.inputs, self.inputs.config.coarse_start
+        factors = [start.factor, (1, 1, 1)] if start else [(1, 1, 1)]
+        samples = [
+            PatchDataset(inputs.training, config, target=inputs.target, factor=factor)
+            for config, factor in zip(self._phases, factors, strict=True)
+        ]
+
+        def phase_at(step: int) -> int:
+            return int(start is not None and of_first_rank(progress(step)) >= start.share)
+
+        return phased_batches(samples, phase_at, first_step=first_step, device=self.device)
+
+    @property
+    def _phases(self) -> list[TrainingConfig]:
+        """Settings of the coarse start, if there is one, and of the rest."""
+        config = self.inputs.config
+        return [config.coarse, config] if config.coarse_start else [config]
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
         """Metrics of one whole volume on its native grid."""
