@@ -49,6 +49,48 @@ def workers(function: Function) -> Function:
     )(function)
 
 
+def grid(function: Function) -> Function:
+    """Add `--grid`."""
+    return click.option(
+        "--grid",
+        type=click.Choice(["scans", "budget"]),
+        default="budget",
+        show_default=True,
+        help="Voxels of the plan for volumes: those on which --budget is expected to lose least Dice, or the scans' "
+        "own, which are also taken without --budget.",
+    )(function)
+
+
+def network(function: Function) -> Function:
+    """Add `--network`."""
+    return click.option(
+        "--network",
+        type=click.Choice(["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]),
+        help="Network to plan; unet_2015 takes pictures only.  [default: unet]",
+    )(function)
+
+
+def planning(function: Function) -> Function:
+    """Add the options that decide a plan."""
+    choices = (
+        click.option(
+            "--fold", default="0", show_default=True, help="Validation fold, or 'all' to train on every case."
+        ),
+        click.option("--budget", help="Wall clock of the training: 90s, 10m, 2h, 1d."),
+        click.option("--epochs", type=click.IntRange(1), help="Length in epochs.  [default: the plan's]"),
+        click.option("--config", "config_path", type=FILE, help="YAML of plan settings to change."),
+        click.option("--store", type=FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases."),
+        grid,
+        network,
+        data_root,
+        device,
+        workers,
+    )
+    for choice in reversed(choices):
+        function = choice(function)
+    return function
+
+
 def training(function: Function) -> Function:
     """Add the options of every training command: output, fold, length, plan, and the shared ones."""
     choices = (

@@ -17,18 +17,8 @@ Example:
 @click.command("train", epilog=EPILOG)
 @click.argument("dataset", type=options.FILE)
 @options.training
-@click.option(
-    "--grid",
-    type=click.Choice(["scans", "budget"]),
-    default="budget",
-    show_default=True,
-    help="Voxels of the plan for volumes: those on which --budget is expected to lose least Dice, or the scans' own.",
-)
-@click.option(
-    "--network",
-    type=click.Choice(["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]),
-    help="Network to plan; unet_2015 takes pictures only.  [default: unet]",
-)
+@options.grid
+@options.network
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()

@@ -114,6 +114,11 @@ def test_command_takes_a_name_and_knows_them_all(medseg: Medseg, tmp_path: Path)
     outcome = medseg("train", *shared, *config, "--out", tmp_path / "run", "--network", "segresnet")
     assert outcome.code == 0, outcome.err
     assert load_plan(tmp_path / "run" / "plan.yaml").network.kind == "segresnet"
+    asked = ("--epochs", 1, "--store", tmp_path / "store", "--device", "cpu", "--network", "segresnet")
+    outcome = medseg("plan", dataset, *asked, "--out", tmp_path / "plan.yaml")
+    assert outcome.code == 0, outcome.err
+    assert "4.7 M parameters, 4 stages of 16 to 128 channels" in outcome.out
+    assert load_plan(tmp_path / "plan.yaml").network == load_card(tmp_path / "run").network
     outcome = medseg("train", *shared, "--out", tmp_path / "other", "--network", "vnet")
     assert outcome.code == 2
     assert "'unet', 'unet_2015', 'dynunet', 'segresnet', 'swinunetr'" in outcome.err

@@ -79,6 +79,11 @@ class NetworkConfig(Config):
         return self
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Feature channels of each stage, finest first."""
+        return self.channels
+
+    @property
     def reduction(self) -> tuple[int, ...]:
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         return tuple(math.prod(along) for along in zip(*self.strides, strict=True))

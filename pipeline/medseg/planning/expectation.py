@@ -36,7 +36,8 @@ class Expectation(Config):
         memory_bytes: Peak memory of the training: of the process on a CPU, of the device on a GPU.
         views_per_scan: How often each part of a scan is seen.
         ceiling: Dice of each label that is taken to the network's grid and back, without a network in between.
-        shortfall: Dice that is expected to be lost to the grid and to what is not yet learned.
+        shortfall: Dice that is expected to be lost to the grid and to what is not yet learned; None where it is not
+            estimated.
         outlook: What more time would buy.
     """
 
@@ -47,5 +48,5 @@ class Expectation(Config):
     memory_bytes: int
     views_per_scan: float
     ceiling: dict[str, float] = Field(default_factory=dict)
-    shortfall: float
+    shortfall: float | None = None
     outlook: tuple[Outlook, ...] = ()

@@ -69,6 +69,7 @@ class GridOption:
 
     Attributes:
         factor: Multiple of the finest median spacing below which no voxel is.
+        spacing_mm: Voxel size that the user sets, in place of all this.
         voxels: Voxels of the largest patch, in place of the device's.
         batch: Patches per step, in place of the device's.
         begins_strided: Whether the network's first stage halves the grid already.
@@ -76,6 +77,7 @@ class GridOption:
     """
 
     factor: float = 1.0
+    spacing_mm: tuple[float, float, float] | None = None
     voxels: int | None = None
     batch: int | None = None
     begins_strided: bool = False
@@ -125,7 +127,14 @@ class _Candidate:
         return (STRIDED_LEARNING_STEPS if self.is_strided else LEARNING_STEPS) / self.rounds(seconds)
 
 
-def choose_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending, *, device: DeviceKind) -> Plan:
+def choose_plan(
+    plan_on: PlanOn,
+    fingerprint: Fingerprint,
+    spending: Spending,
+    *,
+    device: DeviceKind,
+    spacing_mm: tuple[float, float, float] | None = None,
+) -> Plan:
     """The plan by which the least Dice is expected to be lost.
 
     A coarse grid loses what its voxels cannot carry, which is measured by taking labels there and back; a fine one
@@ -141,8 +150,10 @@ def choose_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending, *
         fingerprint: Fingerprint of the training cases.
         spending: Budget and prices.
         device: Kind of device. On a GPU, where none of this is measured, only the grid is chosen.
+        spacing_mm: Voxel size that the user sets, so that only the rest is chosen.
     """
-    plans = _within_memory(_distinct(_plans(plan_on, device)), spending)
+    grids = [GridOption(factor) for factor in _FACTORS] if spacing_mm is None else [GridOption(spacing_mm=spacing_mm)]
+    plans = _within_memory(_distinct(_plans(plan_on, grids, device)), spending)
     ceilings = _Ceilings(spending)
     seconds = spending.steps_seconds()
     guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
@@ -192,15 +203,15 @@ def _mean(ceiling: Mapping[str, float]) -> float:
     return float(np.mean(list(ceiling.values()) or [1.0]))
 
 
-def _plans(plan_on: PlanOn, device: DeviceKind) -> Iterator[Plan]:
+def _plans(plan_on: PlanOn, grids: Sequence[GridOption], device: DeviceKind) -> Iterator[Plan]:
     """Plans on every grid, finest first."""
-    for factor in _FACTORS:
+    for grid in grids:
         if device == "cpu":
-            option = GridOption(factor, voxels=MOST_VOXELS, batch=1, coarse_share=COARSE_SHARE)
+            option = replace(grid, voxels=MOST_VOXELS, batch=1, coarse_share=COARSE_SHARE)
             yield plan_on(option)
             yield plan_on(replace(option, begins_strided=True))
         else:
-            yield plan_on(GridOption(factor))
+            yield plan_on(grid)
 
 
 def _distinct(plans: Iterable[Plan]) -> list[Plan]:
@@ -256,6 +267,7 @@ def _with_expectation(
     """The chosen plan, with what the budget buys with it, with the scans' own grid, and with more time."""
     best, scans, seconds = candidates[chosen], len(fingerprint.cases), spending.steps_seconds()
     ceiling = ceilings.of(best.plan.preprocess)
+    shortfall = best.unlearned(seconds) + ceilings.lost(best)
     outlook = [_outlook(candidates, ceilings, scans=scans, spending=spending, times=times) for times in _MORE_TIME]
     expected = Expectation(
         device=spending.device,
@@ -265,7 +277,7 @@ def _with_expectation(
         memory_bytes=best.price.memory_bytes,
         views_per_scan=_views(best, scans, seconds),
         ceiling={name: round(dice, 4) for name, dice in ceiling.items()},
-        shortfall=round(best.unlearned(seconds) + ceilings.lost(best), 4),
+        shortfall=round(shortfall, 4),
         outlook=tuple(outlook),
     )
     grid_reason = _grid_reason(candidates[0], best, expected, scans=scans, spending=spending)
@@ -307,11 +319,11 @@ def _grid_reason(finest: _Candidate, best: _Candidate, expected: Expectation, *,
     if expected.ceiling:
         worst = min(expected.ceiling, key=lambda name: expected.ceiling[name])
         text += f"; labels on this grid and back keep a Dice of {expected.ceiling[worst]:.3f} ({worst}) and above"
-    longer = expected.outlook[0]
-    if longer.shortfall < expected.shortfall - 0.001:
+    longer, shortfall = expected.outlook[0], expected.shortfall or 0.0
+    if longer.shortfall < shortfall - 0.001:
         text += (
-            f"; {longer.budget} would win back about {expected.shortfall - longer.shortfall:.3f} of the Dice of about "
-            f"{expected.shortfall:.3f} that is lost to the grid and to what is not yet learned"
+            f"; {longer.budget} would win back about {shortfall - longer.shortfall:.3f} of the Dice of about "
+            f"{shortfall:.3f} that is lost to the grid and to what is not yet learned"
         )
     return text
 

@@ -29,6 +29,7 @@ def make_plan(
     *,
     device: DeviceKind,
     spending: Spending | None = None,
+    spacing_mm: tuple[float, float, float] | None = None,
     network: NetworkName = "unet",
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
@@ -39,6 +40,7 @@ def make_plan(
         device: Kind of device that will train, which decides patch, batch and width.
         spending: Wall clock of the training and prices of its steps, which decide how fine the grid of volumes is.
             Without it the grid is that of the scans; pictures always keep their own pixels.
+        spacing_mm: Voxel size of the network's grid along R, A and S, where the user sets it.
         network: Name of the network.
 
     Raises:
@@ -48,9 +50,10 @@ def make_plan(
     def plan_on(option: GridOption) -> Plan:
         return with_network(_plan_on(fingerprint, manifest, device, option), network, device=device)
 
+    fixed = None if fingerprint.is_2d else spacing_mm
     if spending is None or fingerprint.is_2d:
-        return plan_on(GridOption())
-    return choose_plan(plan_on, fingerprint, spending, device=device)
+        return plan_on(GridOption(spacing_mm=fixed))
+    return choose_plan(plan_on, fingerprint, spending, device=device, spacing_mm=fixed)
 
 
 def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, option: GridOption) -> Plan:
@@ -60,6 +63,8 @@ def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, o
     resources = RESOURCES[device, is_2d]
     spacing = _spacing(fingerprint, reasons)
     spacing = np.array([significant(max(float(mm), option.factor * float(spacing.min()))) for mm in spacing])
+    if option.spacing_mm is not None:
+        spacing = np.array(option.spacing_mm)
     scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
     shape = np.median(fingerprint.shapes() * scale, axis=0)
     most = option.voxels or resources.patch_voxels

@@ -29,6 +29,8 @@ from medseg.training.segmentation.step import training_step
 
 NAME = "step_costs.json"
 _TIMED_STEPS = 3
+_USUAL_FIXED_S = 0.02  # of a step, for calls, weights and the moving average
+_MOST_FIXED = 0.8  # of a step's seconds
 _Build = Callable[[AnyNetwork], nn.Module]
 
 
@@ -48,8 +50,9 @@ class StepCost:
     """Seconds and memory of training steps on one device.
 
     The networks that are asked for are measured in a dry run on noise: forward, backward and update with augmentation.
-    All others are scaled from the last measurement: seconds by multiply-adds, memory by the voxels that the features
-    of a step hold. Measurements are kept in a file, so that the same machine gives the same plan again.
+    All others are estimated from the last two measurements: seconds by multiply-adds beside a constant, memory by the
+    values that the features of a step hold. Measurements are kept in a file, so that the same machine gives the same
+    plan again.
 
     Args:
         device: Device that will train.
@@ -62,7 +65,7 @@ class StepCost:
         self.build = build
         self._path = folder / NAME if folder else None
         self._known: dict[str, StepPrice] = {}
-        self._reference: tuple[StepPrice, _Size] | None = None
+        self._references: list[tuple[StepPrice, _Size]] = []
 
     def measure(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
         """Price of a step, measured or as measured before; later estimates are scaled from it."""
@@ -71,18 +74,27 @@ class StepCost:
         if key not in self._known:
             self._known[key] = _dry_run(self.build, network, training, self.device)
             self._save()
-        self._reference = (self._known[key], self._size(network, training))
+        self._references = [*self._references[-1:], (self._known[key], self._size(network, training))]
         return self._known[key]
 
     def estimate(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
-        """Price of a step, scaled from the last measurement; before the first, seconds are 0 and memory is counted."""
+        """Price of a step from the last measurements; before the first, seconds are 0 and memory is counted."""
         size = self._size(network, training)
-        if self._reference is None:
+        if not self._references:
             return StepPrice(0.0, size.weight_bytes + size.feature_bytes)
-        price, measured = self._reference
+        price, measured = self._references[-1]
         share = (price.memory_bytes - measured.weight_bytes) / measured.feature_bytes
         memory = size.weight_bytes + max(0.0, share) * size.feature_bytes
-        return StepPrice(price.seconds * size.work / measured.work, int(memory))
+        fixed_s = self._fixed_s()
+        return StepPrice(fixed_s + (price.seconds - fixed_s) * size.work / measured.work, int(memory))
+
+    def _fixed_s(self) -> float:
+        """Seconds of a step that do not grow with its multiply-adds, by the last two measurements."""
+        (first, small), (last, large) = self._references[0], self._references[-1]
+        if small.work == large.work:
+            return min(_USUAL_FIXED_S, _MOST_FIXED * last.seconds)
+        per_work = (last.seconds - first.seconds) / (large.work - small.work)
+        return min(max(0.0, last.seconds - per_work * large.work), _MOST_FIXED * min(first.seconds, last.seconds))
 
     def _size(self, network: AnyNetwork, training: TrainingConfig) -> _Size:
         """Work and memory of a step, counted without computing it."""

@@ -46,6 +46,11 @@ class SegResNetConfig(Config):
         return self
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Feature channels of each stage, finest first."""
+        return tuple(self.init_filters * 2**stage for stage in range(len(self.blocks_down)))
+
+    @property
     def reduction(self) -> tuple[int, ...]:
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         return (2 ** (len(self.blocks_down) - 1),) * self.spatial_dims

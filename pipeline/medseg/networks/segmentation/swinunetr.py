@@ -55,6 +55,11 @@ class SwinUNETRConfig(Config):
         return self
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Feature channels of each stage, finest first."""
+        return tuple(self.feature_size * 2**stage for stage in range(len(self.depths)))
+
+    @property
     def reduction(self) -> tuple[int, ...]:
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         return (_REDUCTION,) * self.spatial_dims

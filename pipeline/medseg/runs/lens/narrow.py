@@ -33,17 +33,7 @@ def narrowed(config: Networked) -> Networked | None:
 
 def width_of(config: Networked) -> int:
     """Channels of the finest stage."""
-    match config:
-        case NetworkConfig():
-            return config.channels[0]
-        case DynUNetConfig():
-            return config.filters[0]
-        case SegResNetConfig():
-            return config.init_filters
-        case SwinUNETRConfig():
-            return config.feature_size
-        case ClassifierConfig():
-            return config.width
+    return config.width if isinstance(config, ClassifierConfig) else config.widths[0]
 
 
 def _changed(config: Networked, key: str, value: int | tuple[int, ...], *, can_be: bool) -> Networked | None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.configuration import read_yaml
-from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
-from medseg.networks.segmentation import AnyNetwork, DynUNetConfig, SegResNetConfig, SwinUNETRConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.planning import Plan, SlicePlan, load_plan_of
 
 Networked = AnyNetwork | ClassifierConfig
+_NAMES = {"unet": "UNet", "dynunet": "DynUNet", "segresnet": "SegResNet", "swinunetr": "SwinUNETR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,8 @@ class Subject:
         """Name of the network."""
         if isinstance(self.config, ClassifierConfig):
             return self.config.architecture
-        name, stages = _name_and_stages(self.config)
-        return f"{self.config.spatial_dims}D {name} of {stages} stages"
-
-
-def _name_and_stages(config: AnyNetwork) -> tuple[str, int]:
-    match config:
-        case NetworkConfig():
-            return "UNet", len(config.channels)
-        case DynUNetConfig():
-            return "DynUNet", len(config.filters)
-        case SegResNetConfig():
-            return "SegResNet", len(config.blocks_down)
-        case SwinUNETRConfig():
-            return "SwinUNETR", len(config.depths)
+        name, axes, stages = _NAMES[self.config.kind], self.config.spatial_dims, len(self.config.widths)
+        return f"{axes}D {name} of {stages} stages"
 
 
 def load_subject(path: Path) -> Subject:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
 
 from medseg import __version__
 from medseg.errors import ConfigError, ManifestError, TrainingError
@@ -25,7 +26,7 @@ from medseg.planning import (
 )
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
-from medseg.records import Failure, Manifest
+from medseg.records import Case, Failure, Manifest
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import device_name, free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
@@ -108,7 +109,15 @@ class SegmentationJob:
             spending = None
             if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
-            plan = make_plan(fingerprint, manifest, device=device, spending=spending, network=self.network or "unet")
+            plan = make_plan(
+                fingerprint,
+                manifest,
+                device=device,
+                spending=spending,
+                spacing_mm=_asked_spacing(settings),
+                network=self.network or "unet",
+            )
+            plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -137,7 +146,6 @@ class SegmentationJob:
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
         cost = StepCost(device, folder=settings.store, build=self.parts.build)
-        spread = cases.training[:: max(1, len(cases.training) // _CEILING_CASES)][:_CEILING_CASES]
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
             budget_s=parse_duration_s(str(settings.budget)),
@@ -145,7 +153,7 @@ class SegmentationJob:
             free_bytes=free_bytes(device),
             measure=cost.measure,
             estimate=cost.estimate,
-            ceiling=GridCeiling(spread, cases.manifest, cases.root).dice,
+            ceiling=GridCeiling(spread_cases(cases.training), cases.manifest, cases.root).dice,
         )
 
     def prepare(
@@ -251,3 +259,34 @@ def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:
         )
     if parts.network is not None:
         raise ConfigError(f"network: the name {name} and a network of your own exclude each other", remedy="give one")
+
+
+def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:
+    """A few cases from all over the list, to measure what a grid costs its labels."""
+    return cases[:: max(1, len(cases) // _CEILING_CASES)][:_CEILING_CASES]
+
+
+def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
+    """Voxel size that the user sets; what is wrong with it is said where the changes are made."""
+    asked = dict(settings.changes.get("preprocess") or {}).get("spacing_mm")
+    if not isinstance(asked, list | tuple) or len(asked) != len("ijk"):
+        return None
+    if not all(isinstance(mm, int | float) and mm > 0 for mm in asked):
+        return None
+    i, j, k = (float(mm) for mm in asked)
+    return i, j, k
+
+
+def _without_misfits(plan: Plan, changes: Mapping[str, Any]) -> Plan:
+    """The plan without a coarse start that was made for another patch or network than the user sets."""
+    sets_network = bool(changes.get("network"))
+    sets_patch = "patch_size" in dict(changes.get("training") or {})
+    if not (sets_network or sets_patch) or plan.training.coarse_start is None:
+        return plan
+    reason = "none, because it would have to be made for the patch and the network that are set"
+    return plan.model_copy(
+        update={
+            "training": plan.training.model_copy(update={"coarse_start": None}),
+            "reasons": plan.reasons | {"training.coarse_start": reason},
+        }
+    )
