@@ -61,6 +61,15 @@ def grid(function: Function) -> Function:
     )(function)
 
 
+def network(function: Function) -> Function:
+    """Add `--network`."""
+    return click.option(
+        "--network",
+        type=click.Choice(["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]),
+        help="Network to plan; unet_2015 takes pictures only.  [default: unet]",
+    )(function)
+
+
 def planning(function: Function) -> Function:
     """Add the options that decide a plan."""
     choices = (
@@ -72,6 +81,7 @@ def planning(function: Function) -> Function:
         click.option("--config", "config_path", type=FILE, help="YAML of plan settings to change."),
         click.option("--store", type=FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases."),
         grid,
+        network,
         data_root,
         device,
         workers,

@@ -32,10 +32,10 @@ def command(path: Path, **arguments: Any) -> None:
     from medseg.runs.segmentation.plan import plan_dataset
     from medseg.runs.settings import TrainingSettings
 
-    dataset, grid = arguments.pop("dataset"), arguments.pop("grid")
+    dataset, grid, network = (arguments.pop(name) for name in ("dataset", "grid", "network"))
     arguments |= {"folder": path.parent, "tracking_uri": None, "no_tracking": True}
     settings = options.training_settings(TrainingSettings, arguments)
-    job = SegmentationJob(grid=grid)
+    job = SegmentationJob(grid=grid, network=network)
     result = plan_dataset(job, dataset, settings, path=path, started=started, progress=console.Bars())
     for line in plan_lines(result.plan, parameters=result.parameters):
         click.echo(line)
@@ -51,7 +51,7 @@ def plan_lines(plan: Plan, *, parameters: int) -> list[str]:
         plan: Plan to describe.
         parameters: Trainable parameters of its network.
     """
-    training, spacing, widths = plan.training, plan.preprocess.spacing_mm, plan.network.channels
+    training, spacing, widths = plan.training, plan.preprocess.spacing_mm, plan.network.widths
     grid = f"{_by(spacing)} mm" if spacing else "the pictures' own pixels"
     patch = f"{_by(training.patch_size)}, {training.batch_size} per step"
     if training.coarse_start:

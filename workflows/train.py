@@ -26,6 +26,7 @@ Examples:
     "kept, and its weights are taken by the names of labels and channels.",
 )
 @options.grid
+@options.network
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()
@@ -33,9 +34,10 @@ def command(**arguments: Any) -> None:
     from medseg.runs.settings import TrainingSettings
     from medseg.runs.train import train_job
 
-    dataset, grid = arguments.pop("dataset"), arguments.pop("grid")
+    dataset, grid, network = (arguments.pop(name) for name in ("dataset", "grid", "network"))
+    job = SegmentationJob(grid=grid, network=network)
     settings = options.training_settings(TrainingSettings, arguments)
-    result = train_job(SegmentationJob(grid=grid), dataset, settings, started=started, progress=console.Bars())
+    result = train_job(job, dataset, settings, started=started, progress=console.Bars())
     click.echo(result.summary)
     for note in result.notes:
         click.echo(note)

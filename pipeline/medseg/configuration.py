@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Tag, ValidationError
 
 from medseg.errors import ConfigError
 
@@ -62,28 +63,55 @@ def describe_problems(kind: type[BaseModel], error: ValidationError) -> list[str
     """One readable clause per problem of a validation error."""
     clauses = []
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"]) or "content"
+        place = _place_of(kind, problem["loc"])
+        where = ".".join(place.names) or "content"
         if problem["type"] == "extra_forbidden":
-            clauses.append(f"unknown key {where!r}{_suggestion(kind, problem['loc'])}")
+            clauses.append(f"unknown key {where!r}{_suggestion(place)}")
         elif problem["type"] == "missing":
             clauses.append(f"key {where!r} is missing")
         elif problem["type"] == "value_error":
             clauses.append(f"{where}: {problem['ctx']['error']}")
+        elif problem["type"] == "union_tag_invalid":
+            clauses.append(f"{where}.kind must be one of {', '.join(place.kinds)}, got {_short(problem['ctx']['tag'])}")
         else:
             clauses.append(f"{where} must hold: {problem['msg']}, got {_short(problem['input'])}")
     return clauses
 
 
-def _suggestion(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a settings model a problem lies.
+
+    Attributes:
+        names: Keys that lead there; the tags that pydantic puts among them are left out.
+        holder: Settings model that the last key belongs to.
+        kinds: Settings models by their tags, if the last key holds one of several.
+    """
+
+    names: tuple[str, ...]
+    holder: type[BaseModel]
+    kinds: dict[str, type[BaseModel]]
+
+
+def _place_of(kind: type[BaseModel], location: tuple[int | str, ...]) -> _Place:
+    names: list[str] = []
+    holder, inside, kinds = kind, kind, dict[str, type[BaseModel]]()
+    for part in location:
+        if part in kinds:
+            inside, kinds = kinds[str(part)], {}
+            continue
+        names.append(str(part))
+        holder = inside
+        if isinstance(part, str) and part in inside.model_fields:
+            annotation = inside.model_fields[part].annotation
+            inside, kinds = _model_within(annotation) or inside, _tagged_models(annotation)
+    return _Place(tuple(names), holder, kinds)
+
+
+def _suggestion(place: _Place) -> str:
     """The nearest right key for an unknown one, or all keys where none is near."""
-    model: Any = kind
-    for part in location[:-1]:
-        if isinstance(part, str) and model is not None and part in model.model_fields:
-            model = _model_within(model.model_fields[part].annotation)
-    if model is None:
-        return ""
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    known = [field.alias or name for name, field in place.holder.model_fields.items()]
+    near = difflib.get_close_matches(place.names[-1], known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
 
 
@@ -96,6 +124,15 @@ def _model_within(annotation: Any) -> type[BaseModel] | None:
         if found is not None:
             return found
     return None
+
+
+def _tagged_models(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The settings models inside an annotation by the tags of a discriminated union; none without such a union."""
+    tags = [item.tag for item in getattr(annotation, "__metadata__", ()) if isinstance(item, Tag)]
+    model = _model_within(annotation) if tags else None
+    if model is not None:
+        return {tags[0]: model}
+    return {tag: model for inner in get_args(annotation) for tag, model in _tagged_models(inner).items()}
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,8 @@ from medseg.planning import StepCost
 from medseg.planning.step_cost import NAME, StepPrice
 from medseg.training.segmentation import TrainingConfig
 
+from tests.networks.segmentation.small_nets import KINDS, small_net
+
 CPU = torch.device("cpu")
 NETWORK = NetworkConfig(
     spatial_dims=3,
@@ -115,3 +117,12 @@ def test_a_measurement_leaves_the_random_numbers_alone() -> None:
     torch.manual_seed(3)
     StepCost(CPU).measure(NETWORK, training(16, 16, 16))
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_of_any_kind_is_measured_and_scaled(kind: str) -> None:
+    cost, network = StepCost(CPU), small_net(kind, spatial_dims=2)
+    measured = cost.measure(network, training(64, 32, 1))
+    doubled = cost.estimate(network, training(64, 32, 1, batch=2))
+    assert measured.seconds < doubled.seconds <= 2 * measured.seconds
+    assert doubled.memory_bytes >= measured.memory_bytes

@@ -17,7 +17,9 @@ from medseg.runs.progress import Silence
 from medseg.runs.tracking import Tracking
 from medseg.runs.training_cases import load_training_cases
 
+from tests.networks.segmentation.small_nets import small_net
 from tests.remedies.attempts import tries
+from tests.remedies.inference import model_run
 from tests.remedies.runs import write_patients
 
 Again = Iterator[Callable[[], object]]
@@ -33,6 +35,13 @@ def plan(place: Path, content: str | None = None, **settings: Any) -> Planned[An
         table = read_target_table(place / "t.csv")
     chosen = ClassificationSettings(out=place / "run", **settings)
     return plan_classifier(load_training_cases(place, fold="0"), table, chosen, device="cpu", progress=Silence())
+
+
+@tries("runs/classification/plan.py", "give a run of medseg train with the network unet")
+def _encoder_of_another_network(place: Path) -> Again:
+    write_patients(place)
+    yield lambda: plan(place, initial=model_run(place / "a", network=small_net("dynunet", out_channels=2)))
+    yield lambda: plan(place, initial=model_run(place / "b"))
 
 
 @tries("runs/classification/plan.py", "choose a pooling")

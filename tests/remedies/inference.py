@@ -29,7 +29,7 @@ from medseg.inference.segmentation.predict_cases import _predict_case
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.networks import NetworkConfig, save_weights
 from medseg.networks.classification import SliceClassifier
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import UNet, build_network
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Scan
 from medseg.scans import write_scan
@@ -65,7 +65,7 @@ def model_run(folder: Path, **changes: Any) -> Path:
     """A run of an untrained network."""
     card = model_card(**changes)
     save_card(card, folder / "model")
-    save_weights(UNet(card.network).state_dict(), folder / "model" / "last.safetensors")
+    save_weights(build_network(card.network).state_dict(), folder / "model" / "last.safetensors")
     return folder
 
 

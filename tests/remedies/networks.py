@@ -23,9 +23,10 @@ from torch.nn import functional
 
 from tests.networks.classification.torchvision_nets import BasicBlock, ResNet
 from tests.networks.segmentation.test_unet import flat
-from tests.remedies.attempts import covers, tries
+from tests.remedies.attempts import by_a_person, covers, tries
 
 covers("networks")
+by_a_person("packages are for a person to install", "networks/segmentation/swinunetr.py", "install einops")
 Again = Iterator[Callable[[], object]]
 
 

@@ -40,3 +40,14 @@ def _volumes_for_pictures(place: Path) -> Again:
     yield lambda: plan_initialised(pictures, card_of(volumes))
     yield lambda: make_plan(Fingerprint((picture,), (), is_2d=True), manifest, device="cpu")
     yield lambda: plan_initialised(pictures, card_of(pictures))
+
+
+@tries("planning/network_choice.py", "choose unet, dynunet, segresnet or swinunetr")
+def _flat_network(place: Path) -> Again:
+    case = CaseFingerprint((40, 40, 40), (1.0, 1.0, 1.0), np.ones((1, 5)))
+    fingerprint, manifest = Fingerprint((case,), (), is_2d=False), manifest_of([])
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="unet_2015")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="unet")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="dynunet")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="segresnet")
+    yield lambda: make_plan(fingerprint, manifest, device="cpu", network="swinunetr")

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import medseg
 import numpy as np
+from medseg.networks.segmentation import UNet
 from medseg.runs.audit import audit_dataset
 from medseg.runs.machine import torch_device
 from medseg.runs.run_folder import RunFolder, check_empty
@@ -81,6 +82,30 @@ def _plan_that_exists(place: Path) -> Again:
     yield lambda: make("other.yaml")
     (place / "plan.yaml").unlink()
     yield lambda: make("plan.yaml")
+
+
+@tries("runs/segmentation/job.py", "choose one, or give a network of your own as SegmentationParts(network=...)")
+def _unknown_network(place: Path) -> Again:
+    yield lambda: SegmentationJob(network="resunet")  # type: ignore[arg-type]  # that is the point
+    yield lambda: SegmentationJob(network="dynunet")
+    yield lambda: SegmentationJob(medseg.SegmentationParts(network=UNet))
+
+
+@tries("runs/segmentation/job.py", "give one")
+def _two_networks(place: Path) -> Again:
+    parts = medseg.SegmentationParts(network=UNet)
+    yield lambda: SegmentationJob(parts, network="dynunet")
+    yield lambda: SegmentationJob(network="dynunet")
+    yield lambda: SegmentationJob(parts)
+
+
+@tries("runs/segmentation/job.py", "leave the name out, or the plan")
+def _network_beside_a_plan(place: Path) -> Again:
+    plan = train(write_patients(place), "a").folder / "plan.yaml"
+    yield lambda: train(place, "b", plan=plan, network="dynunet")
+    yield lambda: train(place, "c", plan=plan)
+    sizes = {key: SMALL[key] for key in ("training", "inference")}
+    yield lambda: train(place, "d", network="segresnet", config=sizes)
 
 
 @tries("runs/machine.py", "choose cpu")

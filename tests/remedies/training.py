@@ -12,6 +12,7 @@ from unittest.mock import patch
 import torch
 from medseg.cohort import SERIAL
 from medseg.manifest import load_manifest
+from medseg.networks.segmentation import UNet
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
 from medseg.targets import ExclusiveLabels, SliceClasses
@@ -22,6 +23,7 @@ from medseg.training.engine import run_task
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts, SegmentationTask, TrainingConfig
 from medseg.training.segmentation.loss import loss_for
 
+from tests.networks.segmentation.small_nets import small_net
 from tests.preprocess.classification.scans import slice_config
 from tests.remedies.attempts import covers, tries
 from tests.remedies.inference import model_card
@@ -61,6 +63,14 @@ def _name_of_a_metric(place: Path) -> Again:
 
     yield lambda: SegmentationParts(metrics={"dice": metric})
     yield lambda: SegmentationParts(metrics={"my dice": metric})
+
+
+@tries("training/segmentation/parts.py", "plan without naming a network, or leave your own out")
+def _own_network_for_another_s_settings(place: Path) -> Again:
+    mine = SegmentationParts(network=UNet)
+    yield lambda: mine.build(small_net("dynunet"))
+    yield lambda: mine.build(small_net("unet"))
+    yield lambda: SegmentationParts().build(small_net("dynunet"))
 
 
 @tries("training/segmentation/loss.py", "train on exclusive labels of every voxel")

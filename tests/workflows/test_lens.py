@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from medseg.networks import count_multiply_adds, count_parameters
-from medseg.networks.segmentation import UNet
+from medseg.networks.lens import receptive_fields
+from medseg.networks.segmentation import UNet, build_network
 from medseg.planning import (
     CaseFingerprint,
     Fingerprint,
@@ -19,10 +20,12 @@ from medseg.planning import (
     save_plan,
 )
 from medseg.records import Case, Manifest
+from medseg.runs.lens.narrow import narrowed, width_of
 from medseg.targets import SliceClasses
 from PIL import Image
 
 from tests.conftest import Medseg
+from tests.networks.segmentation.small_nets import settings_of, small_net
 
 CASE = Case(case_id="a", patient_id="a", images=("a.nii.gz",), label="b.nii.gz")
 MANIFEST = Manifest(name="made up", channels=("CT",), labels={"background": 0, "liver": 1}, cases=(CASE,))
@@ -151,3 +154,50 @@ def test_folder_without_a_plan_is_a_usage_error(medseg: Medseg, tmp_path: Path) 
     outcome = medseg("lens", tmp_path)
     assert outcome.code == 2
     assert "must be readable YAML" in outcome.err
+
+
+def plan_of(kind: str, folder: Path) -> Path:
+    """The plan of a small network of a kind for pictures."""
+    plan = make_plan(fingerprint((64, 32, 1), (1.0, 1.0, 1.0), is_2d=True), MANIFEST, device="cpu")
+    save_plan(override_plan(plan, {"network": settings_of(kind, spatial_dims=2)}, source="test"), folder / "plan.yaml")
+    return folder / "plan.yaml"
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dynunet", "DynUNet"), ("segresnet", "SegResNet")])
+def test_plan_of_a_convolutional_network_of_monai_has_a_field(
+    medseg: Medseg, tmp_path: Path, kind: str, name: str
+) -> None:
+    outcome = medseg("lens", plan_of(kind, tmp_path), "--out", tmp_path / "lens")
+    assert (outcome.code, outcome.err) == (0, "")
+    lens = json.loads((tmp_path / "lens" / "lens.json").read_text(encoding="utf-8"))
+    network = build_network(small_net(kind, spatial_dims=2, out_channels=2))
+    assert lens["network"] == f"2D {name} of 3 stages"
+    assert lens["parameters"] == count_parameters(network)
+    assert lens["multiply_adds"] == count_multiply_adds(network, (1, 1, 64, 32))
+    assert [stage["name"] for stage in lens["stages"]][:3] == ["1/1", "1/2", "1/4"]
+    assert lens["field"] == list(receptive_fields(network).output.size)
+    assert "theoretical field of the output: " in outcome.out
+
+
+def test_plan_of_a_transformer_says_that_it_has_no_theoretical_field(medseg: Medseg, tmp_path: Path) -> None:
+    outcome = medseg("lens", plan_of("swinunetr", tmp_path), "--out", tmp_path / "lens")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "theoretical field: none can be derived (receptive field: a network must take one path" in outcome.out
+    assert "effective field before training: " in outcome.out
+    lens = json.loads((tmp_path / "lens" / "lens.json").read_text(encoding="utf-8"))
+    network = build_network(small_net("swinunetr", spatial_dims=2, out_channels=2))
+    assert lens["parameters"] == count_parameters(network)
+    assert lens["multiply_adds"] == count_multiply_adds(network, (1, 1, 64, 32))
+    assert (lens["field"], lens["layers"], lens["covers_patch"]) == (None, [], [])
+    assert all(0 < size <= patch for size, patch in zip(lens["effective_field"], (64, 32), strict=True))
+
+
+@pytest.mark.parametrize("kind", ["unet", "dynunet", "segresnet", "swinunetr"])
+def test_network_with_half_the_channels_is_one_of_its_kind(kind: str) -> None:
+    doubled = {"unet": "channels", "dynunet": "filters", "segresnet": "init_filters", "swinunetr": "feature_size"}
+    small = small_net(kind, spatial_dims=2)
+    value = getattr(small, doubled[kind])
+    twice = tuple(2 * each for each in value) if isinstance(value, tuple) else 2 * value
+    assert narrowed(small_net(kind, spatial_dims=2, **{doubled[kind]: twice})) == small
+    assert narrowed(small) is None
+    assert 2 * width_of(small) == width_of(small_net(kind, spatial_dims=2, **{doubled[kind]: twice}))

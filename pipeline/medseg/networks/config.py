@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -19,6 +20,7 @@ class NetworkConfig(Config):
     """Shape of a UNet.
 
     Attributes:
+        kind: Name of the network in plans and model cards.
         spatial_dims: Number of spatial dimensions, 2 or 3.
         in_channels: Number of image channels.
         out_channels: Number of classes, background included.
@@ -38,6 +40,7 @@ class NetworkConfig(Config):
         deep_supervision: Whether coarser decoder stages are trained with the label too.
     """
 
+    kind: Literal["unet"] = "unet"
     spatial_dims: Literal[2, 3]
     in_channels: int = Field(ge=1)
     out_channels: int = Field(ge=2)
@@ -76,9 +79,11 @@ class NetworkConfig(Config):
         return self
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Feature channels of each stage, finest first."""
+        return self.channels
+
+    @property
     def reduction(self) -> tuple[int, ...]:
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
-        total = [1] * self.spatial_dims
-        for axes in self.strides:
-            total = [t * s for t, s in zip(total, axes, strict=True)]
-        return tuple(total)
+        return tuple(math.prod(along) for along in zip(*self.strides, strict=True))

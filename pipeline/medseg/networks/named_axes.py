@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from medseg.networks.config import NetworkConfig
+from medseg.configuration import Config
 
 Meaning = Literal["channels", "labels"]
 _COUNTS: dict[Meaning, str] = {"channels": "in_channels", "labels": "out_channels"}
@@ -33,7 +33,7 @@ class NamedAxis:
 NamedAxes = Mapping[str, tuple[NamedAxis, ...]]
 
 
-def named_axes(build: Callable[[Any], nn.Module], config: NetworkConfig) -> dict[str, tuple[NamedAxis, ...]]:
+def named_axes(build: Callable[[Any], nn.Module], config: Config) -> dict[str, tuple[NamedAxis, ...]]:
     """The named axes of every tensor that has one, found by building the network with one and two channels more.
 
     So that no layer has to be known by its name: first convolutions and their shortcuts, heads of every scale, plain or
@@ -65,10 +65,10 @@ def _differing(shape: torch.Size, wider: torch.Size, *, meaning: Meaning, count:
     ]
 
 
-def _shapes(build: Callable[[Any], nn.Module], config: NetworkConfig) -> dict[str, torch.Size]:
+def _shapes(build: Callable[[Any], nn.Module], config: Config) -> dict[str, torch.Size]:
     with torch.random.fork_rng(devices=[]):
         return {name: tensor.shape for name, tensor in build(config).state_dict().items()}
 
 
-def _with(config: NetworkConfig, field: str, count: int) -> NetworkConfig:
+def _with(config: Config, field: str, count: int) -> Config:
     return type(config).model_validate(config.model_dump() | {field: count})

@@ -6,6 +6,7 @@ from medseg.planning.ceiling import GridCeiling
 from medseg.planning.classification import SliceChoices, SlicePlan, make_slice_plan
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
 from medseg.planning.grid_choice import Spending
+from medseg.planning.network_choice import NetworkName
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
@@ -15,6 +16,7 @@ __all__ = [
     "CaseFingerprint",
     "Fingerprint",
     "GridCeiling",
+    "NetworkName",
     "Plan",
     "SliceChoices",
     "SlicePlan",

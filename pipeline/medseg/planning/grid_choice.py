@@ -9,6 +9,7 @@ import numpy as np
 
 from medseg.geometry import significant
 from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation, Outlook
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
@@ -54,8 +55,8 @@ class Spending:
     budget_s: float
     device: str
     free_bytes: int
-    measure: Callable[[NetworkConfig, TrainingConfig, float], StepPrice]
-    estimate: Callable[[NetworkConfig, TrainingConfig], StepPrice]
+    measure: Callable[[AnyNetwork, TrainingConfig, float], StepPrice]
+    estimate: Callable[[AnyNetwork, TrainingConfig], StepPrice]
     ceiling: Callable[[PreprocessConfig], Mapping[str, float]]
 
     def steps_seconds(self, times: float = 1.0) -> float:
@@ -105,7 +106,7 @@ class _Candidate:
 
     @property
     def is_strided(self) -> bool:
-        return max(self.plan.network.strides[0]) > 1
+        return max(_first_stride(self.plan)) > 1
 
     def steps(self, seconds: float) -> float:
         """Steps that the seconds buy, those of the coarse start included."""
@@ -157,7 +158,7 @@ def choose_plan(
     ceilings = _Ceilings(spending)
     seconds = spending.steps_seconds()
     guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
-    strided = [index for index in range(len(plans)) if max(plans[index].network.strides[0]) > 1]
+    strided = [index for index in range(len(plans)) if max(_first_stride(plans[index])) > 1]
     chosen = min(
         strided or range(len(plans)),
         key=lambda index: abs(np.log(np.prod(plans[index].training.patch_size) / guess)),
@@ -193,7 +194,7 @@ class _Ceilings:
         lost = 1 - _mean(self.of(plan.preprocess))
         if not candidate.is_strided or plan.preprocess.spacing_mm is None:
             return lost
-        strides = plan.network.strides[0]
+        strides = _first_stride(plan)
         i, j, k = (significant(mm * s) for mm, s in zip(plan.preprocess.spacing_mm, strides, strict=True))
         features = plan.preprocess.model_copy(update={"spacing_mm": (i, j, k)})
         return lost + STRIDED_SHARE * (1 - _mean(self.of(features)))
@@ -216,7 +217,13 @@ def _plans(plan_on: PlanOn, grids: Sequence[GridOption], device: DeviceKind) -> 
 
 def _distinct(plans: Iterable[Plan]) -> list[Plan]:
     """Plans that differ in grid or first stage, finest first."""
-    return list({(plan.preprocess.spacing_mm, plan.network.strides[0]): plan for plan in plans}.values())
+    return list({(plan.preprocess.spacing_mm, _first_stride(plan)): plan for plan in plans}.values())
+
+
+def _first_stride(plan: Plan) -> tuple[int, ...]:
+    """Reduction of the network's finest features along each axis; only medseg's own UNet may begin strided."""
+    network = plan.network
+    return network.strides[0] if isinstance(network, NetworkConfig) else (1,) * network.spatial_dims
 
 
 def _within_memory(plans: Sequence[Plan], spending: Spending) -> list[Plan]:

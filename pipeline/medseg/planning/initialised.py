@@ -8,7 +8,7 @@ from typing import Any
 
 from medseg.errors import ConfigError
 from medseg.inference.segmentation import ModelCard
-from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.plan import Plan
 
 WARMUP = 0.1
@@ -74,7 +74,7 @@ def _network_reasons(plan: Plan, own: dict[str, Any], kept: dict[str, Any], card
     return reasons
 
 
-def _fitted(plan: Plan, section: str, network: NetworkConfig, reasons: dict[str, str]) -> list[int]:
+def _fitted(plan: Plan, section: str, network: AnyNetwork, reasons: dict[str, str]) -> list[int]:
     """The planned patch in multiples of the network's reduction, and a reason where that is another patch."""
     planned: tuple[int, int, int] = getattr(plan, section).patch_size
     patch = _in_multiples(planned, network.reduction)
@@ -87,7 +87,7 @@ def _fitted(plan: Plan, section: str, network: NetworkConfig, reasons: dict[str,
     return patch
 
 
-def _coarse_start(content: dict[str, Any], network: NetworkConfig) -> dict[str, Any] | None:
+def _coarse_start(content: dict[str, Any], network: AnyNetwork) -> dict[str, Any] | None:
     """The planned start on coarser voxels, unless the network needs patches for it that save little."""
     training = content["training"]
     start: dict[str, Any] | None = training.get("coarse_start")

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from medseg.atomic import write_text
 from medseg.configuration import Config, parse_config, read_yaml
 from medseg.inference.segmentation import InferenceConfig
-from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
@@ -51,7 +51,7 @@ class Plan(PlanFile):
     verb = "train"
 
     preprocess: PreprocessConfig
-    network: NetworkConfig
+    network: AnyNetwork
     training: TrainingConfig
     inference: InferenceConfig
     expected: Expectation | None = Field(None, exclude_if=lambda expected: expected is None)
@@ -135,13 +135,23 @@ def override_plan(plan: AnyPlan, changes: dict[str, Any], *, source: str) -> Any
     Raises:
         ConfigError: If a key or value is wrong.
     """
-    content = _merged(plan.model_dump(mode="json"), changes)
+    content = _merged(_as_the_kind_asked(plan.model_dump(mode="json"), changes), changes)
     for section, values in changes.items():
         for key in values if isinstance(values, dict) and section != "reasons" else ():
             content["reasons"][f"{section}.{key}"] = f"set by {source}"
     if not _keeps_expectation(changes):
         content.pop("expected", None)
     return parse_config(type(plan), content, source=source)
+
+
+def _as_the_kind_asked(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """The plan's content, of its network no more than every kind has if the changes name another kind."""
+    network, asked = content.get("network", {}), changes.get("network")
+    if "kind" not in network or not isinstance(asked, dict) or asked.get("kind", network["kind"]) == network["kind"]:
+        return content
+    kept = {key: network[key] for key in ("spatial_dims", "in_channels", "out_channels")}
+    reasons = {key: why for key, why in content["reasons"].items() if not key.startswith("network.")}
+    return content | {"network": kept, "reasons": reasons}
 
 
 def _keeps_expectation(changes: dict[str, Any]) -> bool:

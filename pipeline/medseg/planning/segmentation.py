@@ -10,18 +10,19 @@ from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
+from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.grid_choice import GridOption, Spending, choose_plan
+from medseg.planning.network_choice import NetworkName, with_network
 from medseg.planning.plan import Plan
 from medseg.planning.sides import names_a_side
-from medseg.planning.sizes import COARSE, RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
+from medseg.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Manifest
 from medseg.training import AugmentConfig
-from medseg.training.segmentation import CoarseStart, TrainingConfig
+from medseg.training.segmentation import TrainingConfig
 
 _ANISOTROPIC = 3.0
-_COARSE_BATCH = 2
 
 
 def make_plan(
@@ -32,6 +33,7 @@ def make_plan(
     spending: Spending | None = None,
     spacing_mm: tuple[float, float, float] | None = None,
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
+    network: NetworkName = "unet",
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -43,10 +45,14 @@ def make_plan(
             Without it the grid is that of the scans; pictures always keep their own pixels.
         spacing_mm: Voxel size of the network's grid along R, A and S, where the user sets it.
         adapt: Changes the plan on a grid before it is priced, such as one that keeps the network of an earlier run.
+        network: Name of the network.
+
+    Raises:
+        ConfigError: If the network cannot take the scans.
     """
 
     def plan_on(option: GridOption) -> Plan:
-        return adapt(_plan_on(fingerprint, manifest, device, option))
+        return adapt(with_network(_plan_on(fingerprint, manifest, device, option), network, device=device))
 
     fixed = None if fingerprint.is_2d else spacing_mm
     if spending is None or fingerprint.is_2d:
@@ -93,7 +99,7 @@ def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, o
             batch_size=batch,
             patches_per_case=_patches_per_case(shape, patch, reasons),
             augment=_augment(spacing, mirror_axes, is_2d=is_2d),
-            coarse_start=_coarse_start(patch, spacing, network, share=option.coarse_share, reasons=reasons),
+            coarse_start=plan_coarse_start(patch, spacing, network, share=option.coarse_share, reasons=reasons),
         ),
         inference=InferenceConfig(patch_size=patch, batch_size=batch, mirror_axes=mirror_axes),
         reasons=reasons,
@@ -183,30 +189,6 @@ def _network(
         activation="relu",
         skips=resources.skips,
     )
-
-
-def _coarse_start(
-    patch: tuple[int, int, int],
-    spacing: Array,
-    network: NetworkConfig,
-    *,
-    share: float,
-    reasons: dict[str, str],
-) -> CoarseStart | None:
-    """Patches of the same extent on voxels twice as large along the fine axes; None where they would be too small."""
-    if share == 0:
-        return None
-    factor = np.where(spacing < COARSE * spacing.min(), 2, 1)
-    reduction = np.array(network.reduction)
-    coarse = (np.ceil(np.array(patch) / factor / reduction) * reduction).astype(int)
-    if np.prod(coarse // reduction) == 1 or 2 * np.prod(coarse) > np.prod(patch):
-        return None
-    reasons["training.coarse_start"] = (
-        f"the first {share:.0%} on coarser voxels, where a step costs a fraction and shapes are learned as well; the "
-        "rest wins the boundaries back (benchmarks/README.md)"
-    )
-    (f, g, h), (i, j, k) = (tuple(int(n) for n in sizes) for sizes in (factor, coarse))
-    return CoarseStart(share=share, factor=(f, g, h), patch_size=(i, j, k), batch_size=_COARSE_BATCH)
 
 
 def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) -> tuple[int, ...]:

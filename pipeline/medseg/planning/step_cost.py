@@ -17,10 +17,9 @@ import torch
 from torch import nn
 
 from medseg.atomic import write_text
-from medseg.networks import NetworkConfig
 from medseg.networks.cost import count_multiply_adds
 from medseg.networks.precision import to_device
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import AnyNetwork, build_network
 from medseg.planning.peak_memory import PeakMemory
 from medseg.targets import ExclusiveLabels
 from medseg.training.averaging import averaged_copy
@@ -32,7 +31,7 @@ NAME = "step_costs.json"
 _TIMED_STEPS = 3
 _USUAL_FIXED_S = 0.02  # of a step, for calls, weights and the moving average
 _MOST_FIXED = 0.8  # of a step's seconds
-_Build = Callable[[NetworkConfig], nn.Module]
+_Build = Callable[[AnyNetwork], nn.Module]
 
 
 class StepPrice(NamedTuple):
@@ -58,17 +57,17 @@ class StepCost:
     Args:
         device: Device that will train.
         folder: Folder of the file of earlier measurements; none are kept if not given.
-        build: Function that builds the network; `UNet` if not given.
+        build: Function that builds the network; `build_network` if not given.
     """
 
-    def __init__(self, device: torch.device, *, folder: Path | None = None, build: _Build = UNet) -> None:
+    def __init__(self, device: torch.device, *, folder: Path | None = None, build: _Build = build_network) -> None:
         self.device = device
         self.build = build
         self._path = folder / NAME if folder else None
         self._known: dict[str, StepPrice] = {}
         self._references: list[tuple[StepPrice, _Size]] = []
 
-    def measure(self, network: NetworkConfig, training: TrainingConfig, *, limit_s: float = math.inf) -> StepPrice:
+    def measure(self, network: AnyNetwork, training: TrainingConfig, *, limit_s: float = math.inf) -> StepPrice:
         """Price of a step, measured or as measured before; later estimates are scaled from it.
 
         Args:
@@ -84,7 +83,7 @@ class StepCost:
         self._references = [*self._references[-1:], (self._known[key], self._size(network, training))]
         return self._known[key]
 
-    def estimate(self, network: NetworkConfig, training: TrainingConfig) -> StepPrice:
+    def estimate(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
         """Price of a step from the last measurements; before the first, seconds are 0 and memory is counted."""
         size = self._size(network, training)
         if not self._references:
@@ -103,11 +102,11 @@ class StepCost:
         per_work = (last.seconds - first.seconds) / (large.work - small.work)
         return min(max(0.0, last.seconds - per_work * large.work), _MOST_FIXED * min(first.seconds, last.seconds))
 
-    def _size(self, network: NetworkConfig, training: TrainingConfig) -> _Size:
+    def _size(self, network: AnyNetwork, training: TrainingConfig) -> _Size:
         """Work and memory of a step, counted without computing it."""
         patch = training.patch_size[: network.spatial_dims]
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            weightless = self.build(network)
+            weightless = self.build(network).to("meta")
         shape = (1, network.in_channels, *patch)
         work = training.batch_size * count_multiply_adds(weightless, shape)
         weights = sum(parameter.numel() for parameter in weightless.parameters())
@@ -163,7 +162,7 @@ def _count_features(network: nn.Module, shape: tuple[int, ...]) -> int:
     return total
 
 
-def _key(network: NetworkConfig, training: TrainingConfig, device: torch.device) -> str:
+def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:
     """Digest of everything that decides how long a step takes."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     facts = [
@@ -178,7 +177,7 @@ def _key(network: NetworkConfig, training: TrainingConfig, device: torch.device)
 
 
 def _dry_run(
-    build: _Build, network: NetworkConfig, training: TrainingConfig, device: torch.device, *, limit_s: float
+    build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device, *, limit_s: float
 ) -> StepPrice:
     """The fastest of a few steps on noise, if possible after one that warms up, and the most memory that they took."""
     with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.configuration import read_yaml
+from medseg.planning import NetworkName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
@@ -34,6 +35,7 @@ def train(
     init: AnyPath | None = None,
     parts: SegmentationParts | None = None,
     grid: GridKind = "budget",
+    network: NetworkName | None = None,
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -51,6 +53,8 @@ def train(
             shape; weights are taken by the names of labels and channels, and the notes say what was taken.
         parts: Network, loss, transform, metrics and handlers of your own.
         grid: `budget` for the grid on which a wall-clock budget is expected to lose least, `scans` for the scans' own.
+        network: Name of the network to plan: `unet` (medseg's own, if not given), `unet_2015` (pictures only),
+            `dynunet`, `segresnet` or `swinunetr`; a network of your own goes into `parts`.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
@@ -71,7 +75,7 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    return train_job(SegmentationJob(parts, grid=grid), Path(dataset), asked, progress=progress)
+    return train_job(SegmentationJob(parts, grid=grid, network=network), Path(dataset), asked, progress=progress)
 
 
 def train_classifier(

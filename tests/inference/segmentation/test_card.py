@@ -10,6 +10,8 @@ import pytest
 from medseg.errors import CheckpointError
 from medseg.inference.segmentation import ModelCard, load_card, save_card
 
+from tests.networks.segmentation.small_nets import KINDS, small_net
+
 CardBuilder = Callable[..., ModelCard]
 
 
@@ -59,4 +61,28 @@ def test_unknown_key_comes_with_the_nearest_right_one(build_card: CardBuilder, t
     content["lables"] = content["labels"]
     (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(CheckpointError, match="did you mean 'labels'"):
+        load_card(tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_card_of_a_network_of_any_kind_comes_back(build_card: CardBuilder, tmp_path: Path, kind: str) -> None:
+    card = build_card(network=small_net(kind))
+    save_card(card, tmp_path)
+    assert load_card(tmp_path) == card
+    assert json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))["network"]["kind"] == kind
+
+
+def test_card_without_a_kind_is_of_our_unet(build_card: CardBuilder, tmp_path: Path) -> None:
+    save_card(build_card(), tmp_path)
+    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    del content["network"]["kind"]
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    assert load_card(tmp_path) == build_card()
+
+
+def test_card_of_an_unknown_network_names_the_known_ones(build_card: CardBuilder, tmp_path: Path) -> None:
+    save_card(build_card(), tmp_path)
+    path = tmp_path / "model.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"unet"', '"newnet"'), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"network\.kind must be one of unet, dynunet, .*, got 'newnet'"):
         load_card(tmp_path)

@@ -11,7 +11,7 @@ from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
-from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess import PreprocessConfig
 from medseg.targets import ExclusiveLabels
 
@@ -40,7 +40,7 @@ class ModelCard(Config):
     dataset: str
     channels: tuple[str, ...]
     labels: dict[str, int]
-    network: NetworkConfig
+    network: AnyNetwork
     preprocess: PreprocessConfig
     inference: InferenceConfig
     trained_on: tuple[str, ...]

@@ -14,7 +14,7 @@ from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import build_network
 from medseg.preprocess import box_around, network_grid, part_of, preprocess_scan
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
@@ -93,4 +93,4 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
                 f"model of {card.dataset}: was trained with the network {card.own_network}, which must be given",
                 remedy="load it in Python, by Predictor.load with the function that builds that network as build",
             )
-        return UNet(card.network)
+        return build_network(card.network)

@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from medseg.errors import ConfigError
 from medseg.networks.lens.probe import convolutional_part, with_fixed_statistics, with_positive_weights
-from medseg.networks.lens.receptive_field import receptive_fields
+from medseg.networks.lens.receptive_field import ReceptiveFields, receptive_fields
 from medseg.records import Array
 
 TWO_SIGMA = 0.9545
@@ -30,14 +30,16 @@ class EffectiveField:
             2.275th to the 97.725th percentile of its sum over the other axes, in fractions of voxels. NaN without a
             gradient.
         unit: Place of the unit in the feature map.
-        theory: First and last voxel per axis that the unit can see.
-        is_cut: Whether the unit can see beyond the image along each axis, so that `size` may be too small.
+        theory: First and last voxel per axis that the unit can see; None where the network has no theoretical field, as
+            a transformer.
+        is_cut: Whether the unit can see beyond the image along each axis, so that `size` may be too small; without a
+            theory, whether the gradient arrives at the image's ends.
     """
 
     map: Array
     size: tuple[float, ...]
     unit: tuple[int, ...]
-    theory: tuple[tuple[int, int], ...]
+    theory: tuple[tuple[int, int], ...] | None
     is_cut: tuple[bool, ...]
 
     def size_mm(self, spacing_mm: Sequence[float]) -> tuple[float, ...]:
@@ -73,7 +75,7 @@ def effective_field(
 
     Source: Luo et al. 2016, https://arxiv.org/abs/1701.04128, sections 2 and 3.
     """
-    fields = receptive_fields(network)
+    fields = _fields_of(network)
     subject = with_fixed_statistics(convolutional_part(network)).requires_grad_(False)
     device = next(subject.parameters()).device
     generator = torch.Generator().manual_seed(seed)
@@ -84,13 +86,16 @@ def effective_field(
         total += gradient.abs().sum(dim=(0, 1)).double().cpu()
     mass = float(total.sum())
     density = (total / mass if mass > 0 else total).numpy()
-    theory = fields.modules[layer].interval(place)
+    theory = fields.modules[layer].interval(place) if fields else None
+    profiles = [density.sum(axis=_others(axis, density.ndim)) for axis in range(density.ndim)]
     return EffectiveField(
         map=density,
-        size=tuple(_extent(density.sum(axis=_others(axis, density.ndim))) for axis in range(density.ndim)),
+        size=tuple(_extent(profile) for profile in profiles),
         unit=place,
         theory=theory,
-        is_cut=tuple(first < 0 or last >= size for (first, last), size in zip(theory, shape, strict=True)),
+        is_cut=tuple(first < 0 or last >= size for (first, last), size in zip(theory, shape, strict=True))
+        if theory
+        else tuple(bool(profile[0] > 0 or profile[-1] > 0) for profile in profiles),
     )
 
 
@@ -119,6 +124,14 @@ def measured_support(
     if not len(reached):
         raise ConfigError(f"receptive field: the unit must see part of an image of {tuple(shape)}, got none")
     return tuple((int(low), int(high)) for low, high in zip(reached.amin(dim=0), reached.amax(dim=0), strict=True))
+
+
+def _fields_of(network: nn.Module) -> ReceptiveFields | None:
+    """The theoretical fields; None where they cannot be derived, as of a transformer."""
+    try:
+        return receptive_fields(network)
+    except ConfigError:
+        return None
 
 
 def _gradient(

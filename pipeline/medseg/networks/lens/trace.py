@@ -48,10 +48,12 @@ def trace(network: nn.Module) -> Trace:
     with evaluating(network):
         try:
             graph = tracer.trace(network)
-        except (fx.proxy.TraceError, TypeError) as error:
+        except (fx.proxy.TraceError, TypeError, ValueError) as error:
+            # A ValueError is NumPy's, which was asked to compute with the picture's size.
+            cause = "it computes with the image's size" if isinstance(error, ValueError) else error
             raise ConfigError(
                 f"receptive field: a network must take one path for all images, got {type(network).__name__}, which "
-                f"does not ({error})",
+                f"does not ({cause})",
                 remedy="look at a part of it, such as one of its modules",
             ) from error
     result = next(node.args[0] for node in graph.nodes if node.op == "output")

@@ -8,6 +8,7 @@ from typing import Any
 
 from medseg.errors import ConfigError, ManifestError
 from medseg.inference.segmentation import load_card
+from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig, encoder_classifier
 from medseg.plane import PLANES
 from medseg.planning import SliceChoices, SlicePlan, load_plan_of, make_slice_plan, override_plan, take_fingerprint
@@ -133,6 +134,12 @@ def _initial_plan(plan: SlicePlan, path: Path) -> SlicePlan:
 def _encoder_plan(plan: SlicePlan, run: Path) -> SlicePlan:
     """The encoder of a segmentation run as the classifier, on pictures in the pixels that it knows."""
     card = load_card(run)
+    if not isinstance(card.network, NetworkConfig) or card.own_network:
+        raise ConfigError(
+            f"initial weights of {run.name}: must be of medseg's own UNet, whose encoder becomes the classifier, got "
+            f"{card.own_network or card.network.kind}",
+            remedy="give a run of medseg train with the network unet",
+        )
     slices = 2 * plan.slices.context + 1
     network = encoder_classifier(
         card.network,

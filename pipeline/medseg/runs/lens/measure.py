@@ -12,17 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medseg.networks import NetworkConfig, count_multiply_adds, gradient_norms
+from medseg.errors import ConfigError
+from medseg.networks import count_multiply_adds, count_parameters, gradient_norms
 from medseg.networks.classification import ClassifierConfig, SliceClassifier, smallest_size
 from medseg.networks.lens import EffectiveField, ReceptiveFields, Stage, effective_field, receptive_fields, stage_table
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import build_network
+from medseg.runs.lens.narrow import narrowed, width_of
 from medseg.runs.lens.subject import Networked, Subject, load_subject
 
 _FIELD_COST = 40e9  # multiply-adds of all passes that measure the effective field: seconds on two cores
 _FLOW_COST = 30e9
 _MOST_VOXELS = 128**3
 _MOST_IMAGES = 8
-_FEWEST_CHANNELS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +32,9 @@ class Lens:
 
     Attributes:
         subject: Network that was measured.
-        stages: Table of its stages.
-        fields: Receptive fields by theory.
+        stages: Table of its stages; the whole network is one where it has no theoretical field.
+        fields: Receptive fields by theory; None where the network has none.
+        obstacle: Why it has none; empty otherwise.
         effective: Effective field of the untrained network.
         flow: Norm of the gradient of each convolution's weights, by its name, shortcuts left out.
         images: Count of the images of noise that the effective field was measured with.
@@ -41,7 +43,8 @@ class Lens:
 
     subject: Subject
     stages: tuple[Stage, ...]
-    fields: ReceptiveFields
+    fields: ReceptiveFields | None
+    obstacle: str
     effective: EffectiveField
     flow: dict[str, float]
     images: int
@@ -60,13 +63,15 @@ class Lens:
     @property
     def centre(self) -> tuple[float, ...]:
         """Voxel of the measured image that the effective field lies about."""
-        if isinstance(self.subject.config, NetworkConfig):
+        if self.effective.theory is None or not isinstance(self.subject.config, ClassifierConfig):
             return self.effective.unit
         return tuple((first + last) / 2 for first, last in self.effective.theory)
 
     @property
     def covers(self) -> tuple[bool, ...]:
-        """Per axis, whether a unit can see as many voxels as the patch has."""
+        """Per axis, whether a unit can see as many voxels as the patch has; empty where no field is known."""
+        if self.fields is None:
+            return ()
         sizes = zip(self.fields.output.size, self.subject.patch, strict=True)
         return tuple(size >= patch for size, patch in sizes)
 
@@ -87,35 +92,51 @@ def lens_of(plan: Path, *, seed: int = 0) -> Lens:
 def look_at(subject: Subject, *, seed: int) -> Lens:
     """Calculate what can be calculated, and measure the rest on images of noise."""
     network = _build(subject.config, seed)
-    fields = receptive_fields(network)
-    stages = stage_table(_weightless(network), subject.patch)
+    fields, obstacle = _fields_of(network)
+    weightless = _weightless(network)
+    stages = stage_table(weightless, subject.patch) if fields else (_whole(weightless, subject),)
     effective, images, field_notes = _measure_field(subject, network, fields, seed)
     flow, flow_notes = _measure_flow(subject, network, seed)
-    return Lens(subject, stages, fields, effective, flow, images, (*field_notes, *flow_notes))
+    return Lens(subject, stages, fields, obstacle, effective, flow, images, (*field_notes, *flow_notes))
 
 
 def _build(config: Networked, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return UNet(config) if isinstance(config, NetworkConfig) else SliceClassifier(config)
+        return SliceClassifier(config) if isinstance(config, ClassifierConfig) else build_network(config)
+
+
+def _fields_of(network: nn.Module) -> tuple[ReceptiveFields | None, str]:
+    """The theoretical fields, or the reason that there are none."""
+    try:
+        return receptive_fields(network), ""
+    except ConfigError as error:
+        return None, error.fact
+
+
+def _whole(weightless: nn.Module, subject: Subject) -> Stage:
+    """The network as a single stage."""
+    cost = _cost(weightless, subject.patch)
+    return Stage("network", subject.config.out_channels, subject.patch, None, count_parameters(weightless), cost)
 
 
 def _measure_field(
-    subject: Subject, network: nn.Module, fields: ReceptiveFields, seed: int
+    subject: Subject, network: nn.Module, fields: ReceptiveFields | None, seed: int
 ) -> tuple[EffectiveField, int, list[str]]:
     """The effective field, on an image no larger than needed, and what had to be cut down."""
     notes = []
-    seen = zip(fields.output.size, subject.patch, subject.multiple, strict=True)
+    sizes = fields.output.size if fields else subject.patch
+    seen = zip(sizes, subject.patch, subject.multiple, strict=True)
     shape = tuple(min(math.ceil(size / step) * step, patch) for size, patch, step in seen)
     small = _shrunk(shape, subject, lambda one: math.prod(one) <= _MOST_VOXELS)
     if small != shape:
         notes.append(f"the effective field was measured on {times(small)} of {times(shape)} voxels")
     config, cost = subject.config, _cost(_weightless(network), small)
-    while 2 * cost > _FIELD_COST and (narrow := _narrowed(config)) is not None:
+    while 2 * cost > _FIELD_COST and (narrow := narrowed(config)) is not None:
         config, network = narrow, _build(narrow, seed)
         cost = _cost(_weightless(network), small)
     if config is not subject.config:
-        widths = f"{_width(config)} channels at the finest stage, where the plan has {_width(subject.config)}"
+        widths = f"{width_of(config)} channels at the finest stage, where the plan has {width_of(subject.config)}"
         notes.append(f"the effective field was measured with {widths}")
     images = int(min(_MOST_IMAGES, max(1, _FIELD_COST // (2 * cost))))
     return effective_field(network, small, samples=images, seed=seed), images, notes
@@ -123,14 +144,14 @@ def _measure_field(
 
 def _measure_flow(subject: Subject, network: nn.Module, seed: int) -> tuple[dict[str, float], list[str]]:
     """Gradients of the cross-entropy of noise against random classes, from input to output."""
-    is_unet = isinstance(subject.config, NetworkConfig)
-    batch = 1 if is_unet else 4
+    is_classifier = isinstance(subject.config, ClassifierConfig)
+    batch = 4 if is_classifier else 1
     weightless = _weightless(network)
     shape = _shrunk(subject.patch, subject, lambda one: 3 * batch * _cost(weightless, one) <= _FLOW_COST)
     generator = torch.Generator().manual_seed(seed)
     channels, classes = subject.config.in_channels, subject.config.out_channels
     images = torch.randn((batch, channels, *shape), generator=generator)
-    targets = torch.randint(classes, (batch, *(shape if is_unet else ())), generator=generator)
+    targets = torch.randint(classes, (batch, *(() if is_classifier else shape)), generator=generator)
     loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
     if subject.is_multilabel:
         targets = torch.randint(2, (batch, classes), generator=generator).float()
@@ -169,29 +190,12 @@ def _shrunk(shape: tuple[int, ...], subject: Subject, fits: Callable[[tuple[int,
 
 
 def _least(subject: Subject) -> tuple[int, ...]:
-    """Fewest voxels per axis: for a UNet two at the coarsest stage along the first axis, as its norms need several."""
+    """Fewest voxels per axis: for masks two at the coarsest stage along the first axis, as norms need several."""
     if isinstance(subject.config, ClassifierConfig):
         side = max(smallest_size(subject.config), 32)
         return tuple(min(side, size) for size in subject.patch)
     first, *others = subject.config.reduction
     return (min(2 * first, subject.patch[0]), *others)
-
-
-def _narrowed(config: Networked) -> Networked | None:
-    """The network with half the channels; None where that cannot be."""
-    if isinstance(config, NetworkConfig):
-        if min(config.channels) < 2 * _FEWEST_CHANNELS:
-            return None
-        step = 4 if config.block == "bottleneck" else 1
-        channels = tuple(width // 2 // step * step for width in config.channels)
-        return config.model_copy(update={"channels": channels})
-    if not (config.is_residual or config.is_plain) or config.width < 2 * _FEWEST_CHANNELS:
-        return None
-    return config.model_copy(update={"width": config.width // 2})
-
-
-def _width(config: Networked) -> int:
-    return config.channels[0] if isinstance(config, NetworkConfig) else config.width
 
 
 def times(values: Sequence[float]) -> str:

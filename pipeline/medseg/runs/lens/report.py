@@ -12,7 +12,6 @@ from medseg.atomic import write_json
 from medseg.delivery.classification import GradientFlow, save_gradient_flow
 from medseg.delivery.lens import FieldBox, save_field_picture
 from medseg.geometry import significant
-from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
 from medseg.networks.lens import Stage
 from medseg.runs.lens.measure import Lens, times
@@ -21,14 +20,12 @@ from medseg.runs.lens.measure import Lens, times
 def lens_lines(lens: Lens) -> list[str]:
     """A table of the stages and what follows from it."""
     lines = ["  ".join(row).rstrip() for row in _table(lens)]
-    subject, output = lens.subject, lens.fields.output
+    subject = lens.subject
     lines.append(
         f"{subject.name}: {_amount(lens.parameters)} parameters, {_amount(lens.multiply_adds)} multiply-adds for a "
         f"patch of {_extent(subject.patch, subject.spacing_mm)}"
     )
-    where = "the last map" if isinstance(subject.config, ClassifierConfig) else "the output"
-    verdict = "covers the patch" if all(lens.covers) else f"is smaller than the patch along {_axes(lens.covers)}"
-    lines.append(f"theoretical field of {where}: {_extent(output.size, subject.spacing_mm)}; it {verdict}")
+    lines.append(_theory_line(lens))
     size = _extent([round(each, 1) for each in lens.effective.size], subject.spacing_mm)
     cut = ", at least: the field reaches beyond the image" if any(lens.effective.is_cut) else ""
     lines.append(f"effective field before training: {size} hold 95.45 % of the gradient ({lens.images} images){cut}")
@@ -38,7 +35,7 @@ def lens_lines(lens: Lens) -> list[str]:
             f"gradient norm before training: {lens.flow[names[0]]:.3g} at the first convolution {names[0]}, "
             f"{lens.flow[names[-1]]:.3g} at the last {names[-1]}"
         )
-    if lens.fields.mixers:
+    if lens.fields and lens.fields.mixers:
         lines.append(
             f"left out of the fields: {len(lens.fields.mixers)} layers mix the whole patch through a mean "
             "(instance or group norm, squeeze and excitation)"
@@ -46,6 +43,15 @@ def lens_lines(lens: Lens) -> list[str]:
     for note in lens.notes:
         lines.append(f"cut down: {note}")
     return lines
+
+
+def _theory_line(lens: Lens) -> str:
+    """The theoretical field, or why there is none."""
+    if lens.fields is None:
+        return f"theoretical field: none can be derived ({lens.obstacle})"
+    where = "the last map" if isinstance(lens.subject.config, ClassifierConfig) else "the output"
+    verdict = "covers the patch" if all(lens.covers) else f"is smaller than the patch along {_axes(lens.covers)}"
+    return f"theoretical field of {where}: {_extent(lens.fields.output.size, lens.subject.spacing_mm)}; it {verdict}"
 
 
 def save_lens(lens: Lens, folder: Path) -> None:
@@ -56,7 +62,7 @@ def save_lens(lens: Lens, folder: Path) -> None:
     boxes = [
         FieldBox(stage.name, stage.field.size) for stage in lens.stages if stage.field and "decoder" not in stage.name
     ]
-    if isinstance(subject.config, NetworkConfig):
+    if lens.fields and not isinstance(subject.config, ClassifierConfig):
         boxes.append(FieldBox("output", lens.fields.output.size))
     title = f"{subject.name} for {subject.dataset}, before training"
     save_field_picture(
@@ -99,6 +105,7 @@ def _stage_spacing(stage: Stage, spacing_mm: Sequence[float]) -> list[float]:
 def _content(lens: Lens) -> dict[str, Any]:
     """What lens.json holds."""
     subject, spacing = lens.subject, lens.subject.spacing_mm
+    output = lens.fields.output if lens.fields else None
     ones = (float("nan"),) * len(subject.patch)
     return {
         "dataset": subject.dataset,
@@ -120,8 +127,8 @@ def _content(lens: Lens) -> dict[str, Any]:
             }
             for stage in lens.stages
         ],
-        "field": lens.fields.output.size,
-        "field_mm": lens.fields.output.size_mm(spacing) if spacing else None,
+        "field": output.size if output else None,
+        "field_mm": output.size_mm(spacing) if output and spacing else None,
         "covers_patch": lens.covers,
         "effective_field": lens.effective.size,
         "effective_field_mm": lens.effective.size_mm(spacing or ones),
@@ -137,7 +144,7 @@ def _content(lens: Lens) -> dict[str, Any]:
                 "jump": [float(jump) for jump in row.field.jump],
                 "field": row.field.size,
             }
-            for row in lens.fields.layers
+            for row in (lens.fields.layers if lens.fields else ())
         ],
         "gradient_norms": lens.flow,
         "cut_down": lens.notes,

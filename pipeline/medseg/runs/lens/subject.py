@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.configuration import read_yaml
-from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
+from medseg.networks.segmentation import AnyNetwork
 from medseg.planning import Plan, SlicePlan, load_plan_of
 
-Networked = NetworkConfig | ClassifierConfig
+Networked = AnyNetwork | ClassifierConfig
+_NAMES = {"unet": "UNet", "dynunet": "DynUNet", "segresnet": "SegResNet", "swinunetr": "SwinUNETR"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +35,15 @@ class Subject:
     @property
     def multiple(self) -> tuple[int, ...]:
         """Multiple that a patch must be, per axis."""
-        return self.config.reduction if isinstance(self.config, NetworkConfig) else (1,) * len(self.patch)
+        return (1,) * len(self.patch) if isinstance(self.config, ClassifierConfig) else self.config.reduction
 
     @property
     def name(self) -> str:
         """Name of the network."""
         if isinstance(self.config, ClassifierConfig):
             return self.config.architecture
-        return f"{self.config.spatial_dims}D UNet of {len(self.config.channels)} stages"
+        name, axes, stages = _NAMES[self.config.kind], self.config.spatial_dims, len(self.config.widths)
+        return f"{axes}D {name} of {stages} stages"
 
 
 def load_subject(path: Path) -> Subject:

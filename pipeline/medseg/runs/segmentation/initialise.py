@@ -16,7 +16,7 @@ from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.manifest import manifest_target
 from medseg.networks.name_match import match_names
 from medseg.networks.named_axes import named_axes
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import build_network
 from medseg.networks.transfer import Transfer, take_weights
 from medseg.networks.weights import read_weights, weights_digest
 from medseg.planning import Plan
@@ -58,7 +58,7 @@ def initialise_from(initial: Path, cases: TrainingCases, plan: Plan, parts: Segm
     card, path = load_earlier_card(initial), weights_file(initial)
     weights = read_weights(path)
     fill = _filling(card, cases.manifest, plan, parts, weights)
-    transfer = fill((parts.network or UNet)(plan.network))
+    transfer = fill(parts.build(plan.network))
     if not transfer.has_kernels:
         raise _nothing_fits(card, parts)
     earlier = InitialisedFrom(
@@ -147,7 +147,7 @@ def _filling(
     channels = match_names(manifest.channels, card.channels, faces_alone=True)
     labels = match_names(_label_names(manifest_target(manifest)), _label_names(card.target))
     is_same = channels.is_same and labels.is_same
-    axes = {} if is_same or parts.network is not None else named_axes(UNet, plan.network)
+    axes = {} if is_same or parts.network is not None else named_axes(build_network, plan.network)
     return partial(take_weights, weights=weights, channels=channels, labels=labels, axes=axes)
 
 

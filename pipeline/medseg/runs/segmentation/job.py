@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from medseg import __version__
 from medseg.atomic import write_json
-from medseg.errors import ManifestError, TrainingError
+from medseg.errors import ConfigError, ManifestError, TrainingError
 from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
-from medseg.networks.segmentation import UNet
 from medseg.planning import (
     GridCeiling,
+    NetworkName,
     Plan,
     Spending,
     StepCost,
@@ -49,7 +49,7 @@ from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
-from medseg.training.segmentation.parts import BuildNetwork, name_of
+from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
 GridKind = Literal["scans", "budget"]
@@ -65,21 +65,28 @@ class SegmentationJob:
         parts: The user's own parts of the training.
         grid: `budget` plans volumes on the grid on which a wall-clock budget is expected to lose least; `scans` on the
             grid of the scans, as it is also planned where there is no such budget.
+        network: Name of the network to plan; `unet`, or what a given plan holds, if not given.
+
+    Raises:
+        ConfigError: If there is no network of that name, or a name and a network of the user's own are given.
     """
 
     stage = "train"
     labels_digest: str | None = None
 
-    def __init__(self, parts: SegmentationParts | None = None, *, grid: GridKind = "budget") -> None:
+    def __init__(
+        self,
+        parts: SegmentationParts | None = None,
+        *,
+        grid: GridKind = "budget",
+        network: NetworkName | None = None,
+    ) -> None:
         self.grid = grid
+        self.network = network
         self.parts = parts or SegmentationParts()
+        _check_network(network, self.parts)
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
-
-    @property
-    def build(self) -> BuildNetwork:
-        """Function that builds the network: the UNet, or the user's own."""
-        return self.parts.network or UNet
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
@@ -101,6 +108,7 @@ class SegmentationJob:
         earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
             plan = load_plan(settings.plan)
+            self._check_plan_s_network(plan, settings)
         else:
             start = time.monotonic()
             with progress.over_cases(len(cases.training), "plan") as on_done:
@@ -117,7 +125,8 @@ class SegmentationJob:
                 device=device,
                 spending=spending,
                 spacing_mm=_asked_spacing(settings),
-                adapt=(lambda plan: plan) if earlier is None else partial(plan_initialised, card=earlier),
+                adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
+                network=self.network or "unet",
             )
             plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
@@ -131,13 +140,23 @@ class SegmentationJob:
             )
         return Planned(plan, failures)
 
+    def _check_plan_s_network(self, plan: Plan, settings: TrainingSettings) -> None:
+        """Refuse a name beside a plan that holds a network; a resumed run may be given its own name again."""
+        kind = "unet" if self.network == "unet_2015" else self.network
+        is_own = settings.resume and kind == plan.network.kind
+        if self.network is not None and not is_own:
+            raise ConfigError(
+                f"network: a plan holds its network, here {plan.network.kind}, got the name {self.network} too",
+                remedy="leave the name out, or the plan",
+            )
+
     def _spending(
         self, cases: TrainingCases, settings: TrainingSettings, *, seconds: float, reading_s: float
     ) -> Spending:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
-        cost = StepCost(device, folder=settings.store, build=self.build)
+        cost = StepCost(device, folder=settings.store, build=self.parts.build)
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
             budget_s=parse_duration_s(str(settings.budget)),
@@ -192,7 +211,7 @@ class SegmentationJob:
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
-        return count_parameters(self.build(plan.network))
+        return count_parameters(self.parts.build(plan.network))
 
     def save_card(
         self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
@@ -246,6 +265,20 @@ class SegmentationJob:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
         return Delivered(summary, warnings)
+
+
+def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:
+    """Hold the name of a network to the known ones, and to stand alone."""
+    if name is None:
+        return
+    names = get_args(NetworkName)
+    if name not in names:
+        raise ConfigError(
+            f"network must be one of {', '.join(names)}, got {name!r}",
+            remedy="choose one, or give a network of your own as SegmentationParts(network=...)",
+        )
+    if parts.network is not None:
+        raise ConfigError(f"network: the name {name} and a network of your own exclude each other", remedy="give one")
 
 
 def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:

@@ -92,7 +92,7 @@ def plan_dataset(
 def _expected(job: SegmentationJob, plan: Plan, cases: TrainingCases, settings: TrainingSettings) -> Expectation:
     """What a plan needs for its epochs, or what the budget gives with it."""
     device = torch_device(settings.device)
-    price = StepCost(device, folder=settings.store, build=job.build).measure(plan.network, plan.training)
+    price = StepCost(device, folder=settings.store, build=job.parts.build).measure(plan.network, plan.training)
     per_epoch = steps_per_epoch(len(cases.training), plan.training)
     if settings.budget is None:
         steps = (settings.epochs or plan.training.epochs) * per_epoch

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from medseg.errors import ConfigError
 from medseg.evaluation.segmentation import Metric
 from medseg.networks import NetworkConfig
+from medseg.networks.segmentation import AnyNetwork, build_network
 from medseg.training.engine import Attach
 from medseg.training.segmentation.config import TrainingConfig
 
@@ -39,8 +40,9 @@ class SegmentationParts:
     """The user's own parts, which replace those of medseg or are added to them.
 
     Attributes:
-        network: Builds a network from the plan's network settings. It maps images `(B, C, I, J[, K])` to logits
-            `(B, channels, I, J[, K])`; a method `scales`, if it has one, gives the logits of all supervised scales.
+        network: Builds a network from the plan's settings of medseg's own UNet. It maps images `(B, C, I, J[, K])` to
+            logits `(B, channels, I, J[, K])`; a method `scales`, if it has one, gives the logits of all supervised
+            scales.
         loss: Builds the loss from the plan's training settings, a module of `(scales, label)`.
         transform: Changes batches after augmentation.
         metrics: Metrics of the validation by name, beside the overlaps.
@@ -57,6 +59,21 @@ class SegmentationParts:
         taken = sorted({"dice", "iou"} & set(self.metrics))
         if taken:
             raise ConfigError(f"metrics: names must be new, got {taken[0]}", remedy="choose another name")
+
+    def build(self, config: AnyNetwork) -> nn.Module:
+        """The user's own network, or the one that the plan names.
+
+        Raises:
+            ConfigError: If the user's own is given the settings of another network than medseg's UNet.
+        """
+        if self.network is None:
+            return build_network(config)
+        if not isinstance(config, NetworkConfig):
+            raise ConfigError(
+                f"network: your own is built from the settings of medseg's UNet, got those of {config.kind}",
+                remedy="plan without naming a network, or leave your own out",
+            )
+        return self.network(config)
 
     def names(self) -> tuple[str, ...]:
         """Names of the network, loss and transform that are given, which decide what weights come of a training."""

@@ -15,9 +15,8 @@ from torch.optim import Optimizer
 from medseg.errors import TrainingError
 from medseg.evaluation.segmentation import summarise, volume_metrics
 from medseg.inference.segmentation import InferenceConfig
-from medseg.networks import NetworkConfig
 from medseg.networks.precision import to_device
-from medseg.networks.segmentation import UNet
+from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.targets import VoxelTarget
@@ -54,7 +53,7 @@ class SegmentationInputs:
     training: Sequence[StoredCase]
     validation: Sequence[StoredCase]
     target: VoxelTarget
-    network: NetworkConfig
+    network: AnyNetwork
     config: TrainingConfig
     inference: InferenceConfig
     device: torch.device
@@ -95,8 +94,8 @@ class SegmentationTask:
         self.masks = KeptMasks()
 
     def build(self) -> nn.Module:
-        """The UNet, or the user's own network, with fresh weights or those of an earlier run."""
-        network = (self.inputs.parts.network or UNet)(self.inputs.network)
+        """The network that the plan names, or the user's own, with fresh weights or those of an earlier run."""
+        network = self.inputs.parts.build(self.inputs.network)
         if self.inputs.initialisation is not None:
             self.inputs.initialisation(network)
         return to_device(network, self.device, spatial_dims=self.inputs.network.spatial_dims)
