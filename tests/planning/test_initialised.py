@@ -99,7 +99,7 @@ def test_plan_for_a_budget_is_priced_with_the_earlier_network(
     earlier = build_plan((64, 64, 64), (1.0, 1.0, 1.0))
     priced = set()
 
-    def price(network: NetworkConfig, training: TrainingConfig) -> StepPrice:
+    def price(network: NetworkConfig, training: TrainingConfig, limit_s: float = 0.0) -> StepPrice:
         priced.add((network.channels, network.strides))
         return StepPrice(0.1, 1)
 
