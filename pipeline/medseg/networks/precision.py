@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+from medseg.networks.small_maps import make_careful
+
 PrecisionKind = Literal["auto", "bf16", "fp32"]
 
 
@@ -42,7 +44,11 @@ def memory_format(spatial_dims: int, device: torch.device) -> torch.memory_forma
 
 
 def to_device(network: nn.Module, device: torch.device, *, spatial_dims: int) -> nn.Module:
-    """Move a network's weights, in place, to a device and into the layout that it is fastest with."""
+    """Move a network's weights, in place, to a device and into the layout that it is fastest with.
+
+    Its convolutions become careful ones (`medseg.networks.small_maps`).
+    """
+    make_careful(network)
     for parameter in network.to(device).parameters():
         if parameter.ndim == spatial_dims + 2:
             parameter.data = parameter.data.contiguous(memory_format=memory_format(spatial_dims, device))
