@@ -159,7 +159,7 @@ def test_plan_for_a_budget_keeps_the_network(
 ) -> None:
     asked: list[str] = []
 
-    def price(network: AnyNetwork, training: TrainingConfig) -> StepPrice:
+    def price(network: AnyNetwork, training: TrainingConfig, limit_s: float = 0.0) -> StepPrice:
         asked.append(network.kind)
         return StepPrice(1e-6 * training.batch_size * math.prod(training.patch_size), 10**9)
 

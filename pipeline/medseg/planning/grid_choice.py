@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ _STEPS_SHARE = 0.85  # of the budget; the rest goes into validations
 _TAIL_S = 8.0  # pictures and files at the end
 _GUESS_VOXELS_PER_S = 800_000
 _GUESS_STEPS = 1000
+_FARTHEST = 30.0  # from the guess, in voxels of a patch
 _MEASUREMENTS = 3
 _MEASURING_SHARE = 0.01  # of the budget, for each measurement
 _WORTH_MEASURING = 100  # steps; of fewer, the few that a measurement takes would be missed
@@ -154,10 +156,10 @@ def choose_plan(
         spacing_mm: Voxel size that the user sets, so that only the rest is chosen.
     """
     grids = [GridOption(factor) for factor in _FACTORS] if spacing_mm is None else [GridOption(spacing_mm=spacing_mm)]
-    plans = _within_memory(_distinct(_plans(plan_on, grids, device)), spending)
-    ceilings = _Ceilings(spending)
+    ceilings, start = _Ceilings(spending), time.monotonic()
     seconds = spending.steps_seconds()
     guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
+    plans = _within_memory(_near(_distinct(_plans(plan_on, grids, device)), guess), spending)
     strided = [index for index in range(len(plans)) if max(_first_stride(plans[index])) > 1]
     chosen = min(
         strided or range(len(plans)),
@@ -168,10 +170,11 @@ def choose_plan(
         measured = chosen
         spending.measure(plans[measured].network, plans[measured].training, _MEASURING_SHARE * spending.seconds)
         candidates = [_candidate(plan, fingerprint, spending) for plan in plans]
-        chosen = _best(candidates, ceilings, seconds)
+        chosen = _best(candidates, ceilings, seconds, first=chosen)
         if chosen == measured or candidates[chosen].steps(seconds) < _WORTH_MEASURING:
             break
-    return _with_expectation(candidates, chosen, ceilings, fingerprint, spending)
+    left = replace(spending, seconds=spending.seconds - (time.monotonic() - start))
+    return _with_expectation(candidates, chosen, ceilings, fingerprint, left)
 
 
 class _Ceilings:
@@ -179,11 +182,11 @@ class _Ceilings:
 
     def __init__(self, spending: Spending) -> None:
         self._compute = spending.ceiling
-        self._known: dict[object, Mapping[str, float]] = {}
+        self._known: dict[tuple[float, float, float], Mapping[str, float]] = {}
 
     def of(self, config: PreprocessConfig) -> Mapping[str, float]:
         """Dice of each label on a grid."""
-        key = config.spacing_mm
+        key = config.spacing_mm or (1.0, 1.0, 1.0)
         if key not in self._known:
             self._known[key] = self._compute(config)
         return self._known[key]
@@ -194,10 +197,15 @@ class _Ceilings:
         lost = 1 - _mean(self.of(plan.preprocess))
         if not candidate.is_strided or plan.preprocess.spacing_mm is None:
             return lost
-        strides = _first_stride(plan)
-        i, j, k = (significant(mm * s) for mm, s in zip(plan.preprocess.spacing_mm, strides, strict=True))
+        i, j, k = (significant(mm * s) for mm, s in zip(plan.preprocess.spacing_mm, _first_stride(plan), strict=True))
         features = plan.preprocess.model_copy(update={"spacing_mm": (i, j, k)})
         return lost + STRIDED_SHARE * (1 - _mean(self.of(features)))
+
+    def least_lost(self, candidate: _Candidate) -> float:
+        """Dice that is lost at least: as much as on any finer grid that is known."""
+        own = np.array(candidate.plan.preprocess.spacing_mm)
+        finer = [known for spacing, known in self._known.items() if (np.array(spacing) <= own).all()]
+        return max((1 - _mean(ceiling) for ceiling in finer), default=0.0)
 
 
 def _mean(ceiling: Mapping[str, float]) -> float:
@@ -226,6 +234,16 @@ def _first_stride(plan: Plan) -> tuple[int, ...]:
     return network.strides[0] if isinstance(network, NetworkConfig) else (1,) * network.spatial_dims
 
 
+def _near(plans: Sequence[Plan], voxels: float) -> list[Plan]:
+    """Plans whose patches are not quite out of question, so that the others need not be priced."""
+    return [
+        plan
+        for plan in plans
+        if plan in (plans[0], plans[-1])
+        or voxels / _FARTHEST < float(np.prod(plan.training.patch_size)) < voxels * _FARTHEST
+    ]
+
+
 def _within_memory(plans: Sequence[Plan], spending: Spending) -> list[Plan]:
     """Plans whose steps fit into memory; the one that needs least if none does."""
     needs = [spending.estimate(plan.network, plan.training).memory_bytes for plan in plans]
@@ -242,17 +260,27 @@ def _candidate(plan: Plan, fingerprint: Fingerprint, spending: Spending) -> _Can
     return _Candidate(plan, parts, spending.estimate(plan.network, training), coarse)
 
 
-def _best(candidates: Sequence[_Candidate], ceilings: _Ceilings, seconds: float) -> int:
-    """Index of the candidate that loses least; ceilings are computed only where they can still decide."""
-    best, least = 0, np.inf
-    for index in sorted(range(len(candidates)), key=lambda index: candidates[index].unlearned(seconds)):
-        candidate = candidates[index]
-        if candidate.unlearned(seconds) >= least:
+def _best(candidates: Sequence[_Candidate], ceilings: _Ceilings, seconds: float, *, first: int) -> int:
+    """Index of the candidate that loses least; ceilings are computed only where they can still decide.
+
+    Args:
+        candidates: Candidates, finest grid first.
+        ceilings: Ceilings of the grids.
+        seconds: Seconds of the steps.
+        first: Index of a candidate that is likely good.
+    """
+    open_, best, least = set(range(len(candidates))), first, np.inf
+    while open_:
+        bounds = {n: candidates[n].unlearned(seconds) + ceilings.least_lost(candidates[n]) for n in open_}
+        index = first if first in open_ else min(bounds, key=lambda n: (bounds[n], n))
+        if bounds[index] >= least:
             break
+        open_.remove(index)
+        candidate = candidates[index]
+        loss = candidate.unlearned(seconds) + ceilings.lost(candidate)
         ceiling = list(ceilings.of(candidate.plan.preprocess).values()) or [1.0]
         if min(ceiling) < LOWEST_CEILING and any(c.rounds(seconds) >= FEWEST_ROUNDS for c in candidates[:index]):
             continue
-        loss = candidate.unlearned(seconds) + ceilings.lost(candidate)
         if loss < least:
             best, least = index, loss
     return best
@@ -269,7 +297,9 @@ def _with_expectation(
     best, scans, seconds = candidates[chosen], len(fingerprint.cases), spending.steps_seconds()
     ceiling = ceilings.of(best.plan.preprocess)
     shortfall = best.unlearned(seconds) + ceilings.lost(best)
-    outlook = [_outlook(candidates, ceilings, scans=scans, spending=spending, times=times) for times in _MORE_TIME]
+    outlook = [
+        _outlook(candidates, chosen, ceilings, scans=scans, spending=spending, times=times) for times in _MORE_TIME
+    ]
     expected = Expectation(
         device=spending.device,
         seconds=round(spending.seconds, 1),
@@ -289,11 +319,17 @@ def _with_expectation(
 
 
 def _outlook(
-    candidates: Sequence[_Candidate], ceilings: _Ceilings, *, scans: int, spending: Spending, times: int
+    candidates: Sequence[_Candidate],
+    chosen: int,
+    ceilings: _Ceilings,
+    *,
+    scans: int,
+    spending: Spending,
+    times: int,
 ) -> Outlook:
     """What a longer budget would buy."""
     seconds = spending.steps_seconds(times)
-    best = candidates[_best(candidates, ceilings, seconds)]
+    best = candidates[_best(candidates, ceilings, seconds, first=chosen)]
     return Outlook(
         budget=duration_text(times * spending.budget_s),
         spacing_mm=best.plan.preprocess.spacing_mm,

@@ -10,14 +10,15 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.atomic import write_text
-from medseg.networks.cost import count_multiply_adds
+from medseg.networks.evaluating import evaluating
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import AnyNetwork, build_network
 from medseg.planning.peak_memory import PeakMemory
@@ -65,6 +66,7 @@ class StepCost:
         self.build = build
         self._path = folder / NAME if folder else None
         self._known: dict[str, StepPrice] = {}
+        self._sizes: dict[tuple[str, tuple[int, ...]], _Size] = {}
         self._references: list[tuple[StepPrice, _Size]] = []
 
     def measure(self, network: AnyNetwork, training: TrainingConfig, *, limit_s: float = math.inf) -> StepPrice:
@@ -103,18 +105,14 @@ class StepCost:
         return min(max(0.0, last.seconds - per_work * large.work), _MOST_FIXED * min(first.seconds, last.seconds))
 
     def _size(self, network: AnyNetwork, training: TrainingConfig) -> _Size:
-        """Work and memory of a step, counted without computing it."""
+        """Work and memory of a step, counted without computing it; each patch of a network once."""
         patch = training.patch_size[: network.spatial_dims]
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
-            weightless = self.build(network).to("meta")
-        shape = (1, network.in_channels, *patch)
-        work = training.batch_size * count_multiply_adds(weightless, shape)
-        weights = sum(parameter.numel() for parameter in weightless.parameters())
-        logits = network.out_channels * math.prod(patch)
-        features = training.batch_size * (
-            _count_features(weightless, shape) * _BYTES_PER_FEATURE + logits * _BYTES_PER_LOGIT
-        )
-        return _Size(work, weights * _BYTES_PER_WEIGHT, features)
+        key = (network.model_dump_json(), patch)
+        if key not in self._sizes:
+            self._sizes[key] = _sample_size(self.build, network, patch)
+        sample = self._sizes[key]
+        batch = training.batch_size
+        return _Size(batch * sample.work, sample.weight_bytes, batch * sample.feature_bytes)
 
     def _load(self) -> dict[str, StepPrice]:
         """Earlier measurements; none if the file is missing or broken."""
@@ -145,21 +143,35 @@ _BYTES_PER_FEATURE = 3  # kept in half precision for the backward pass, some of 
 _BYTES_PER_LOGIT = 24  # logits, probabilities, the label's indicators and their gradients in float32
 
 
-def _count_features(network: nn.Module, shape: tuple[int, ...]) -> int:
-    """Values that the layers of a network put out for one sample; the network has no weights in memory."""
-    total = 0
+def _sample_size(build: _Build, network: AnyNetwork, patch: tuple[int, ...]) -> _Size:
+    """Work and memory of a step on one patch, from the shapes that its layers put out."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        weightless = build(network)
+    work = features = 0
 
     def count(layer: nn.Module, inputs: Any, output: Any) -> None:
-        nonlocal total
-        total += output.numel() if isinstance(output, torch.Tensor) else 0
+        nonlocal work, features
+        if isinstance(output, torch.Tensor):
+            features += output.numel()
+            work += _multiply_adds(layer, inputs[0], output)
 
-    layers = [layer for layer in network.modules() if not any(True for _ in layer.children())]
-    hooks = [layer.register_forward_hook(count) for layer in layers]
-    with torch.no_grad():
-        network(torch.zeros(shape, device="meta"))
-    for hook in hooks:
-        hook.remove()
-    return total
+    layers = [layer for layer in weightless.modules() if not any(True for _ in layer.children())]
+    for layer in layers:
+        layer.register_forward_hook(count)
+    with torch.no_grad(), torch.device("meta"), evaluating(weightless):
+        weightless(torch.zeros((1, network.in_channels, *patch)))
+    weights = sum(parameter.numel() for parameter in weightless.parameters())
+    logits = network.out_channels * math.prod(patch)
+    return _Size(max(1, work), weights * _BYTES_PER_WEIGHT, features * _BYTES_PER_FEATURE + logits * _BYTES_PER_LOGIT)
+
+
+def _multiply_adds(layer: nn.Module, image: Tensor, output: Tensor) -> int:
+    """Multiply-adds of a convolution or a matrix product with weights; none of other layers."""
+    if isinstance(layer, nn.ConvTranspose2d | nn.ConvTranspose3d):
+        return layer.weight.numel() * math.prod(image.shape[2:])
+    if isinstance(layer, nn.Conv2d | nn.Conv3d):
+        return layer.weight.numel() * math.prod(output.shape[2:])
+    return layer.weight.numel() * output.numel() // layer.out_features if isinstance(layer, nn.Linear) else 0
 
 
 def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:
@@ -179,7 +191,7 @@ def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) ->
 def _dry_run(
     build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device, *, limit_s: float
 ) -> StepPrice:
-    """The fastest of a few steps on noise, if possible after one that warms up, and the most memory that they took."""
+    """The mean of a few steps on noise, if possible after one that warms up, and the most memory that they took."""
     with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)
         shape = (training.batch_size, network.in_channels, *training.patch_size)
@@ -200,4 +212,4 @@ def _dry_run(
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
-    return StepPrice(min(seconds[1:] or seconds), memory.bytes)
+    return StepPrice(fmean(seconds[1:] or seconds), memory.bytes)

@@ -53,7 +53,7 @@ from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
 GridKind = Literal["scans", "budget"]
-_CEILING_CASES = 4
+_CEILING_CASES = 3
 _PREPARING_TO_READING = 2.0
 _SHORTEST_S = 15.0  # of a budget that is worth measuring for
 
