@@ -49,5 +49,5 @@ class InstanceNorm(nn.Module):
                 functional.batch_norm(sample, None, None, self.weight, self.bias, training=True, eps=self.eps)
                 for sample in torch.split(x, 1)
             ]
-            return torch.cat(samples)
+            return samples[0] if len(samples) == 1 else torch.cat(samples)
         return functional.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)

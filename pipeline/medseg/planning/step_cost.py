@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from medseg.atomic import write_text
-from medseg.networks.evaluating import evaluating
+from medseg.networks import NetworkConfig
+from medseg.networks.cost import count_multiply_adds
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import AnyNetwork, build_network
 from medseg.planning.peak_memory import PeakMemory
@@ -151,27 +152,29 @@ def _sample_size(build: _Build, network: AnyNetwork, patch: tuple[int, ...]) -> 
 
     def count(layer: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal work, features
-        if isinstance(output, torch.Tensor):
+        if isinstance(output, Tensor):
             features += output.numel()
             work += _multiply_adds(layer, inputs[0], output)
 
     layers = [layer for layer in weightless.modules() if not any(True for _ in layer.children())]
     for layer in layers:
         layer.register_forward_hook(count)
-    with torch.no_grad(), torch.device("meta"), evaluating(weightless):
-        weightless(torch.zeros((1, network.in_channels, *patch)))
+    shape = (1, network.in_channels, *patch)
+    if isinstance(network, NetworkConfig):
+        with torch.no_grad():
+            weightless(torch.zeros(shape, device="meta"))
+    else:
+        work = count_multiply_adds(weightless, shape)  # attention too, but several times as slow
     weights = sum(parameter.numel() for parameter in weightless.parameters())
     logits = network.out_channels * math.prod(patch)
     return _Size(max(1, work), weights * _BYTES_PER_WEIGHT, features * _BYTES_PER_FEATURE + logits * _BYTES_PER_LOGIT)
 
 
 def _multiply_adds(layer: nn.Module, image: Tensor, output: Tensor) -> int:
-    """Multiply-adds of a convolution or a matrix product with weights; none of other layers."""
+    """Multiply-adds of a convolution; none of other layers."""
     if isinstance(layer, nn.ConvTranspose2d | nn.ConvTranspose3d):
         return layer.weight.numel() * math.prod(image.shape[2:])
-    if isinstance(layer, nn.Conv2d | nn.Conv3d):
-        return layer.weight.numel() * math.prod(output.shape[2:])
-    return layer.weight.numel() * output.numel() // layer.out_features if isinstance(layer, nn.Linear) else 0
+    return layer.weight.numel() * math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d | nn.Conv3d) else 0
 
 
 def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:

@@ -1,11 +1,13 @@
-"""Batches of samples, read ahead by threads."""
+"""Batches of samples, read ahead by threads where that pays."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -17,6 +19,8 @@ from medseg.training.config import OptimisationConfig
 Batch = dict[str, Tensor]
 _CPU = torch.device("cpu")
 _MOST_LOADERS = 8
+_FEWEST_READ = 16  # batches, before reading is found to take too long
+_READING_SHARE = 0.25
 
 
 class Samples(Protocol):
@@ -45,13 +49,17 @@ class Phased(NamedTuple):
 def batches(
     samples: Samples, *, first_step: int, device: torch.device = _CPU, loaders: int | None = None
 ) -> Iterator[Batch]:
-    """Endless batches from a step on, in order, read ahead by threads; a reader's error is raised here.
+    """Endless batches from a step on, in order; a reader's error is raised here.
+
+    For a GPU they are read ahead by threads. On a CPU a reading thread and the threads of the training wait for each
+    other, which costs more than the reading does (`benchmarks/README.md`), so that batches are read when they are asked
+    for, as long as that takes less than a quarter of the time; where it takes more, a slow disk say, one thread reads.
 
     Args:
         samples: Samples, taken in order of their number.
         first_step: Number of the first batch.
         device: Device that batches are for; those for a GPU lie in pinned memory.
-        loaders: Reading threads; if not given, one, or for a GPU as many as cores, at most 8.
+        loaders: Reading threads, if not by the rule above; for a GPU there are as many as cores, at most 8.
     """
     for phased in phased_batches([samples], lambda step: 0, first_step=first_step, device=device, loaders=loaders):
         yield phased.batch
@@ -75,15 +83,12 @@ def phased_batches(
         loaders: Reading threads.
     """
     is_cuda = device.type == "cuda"
-    if loaders is None:
-        loaders = min(_MOST_LOADERS, os.cpu_count() or 1) if is_cuda else 1
-
-    def load(step: int, phase: int) -> Phased:
-        size = samples[phase].config.batch_size
-        chosen = [samples[phase][index] for index in range(step * size, (step + 1) * size)]
-        batch = {key: torch.stack([sample[key] for sample in chosen]) for key in chosen[0]}
-        return Phased(phase, {key: tensor.pin_memory() for key, tensor in batch.items()} if is_cuda else batch)
-
+    load = partial(_load, samples, is_pinned=is_cuda)
+    if loaders is None and not is_cuda:
+        for phased in _read_when_asked(load, phase_at, first_step):
+            yield phased
+            first_step += 1
+    loaders = loaders or (min(_MOST_LOADERS, os.cpu_count() or 1) if is_cuda else 1)
     pool = ThreadPoolExecutor(loaders, thread_name_prefix="samples")
     try:
         ahead = 2 * loaders
@@ -94,3 +99,25 @@ def phased_batches(
             yield phased
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _load(samples: Sequence[Samples], step: int, phase: int, *, is_pinned: bool) -> Phased:
+    """The batch of a step."""
+    size = samples[phase].config.batch_size
+    chosen = [samples[phase][index] for index in range(step * size, (step + 1) * size)]
+    batch = {key: torch.stack([sample[key] for sample in chosen]) for key in chosen[0]}
+    return Phased(phase, {key: tensor.pin_memory() for key, tensor in batch.items()} if is_pinned else batch)
+
+
+def _read_when_asked(
+    load: Callable[[int, int], Phased], phase_at: Callable[[int], int], first_step: int
+) -> Iterator[Phased]:
+    """Batches that are read one by one, until reading takes too large a share of the time."""
+    begin, reading_s = time.perf_counter(), 0.0
+    for step in count(first_step):
+        start = time.perf_counter()
+        if step - first_step >= _FEWEST_READ and reading_s > _READING_SHARE * (start - begin):
+            return
+        phased = load(step, phase_at(step))
+        reading_s += time.perf_counter() - start
+        yield phased

@@ -39,7 +39,8 @@ class PatchDataset:
         self.target = target
         self._factor = tuple(factor)
         self._extent = tuple(size * step for size, step in zip(config.patch_size, factor, strict=True))
-        self._foreground: dict[int, Array] = {}
+        self._foreground: dict[int, list[Array]] = {}
+        self._last_order: tuple[int, Array] = (-1, np.empty(0))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Patch `index` of the sequence: image `(C, I, J, K)` float32, label as the target encodes it.
@@ -49,8 +50,7 @@ class PatchDataset:
         """
         epoch_size = len(self.cases) * self.config.patches_per_case
         epoch, position = divmod(index, epoch_size)
-        order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(epoch_size)
-        number = int(order[position]) % len(self.cases)
+        number = int(self._order(epoch, epoch_size)[position]) % len(self.cases)
         rng = np.random.default_rng([self.config.seed, 2, index])
         case = self.cases[number]
         try:
@@ -80,13 +80,19 @@ class PatchDataset:
     def _foreground_voxel(self, number: int, rng: np.random.Generator) -> Array | None:
         """A voxel of a label that is present, each label equally likely; None in an empty case."""
         if number not in self._foreground:
-            self._foreground[number] = self.cases[number].foreground()
-        voxels = self._foreground[number]
-        if len(voxels) == 0:
+            voxels = self.cases[number].foreground()
+            self._foreground[number] = [voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])]
+        by_label = self._foreground[number]
+        if not by_label:
             return None
-        value = rng.choice(np.unique(voxels[:, 0]))
-        chosen: Array = rng.choice(voxels[voxels[:, 0] == value])[1:]
+        chosen: Array = rng.choice(by_label[int(rng.integers(len(by_label)))])
         return chosen
+
+    def _order(self, epoch: int, size: int) -> Array:
+        """The order of an epoch's patches; the last one is remembered."""
+        if self._last_order[0] != epoch:
+            self._last_order = (epoch, np.random.default_rng([self.config.seed, 1, epoch]).permutation(size))
+        return self._last_order[1]
 
 
 def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
