@@ -19,6 +19,7 @@ from ignite.handlers import EarlyStopping
 from medseg.errors import CheckpointError, DeliveryError, TrainingError
 from medseg.training import ClockBudget, CurvesListener, StepBudget, TrainingEvents, TrainingState
 from medseg.training.averaging import averaged_copy
+from medseg.training.budget import TAIL_S
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import CHECKPOINT_NAME, Outcome, run_task
 from medseg.training.schedule import learning_rate
@@ -229,7 +230,7 @@ def test_epoch_longer_than_the_budget_is_reported_and_validated_early(
     """First loss and first validation come within a tenth of the budget, and later ones all along."""
     notes = Notes()
     task = ToyTask(tmp_path, before_forward=passing(clock, 1), validations=10, steps_per_epoch=10**6)
-    budget = StepBudget(400) if kind == "steps" else ClockBudget(406.0, started=1000.0)
+    budget = StepBudget(400) if kind == "steps" else ClockBudget(400 + TAIL_S, started=1000.0)
     outcome = run_task(task, budget, listeners=[CurvesListener(tmp_path / "curves.csv"), notes])
     assert (outcome.steps, outcome.epochs) == (400, 1)
     reports, validations = ([step for step, _ in notes.of(what)] for what in ("report", "validation"))
@@ -257,13 +258,13 @@ def test_long_epoch_that_was_interrupted_goes_on_in_its_middle(tmp_path: Path) -
 
 
 def test_wall_clock_ends_the_steps_with_time_left_for_the_last_validation(tmp_path: Path, clock: list[float]) -> None:
-    """A step takes 1 s and a case 2 s; of 60 s, 6 are for the estimate and each validation, and 6 for the rest."""
+    """A step takes 1 s and a case 2 s; of 60 s, 6 are for each validation, and a few for the rest."""
     notes = Notes()
     task = ToyTask(tmp_path, before_forward=passing(clock, 1), on_case=passing(clock, 2), validations=1)
     outcome = run_task(task, ClockBudget(60.0, started=1000.0), listeners=[notes])
-    assert outcome.steps == 60 - 2 - (6 + 6)
-    assert outcome.seconds == 60 - 6
-    assert [step for step, _ in notes.of("validation")] == [46]
+    assert outcome.steps == 60 - 2 - (6 + TAIL_S)
+    assert outcome.seconds == 60 - TAIL_S
+    assert [step for step, _ in notes.of("validation")] == [52 - TAIL_S]
 
 
 def test_validations_take_at_most_a_small_share_of_the_wall_clock(tmp_path: Path, clock: list[float]) -> None:
@@ -278,10 +279,10 @@ def test_validations_take_at_most_a_small_share_of_the_wall_clock(tmp_path: Path
     outcome = run_task(task, ClockBudget(300.0, started=1000.0), listeners=[notes])
     assert cases == [1, *[1, 2, 3] * 5]
     steps = [step for step, _ in notes.of("validation")]
-    usable = 300 - 1.9 - (3 * 1.9 + 6)
+    usable = 300 - 1.9 - (3 * 1.9 + TAIL_S)
     assert steps[0] == pytest.approx(usable * 0.5 / 9.5, abs=3)
     assert steps[1] - steps[0] >= 0.2375 * usable - 3 * 1.9
-    assert outcome.seconds == pytest.approx(300 - 6, abs=1)
+    assert outcome.seconds == pytest.approx(300 - TAIL_S, abs=1)
 
 
 def test_dear_validation_measures_some_cases_on_the_way_and_what_it_can_at_the_end(
@@ -303,7 +304,7 @@ def test_dear_validation_measures_some_cases_on_the_way_and_what_it_can_at_the_e
     assert (at_the_end[0], len(set(at_the_end)), at_the_end) == (1, 4, sorted(at_the_end))
     assert max(at_the_end) > 5
     assert outcome.validated_cases == 4
-    assert outcome.seconds == pytest.approx(200 - 6, abs=1)
+    assert outcome.seconds == pytest.approx(200 - TAIL_S, abs=1)
 
 
 def test_scores_compare_where_the_last_validation_measures_more_cases(tmp_path: Path, clock: list[float]) -> None:
@@ -333,7 +334,7 @@ def test_last_validation_ends_in_time_on_a_machine_that_has_become_slow(tmp_path
 
     task = ToyTask(tmp_path, validation=(1, 2, 3, 4), before_forward=passing(clock, 1), on_case=wait, validations=1)
     outcome = run_task(task, ClockBudget(100.0, started=1000.0))
-    assert outcome.seconds <= 110
+    assert outcome.seconds <= 100 - 4 - TAIL_S + 20
     assert (outcome.validated_cases, seen) == (1, [1, 1])
 
 
@@ -354,7 +355,7 @@ def test_time_kept_back_is_that_of_the_last_validation(tmp_path: Path, clock: li
 
     task = ToyTask(tmp_path, before_forward=passing(clock, 1), on_case=wait, validations=4)
     outcome = run_task(task, ClockBudget(300.0, started=1000.0))
-    assert outcome.seconds == 300 - 6
+    assert outcome.seconds == 300 - TAIL_S
 
 
 def test_best_weights_are_those_of_the_best_validation(tmp_path: Path) -> None:

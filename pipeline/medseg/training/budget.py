@@ -12,7 +12,7 @@ from medseg.errors import ConfigError, TrainingError
 from medseg.training.ranks import of_first_rank
 from medseg.training.state import TrainingState
 
-TAIL_S = 6.0  # seconds for what follows the last validation
+TAIL_S = 3.0  # seconds for what follows the last validation
 _TOLERANCE = 0.05  # of a budget, by which it may be overrun
 _LEAST_TOLERANCE_S = 10.0
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
