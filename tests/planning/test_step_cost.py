@@ -40,6 +40,13 @@ def test_a_measurement_is_positive_and_kept(tmp_path: Path) -> None:
     assert StepCost(CPU, folder=tmp_path).measure(NETWORK, training(16, 16, 16)) == first
 
 
+def test_own_networks_are_measured_apart(tmp_path: Path) -> None:
+    """Two that are built from the same settings are not the same network."""
+    for name in ("", "mine.Small", "mine.Large", "mine.Small"):
+        StepCost(CPU, folder=tmp_path, name=name).measure(NETWORK, training(16, 16, 16))
+    assert len(json.loads((tmp_path / NAME).read_text())) == 3
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\ufeff{}", '{"a": 1}', '{"a": [1]}'])
 def test_a_broken_file_is_measured_over(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content)

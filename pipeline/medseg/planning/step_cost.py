@@ -31,6 +31,7 @@ from medseg.training.segmentation.step import training_step
 
 NAME = "step_costs.json"
 _TIMED_STEPS = 3
+_AROUND_STEP = 1.2  # a step of a training beside one of a dry run: its batch is read, its loss followed (measured)
 _USUAL_FIXED_S = 0.02  # of a step, for calls, weights and the moving average
 _MOST_FIXED = 0.8  # of a step's seconds
 _Build = Callable[[AnyNetwork], nn.Module]
@@ -60,11 +61,15 @@ class StepCost:
         device: Device that will train.
         folder: Folder of the file of earlier measurements; none are kept if not given.
         build: Function that builds the network; `build_network` if not given.
+        name: Name of what it builds, where that is the user's own: measurements of different networks are kept apart.
     """
 
-    def __init__(self, device: torch.device, *, folder: Path | None = None, build: _Build = build_network) -> None:
+    def __init__(
+        self, device: torch.device, *, folder: Path | None = None, build: _Build = build_network, name: str = ""
+    ) -> None:
         self.device = device
         self.build = build
+        self._name = name
         self._path = folder / NAME if folder else None
         self._known: dict[str, StepPrice] = {}
         self._sizes: dict[tuple[str, tuple[int, ...]], _Size] = {}
@@ -78,7 +83,7 @@ class StepCost:
             training: Patch, batch and augmentation of the step.
             limit_s: Seconds after which no further step is begun; one is always made.
         """
-        key = _key(network, training, self.device)
+        key = _key(self._name, network, training, self.device)
         self._known |= self._load()
         if key not in self._known:
             self._known[key] = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
@@ -177,10 +182,11 @@ def _multiply_adds(layer: nn.Module, image: Tensor, output: Tensor) -> int:
     return layer.weight.numel() * math.prod(output.shape[2:]) if isinstance(layer, nn.Conv2d | nn.Conv3d) else 0
 
 
-def _key(network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:
+def _key(own_network: str, network: AnyNetwork, training: TrainingConfig, device: torch.device) -> str:
     """Digest of everything that decides how long a step takes."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     facts = [
+        own_network,
         network.model_dump(mode="json"),
         training.patch_size,
         training.batch_size,
@@ -215,4 +221,4 @@ def _dry_run(
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
-    return StepPrice(fmean(seconds[1:] or seconds), memory.bytes)
+    return StepPrice(_AROUND_STEP * fmean(seconds[1:] or seconds), memory.bytes)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+import torch
 
 from medseg import __version__
 from medseg.atomic import write_json
@@ -156,7 +159,7 @@ class SegmentationJob:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
-        cost = StepCost(device, folder=settings.store, build=self.parts.build)
+        cost = self.step_cost(device, settings.store)
         return Spending(
             seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
             budget_s=parse_duration_s(str(settings.budget)),
@@ -166,6 +169,11 @@ class SegmentationJob:
             estimate=cost.estimate,
             ceiling=GridCeiling(spread_cases(cases.training), cases.manifest, cases.root).dice,
         )
+
+    def step_cost(self, device: torch.device, store: Path) -> StepCost:
+        """Prices of this training's steps, kept in the store."""
+        name = name_of(self.parts.network) if self.parts.network else ""
+        return StepCost(device, folder=store, build=self.parts.build, name=name)
 
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress

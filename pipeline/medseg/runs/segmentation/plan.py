@@ -10,7 +10,7 @@ from pathlib import Path
 from medseg.atomic import check_writable
 from medseg.errors import ConfigError
 from medseg.manifest import mixed_channels
-from medseg.planning import GridCeiling, Plan, StepCost, save_plan
+from medseg.planning import GridCeiling, Plan, save_plan
 from medseg.planning.expectation import Expectation
 from medseg.planning.sizes import DeviceKind
 from medseg.records import Failure
@@ -92,7 +92,7 @@ def plan_dataset(
 def _expected(job: SegmentationJob, plan: Plan, cases: TrainingCases, settings: TrainingSettings) -> Expectation:
     """What a plan needs for its epochs, or what the budget gives with it."""
     device = torch_device(settings.device)
-    price = StepCost(device, folder=settings.store, build=job.parts.build).measure(plan.network, plan.training)
+    price = job.step_cost(device, settings.store).measure(plan.network, plan.training)
     per_epoch = steps_per_epoch(len(cases.training), plan.training)
     if settings.budget is None:
         steps = (settings.epochs or plan.training.epochs) * per_epoch
