@@ -63,7 +63,12 @@ class Spending:
 
     def steps_seconds(self, times: float = 1.0) -> float:
         """Seconds for steps alone, of a budget so many times as long."""
-        return max(1.0, _STEPS_SHARE * (self.seconds + (times - 1) * self.budget_s) - _TAIL_S)
+        return seconds_of_steps(self.seconds + (times - 1) * self.budget_s)
+
+
+def seconds_of_steps(seconds: float) -> float:
+    """What a wall clock leaves for steps, beside validations and files."""
+    return max(1.0, _STEPS_SHARE * seconds - _TAIL_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from medseg.errors import ConfigError
 from medseg.manifest import mixed_channels
 from medseg.planning import GridCeiling, Plan, save_plan
 from medseg.planning.expectation import Expectation
+from medseg.planning.grid_choice import seconds_of_steps
 from medseg.planning.sizes import DeviceKind
 from medseg.records import Failure
 from medseg.runs.machine import device_name, torch_device
@@ -99,7 +100,7 @@ def _expected(job: SegmentationJob, plan: Plan, cases: TrainingCases, settings: 
         seconds = steps * price.seconds
     else:
         seconds = parse_duration_s(settings.budget)
-        steps = round(seconds / price.seconds)
+        steps = round(seconds_of_steps(seconds) / price.seconds)
     ceiling = GridCeiling(spread_cases(cases.training), cases.manifest, cases.root)
     is_3d = plan.network.spatial_dims > 2
     return Expectation(
