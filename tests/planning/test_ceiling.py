@@ -50,3 +50,21 @@ def test_a_case_that_cannot_be_read_is_left_out(dataset: tuple[Manifest, list[Ca
     manifest, cases = dataset
     missing = Case(case_id="b", patient_id="b", images=("none.nii.gz",), label="none.nii.gz")
     assert GridCeiling([missing, *cases], manifest, tmp_path).dice(at(1.0)) == {"ball": 1.0, "plate": 1.0}
+
+
+def test_cases_are_read_until_every_label_is_seen(tmp_path: Path) -> None:
+    """A label that only the seventh of nine cases holds."""
+    geometry = Geometry((12, 12, 12), np.diag([1.0, 1.0, 1.0, 1.0]))
+    cases = []
+    for n in range(9):
+        label = np.zeros((12, 12, 12), np.uint8)
+        label[1:9, 1:9, 1:9] = 1
+        label[10, 10, 10] = 2 * (n == 6)
+        for name, array in ((f"image{n}", label.astype(np.float32)), (f"label{n}", label)):
+            write_scan(array[np.newaxis], geometry, tmp_path / f"{name}.nii.gz")
+        files = {"images": (f"image{n}.nii.gz",), "label": f"label{n}.nii.gz"}
+        cases.append(Case(case_id=f"c{n}", patient_id=f"c{n}", **files))  # type: ignore[arg-type]  # names and paths
+    labels = {"background": 0, "organ": 1, "lesion": 2}
+    manifest = Manifest(name="made up", channels=("MR",), labels=labels, cases=tuple(cases))
+    ceiling = GridCeiling(cases, manifest, tmp_path).dice(at(2.0))
+    assert ceiling["lesion"] < 0.5 < ceiling["organ"]

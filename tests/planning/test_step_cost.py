@@ -9,7 +9,7 @@ import pytest
 import torch
 from medseg.networks import NetworkConfig
 from medseg.planning import StepCost
-from medseg.planning.step_cost import NAME, StepPrice
+from medseg.planning.step_cost import NAME, _DryRun
 from medseg.training.segmentation import TrainingConfig
 
 from tests.networks.segmentation.small_nets import KINDS, small_net
@@ -58,7 +58,9 @@ def test_estimates_lie_on_the_line_through_the_last_two_measurements(monkeypatch
     """A constant of 0.1 s, and 0.2 s for every 16 planes of a patch."""
     monkeypatch.setattr(
         "medseg.planning.step_cost._dry_run",
-        lambda build, network, config, device, limit_s: StepPrice(0.1 + 0.2 * config.patch_size[0] / 16, 10**9),
+        lambda build, network, config, device, limit_s: _DryRun(
+            0.1 + 0.2 * config.patch_size[0] / 16, 10**9, is_warm=True
+        ),
     )
     cost = StepCost(CPU)
     cost.measure(NETWORK, training(16, 16, 16))
@@ -77,7 +79,7 @@ def test_estimates_stay_sensible_where_measurements_are_not(
 ) -> None:
     """Another program began or ended between the two."""
     coming = iter(seconds)
-    monkeypatch.setattr("medseg.planning.step_cost._dry_run", lambda *all, limit_s: StepPrice(next(coming), 10**9))
+    monkeypatch.setattr("medseg.planning.step_cost._dry_run", lambda *all, limit_s: _DryRun(next(coming), 10**9, True))
     cost = StepCost(CPU)
     cost.measure(NETWORK, training(16, 16, 16))
     cost.measure(NETWORK, training(48, 16, 16))
@@ -87,14 +89,19 @@ def test_estimates_stay_sensible_where_measurements_are_not(
     assert estimates[2] == pytest.approx(seconds[1])
 
 
-def test_measurement_ends_after_the_step_that_reaches_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurement_ends_after_the_step_that_reaches_its_limit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     counted: list[int] = []
     update = torch.optim.AdamW.step
     monkeypatch.setattr(torch.optim.AdamW, "step", lambda *both: (counted.append(1), update(*both)))
-    StepCost(CPU).measure(NETWORK, training(16, 16, 16), limit_s=0)
-    assert len(counted) == 1
-    StepCost(CPU).measure(NETWORK, training(16, 16, 16))
-    assert len(counted) == 1 + 4
+    for limit_s in (0, -5):
+        assert StepCost(CPU, folder=tmp_path).measure(NETWORK, training(16, 16, 16), limit_s=limit_s).seconds > 0
+        assert len(counted) == 1
+        counted.clear()
+    assert not (tmp_path / NAME).exists()  # a cold step alone is not kept
+    StepCost(CPU, folder=tmp_path).measure(NETWORK, training(16, 16, 16))
+    assert len(counted) == 4
 
 
 def test_memory_grows_with_the_features() -> None:

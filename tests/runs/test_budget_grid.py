@@ -142,3 +142,21 @@ def test_plan_is_shown_with_its_reasons(dataset: Path, tmp_path: Path, medseg: M
     again = medseg("plan", dataset, "--budget", "10m", "--out", tmp_path / "plan.yaml")
     assert again.code == 2
     assert "give another, or delete it" in again.err
+
+
+@pytest.mark.parametrize("changes", [{"training": 5}, {"preprocess": "fine"}, {"network": [1]}])
+def test_changes_of_another_form_are_named(dataset: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(changes))):
+        plan(dataset, tmp_path, budget="10m", changes=changes)
+
+
+def test_plan_that_is_given_expects_nothing(dataset: Path, tmp_path: Path) -> None:
+    """It may have been changed, or be for another budget."""
+    made = plan(dataset, tmp_path, budget="10m")
+    other = TrainingSettings(
+        out=tmp_path, store=tmp_path / "store", device="cpu", budget="20m", plan=made.path, changes=TINY
+    )
+    again = plan_dataset(SegmentationJob(), dataset, other, path=tmp_path / "again.yaml").plan
+    assert made.plan.expected is not None
+    assert again.expected is not None
+    assert again.expected.outlook == ()

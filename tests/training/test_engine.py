@@ -381,6 +381,40 @@ def test_validation_without_a_score_keeps_its_first_weights_as_best(tmp_path: Pa
     assert (tmp_path / "model" / "best.safetensors").exists()
 
 
+def test_score_that_is_no_number_is_beaten_by_any(tmp_path: Path) -> None:
+    coming = iter([math.nan, 0.5, math.nan, 0.4])
+    outcome = train(ToyTask(tmp_path, validations=4, score=lambda rows: next(coming)))
+    assert outcome.best_score == 0.5
+
+
+def test_number_of_validated_cases_stands_beside_every_validation(tmp_path: Path) -> None:
+    notes = Notes()
+    train(ToyTask(tmp_path), listeners=[notes])
+    assert [validation.values["validated_cases"] for _, validation in notes.of("validation")] == [3, 3]
+
+
+def test_longer_budget_is_validated_on_the_way_again(tmp_path: Path) -> None:
+    train(ToyTask(tmp_path, validations=4), 12)
+    notes = Notes()
+    train(ToyTask(tmp_path, validations=4), 48, listeners=[notes], resume=True)
+    assert len(notes.of("validation")) >= 3
+
+
+def test_fewer_validation_cases_at_a_resume_are_each_measured_once(tmp_path: Path) -> None:
+    train(ToyTask(tmp_path, validation=(1, 2, 3)), 6)
+    cases: list[int] = []
+    train(ToyTask(tmp_path, validation=(1, 2), on_case=cases.append), 12, resume=True)
+    assert cases == [1, 2] * (len(cases) // 2)
+
+
+def test_validation_that_costs_too_much_is_left_to_the_end(tmp_path: Path, clock: list[float]) -> None:
+    """A case takes 15 s of 120 s, more than the 8 % that validations on the way may take."""
+    notes = Notes()
+    task = ToyTask(tmp_path, validation=(1,), before_forward=passing(clock, 1), on_case=passing(clock, 15))
+    outcome = run_task(task, ClockBudget(120.0, started=1000.0), listeners=[notes])
+    assert [step for step, _ in notes.of("validation")] == [outcome.steps]
+
+
 def test_training_without_validation_cases_has_no_best(tmp_path: Path) -> None:
     notes = Notes()
     outcome = train(ToyTask(tmp_path, validation=()), listeners=[notes])

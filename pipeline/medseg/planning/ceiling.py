@@ -21,6 +21,8 @@ from medseg.records import Case, Labelmap, Manifest
 from medseg.targets import ExclusiveLabels
 
 _RIM = 8  # voxels around a label, so that the grid's edge does not matter
+_FEWEST = 3
+_MOST = 12
 _ONE_LABEL = ExclusiveLabels(labels={"background": 0, "label": 1})
 
 
@@ -31,7 +33,7 @@ class GridCeiling:
     probability, and restored as a prediction is.
 
     Args:
-        cases: Labelled cases to try; few are enough.
+        cases: Labelled cases to try, the first ones at least; more are read until every label is seen, a dozen at most.
         manifest: Manifest of the cases.
         root: Data root.
     """
@@ -56,7 +58,12 @@ class GridCeiling:
     def _read(self) -> Sequence[tuple[Labelmap, Geometry]]:
         """Labels and grids of the cases that can be read."""
         if self._labels is None:
-            self._labels = run_cases(self.cases, self._read_case, stage="plan", executor=SERIAL).results
+            found = list(run_cases(self.cases[:_FEWEST], self._read_case, stage="plan", executor=SERIAL).results)
+            for case in self.cases[_FEWEST:_MOST]:
+                if set(self.target.foreground.values()) <= {int(v) for label, _ in found for v in np.unique(label)}:
+                    break
+                found += run_cases([case], self._read_case, stage="plan", executor=SERIAL).results
+            self._labels = found
         return self._labels
 
     def _read_case(self, case: Case) -> tuple[Labelmap, Geometry]:

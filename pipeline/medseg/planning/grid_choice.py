@@ -164,7 +164,9 @@ def choose_plan(
     ceilings, start = _Ceilings(spending), time.monotonic()
     seconds = spending.steps_seconds()
     guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
-    plans = _within_memory(_near(_distinct(_plans(plan_on, grids, device)), guess), spending)
+    every = _distinct(_plans(plan_on, grids, device))
+    plans = _within_memory(_near(every, guess), spending)
+    own = every[0].preprocess.spacing_mm if spacing_mm is None else None
     strided = [index for index in range(len(plans)) if max(_first_stride(plans[index])) > 1]
     chosen = min(
         strided or range(len(plans)),
@@ -179,7 +181,7 @@ def choose_plan(
         if chosen == measured or candidates[chosen].steps(seconds) < _WORTH_MEASURING:
             break
     left = replace(spending, seconds=spending.seconds - (time.monotonic() - start))
-    return _with_expectation(candidates, chosen, ceilings, fingerprint, left)
+    return _with_expectation(candidates, chosen, ceilings, fingerprint, left, own_spacing=own)
 
 
 class _Ceilings:
@@ -245,7 +247,7 @@ def _near(plans: Sequence[Plan], voxels: float) -> list[Plan]:
         plan
         for plan in plans
         if plan in (plans[0], plans[-1])
-        or voxels / _FARTHEST < float(np.prod(plan.training.patch_size)) < voxels * _FARTHEST
+        or voxels / _FARTHEST < float(np.prod(plan.training.patch_size)) < voxels * _FARTHEST**2
     ]
 
 
@@ -297,6 +299,8 @@ def _with_expectation(
     ceilings: _Ceilings,
     fingerprint: Fingerprint,
     spending: Spending,
+    *,
+    own_spacing: tuple[float, float, float] | None,
 ) -> Plan:
     """The chosen plan, with what the budget buys with it, with the scans' own grid, and with more time."""
     best, scans, seconds = candidates[chosen], len(fingerprint.cases), spending.steps_seconds()
@@ -316,7 +320,7 @@ def _with_expectation(
         shortfall=round(shortfall, 4),
         outlook=tuple(outlook),
     )
-    grid_reason = _grid_reason(candidates[0], best, expected, scans=scans, spending=spending)
+    grid_reason = _grid_reason(candidates[0], best, expected, scans=scans, spending=spending, own_spacing=own_spacing)
     reasons = best.plan.reasons | {"preprocess.spacing_mm": grid_reason}
     if best.plan.training.batch_size == 1:
         reasons["training.batch_size"] = "one patch, so that the budget buys as many steps as it can"
@@ -350,14 +354,24 @@ def _views(candidate: _Candidate, scans: int, seconds: float) -> float:
     return significant(views, digits=2)
 
 
-def _grid_reason(finest: _Candidate, best: _Candidate, expected: Expectation, *, scans: int, spending: Spending) -> str:
+def _grid_reason(
+    finest: _Candidate,
+    best: _Candidate,
+    expected: Expectation,
+    *,
+    scans: int,
+    spending: Spending,
+    own_spacing: tuple[float, float, float] | None,
+) -> str:
     text = (
         f"{_mm(best.plan)}: {duration_text(spending.budget_s)} buys about {expected.steps} steps, in which each of "
         f"{scans} scans is seen {expected.views_per_scan:g} times"
     )
     if best.plan.preprocess.spacing_mm != finest.plan.preprocess.spacing_mm:
         views = _views(finest, scans, spending.steps_seconds())
-        text += f"; at the scans' own {_mm(finest.plan)} they would be seen {views:g} times"
+        is_own = finest.plan.preprocess.spacing_mm == own_spacing
+        which = f"the scans' own {_mm(finest.plan)}" if is_own else f"{_mm(finest.plan)}, the finest in memory,"
+        text += f"; at {which} they would be seen {views:g} times"
     if expected.ceiling:
         worst = min(expected.ceiling, key=lambda name: expected.ceiling[name])
         text += f"; labels on this grid and back keep a Dice of {expected.ceiling[worst]:.3f} ({worst}) and above"

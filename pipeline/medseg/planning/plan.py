@@ -169,7 +169,22 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def plan_digest(plan: PlanFile) -> str:
     """SHA-256 over every setting, without the reasons and what is expected."""
-    return hashlib.sha256(plan.model_dump_json(exclude={"reasons", "expected"}).encode()).hexdigest()
+    content = plan.model_dump_json(exclude={"reasons": True, "expected": True, **_later_defaults(plan)})
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _later_defaults(plan: PlanFile) -> dict[str, set[str]]:
+    """Settings that earlier plans do not have, where they are as those plans meant them: the digest stays the same."""
+    if not isinstance(plan, Plan):
+        return {}
+    defaults: dict[str, dict[str, Any]] = {
+        "network": {"kind": "unet", "skips": "concatenated"},
+        "training": {"coarse_start": None},
+    }
+    return {
+        section: {key for key, value in keys.items() if getattr(getattr(plan, section), key, None) == value}
+        for section, keys in defaults.items()
+    }
 
 
 def _dump(content: object) -> str:

@@ -85,11 +85,17 @@ class StepCost:
         """
         key = _key(self._name, network, training, self.device)
         self._known |= self._load()
-        if key not in self._known:
-            self._known[key] = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
-            self._save()
-        self._references = [*self._references[-1:], (self._known[key], self._size(network, training))]
-        return self._known[key]
+        size = self._size(network, training)
+        price = self._known.get(key)
+        if price is None:
+            dry = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
+            # What an earlier dry run has left in the allocator is not seen to grow: the memory is what is counted then.
+            price = StepPrice(dry.seconds, max(dry.memory_bytes, size.weight_bytes + size.feature_bytes))
+            if dry.is_warm:
+                self._known[key] = price
+                self._save()
+        self._references = [*self._references[-1:], (price, size)]
+        return price
 
     def estimate(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
         """Price of a step from the last measurements; before the first, seconds are 0 and memory is counted."""
@@ -134,6 +140,14 @@ class StepCost:
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_text(self._path, json.dumps(self._known, indent=1, sort_keys=True))
+
+
+class _DryRun(NamedTuple):
+    """Seconds and memory of a step, and whether it was timed after one that warms up."""
+
+    seconds: float
+    memory_bytes: int
+    is_warm: bool
 
 
 class _Size(NamedTuple):
@@ -199,7 +213,7 @@ def _key(own_network: str, network: AnyNetwork, training: TrainingConfig, device
 
 def _dry_run(
     build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device, *, limit_s: float
-) -> StepPrice:
+) -> _DryRun:
     """The mean of a few steps on noise, if possible after one that warms up, and the most memory that they took."""
     with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)
@@ -213,7 +227,7 @@ def _dry_run(
         average = averaged_copy(module, decay=training.average_decay)
         seconds: list[float] = []
         for number in range(1 + _TIMED_STEPS):
-            if sum(seconds) > limit_s:
+            if seconds and sum(seconds) > limit_s:
                 break
             start = time.perf_counter()
             float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))
@@ -221,4 +235,4 @@ def _dry_run(
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
-    return StepPrice(_AROUND_STEP * fmean(seconds[1:] or seconds), memory.bytes)
+    return _DryRun(_AROUND_STEP * fmean(seconds[1:] or seconds), memory.bytes, is_warm=len(seconds) > 1)

@@ -28,7 +28,7 @@ from medseg.runs.training_cases import TrainingCases, load_training_cases
 from medseg.tracking import MissingRunError, TrackedRun
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
-from medseg.training.engine import Outcome, run_task
+from medseg.training.engine import run_task
 
 _log = logging.getLogger(__name__)
 
@@ -162,20 +162,11 @@ def _train(
         warnings=(
             *(mixed.message for mixed in mixed_channels(cases.manifest)),
             *prepared.warnings,
-            *_unvalidated(outcome, len(task.validation_cases)),
             *delivered.warnings,
         ),
         notes=(*prepared.notes, *delivered.notes),
         run_id=run.run_id if run else None,
     )
-
-
-def _unvalidated(outcome: Outcome, cases: int) -> tuple[str, ...]:
-    """What to say of validation cases for which the budget had no time."""
-    if outcome.last is None or outcome.validated_cases == cases:
-        return ()
-    what = f"the validation is of {outcome.validated_cases} of {cases} cases"
-    return (f"{what}, because the budget has no time for more; predict and evaluate measure all of them",)
 
 
 def make_budget(

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from medseg.training.config import OptimisationConfig
+from medseg.training.ranks import of_first_rank
 
 Batch = dict[str, Tensor]
 _CPU = torch.device("cpu")
@@ -116,7 +117,8 @@ def _read_when_asked(
     begin, reading_s = time.perf_counter(), 0.0
     for step in count(first_step):
         start = time.perf_counter()
-        if step - first_step >= _FEWEST_READ and reading_s > _READING_SHARE * (start - begin):
+        is_slow = reading_s > _READING_SHARE * (start - begin)
+        if step - first_step >= _FEWEST_READ and of_first_rank(float(is_slow)):
             return
         phased = load(step, phase_at(step))
         reading_s += time.perf_counter() - start

@@ -133,6 +133,7 @@ def attach_budget(trainer: Engine, state: TrainingState, budget: Budget) -> None
         budget: Steps or wall clock.
     """
     trainer.add_event_handler(Events.STARTED, _spend, state, budget)
+    trainer.add_event_handler(Events.STARTED, _forget_longer_shares, state)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, _spend, state, budget)
     trainer.add_event_handler(Events.COMPLETED, _check_first_step, state)
 
@@ -141,6 +142,13 @@ def _spend(engine: Engine, state: TrainingState, budget: Budget) -> None:
     state.progress = of_first_rank(budget.progress(state.step))
     if state.progress >= 1:
         engine.terminate()
+
+
+def _forget_longer_shares(state: TrainingState) -> None:
+    """Bring the shares at which a run was validated and reported within what is used of a budget that is longer now."""
+    state.reported = min(state.reported, state.progress)
+    if state.last_validation is not None:
+        state.last_validation = min(state.last_validation, state.progress)
 
 
 def _check_first_step(state: TrainingState) -> None:

@@ -60,6 +60,7 @@ class Outcome:
         seconds: Seconds of the budget that were used.
         last: Last validation; None without one.
         validated_cases: Number of validation cases that it measured.
+        compared_cases: Number of cases that every validation measured, over which the best score is.
         best_score: Best score of any validation; NaN without one.
     """
 
@@ -68,6 +69,7 @@ class Outcome:
     seconds: float
     last: Validation | None
     validated_cases: int
+    compared_cases: int
     best_score: float
 
     @property
@@ -125,7 +127,8 @@ def run_task(
     with checkpoints:
         trainer.run(task.batches(state.step, budget.progress))
     best = state.best_score if math.isfinite(state.best_score) else float("nan")
-    return Outcome(state.step, state.epoch, budget.elapsed_s(), state.last, state.validated_cases, best)
+    compared = state.compared_cases or 0
+    return Outcome(state.step, state.epoch, budget.elapsed_s(), state.last, state.validated_cases, compared, best)
 
 
 def _build(task: Task) -> TrainingState:

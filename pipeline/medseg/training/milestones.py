@@ -40,11 +40,12 @@ def _is_due(state: TrainingState, budget: Budget, validations: int) -> bool:
     if validations == 1 or _points(state.progress, validations) == _points(last, validations):
         return False
     total_s, remaining_s = budget.total_s(), budget.remaining_s()
-    if total_s is None or remaining_s is None or state.last_validation is None:
+    if total_s is None or remaining_s is None:
         return True
     validation_s = state.case_s * (state.compared_cases or 0)
     gap = validation_s / (_VALIDATION_SHARE * total_s)
-    return remaining_s >= validation_s * 2 and state.progress - last >= gap
+    is_paid_for = gap <= 1 if state.last_validation is None else state.progress - last >= gap
+    return is_paid_for and remaining_s >= validation_s * 2
 
 
 def _points(progress: float, validations: int) -> int:

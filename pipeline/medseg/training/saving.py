@@ -59,8 +59,9 @@ class Checkpoints:
     def save_best(self) -> None:
         """Write the averaged weights if this validation is the best so far, or the first."""
         path = self.folder / "model" / "best.safetensors"
-        if self._state.score > self._state.best_score or not path.exists():
-            self._state.best_score = self._state.score
+        score = self._state.score if math.isfinite(self._state.score) else -math.inf
+        if score > self._state.best_score or not path.exists():
+            self._state.best_score = score
             save_weights(self._state.average.module.state_dict(), path)
 
     def __enter__(self) -> Self:

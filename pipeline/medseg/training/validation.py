@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -16,7 +17,7 @@ from medseg.training.ignite_log import make_engine
 from medseg.training.ranks import is_first_rank, wait_for_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.stopwatch import Stopwatch
-from medseg.training.task import Task
+from medseg.training.task import Task, Validation
 
 _MIDWAY_SHARE = 0.02  # of a wall-clock budget, for one validation on the way
 _FINAL_SHARE = 0.2  # and for the one at the end
@@ -98,7 +99,8 @@ class _Validator:
         if self._budget.total_s() is not None:
             state.case_s = measure_case_s(self._task, state.average.module)
             self._keep_back()
-        state.compared_cases = state.compared_cases or self._affordable(_MIDWAY_SHARE)
+        most = len(self._task.validation_cases)
+        state.compared_cases = min(state.compared_cases or self._affordable(_MIDWAY_SHARE), most)
 
     def validate_midway(self) -> None:
         """Validate at a milestone."""
@@ -126,10 +128,12 @@ class _Validator:
     def keep(self, evaluator: Engine) -> None:
         """Keep the validation, and what its cases took."""
         state, rows = self._state, evaluator.state.rows_by_case
-        state.last = evaluator.state.validation
+        found: Validation = evaluator.state.validation
+        state.last = replace(found, values=found.values | {"validated_cases": float(len(rows))})
+        evaluator.state.validation = state.last
         state.case_s = self._clock.seconds() / len(rows)
         state.validated_cases = len(rows)
-        state.score = state.last.score
+        state.score = found.score
         if state.compared_cases is not None and state.compared_cases < len(rows):
             state.score = self._task.summarise(list(chain.from_iterable(rows[: state.compared_cases]))).score
 

@@ -134,7 +134,7 @@ class ClassificationJob:
             notes={"calibrated_on": "these validation cases, which flatters the calibration"},
         )
         if done.run is not None:
-            log_scores(done.run, delivered, step=done.outcome.epochs + 1)
+            log_scores(done.run, delivered, step=done.outcome.steps + 1)
         note = f"temperature {calibration.temperature:.2f}, fitted on the {len(validated)} validation cases"
         return Delivered(delivered.summary, tuple(warnings), notes=(note,))
 

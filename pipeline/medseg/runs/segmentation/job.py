@@ -51,6 +51,7 @@ from medseg.runs.tracking import log_masks
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
+from medseg.training.engine import Outcome
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
@@ -111,6 +112,8 @@ class SegmentationJob:
         earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
             plan = load_plan(settings.plan)
+            if not settings.resume:  # it may have been changed, or be for another budget
+                plan = plan.model_copy(update={"expected": None})
             self._check_plan_s_network(plan, settings)
         else:
             start = time.monotonic()
@@ -120,7 +123,8 @@ class SegmentationJob:
                 )
             failures = fingerprint.failures
             spending = None
-            if self.grid == "budget" and seconds is not None and seconds > _SHORTEST_S:
+            is_known = self.parts.network is None  # a network of the user's own need not run without weights
+            if self.grid == "budget" and is_known and seconds is not None and seconds > _SHORTEST_S:
                 spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
             plan = make_plan(
                 fingerprint,
@@ -161,7 +165,7 @@ class SegmentationJob:
         device = torch_device(settings.device)
         cost = self.step_cost(device, settings.store)
         return Spending(
-            seconds=seconds - reading_s * (1 + _PREPARING_TO_READING * share),
+            seconds=max(1.0, seconds - reading_s * (1 + _PREPARING_TO_READING * share)),
             budget_s=parse_duration_s(str(settings.budget)),
             device=device_name(device),
             free_bytes=free_bytes(device),
@@ -252,7 +256,14 @@ class SegmentationJob:
             summary,
             files[0],
             failures=done.failures,
-            notes={"best_mean_dice_of_any_validation": done.outcome.best_score},
+            notes={
+                "best_mean_dice_of_any_validation": done.outcome.best_score,
+                "best_mean_dice_is_over_cases": done.outcome.compared_cases,
+                "validation_cases": len(done.task.validation_cases),
+                "not_measured": sorted(
+                    {case.case_id for case in done.task.validation_cases} - {row.case_id for row in rows}
+                ),
+            },
         )
         if rows:
             files.append(done.folder.validation.with_suffix(".csv"))
@@ -272,7 +283,7 @@ class SegmentationJob:
             else:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
-        return Delivered(summary, warnings)
+        return Delivered(summary, (*_unmeasured(done.outcome, len(done.task.validation_cases)), *warnings))
 
 
 def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:
@@ -289,14 +300,25 @@ def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:
         raise ConfigError(f"network: the name {name} and a network of your own exclude each other", remedy="give one")
 
 
+def _unmeasured(outcome: Outcome, cases: int) -> tuple[str, ...]:
+    """What to say of validation cases for which the budget had no time."""
+    if outcome.last is None or outcome.validated_cases == cases:
+        return ()
+    what = f"the validation is of {outcome.validated_cases} of {cases} cases"
+    return (f"{what}, because the budget has no time for more; predict and evaluate measure all of them",)
+
+
 def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:
-    """A few cases from all over the list, to measure what a grid costs its labels."""
-    return cases[:: max(1, len(cases) // _CEILING_CASES)][:_CEILING_CASES]
+    """The cases in another order: first some from all over the list, to measure what a grid costs their labels."""
+    gap = max(1, len(cases) // _CEILING_CASES)
+    first = cases[::gap]
+    return [*first, *(case for case in cases if not any(case is other for other in first))]
 
 
 def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
     """Voxel size that the user sets; what is wrong with it is said where the changes are made."""
-    asked = dict(settings.changes.get("preprocess") or {}).get("spacing_mm")
+    section = settings.changes.get("preprocess")
+    asked = section.get("spacing_mm") if isinstance(section, Mapping) else None
     if not isinstance(asked, list | tuple) or len(asked) != len("ijk"):
         return None
     if not all(isinstance(mm, int | float) and mm > 0 for mm in asked):
@@ -308,7 +330,8 @@ def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | N
 def _without_misfits(plan: Plan, changes: Mapping[str, Any]) -> Plan:
     """The plan without a coarse start that was made for another patch or network than the user sets."""
     sets_network = bool(changes.get("network"))
-    sets_patch = "patch_size" in dict(changes.get("training") or {})
+    training = changes.get("training")
+    sets_patch = isinstance(training, Mapping) and "patch_size" in training
     if not (sets_network or sets_patch) or plan.training.coarse_start is None:
         return plan
     reason = "none, because it would have to be made for the patch and the network that are set"

@@ -78,7 +78,7 @@ def plan_dataset(
     kind: DeviceKind = "cuda" if device.type == "cuda" else "cpu"
     planned = job.plan(cases, settings, device=kind, progress=progress or Silence(), seconds=seconds)
     plan = planned.plan
-    if plan.expected is None:
+    if plan.expected is None and job.parts.network is None:
         plan = plan.model_copy(update={"expected": _expected(job, plan, cases, settings)})
     save_plan(plan, path)
     return PlanResult(

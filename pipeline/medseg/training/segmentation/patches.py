@@ -90,9 +90,11 @@ class PatchDataset:
 
     def _order(self, epoch: int, size: int) -> Array:
         """The order of an epoch's patches; the last one is remembered."""
-        if self._last_order[0] != epoch:
-            self._last_order = (epoch, np.random.default_rng([self.config.seed, 1, epoch]).permutation(size))
-        return self._last_order[1]
+        known, order = self._last_order
+        if known != epoch:
+            order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(size)
+            self._last_order = (epoch, order)
+        return order
 
 
 def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
