@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -57,3 +57,33 @@ def validate_volume(
         metrics=metrics or {},
     )
     return mask, list(rows)
+
+
+def validate_volumes(
+    network: nn.Module,
+    cases: Sequence[StoredCase],
+    config: InferenceConfig,
+    *,
+    target: VoxelTarget,
+    device: torch.device,
+    precision: PrecisionKind,
+    metrics: Mapping[str, Metric] | None = None,
+) -> list[CaseMetrics]:
+    """Metrics of several cases, as `validate_volume` measures each.
+
+    Args:
+        network: Network to measure; left in evaluation mode.
+        cases: Prepared cases.
+        config: Sliding window.
+        target: Meaning of the network's channels.
+        device: Device of the network.
+        precision: Number format of the forward pass.
+        metrics: Metrics of the user's own by name.
+    """
+    return [
+        row
+        for case in cases
+        for row in validate_volume(
+            network, case, config, target=target, device=device, precision=precision, metrics=metrics
+        )[1]
+    ]
