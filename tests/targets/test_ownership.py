@@ -16,6 +16,7 @@ ALLOWED = {
     "pipeline/medseg/disclosure/head.py": ("argmax", "the largest piece of tissue"),
     "pipeline/medseg/planning/segmentation.py": ("argmax", "the axis with the coarsest spacing"),
     "pipeline/medseg/planning/sizes.py": ("argmax", "the longest axis of a patch"),
+    "pipeline/medseg/planning/network_choice.py": ("argmax", "the longest axis of a patch"),
     "pipeline/medseg/split/refine.py": ("argmax", "the fullest fold"),
     "pipeline/medseg/delivery/pictures/planes.py": ("argmax", "the slice that shows most"),
     "pipeline/medseg/delivery/classification/triage/curve.py": ("argmax", "the highest point of a stretch of a curve"),

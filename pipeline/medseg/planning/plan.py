@@ -156,7 +156,8 @@ def _as_the_kind_asked(content: dict[str, Any], changes: dict[str, Any]) -> dict
 
 def _keeps_expectation(changes: dict[str, Any]) -> bool:
     """Whether a plan with some settings changed still needs and gives what was expected of it."""
-    return not (set(changes) - {"training", "reasons"}) and set(changes.get("training") or ()) <= {"seed"}
+    training = changes.get("training", {})
+    return set(changes) <= {"training", "reasons"} and isinstance(training, dict) and set(training) <= {"seed"}
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
