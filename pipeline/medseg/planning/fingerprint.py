@@ -1,9 +1,9 @@
-"""Fingerprint of a dataset: shapes, spacings and intensities of the training scans."""
+"""Fingerprint of a dataset: shapes, spacings, intensities and label volumes of the training scans."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.errors import TrainingError
 from medseg.manifest import read_case, read_case_image
 from medseg.preprocess.grid import flat_last
-from medseg.records import Array, Case, Failure, Manifest
+from medseg.records import Array, Case, Failure, Labelmap, Manifest
 
 _ORIENTATION = "RAS"
 _SAMPLES = 10_000
@@ -21,17 +21,24 @@ _SAMPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class CaseFingerprint:
-    """Shape, spacing and intensities of one case.
+    """Shape, spacing, intensities and label volumes of one case.
 
     Attributes:
         shape: Voxels along R, A and S; the axis of a single slice comes last.
         spacing_mm: Voxel size along the same axes.
         foreground: Sampled intensities of labelled voxels, `(C, N)`.
+        voxels: Number of voxels of each label value that has any.
     """
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     foreground: Array
+    voxels: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in millilitres."""
+        return float(np.prod(self.spacing_mm)) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +99,20 @@ def take_fingerprint(
 
 
 def _case_fingerprint(case: Case, manifest: Manifest, root: Path, *, with_labels: bool) -> CaseFingerprint:
+    voxels: dict[int, int] = {}
     if with_labels:
         scan, label = read_case(case, manifest, root)
-        found = np.flatnonzero(label)
+        found, voxels = np.flatnonzero(label), _voxels(label)
     else:
         scan = read_case_image(case, manifest, root)
         found = np.arange(scan.array[0].size)
     grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
     chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
-    return CaseFingerprint(grid.shape, grid.spacing_mm, scan.array.reshape(scan.array.shape[0], -1)[:, chosen])
+    values = scan.array.reshape(scan.array.shape[0], -1)[:, chosen]
+    return CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels)
+
+
+def _voxels(label: Labelmap) -> dict[int, int]:
+    """Number of voxels of each label value above 0."""
+    counts = np.bincount(label[label > 0])
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -15,6 +16,7 @@ from medseg.configuration import Config, parse_config, read_yaml
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation
+from medseg.planning.profile import DatasetProfile
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
@@ -46,6 +48,7 @@ class Plan(PlanFile):
         training: Optimisation.
         inference: Sliding window.
         expected: What the plan is expected to need and to give; None where it was not made for a budget, or changed.
+        fingerprint: Labels of the training cases, for the reader; None where they were not looked at.
     """
 
     verb = "train"
@@ -55,6 +58,7 @@ class Plan(PlanFile):
     training: TrainingConfig
     inference: InferenceConfig
     expected: Expectation | None = Field(None, exclude_if=lambda expected: expected is None)
+    fingerprint: DatasetProfile | None = Field(None, exclude_if=lambda profile: profile is None)
 
     @model_validator(mode="after")
     def _patches_fit_the_network(self) -> Self:
@@ -97,11 +101,14 @@ def save_plan(plan: PlanFile, path: Path) -> None:
             continue
         if section == "expected":
             lines.append("# What the plan is expected to need and to give on the machine that it was made on.")
+        if section == "fingerprint":
+            lines.append("# The training cases, for the reader; no setting is read from here.")
         lines.append(f"{section}:")
         for key, value in values.items():
             reason = reasons.get(f"{section}.{key}")
             lines += [f"  # {reason}"] if reason else []
-            lines += ["  " + line for line in _dump({key: value}).splitlines()]
+            text = _one_line_each(key, value) if section == "fingerprint" else _dump({key: value})
+            lines += ["  " + line for line in text.splitlines()]
     lines += ["# The reasons above once more, for programs.", _dump({"reasons": reasons})]
     write_text(path, "\n".join(lines).rstrip() + "\n")
 
@@ -169,8 +176,9 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan_digest(plan: PlanFile) -> str:
-    """SHA-256 over every setting, without the reasons and what is expected."""
-    content = plan.model_dump_json(exclude={"reasons": True, "expected": True, **_later_defaults(plan)})
+    """SHA-256 over every setting, without the reasons, what is expected and what the training cases are like."""
+    told = {"reasons": True, "expected": True, "fingerprint": True}
+    content = plan.model_dump_json(exclude={**told, **_later_defaults(plan)})
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -186,6 +194,15 @@ def _later_defaults(plan: PlanFile) -> dict[str, set[str]]:
         section: {key for key, value in keys.items() if getattr(getattr(plan, section), key, None) == value}
         for section, keys in defaults.items()
     }
+
+
+def _one_line_each(key: str, value: object) -> str:
+    """YAML of a key; the entries of a mapping under it each stand on one line."""
+    if not isinstance(value, dict):
+        return _dump({key: value})
+    options: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 10_000}
+    entries = [f"  {json.dumps(name)}: {yaml.safe_dump(entry, **options).strip()}" for name, entry in value.items()]
+    return "\n".join([f"{key}:" if entries else f"{key}: {{}}", *entries])
 
 
 def _dump(content: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,11 +26,14 @@ from medseg.planning import (
     StepCost,
     check_mirroring,
     load_plan,
+    low_ceilings,
     make_plan,
     plan_digest,
     take_fingerprint,
+    take_structures,
 )
 from medseg.planning.initialised import plan_initialised
+from medseg.planning.rare_labels import check_extra_patches
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Failure, Manifest
@@ -121,11 +125,13 @@ class SegmentationJob:
                 fingerprint = take_fingerprint(
                     cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
                 )
-            failures = fingerprint.failures
+            failures, reading_s = fingerprint.failures, time.monotonic() - start
+            structures = take_structures(cases.training, manifest, cases.root, executor=threads(settings.workers))
             spending = None
             is_known = self.parts.network is None  # a network of the user's own need not run without weights
             if self.grid == "budget" and is_known and seconds is not None and seconds > _SHORTEST_S:
-                spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
+                left = seconds - (time.monotonic() - start - reading_s)
+                spending = self._spending(cases, settings, seconds=left, reading_s=reading_s)
             plan = make_plan(
                 fingerprint,
                 manifest,
@@ -134,10 +140,12 @@ class SegmentationJob:
                 spacing_mm=_asked_spacing(settings),
                 adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
                 network=self.network or "unet",
+                structures=structures,
             )
             plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
+        check_extra_patches(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
@@ -219,7 +227,9 @@ class SegmentationJob:
             parts=self.parts,
             initialisation=initialisation,
         )
-        return prepared_with(SegmentationTask(inputs), cases, failures)
+        prepared = prepared_with(SegmentationTask(inputs), cases, failures)
+        warning = low_ceilings(plan)
+        return replace(prepared, warnings=(*prepared.warnings, warning)) if warning else prepared
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""
