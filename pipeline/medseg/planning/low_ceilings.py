@@ -28,10 +28,10 @@ def low_ceilings(plan: Plan) -> str | None:
     finer = next(
         (o.budget for o in expected.outlook if o.spacing_mm and math.prod(o.spacing_mm) < math.prod(spacing)), ""
     )
-    remedy = f"a budget of {finer} would pay for a finer grid, and " if finer else ""
+    longer = f"a budget of {finer} would pay for a finer grid, and " if finer else ""
     return (
         f"on a grid of {grid} mm even a network without errors would reach a Dice below {LOWEST_GOOD_CEILING:g} for "
-        f"{shown}{more}; {remedy}a smaller preprocess.spacing_mm sets one"
+        f"{shown}{more}; {longer}a smaller preprocess.spacing_mm sets one"
     )
 
 

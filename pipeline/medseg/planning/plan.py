@@ -20,6 +20,8 @@ from medseg.planning.profile import DatasetProfile
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
+_LARGEST_WINDOW = 8  # sides of a training patch; norms and context of larger windows are not those it learned with
+
 
 class PlanFile(Config):
     """Plan of any task.
@@ -74,7 +76,28 @@ class Plan(PlanFile):
             if math.prod(coarsest) == 1:
                 raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
         if len(self.preprocess.normalisation) != self.network.in_channels:
-            raise ValueError("preprocess.normalisation must have one entry per network.in_channels")
+            raise ValueError(
+                "preprocess.normalisation must have one entry per network.in_channels, "
+                f"{self.network.in_channels}, got {len(self.preprocess.normalisation)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_fit_each_other(self) -> Self:
+        sizes = list(zip(self.inference.patch_size, self.training.patch_size, strict=True))
+        if any(window > _LARGEST_WINDOW * patch for window, patch in sizes):
+            raise ValueError(
+                f"inference.patch_size must be at most {_LARGEST_WINDOW} times training.patch_size along each axis, "
+                f"{self.training.patch_size}, got {self.inference.patch_size}"
+            )
+        if self.network.spatial_dims > 2:
+            return self
+        for name, axes in (("inference", self.inference), ("training.augment", self.training.augment)):
+            if max((-1, *axes.mirror_axes)) > 1:
+                raise ValueError(f"{name}.mirror_axes must be 0 or 1 for a 2D network, got {list(axes.mirror_axes)}")
+        start = self.training.coarse_start
+        if start is not None and start.factor[2] != 1:
+            raise ValueError(f"training.coarse_start.factor must end in 1 for a 2D network, got {start.factor}")
         return self
 
 

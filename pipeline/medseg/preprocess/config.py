@@ -24,14 +24,14 @@ class ChannelNormalisation(Config):
 
     kind: Literal["ct", "zscore", "none"]
     clip_hu: tuple[float, float] | None = None
-    mean_hu: float | None = None
-    std_hu: float | None = Field(None, gt=0)
+    mean_hu: float | None = Field(None, allow_inf_nan=False)
+    std_hu: float | None = Field(None, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _ct_is_complete(self) -> Self:
         if self.kind == "ct" and (self.clip_hu is None or self.mean_hu is None or self.std_hu is None):
             raise ValueError("kind 'ct' needs clip_hu, mean_hu and std_hu")
-        if self.clip_hu is not None and self.clip_hu[0] >= self.clip_hu[1]:
+        if self.clip_hu is not None and not self.clip_hu[0] < self.clip_hu[1]:
             raise ValueError(f"clip_hu must rise, got {self.clip_hu}")
         return self
 

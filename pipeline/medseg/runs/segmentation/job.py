@@ -149,7 +149,8 @@ class SegmentationJob:
         expected = (len(manifest.channels), manifest_target(manifest).channels)
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
-                f"plan: network must have {expected[0]} input channels and {expected[1]} classes as the manifest, got "
+                f"plan: network.in_channels must be {expected[0]} and network.out_channels {expected[1]}, as many as the "
+                "manifest has channels and labels, the background included, got "
                 f"{plan.network.in_channels} and {plan.network.out_channels}",
                 remedy="plan again",
             )

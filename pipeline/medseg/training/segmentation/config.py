@@ -30,7 +30,7 @@ class TrainingConfig(OptimisationConfig):
     extra_patches: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, exclude_if=lambda patches: not patches
     )
-    dice_weight: float = Field(1.0, ge=0)
+    dice_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
     coarse_start: CoarseStart | None = None
 
     def patches_per_epoch(self, cases: int) -> int:
