@@ -30,6 +30,8 @@ def label_lines(profile: DatasetProfile, ceiling: dict[str, float]) -> list[str]
         lines.append(f"and {len(profile.labels) - len(names)} more labels, which stand in the plan")
     if profile.structured_cases < profile.cases:
         lines.append(f"components and neighbours are of {profile.structured_cases} of the cases")
+    if profile.body_share is not None:
+        lines.append(f"the body's box takes {profile.body_share:.0%} of the scans")
     return lines
 
 

@@ -164,5 +164,5 @@ def test_plan_that_is_given_expects_nothing(dataset: Path, tmp_path: Path) -> No
 
 def test_plan_for_other_labels_or_channels_is_refused(dataset: Path, tmp_path: Path) -> None:
     changes = {"network": TINY["network"] | {"out_channels": 7}}
-    with pytest.raises(ManifestError, match="out_channels 4, as many as the manifest has .*, got 1 and 7"):
+    with pytest.raises(ManifestError, match=r"out_channels 4, as many as the manifest has .*, got 1 and 7"):
         medseg.train(dataset, out=tmp_path / "run", epochs=1, config=changes, tracking=False, store=tmp_path / "store")

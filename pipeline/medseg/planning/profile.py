@@ -40,11 +40,13 @@ class DatasetProfile(Config):
     Attributes:
         cases: Training cases that could be read.
         structured_cases: Those of them in which components and neighbours were looked at.
+        body_share: Mean share of the scans that the body's box takes; None where it was not looked for.
         labels: Labels by name, the background left out.
     """
 
     cases: int = Field(ge=0)
     structured_cases: int = Field(0, ge=0)
+    body_share: float | None = Field(None, exclude_if=lambda share: share is None)
     labels: dict[str, LabelProfile] = Field(default_factory=dict)
 
 
@@ -64,7 +66,13 @@ def profile_of(
         name: _label(value, fingerprint, structures, names=_names(manifest))
         for name, value in manifest.foreground.items()
     }
-    return DatasetProfile(cases=len(fingerprint.cases), structured_cases=len(structures), labels=labels)
+    share = fingerprint.body_share()
+    return DatasetProfile(
+        cases=len(fingerprint.cases),
+        structured_cases=len(structures),
+        body_share=None if share is None else significant(share, 3),
+        labels=labels,
+    )
 
 
 def _names(manifest: Manifest) -> dict[int, str]:

@@ -10,6 +10,7 @@ from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
+from medseg.planning.body import body_rule, plan_body
 from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.grid_choice import GridOption, Spending, choose_plan
@@ -56,16 +57,20 @@ def make_plan(
     Raises:
         ConfigError: If the network cannot take the scans.
     """
-    profile = profile_of(fingerprint, structures, manifest)
+    profile, reasons = profile_of(fingerprint, structures, manifest), dict[str, str]()
+    body, seen = plan_body(fingerprint, body_rule(manifest.channels), reasons)
 
     def plan_on(option: GridOption) -> Plan:
-        return adapt(with_network(_plan_on(fingerprint, profile, manifest, device, option), network, device=device))
+        plan = _plan_on(seen, profile, manifest, device, option)
+        preprocess = plan.preprocess.model_copy(update={"body": body})
+        plan = plan.model_copy(update={"preprocess": preprocess, "reasons": plan.reasons | reasons})
+        return adapt(with_network(plan, network, device=device))
 
     fixed = None if fingerprint.is_2d else spacing_mm
     if spending is None or fingerprint.is_2d:
         plan = plan_on(GridOption(spacing_mm=fixed))
     else:
-        plan = choose_plan(plan_on, fingerprint, spending, device=device, spacing_mm=fixed)
+        plan = choose_plan(plan_on, seen, spending, device=device, spacing_mm=fixed)
     return with_low_ceilings(plan.model_copy(update={"fingerprint": profile}))
 
 

@@ -32,6 +32,7 @@ from medseg.planning import (
     take_fingerprint,
     take_structures,
 )
+from medseg.planning.body import body_rule
 from medseg.planning.initialised import plan_initialised
 from medseg.planning.rare_labels import check_extra_patches
 from medseg.planning.sizes import DeviceKind
@@ -123,7 +124,12 @@ class SegmentationJob:
             start = time.monotonic()
             with progress.over_cases(len(cases.training), "plan") as on_done:
                 fingerprint = take_fingerprint(
-                    cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
+                    cases.training,
+                    manifest,
+                    cases.root,
+                    body=body_rule(manifest.channels),
+                    executor=threads(settings.workers),
+                    on_done=on_done,
                 )
             failures, reading_s = fingerprint.failures, time.monotonic() - start
             structures = take_structures(cases.training, manifest, cases.root, executor=threads(settings.workers))
@@ -149,8 +155,8 @@ class SegmentationJob:
         expected = (len(manifest.channels), manifest_target(manifest).channels)
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
-                f"plan: network.in_channels must be {expected[0]} and network.out_channels {expected[1]}, as many as the "
-                "manifest has channels and labels, the background included, got "
+                f"plan: network.in_channels must be {expected[0]} and network.out_channels {expected[1]}, as many as "
+                "the manifest has channels and labels, the background included, got "
                 f"{plan.network.in_channels} and {plan.network.out_channels}",
                 remedy="plan again",
             )
