@@ -48,5 +48,6 @@ def test_of_many_cases_some_from_all_over_are_looked_at(cohort: tuple[Manifest, 
     many = [cases[n % len(cases)] for n in range(3 * MOST_CASES)]
     found = take_structures(many, manifest, root, executor=SERIAL)
     assert len(found) == MOST_CASES
+    assert len(take_structures(many, manifest, root, limit_s=0, executor=SERIAL)) == 2
     one, *_ = take_structures(cases[:1], manifest, root, executor=SERIAL)
     assert set(one.components) == set(manifest.foreground.values())

@@ -64,6 +64,8 @@ from medseg.training.segmentation.task import SegmentationTask
 GridKind = Literal["scans", "budget"]
 _CEILING_CASES = 3
 _PREPARING_TO_READING = 2.0
+_STRUCTURES_S = 30.0
+_STRUCTURES_SHARE = 0.01  # of a budget
 _SHORTEST_S = 15.0  # of a budget that is worth measuring for
 
 
@@ -132,7 +134,13 @@ class SegmentationJob:
                     on_done=on_done,
                 )
             failures, reading_s = fingerprint.failures, time.monotonic() - start
-            structures = take_structures(cases.training, manifest, cases.root, executor=threads(settings.workers))
+            structures = take_structures(
+                cases.training,
+                manifest,
+                cases.root,
+                limit_s=_STRUCTURES_S if seconds is None else _STRUCTURES_SHARE * seconds,
+                executor=threads(settings.workers),
+            )
             spending = None
             is_known = self.parts.network is None  # a network of the user's own need not run without weights
             if self.grid == "budget" and is_known and seconds is not None and seconds > _SHORTEST_S:
