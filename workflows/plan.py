@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import console, label_table, options
 
 if TYPE_CHECKING:
     from medseg.planning import Plan
@@ -61,6 +61,9 @@ def plan_lines(plan: Plan, *, parameters: int) -> list[str]:
     lines = [f"grid      {grid}", f"patch     {patch}", f"network   {network}"]
     if plan.expected is not None:
         lines += _expectation_lines(plan.expected)
+    if plan.fingerprint is not None:
+        ceiling = plan.expected.ceiling if plan.expected else {}
+        lines += ["labels", *(f"  {line}" for line in label_table.label_lines(plan.fingerprint, ceiling))]
     return [*lines, "why", *(f"  {setting}: {reason}" for setting, reason in plan.reasons.items())]
 
 

@@ -13,6 +13,10 @@ from medseg.errors import ConfigError
 from medseg.planning import Fingerprint, Plan, load_plan, make_plan, override_plan, plan_digest, save_plan
 from medseg.records import Manifest
 
+NAN, INF = float("nan"), float("inf")
+CT = {"kind": "ct", "clip_hu": [0, 9], "mean_hu": 1, "std_hu": 1}
+COARSE = {"share": 0.2, "factor": [2, 2, 1], "patch_size": [24, 32, 20], "batch_size": 2}
+
 
 def test_plan_comes_back_as_it_went(plan: Plan, tmp_path: Path) -> None:
     save_plan(plan, tmp_path / "plan.yaml")
@@ -78,12 +82,61 @@ def test_reason_of_an_overridden_setting_says_by_what(plan: Plan) -> None:
         ({"training": {"batch_size": 0}}, "training.batch_size must hold: .*greater than or equal to 1, got 0"),
         ({"training": {"patch_size": [40, 54, 20]}}, "training.patch_size must be multiples of"),
         ({"inference": {"patch_size": [40, 54, 20]}}, "inference.patch_size must be multiples of"),
-        ({"network": {"in_channels": 2}}, "must have one entry per network.in_channels"),
+        ({"network": {"in_channels": 2}}, r"must have one entry per network\.in_channels, 2, got 1"),
+        ({"network": {"strides": [[1, 1, 1]]}}, "network: strides must have 4 entries for 4 stages, got 1"),
+        ({"network": {"kernels": [[3, 3, 3]]}}, "network: kernels must have 4 entries for 4 stages, got 1"),
+        ({"network": {"blocks": [1, 1]}}, "network: blocks must have 4 entries for 4 stages, got 2"),
+        ({"network": {"channels": [8, 16]}}, "network: strides must have 2 entries for 2 stages, got 4"),
+        ({"network": {"decoder_blocks": [1, -1, 1]}}, r"network: decoder_blocks must be at least 0, got \[1, -1, 1\]"),
+        ({"preprocess": {"spacing_mm": [1, 0, 1]}}, r"preprocess\.spacing_mm\.1 must hold: .*greater than 0, got 0"),
+        ({"preprocess": {"normalisation": [CT | {"clip_hu": [NAN, 9]}]}}, "normalisation.0: clip_hu must rise"),
+        ({"preprocess": {"normalisation": [CT | {"mean_hu": INF}]}}, "mean_hu must hold: .*a finite number"),
+        ({"training": {"coarse_start": COARSE | {"factor": [1, 1, 1]}}}, "coarse_start: the largest factor must be"),
+        ({"training": {"coarse_start": COARSE | {"factor": [9, 1, 1]}}}, r"from 2 to 8, got \(9, 1, 1\)"),
+        (
+            {"training": {"coarse_start": COARSE | {"patch_size": [15, 16, 8]}}},
+            "coarse_start.patch_size must be multip",
+        ),
+        ({"training": {"learning_rate": INF}}, "training.learning_rate must hold: .*a finite number"),
+        ({"training": {"dice_weight": INF}}, "training.dice_weight must hold: .*a finite number"),
+        ({"training": {"extra_patches": {"liver": 0}}}, "training.extra_patches.liver must hold: .*equal to 1, got 0"),
+        ({"training": {"augment": {"mirror_axes": [1, 1]}}}, "mirror_axes: each axis must be named once"),
+        ({"inference": {"mirror_axes": [0, 0]}}, r"inference\.mirror_axes: each axis must be named once, got \[0, 0\]"),
+        (
+            {"inference": {"patch_size": [400, 56, 20]}},
+            r"inference\.patch_size must be at most 8 times training",
+        ),
     ],
 )
 def test_override_that_breaks_a_rule_is_refused(plan: Plan, changes: dict[str, Any], phrase: str) -> None:
     with pytest.raises(ConfigError, match=phrase):
         override_plan(plan, changes, source="my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase"),
+    [
+        ({"inference": {"mirror_axes": [2]}}, r"inference\.mirror_axes must be 0 or 1 for a 2D network, got \[2\]"),
+        ({"training": {"augment": {"mirror_axes": [2]}}}, r"training\.augment\.mirror_axes must be 0 or 1 for a 2D"),
+        (
+            {
+                "training": {
+                    "coarse_start": {"share": 0.2, "factor": [2, 2, 2], "patch_size": [32, 32, 1], "batch_size": 2}
+                }
+            },
+            r"training\.coarse_start\.factor must end in 1 for a 2D network, got \(2, 2, 2\)",
+        ),
+    ],
+)
+def test_picture_network_has_no_third_axis(
+    build_fingerprint: Callable[..., Fingerprint],
+    build_manifest: Callable[..., Manifest],
+    changes: dict[str, Any],
+    phrase: str,
+) -> None:
+    flat = make_plan(build_fingerprint([(64, 64, 1)], [(1, 1, 1)], is_2d=True), build_manifest(), device="cpu")
+    with pytest.raises(ConfigError, match=phrase):
+        override_plan(flat, changes, source="settings")
 
 
 def test_picture_network_needs_a_patch_of_one_slice(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from medseg.planning import CaseFingerprint, Fingerprint, check_mirroring, make_plan
 from medseg.planning.initialised import plan_initialised
+from medseg.planning.rare_labels import check_extra_patches
 
 from tests.manifest.datasets import manifest_of
 from tests.planning.test_initialised import card_of
@@ -51,3 +52,18 @@ def _flat_network(place: Path) -> Again:
     yield lambda: make_plan(fingerprint, manifest, device="cpu", network="dynunet")
     yield lambda: make_plan(fingerprint, manifest, device="cpu", network="segresnet")
     yield lambda: make_plan(fingerprint, manifest, device="cpu", network="swinunetr")
+
+
+@tries("planning/rare_labels.py", "correct the name, or leave it out")
+def _patches_of_an_unknown_label(place: Path) -> Again:
+    manifest = manifest_of([], labels={"background": 0, "liver": 1})
+    case = CaseFingerprint((40, 40, 40), (1.0, 1.0, 1.0), np.ones((1, 5)))
+    plan = make_plan(Fingerprint((case,), (), is_2d=False), manifest, device="cpu")
+
+    def check(patches: dict[str, int]) -> None:
+        training = plan.training.model_copy(update={"extra_patches": patches})
+        check_extra_patches(plan.model_copy(update={"training": training}), manifest)
+
+    yield lambda: check({"livr": 3})
+    yield lambda: check({"liver": 3})
+    yield lambda: check({})

@@ -9,7 +9,7 @@ from typing import Any
 
 import medseg
 import pytest
-from medseg.errors import ConfigError
+from medseg.errors import ConfigError, ManifestError
 from medseg.phantom import LABELS, write_cohort
 from medseg.planning import load_plan
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
@@ -160,3 +160,9 @@ def test_plan_that_is_given_expects_nothing(dataset: Path, tmp_path: Path) -> No
     assert made.plan.expected is not None
     assert again.expected is not None
     assert again.expected.outlook == ()
+
+
+def test_plan_for_other_labels_or_channels_is_refused(dataset: Path, tmp_path: Path) -> None:
+    changes = {"network": TINY["network"] | {"out_channels": 7}}
+    with pytest.raises(ManifestError, match=r"out_channels 4, as many as the manifest has .*, got 1 and 7"):
+        medseg.train(dataset, out=tmp_path / "run", epochs=1, config=changes, tracking=False, store=tmp_path / "store")

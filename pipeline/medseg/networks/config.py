@@ -74,6 +74,8 @@ class NetworkConfig(Config):
             raise ValueError("kernels must be odd and at least 1")
         if min(*self.channels, *self.blocks, *(s for axes in self.strides for s in axes)) < 1:
             raise ValueError("channels, blocks and strides must be at least 1")
+        if min((0, *self.decoder_blocks)) < 0:
+            raise ValueError(f"decoder_blocks must be at least 0, got {list(self.decoder_blocks)}")
         if self.block == "bottleneck" and any(width % 4 for width in self.channels):
             raise ValueError("channels must be divisible by 4 for bottleneck blocks")
         return self

@@ -6,16 +6,22 @@ from medseg.planning.ceiling import GridCeiling
 from medseg.planning.classification import SliceChoices, SlicePlan, make_slice_plan
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
 from medseg.planning.grid_choice import Spending
+from medseg.planning.low_ceilings import low_ceilings
 from medseg.planning.network_choice import NetworkName
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
+from medseg.planning.profile import DatasetProfile, LabelProfile
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
 from medseg.planning.step_cost import StepCost
+from medseg.planning.structures import LabelStructures, take_structures
 
 __all__ = [
     "CaseFingerprint",
+    "DatasetProfile",
     "Fingerprint",
     "GridCeiling",
+    "LabelProfile",
+    "LabelStructures",
     "NetworkName",
     "Plan",
     "SliceChoices",
@@ -25,10 +31,12 @@ __all__ = [
     "check_mirroring",
     "load_plan",
     "load_plan_of",
+    "low_ceilings",
     "make_plan",
     "make_slice_plan",
     "override_plan",
     "plan_digest",
     "save_plan",
     "take_fingerprint",
+    "take_structures",
 ]

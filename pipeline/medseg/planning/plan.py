@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -15,8 +16,11 @@ from medseg.configuration import Config, parse_config, read_yaml
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation
+from medseg.planning.profile import DatasetProfile
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
+
+_LARGEST_WINDOW = 8  # sides of a training patch; norms and context of larger windows are not those it learned with
 
 
 class PlanFile(Config):
@@ -46,6 +50,7 @@ class Plan(PlanFile):
         training: Optimisation.
         inference: Sliding window.
         expected: What the plan is expected to need and to give; None where it was not made for a budget, or changed.
+        fingerprint: Labels of the training cases, for the reader; None where they were not looked at.
     """
 
     verb = "train"
@@ -55,6 +60,7 @@ class Plan(PlanFile):
     training: TrainingConfig
     inference: InferenceConfig
     expected: Expectation | None = Field(None, exclude_if=lambda expected: expected is None)
+    fingerprint: DatasetProfile | None = Field(None, exclude_if=lambda profile: profile is None)
 
     @model_validator(mode="after")
     def _patches_fit_the_network(self) -> Self:
@@ -70,7 +76,28 @@ class Plan(PlanFile):
             if math.prod(coarsest) == 1:
                 raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
         if len(self.preprocess.normalisation) != self.network.in_channels:
-            raise ValueError("preprocess.normalisation must have one entry per network.in_channels")
+            raise ValueError(
+                "preprocess.normalisation must have one entry per network.in_channels, "
+                f"{self.network.in_channels}, got {len(self.preprocess.normalisation)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _settings_fit_each_other(self) -> Self:
+        sizes = list(zip(self.inference.patch_size, self.training.patch_size, strict=True))
+        if any(window > _LARGEST_WINDOW * patch for window, patch in sizes):
+            raise ValueError(
+                f"inference.patch_size must be at most {_LARGEST_WINDOW} times training.patch_size along each axis, "
+                f"{self.training.patch_size}, got {self.inference.patch_size}"
+            )
+        if self.network.spatial_dims > 2:
+            return self
+        for name, axes in (("inference", self.inference), ("training.augment", self.training.augment)):
+            if max((-1, *axes.mirror_axes)) > 1:
+                raise ValueError(f"{name}.mirror_axes must be 0 or 1 for a 2D network, got {list(axes.mirror_axes)}")
+        start = self.training.coarse_start
+        if start is not None and start.factor[2] != 1:
+            raise ValueError(f"training.coarse_start.factor must end in 1 for a 2D network, got {start.factor}")
         return self
 
 
@@ -97,11 +124,14 @@ def save_plan(plan: PlanFile, path: Path) -> None:
             continue
         if section == "expected":
             lines.append("# What the plan is expected to need and to give on the machine that it was made on.")
+        if section == "fingerprint":
+            lines.append("# The training cases, for the reader; no setting is read from here.")
         lines.append(f"{section}:")
         for key, value in values.items():
             reason = reasons.get(f"{section}.{key}")
             lines += [f"  # {reason}"] if reason else []
-            lines += ["  " + line for line in _dump({key: value}).splitlines()]
+            text = _one_line_each(key, value) if section == "fingerprint" else _dump({key: value})
+            lines += ["  " + line for line in text.splitlines()]
     lines += ["# The reasons above once more, for programs.", _dump({"reasons": reasons})]
     write_text(path, "\n".join(lines).rstrip() + "\n")
 
@@ -169,8 +199,9 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def plan_digest(plan: PlanFile) -> str:
-    """SHA-256 over every setting, without the reasons and what is expected."""
-    content = plan.model_dump_json(exclude={"reasons": True, "expected": True, **_later_defaults(plan)})
+    """SHA-256 over every setting, without the reasons, what is expected and what the training cases are like."""
+    told = {"reasons": True, "expected": True, "fingerprint": True}
+    content = plan.model_dump_json(exclude={**told, **_later_defaults(plan)})
     return hashlib.sha256(content.encode()).hexdigest()
 
 
@@ -186,6 +217,15 @@ def _later_defaults(plan: PlanFile) -> dict[str, set[str]]:
         section: {key for key, value in keys.items() if getattr(getattr(plan, section), key, None) == value}
         for section, keys in defaults.items()
     }
+
+
+def _one_line_each(key: str, value: object) -> str:
+    """YAML of a key; the entries of a mapping under it each stand on one line."""
+    if not isinstance(value, dict):
+        return _dump({key: value})
+    options: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 10_000}
+    entries = [f"  {json.dumps(name)}: {yaml.safe_dump(entry, **options).strip()}" for name, entry in value.items()]
+    return "\n".join([f"{key}:" if entries else f"{key}: {{}}", *entries])
 
 
 def _dump(content: object) -> str:

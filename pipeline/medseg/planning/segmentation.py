@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,13 +10,18 @@ from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
+from medseg.planning.body import body_rule, plan_body
 from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.grid_choice import GridOption, Spending, choose_plan
+from medseg.planning.low_ceilings import with_low_ceilings
 from medseg.planning.network_choice import NetworkName, with_network
 from medseg.planning.plan import Plan
+from medseg.planning.profile import DatasetProfile, profile_of
+from medseg.planning.rare_labels import plan_extra_patches
 from medseg.planning.sides import names_a_side
 from medseg.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
+from medseg.planning.structures import LabelStructures
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Manifest
 from medseg.training import AugmentConfig
@@ -34,6 +39,7 @@ def make_plan(
     spacing_mm: tuple[float, float, float] | None = None,
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
     network: NetworkName = "unet",
+    structures: Sequence[LabelStructures] = (),
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -46,21 +52,35 @@ def make_plan(
         spacing_mm: Voxel size of the network's grid along R, A and S, where the user sets it.
         adapt: Changes the plan on a grid before it is priced, such as one that keeps the network of an earlier run.
         network: Name of the network.
+        structures: Components and neighbours of the labels of some training cases, to be shown in the plan.
 
     Raises:
         ConfigError: If the network cannot take the scans.
     """
+    profile, reasons = profile_of(fingerprint, structures, manifest), dict[str, str]()
+    body, seen = plan_body(fingerprint, body_rule(manifest.channels), reasons)
 
     def plan_on(option: GridOption) -> Plan:
-        return adapt(with_network(_plan_on(fingerprint, manifest, device, option), network, device=device))
+        plan = _plan_on(seen, profile, manifest, device, option)
+        preprocess = plan.preprocess.model_copy(update={"body": body})
+        plan = plan.model_copy(update={"preprocess": preprocess, "reasons": plan.reasons | reasons})
+        return adapt(with_network(plan, network, device=device))
 
     fixed = None if fingerprint.is_2d else spacing_mm
     if spending is None or fingerprint.is_2d:
-        return plan_on(GridOption(spacing_mm=fixed))
-    return choose_plan(plan_on, fingerprint, spending, device=device, spacing_mm=fixed)
+        plan = plan_on(GridOption(spacing_mm=fixed))
+    else:
+        plan = choose_plan(plan_on, seen, spending, device=device, spacing_mm=fixed)
+    return with_low_ceilings(plan.model_copy(update={"fingerprint": profile}))
 
 
-def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, option: GridOption) -> Plan:
+def _plan_on(
+    fingerprint: Fingerprint,
+    profile: DatasetProfile | None,
+    manifest: Manifest,
+    device: DeviceKind,
+    option: GridOption,
+) -> Plan:
     """The plan on one grid."""
     reasons: dict[str, str] = {}
     is_2d = fingerprint.is_2d
@@ -86,6 +106,9 @@ def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, o
     )
     mirror_axes = _mirror_axes(manifest, is_2d=is_2d, reasons=reasons)
     i, j, k = (float(s) for s in spacing)
+    patches_per_case = _patches_per_case(shape, patch, reasons)
+    share = TrainingConfig.model_fields["foreground_share"].default
+    extra = plan_extra_patches(profile, patches_per_case=patches_per_case, foreground_share=share, reasons=reasons)
     return Plan(
         dataset=manifest.name,
         preprocess=PreprocessConfig(
@@ -97,7 +120,8 @@ def _plan_on(fingerprint: Fingerprint, manifest: Manifest, device: DeviceKind, o
         training=TrainingConfig(
             patch_size=patch,
             batch_size=batch,
-            patches_per_case=_patches_per_case(shape, patch, reasons),
+            patches_per_case=patches_per_case,
+            extra_patches=extra,
             augment=_augment(spacing, mirror_axes, is_2d=is_2d),
             coarse_start=plan_coarse_start(patch, spacing, network, share=option.coarse_share, reasons=reasons),
         ),

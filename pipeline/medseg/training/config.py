@@ -33,8 +33,8 @@ class OptimisationConfig(Config):
     batch_size: int = Field(4, ge=1)
     epochs: int = Field(200, ge=1)
     optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(4e-3, gt=0)
-    weight_decay: float = Field(1e-2, ge=0)
+    learning_rate: float = Field(4e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(1e-2, ge=0, allow_inf_nan=False)
     warmup: float = Field(0.02, ge=0, lt=1)
     decay: Literal["polynomial", "cosine"] = "polynomial"
     gradient_clip: float = Field(12.0, gt=0)

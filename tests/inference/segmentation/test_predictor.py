@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from medseg.errors import CheckpointError
+from medseg.errors import CheckpointError, GeometryError
 from medseg.geometry import Geometry
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, save_card
 from medseg.inference.segmentation.predictor import whole_volume_probabilities
+from medseg.inference.slab import Slab
 from medseg.networks import load_weights, save_weights
 from medseg.networks.segmentation import UNet
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.preprocess import BodyCrop, ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Scan
 from torch import Tensor, nn
 
@@ -221,3 +222,60 @@ def test_weights_of_another_network_are_refused(build_card: CardBuilder, tmp_pat
 def test_model_without_a_card_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.json must be readable"):
         Predictor.load(tmp_path, device=CPU)
+
+
+def body_card(build_card: CardBuilder, **settings: object) -> ModelCard:
+    body = BodyCrop(above=(None,), margin_mm=0)
+    return build_card(
+        preprocess=PreprocessConfig(
+            axcodes="RAS", normalisation=(ChannelNormalisation(kind="none"),), body=body, **settings
+        )
+    )
+
+
+def padded(geometry: Geometry) -> Scan:
+    """Levels 1 and 2 in the middle of zeros."""
+    array = np.zeros((1, *geometry.shape), np.float32)
+    array[0, 2:-3, 1:-2, 1:-1] = np.maximum(1, levels(geometry.shape))[2:-3, 1:-2, 1:-1]
+    return Scan(array, geometry)
+
+
+def test_mask_of_a_scan_that_is_cropped_to_the_body_lies_on_its_whole_grid(
+    build_card: CardBuilder, oblique: Geometry
+) -> None:
+    scan, network = padded(oblique), Steps()
+    mask = Predictor(network, body_card(build_card), device=CPU, precision="fp32").mask(scan)
+    assert mask.shape == oblique.shape
+    np.testing.assert_array_equal(mask, np.array([0, 3, 7])[scan.array[0].astype(int)])
+    whole = Steps()
+    Predictor(whole, build_card(), device=CPU, precision="fp32").mask(scan)
+    assert sum(shape[0] for shape in network.shapes) <= sum(shape[0] for shape in whole.shapes)
+
+
+class AlwaysTwo(nn.Module):
+    """Finds class 2 everywhere."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x * 0, x * 0, x * 0 + 9], dim=1)
+
+
+def test_outside_of_the_body_a_mask_is_background(build_card: CardBuilder, oblique: Geometry) -> None:
+    scan = padded(oblique)
+    mask = Predictor(AlwaysTwo(), body_card(build_card, spacing_mm=(2.0, 2.0, 2.0)), device=CPU).mask(scan)
+    expected = np.zeros(oblique.shape, np.uint8)
+    expected[2:-3, 1:-2, 1:-1] = 7
+    np.testing.assert_array_equal(mask, expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slab_of_a_cropped_scan_is_that_of_its_mask(build_card: CardBuilder, oblique: Geometry, axis: int) -> None:
+    scan = padded(oblique)
+    predictor = Predictor(Steps(), body_card(build_card, spacing_mm=(1.7, 2.1, 2.0)), device=CPU, precision="fp32")
+    whole, size = predictor.mask(scan), oblique.shape[axis]
+    for start, stop in ((0, 1), (0, 3), (2, size - 1), (size - 1, size), (0, size), (2, 2)):
+        expected = np.zeros_like(whole)
+        place = tuple(slice(start, stop) if n == axis else slice(None) for n in range(3))
+        expected[place] = whole[place]
+        np.testing.assert_array_equal(predictor.mask(scan, slab=Slab(axis, start, stop)), expected)
+    with pytest.raises(GeometryError, match="crop must hold at least one of"):
+        predictor.mask(scan, slab=Slab(axis, 0, size + 1))

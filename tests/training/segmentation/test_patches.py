@@ -16,7 +16,7 @@ from medseg.errors import ScanError
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Array
 from medseg.training.batches import batches
-from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation import TrainingConfig, steps_per_epoch
 from medseg.training.segmentation.patches import PatchDataset, crop
 
 from tests.labels import labels_of
@@ -34,6 +34,11 @@ class MemoryCase:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.drawn.shape
+
+    @property
+    def voxels(self) -> dict[int, int]:
+        values, counts = np.unique(self.drawn, return_counts=True)
+        return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
     def image(self) -> Array:
         return self.pixels
@@ -193,3 +198,55 @@ def test_damaged_store_entry_stops_the_training_and_names_its_case(
     damaged = replace(prepared[0], folder=tmp_path / "entry")
     with pytest.raises(ScanError, match=rf"case {damaged.case_id}: store entry entry must be whole"):
         next(batches(dataset([damaged]), first_step=0))
+
+
+def with_rare_label() -> list[MemoryCase]:
+    """Ten cases of which all hold label 1, and the fourth a voxel of label 2 too."""
+    cases = [numbered(n, (30, 30, 30)) for n in range(10)]
+    for case in cases:
+        case.drawn[2:6, 2:6, 2:6] = 1
+    cases[3].drawn[20, 21, 22] = 2
+    return cases
+
+
+def test_each_epoch_holds_every_case_and_the_additional_patches_of_rare_labels() -> None:
+    patches = dataset(with_rare_label(), foreground_share=0.0, extra_patches={"label 2": 5})
+    orders = []
+    for epoch in range(3):
+        found = [patches[index] for index in range(epoch * 25, (epoch + 1) * 25)]
+        order = [int(patch["image"][0, 0, 0, 0]) for patch in found]
+        assert Counter(order) == {n: 7 if n == 3 else 2 for n in range(10)}
+        centred = [torch.argwhere(patch["label"][0] == 2).tolist() == [[4, 4, 4]] for patch in found]
+        assert sum(centred) >= 5
+        orders.append(tuple(order))
+    assert len(set(orders)) > 1
+
+
+def test_additional_patch_of_a_number_is_always_the_same() -> None:
+    one, other = (dataset(with_rare_label(), extra_patches={"label 1": 2, "label 2": 3}) for _ in range(2))
+    later = {index: other[index] for index in reversed(range(60))}
+    for index in range(60):
+        assert torch.equal(one[index]["image"], later[index]["image"])
+        assert torch.equal(one[index]["label"], later[index]["label"])
+
+
+def test_without_additional_patches_the_sequence_is_that_of_the_cases_alone() -> None:
+    """The first voxels of known patches, so that trainings without rare labels stay as they are."""
+    case = numbered(0, (40, 40, 40))
+    case.pixels[0] = np.arange(40**3).reshape(40, 40, 40) % 2048
+    case.drawn[2:12, 2:12, 2:12] = 1
+    case.drawn[30, 31, 29] = 2
+    found = [int(patch["image"][0, 0, 0, 0]) for patch in islice(map(dataset([case, case]).__getitem__, range(6)), 6)]
+    assert found == [1152, 717, 202, 146, 855, 702]
+
+
+def test_label_that_no_case_holds_gives_patches_from_anywhere() -> None:
+    patches = dataset([numbered(n) for n in range(4)], extra_patches={"label 3": 8})
+    assert {int(patches[index]["image"][0, 0, 0, 0]) for index in range(48)} == set(range(4))
+
+
+def test_epoch_is_as_many_steps_as_its_patches_take() -> None:
+    config = TrainingConfig(patch_size=(8, 8, 8), batch_size=3, patches_per_case=2, extra_patches={"a": 4, "b": 1})
+    assert config.patches_per_epoch(5) == 15
+    assert steps_per_epoch(5, config) == 5
+    assert steps_per_epoch(5, config.model_copy(update={"extra_patches": {}})) == 4

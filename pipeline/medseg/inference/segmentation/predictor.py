@@ -15,7 +15,8 @@ from medseg.inference.segmentation.sliding import probability_planes, whole_volu
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
 from medseg.networks.segmentation import build_network
-from medseg.preprocess import box_around, network_grid, part_of, preprocess_scan
+from medseg.preprocess import Box, box_around, crop_to_body, network_grid, part_of, preprocess_scan
+from medseg.preprocess.body import overlap, slices_of, whole_box
 from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget
@@ -33,7 +34,8 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
         """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
 
         Within a slab the mask is that of the whole scan: the whole scan's statistics normalise it, and all of the whole
-        scan's windows that touch the slab are predicted, but nothing else is resampled, predicted or restored.
+        scan's windows that touch the slab are predicted, but nothing else is resampled, predicted or restored. Where
+        scans are cropped to the body, that is the whole scan for the network, and the mask is 0 outside.
 
         Args:
             scan: Scan as it was read.
@@ -43,13 +45,16 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
             GeometryError: If the slab reaches beyond the scan.
             ScanError: If the scan needs more memory than is free.
         """
-        if slab is None:
+        if slab is not None and slab.is_empty:
+            return self.target.blank(scan.geometry.shape)
+        wanted = whole_box(scan.geometry.shape) if slab is None else _box_of(slab, scan.geometry)
+        seen = crop_to_body(scan, self.card.preprocess)
+        box = overlap(wanted, seen.box)
+        if box == whole_box(scan.geometry.shape):
             return self._draw(scan, scan.geometry)
         mask = self.target.blank(scan.geometry.shape)
-        if not slab.is_empty:
-            native = scan.geometry.cropped(slab.axis, range(slab.start, slab.stop))
-            place = tuple(slice(slab.start, slab.stop) if axis == slab.axis else slice(None) for axis in range(3))
-            mask[(..., *place)] = self._draw(scan, native)
+        if all(box):  # no range is empty
+            mask[(..., *slices_of(box))] = self._draw(seen.scan, part_of(scan.geometry, box))
         return mask
 
     def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
@@ -94,3 +99,15 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
                 remedy="load it in Python, by Predictor.load with the function that builds that network as build",
             )
         return build_network(card.network)
+
+
+def _box_of(slab: Slab, geometry: Geometry) -> Box:
+    """All voxels of a slab's slices.
+
+    Raises:
+        GeometryError: If the slab reaches beyond the scan.
+    """
+    extent = range(slab.start, slab.stop)
+    geometry.cropped(slab.axis, extent)
+    i, j, k = (extent if axis == slab.axis else range(size) for axis, size in enumerate(geometry.shape))
+    return i, j, k

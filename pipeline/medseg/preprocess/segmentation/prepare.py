@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.manifest import read_case
+from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
@@ -67,7 +68,8 @@ def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: Preproc
 
 def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> None:
     scan, label = read_case(case, manifest, root)
-    image, grid, grid_label = preprocess_scan(scan, config, label=label)
+    cropped = crop_to_body(scan, config)
+    image, grid, grid_label = preprocess_scan(cropped.scan, config, label=inside(label, cropped.box))
     if grid_label is None:
         raise ValueError("a label that went in must come out")
     save_case(
@@ -78,6 +80,7 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
         foreground=_sample_foreground(grid_label),
         grid=grid,
         native=scan.geometry,
+        box=cropped.box,
     )
 
 

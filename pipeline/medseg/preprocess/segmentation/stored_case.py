@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from medseg.geometry import Geometry
+from medseg.preprocess.body import slices_of, whole_box
 from medseg.preprocess.entry import reading_entry, write_entry
+from medseg.preprocess.grid import Box, part_of
 from medseg.preprocess.store import compact, open_array, write_array
 from medseg.records import Array, Labelmap
 
@@ -34,6 +37,8 @@ class StoredCase:
         native: The scan's grid.
         voxels: Voxel count of each label value on the network's grid.
         constant_channels: Channels that hold one value everywhere, as where a missing sequence was filled in.
+        box: Voxels of the scan that the network sees; None if it sees them all.
+        outside: Voxel count of each label value outside of that box, where there are any.
     """
 
     case_id: str
@@ -43,6 +48,25 @@ class StoredCase:
     native: Geometry
     voxels: dict[int, int]
     constant_channels: tuple[int, ...] = ()
+    box: Box | None = None
+    outside: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def seen(self) -> Geometry:
+        """Grid of the part of the scan that the network sees."""
+        return part_of(self.native, self.box) if self.box else self.native
+
+    def on_native(self, part: Array, blank: Array) -> Array:
+        """A mask of the part that the network sees on the scan's grid.
+
+        Args:
+            part: Mask on the grid `seen`.
+            blank: Mask of background on the scan's grid, which is filled where a part alone was seen.
+        """
+        if self.box is None:
+            return part
+        blank[(..., *slices_of(self.box))] = part
+        return blank
 
     def image(self) -> Any:
         """The image `(C, I, J, K)`, float16 or float32; slicing reads only the chunks that are needed."""
@@ -73,6 +97,7 @@ def save_case(
     foreground: Array,
     grid: Geometry,
     native: Geometry,
+    box: Box | None = None,
 ) -> None:
     """Write a prepared case; the folder appears whole or not at all."""
     values, counts = np.unique(label, return_counts=True)
@@ -83,6 +108,9 @@ def save_case(
         "voxels": {int(value): int(count) for value, count in zip(values, counts, strict=True)},
         "constant_channels": [index for index, channel in enumerate(image) if channel.min() == channel.max()],
     }
+    if box is not None and box != whole_box(native.shape):
+        facts["box"] = [[extent.start, extent.stop] for extent in box]
+        facts["outside"] = _outside(native_label, box)
 
     def write_arrays(target: Path) -> None:
         write_array(target / "image.b2nd", compact(image))
@@ -106,8 +134,23 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
         )
         voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
         constant = tuple(int(index) for index in facts["constant_channels"])
-        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant)
+        box = _box(facts["box"]) if "box" in facts else None
+        outside = {int(value): int(count) for value, count in facts.get("outside", {}).items()}
+        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant, box, outside)
         case.foreground()
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
         open_array(path, case_id=case_id)
     return case
+
+
+def _outside(label: Labelmap, box: Box) -> dict[int, int]:
+    """Voxel count of each label value above 0 outside of a box."""
+    left = label.copy()
+    left[slices_of(box)] = 0
+    values, counts = np.unique(left[left > 0], return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _box(ends: Sequence[Sequence[int]]) -> Box:
+    i, j, k = (range(int(start), int(stop)) for start, stop in ends)
+    return i, j, k

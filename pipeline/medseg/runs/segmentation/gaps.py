@@ -13,16 +13,28 @@ _SHOWN = 3
 
 
 def warn_of_gaps(training: Sequence[StoredCase], validation: Sequence[StoredCase], manifest: Manifest) -> None:
-    """Log labels that no training case shows, and channels that hold one value everywhere."""
+    """Log labels that no training case shows or that a crop cuts, and channels that hold one value everywhere."""
     for name, value in manifest.foreground.items():
         if any(case.voxels.get(value) for case in training):
             continue
         there = sum(bool(case.voxels.get(value)) for case in validation)
         elsewhere = f", although {there} validation case(s) show it: another fold may suit better" if there else ""
         _log.warning("label %s has no voxel in any training case, so that it cannot be learned%s", name, elsewhere)
+    for name, value in manifest.foreground.items():
+        cut = [case.case_id for case in (*training, *validation) if case.outside.get(value)]
+        if cut:
+            _log.warning(
+                "label %s has voxels outside of the body's box, which no mask will hold, in case(s) %s: "
+                "set preprocess.body to null, or its margin_mm larger",
+                name,
+                _some(cut),
+            )
     for index, name in enumerate(manifest.channels):
         filled = [case.case_id for case in (*training, *validation) if index in case.constant_channels]
         if filled:
-            more = f" and {len(filled) - _SHOWN} more" if len(filled) > _SHOWN else ""
-            shown = ", ".join(filled[:_SHOWN])
-            _log.warning("channel %s holds one value everywhere in case(s) %s%s", name, shown, more)
+            _log.warning("channel %s holds one value everywhere in case(s) %s", name, _some(filled))
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

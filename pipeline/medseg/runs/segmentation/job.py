@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,11 +26,15 @@ from medseg.planning import (
     StepCost,
     check_mirroring,
     load_plan,
+    low_ceilings,
     make_plan,
     plan_digest,
     take_fingerprint,
+    take_structures,
 )
+from medseg.planning.body import body_rule
 from medseg.planning.initialised import plan_initialised
+from medseg.planning.rare_labels import check_extra_patches
 from medseg.planning.sizes import DeviceKind
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Failure, Manifest
@@ -59,6 +64,8 @@ from medseg.training.segmentation.task import SegmentationTask
 GridKind = Literal["scans", "budget"]
 _CEILING_CASES = 3
 _PREPARING_TO_READING = 2.0
+_STRUCTURES_S = 30.0
+_STRUCTURES_SHARE = 0.01  # of a budget
 _SHORTEST_S = 15.0  # of a budget that is worth measuring for
 
 
@@ -119,13 +126,26 @@ class SegmentationJob:
             start = time.monotonic()
             with progress.over_cases(len(cases.training), "plan") as on_done:
                 fingerprint = take_fingerprint(
-                    cases.training, manifest, cases.root, executor=threads(settings.workers), on_done=on_done
+                    cases.training,
+                    manifest,
+                    cases.root,
+                    body=body_rule(manifest.channels),
+                    executor=threads(settings.workers),
+                    on_done=on_done,
                 )
-            failures = fingerprint.failures
+            failures, reading_s = fingerprint.failures, time.monotonic() - start
+            structures = take_structures(
+                cases.training,
+                manifest,
+                cases.root,
+                limit_s=_STRUCTURES_S if seconds is None else _STRUCTURES_SHARE * seconds,
+                executor=threads(settings.workers),
+            )
             spending = None
             is_known = self.parts.network is None  # a network of the user's own need not run without weights
             if self.grid == "budget" and is_known and seconds is not None and seconds > _SHORTEST_S:
-                spending = self._spending(cases, settings, seconds=seconds, reading_s=time.monotonic() - start)
+                left = seconds - (time.monotonic() - start - reading_s)
+                spending = self._spending(cases, settings, seconds=left, reading_s=reading_s)
             plan = make_plan(
                 fingerprint,
                 manifest,
@@ -134,14 +154,17 @@ class SegmentationJob:
                 spacing_mm=_asked_spacing(settings),
                 adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
                 network=self.network or "unet",
+                structures=structures,
             )
             plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
         check_mirroring(plan, manifest)
+        check_extra_patches(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
-                f"plan: network must have {expected[0]} input channels and {expected[1]} classes as the manifest, got "
+                f"plan: network.in_channels must be {expected[0]} and network.out_channels {expected[1]}, as many as "
+                "the manifest has channels and labels, the background included, got "
                 f"{plan.network.in_channels} and {plan.network.out_channels}",
                 remedy="plan again",
             )
@@ -219,7 +242,9 @@ class SegmentationJob:
             parts=self.parts,
             initialisation=initialisation,
         )
-        return prepared_with(SegmentationTask(inputs), cases, failures)
+        prepared = prepared_with(SegmentationTask(inputs), cases, failures)
+        warning = low_ceilings(plan)
+        return replace(prepared, warnings=(*prepared.warnings, warning)) if warning else prepared
 
     def count_parameters(self, plan: Plan) -> int:
         """Trainable parameters of the network."""

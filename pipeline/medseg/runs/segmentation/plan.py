@@ -10,9 +10,10 @@ from pathlib import Path
 from medseg.atomic import check_writable
 from medseg.errors import ConfigError
 from medseg.manifest import mixed_channels
-from medseg.planning import GridCeiling, Plan, save_plan
+from medseg.planning import GridCeiling, Plan, low_ceilings, save_plan
 from medseg.planning.expectation import Expectation
 from medseg.planning.grid_choice import seconds_of_steps
+from medseg.planning.low_ceilings import with_low_ceilings
 from medseg.planning.sizes import DeviceKind
 from medseg.records import Failure
 from medseg.runs.machine import device_name, torch_device
@@ -79,14 +80,15 @@ def plan_dataset(
     planned = job.plan(cases, settings, device=kind, progress=progress or Silence(), seconds=seconds)
     plan = planned.plan
     if plan.expected is None and job.parts.network is None:
-        plan = plan.model_copy(update={"expected": _expected(job, plan, cases, settings)})
+        plan = with_low_ceilings(plan.model_copy(update={"expected": _expected(job, plan, cases, settings)}))
+    low = low_ceilings(plan)
     save_plan(plan, path)
     return PlanResult(
         path=path,
         plan=plan,
         parameters=job.count_parameters(plan),
         failures=planned.failures,
-        warnings=tuple(mixed.message for mixed in mixed_channels(cases.manifest)),
+        warnings=(*(mixed.message for mixed in mixed_channels(cases.manifest)), *([low] if low else [])),
     )
 
 

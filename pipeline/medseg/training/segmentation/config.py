@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class TrainingConfig(OptimisationConfig):
         patch_size: Voxels of a training patch on the network's grid; a last axis of 1 means 2D.
         patches_per_case: Patches drawn from each case per epoch.
         foreground_share: Share of patches centred on a labelled voxel, each label equally often.
+        extra_patches: Patches per epoch that are centred on a label, by its name, in addition to those that every case
+            gives; they come from the cases that hold it.
         dice_weight: Weight of the Dice loss beside the cross-entropy.
         coarse_start: First share of the training, on coarser voxels; None to train on the grid's own all along.
     """
@@ -25,8 +27,15 @@ class TrainingConfig(OptimisationConfig):
     patch_size: tuple[Voxels, Voxels, Voxels]
     patches_per_case: int = Field(1, ge=1)
     foreground_share: float = Field(0.5, ge=0, le=1)
-    dice_weight: float = Field(1.0, ge=0)
+    extra_patches: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, exclude_if=lambda patches: not patches
+    )
+    dice_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
     coarse_start: CoarseStart | None = None
+
+    def patches_per_epoch(self, cases: int) -> int:
+        """Patches of an epoch over so many cases."""
+        return cases * self.patches_per_case + sum(self.extra_patches.values())
 
     @property
     def coarse(self) -> Self:

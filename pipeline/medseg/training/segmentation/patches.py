@@ -19,6 +19,9 @@ from medseg.training.segmentation.config import TrainingConfig
 class PatchDataset:
     """Endless, reproducible sequence of patches, in which every case comes equally often per epoch.
 
+    Additional patches of rare labels, if the settings ask for some, are mixed into each epoch; they come from cases
+    that hold the label, or from any where none does.
+
     Args:
         cases: Prepared cases.
         config: Patch size, foreground share, seed.
@@ -39,7 +42,10 @@ class PatchDataset:
         self.target = target
         self._factor = tuple(factor)
         self._extent = tuple(size * step for size, step in zip(config.patch_size, factor, strict=True))
-        self._foreground: dict[int, list[Array]] = {}
+        self._own = len(cases) * config.patches_per_case
+        self._extra = [name for name, count in config.extra_patches.items() for _ in range(count)]
+        self._holders = {name: self._cases_with(name) for name in config.extra_patches}
+        self._foreground: dict[int, dict[int, Array]] = {}
         self._last_order: tuple[int, Array] = (-1, np.empty(0))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -48,13 +54,15 @@ class PatchDataset:
         Raises:
             ScanError: If the store's arrays cannot be read.
         """
-        epoch_size = len(self.cases) * self.config.patches_per_case
+        epoch_size = self._own + len(self._extra)
         epoch, position = divmod(index, epoch_size)
-        number = int(self._order(epoch, epoch_size)[position]) % len(self.cases)
+        place = int(self._order(epoch, epoch_size)[position])
         rng = np.random.default_rng([self.config.seed, 2, index])
+        name = self._extra[place - self._own] if place >= self._own else None
+        number = place % len(self.cases) if name is None else int(rng.choice(self._holders[name]))
         case = self.cases[number]
         try:
-            start = self._start(number, rng)
+            start = self._start(number, rng, name)
             image = torch.from_numpy(crop(case.image(), start, self._extent).astype(np.float32))
             label = self.target.encode(crop(case.label(), start, self._extent))
         except (OSError, RuntimeError, ValueError) as error:
@@ -63,10 +71,23 @@ class PatchDataset:
             image, label = coarse_image(image, self._factor), coarse_label(label, self._factor)
         return {"image": image, "label": label}
 
-    def _start(self, number: int, rng: np.random.Generator) -> tuple[int, ...]:
+    def _cases_with(self, name: str) -> list[int]:
+        """Numbers of the cases that hold a label; of all cases if none does."""
+        found = [
+            number
+            for number, case in enumerate(self.cases)
+            if any(voxels and self._shows(value, name) for value, voxels in case.voxels.items())
+        ]
+        return found or list(range(len(self.cases)))
+
+    def _shows(self, value: int, name: str) -> bool:
+        return bool(self.target.shows(np.array([value]), name).any())
+
+    def _start(self, number: int, rng: np.random.Generator, name: str | None) -> tuple[int, ...]:
         """First voxel of the patch; negative where the scan is smaller and is padded on both sides."""
         case = self.cases[number]
-        centre = self._foreground_voxel(number, rng) if rng.random() < self.config.foreground_share else None
+        is_centred = name is not None or rng.random() < self.config.foreground_share
+        centre = self._foreground_voxel(number, rng, name) if is_centred else None
         start = []
         for axis, (size, wanted) in enumerate(zip(case.shape, self._extent, strict=True)):
             if size <= wanted:
@@ -77,12 +98,16 @@ class PatchDataset:
                 start.append(int(np.clip(centre[axis] - wanted // 2, 0, size - wanted)))
         return tuple(start)
 
-    def _foreground_voxel(self, number: int, rng: np.random.Generator) -> Array | None:
-        """A voxel of a label that is present, each label equally likely; None in an empty case."""
+    def _foreground_voxel(self, number: int, rng: np.random.Generator, name: str | None) -> Array | None:
+        """A voxel of the named label, or of one that is present, each equally likely; None where there is none."""
         if number not in self._foreground:
             voxels = self.cases[number].foreground()
-            self._foreground[number] = [voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])]
-        by_label = self._foreground[number]
+            self._foreground[number] = {
+                int(value): voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])
+            }
+        by_label = [
+            voxels for value, voxels in self._foreground[number].items() if name is None or self._shows(value, name)
+        ]
         if not by_label:
             return None
         chosen: Array = rng.choice(by_label[int(rng.integers(len(by_label)))])

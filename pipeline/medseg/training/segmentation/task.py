@@ -63,8 +63,8 @@ class SegmentationInputs:
 
 
 def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
-    """Steps in which every case gives its patches once."""
-    return max(1, math.ceil(cases * config.patches_per_case / config.batch_size))
+    """Steps in which every case gives its patches once, and every rare label its additional ones."""
+    return max(1, math.ceil(config.patches_per_epoch(cases) / config.batch_size))
 
 
 class SegmentationTask:

@@ -47,7 +47,8 @@ def validate_volume(
     image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
     plan = lay_out_windows(case.grid.shape, config)
     planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
-    mask = restore_planes(planes, case.grid, case.native, target=target, axis=plan.axis)
+    drawn = restore_planes(planes, case.grid, case.seen, target=target, axis=plan.axis)
+    mask = case.on_native(drawn, target.blank(case.native.shape))
     rows = measure_case(
         case.native_label(),
         mask,
