@@ -8,6 +8,7 @@ from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_finge
 from medseg.planning.grid_choice import Spending
 from medseg.planning.network_choice import NetworkName
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
+from medseg.planning.presets import PresetName
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
 from medseg.planning.step_cost import StepCost
@@ -18,6 +19,7 @@ __all__ = [
     "GridCeiling",
     "NetworkName",
     "Plan",
+    "PresetName",
     "SliceChoices",
     "SlicePlan",
     "Spending",
