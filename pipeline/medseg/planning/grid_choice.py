@@ -16,7 +16,7 @@ from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.planning.sizes import DeviceKind
 from medseg.planning.step_cost import StepPrice
-from medseg.planning.step_fit import MEMORY_SHARE, StepLimits, fit_step
+from medseg.planning.step_fit import MEMORY_SHARE, StepLimits, fit_memory, thin_step
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
@@ -174,7 +174,6 @@ def choose_plan(
     guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
     every = _distinct(_plans(plan_on, grids, device, voxels))
     plans = _within_memory(_near(every, guess), spending) if device == "cpu" else every
-    lay_out = _layouts(plans, plan_on, fingerprint, spending, device=device)
     own = every[0].preprocess.spacing_mm if spacing_mm is None else None
     strided = [index for index in range(len(plans)) if max(_first_stride(plans[index])) > 1]
     chosen = min(
@@ -184,13 +183,14 @@ def choose_plan(
     measured = plans[chosen]
     for _ in range(MEASUREMENTS):
         spending.measure(measured.network, measured.training, MEASURING_SHARE * spending.seconds)
-        candidates = lay_out(seconds)
+        fitted = [_fitted(plan, plan_on, spending, device=device) for plan in plans]
+        candidates = [_candidate(plan, fingerprint, spending) for plan in fitted]
         chosen = _best(candidates, ceilings, seconds, first=chosen)
-        before, measured = measured, candidates[chosen].plan
+        before, measured = measured, _thinned(candidates[chosen], spending, seconds, device=device).plan
         if measured == before or candidates[chosen].steps(seconds) < WORTH_MEASURING:
             break
     left = replace(spending, seconds=spending.seconds - (time.monotonic() - start))
-    return _with_expectation(lay_out, chosen, ceilings, fingerprint, left, own_spacing=own)
+    return _with_expectation(candidates, chosen, ceilings, fingerprint, left, device=device, own_spacing=own)
 
 
 class _Ceilings:
@@ -267,19 +267,23 @@ def _within_memory(plans: Sequence[Plan], spending: Spending) -> list[Plan]:
     return fitting or [plans[int(np.argmin(needs))]]
 
 
-def _layouts(
-    plans: Sequence[Plan], plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending, *, device: DeviceKind
-) -> Callable[[float], list[_Candidate]]:
-    """A function that prices all plans, those for a GPU with a step that memory and the seconds allow."""
+def _fitted(plan: Plan, plan_on: PlanOn, spending: Spending, *, device: DeviceKind) -> Plan:
+    """The plan for a GPU with a step that fits into its memory, which was looked at before for a CPU."""
+    if device == "cpu":
+        return plan
+    grid = GridOption(spacing_mm=plan.preprocess.spacing_mm)
+    return fit_memory(
+        plan, lambda voxels: plan_on(replace(grid, voxels=voxels)), spending.estimate, spending.step_bytes
+    )
 
-    def fitted(plan: Plan, seconds: float) -> Plan:
-        if device == "cpu":
-            return plan
-        grid = GridOption(spacing_mm=plan.preprocess.spacing_mm)
-        limits = StepLimits(seconds, spending.step_bytes, fewest_steps=FEWEST_STEPS, smallest_batch=1)
-        return fit_step(plan, lambda voxels: plan_on(replace(grid, voxels=voxels)), spending.estimate, limits)
 
-    return lambda seconds: [_candidate(fitted(plan, seconds), fingerprint, spending) for plan in plans]
+def _thinned(candidate: _Candidate, spending: Spending, seconds: float, *, device: DeviceKind) -> _Candidate:
+    """The candidate for a GPU with fewer patches in a step where the seconds buy too few steps."""
+    if device == "cpu":
+        return candidate
+    limits = StepLimits(seconds, spending.step_bytes, fewest_steps=FEWEST_STEPS, smallest_batch=1)
+    plan = thin_step(candidate.plan, spending.estimate, limits)
+    return replace(candidate, plan=plan, price=spending.estimate(plan.network, plan.training))
 
 
 def _candidate(plan: Plan, fingerprint: Fingerprint, spending: Spending) -> _Candidate:
@@ -318,21 +322,24 @@ def _best(candidates: Sequence[_Candidate], ceilings: _Ceilings, seconds: float,
 
 
 def _with_expectation(
-    lay_out: Callable[[float], list[_Candidate]],
+    candidates: Sequence[_Candidate],
     chosen: int,
     ceilings: _Ceilings,
     fingerprint: Fingerprint,
     spending: Spending,
     *,
+    device: DeviceKind,
     own_spacing: tuple[float, float, float] | None,
 ) -> Plan:
     """The chosen plan, with what the budget buys with it, with the scans' own grid, and with more time."""
     scans, seconds = len(fingerprint.cases), spending.steps_seconds()
-    candidates = lay_out(seconds)
-    best = candidates[chosen]
+    best = _thinned(candidates[chosen], spending, seconds, device=device)
     ceiling = ceilings.of(best.plan.preprocess)
     shortfall = best.unlearned(seconds) + ceilings.lost(best)
-    outlook = [_outlook(lay_out, chosen, ceilings, scans=scans, spending=spending, times=times) for times in MORE_TIME]
+    outlook = [
+        _outlook(candidates, chosen, ceilings, scans=scans, spending=spending, device=device, times=times)
+        for times in MORE_TIME
+    ]
     expected = Expectation(
         device=spending.device,
         seconds=round(spending.seconds, 1),
@@ -350,18 +357,19 @@ def _with_expectation(
 
 
 def _outlook(
-    lay_out: Callable[[float], list[_Candidate]],
+    candidates: Sequence[_Candidate],
     chosen: int,
     ceilings: _Ceilings,
     *,
     scans: int,
     spending: Spending,
+    device: DeviceKind,
     times: int,
 ) -> Outlook:
     """What a longer budget would buy."""
     seconds = spending.steps_seconds(times)
-    candidates = lay_out(seconds)
     best = candidates[_best(candidates, ceilings, seconds, first=chosen)]
+    best = _thinned(best, spending, seconds, device=device)
     return Outlook(
         budget=duration_text(times * spending.budget_s),
         spacing_mm=best.plan.preprocess.spacing_mm,

@@ -46,7 +46,7 @@ def fit_step(plan: Plan, plan_with: PlanWith, price: PriceOf, limits: StepLimits
         price: Function that prices a step of a network and a training.
         limits: What a step may cost.
     """
-    return _often_enough(fit_memory(plan, plan_with, price, limits.memory_bytes), price, limits)
+    return thin_step(fit_memory(plan, plan_with, price, limits.memory_bytes), price, limits)
 
 
 def fit_memory(plan: Plan, plan_with: PlanWith, price: PriceOf, memory_bytes: int) -> Plan:
@@ -78,6 +78,26 @@ def fit_memory(plan: Plan, plan_with: PlanWith, price: PriceOf, memory_bytes: in
     return smallest.model_copy(update={"reasons": smallest.reasons | reasons})
 
 
+def thin_step(plan: Plan, price: PriceOf, limits: StepLimits) -> Plan:
+    """A plan with fewer patches in a step, while the seconds buy too few steps; the plan itself if they buy enough.
+
+    Args:
+        plan: Plan with the largest step.
+        price: Function that prices a step of a network and a training.
+        limits: What a step may cost.
+    """
+    fitted = plan
+    while (batch := fitted.training.batch_size) > limits.smallest_batch and _few_steps(fitted, price, limits) is not None:
+        fitted = _with_batch(fitted, max(limits.smallest_batch, batch // 2))
+    if fitted is plan:
+        return plan
+    reason = (
+        f"{fitted.training.batch_size}: of {plan.training.batch_size} patches per step the budget would buy about "
+        f"{_few_steps(plan, price, limits):.0f} steps, fewer than {limits.fewest_steps} (benchmarks/README.md)"
+    )
+    return fitted.model_copy(update={"reasons": fitted.reasons | {"training.batch_size": reason}})
+
+
 def _smaller_steps(plan: Plan, plan_with: PlanWith) -> Iterator[Plan]:
     """The plan with fewer and fewer patches in a step, then with single patches that are smaller and smaller."""
     batch = plan.training.batch_size
@@ -90,21 +110,7 @@ def _smaller_steps(plan: Plan, plan_with: PlanWith) -> Iterator[Plan]:
         voxels //= 2
 
 
-def _often_enough(plan: Plan, price: PriceOf, limits: StepLimits) -> Plan:
-    """The plan with fewer patches in a step, while the seconds buy too few steps."""
-    fitted = plan
-    while (batch := fitted.training.batch_size) > limits.smallest_batch and _steps(fitted, price, limits) is not None:
-        fitted = _with_batch(fitted, max(limits.smallest_batch, batch // 2))
-    if fitted is plan:
-        return plan
-    reason = (
-        f"{fitted.training.batch_size}: of {plan.training.batch_size} patches per step the budget would buy about "
-        f"{_steps(plan, price, limits):.0f} steps, fewer than {limits.fewest_steps} (benchmarks/README.md)"
-    )
-    return fitted.model_copy(update={"reasons": fitted.reasons | {"training.batch_size": reason}})
-
-
-def _steps(plan: Plan, price: PriceOf, limits: StepLimits) -> float | None:
+def _few_steps(plan: Plan, price: PriceOf, limits: StepLimits) -> float | None:
     """Steps that the seconds buy, where they are too few."""
     seconds = price(plan.network, plan.training).seconds
     return limits.seconds / seconds if limits.fewest_steps * seconds > limits.seconds else None
