@@ -87,13 +87,14 @@ def thin_step(plan: Plan, price: PriceOf, limits: StepLimits) -> Plan:
         limits: What a step may cost.
     """
     fitted = plan
-    while (batch := fitted.training.batch_size) > limits.smallest_batch and _few_steps(fitted, price, limits) is not None:
+    while (batch := fitted.training.batch_size) > limits.smallest_batch and _buys_few(fitted, price, limits):
         fitted = _with_batch(fitted, max(limits.smallest_batch, batch // 2))
     if fitted is plan:
         return plan
+    steps = limits.seconds / price(plan.network, plan.training).seconds
     reason = (
         f"{fitted.training.batch_size}: of {plan.training.batch_size} patches per step the budget would buy about "
-        f"{_few_steps(plan, price, limits):.0f} steps, fewer than {limits.fewest_steps} (benchmarks/README.md)"
+        f"{steps:.0f} steps, fewer than {limits.fewest_steps} (benchmarks/README.md)"
     )
     return fitted.model_copy(update={"reasons": fitted.reasons | {"training.batch_size": reason}})
 
@@ -110,10 +111,9 @@ def _smaller_steps(plan: Plan, plan_with: PlanWith) -> Iterator[Plan]:
         voxels //= 2
 
 
-def _few_steps(plan: Plan, price: PriceOf, limits: StepLimits) -> float | None:
-    """Steps that the seconds buy, where they are too few."""
-    seconds = price(plan.network, plan.training).seconds
-    return limits.seconds / seconds if limits.fewest_steps * seconds > limits.seconds else None
+def _buys_few(plan: Plan, price: PriceOf, limits: StepLimits) -> bool:
+    """Whether the seconds buy too few steps."""
+    return limits.fewest_steps * price(plan.network, plan.training).seconds > limits.seconds
 
 
 def _with_batch(plan: Plan, batch: int) -> Plan:
