@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from medseg.geometry import Geometry
 from medseg.planning import GridCeiling
+from medseg.planning import ceiling as ceiling_module
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Case, Manifest
 from medseg.scans import write_scan
@@ -68,3 +70,25 @@ def test_cases_are_read_until_every_label_is_seen(tmp_path: Path) -> None:
     manifest = Manifest(name="made up", channels=("MR",), labels=labels, cases=tuple(cases))
     ceiling = GridCeiling(cases, manifest, tmp_path).dice(at(2.0))
     assert ceiling["lesion"] < 0.5 < ceiling["organ"]
+
+
+def test_of_many_voxels_only_labels_not_seen_yet_are_tried_again(
+    dataset: tuple[Manifest, list[Case]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, cases = dataset
+    many = [cases[0].model_copy(update={"case_id": f"c{n}", "patient_id": f"c{n}"}) for n in range(4)]
+    tried: list[int] = []
+    resample = ceiling_module.resample_averaged
+
+    def counted(array: torch.Tensor, *grids: Geometry) -> torch.Tensor:
+        tried.append(array.numel())
+        return resample(array, *grids)
+
+    monkeypatch.setattr(ceiling_module, "resample_averaged", counted)
+    all_three = GridCeiling(many, manifest, tmp_path).dice(at(2.0))
+    assert len(tried) == 2 * 3
+    tried.clear()
+    monkeypatch.setattr(ceiling_module, "_MOST_VOXELS", 1)
+    assert GridCeiling(many, manifest, tmp_path).dice(at(2.0)) == all_three
+    assert len(tried) == 2
+    assert max(tried) < 40**3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from medseg.training.segmentation.loss import SegmentationLoss
+from monai.losses.dice import DiceCELoss
 from torch import Tensor
 from torch.nn import functional
 
@@ -77,3 +78,35 @@ def test_half_precision_logits_are_judged_in_full_precision() -> None:
     found = SegmentationLoss()([half], label)
     assert found.dtype == torch.float32
     assert float(found) == pytest.approx(float(by_hand(half.float(), label)), abs=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8, 9, 119])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_value_and_gradient_are_those_of_monai(classes: int, layout: torch.memory_format, is_empty: bool) -> None:
+    logits, label = random_case((6, 4, 8), classes)
+    logits = (3 * logits).contiguous(memory_format=layout)
+    label = label * (0 if is_empty else 1)
+    loss = DiceCELoss(
+        include_background=False, to_onehot_y=True, softmax=True, batch=True, lambda_dice=1.5, smooth_nr=1e-5,
+        smooth_dr=1e-5,
+    )  # fmt: skip
+    theirs, ours = (logits.clone(memory_format=torch.preserve_format).requires_grad_() for _ in range(2))
+    expected, found = loss(theirs, label), SegmentationLoss(1.5)([ours], label)
+    (2 * expected).backward()
+    (2 * found).backward()
+    assert float(found.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    assert theirs.grad is not None
+    assert ours.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("classes", [3, 12])
+def test_gradient_is_that_of_finite_differences(classes: int) -> None:
+    logits, label = random_case((3, 2, 2), classes)
+    logits.requires_grad_()
+    SegmentationLoss(2.0)([logits], label).backward()
+    assert logits.grad is not None
+    direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(3))
+    ahead, behind = (by_hand(logits.detach() + step * direction, label, dice_weight=2.0) for step in (1e-3, -1e-3))
+    assert float((logits.grad * direction).sum()) == pytest.approx(float(ahead - behind) / 2e-3, rel=1e-3)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.losses.dice import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional
 
 from medseg.errors import ConfigError
 from medseg.targets import ExclusiveLabels, VoxelTarget
+from medseg.training.segmentation.dice_entropy import dice_and_entropy
 
 
 def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0) -> nn.Module:
@@ -44,10 +44,7 @@ class SegmentationLoss(nn.Module):
 
     def __init__(self, dice_weight: float = 1.0) -> None:
         super().__init__()
-        self.loss = DiceCELoss(
-            include_background=False, to_onehot_y=True, softmax=True, batch=True, lambda_dice=dice_weight,
-            smooth_nr=1e-5, smooth_dr=1e-5,
-        )  # fmt: skip
+        self.dice_weight = dice_weight
 
     def forward(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
         """Loss of logits `(B, classes, …)` per scale, finest first, against class indices `(B, 1, …)`."""
@@ -57,5 +54,5 @@ class SegmentationLoss(nn.Module):
             target = label
             if logits.shape[2:] != label.shape[2:]:
                 target = functional.interpolate(label.float(), size=logits.shape[2:], mode="nearest-exact")
-            total = total + weight * self.loss(logits.float(), target)
+            total = total + weight * dice_and_entropy(logits, target, self.dice_weight)
         return total / sum(weights)
