@@ -70,6 +70,16 @@ def network(function: Function) -> Function:
     )(function)
 
 
+def preset(function: Function) -> Function:
+    """Add `--preset`."""
+    return click.option(
+        "--preset",
+        type=click.Choice(["nano", "S", "M", "L", "XL"], case_sensitive=False),
+        help="Sizes of network, patch and batch: nano for tests, S as planned for a CPU, M as for a GPU, L and XL for "
+        "GPUs of 16 and 48 GB; not with a plan.  [default: the device's]",
+    )(function)
+
+
 def planning(function: Function) -> Function:
     """Add the options that decide a plan."""
     choices = (
@@ -82,6 +92,7 @@ def planning(function: Function) -> Function:
         click.option("--store", type=FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases."),
         grid,
         network,
+        preset,
         data_root,
         device,
         workers,

@@ -32,10 +32,10 @@ def command(path: Path, **arguments: Any) -> None:
     from medseg.runs.segmentation.plan import plan_dataset
     from medseg.runs.settings import TrainingSettings
 
-    dataset, grid, network = (arguments.pop(name) for name in ("dataset", "grid", "network"))
+    dataset = arguments.pop("dataset")
+    job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
     arguments |= {"folder": path.parent, "tracking_uri": None, "no_tracking": True}
     settings = options.training_settings(TrainingSettings, arguments)
-    job = SegmentationJob(grid=grid, network=network)
     result = plan_dataset(job, dataset, settings, path=path, started=started, progress=console.Bars())
     for line in plan_lines(result.plan, parameters=result.parameters):
         click.echo(line)
@@ -60,18 +60,18 @@ def plan_lines(plan: Plan, *, parameters: int) -> list[str]:
     network = f"{parameters / 1e6:.1f} M parameters, {len(widths)} stages of {widths[0]} to {widths[-1]} channels"
     lines = [f"grid      {grid}", f"patch     {patch}", f"network   {network}"]
     if plan.expected is not None:
-        lines += _expectation_lines(plan.expected)
+        lines += _expectation_lines(plan.expected, kind="picture" if plan.network.spatial_dims == 2 else "scan")
     if plan.fingerprint is not None:
         ceiling = plan.expected.ceiling if plan.expected else {}
         lines += ["labels", *(f"  {line}" for line in label_table.label_lines(plan.fingerprint, ceiling))]
     return [*lines, "why", *(f"  {setting}: {reason}" for setting, reason in plan.reasons.items())]
 
 
-def _expectation_lines(expected: Expectation) -> list[str]:
+def _expectation_lines(expected: Expectation, *, kind: str) -> list[str]:
     lines = [
         f"expected  {expected.steps} steps of {expected.step_seconds:.3g} s in about {_time(expected.seconds)}",
         f"          {expected.memory_bytes / 1e9:.1f} GB beside what the program itself takes, on {expected.device}",
-        f"          each part of a scan is seen {expected.views_per_scan:g} times",
+        f"          each part of a {kind} is seen {expected.views_per_scan:g} times",
     ]
     if expected.ceiling:
         worst = min(expected.ceiling, key=lambda name: expected.ceiling[name])
@@ -79,8 +79,10 @@ def _expectation_lines(expected: Expectation) -> list[str]:
     if expected.shortfall is not None:
         lines.append(f"          about {expected.shortfall:.3f} of Dice lost to the grid and what is not yet learned")
     for outlook in expected.outlook:
-        seen = f"{_by(outlook.spacing_mm or ())} mm, {outlook.steps} steps, seen {outlook.views_per_scan:g} times"
-        lines.append(f"in {outlook.budget:<7}{seen}, about {outlook.shortfall:.3f} lost")
+        grid = f"{_by(outlook.spacing_mm)} mm, " if outlook.spacing_mm else ""
+        steps = f"{outlook.steps} steps" + (f" of {outlook.batch_size}" if outlook.batch_size else "")
+        lost = f", about {outlook.shortfall:.3f} lost" if outlook.shortfall is not None else ""
+        lines.append(f"in {outlook.budget:<7}{grid}{steps}, seen {outlook.views_per_scan:g} times{lost}")
     return lines
 
 

@@ -27,6 +27,7 @@ Examples:
 )
 @options.grid
 @options.network
+@options.preset
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder."""
     started = time.monotonic()
@@ -34,8 +35,8 @@ def command(**arguments: Any) -> None:
     from medseg.runs.settings import TrainingSettings
     from medseg.runs.train import train_job
 
-    dataset, grid, network = (arguments.pop(name) for name in ("dataset", "grid", "network"))
-    job = SegmentationJob(grid=grid, network=network)
+    dataset = arguments.pop("dataset")
+    job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
     settings = options.training_settings(TrainingSettings, arguments)
     result = train_job(job, dataset, settings, started=started, progress=console.Bars())
     click.echo(result.summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,11 @@ def smooth(config: PreprocessConfig) -> dict[str, float]:
     """Ceiling of a large organ: 1 % lost per millimetre beyond the scans' own."""
     assert config.spacing_mm is not None
     return {"liver": 1 - 0.01 * max(0.0, max(config.spacing_mm) - 0.6)}
+
+
+def fine_alone(config: PreprocessConfig) -> dict[str, float]:
+    """Ceiling of a label that the scans' own grid alone carries."""
+    return {"vessel": 1.0 if max(config.spacing_mm or ()) < 0.7 else 0.0}
 
 
 def spend(
@@ -203,7 +209,48 @@ def test_axes_that_are_coarser_already_stay(
 def test_pictures_keep_their_pixels(build_fingerprint: FingerprintBuilder, build_manifest: ManifestBuilder) -> None:
     pictures = build_fingerprint([(256, 256, 1)] * 5, [(1.0, 1.0, 1.0)] * 5, is_2d=True)
     plans = [make_plan(pictures, build_manifest(), device="cpu", spending=s) for s in (None, spend(30))]
-    assert plans[0] == plans[1]
+    assert plans[0].preprocess == plans[1].preprocess
+    assert plans[0].preprocess.spacing_mm is None
+    assert plans[0].network == plans[1].network
+
+
+def test_gpu_s_grid_is_chosen_and_its_step_kept_where_it_fits(
+    large: Fingerprint, build_manifest: ManifestBuilder
+) -> None:
+    plan = make_plan(large, build_manifest(), device="cuda", spending=spend(36_000, fine_alone))
+    assert plan.preprocess.spacing_mm == (0.6, 0.6, 0.6)
+    assert math.prod(plan.training.patch_size) <= 128**3
+    assert plan.training.batch_size == 2
+    assert plan.training.coarse_start is None
+    expected = plan.expected
+    assert expected is not None
+    fine = price(plan.network, plan.training)
+    assert expected.steps == round((0.85 * 36_000 - 8) / fine.seconds)
+    assert (expected.step_seconds, expected.memory_bytes) == fine
+    parts = round(np.prod(np.maximum(np.array([192, 144, 88]) / plan.training.patch_size, 1)))
+    assert expected.views_per_scan == pytest.approx(expected.steps * 2 / (32 * parts), rel=0.05)
+
+
+def test_gpu_s_batch_is_halved_while_the_budget_buys_few_steps(
+    large: Fingerprint, build_manifest: ManifestBuilder
+) -> None:
+    plan = make_plan(large, build_manifest(), device="cuda", spending=spend(700, fine_alone))
+    assert plan.preprocess.spacing_mm == (0.6, 0.6, 0.6)
+    assert plan.training.batch_size == plan.inference.batch_size == 1
+    assert "1: of 2 patches per step the budget would buy about" in plan.reasons["training.batch_size"]
+    expected = plan.expected
+    assert expected is not None
+    assert [outlook.batch_size for outlook in expected.outlook] == [1, 2]
+
+
+def test_gpu_s_step_is_no_larger_than_the_memory_that_is_free(
+    large: Fingerprint, build_manifest: ManifestBuilder
+) -> None:
+    for free_bytes in (6 * 10**9, 3 * 10**9, 10**9, 10**8):
+        spending = spend(36_000, free_bytes=free_bytes)
+        plan = make_plan(large, build_manifest(), device="cuda", spending=spending)
+        assert price(plan.network, plan.training).memory_bytes <= 0.7 * free_bytes
+        assert "GB" in plan.reasons["training.batch_size"]
 
 
 def test_what_is_measured_decides_in_the_end(large: Fingerprint, build_manifest: ManifestBuilder) -> None:

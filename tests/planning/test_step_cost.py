@@ -140,3 +140,67 @@ def test_a_network_of_any_kind_is_measured_and_scaled(kind: str) -> None:
     doubled = cost.estimate(network, training(64, 32, 1, batch=2))
     assert measured.seconds < doubled.seconds <= 2 * measured.seconds
     assert doubled.memory_bytes >= measured.memory_bytes
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> torch.device:
+    """A GPU that is asked for nothing but its name."""
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "made-up")
+    return torch.device("cuda")
+
+
+GIB = 2**30
+# GiB of a training step of the GPU's network with two labels on an H100 (benchmarks/README.md).
+ON_H100 = [(160, 2, 9.4), (192, 2, 15.6), (256, 2, 36.0), (128, 1, 2.9), (128, 8, 18.4), (128, 32, 71.2)]
+
+
+def test_gpu_s_memory_is_scaled_from_what_it_counted_itself(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "medseg.planning.step_cost._dry_run",
+        lambda build, network, config, device, limit_s: _DryRun(0.1, int(5.2 * GIB), is_warm=True),
+    )
+    wide = NetworkConfig(
+        spatial_dims=3,
+        in_channels=1,
+        out_channels=3,
+        channels=(32, 64, 128, 256, 320, 320),
+        strides=((1, 1, 1), *((2, 2, 2),) * 5),
+        kernels=((3, 3, 3),) * 6,
+        blocks=(1, 2, 2, 2, 2, 2),
+        decoder_blocks=(1,) * 5,
+        activation="relu",
+    )
+    cost = StepCost(gpu)
+    assert cost.measure(wide, training(128, 128, 128, batch=2)).memory_bytes == int(5.2 * GIB)
+    for side, batch, gib in ON_H100:
+        estimate = cost.estimate(wide, training(side, side, side, batch=batch))
+        assert estimate.memory_bytes / GIB == pytest.approx(gib, rel=0.1)
+
+
+def test_step_that_does_not_fit_into_a_gpu_is_scaled_from_fewer_patches(
+    gpu: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def dry_run(build: object, network: object, config: TrainingConfig, device: object, limit_s: float) -> _DryRun:
+        tried.append(config.batch_size)
+        if config.batch_size > 2:
+            raise torch.OutOfMemoryError("no room")
+        return _DryRun(0.2 * config.batch_size, 10**8 * config.batch_size, is_warm=True)
+
+    monkeypatch.setattr("medseg.planning.step_cost._dry_run", dry_run)
+    cost = StepCost(gpu)
+    price = cost.measure(NETWORK, training(16, 16, 16, batch=8))
+    assert tried == [8, 4, 2]
+    assert price == cost.estimate(NETWORK, training(16, 16, 16, batch=8))
+    assert price.memory_bytes == pytest.approx(8 * 10**8, rel=0.01)
+    assert 0.4 < price.seconds <= 1.6
+
+
+def test_gpu_that_cannot_hold_one_patch_is_an_error(gpu: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dry_run(*arguments: object, limit_s: float) -> _DryRun:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr("medseg.planning.step_cost._dry_run", dry_run)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        StepCost(gpu).measure(NETWORK, training(16, 16, 16, batch=2))

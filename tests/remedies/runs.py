@@ -108,6 +108,21 @@ def _network_beside_a_plan(place: Path) -> Again:
     yield lambda: train(place, "d", network="segresnet", config=sizes)
 
 
+@tries("runs/segmentation/job.py", "choose one of them")
+def _unknown_preset(place: Path) -> Again:
+    yield lambda: SegmentationJob(preset="XXL")  # type: ignore[arg-type]  # that is the point
+    for name in ("nano", "S", "M", "L", "XL"):
+        yield lambda name=name: SegmentationJob(preset=name)  # type: ignore[misc]
+
+
+@tries("runs/segmentation/job.py", "leave the preset out, or the plan")
+def _preset_beside_a_plan(place: Path) -> Again:
+    plan = train(write_patients(place), "a").folder / "plan.yaml"
+    yield lambda: train(place, "b", plan=plan, preset="nano")
+    yield lambda: train(place, "c", plan=plan)
+    yield lambda: train(place, "d", preset="nano")
+
+
 @tries("runs/machine.py", "choose cpu")
 def _no_gpu(place: Path) -> Again:
     with patch("torch.cuda.is_available", return_value=False):

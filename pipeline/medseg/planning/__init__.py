@@ -9,6 +9,7 @@ from medseg.planning.grid_choice import Spending
 from medseg.planning.low_ceilings import low_ceilings
 from medseg.planning.network_choice import NetworkName
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
+from medseg.planning.presets import PresetName
 from medseg.planning.profile import DatasetProfile, LabelProfile
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
@@ -24,6 +25,7 @@ __all__ = [
     "LabelStructures",
     "NetworkName",
     "Plan",
+    "PresetName",
     "SliceChoices",
     "SlicePlan",
     "Spending",

@@ -15,14 +15,17 @@ class Outlook(Config):
         spacing_mm: Voxel size of the network's grid; None for pictures.
         steps: Steps of the training.
         views_per_scan: How often each part of a scan is seen.
-        shortfall: Dice that is expected to be lost to the grid and to what is not yet learned.
+        batch_size: Patches of a step.
+        shortfall: Dice that is expected to be lost to the grid and to what is not yet learned; None for pictures, for
+            which no rule is measured.
     """
 
     budget: str
     spacing_mm: tuple[float, float, float] | None
     steps: int
     views_per_scan: float
-    shortfall: float
+    batch_size: int | None = None
+    shortfall: float | None = None
 
 
 class Expectation(Config):

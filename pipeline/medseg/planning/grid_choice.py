@@ -16,6 +16,7 @@ from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.planning.sizes import DeviceKind
 from medseg.planning.step_cost import StepPrice
+from medseg.planning.step_fit import MEMORY_SHARE, StepLimits, fit_memory, thin_step
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
@@ -25,18 +26,17 @@ STRIDED_LEARNING_STEPS = 15.0
 STRIDED_SHARE = 0.15
 LOWEST_CEILING = 0.75
 FEWEST_ROUNDS = 100
-MOST_VOXELS = 2_000_000
+FEWEST_STEPS = 200  # on a GPU; a batch is halved before it leaves fewer
 _FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 _STEPS_SHARE = 0.85  # of the budget; the rest goes into validations
 _TAIL_S = 8.0  # pictures and files at the end
 _GUESS_VOXELS_PER_S = 800_000
 _GUESS_STEPS = 1000
 _FARTHEST = 8.0  # from the guess, in voxels of a patch
-_MEASUREMENTS = 3
-_MEASURING_SHARE = 0.01  # of the budget, for each measurement
-_WORTH_MEASURING = 100  # steps; of fewer, the few that a measurement takes would be missed
-_MEMORY_SHARE = 0.7  # of what is free
-_MORE_TIME = (2, 4)
+MEASUREMENTS = 3
+MEASURING_SHARE = 0.01  # of the budget, for each measurement
+WORTH_MEASURING = 100  # steps; of fewer, the few that a measurement takes would be missed
+MORE_TIME = (2, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,11 @@ class Spending:
     measure: Callable[[AnyNetwork, TrainingConfig, float], StepPrice]
     estimate: Callable[[AnyNetwork, TrainingConfig], StepPrice]
     ceiling: Callable[[PreprocessConfig], Mapping[str, float]]
+
+    @property
+    def step_bytes(self) -> int:
+        """Memory that a step may take, of that which is free."""
+        return int(MEMORY_SHARE * self.free_bytes)
 
     def steps_seconds(self, times: float = 1.0) -> float:
         """Seconds for steps alone, of a budget so many times as long."""
@@ -141,6 +146,7 @@ def choose_plan(
     spending: Spending,
     *,
     device: DeviceKind,
+    voxels: int,
     spacing_mm: tuple[float, float, float] | None = None,
 ) -> Plan:
     """The plan by which the least Dice is expected to be lost.
@@ -157,31 +163,34 @@ def choose_plan(
         plan_on: Function that makes the plan on a grid.
         fingerprint: Fingerprint of the training cases.
         spending: Budget and prices.
-        device: Kind of device. On a GPU, where none of this is measured, only the grid is chosen.
+        device: Kind of device. On a GPU, where strided stages and coarse starts are not measured, the grid is chosen,
+            and the device's step is made smaller where it does not fit into memory or leaves too few steps.
+        voxels: Voxels of the largest patch.
         spacing_mm: Voxel size that the user sets, so that only the rest is chosen.
     """
     grids = [GridOption(factor) for factor in _FACTORS] if spacing_mm is None else [GridOption(spacing_mm=spacing_mm)]
     ceilings, start = _Ceilings(spending), time.monotonic()
     seconds = spending.steps_seconds()
     guess = seconds * _GUESS_VOXELS_PER_S / _GUESS_STEPS
-    every = _distinct(_plans(plan_on, grids, device))
-    plans = _within_memory(_near(every, guess), spending)
+    every = _distinct(_plans(plan_on, grids, device, voxels))
+    plans = _within_memory(_near(every, guess), spending) if device == "cpu" else every
     own = every[0].preprocess.spacing_mm if spacing_mm is None else None
     strided = [index for index in range(len(plans)) if max(_first_stride(plans[index])) > 1]
     chosen = min(
         strided or range(len(plans)),
         key=lambda index: abs(np.log(np.prod(plans[index].training.patch_size) / guess)),
     )
-    candidates: list[_Candidate] = []
-    for _ in range(_MEASUREMENTS):
-        measured = chosen
-        spending.measure(plans[measured].network, plans[measured].training, _MEASURING_SHARE * spending.seconds)
-        candidates = [_candidate(plan, fingerprint, spending) for plan in plans]
+    measured = plans[chosen]
+    for _ in range(MEASUREMENTS):
+        spending.measure(measured.network, measured.training, MEASURING_SHARE * spending.seconds)
+        fitted = [_fitted(plan, plan_on, spending, device=device) for plan in plans]
+        candidates = [_candidate(plan, fingerprint, spending) for plan in fitted]
         chosen = _best(candidates, ceilings, seconds, first=chosen)
-        if chosen == measured or candidates[chosen].steps(seconds) < _WORTH_MEASURING:
+        before, measured = measured, _thinned(candidates[chosen], spending, seconds, device=device).plan
+        if measured == before or candidates[chosen].steps(seconds) < WORTH_MEASURING:
             break
     left = replace(spending, seconds=spending.seconds - (time.monotonic() - start))
-    return _with_expectation(candidates, chosen, ceilings, fingerprint, left, own_spacing=own)
+    return _with_expectation(candidates, chosen, ceilings, fingerprint, left, device=device, own_spacing=own)
 
 
 class _Ceilings:
@@ -219,15 +228,15 @@ def _mean(ceiling: Mapping[str, float]) -> float:
     return float(np.mean(list(ceiling.values()) or [1.0]))
 
 
-def _plans(plan_on: PlanOn, grids: Sequence[GridOption], device: DeviceKind) -> Iterator[Plan]:
+def _plans(plan_on: PlanOn, grids: Sequence[GridOption], device: DeviceKind, voxels: int) -> Iterator[Plan]:
     """Plans on every grid, finest first."""
     for grid in grids:
         if device == "cpu":
-            option = replace(grid, voxels=MOST_VOXELS, batch=1, coarse_share=COARSE_SHARE)
+            option = replace(grid, voxels=voxels, batch=1, coarse_share=COARSE_SHARE)
             yield plan_on(option)
             yield plan_on(replace(option, begins_strided=True))
         else:
-            yield plan_on(grid)
+            yield plan_on(replace(grid, voxels=voxels))
 
 
 def _distinct(plans: Iterable[Plan]) -> list[Plan]:
@@ -254,8 +263,27 @@ def _near(plans: Sequence[Plan], voxels: float) -> list[Plan]:
 def _within_memory(plans: Sequence[Plan], spending: Spending) -> list[Plan]:
     """Plans whose steps fit into memory; the one that needs least if none does."""
     needs = [spending.estimate(plan.network, plan.training).memory_bytes for plan in plans]
-    fitting = [plan for plan, need in zip(plans, needs, strict=True) if need <= _MEMORY_SHARE * spending.free_bytes]
+    fitting = [plan for plan, need in zip(plans, needs, strict=True) if need <= spending.step_bytes]
     return fitting or [plans[int(np.argmin(needs))]]
+
+
+def _fitted(plan: Plan, plan_on: PlanOn, spending: Spending, *, device: DeviceKind) -> Plan:
+    """The plan for a GPU with a step that fits into its memory, which was looked at before for a CPU."""
+    if device == "cpu":
+        return plan
+    grid = GridOption(spacing_mm=plan.preprocess.spacing_mm)
+    return fit_memory(
+        plan, lambda voxels: plan_on(replace(grid, voxels=voxels)), spending.estimate, spending.step_bytes
+    )
+
+
+def _thinned(candidate: _Candidate, spending: Spending, seconds: float, *, device: DeviceKind) -> _Candidate:
+    """The candidate for a GPU with fewer patches in a step where the seconds buy too few steps."""
+    if device == "cpu":
+        return candidate
+    limits = StepLimits(seconds, spending.step_bytes, fewest_steps=FEWEST_STEPS, smallest_batch=1)
+    plan = thin_step(candidate.plan, spending.estimate, limits)
+    return replace(candidate, plan=plan, price=spending.estimate(plan.network, plan.training))
 
 
 def _candidate(plan: Plan, fingerprint: Fingerprint, spending: Spending) -> _Candidate:
@@ -300,14 +328,17 @@ def _with_expectation(
     fingerprint: Fingerprint,
     spending: Spending,
     *,
+    device: DeviceKind,
     own_spacing: tuple[float, float, float] | None,
 ) -> Plan:
     """The chosen plan, with what the budget buys with it, with the scans' own grid, and with more time."""
-    best, scans, seconds = candidates[chosen], len(fingerprint.cases), spending.steps_seconds()
+    scans, seconds = len(fingerprint.cases), spending.steps_seconds()
+    best = _thinned(candidates[chosen], spending, seconds, device=device)
     ceiling = ceilings.of(best.plan.preprocess)
     shortfall = best.unlearned(seconds) + ceilings.lost(best)
     outlook = [
-        _outlook(candidates, chosen, ceilings, scans=scans, spending=spending, times=times) for times in _MORE_TIME
+        _outlook(candidates, chosen, ceilings, scans=scans, spending=spending, device=device, times=times)
+        for times in MORE_TIME
     ]
     expected = Expectation(
         device=spending.device,
@@ -322,8 +353,6 @@ def _with_expectation(
     )
     grid_reason = _grid_reason(candidates[0], best, expected, scans=scans, spending=spending, own_spacing=own_spacing)
     reasons = best.plan.reasons | {"preprocess.spacing_mm": grid_reason}
-    if best.plan.training.batch_size == 1:
-        reasons["training.batch_size"] = "one patch, so that the budget buys as many steps as it can"
     return best.plan.model_copy(update={"reasons": reasons, "expected": expected})
 
 
@@ -334,15 +363,18 @@ def _outlook(
     *,
     scans: int,
     spending: Spending,
+    device: DeviceKind,
     times: int,
 ) -> Outlook:
     """What a longer budget would buy."""
     seconds = spending.steps_seconds(times)
     best = candidates[_best(candidates, ceilings, seconds, first=chosen)]
+    best = _thinned(best, spending, seconds, device=device)
     return Outlook(
         budget=duration_text(times * spending.budget_s),
         spacing_mm=best.plan.preprocess.spacing_mm,
         steps=round(best.steps(seconds)),
+        batch_size=best.plan.training.batch_size,
         views_per_scan=_views(best, scans, seconds),
         shortfall=round(best.unlearned(seconds) + ceilings.lost(best), 4),
     )
@@ -376,7 +408,7 @@ def _grid_reason(
         worst = min(expected.ceiling, key=lambda name: expected.ceiling[name])
         text += f"; labels on this grid and back keep a Dice of {expected.ceiling[worst]:.3f} ({worst}) and above"
     longer, shortfall = expected.outlook[0], expected.shortfall or 0.0
-    if longer.shortfall < shortfall - 0.001:
+    if longer.shortfall is not None and longer.shortfall < shortfall - 0.001:
         text += (
             f"; {longer.budget} would win back about {shortfall - longer.shortfall:.3f} of the Dice of about "
             f"{shortfall:.3f} that is lost to the grid and to what is not yet learned"

@@ -13,7 +13,8 @@ from medseg.errors import ConfigError
 from medseg.networks.segmentation import AnyNetwork, DynUNetConfig, SegResNetConfig, SwinUNETRConfig, unet_2015
 from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.plan import Plan
-from medseg.planning.sizes import RESOURCES, DeviceKind
+from medseg.planning.presets import PresetName, resources_of
+from medseg.planning.sizes import DeviceKind, Resources
 from medseg.training.segmentation import CoarseStart
 
 NetworkName = Literal["unet", "unet_2015", "dynunet", "segresnet", "swinunetr"]
@@ -33,25 +34,27 @@ class _Choice:
     reasons: dict[str, str]
 
 
-def with_network(plan: Plan, name: NetworkName, *, device: DeviceKind) -> Plan:
+def with_network(plan: Plan, name: NetworkName, *, device: DeviceKind, preset: PresetName | None = None) -> Plan:
     """A plan with the network of a name in place of the planned UNet.
 
-    Patches become multiples of the network's reduction, no larger than the device's largest patch where that can be;
-    larger ones leave fewer of them in a step.
+    Patches become multiples of the network's reduction, no larger than the largest one of the device or preset
+    where that can be; larger ones leave fewer of them in a step.
 
     Args:
         plan: Plan with medseg's UNet.
         name: Name of the network.
         device: Kind of device that will train.
+        preset: Name of a set of sizes that takes the place of the device's.
 
     Raises:
         ConfigError: If the network cannot take the scans.
     """
     if name == "unet":
         return plan
-    choice = _CHOICES[name](plan, device)
+    resources = resources_of(device, is_2d=plan.network.spatial_dims == 2, preset=preset)
+    choice = _CHOICES[name](plan, resources)
     before = plan.training.patch_size
-    most = max(RESOURCES[device, plan.network.spatial_dims == 2].patch_voxels, math.prod(before))
+    most = max(resources.patch_voxels, math.prod(before))
     patch = _fitted(before, choice.network.reduction, voxels=most)
     batch = max(1, min(plan.training.batch_size, plan.training.batch_size * math.prod(before) // math.prod(patch)))
     reasons = {key: why for key, why in plan.reasons.items() if not key.startswith("network.")} | choice.reasons
@@ -105,7 +108,7 @@ def _shared(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _unet_2015(plan: Plan, device: DeviceKind) -> _Choice:
+def _unet_2015(plan: Plan, resources: Resources) -> _Choice:
     if plan.network.spatial_dims != 2:
         raise ConfigError(
             "network unet_2015: scans must be pictures, as it is 2D, got volumes",
@@ -117,7 +120,7 @@ def _unet_2015(plan: Plan, device: DeviceKind) -> _Choice:
     return _Choice(network, {f"network.{key}": source for key in keys})
 
 
-def _dynunet(plan: Plan, device: DeviceKind) -> _Choice:
+def _dynunet(plan: Plan, resources: Resources) -> _Choice:
     axes = plan.network.spatial_dims
     kernels, strides = _dynunet_stages(
         plan.training.patch_size[:axes], (plan.preprocess.spacing_mm or (1.0, 1.0, 1.0))[:axes]
@@ -168,22 +171,22 @@ def _as_tuples(stages: Sequence[Any]) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(int(n) for n in axes) for axes in stages)
 
 
-def _segresnet(plan: Plan, device: DeviceKind) -> _Choice:
-    width = RESOURCES[device, plan.network.spatial_dims == 2].width
+def _segresnet(plan: Plan, resources: Resources) -> _Choice:
+    width = resources.width
     network = SegResNetConfig(**_shared(plan), init_filters=width)
     reasons = {
-        "network.init_filters": f"{width} at full resolution for this device, doubled per stage; the paper has 32",
+        "network.init_filters": f"{width} at full resolution {resources.where}, doubled per stage; the paper has 32",
         "network.blocks_down": "as in the paper (Myronenko 2018), each stage half the size of the one before",
         "network.blocks_up": "as in the paper",
     }
     return _Choice(network, reasons)
 
 
-def _swinunetr(plan: Plan, device: DeviceKind) -> _Choice:
-    size = 48 if device == "cuda" else 24
+def _swinunetr(plan: Plan, resources: Resources) -> _Choice:
+    size = 3 * resources.width // 2  # 48 beside 32 channels of medseg's own; a multiple of 12
     network = SwinUNETRConfig(**_shared(plan), feature_size=size)
     reasons = {
-        "network.feature_size": f"{size} for this device; the paper has 48",
+        "network.feature_size": f"{size} {resources.where}; the paper has 48",
         "network.depths": "as in the paper (Hatamizadeh et al. 2022)",
         "network.num_heads": "as in the paper",
         "network.window_size": "as in the paper",
@@ -191,7 +194,7 @@ def _swinunetr(plan: Plan, device: DeviceKind) -> _Choice:
     return _Choice(network, reasons)
 
 
-_CHOICES: dict[str, Callable[[Plan, DeviceKind], _Choice]] = {
+_CHOICES: dict[str, Callable[[Plan, Resources], _Choice]] = {
     "unet_2015": _unet_2015,
     "dynunet": _dynunet,
     "segresnet": _segresnet,

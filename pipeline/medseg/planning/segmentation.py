@@ -16,11 +16,13 @@ from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.grid_choice import GridOption, Spending, choose_plan
 from medseg.planning.low_ceilings import with_low_ceilings
 from medseg.planning.network_choice import NetworkName, with_network
+from medseg.planning.picture_choice import choose_picture_plan
 from medseg.planning.plan import Plan
+from medseg.planning.presets import PresetName, resources_of
 from medseg.planning.profile import DatasetProfile, profile_of
 from medseg.planning.rare_labels import plan_extra_patches
 from medseg.planning.sides import names_a_side
-from medseg.planning.sizes import RESOURCES, DeviceKind, Resources, plan_patch, plan_strides
+from medseg.planning.sizes import DeviceKind, Resources, plan_patch, plan_strides
 from medseg.planning.structures import LabelStructures
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Manifest
@@ -40,6 +42,7 @@ def make_plan(
     adapt: Callable[[Plan], Plan] = lambda plan: plan,
     network: NetworkName = "unet",
     structures: Sequence[LabelStructures] = (),
+    preset: PresetName | None = None,
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -47,30 +50,35 @@ def make_plan(
         fingerprint: Fingerprint of the training cases.
         manifest: Manifest, for its channels and labels.
         device: Kind of device that will train, which decides patch, batch and width.
-        spending: Wall clock of the training and prices of its steps, which decide how fine the grid of volumes is.
-            Without it the grid is that of the scans; pictures always keep their own pixels.
+        spending: Wall clock of the training and prices of its steps, which decide how fine the grid of volumes is and
+            how many patches a step has. Without it the grid is that of the scans; pictures always keep their own
+            pixels.
         spacing_mm: Voxel size of the network's grid along R, A and S, where the user sets it.
         adapt: Changes the plan on a grid before it is priced, such as one that keeps the network of an earlier run.
         network: Name of the network.
         structures: Components and neighbours of the labels of some training cases, to be shown in the plan.
+        preset: Name of a set of sizes that takes the place of the device's.
 
     Raises:
         ConfigError: If the network cannot take the scans.
     """
+    resources = resources_of(device, is_2d=fingerprint.is_2d, preset=preset)
     profile, reasons = profile_of(fingerprint, structures, manifest), dict[str, str]()
     body, seen = plan_body(fingerprint, body_rule(manifest.channels), reasons)
 
     def plan_on(option: GridOption) -> Plan:
-        plan = _plan_on(seen, profile, manifest, device, option)
+        plan = _plan_on(seen, profile, manifest, resources, option)
         preprocess = plan.preprocess.model_copy(update={"body": body})
         plan = plan.model_copy(update={"preprocess": preprocess, "reasons": plan.reasons | reasons})
-        return adapt(with_network(plan, network, device=device))
+        return adapt(with_network(plan, network, device=device, preset=preset))
 
-    fixed = None if fingerprint.is_2d else spacing_mm
-    if spending is None or fingerprint.is_2d:
-        plan = plan_on(GridOption(spacing_mm=fixed))
+    if spending is None:
+        plan = plan_on(GridOption(spacing_mm=None if fingerprint.is_2d else spacing_mm))
+    elif fingerprint.is_2d:
+        plan = choose_picture_plan(plan_on, seen, spending, device=device)
     else:
-        plan = choose_plan(plan_on, seen, spending, device=device, spacing_mm=fixed)
+        voxels = resources.clock_voxels
+        plan = choose_plan(plan_on, seen, spending, device=device, voxels=voxels, spacing_mm=spacing_mm)
     return with_low_ceilings(plan.model_copy(update={"fingerprint": profile}))
 
 
@@ -78,13 +86,12 @@ def _plan_on(
     fingerprint: Fingerprint,
     profile: DatasetProfile | None,
     manifest: Manifest,
-    device: DeviceKind,
+    resources: Resources,
     option: GridOption,
 ) -> Plan:
     """The plan on one grid."""
     reasons: dict[str, str] = {}
     is_2d = fingerprint.is_2d
-    resources = RESOURCES[device, is_2d]
     spacing = _spacing(fingerprint, reasons)
     spacing = np.array([significant(max(float(mm), option.factor * float(spacing.min()))) for mm in spacing])
     if option.spacing_mm is not None:
@@ -97,9 +104,13 @@ def _plan_on(
         f"covers the median scan of {_text(np.round(shape))} voxels"
         if (np.array(patch) >= np.round(shape)).all()
         else f"as much of the median scan of {_text(np.round(shape))} voxels as {most} voxels "
-        f"allow on {device}, cut where it is longest in mm"
+        f"allow {resources.where}, cut where it is longest in mm"
     )
-    reasons["training.batch_size"] = f"about {resources.step_voxels} voxels per step on {device}, at least 2 patches"
+    reasons["training.batch_size"] = (
+        "one patch, so that the budget buys as many steps as it can"
+        if option.batch == 1
+        else f"about {resources.step_voxels} voxels per step {resources.where}, at least 2 patches"
+    )
     batch = option.batch or int(np.clip(round(resources.step_voxels / np.prod(patch)), 2, 16))
     network = _network(
         patch, spacing, manifest, resources, is_2d=is_2d, begins_strided=option.begins_strided, reasons=reasons
@@ -183,7 +194,9 @@ def _network(
     begins_strided: bool,
     reasons: dict[str, str],
 ) -> NetworkConfig:
-    strides, kernels = plan_strides(np.array(patch), spacing, is_2d=is_2d, begins_strided=begins_strided)
+    strides, kernels = plan_strides(
+        np.array(patch), spacing, is_2d=is_2d, begins_strided=begins_strided, stages=resources.stages
+    )
     stages = len(strides)
     widths = [resources.width * 2**level for level in range(stages + 1)][1 if max(strides[0]) > 1 else 0 :]
     reasons["network.strides"] = (
@@ -197,7 +210,7 @@ def _network(
     )
     reasons["network.kernels"] = "1 along axes at least twice as coarse as the finest, else 3"
     reasons["network.channels"] = (
-        f"{widths[0]} in the first stage for this device, doubled per stage up to {resources.widest}"
+        f"{widths[0]} in the first stage {resources.where}, doubled per stage up to {resources.widest}"
     )
     if resources.skips == "added":
         reasons["network.skips"] = "added, not concatenated, which costs less (benchmarks/README.md)"

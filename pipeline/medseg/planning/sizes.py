@@ -23,29 +23,67 @@ class Resources:
 
     Attributes:
         patch_voxels: Voxels of the largest patch.
+        clock_voxels: Voxels of the largest patch of volumes where a wall clock decides what is seen at once.
         step_voxels: Voxels of a whole batch, roughly.
         width: Channels of features on the image's own grid, doubled wherever the grid is halved.
         widest: Most channels of any stage.
         skips: How the decoder joins the encoder's features.
+        where: Name of the device or preset, as in `on cpu`.
+        stages: Most stages of the network.
     """
 
     patch_voxels: int
+    clock_voxels: int
     step_voxels: int
     width: int
     widest: int
     skips: SkipKind
+    where: str
+    stages: int = _MOST_STAGES
 
 
 RESOURCES: dict[tuple[DeviceKind, bool], Resources] = {
-    ("cpu", False): Resources(patch_voxels=64**3, step_voxels=180_000, width=16, widest=256, skips="added"),
-    ("cpu", True): Resources(patch_voxels=256**2, step_voxels=8 * 256**2, width=16, widest=256, skips="concatenated"),
-    ("cuda", False): Resources(patch_voxels=128**3, step_voxels=2 * 128**3, width=32, widest=320, skips="concatenated"),
-    ("cuda", True): Resources(patch_voxels=512**2, step_voxels=16 * 512**2, width=32, widest=512, skips="concatenated"),
+    ("cpu", False): Resources(
+        patch_voxels=64**3,
+        clock_voxels=2_000_000,
+        step_voxels=180_000,
+        width=16,
+        widest=256,
+        skips="added",
+        where="on cpu",
+    ),
+    ("cpu", True): Resources(
+        patch_voxels=256**2,
+        clock_voxels=256**2,
+        step_voxels=8 * 256**2,
+        width=16,
+        widest=256,
+        skips="concatenated",
+        where="on cpu",
+    ),
+    ("cuda", False): Resources(
+        patch_voxels=128**3,
+        clock_voxels=128**3,
+        step_voxels=2 * 128**3,
+        width=32,
+        widest=320,
+        skips="concatenated",
+        where="on cuda",
+    ),
+    ("cuda", True): Resources(
+        patch_voxels=512**2,
+        clock_voxels=512**2,
+        step_voxels=16 * 512**2,
+        width=32,
+        widest=512,
+        skips="concatenated",
+        where="on cuda",
+    ),
 }
 
 
 def plan_strides(
-    patch: Array, spacing_mm: Array, *, is_2d: bool, begins_strided: bool = False
+    patch: Array, spacing_mm: Array, *, is_2d: bool, begins_strided: bool = False, stages: int = _MOST_STAGES
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Strides and kernels per stage, each a list over the network's axes.
 
@@ -58,6 +96,7 @@ def plan_strides(
         spacing_mm: Voxel size of the network's grid, `(3,)`.
         is_2d: Whether the network is 2D, without the last axis.
         begins_strided: Whether the first stage halves the grid, too.
+        stages: Most stages.
 
     Source: Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2, from which the rule
     for anisotropic axes is taken.
@@ -68,7 +107,7 @@ def plan_strides(
     kernels: list[list[int]] = []
     if not begins_strided or not _can_halve(size).any():
         strides, kernels = [[1] * axes], [_kernel(spacing)]
-    while len(strides) < _MOST_STAGES:
+    while len(strides) < stages:
         can_halve = _can_halve(size)
         if not can_halve.any():
             break

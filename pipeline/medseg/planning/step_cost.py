@@ -54,7 +54,8 @@ class StepCost:
 
     The networks that are asked for are measured in a dry run on noise: forward, backward and update with augmentation.
     All others are estimated from the last two measurements: seconds by multiply-adds beside a constant, memory by the
-    values that the features of a step hold. Measurements are kept in a file, so that the same machine gives the same
+    values that the features of a step hold. A step that does not fit into a GPU is estimated from the largest one with
+    fewer patches that does. Measurements are kept in a file, so that the same machine gives the same
     plan again.
 
     Args:
@@ -82,20 +83,43 @@ class StepCost:
             network: Network to measure.
             training: Patch, batch and augmentation of the step.
             limit_s: Seconds after which no further step is begun; one is always made.
+
+        Raises:
+            OutOfMemoryError: If a step of one patch does not fit into the GPU.
         """
         key = _key(self._name, network, training, self.device)
         self._known |= self._load()
         size = self._size(network, training)
         price = self._known.get(key)
         if price is None:
-            dry = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
-            # What an earlier dry run has left in the allocator is not seen to grow: the memory is what is counted then.
-            price = StepPrice(dry.seconds, max(dry.memory_bytes, size.weight_bytes + size.feature_bytes))
+            try:
+                dry = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
+            except torch.OutOfMemoryError:
+                if training.batch_size == 1:
+                    raise
+                dry = None
+            if dry is None:
+                return self._measure_fewer(network, training, limit_s=limit_s)
+            price = StepPrice(dry.seconds, self._memory_bytes(dry, size))
             if dry.is_warm:
                 self._known[key] = price
                 self._save()
         self._references = [*self._references[-1:], (price, size)]
         return price
+
+    def _measure_fewer(self, network: AnyNetwork, training: TrainingConfig, *, limit_s: float) -> StepPrice:
+        """Price of a step that does not fit, scaled from one of half the patches."""
+        torch.cuda.empty_cache()
+        half = training.model_copy(update={"batch_size": training.batch_size // 2})
+        self.measure(network, half, limit_s=limit_s)
+        return self.estimate(network, training)
+
+    def _memory_bytes(self, dry: _DryRun, size: _Size) -> int:
+        """Memory of a step; a GPU counts its own, and holds less than is counted here."""
+        if self.device.type == "cuda":
+            return dry.memory_bytes
+        # What an earlier dry run has left in the allocator is not seen to grow: the memory is what is counted then.
+        return max(dry.memory_bytes, size.weight_bytes + size.feature_bytes)
 
     def estimate(self, network: AnyNetwork, training: TrainingConfig) -> StepPrice:
         """Price of a step from the last measurements; before the first, seconds are 0 and memory is counted."""

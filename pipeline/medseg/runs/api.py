@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.configuration import read_yaml
-from medseg.planning import NetworkName
+from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
@@ -36,6 +36,7 @@ def train(
     parts: SegmentationParts | None = None,
     grid: GridKind = "budget",
     network: NetworkName | None = None,
+    preset: PresetName | None = None,
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -55,6 +56,8 @@ def train(
         grid: `budget` for the grid on which a wall-clock budget is expected to lose least, `scans` for the scans' own.
         network: Name of the network to plan: `unet` (medseg's own, if not given), `unet_2015` (pictures only),
             `dynunet`, `segresnet` or `swinunetr`; a network of your own goes into `parts`.
+        preset: Sizes of network, patch and batch by name: `nano`, `S`, `M`, `L` or `XL`; the device decides if not
+            given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
@@ -75,7 +78,9 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    return train_job(SegmentationJob(parts, grid=grid, network=network), Path(dataset), asked, progress=progress)
+    return train_job(
+        SegmentationJob(parts, grid=grid, network=network, preset=preset), Path(dataset), asked, progress=progress
+    )
 
 
 def train_classifier(

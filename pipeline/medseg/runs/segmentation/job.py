@@ -22,6 +22,7 @@ from medseg.planning import (
     GridCeiling,
     NetworkName,
     Plan,
+    PresetName,
     Spending,
     StepCost,
     check_mirroring,
@@ -77,9 +78,11 @@ class SegmentationJob:
         grid: `budget` plans volumes on the grid on which a wall-clock budget is expected to lose least; `scans` on the
             grid of the scans, as it is also planned where there is no such budget.
         network: Name of the network to plan; `unet`, or what a given plan holds, if not given.
+        preset: Name of the sizes of network, patch and batch; the device decides if not given. With weights of an
+            earlier run, whose network is kept, it decides patch and batch alone.
 
     Raises:
-        ConfigError: If there is no network of that name, or a name and a network of the user's own are given.
+        ConfigError: If there is no network or preset of that name, or a name and a network of the user's own are given.
     """
 
     stage = "train"
@@ -91,11 +94,14 @@ class SegmentationJob:
         *,
         grid: GridKind = "budget",
         network: NetworkName | None = None,
+        preset: PresetName | None = None,
     ) -> None:
         self.grid = grid
         self.network = network
+        self.preset = preset
         self.parts = parts or SegmentationParts()
         _check_network(network, self.parts)
+        _check_preset(preset)
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
 
@@ -118,6 +124,7 @@ class SegmentationJob:
         failures: tuple[Failure, ...] = ()
         earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
+            self._check_no_preset()
             plan = load_plan(settings.plan)
             if not settings.resume:  # it may have been changed, or be for another budget
                 plan = plan.model_copy(update={"expected": None})
@@ -155,6 +162,7 @@ class SegmentationJob:
                 adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
                 network=self.network or "unet",
                 structures=structures,
+                preset=self.preset,
             )
             plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
@@ -178,6 +186,14 @@ class SegmentationJob:
             raise ConfigError(
                 f"network: a plan holds its network, here {plan.network.kind}, got the name {self.network} too",
                 remedy="leave the name out, or the plan",
+            )
+
+    def _check_no_preset(self) -> None:
+        """Refuse a preset beside a plan."""
+        if self.preset is not None:
+            raise ConfigError(
+                f"preset: a plan, as a resumed run has one too, holds its sizes, got preset {self.preset} as well",
+                remedy="leave the preset out, or the plan",
             )
 
     def _spending(
@@ -323,6 +339,13 @@ def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:
         )
     if parts.network is not None:
         raise ConfigError(f"network: the name {name} and a network of your own exclude each other", remedy="give one")
+
+
+def _check_preset(name: PresetName | None) -> None:
+    """Hold the name of a preset to the known ones."""
+    names = get_args(PresetName)
+    if name is not None and name not in names:
+        raise ConfigError(f"preset must be one of {', '.join(names)}, got {name!r}", remedy="choose one of them")
 
 
 def _unmeasured(outcome: Outcome, cases: int) -> tuple[str, ...]:
