@@ -58,6 +58,12 @@ def spend(
     )
 
 
+@pytest.fixture(autouse=True)
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planning takes no time, so that steps can be counted by hand."""
+    monkeypatch.setattr("medseg.planning.grid_choice.time.monotonic", lambda: 0.0)
+
+
 @pytest.fixture
 def large(build_fingerprint: FingerprintBuilder) -> Fingerprint:
     """Scans of 2.4 million voxels."""

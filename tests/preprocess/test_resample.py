@@ -172,6 +172,25 @@ def test_labels_get_no_value_that_was_not_there(pair: tuple[Geometry, Geometry],
 
 
 @EXAMPLES
+@given(pair=parallel_pairs(max_shift_mm=8.0), seed=st.integers(0, 9))
+def test_labels_are_those_of_whole_volumes_resampled_one_by_one(pair: tuple[Geometry, Geometry], seed: int) -> None:
+    source, target = pair
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(source.shape, np.uint8)
+    for value in (1, 2, 5):
+        start = [int(rng.integers(size)) for size in source.shape]
+        labels[tuple(slice(n, n + int(rng.integers(1, 5))) for n in start)] = value
+    shares = {int(v): resample_averaged(torch.from_numpy(labels == v).float()[None], source, target)[0]
+              for v in np.unique(labels)}  # fmt: skip
+    result = resample_labels(labels, source, target)
+    won = torch.zeros(target.shape)
+    for value, share in shares.items():
+        won[torch.from_numpy(result == value)] = share[torch.from_numpy(result == value)]
+    largest = torch.stack(list(shares.values())).amax(0)
+    torch.testing.assert_close(won, largest, atol=1e-4, rtol=0)
+
+
+@EXAMPLES
 @given(geometry=grids())
 def test_labels_on_the_same_grid_are_the_same(geometry: Geometry) -> None:
     labels = np.random.default_rng(0).integers(0, 4, geometry.shape).astype(np.uint8)

@@ -7,10 +7,13 @@ measures both.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.ndimage import find_objects
 from torch import Tensor
 
 from medseg.geometry import AxisMap, Geometry
@@ -55,22 +58,67 @@ def resample_averaged(array: Tensor, source: Geometry, target: Geometry) -> Tens
 def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Labelmap:
     """Move labels to another grid: each value's indicator is averaged or interpolated, and the largest wins.
 
+    Each value is resampled only where it can be found, so that a hundred small labels cost little more than one.
+
     Args:
-        labels: Shape `(I, J, K)` on the source grid.
+        labels: Shape `(I, J, K)` on the source grid, not negative; 0 is the background, which wins where no other
+            value has a larger share.
         source: Grid of the labels.
         target: Grid to compute, with parallel axes.
 
     Returns:
         Labels of the same type on the target grid; no new values.
     """
-    best = torch.zeros(target.shape)
+    largest, total = np.zeros(target.shape, np.float32), np.zeros(target.shape, np.float32)
     result = np.zeros(target.shape, labels.dtype)
-    for value in np.unique(labels):
-        share = resample_averaged(torch.from_numpy(labels == value).float()[None], source, target)[0]
-        is_larger = share > best
-        best = torch.where(is_larger, share, best)
-        result[is_larger.numpy()] = value
+    for value, box in enumerate(find_objects(labels), start=1):
+        reach = _reach(box, source, target) if box is not None else None
+        if reach is None:
+            continue
+        mask = torch.from_numpy((labels[reach.source_slices] == value).astype(np.float32))
+        place = reach.target_slices
+        share = resample_averaged(mask[None], _cropped(source, reach.source_slices), _cropped(target, place))[0].numpy()
+        is_larger = share > largest[place]
+        largest[place] = np.where(is_larger, share, largest[place])
+        total[place] += share
+        result[place][is_larger] = value
+    result[1 - total >= largest] = 0
     return result
+
+
+class _Reach(NamedTuple):
+    """What a label's box reaches.
+
+    Attributes:
+        source_slices: Voxels of the source that its target voxels are computed from.
+        target_slices: Voxels of the target on which it can have a share.
+    """
+
+    source_slices: tuple[slice, ...]
+    target_slices: tuple[slice, ...]
+
+
+def _reach(box: tuple[slice, ...], source: Geometry, target: Geometry) -> _Reach | None:
+    """Voxels of both grids that a label's box concerns; None where the target has none of it."""
+    source_slices, target_slices = list(box), list(box)
+    for axis, axis_map in enumerate(target.axis_maps(source)):
+        part, size = box[axis_map.source_axis], source.shape[axis_map.source_axis]
+        width = max(1.0, abs(axis_map.scale))
+        position = np.clip(axis_map.offset + axis_map.scale * np.arange(target.shape[axis]), 0, size - 1)
+        near = np.flatnonzero((position > part.start - width) & (position < part.stop - 1 + width))
+        if len(near) == 0:
+            return None
+        wanted = position[near]
+        first, last = math.floor(wanted.min() - width) - 1, math.ceil(wanted.max() + width) + 1
+        target_slices[axis] = slice(int(near[0]), int(near[-1]) + 1)
+        source_slices[axis_map.source_axis] = slice(max(0, first), min(size, last + 1))
+    return _Reach(tuple(source_slices), tuple(target_slices))
+
+
+def _cropped(grid: Geometry, slices: Sequence[slice]) -> Geometry:
+    for axis, part in enumerate(slices):
+        grid = grid.cropped(axis, range(part.start, part.stop))
+    return grid
 
 
 def _along_all_axes(
