@@ -57,6 +57,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default 5)")
     rounds = parser.parse_args().rounds
+    if rounds < 1:
+        parser.error(f"--rounds must be at least 1, got {rounds}")
     if not nnunet.is_installed():
         sys.exit("nnunet_step.py: dynamic_network_architectures cannot be imported; put it on PYTHONPATH")
     print("| configuration | step | seconds | patches/s | ratio |\n| --- | --- | --- | --- | --- |")

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from medseg.errors import PipelineError
 from medseg.evaluation.segmentation import summarise
 from medseg.manifest import assign_folds, load_manifest, manifest_target, split_fold
 from medseg.planning import load_plan, override_plan
@@ -31,8 +33,8 @@ def train_fold(arguments: argparse.Namespace, change: dict[str, Any], fold: int)
     """Train one fold and measure it."""
     manifest, root = load_manifest(arguments.dataset, data_root=arguments.data_root)
     plan = override_plan(load_plan(arguments.plan), change, source="--change")
-    stored = [
-        prepare_cases(cases, manifest, root, config=plan.preprocess, store=arguments.store).cases
+    prepared = [
+        prepare_cases(cases, manifest, root, config=plan.preprocess, store=arguments.store)
         for cases in split_fold(assign_folds(manifest), fold)
     ]
     config = plan.training.model_copy(update={"seed": fold, "validations": 1})
@@ -40,7 +42,13 @@ def train_fold(arguments: argparse.Namespace, change: dict[str, Any], fold: int)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         inputs = SegmentationInputs(
-            *stored, manifest_target(manifest), plan.network, config, plan.inference, device, Path(folder)
+            *(part.cases for part in prepared),
+            manifest_target(manifest),
+            plan.network,
+            config,
+            plan.inference,
+            device,
+            Path(folder),
         )
         result = run_task(SegmentationTask(inputs), StepBudget(arguments.steps))
     return {
@@ -48,6 +56,8 @@ def train_fold(arguments: argparse.Namespace, change: dict[str, Any], fold: int)
         "change": change,
         "fold": fold,
         "dice": round(summarise(result.rows).means["dice"], 4),
+        "cases": [len(part.cases) for part in prepared],
+        "not_prepared": [failure.case_id for part in prepared for failure in part.failures],
         "steps": result.steps,
         "seconds": round(time.monotonic() - start, 1),
         "device": device.type,
@@ -68,8 +78,12 @@ def main() -> None:
     parser.add_argument("--change", type=json.loads, default={}, help="settings of the plan to change, as JSON")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines to append to")
     arguments = parser.parse_args()
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     for fold in arguments.folds:
-        line = json.dumps(train_fold(arguments, arguments.change, fold))
+        try:
+            line = json.dumps(train_fold(arguments, arguments.change, fold))
+        except PipelineError as error:
+            sys.exit(f"plan_at_steps.py: {error}")
         print(line, flush=True)
         with arguments.out.open("a", encoding="utf-8") as file:
             file.write(line + "\n")

@@ -75,6 +75,7 @@ def preset(function: Function) -> Function:
     return click.option(
         "--preset",
         type=click.Choice(["nano", "S", "M", "L", "XL"], case_sensitive=False),
+        metavar="[nano|S|M|L|XL]",
         help="Sizes of network, patch and batch: nano for tests, S as planned for a CPU, M as for a GPU, L and XL for "
         "GPUs of 16 and 48 GB; not with a plan.  [default: the device's]",
     )(function)

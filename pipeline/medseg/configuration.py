@@ -8,22 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Tag, ValidationError
 
 from medseg.errors import ConfigError
 
 Axis = Annotated[int, Field(ge=0, le=2)]  # of (i, j, k)
 Voxels = Annotated[int, Field(ge=1)]
-
-
-def named_once(axes: tuple[int, ...]) -> tuple[int, ...]:
-    """Axes of which none comes twice."""
-    if len(set(axes)) < len(axes):
-        raise ValueError(f"each axis must be named once, got {list(axes)}")
-    return axes
-
-
-Axes = Annotated[tuple[Axis, ...], AfterValidator(named_once)]
 
 
 class Config(BaseModel):

@@ -70,6 +70,11 @@ def test_fingerprint_finds_the_body_along_ras_and_labels_outside(build_manifest:
     assert found.shape == (40, 20, 30)
     assert found.body == (12 + 4, 10 + 4, 6 + 2)
     assert found.labelled_outside == 2
+    label[0, 8, 0, 0] = 2
+    for name, array in (("image", image[:, 8:9]), ("label", label[:, 8:9])):  # a single slice beside volumes
+        write_scan(array, geometry.cropped(0, range(8, 9)), tmp_path / f"{name}.nii.gz")
+    slice_ = take_fingerprint([case], build_manifest(), tmp_path, body=rule, executor=SERIAL).cases[0]
+    assert slice_.labelled_outside == 1
     without = take_fingerprint([case], build_manifest(), tmp_path, executor=SERIAL)
     assert without.cases[0].body is None
     assert without.body_share() is None

@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 import yaml
 from medseg.errors import ConfigError
-from medseg.planning import Fingerprint, Plan, load_plan, make_plan, override_plan, plan_digest, save_plan
+from medseg.planning import (
+    DatasetProfile,
+    Fingerprint,
+    LabelProfile,
+    Plan,
+    load_plan,
+    make_plan,
+    override_plan,
+    plan_digest,
+    save_plan,
+)
+from medseg.planning.edit_rules import check_edits
 from medseg.records import Manifest
 
 NAN, INF = float("nan"), float("inf")
@@ -91,8 +102,6 @@ def test_reason_of_an_overridden_setting_says_by_what(plan: Plan) -> None:
         ({"preprocess": {"spacing_mm": [1, 0, 1]}}, r"preprocess\.spacing_mm\.1 must hold: .*greater than 0, got 0"),
         ({"preprocess": {"normalisation": [CT | {"clip_hu": [NAN, 9]}]}}, "normalisation.0: clip_hu must rise"),
         ({"preprocess": {"normalisation": [CT | {"mean_hu": INF}]}}, "mean_hu must hold: .*a finite number"),
-        ({"training": {"coarse_start": COARSE | {"factor": [1, 1, 1]}}}, "coarse_start: the largest factor must be"),
-        ({"training": {"coarse_start": COARSE | {"factor": [9, 1, 1]}}}, r"from 2 to 8, got \(9, 1, 1\)"),
         (
             {"training": {"coarse_start": COARSE | {"patch_size": [15, 16, 8]}}},
             "coarse_start.patch_size must be multip",
@@ -100,17 +109,47 @@ def test_reason_of_an_overridden_setting_says_by_what(plan: Plan) -> None:
         ({"training": {"learning_rate": INF}}, "training.learning_rate must hold: .*a finite number"),
         ({"training": {"dice_weight": INF}}, "training.dice_weight must hold: .*a finite number"),
         ({"training": {"extra_patches": {"liver": 0}}}, "training.extra_patches.liver must hold: .*equal to 1, got 0"),
-        ({"training": {"augment": {"mirror_axes": [1, 1]}}}, "mirror_axes: each axis must be named once"),
-        ({"inference": {"mirror_axes": [0, 0]}}, r"inference\.mirror_axes: each axis must be named once, got \[0, 0\]"),
-        (
-            {"inference": {"patch_size": [400, 56, 20]}},
-            r"inference\.patch_size must be at most 8 times training",
-        ),
     ],
 )
 def test_override_that_breaks_a_rule_is_refused(plan: Plan, changes: dict[str, Any], phrase: str) -> None:
     with pytest.raises(ConfigError, match=phrase):
         override_plan(plan, changes, source="my.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase"),
+    [
+        ({"training": {"coarse_start": COARSE | {"factor": [1, 1, 1]}}}, "coarse_start: the largest factor must be"),
+        ({"training": {"coarse_start": COARSE | {"factor": [9, 1, 1]}}}, r"from 2 to 8, got \(9, 1, 1\)"),
+        ({"training": {"augment": {"mirror_axes": [1, 1]}}}, r"augment\.mirror_axes must name each axis once"),
+        ({"inference": {"mirror_axes": [0, 0]}}, r"inference\.mirror_axes must name each axis once, got \[0, 0\]"),
+        ({"inference": {"patch_size": [400, 56, 20]}}, r"inference\.patch_size must be at most 8 times training"),
+    ],
+)
+def test_new_plan_must_keep_more_rules_than_one_of_before(plan: Plan, changes: dict[str, Any], phrase: str) -> None:
+    check_edits(plan, source="plan")
+    with pytest.raises(ConfigError, match=f"my.yaml: .*{phrase}"):
+        check_edits(override_plan(plan, changes, source="my.yaml"), source="my.yaml")
+
+
+def test_extra_patches_are_replaced_as_a_whole(plan: Plan) -> None:
+    rare = override_plan(plan, {"training": {"extra_patches": {"liver": 3, "spleen": 2}}}, source="a file")
+    changed = {"training": {"extra_patches": {"spleen": 5}}}
+    assert override_plan(rare, changed, source="a file").training.extra_patches == {"spleen": 5}
+    for none in ({}, None):
+        changed = {"training": {"extra_patches": none}}
+        assert override_plan(rare, changed, source="a file").training.extra_patches == {}
+
+
+@pytest.mark.parametrize("name", ["tumour\nnew", "a\x85b", "a\u2028b", "\U0001f600 tumour", "Gehirn: links, #2"])
+def test_plan_is_read_back_whatever_labels_are_called(plan: Plan, tmp_path: Path, name: str) -> None:
+    label = LabelProfile(cases=1, median_ml=2.0, components=1.0, neighbours=(name,))
+    profile = DatasetProfile(cases=3, labels={name: label}, structured_cases=1)
+    told = plan.model_copy(
+        update={"fingerprint": profile, "reasons": plan.reasons | {"preprocess.spacing_mm": f"holds {name} well"}}
+    )
+    save_plan(told, tmp_path / "plan.yaml")
+    assert load_plan(tmp_path / "plan.yaml") == told
 
 
 @pytest.mark.parametrize(
@@ -136,7 +175,7 @@ def test_picture_network_has_no_third_axis(
 ) -> None:
     flat = make_plan(build_fingerprint([(64, 64, 1)], [(1, 1, 1)], is_2d=True), build_manifest(), device="cpu")
     with pytest.raises(ConfigError, match=phrase):
-        override_plan(flat, changes, source="settings")
+        check_edits(override_plan(flat, changes, source="settings"), source="settings")
 
 
 def test_picture_network_needs_a_patch_of_one_slice(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,27 @@ def test_gpu_that_cannot_hold_one_patch_is_an_error(gpu: torch.device, monkeypat
     monkeypatch.setattr("medseg.planning.step_cost._dry_run", dry_run)
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
         StepCost(gpu).measure(NETWORK, training(16, 16, 16, batch=2))
+
+
+@pytest.mark.parametrize(("most_bytes", "limit_s"), [(3e7, math.inf), (math.inf, 1e-4)])
+def test_step_that_is_out_of_question_is_scaled_from_a_smaller_one(
+    monkeypatch: pytest.MonkeyPatch, most_bytes: float, limit_s: float
+) -> None:
+    tried: list[tuple[int, tuple[int, ...]]] = []
+
+    def dry_run(build: object, network: object, config: TrainingConfig, device: object, limit_s: float) -> _DryRun:
+        tried.append((config.batch_size, config.patch_size))
+        return _DryRun(1e-3 * config.batch_size * math.prod(config.patch_size), 10**7, is_warm=True)
+
+    monkeypatch.setattr("medseg.planning.step_cost._dry_run", dry_run)
+    cost = StepCost(torch.device("cpu"), most_bytes=most_bytes)
+    large = training(64, 64, 64, batch=4)
+    price = cost.measure(NETWORK, large, limit_s=limit_s)
+    assert len(tried) == 1
+    assert tried[0][0] == 1
+    assert math.prod(tried[0][1]) < 64**3
+    assert all(size % step == 0 for size, step in zip(tried[0][1], NETWORK.reduction, strict=True))
+    assert price.seconds == pytest.approx(1e-3 * 4 * 64**3, rel=0.3)
+    small = training(16, 16, 16, batch=1)
+    cost.measure(NETWORK, small)
+    assert tried[-1] == (1, (16, 16, 16))

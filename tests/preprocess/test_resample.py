@@ -258,3 +258,15 @@ def test_labels_on_a_coarser_grid_go_by_the_larger_part() -> None:
     coarse = resample_labels(labels, source, Geometry((3, 3, 3), affine))
     assert coarse[1, 1, 1] == 1
     assert (coarse == 2).sum() == 0
+
+
+def test_ties_go_to_the_background_and_boolean_labels_are_labels() -> None:
+    labels = np.array([0, 1, 1, 0, 0, 2], bool).reshape(6, 1, 1)
+    halves = grid((3, 1, 1), spacing_mm=(2, 1, 1))
+    moved = Geometry(
+        halves.shape, halves.affine @ np.array([[1, 0, 0, 0.25], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    )
+    result = resample_labels(labels, grid((6, 1, 1)), moved).ravel()
+    assert result.dtype == bool
+    shares = resample_averaged(torch.from_numpy(labels).float()[None], grid((6, 1, 1)), moved).ravel()
+    assert result.tolist() == (shares > 0.5 + 1e-6).tolist()

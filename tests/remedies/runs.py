@@ -115,7 +115,7 @@ def _unknown_preset(place: Path) -> Again:
         yield lambda name=name: SegmentationJob(preset=name)  # type: ignore[misc]
 
 
-@tries("runs/segmentation/job.py", "leave the preset out, or the plan")
+@tries("runs/segmentation/job.py", "leave the preset out")
 def _preset_beside_a_plan(place: Path) -> Again:
     plan = train(write_patients(place), "a").folder / "plan.yaml"
     yield lambda: train(place, "b", plan=plan, preset="nano")

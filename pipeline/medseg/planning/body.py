@@ -18,7 +18,7 @@ def plan_body(fingerprint: Fingerprint, crop: BodyCrop, reasons: dict[str, str])
         crop: Rule by which the bodies of the fingerprint were found.
         reasons: Reasons of the plan, to which that of the crop is added if there would be something to save.
     """
-    share = fingerprint.body_share()
+    share = None if fingerprint.is_2d else fingerprint.body_share()
     if share is None or share >= 1 - LEAST_SAVED:
         return None, fingerprint
     text = f"the body's box takes {share:.0%} of the training scans"

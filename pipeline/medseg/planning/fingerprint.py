@@ -126,7 +126,7 @@ def _case_fingerprint(
     chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
     values = scan.array.reshape(scan.array.shape[0], -1)[:, chosen]
     taken = CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels)
-    if body is None or 1 in grid.shape:
+    if body is None:
         return taken
     box = body_box(scan, body)
     outside = 0 if label is None else int(np.count_nonzero(label) - np.count_nonzero(inside(label, box)))

@@ -189,7 +189,7 @@ def choose_plan(
         before, measured = measured, _thinned(candidates[chosen], spending, seconds, device=device).plan
         if measured == before or candidates[chosen].steps(seconds) < WORTH_MEASURING:
             break
-    left = replace(spending, seconds=spending.seconds - (time.monotonic() - start))
+    left = replace(spending, seconds=max(0.0, spending.seconds - (time.monotonic() - start)))
     return _with_expectation(candidates, chosen, ceilings, fingerprint, left, device=device, own_spacing=own)
 
 
@@ -382,7 +382,9 @@ def _outlook(
 
 def _views(candidate: _Candidate, scans: int, seconds: float) -> float:
     """How often each part of a scan is seen."""
-    views = candidate.fine_steps(seconds) * candidate.plan.training.batch_size / (scans * candidate.parts)
+    training = candidate.plan.training
+    views = candidate.fine_steps(seconds) * training.batch_size / (scans * candidate.parts)
+    views *= scans * training.patches_per_case / training.patches_per_epoch(scans)
     return significant(views, digits=2)
 
 

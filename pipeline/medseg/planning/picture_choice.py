@@ -28,6 +28,7 @@ from medseg.planning.step_fit import StepLimits, fit_memory, fit_step
 
 _FEWEST_STEPS: dict[DeviceKind, int] = {"cpu": 150, "cuda": FEWEST_STEPS}
 _SMALLEST_BATCH = 2
+_HARDLY_ANY = 10  # steps
 
 
 def choose_picture_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spending, *, device: DeviceKind) -> Plan:
@@ -61,7 +62,7 @@ def choose_picture_plan(plan_on: PlanOn, fingerprint: Fingerprint, spending: Spe
         before, plan = plan, fitted(seconds)
         if plan.training == before.training or _steps(plan, spending, seconds) < WORTH_MEASURING:
             break
-    left = replace(spending, seconds=spending.seconds - (time.monotonic() - start))
+    left = replace(spending, seconds=max(0.0, spending.seconds - (time.monotonic() - start)))
     return _with_expectation(plan, fitted, fingerprint, left)
 
 
@@ -86,6 +87,8 @@ def _with_expectation(
         f"{plan.training.batch_size}, in which each of {len(fingerprint.cases)} pictures is seen "
         f"{expected.views_per_scan:g} times; in {longer.budget} it would be seen {longer.views_per_scan:g} times"
     )
+    if expected.steps < _HARDLY_ANY:
+        reason += f"; warning: {expected.steps} steps are too few to learn from; give more time or a smaller preset"
     reasons = plan.reasons | {"preprocess.spacing_mm": reason}
     return plan.model_copy(update={"reasons": reasons, "expected": expected})
 
@@ -111,5 +114,7 @@ def _views(plan: Plan, fingerprint: Fingerprint, spending: Spending, seconds: fl
     """How often each part of a picture is seen."""
     shape = np.median(fingerprint.shapes(), axis=0)
     parts = max(1, round(float(np.prod(np.maximum(shape / np.array(plan.training.patch_size), 1.0)))))
-    views = _steps(plan, spending, seconds) * plan.training.batch_size / (len(fingerprint.cases) * parts)
+    training, pictures = plan.training, len(fingerprint.cases)
+    views = _steps(plan, spending, seconds) * training.batch_size / (pictures * parts)
+    views *= pictures * training.patches_per_case / training.patches_per_epoch(pictures)
     return significant(views, digits=2)

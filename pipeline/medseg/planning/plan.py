@@ -20,7 +20,8 @@ from medseg.planning.profile import DatasetProfile
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
 
-_LARGEST_WINDOW = 8  # sides of a training patch; norms and context of larger windows are not those it learned with
+_LINE_BREAKS = "\x85\u2028\u2029"  # of YAML, which reads them as spaces where they are not escaped
+_LONGEST_KEY = 100
 
 
 class PlanFile(Config):
@@ -82,24 +83,6 @@ class Plan(PlanFile):
             )
         return self
 
-    @model_validator(mode="after")
-    def _settings_fit_each_other(self) -> Self:
-        sizes = list(zip(self.inference.patch_size, self.training.patch_size, strict=True))
-        if any(window > _LARGEST_WINDOW * patch for window, patch in sizes):
-            raise ValueError(
-                f"inference.patch_size must be at most {_LARGEST_WINDOW} times training.patch_size along each axis, "
-                f"{self.training.patch_size}, got {self.inference.patch_size}"
-            )
-        if self.network.spatial_dims > 2:
-            return self
-        for name, axes in (("inference", self.inference), ("training.augment", self.training.augment)):
-            if max((-1, *axes.mirror_axes)) > 1:
-                raise ValueError(f"{name}.mirror_axes must be 0 or 1 for a 2D network, got {list(axes.mirror_axes)}")
-        start = self.training.coarse_start
-        if start is not None and start.factor[2] != 1:
-            raise ValueError(f"training.coarse_start.factor must end in 1 for a 2D network, got {start.factor}")
-        return self
-
 
 class _FlowDumper(yaml.SafeDumper):
     """Writes lists on one line."""
@@ -128,10 +111,10 @@ def save_plan(plan: PlanFile, path: Path) -> None:
             lines.append("# The training cases, for the reader; no setting is read from here.")
         lines.append(f"{section}:")
         for key, value in values.items():
-            reason = reasons.get(f"{section}.{key}")
+            reason = " ".join(reasons.get(f"{section}.{key}", "").split())  # names in it may hold line breaks
             lines += [f"  # {reason}"] if reason else []
             text = _one_line_each(key, value) if section == "fingerprint" else _dump({key: value})
-            lines += ["  " + line for line in text.splitlines()]
+            lines += ["  " + line for line in text.split("\n")]
     lines += ["# The reasons above once more, for programs.", _dump({"reasons": reasons})]
     write_text(path, "\n".join(lines).rstrip() + "\n")
 
@@ -169,6 +152,9 @@ def override_plan(plan: AnyPlan, changes: dict[str, Any], *, source: str) -> Any
     for section, values in changes.items():
         for key in values if isinstance(values, dict) and section != "reasons" else ():
             content["reasons"][f"{section}.{key}"] = f"set by {source}"
+    training = changes.get("training")
+    if isinstance(training, dict) and "extra_patches" in training:  # a whole, so that labels can be left out
+        content["training"]["extra_patches"] = training["extra_patches"] or {}
     if not _keeps_expectation(changes):
         content.pop("expected", None)
     return parse_config(type(plan), content, source=source)
@@ -223,10 +209,24 @@ def _one_line_each(key: str, value: object) -> str:
     """YAML of a key; the entries of a mapping under it each stand on one line."""
     if not isinstance(value, dict):
         return _dump({key: value})
-    options: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 10_000}
-    entries = [f"  {json.dumps(name)}: {yaml.safe_dump(entry, **options).strip()}" for name, entry in value.items()]
+    entries = [f"  {_flow(name, entry)}" for name, entry in value.items()]
     return "\n".join([f"{key}:" if entries else f"{key}: {{}}", *entries])
 
 
+def _flow(name: str, entry: object) -> str:
+    """One line of YAML; JSON, which YAML takes too, where YAML's own form would need several."""
+    text = json.dumps({name: entry}, ensure_ascii=False)[1:-1]
+    for mark in _LINE_BREAKS:
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    if "\\" in text or len(name) > _LONGEST_KEY:
+        return text
+    options: dict[str, Any] = {"default_flow_style": True, "sort_keys": False, "allow_unicode": True, "width": 10_000}
+    return str(yaml.safe_dump({name: entry}, **options)).strip()[1:-1]
+
+
 def _dump(content: object) -> str:
-    return yaml.dump(content, Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=10_000).rstrip()
+    options: dict[str, Any] = {"Dumper": _FlowDumper, "sort_keys": False, "width": 10_000}
+    text = yaml.dump(content, allow_unicode=True, **options)
+    if any(mark in text for mark in _LINE_BREAKS):
+        text = yaml.dump(content, allow_unicode=False, **options)
+    return str(text).rstrip()

@@ -37,9 +37,8 @@ def plan_extra_patches(
     labels_per_case = max(1.0, sum(held.values()) / profile.cases)
     centred = patches_per_case * foreground_share / labels_per_case  # patches on a label per case that holds it
     extra = {name: math.ceil(centred * (RARE_SHARE * profile.cases - n) - 1e-9) for name, n in rare.items()}
-    most = _MOST_SHARE * profile.cases * patches_per_case
-    scale = min(1.0, most / max(1, sum(extra.values())))
-    extra = {name: max(1, math.floor(scale * count)) for name, count in extra.items()}
+    extra = _within(extra, max(1, int(_MOST_SHARE * profile.cases * patches_per_case)))
+    rare = {name: rare[name] for name in extra}
     shown = ", ".join(f"{name} ({rare[name]})" for name in list(rare)[:_SHOWN])
     more = f" and {len(rare) - _SHOWN} more" if len(rare) > _SHOWN else ""
     reasons["training.extra_patches"] = (
@@ -47,6 +46,16 @@ def plan_extra_patches(
         "are centred on each in addition to those that every case gives, because it would hardly be seen otherwise"
     )
     return extra
+
+
+def _within(wanted: dict[str, int], most: int) -> dict[str, int]:
+    """Shares of at most so many patches by largest remainder; labels that get none are left out."""
+    scale = min(1.0, most / sum(wanted.values()))
+    shares = {name: math.floor(scale * count) for name, count in wanted.items()}
+    left = min(most, sum(wanted.values())) - sum(shares.values())
+    for name in sorted(wanted, key=lambda name: shares[name] - scale * wanted[name])[:left]:
+        shares[name] += 1
+    return {name: count for name, count in shares.items() if count}
 
 
 def check_extra_patches(plan: Plan, manifest: Manifest) -> None:

@@ -32,6 +32,9 @@ from medseg.training.segmentation.step import training_step
 NAME = "step_costs.json"
 _TIMED_STEPS = 3
 _AROUND_STEP = 1.2  # a step of a training beside one of a dry run: its batch is read, its loss followed (measured)
+_GUESS_WORK_PER_S = 3e10  # multiply-adds of the forward pass in a second's step, by two cores (measured)
+_LONGEST_STEP = 5  # times the time that there is for a measurement
+_REVISION = 2  # of the step itself: prices of another are not known
 _USUAL_FIXED_S = 0.02  # of a step, for calls, weights and the moving average
 _MOST_FIXED = 0.8  # of a step's seconds
 _Build = Callable[[AnyNetwork], nn.Module]
@@ -54,21 +57,29 @@ class StepCost:
 
     The networks that are asked for are measured in a dry run on noise: forward, backward and update with augmentation.
     All others are estimated from the last two measurements: seconds by multiply-adds beside a constant, memory by the
-    values that the features of a step hold. A step that does not fit into a GPU is estimated from the largest one with
-    fewer patches that does. Measurements are kept in a file, so that the same machine gives the same
-    plan again.
+    values that the features of a step hold. A step that does not fit, or would take many times the time for it, is
+    estimated from one of fewer or smaller patches. Measurements are kept in a file, so that the same machine gives the
+    same plan again.
 
     Args:
         device: Device that will train.
         folder: Folder of the file of earlier measurements; none are kept if not given.
         build: Function that builds the network; `build_network` if not given.
         name: Name of what it builds, where that is the user's own: measurements of different networks are kept apart.
+        most_bytes: Memory beyond which no step is tried; a GPU refuses such a step by itself.
     """
 
     def __init__(
-        self, device: torch.device, *, folder: Path | None = None, build: _Build = build_network, name: str = ""
+        self,
+        device: torch.device,
+        *,
+        folder: Path | None = None,
+        build: _Build = build_network,
+        name: str = "",
+        most_bytes: float = math.inf,
     ) -> None:
         self.device = device
+        self.most_bytes = most_bytes
         self.build = build
         self._name = name
         self._path = folder / NAME if folder else None
@@ -85,21 +96,17 @@ class StepCost:
             limit_s: Seconds after which no further step is begun; one is always made.
 
         Raises:
-            OutOfMemoryError: If a step of one patch does not fit into the GPU.
+            OutOfMemoryError: If the smallest step does not fit into the GPU.
         """
         key = _key(self._name, network, training, self.device)
         self._known |= self._load()
         size = self._size(network, training)
         price = self._known.get(key)
         if price is None:
-            try:
-                dry = _dry_run(self.build, network, training, self.device, limit_s=limit_s)
-            except torch.OutOfMemoryError:
-                if training.batch_size == 1:
-                    raise
-                dry = None
-            if dry is None:
-                return self._measure_fewer(network, training, limit_s=limit_s)
+            dry = self._try_step(network, training, limit_s)
+            if isinstance(dry, TrainingConfig):
+                self.measure(network, dry, limit_s=limit_s)
+                return self.estimate(network, training)
             price = StepPrice(dry.seconds, self._memory_bytes(dry, size))
             if dry.is_warm:
                 self._known[key] = price
@@ -107,12 +114,28 @@ class StepCost:
         self._references = [*self._references[-1:], (price, size)]
         return price
 
-    def _measure_fewer(self, network: AnyNetwork, training: TrainingConfig, *, limit_s: float) -> StepPrice:
-        """Price of a step that does not fit, scaled from one of half the patches."""
+    def _try_step(self, network: AnyNetwork, training: TrainingConfig, limit_s: float) -> _DryRun | TrainingConfig:
+        """A dry run, or a smaller step to try where this one is out of question or does not fit."""
+        smaller = _smaller_step(network, training)
+        if smaller is not None and self._is_out_of_question(network, training, limit_s):
+            return smaller
+        try:
+            return _dry_run(self.build, network, training, self.device, limit_s=limit_s)
+        except torch.OutOfMemoryError:
+            if smaller is None:
+                raise
         torch.cuda.empty_cache()
-        half = training.model_copy(update={"batch_size": training.batch_size // 2})
-        self.measure(network, half, limit_s=limit_s)
-        return self.estimate(network, training)
+        return smaller
+
+    def _is_out_of_question(self, network: AnyNetwork, training: TrainingConfig, limit_s: float) -> bool:
+        """Whether a dry run of a step would end the process or take many times the time that there is."""
+        size = self._size(network, training)
+        if size.weight_bytes + size.feature_bytes > self.most_bytes:
+            return True
+        if self.device.type == "cuda":
+            return False
+        seconds = self.estimate(network, training).seconds if self._references else size.work / _GUESS_WORK_PER_S
+        return seconds > _LONGEST_STEP * limit_s
 
     def _memory_bytes(self, dry: _DryRun, size: _Size) -> int:
         """Memory of a step; a GPU counts its own, and holds less than is counted here."""
@@ -184,7 +207,7 @@ class _Size(NamedTuple):
 
 _BYTES_PER_WEIGHT = 24  # weight, gradient, two moments, average and a copy in half precision, in float32 or less
 _BYTES_PER_FEATURE = 3  # kept in half precision for the backward pass, some of them twice
-_BYTES_PER_LOGIT = 24  # logits, probabilities, the label's indicators and their gradients in float32
+_BYTES_PER_LOGIT = 10  # logits and their gradient in half precision, probabilities in float32 (measured: 8)
 
 
 def _sample_size(build: _Build, network: AnyNetwork, patch: tuple[int, ...]) -> _Size:
@@ -224,6 +247,7 @@ def _key(own_network: str, network: AnyNetwork, training: TrainingConfig, device
     """Digest of everything that decides how long a step takes."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     facts = [
+        _REVISION,
         own_network,
         network.model_dump(mode="json"),
         training.patch_size,
@@ -233,6 +257,19 @@ def _key(own_network: str, network: AnyNetwork, training: TrainingConfig, device
         [device.type, name, platform.node(), os.cpu_count(), torch.get_num_threads(), torch.__version__],
     ]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _smaller_step(network: AnyNetwork, training: TrainingConfig) -> TrainingConfig | None:
+    """A step of half the patches, or of one patch halved along its longest axis; None where there is none."""
+    if training.batch_size > 1:
+        return training.model_copy(update={"batch_size": training.batch_size // 2})
+    patch = list(training.patch_size)
+    coarsest = [size // step for size, step in zip(patch, network.reduction, strict=False)]
+    axis = max(range(len(coarsest)), key=lambda n: (coarsest[n] > 1, patch[n]))
+    if coarsest[axis] < 2 or math.prod(coarsest) <= 2:
+        return None
+    patch[axis] = coarsest[axis] // 2 * network.reduction[axis]
+    return training.model_copy(update={"patch_size": tuple(patch), "coarse_start": None})
 
 
 def _dry_run(
@@ -250,8 +287,9 @@ def _dry_run(
         step = training_step(module, optimiser, loss, training, device, spatial_dims=network.spatial_dims)
         average = averaged_copy(module, decay=training.average_decay)
         seconds: list[float] = []
+        untimed = int(device.type == "cuda")  # a GPU's first step loads its libraries, which takes seconds
         for number in range(1 + _TIMED_STEPS):
-            if seconds and sum(seconds) > limit_s:
+            if len(seconds) > untimed and sum(seconds[untimed:]) > limit_s:
                 break
             start = time.perf_counter()
             float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))

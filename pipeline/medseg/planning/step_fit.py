@@ -61,9 +61,10 @@ def fit_memory(plan: Plan, plan_with: PlanWith, price: PriceOf, memory_bytes: in
     needed = price(plan.network, plan.training).memory_bytes
     if needed <= memory_bytes:
         return plan
+    count = plan.training.batch_size
     cause = (
-        f"a step of {plan.training.batch_size} patches of {_by(plan)} voxels would need {needed / 1e9:.3g} GB, and "
-        f"{MEMORY_SHARE:.0%} of the free memory is {memory_bytes / 1e9:.3g} GB"
+        f"a step of {count} patch{'es' if count > 1 else ''} of {_by(plan)} voxels would need {needed / 1e9:.3g} GB, "
+        f"and {MEMORY_SHARE:.0%} of the free memory is {memory_bytes / 1e9:.3g} GB"
     )
     smallest, least = plan, needed
     for smaller in _smaller_steps(plan, plan_with):
@@ -72,6 +73,8 @@ def fit_memory(plan: Plan, plan_with: PlanWith, price: PriceOf, memory_bytes: in
             smallest, least = smaller, needed
         if needed <= memory_bytes:
             break
+    if least > memory_bytes:
+        cause += f"; warning: even the smallest step needs about {least / 1e9:.3g} GB"
     reasons = {"training.batch_size": f"{smallest.training.batch_size}: {cause}"}
     if smallest.training.patch_size != plan.training.patch_size:
         reasons["training.patch_size"] = f"smaller than planned: {cause}"

@@ -19,6 +19,7 @@ from torch import Tensor
 from medseg.geometry import AxisMap, Geometry
 from medseg.records import Labelmap
 
+_TIE = 1e-6  # shares that differ by less are equal but for rounding
 _COARSER = 1.001  # a target whose voxels are larger than this many of the source's averages over them
 _AlongAxis = Callable[[Tensor, int, AxisMap, np.ndarray], Tensor]
 
@@ -69,9 +70,10 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
     Returns:
         Labels of the same type on the target grid; no new values.
     """
+    labels_of_boxes = labels.astype(np.uint8) if labels.dtype == bool else labels
     largest, total = np.zeros(target.shape, np.float32), np.zeros(target.shape, np.float32)
     result = np.zeros(target.shape, labels.dtype)
-    for value, box in enumerate(find_objects(labels), start=1):
+    for value, box in enumerate(find_objects(labels_of_boxes), start=1):
         reach = _reach(box, source, target) if box is not None else None
         if reach is None:
             continue
@@ -82,7 +84,7 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
         largest[place] = np.where(is_larger, share, largest[place])
         total[place] += share
         result[place][is_larger] = value
-    result[1 - total >= largest] = 0
+    result[1 - total >= largest - _TIE] = 0
     return result
 
 

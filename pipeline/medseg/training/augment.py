@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from medseg.configuration import Axes, Config
+from medseg.configuration import Axis, Config
 from medseg.training.intensity import blurred, contrasted, lowered, noised, powered
 
 _WIDEST_BLUR = 1.5  # a kernel of seven taps holds two of its standard deviations
@@ -46,7 +46,7 @@ class AugmentConfig(Config):
     affine_share: float = Field(0.5, ge=0, le=1)
     rotation_degrees: float = Field(15.0, ge=0, le=180)
     scale: float = Field(0.15, ge=0, lt=1)
-    mirror_axes: Axes = ()
+    mirror_axes: tuple[Axis, ...] = ()
     gamma_share: float = Field(0.3, ge=0, le=1)
     gamma: tuple[float, float] = (0.7, 1.5)
     contrast_share: float = Field(0.3, ge=0, le=1)

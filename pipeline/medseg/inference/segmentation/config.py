@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from medseg.configuration import Axes, Config, Voxels
+from medseg.configuration import Axis, Config, Voxels
 
 
 class InferenceConfig(Config):
@@ -21,4 +21,4 @@ class InferenceConfig(Config):
     patch_size: tuple[Voxels, Voxels, Voxels]
     overlap: float = Field(0.5, ge=0, lt=1)
     batch_size: int = Field(4, ge=1)
-    mirror_axes: Axes = ()
+    mirror_axes: tuple[Axis, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,9 +35,11 @@ from medseg.planning import (
     take_structures,
 )
 from medseg.planning.body import body_rule
+from medseg.planning.edit_rules import check_edits
 from medseg.planning.initialised import plan_initialised
 from medseg.planning.rare_labels import check_extra_patches
 from medseg.planning.sizes import DeviceKind
+from medseg.planning.step_fit import MEMORY_SHARE
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Failure, Manifest
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
@@ -127,7 +130,7 @@ class SegmentationJob:
             self._check_no_preset()
             plan = load_plan(settings.plan)
             if not settings.resume:  # it may have been changed, or be for another budget
-                plan = plan.model_copy(update={"expected": None})
+                plan = plan.model_copy(update={"expected": None, "fingerprint": None})
             self._check_plan_s_network(plan, settings)
         else:
             start = time.monotonic()
@@ -150,7 +153,8 @@ class SegmentationJob:
             )
             spending = None
             is_known = self.parts.network is None  # a network of the user's own need not run without weights
-            if self.grid == "budget" and is_known and seconds is not None and seconds > _SHORTEST_S:
+            has_account = self.grid == "budget" or fingerprint.is_2d  # the option is about volumes
+            if has_account and is_known and seconds is not None and seconds > _SHORTEST_S:
                 left = seconds - (time.monotonic() - start - reading_s)
                 spending = self._spending(cases, settings, seconds=left, reading_s=reading_s)
             plan = make_plan(
@@ -166,6 +170,8 @@ class SegmentationJob:
             )
             plan = _without_misfits(plan, settings.changes)
         plan = changed_plan(plan, settings)
+        if not settings.resume:
+            check_edits(plan, source=f"plan {settings.plan}" if settings.plan else settings.changes_name)
         check_mirroring(plan, manifest)
         check_extra_patches(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
@@ -192,8 +198,8 @@ class SegmentationJob:
         """Refuse a preset beside a plan."""
         if self.preset is not None:
             raise ConfigError(
-                f"preset: a plan, as a resumed run has one too, holds its sizes, got preset {self.preset} as well",
-                remedy="leave the preset out, or the plan",
+                f"preset must not be given beside a plan or a resumed run, which hold their sizes, got {self.preset}",
+                remedy="leave the preset out",
             )
 
     def _spending(
@@ -216,7 +222,8 @@ class SegmentationJob:
     def step_cost(self, device: torch.device, store: Path) -> StepCost:
         """Prices of this training's steps, kept in the store."""
         name = name_of(self.parts.network) if self.parts.network else ""
-        return StepCost(device, folder=store, build=self.parts.build, name=name)
+        most = math.inf if device.type == "cuda" else MEMORY_SHARE * free_bytes(device)
+        return StepCost(device, folder=store, build=self.parts.build, name=name, most_bytes=most)
 
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress

@@ -24,6 +24,8 @@ from medseg.runs.training_cases import TrainingCases, load_training_cases
 from medseg.training import parse_duration_s
 from medseg.training.segmentation import steps_per_epoch
 
+_MEASURING_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class PlanResult:
@@ -95,7 +97,7 @@ def plan_dataset(
 def _expected(job: SegmentationJob, plan: Plan, cases: TrainingCases, settings: TrainingSettings) -> Expectation:
     """What a plan needs for its epochs, or what the budget gives with it."""
     device = torch_device(settings.device)
-    price = job.step_cost(device, settings.store).measure(plan.network, plan.training)
+    price = job.step_cost(device, settings.store).measure(plan.network, plan.training, limit_s=_MEASURING_S)
     per_epoch = steps_per_epoch(len(cases.training), plan.training)
     if settings.budget is None:
         steps = (settings.epochs or plan.training.epochs) * per_epoch

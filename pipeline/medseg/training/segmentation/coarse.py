@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from medseg.configuration import Config, Voxels
-
-_LARGEST_FACTOR = 8
 
 
 class CoarseStart(Config):
@@ -32,12 +29,6 @@ class CoarseStart(Config):
     factor: tuple[Voxels, Voxels, Voxels]
     patch_size: tuple[Voxels, Voxels, Voxels]
     batch_size: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _voxels_are_coarser(self) -> Self:
-        if not 1 < max(self.factor) <= _LARGEST_FACTOR:
-            raise ValueError(f"the largest factor must be from 2 to {_LARGEST_FACTOR}, got {self.factor}")
-        return self
 
 
 def coarse_image(image: Tensor, factor: Sequence[int]) -> Tensor:

@@ -55,7 +55,7 @@ class _DiceAndEntropy(torch.autograd.Function):
         overlap, truth = _sums_per_class(true, index, classes), _sums_per_class(torch.ones_like(true), index, classes)
         total = probability.sum((0, 3 - axis)) + truth + _SMOOTH
         dice = (2 * overlap + _SMOOTH) / total
-        weight = dice_weight / (classes - 1)
+        weight = dice_weight / max(1, classes - 1)
         per_voxel, per_true_voxel = weight * dice / total, -2 * weight / total
         per_voxel[0] = per_true_voxel[0] = 0.0
         ctx.save_for_backward(probability, index, true, per_voxel, per_true_voxel)
@@ -69,10 +69,11 @@ class _DiceAndEntropy(torch.autograd.Function):
         probability, index, true, per_voxel, per_true_voxel = ctx.saved_tensors
         axis = ctx.axis
         at_label = true * per_true_voxel[index] - 1 / index.numel()
-        if axis == 1:
-            every, summed = per_voxel[:, None], torch.einsum("bcv,c->bv", probability, per_voxel)
-        else:
-            every, summed = per_voxel, probability @ per_voxel
+        with torch.autocast(probability.device.type, enabled=False):
+            if axis == 1:
+                every, summed = per_voxel[:, None], torch.einsum("bcv,c->bv", probability, per_voxel)
+            else:
+                every, summed = per_voxel, probability @ per_voxel
         result = (every - (summed.unsqueeze(axis) + at_label)).mul_(probability)
         result.scatter_add_(axis, index, at_label)
         result = result.mul_(gradient).to(ctx.dtype)
