@@ -18,6 +18,7 @@ from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
 from medseg.targets import VoxelTarget
 
+_MOST_SLICES = 96
 _LETTER_PLACES = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
 
 
@@ -68,7 +69,7 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
     label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
     shown = label if label.any() else mask
-    centre = best_slices((target.shows(shown, name) for name in target.structures), grid.shape)
+    centre = _centre(shown, grid.shape, target)
     for axis, plane in zip(axes, PLANES.values(), strict=True):
         cut = plane.axis
         image_cut, label_cut, mask_cut = (cut_plane(part, cut, centre[cut]) for part in (image, label, mask))
@@ -78,6 +79,16 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
         for letter, (x, y) in zip(plane.edges, _LETTER_PLACES, strict=True):
             axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=_on_any_ground())
         axis.set_axis_off()
+
+
+def _centre(shown: Labelmap, shape: Sequence[int], target: VoxelTarget) -> list[int]:
+    """Indices of the best slices; along long axes only every nth is examined, so that many structures stay cheap."""
+    steps = [max(1, n // _MOST_SLICES) for n in shape]
+    thinned = shown[tuple(slice(None, None, step) for step in steps)]
+    if not thinned.any():  # structures thinner than a step
+        steps, thinned = [1, 1, 1], shown
+    best = best_slices((target.shows(thinned, name) for name in target.structures), thinned.shape[-3:])
+    return [index * step for index, step in zip(best, steps, strict=True)]
 
 
 def _on_any_ground() -> list[Any]:

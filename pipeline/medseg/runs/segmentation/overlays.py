@@ -21,7 +21,7 @@ def save_overlays(
     folder: Path,
     mask_of: Callable[[str, Scan], Labelmap],
 ) -> tuple[list[Path], tuple[str, ...]]:
-    """Draw reference and mask of the worst, median and best case.
+    """Draw reference and mask of the worst, median and best case, each case once.
 
     Args:
         rows: Metrics that rank the cases.
@@ -36,7 +36,11 @@ def save_overlays(
     """
     by_id = {case.case_id: case for case in cases}
     paths, warnings = [], []
+    drawn: set[str] = set()
     for name, (case_id, dice) in representative_cases(rows).items():
+        if case_id in drawn:
+            continue
+        drawn.add(case_id)
         path = folder / f"{name}_{case_id}.png"
         try:
             scan, label = read_case(by_id[case_id], manifest, root)
