@@ -37,7 +37,9 @@ def save_overlays(
     by_id = {case.case_id: case for case in cases}
     paths, warnings = [], []
     drawn: set[str] = set()
-    for name, (case_id, dice) in representative_cases(rows).items():
+    chosen = representative_cases(rows)
+    for name in sorted(chosen, key=lambda name: name == "median"):  # of two cases one is the worst, the other the best
+        case_id, dice = chosen[name]
         if case_id in drawn:
             continue
         drawn.add(case_id)
