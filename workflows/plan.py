@@ -80,7 +80,8 @@ def _expectation_lines(expected: Expectation, *, kind: str) -> list[str]:
         lines.append(f"          about {expected.shortfall:.3f} of Dice lost to the grid and what is not yet learned")
     for outlook in expected.outlook:
         grid = f"{_by(outlook.spacing_mm)} mm, " if outlook.spacing_mm else ""
-        steps = f"{outlook.steps} steps" + (f" of {outlook.batch_size}" if outlook.batch_size else "")
+        batch = outlook.batch_size
+        steps = f"{outlook.steps} steps" + (f" of {batch} patch{'es' if batch > 1 else ''}" if batch else "")
         lost = f", about {outlook.shortfall:.3f} lost" if outlook.shortfall is not None else ""
         lines.append(f"in {outlook.budget:<7}{grid}{steps}, seen {outlook.views_per_scan:g} times{lost}")
     return lines

@@ -31,7 +31,8 @@ def device_name(device: torch.device) -> str:
     """Name of a device for people, such as `NVIDIA H100` or `CPU with 8 threads (x86_64)`."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU with {torch.get_num_threads()} threads ({platform.machine()})"
+    count = torch.get_num_threads()
+    return f"CPU with {count} thread{'s' if count > 1 else ''} ({platform.machine()})"
 
 
 def free_bytes(device: torch.device) -> int:
