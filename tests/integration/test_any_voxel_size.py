@@ -88,10 +88,18 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Route:
 
 
 def settings_of(plan: Plan) -> dict[str, object]:
-    """A plan without its lengths and its words."""
+    """A plan without its lengths, its volumes and its words."""
     content = plan.model_dump(exclude={"reasons"})
     del content["preprocess"]["spacing_mm"], content["training"]["augment"]["spacing_mm"]
+    for label in content["fingerprint"]["labels"].values():
+        label.pop("median_ml", None)
     return content
+
+
+def volumes_ml(plan: Plan) -> list[float]:
+    """Median volume of each label."""
+    assert plan.fingerprint is not None
+    return [label.median_ml or 0.0 for label in plan.fingerprint.labels.values()]
 
 
 @pytest.mark.parametrize("factor", FACTORS)
@@ -102,6 +110,7 @@ def test_route_is_the_same_up_to_scale(tmp_path: Path, plain: Route, factor: flo
     assert plain.plan.preprocess.spacing_mm is not None
     expected = np.array(plain.plan.preprocess.spacing_mm) * factor
     np.testing.assert_allclose(scaled.plan.preprocess.spacing_mm, expected, rtol=1e-5)
+    np.testing.assert_allclose(volumes_ml(scaled.plan), np.array(volumes_ml(plain.plan)) * factor**3, rtol=1e-2)
     assert scaled.grids == plain.grids
     assert plain.mask.any()
     assert (scaled.mask != plain.mask).mean() < 1e-3
