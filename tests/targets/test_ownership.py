@@ -28,7 +28,7 @@ ALLOWED = {
     "pipeline/medseg/networks/classification/study_pooling.py": ("softmax sigmoid", "weights of attention pooling"),
     "pipeline/medseg/networks/lens/trace.py": ("sigmoid", "names of operations that a trace may meet"),
     # Chosen by the target in `loss_for`.
-    "pipeline/medseg/training/segmentation/loss.py": ("softmax", "MONAI's loss of exclusive labels has its own"),
+    "pipeline/medseg/training/segmentation/dice_entropy.py": ("softmax", "the loss of exclusive labels has its own"),
 }
 
 
