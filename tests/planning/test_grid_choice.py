@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from medseg.networks import NetworkConfig
 from medseg.planning import Fingerprint, Plan, Spending, load_plan, make_plan, override_plan, plan_digest, save_plan
-from medseg.planning.grid_choice import duration_text
+from medseg.planning.spending import duration_text
 from medseg.planning.step_cost import StepPrice
 from medseg.preprocess import PreprocessConfig
 from medseg.records import Manifest

@@ -5,7 +5,6 @@ from __future__ import annotations
 from medseg.planning.ceiling import GridCeiling
 from medseg.planning.classification import SliceChoices, SlicePlan, make_slice_plan
 from medseg.planning.fingerprint import CaseFingerprint, Fingerprint, take_fingerprint
-from medseg.planning.grid_choice import Spending
 from medseg.planning.low_ceilings import low_ceilings
 from medseg.planning.network_choice import NetworkName
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
@@ -13,6 +12,7 @@ from medseg.planning.presets import PresetName
 from medseg.planning.profile import DatasetProfile, LabelProfile
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
+from medseg.planning.spending import Spending
 from medseg.planning.step_cost import StepCost
 from medseg.planning.structures import LabelStructures, take_structures
 

@@ -10,15 +10,14 @@ import numpy as np
 
 from medseg.geometry import significant
 from medseg.networks import NetworkConfig
-from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation, Outlook
 from medseg.planning.fingerprint import Fingerprint
 from medseg.planning.plan import Plan
 from medseg.planning.sizes import DeviceKind
+from medseg.planning.spending import Spending, duration_text
 from medseg.planning.step_cost import StepPrice
-from medseg.planning.step_fit import MEMORY_SHARE, StepLimits, fit_memory, thin_step
+from medseg.planning.step_fit import StepLimits, fit_memory, thin_step
 from medseg.preprocess import PreprocessConfig
-from medseg.training.segmentation import TrainingConfig
 
 COARSE_SHARE = 0.25
 LEARNING_STEPS = 10.5
@@ -28,8 +27,6 @@ LOWEST_CEILING = 0.75
 FEWEST_ROUNDS = 100
 FEWEST_STEPS = 200  # on a GPU; a batch is halved before it leaves fewer
 _FACTORS = (1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
-_STEPS_SHARE = 0.85  # of the budget; the rest goes into validations
-_TAIL_S = 8.0  # pictures and files at the end
 _GUESS_VOXELS_PER_S = 800_000
 _GUESS_STEPS = 1000
 _FARTHEST = 8.0  # from the guess, in voxels of a patch
@@ -37,43 +34,6 @@ MEASUREMENTS = 3
 MEASURING_SHARE = 0.01  # of the budget, for each measurement
 WORTH_MEASURING = 100  # steps; of fewer, the few that a measurement takes would be missed
 MORE_TIME = (2, 4)
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What a training may spend, and what things cost.
-
-    Attributes:
-        seconds: Wall clock for steps and validations.
-        budget_s: The whole budget, from the start of the work.
-        device: Name of the device that trains.
-        free_bytes: Memory that is free on it.
-        measure: Function that measures the price of a step, within the seconds that it is given.
-        estimate: Function that scales it from the last measurement.
-        ceiling: Function that gives the Dice of each label that a perfect network would reach on a grid.
-    """
-
-    seconds: float
-    budget_s: float
-    device: str
-    free_bytes: int
-    measure: Callable[[AnyNetwork, TrainingConfig, float], StepPrice]
-    estimate: Callable[[AnyNetwork, TrainingConfig], StepPrice]
-    ceiling: Callable[[PreprocessConfig], Mapping[str, float]]
-
-    @property
-    def step_bytes(self) -> int:
-        """Memory that a step may take, of that which is free."""
-        return int(MEMORY_SHARE * self.free_bytes)
-
-    def steps_seconds(self, times: float = 1.0) -> float:
-        """Seconds for steps alone, of a budget so many times as long."""
-        return seconds_of_steps(self.seconds + (times - 1) * self.budget_s)
-
-
-def seconds_of_steps(seconds: float) -> float:
-    """What a wall clock leaves for steps, beside validations and files."""
-    return max(1.0, _STEPS_SHARE * seconds - _TAIL_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,14 +376,6 @@ def _grid_reason(
             f"{shortfall:.3f} that is lost to the grid and to what is not yet learned"
         )
     return text
-
-
-def duration_text(seconds: float) -> str:
-    """Seconds as a budget is written: `90s`, `20m`, `2h`."""
-    for unit, size in (("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
 
 
 def _mm(plan: Plan) -> str:

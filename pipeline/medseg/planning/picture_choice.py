@@ -19,11 +19,10 @@ from medseg.planning.grid_choice import (
     WORTH_MEASURING,
     GridOption,
     PlanOn,
-    Spending,
-    duration_text,
 )
 from medseg.planning.plan import Plan
 from medseg.planning.sizes import DeviceKind
+from medseg.planning.spending import Spending, duration_text
 from medseg.planning.step_fit import StepLimits, fit_memory, fit_step
 
 _FEWEST_STEPS: dict[DeviceKind, int] = {"cpu": 150, "cuda": FEWEST_STEPS}

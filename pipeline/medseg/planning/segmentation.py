@@ -13,7 +13,7 @@ from medseg.networks import NetworkConfig
 from medseg.planning.body import body_rule, plan_body
 from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.fingerprint import Fingerprint
-from medseg.planning.grid_choice import GridOption, Spending, choose_plan
+from medseg.planning.grid_choice import GridOption, choose_plan
 from medseg.planning.low_ceilings import with_low_ceilings
 from medseg.planning.network_choice import NetworkName, with_network
 from medseg.planning.picture_choice import choose_picture_plan
@@ -23,6 +23,7 @@ from medseg.planning.profile import DatasetProfile, profile_of
 from medseg.planning.rare_labels import plan_extra_patches
 from medseg.planning.sides import names_a_side
 from medseg.planning.sizes import DeviceKind, Resources, plan_patch, plan_strides
+from medseg.planning.spending import Spending
 from medseg.planning.structures import LabelStructures
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array, Manifest

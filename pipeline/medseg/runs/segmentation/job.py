@@ -133,42 +133,7 @@ class SegmentationJob:
                 plan = plan.model_copy(update={"expected": None, "fingerprint": None})
             self._check_plan_s_network(plan, settings)
         else:
-            start = time.monotonic()
-            with progress.over_cases(len(cases.training), "plan") as on_done:
-                fingerprint = take_fingerprint(
-                    cases.training,
-                    manifest,
-                    cases.root,
-                    body=body_rule(manifest.channels),
-                    executor=threads(settings.workers),
-                    on_done=on_done,
-                )
-            failures, reading_s = fingerprint.failures, time.monotonic() - start
-            structures = take_structures(
-                cases.training,
-                manifest,
-                cases.root,
-                limit_s=_STRUCTURES_S if seconds is None else _STRUCTURES_SHARE * seconds,
-                executor=threads(settings.workers),
-            )
-            spending = None
-            is_known = self.parts.network is None  # a network of the user's own need not run without weights
-            has_account = self.grid == "budget" or fingerprint.is_2d  # the option is about volumes
-            if has_account and is_known and seconds is not None and seconds > _SHORTEST_S:
-                left = seconds - (time.monotonic() - start - reading_s)
-                spending = self._spending(cases, settings, seconds=left, reading_s=reading_s)
-            plan = make_plan(
-                fingerprint,
-                manifest,
-                device=device,
-                spending=spending,
-                spacing_mm=_asked_spacing(settings),
-                adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
-                network=self.network or "unet",
-                structures=structures,
-                preset=self.preset,
-            )
-            plan = _without_misfits(plan, settings.changes)
+            plan, failures = self._new_plan(cases, settings, earlier, device=device, progress=progress, seconds=seconds)
         plan = changed_plan(plan, settings)
         if not settings.resume:
             check_edits(plan, source=f"plan {settings.plan}" if settings.plan else settings.changes_name)
@@ -183,6 +148,55 @@ class SegmentationJob:
                 remedy="plan again",
             )
         return Planned(plan, failures)
+
+    def _new_plan(
+        self,
+        cases: TrainingCases,
+        settings: TrainingSettings,
+        earlier: ModelCard | None,
+        *,
+        device: DeviceKind,
+        progress: Progress,
+        seconds: float | None,
+    ) -> tuple[Plan, tuple[Failure, ...]]:
+        """A plan from the training scans, and those that could not be read."""
+        manifest = cases.manifest
+        start = time.monotonic()
+        with progress.over_cases(len(cases.training), "plan") as on_done:
+            fingerprint = take_fingerprint(
+                cases.training,
+                manifest,
+                cases.root,
+                body=body_rule(manifest.channels),
+                executor=threads(settings.workers),
+                on_done=on_done,
+            )
+        reading_s = time.monotonic() - start
+        structures = take_structures(
+            cases.training,
+            manifest,
+            cases.root,
+            limit_s=_STRUCTURES_S if seconds is None else _STRUCTURES_SHARE * seconds,
+            executor=threads(settings.workers),
+        )
+        spending = None
+        is_known = self.parts.network is None  # a network of the user's own need not run without weights
+        has_account = self.grid == "budget" or fingerprint.is_2d  # the option is about volumes
+        if has_account and is_known and seconds is not None and seconds > _SHORTEST_S:
+            left = seconds - (time.monotonic() - start - reading_s)
+            spending = self._spending(cases, settings, seconds=left, reading_s=reading_s)
+        plan = make_plan(
+            fingerprint,
+            manifest,
+            device=device,
+            spending=spending,
+            spacing_mm=_asked_spacing(settings),
+            adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
+            network=self.network or "unet",
+            structures=structures,
+            preset=self.preset,
+        )
+        return _without_misfits(plan, settings.changes), fingerprint.failures
 
     def _check_plan_s_network(self, plan: Plan, settings: TrainingSettings) -> None:
         """Refuse a name beside a plan that holds a network; a resumed run may be given its own name again."""

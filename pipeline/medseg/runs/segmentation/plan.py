@@ -12,9 +12,9 @@ from medseg.errors import ConfigError
 from medseg.manifest import mixed_channels
 from medseg.planning import GridCeiling, Plan, low_ceilings, save_plan
 from medseg.planning.expectation import Expectation
-from medseg.planning.grid_choice import seconds_of_steps
 from medseg.planning.low_ceilings import with_low_ceilings
 from medseg.planning.sizes import DeviceKind
+from medseg.planning.spending import seconds_of_steps
 from medseg.records import Failure
 from medseg.runs.machine import device_name, torch_device
 from medseg.runs.progress import Progress, Silence

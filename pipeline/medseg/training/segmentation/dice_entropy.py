@@ -1,7 +1,7 @@
 """Dice and cross-entropy of exclusive labels in one pass, in the memory of two float32 copies of the logits.
 
 MONAI's `DiceCELoss` holds the label as one channel per class beside the probabilities and their products. With 118
-labels it took five times as long and most of a training step's memory (`benchmarks/README.md`). The value and the
+labels it took five times as long (`benchmarks/README.md`). The value and the
 gradient are the same; the tests hold both to MONAI's.
 """
 
