@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from types import SimpleNamespace
@@ -30,11 +30,12 @@ from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.step import training_step
 
 NAME = "step_costs.json"
-_TIMED_STEPS = 3
+_FEWEST_TIMED, _MOST_TIMED = 3, 12  # steps of a dry run beside the first
+_TIMED_S = 1.5  # after which no further step is timed: a burst of other work on the machine must not fill the dry run
 _AROUND_STEP = 1.2  # a step of a training beside one of a dry run: its batch is read, its loss followed (measured)
 _GUESS_WORK_PER_S = 3e10  # multiply-adds of the forward pass in a second's step, by two cores (measured)
 _LONGEST_STEP = 5  # times the time that there is for a measurement
-_REVISION = 2  # of the step itself: prices of another are not known
+_REVISION = 3  # of the step and its timing: prices of another are not known
 _USUAL_FIXED_S = 0.02  # of a step, for calls, weights and the moving average
 _MOST_FIXED = 0.8  # of a step's seconds
 _Build = Callable[[AnyNetwork], nn.Module]
@@ -275,7 +276,7 @@ def _smaller_step(network: AnyNetwork, training: TrainingConfig) -> TrainingConf
 def _dry_run(
     build: _Build, network: AnyNetwork, training: TrainingConfig, device: torch.device, *, limit_s: float
 ) -> _DryRun:
-    """The mean of a few steps on noise, if possible after one that warms up, and the most memory that they took."""
+    """The usual time of a step on noise, if possible after one that warms up, and the most memory that it took."""
     with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)
         shape = (training.batch_size, network.in_channels, *training.patch_size)
@@ -288,8 +289,9 @@ def _dry_run(
         average = averaged_copy(module, decay=training.average_decay)
         seconds: list[float] = []
         untimed = int(device.type == "cuda")  # a GPU's first step loads its libraries, which takes seconds
-        for number in range(1 + _TIMED_STEPS):
-            if len(seconds) > untimed and sum(seconds[untimed:]) > limit_s:
+        for number in range(1 + _MOST_TIMED):
+            spent = sum(seconds[untimed:])
+            if len(seconds) > untimed and spent > limit_s or len(seconds) > _FEWEST_TIMED and spent > _TIMED_S:
                 break
             start = time.perf_counter()
             float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))
@@ -297,4 +299,10 @@ def _dry_run(
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds.append(time.perf_counter() - start)
-    return _DryRun(_AROUND_STEP * fmean(seconds[1:] or seconds), memory.bytes, is_warm=len(seconds) > 1)
+    return _DryRun(_AROUND_STEP * _usual(seconds[1:] or seconds), memory.bytes, is_warm=len(seconds) > 1)
+
+
+def _usual(seconds: Sequence[float]) -> float:
+    """Mean of the faster half: other work on the machine makes single steps slower, and none faster."""
+    fast = sorted(seconds)[: (len(seconds) + 1) // 2]
+    return fmean(fast)
