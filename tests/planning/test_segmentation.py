@@ -193,7 +193,7 @@ def test_plan_of_any_dataset_is_sound(
     plan = make_plan(Fingerprint(cases, (), is_2d), manifest, device=device)
     axes = plan.network.spatial_dims
     patch = plan.training.patch_size
-    assert all(size % step == 0 for size, step in zip(patch[:axes], plan.network.reduction, strict=True))
+    assert all(size % step == 0 for size, step in zip(patch[:axes], plan.network.patch_multiple, strict=True))
     assert plan.training.batch_size >= 2
     median = np.median([c.shape for c in cases], axis=0)
     if plan.reasons["training.patch_size"].startswith("covers"):

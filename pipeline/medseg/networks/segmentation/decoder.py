@@ -45,11 +45,20 @@ class Decoder(nn.Module):
             return [self.heads[0](x)]
         logits: list[Tensor] = []
         for stage in reversed(range(len(self.stages))):
-            raised, skip = self.up[stage](x), features[stage]
+            skip = features[stage]
+            raised = cut_to(self.up[stage](x), skip.shape[2:])
             x = self.stages[stage](raised + skip if self.is_added else torch.cat([raised, skip], dim=1))
             if not isinstance(self.heads[stage], nn.Identity):
                 logits.insert(0, self.heads[stage](x))
         return logits
+
+
+def cut_to(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Features or logits without the voxels at the end of an axis that halving an odd size has added."""
+    for axis, size in enumerate(shape, start=2):
+        if x.shape[axis] > size:
+            x = x.narrow(axis, 0, size)
+    return x
 
 
 def _build_upsampling(config: NetworkConfig, inputs: int, outputs: int, *, stride: Sequence[int]) -> nn.Module:

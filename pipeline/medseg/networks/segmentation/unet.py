@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from medseg.networks.config import NetworkConfig
 from medseg.networks.encoder import Encoder
-from medseg.networks.segmentation.decoder import Decoder
+from medseg.networks.segmentation.decoder import Decoder, cut_to
 
 
 class UNet(nn.Module):
@@ -36,7 +36,7 @@ class UNet(nn.Module):
         """Logits of every supervised stage, finest first; one entry without deep supervision."""
         skips = self.encoder(x)
         logits: list[Tensor] = self.decoder(skips)
-        return logits
+        return [cut_to(logits[0], x.shape[2:]), *logits[1:]]
 
 
 def unet_2015(*, in_channels: int = 1, out_channels: int = 2) -> NetworkConfig:
