@@ -56,7 +56,7 @@ def _write_case(case: Case, manifest: Manifest, root: Path, folder: Path) -> str
     mask = (label > 0).astype(np.uint8) if manifest.instances else label
     write_mask(mask, image, folder / "labelsTr", case_id=case.case_id)
     if isinstance(image.origin, PictureOrigin):
-        write_picture(image.array, folder / "imagesTr" / f"{case.case_id}_0000.png")
+        write_picture(image.array.astype(np.uint8), folder / "imagesTr" / f"{case.case_id}_0000.png")
         return ".png"
     for channel, array in enumerate(image.array):
         path = folder / "imagesTr" / f"{case.case_id}_{channel:04d}.nii.gz"
