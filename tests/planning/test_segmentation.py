@@ -76,7 +76,7 @@ def test_patch_covers_the_median_scan_where_the_device_allows(
 ) -> None:
     fingerprint = build_fingerprint([(30, 60, 10), (40, 50, 20), (50, 40, 30)], [ONE_MM] * 3)
     plan = make_plan(fingerprint, build_manifest(), device="cpu")
-    assert plan.training.patch_size == plan.inference.patch_size == (40, 56, 20)
+    assert plan.training.patch_size == plan.inference.patch_size == (40, 52, 20)
     assert plan.reasons["training.patch_size"] == "covers the median scan of 40×50×20 voxels"
     assert plan.training.patches_per_case == 1
 

@@ -75,14 +75,14 @@ def _network_reasons(plan: Plan, own: dict[str, Any], kept: dict[str, Any], card
 
 
 def _fitted(plan: Plan, section: str, network: AnyNetwork, reasons: dict[str, str]) -> list[int]:
-    """The planned patch in multiples of what the network needs, and a reason where that is another patch."""
+    """The planned patch in multiples of the network's reduction, and a reason where that is another patch."""
     planned: tuple[int, int, int] = getattr(plan, section).patch_size
-    patch = _in_multiples(planned, network.patch_multiple)
+    patch = _in_multiples(planned, network.reduction)
     if tuple(patch) != planned:
         why = reasons.get(f"{section}.patch_size", "as planned")
         reasons[f"{section}.patch_size"] = (
-            f"{_text(planned)} in the nearest multiples of {_text(network.patch_multiple)}, which the earlier run's "
-            f"network needs; before that: {why}"
+            f"{_text(planned)} in the nearest multiples of {_text(network.reduction)}, which the earlier run's network "
+            f"needs; before that: {why}"
         )
     return patch
 
@@ -93,7 +93,7 @@ def _coarse_start(content: dict[str, Any], network: AnyNetwork) -> dict[str, Any
     start: dict[str, Any] | None = training.get("coarse_start")
     if start is None:
         return None
-    patch = _in_multiples(start["patch_size"], network.patch_multiple)
+    patch = _in_multiples(start["patch_size"], network.reduction)
     saves = 2 * math.prod(patch) <= math.prod(training["patch_size"])
     return start | {"patch_size": patch} if saves else None
 
