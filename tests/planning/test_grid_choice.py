@@ -163,7 +163,7 @@ def test_coarse_start_covers_the_patch_and_fits_the_network(
         factor = (2, 2, 1 if k >= 2 * min(i, j) else 2)
         assert start.factor == factor
         assert (np.array(start.patch_size) * factor >= plan.training.patch_size).all()
-        assert (np.array(start.patch_size) % plan.network.reduction == 0).all()
+        assert (np.array(start.patch_size) % plan.network.patch_multiple == 0).all()
         assert np.prod(start.patch_size) <= np.prod(plan.training.patch_size) / 2
         spacing = np.array(plan.training.augment.spacing_mm) * factor
         assert plan.training.coarse.augment.spacing_mm == pytest.approx(tuple(spacing))

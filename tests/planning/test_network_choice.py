@@ -89,9 +89,11 @@ def test_each_name_has_its_settings(plan: Plan, pictures: Plan) -> None:
 
 
 def test_dynunet_is_that_of_nnu_net(plan: Plan) -> None:
-    network = with_network(plan, "dynunet", device="cpu").network
+    chosen = with_network(plan, "dynunet", device="cpu")
+    network = chosen.network
     assert isinstance(network, DynUNetConfig)
-    assert plan.training.patch_size == (40, 56, 20)  # of 0.78, 0.78 and 3 mm
+    assert plan.training.patch_size == (40, 52, 20)  # of 0.78, 0.78 and 3 mm
+    assert chosen.training.patch_size == (40, 56, 20)
     assert network.strides == ((1, 1, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2))
     assert network.kernel_size == ((3, 3, 1), (3, 3, 3), (3, 3, 3), (3, 3, 3))
     assert network.filters == (32, 64, 128, 256)

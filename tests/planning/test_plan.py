@@ -39,7 +39,7 @@ def test_each_reason_stands_above_its_setting(plan: Plan, tmp_path: Path) -> Non
     lines = (tmp_path / "plan.yaml").read_text(encoding="utf-8").splitlines()
     place = next(n for n, line in enumerate(lines) if line.startswith("  patch_size:"))
     assert lines[place - 1] == f"  # {plan.reasons['training.patch_size']}"
-    assert lines[place] == "  patch_size: [40, 56, 20]"
+    assert lines[place] == "  patch_size: [40, 52, 20]"
     assert sum(line.startswith("  # ") for line in lines) == len(plan.reasons)
 
 
@@ -91,8 +91,8 @@ def test_reason_of_an_overridden_setting_says_by_what(plan: Plan) -> None:
         ({"trainin": {}}, "unknown key 'trainin'; did you mean 'training'"),
         ({"training": {"augment": {"gama_share": 1}}}, "did you mean 'gamma_share'"),
         ({"training": {"batch_size": 0}}, "training.batch_size must hold: .*greater than or equal to 1, got 0"),
-        ({"training": {"patch_size": [40, 54, 20]}}, "training.patch_size must be multiples of"),
-        ({"inference": {"patch_size": [40, 54, 20]}}, "inference.patch_size must be multiples of"),
+        ({"training": {"patch_size": [8, 8, 4]}}, "training.patch_size must leave more than one voxel"),
+        ({"inference": {"patch_size": [8, 8, 4]}}, "inference.patch_size must leave more than one voxel"),
         ({"network": {"in_channels": 2}}, r"must have one entry per network\.in_channels, 2, got 1"),
         ({"network": {"strides": [[1, 1, 1]]}}, "network: strides must have 4 entries for 4 stages, got 1"),
         ({"network": {"kernels": [[3, 3, 3]]}}, "network: kernels must have 4 entries for 4 stages, got 1"),
@@ -103,8 +103,8 @@ def test_reason_of_an_overridden_setting_says_by_what(plan: Plan) -> None:
         ({"preprocess": {"normalisation": [CT | {"clip_hu": [NAN, 9]}]}}, "normalisation.0: clip_hu must rise"),
         ({"preprocess": {"normalisation": [CT | {"mean_hu": INF}]}}, "mean_hu must hold: .*a finite number"),
         (
-            {"training": {"coarse_start": COARSE | {"patch_size": [15, 16, 8]}}},
-            "coarse_start.patch_size must be multip",
+            {"training": {"coarse_start": COARSE | {"patch_size": [8, 8, 4]}}},
+            "coarse_start.patch_size must leave more than one voxel",
         ),
         ({"training": {"learning_rate": INF}}, "training.learning_rate must hold: .*a finite number"),
         ({"training": {"dice_weight": INF}}, "training.dice_weight must hold: .*a finite number"),

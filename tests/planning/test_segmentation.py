@@ -76,7 +76,7 @@ def test_patch_covers_the_median_scan_where_the_device_allows(
 ) -> None:
     fingerprint = build_fingerprint([(30, 60, 10), (40, 50, 20), (50, 40, 30)], [ONE_MM] * 3)
     plan = make_plan(fingerprint, build_manifest(), device="cpu")
-    assert plan.training.patch_size == plan.inference.patch_size == (40, 56, 20)
+    assert plan.training.patch_size == plan.inference.patch_size == (40, 52, 20)
     assert plan.reasons["training.patch_size"] == "covers the median scan of 40×50×20 voxels"
     assert plan.training.patches_per_case == 1
 
@@ -193,7 +193,7 @@ def test_plan_of_any_dataset_is_sound(
     plan = make_plan(Fingerprint(cases, (), is_2d), manifest, device=device)
     axes = plan.network.spatial_dims
     patch = plan.training.patch_size
-    assert all(size % step == 0 for size, step in zip(patch[:axes], plan.network.reduction, strict=True))
+    assert all(size % step == 0 for size, step in zip(patch[:axes], plan.network.patch_multiple, strict=True))
     assert plan.training.batch_size >= 2
     median = np.median([c.shape for c in cases], axis=0)
     if plan.reasons["training.patch_size"].startswith("covers"):

@@ -40,6 +40,12 @@ def test_network_has_at_most_six_stages() -> None:
 def test_patch_covers_a_scan_that_fits() -> None:
     patch = plan_patch(np.array([50, 41, 30]), np.ones(3), is_2d=False, voxels=64**3)
     assert patch == (56, 48, 32)
+    assert plan_patch(np.array([50, 41, 30]), np.ones(3), is_2d=False, voxels=64**3, is_tight=True) == (52, 44, 32)
+
+
+def test_odd_sizes_are_halved_while_half_of_four_voxels_remains() -> None:
+    strides, _ = plan_strides(np.array([36, 52, 28]), np.ones(3), is_2d=False)
+    assert strides == [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 1]]  # 36, 18, 9, 5; 52, 26, 13, 7; 28, 14, 7
 
 
 def test_patch_that_does_not_fit_loses_its_longest_side_in_mm() -> None:
@@ -58,20 +64,20 @@ def test_tiny_scan_gets_a_patch_of_eight_voxels() -> None:
     spacing=st.tuples(SPACINGS, SPACINGS, SPACINGS),
     is_2d=st.booleans(),
     device=st.sampled_from(["cpu", "cuda"]),
+    is_tight=st.booleans(),
 )
-def test_patch_is_within_its_limit_and_divisible_by_the_network(
-    shape: tuple[int, int, int], spacing: tuple[float, float, float], is_2d: bool, device: DeviceKind
+def test_patch_is_within_its_limit_and_keeps_four_voxels_where_it_is_halved(
+    shape: tuple[int, int, int], spacing: tuple[float, float, float], is_2d: bool, device: DeviceKind, is_tight: bool
 ) -> None:
     if is_2d:
         shape, spacing = (*shape[:2], 1), (1.0, 1.0, 1.0)
     limit = RESOURCES[device, is_2d].patch_voxels
-    patch = plan_patch(np.array(shape), np.array(spacing), is_2d=is_2d, voxels=limit)
+    patch = plan_patch(np.array(shape), np.array(spacing), is_2d=is_2d, voxels=limit, is_tight=is_tight)
     strides, kernels = plan_strides(np.array(patch), np.array(spacing), is_2d=is_2d)
     axes = 2 if is_2d else 3
     total = np.prod(strides, axis=0)
-    reduced = np.array(patch[:axes]) / total
+    reduced = np.ceil(np.array(patch[:axes]) / total)
     assert np.prod(patch) <= limit
-    assert (reduced == np.round(reduced)).all()
     assert (reduced >= np.where(total > 1, 4, 2)).all()
     assert len(strides) == len(kernels) <= 6
     assert all(stride in (1, 2) for stage in strides for stride in stage)

@@ -87,5 +87,10 @@ class NetworkConfig(Config):
 
     @property
     def reduction(self) -> tuple[int, ...]:
-        """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
+        """Reduction of each axis at the coarsest stage."""
         return tuple(math.prod(along) for along in zip(*self.strides, strict=True))
+
+    @property
+    def patch_multiple(self) -> tuple[int, ...]:
+        """What patch sizes must be multiples of: nothing, as halved odd sizes are cut off again on the way up."""
+        return (1,) * self.spatial_dims

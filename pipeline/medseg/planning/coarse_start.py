@@ -25,16 +25,16 @@ def plan_coarse_start(
     Args:
         patch: Voxels of a patch on the grid itself.
         spacing: Voxel size of the grid, `(3,)`.
-        network: Network, whose reduction the patches are multiples of.
+        network: Network, which says what its patches are multiples of.
         share: Share of the training; 0 is none.
         reasons: Reasons of the plan, to which that of the start is added.
     """
     if share == 0:
         return None
     factor = np.where(spacing < COARSE * spacing.min(), 2, 1)
-    reduction = np.array(network.reduction)
-    coarse = (np.ceil(np.array(patch) / factor / reduction) * reduction).astype(int)
-    if np.prod(coarse // reduction) == 1 or 2 * np.prod(coarse) > np.prod(patch):
+    multiple = np.array(network.patch_multiple)
+    coarse = (np.ceil(np.array(patch) / factor / multiple) * multiple).astype(int)
+    if np.prod(np.ceil(coarse / np.array(network.reduction))) == 1 or 2 * np.prod(coarse) > np.prod(patch):
         return None
     reasons["training.coarse_start"] = (
         f"the first {share:.0%} on coarser voxels, where a step costs a fraction and shapes are learned as well; the "

@@ -71,9 +71,9 @@ class Plan(PlanFile):
         for name, patch in (patches | ({"training.coarse_start": start.patch_size} if start else {})).items():
             if axes == 2 and patch[2] != 1:
                 raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
-            if any(size % step for size, step in zip(patch[:axes], self.network.reduction, strict=True)):
-                raise ValueError(f"{name}.patch_size must be multiples of {self.network.reduction}, got {patch}")
-            coarsest = [size // step for size, step in zip(patch[:axes], self.network.reduction, strict=True)]
+            if any(size % step for size, step in zip(patch[:axes], self.network.patch_multiple, strict=True)):
+                raise ValueError(f"{name}.patch_size must be multiples of {self.network.patch_multiple}, got {patch}")
+            coarsest = [math.ceil(size / step) for size, step in zip(patch[:axes], self.network.reduction, strict=True)]
             if math.prod(coarsest) == 1:
                 raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
         if len(self.preprocess.normalisation) != self.network.in_channels:

@@ -100,7 +100,7 @@ def _plan_on(
     scale = 1.0 if is_2d else fingerprint.spacings_mm() / spacing
     shape = np.median(fingerprint.shapes() * scale, axis=0)
     most = option.voxels or resources.patch_voxels
-    patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=most)
+    patch = plan_patch(shape, spacing, is_2d=is_2d, voxels=most, is_tight=resources.is_tight)
     reasons["training.patch_size"] = (
         f"covers the median scan of {_text(np.round(shape))} voxels"
         if (np.array(patch) >= np.round(shape)).all()

@@ -158,3 +158,36 @@ def test_anisotropic_kernel_does_not_look_across_slices() -> None:
     difference = (network(x) - network(changed)).abs().amax(dim=(0, 1, 2, 3))
     assert difference[2] > 1e-4
     assert difference[[0, 1, 3, 4]].max() == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"downsampling": "maxpool"},
+        {"upsampling": "interpolated"},
+        {"skips": "concatenated"},
+        {"strides": ((2, 2, 1), (2, 2, 1), (2, 2, 2))},
+        {"deep_supervision": True},
+    ],
+)
+@pytest.mark.parametrize("size", [(8, 8, 4), (9, 13, 7), (11, 10, 5)])
+def test_logits_lie_on_the_image_s_grid_whatever_its_size(changes: dict[str, Any], size: tuple[int, int, int]) -> None:
+    config = tiny(**changes)
+    network = UNet(config)
+    image = torch.randn(2, 2, *size)
+    logits = network.scales(image)
+    assert logits[0].shape == (2, 3, *size)
+    sum(scale.square().mean() for scale in logits).backward()
+    assert all(one.grad is not None for one in network.parameters())
+
+
+def test_a_voxel_of_an_odd_image_keeps_its_place() -> None:
+    """Cutting happens at the end of an axis: what lies before it is as in the image with one voxel more."""
+    torch.manual_seed(0)
+    network = UNet(tiny(norm="none", in_channels=1)).eval()
+    image = torch.zeros(1, 1, 32, 32, 16)
+    image[..., 3, 4, 2] = 1.0
+    with torch.no_grad():
+        whole, cut = network(image), network(image[..., :31, :31, :15])
+    torch.testing.assert_close(cut[..., :9, :9, :5], whole[..., :9, :9, :5])

@@ -26,6 +26,7 @@ WHOLE_IMAGE_NORMS = (
 _POINTWISE_HOMES = {
     *(module.__name__ for module in (activation, batchnorm, dropout, instancenorm, normalization)),
     "monai.networks.blocks.activation",
+    "medseg.networks.cut",
     "medseg.networks.norm",
 }
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from medseg.networks.block import BlockStyle
 from medseg.networks.config import NetworkConfig
+from medseg.networks.cut import CutTo
 
 
 class Decoder(nn.Module):
@@ -36,6 +37,7 @@ class Decoder(nn.Module):
             self.heads.append(_build_head(config, width, stride=stride) if has_head else nn.Identity())
         if len(channels) == 1:
             self.heads.append(_build_head(config, channels[0], stride=strides[0]))
+        self.cut = CutTo()
         self.is_added = config.skips == "added"
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
@@ -45,7 +47,8 @@ class Decoder(nn.Module):
             return [self.heads[0](x)]
         logits: list[Tensor] = []
         for stage in reversed(range(len(self.stages))):
-            raised, skip = self.up[stage](x), features[stage]
+            skip = features[stage]
+            raised = self.cut(self.up[stage](x), skip)
             x = self.stages[stage](raised + skip if self.is_added else torch.cat([raised, skip], dim=1))
             if not isinstance(self.heads[stage], nn.Identity):
                 logits.insert(0, self.heads[stage](x))

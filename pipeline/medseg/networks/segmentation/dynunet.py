@@ -74,6 +74,11 @@ class DynUNetConfig(Config):
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         return tuple(math.prod(along) for along in zip(*self.strides, strict=True))
 
+    @property
+    def patch_multiple(self) -> tuple[int, ...]:
+        """What patch sizes must be multiples of."""
+        return self.reduction
+
 
 class DynUNet(nn.Module):
     """The blocks of MONAI's DynUNet, whose weights have the same names.

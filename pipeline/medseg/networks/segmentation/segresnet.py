@@ -55,6 +55,11 @@ class SegResNetConfig(Config):
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         return (2 ** (len(self.blocks_down) - 1),) * self.spatial_dims
 
+    @property
+    def patch_multiple(self) -> tuple[int, ...]:
+        """What patch sizes must be multiples of."""
+        return self.reduction
+
 
 def build_segresnet(config: SegResNetConfig) -> nn.Module:
     """A SegResNet without the autoencoder that regularised it in the paper.

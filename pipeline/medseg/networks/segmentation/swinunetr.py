@@ -64,6 +64,11 @@ class SwinUNETRConfig(Config):
         """Reduction of each axis at the coarsest stage; patch sizes must be multiples of it."""
         return (_REDUCTION,) * self.spatial_dims
 
+    @property
+    def patch_multiple(self) -> tuple[int, ...]:
+        """What patch sizes must be multiples of."""
+        return self.reduction
+
 
 def build_swinunetr(config: SwinUNETRConfig) -> nn.Module:
     """A SwinUNETR with random weights, on the CPU.

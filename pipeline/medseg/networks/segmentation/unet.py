@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from medseg.networks.config import NetworkConfig
+from medseg.networks.cut import CutTo
 from medseg.networks.encoder import Encoder
 from medseg.networks.segmentation.decoder import Decoder
 
@@ -27,6 +28,7 @@ class UNet(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config, channels=self.encoder.channels, strides=self.encoder.strides)
+        self.cut = CutTo()
 
     def forward(self, x: Tensor) -> Tensor:
         """Image `(B, in_channels, I, J[, K])` to logits `(B, out_channels, I, J[, K])`."""
@@ -36,7 +38,7 @@ class UNet(nn.Module):
         """Logits of every supervised stage, finest first; one entry without deep supervision."""
         skips = self.encoder(x)
         logits: list[Tensor] = self.decoder(skips)
-        return logits
+        return [self.cut(logits[0], x), *logits[1:]]
 
 
 def unet_2015(*, in_channels: int = 1, out_channels: int = 2) -> NetworkConfig:
