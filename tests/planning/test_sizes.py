@@ -44,8 +44,10 @@ def test_patch_covers_a_scan_that_fits() -> None:
 
 
 def test_odd_sizes_are_halved_while_half_of_four_voxels_remains() -> None:
-    strides, _ = plan_strides(np.array([36, 52, 28]), np.ones(3), is_2d=False)
+    strides, _ = plan_strides(np.array([36, 52, 28]), np.ones(3), is_2d=False, is_even=False)
     assert strides == [[1, 1, 1], [2, 2, 2], [2, 2, 2], [2, 2, 1]]  # 36, 18, 9, 5; 52, 26, 13, 7; 28, 14, 7
+    strides, _ = plan_strides(np.array([36, 52, 28]), np.ones(3), is_2d=False)
+    assert strides == [[1, 1, 1], [2, 2, 2], [2, 2, 2]]
 
 
 def test_patch_that_does_not_fit_loses_its_longest_side_in_mm() -> None:
@@ -73,10 +75,11 @@ def test_patch_is_within_its_limit_and_keeps_four_voxels_where_it_is_halved(
         shape, spacing = (*shape[:2], 1), (1.0, 1.0, 1.0)
     limit = RESOURCES[device, is_2d].patch_voxels
     patch = plan_patch(np.array(shape), np.array(spacing), is_2d=is_2d, voxels=limit, is_tight=is_tight)
-    strides, kernels = plan_strides(np.array(patch), np.array(spacing), is_2d=is_2d)
+    strides, kernels = plan_strides(np.array(patch), np.array(spacing), is_2d=is_2d, is_even=not is_tight)
     axes = 2 if is_2d else 3
     total = np.prod(strides, axis=0)
     reduced = np.ceil(np.array(patch[:axes]) / total)
+    assert is_tight or (reduced == np.array(patch[:axes]) / total).all()
     assert np.prod(patch) <= limit
     assert (reduced >= np.where(total > 1, 4, 2)).all()
     assert len(strides) == len(kernels) <= 6

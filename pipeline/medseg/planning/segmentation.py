@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,6 +45,7 @@ def make_plan(
     network: NetworkName = "unet",
     structures: Sequence[LabelStructures] = (),
     preset: PresetName | None = None,
+    is_even: bool = False,
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -59,11 +61,13 @@ def make_plan(
         network: Name of the network.
         structures: Components and neighbours of the labels of some training cases, to be shown in the plan.
         preset: Name of a set of sizes that takes the place of the device's.
+        is_even: Whether patches must be multiples of the network's reduction, as a network of the user's own may need.
 
     Raises:
         ConfigError: If the network cannot take the scans.
     """
     resources = resources_of(device, is_2d=fingerprint.is_2d, preset=preset)
+    resources = replace(resources, is_tight=resources.is_tight and not is_even)
     profile, reasons = profile_of(fingerprint, structures, manifest), dict[str, str]()
     body, seen = plan_body(fingerprint, body_rule(manifest.channels), reasons)
 
@@ -196,7 +200,12 @@ def _network(
     reasons: dict[str, str],
 ) -> NetworkConfig:
     strides, kernels = plan_strides(
-        np.array(patch), spacing, is_2d=is_2d, begins_strided=begins_strided, stages=resources.stages
+        np.array(patch),
+        spacing,
+        is_2d=is_2d,
+        begins_strided=begins_strided,
+        stages=resources.stages,
+        is_even=not resources.is_tight,
     )
     stages = len(strides)
     widths = [resources.width * 2**level for level in range(stages + 1)][1 if max(strides[0]) > 1 else 0 :]

@@ -29,8 +29,8 @@ class Resources:
         widest: Most channels of any stage.
         skips: How the decoder joins the encoder's features.
         where: Name of the device or preset, as in `on cpu`.
-        is_tight: Whether patches of volumes are rounded up to multiples of 4 alone, which costs a fifth less than to
-            multiples of 8 (benchmarks/README.md); a GPU was not measured.
+        is_tight: Whether patches of volumes are rounded up to multiples of 4 alone, and odd sizes are halved, which
+            costs a fifth less than multiples of 8 (benchmarks/README.md); not on a GPU, where it was not measured.
         stages: Most stages of the network.
     """
 
@@ -87,7 +87,13 @@ RESOURCES: dict[tuple[DeviceKind, bool], Resources] = {
 
 
 def plan_strides(
-    patch: Array, spacing_mm: Array, *, is_2d: bool, begins_strided: bool = False, stages: int = _MOST_STAGES
+    patch: Array,
+    spacing_mm: Array,
+    *,
+    is_2d: bool,
+    begins_strided: bool = False,
+    stages: int = _MOST_STAGES,
+    is_even: bool = True,
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Strides and kernels per stage, each a list over the network's axes.
 
@@ -101,6 +107,7 @@ def plan_strides(
         is_2d: Whether the network is 2D, without the last axis.
         begins_strided: Whether the first stage halves the grid, too.
         stages: Most stages.
+        is_even: Whether only even sizes are halved, so that the patch is a multiple of the whole reduction.
 
     Source: Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z, supplementary note 2, from which the rule
     for anisotropic axes is taken.
@@ -109,10 +116,10 @@ def plan_strides(
     size, spacing = np.array(patch[:axes], dtype=float), np.array(spacing_mm[:axes], dtype=float)
     strides: list[list[int]] = []
     kernels: list[list[int]] = []
-    if not begins_strided or not _can_halve(size).any():
+    if not begins_strided or not _can_halve(size, is_even=is_even).any():
         strides, kernels = [[1] * axes], [_kernel(spacing)]
     while len(strides) < stages:
-        can_halve = _can_halve(size)
+        can_halve = _can_halve(size, is_even=is_even)
         if not can_halve.any():
             break
         stride = np.where(can_halve & (spacing < COARSE * spacing[can_halve].min()), 2, 1)
@@ -123,9 +130,9 @@ def plan_strides(
     return strides, kernels
 
 
-def _can_halve(size: Array) -> Array:
+def _can_halve(size: Array, *, is_even: bool) -> Array:
     """Which axes keep at least four voxels when they are halved."""
-    halves: Array = size / 2 >= _SMALLEST_MAP
+    halves: Array = (size / 2 >= _SMALLEST_MAP) & ((size % 2 == 0) | (not is_even))
     return halves
 
 

@@ -291,7 +291,7 @@ def _dry_run(
         untimed = int(device.type == "cuda")  # a GPU's first step loads its libraries, which takes seconds
         for number in range(1 + _MOST_TIMED):
             spent = sum(seconds[untimed:])
-            if len(seconds) > untimed and spent > limit_s or len(seconds) > _FEWEST_TIMED and spent > _TIMED_S:
+            if (len(seconds) > untimed and spent > limit_s) or (len(seconds) > _FEWEST_TIMED and spent > _TIMED_S):
                 break
             start = time.perf_counter()
             float(step(SimpleNamespace(state=SimpleNamespace(iteration=number)), batch))

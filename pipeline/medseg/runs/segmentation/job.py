@@ -195,6 +195,7 @@ class SegmentationJob:
             network=self.network or "unet",
             structures=structures,
             preset=self.preset,
+            is_even=not is_known,
         )
         return _without_misfits(plan, settings.changes), fingerprint.failures
 
