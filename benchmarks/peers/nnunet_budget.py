@@ -60,7 +60,7 @@ def main() -> None:
     name = next(folder.name for folder in (arguments.folder / "raw").glob(f"Dataset{arguments.dataset:03d}_*"))
     preprocessed = arguments.folder / "preprocessed" / name
     shutil.copyfile(arguments.folder / "splits" / f"{name}.json", preprocessed / "splits_final.json")
-    plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
+    plans = json.loads((preprocessed / "nnUNetPlans.json").read_text()) | {"continue_training": False}
     dataset = json.loads((preprocessed / "dataset.json").read_text())
     trainer = SecondsTrainer(plans, arguments.configuration, 0, dataset, torch.device("cpu"))
     trainer.seconds = arguments.seconds
