@@ -8,6 +8,7 @@
     ├── CheckpointError   a model or checkpoint is missing, damaged or does not fit
     ├── TrainingError     training cannot continue (a loss that is not finite, no case left)
     ├── TrackingError     the MLflow store cannot be reached, or refuses a run
+    ├── EvaluationError   results cannot be read, or cannot be compared
     └── DeliveryError     a result could not be written
 
 Messages read *case: thing must be rule, got value; remedy.* An error holds these parts, so that its message never has
@@ -64,6 +65,10 @@ class TrainingError(PipelineError):
 
 class TrackingError(PipelineError):
     """The MLflow store cannot be reached, or does not take a run."""
+
+
+class EvaluationError(PipelineError):
+    """Results of an evaluation are missing or damaged, or were measured so that they cannot be compared."""
 
 
 class DeliveryError(PipelineError):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from medseg.records import Array
 
 SEED = 0
 FEW_PATIENTS = 20
+FEWEST_PATIENTS = 5
+"""With fewer, an interval would say that nearly anything is possible, and there is none."""
+
+_MEAN_RESAMPLES = 2000
 _FEWEST = 40  # with fewer values, no 2.5 % tail holds a value of its own
 _EDGE = 1e-9
 
@@ -56,14 +62,14 @@ def jackknife_mean_interval(value: float, left_out: Array) -> tuple[float, float
         left_out: The quantity without each of them, shape `(patients,)`.
 
     Returns:
-        Value and Student's t times the jackknife's standard error; NaN ends for fewer than two patients.
+        Value and Student's t times the jackknife's standard error; NaN ends for fewer than five patients.
 
     Source: Efron and Tibshirani 1993, chapter 11.
     """
     from scipy.stats import t
 
     count = len(left_out)
-    if count < 2:
+    if count < FEWEST_PATIENTS:
         return float("nan"), float("nan")
     error = float(np.sqrt((count - 1) / count * ((left_out - left_out.mean()) ** 2).sum()))
     reach = float(t.ppf(0.975, count - 1)) * error
@@ -82,7 +88,7 @@ def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
         left_out: Share without each of the patients, shape `(patients,)`; NaN where it does not exist.
 
     Returns:
-        Lower and upper end; NaN for fewer than two patients, or if the share does not exist without one of them.
+        Lower and upper end; NaN for fewer than five patients, or if the share does not exist without one of them.
 
     Source: Efron and Tibshirani 1993, chapter 11 (jackknife); Clopper and Pearson 1934,
         https://doi.org/10.1093/biomet/26.4.404 (at 0 and 1).
@@ -91,7 +97,7 @@ def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
     from scipy.stats import t
 
     count = len(left_out)
-    if count < 2 or np.isnan(left_out).any() or np.isnan(value):
+    if count < FEWEST_PATIENTS or np.isnan(left_out).any() or np.isnan(value):
         return float("nan"), float("nan")
     if not _EDGE < value < 1 - _EDGE:
         bound = 0.025 ** (1 / count)
@@ -100,3 +106,37 @@ def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
     error = float(np.sqrt((count - 1) / count * ((places - places.mean()) ** 2).sum()))
     reach = float(t.ppf(0.975, count - 1)) * error
     return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))
+
+
+def grouped_mean_interval(values: Sequence[float], groups: Sequence[str], *, is_share: bool) -> tuple[float, float]:
+    """95 % interval of a mean over values that come in groups, such as the cases of patients.
+
+    Whole groups are resampled with replacement 2,000 times, with a fixed seed; with fewer than 20 groups it is the
+    interval of `jackknife_interval` or `jackknife_mean_interval`, because resampling few gives too narrow intervals. So
+    it is for a share of 0 or 1.
+
+    Args:
+        values: Values, without NaN.
+        groups: Group of each value.
+        is_share: Whether the values lie in [0, 1], which the interval then respects.
+
+    Returns:
+        Lower and upper end; NaN for fewer than five groups.
+    """
+    names = sorted(set(groups))
+    if len(names) < FEWEST_PATIENTS:
+        return float("nan"), float("nan")
+    place = {name: index for index, name in enumerate(names)}
+    index = np.array([place[group] for group in groups])
+    sums = np.bincount(index, weights=np.array(values), minlength=len(names))
+    counts = np.bincount(index, minlength=len(names))
+    mean = float(sums.sum() / counts.sum())
+    is_edge = is_share and not _EDGE < mean < 1 - _EDGE  # however many they are, resampling would be certain of it
+    if len(names) < FEW_PATIENTS or is_edge:
+        rest = (sums.sum() - sums) / (counts.sum() - counts)
+        few = jackknife_interval if is_share else jackknife_mean_interval
+        return few(mean, rest)
+    drawn = np.random.default_rng(SEED).integers(len(names), size=(_MEAN_RESAMPLES, len(names)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)

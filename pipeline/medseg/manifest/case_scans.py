@@ -84,6 +84,17 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
     return label, geometry
 
 
+def read_case_objects(case: Case, manifest: Manifest, root: Path) -> Labelmap | None:
+    """The numbered objects of a case's reference, shape `(I, J, K)`; None where the manifest has no instances.
+
+    Raises:
+        ScanError: If the label cannot be read.
+    """
+    if not manifest.instances or case.label is None:
+        return None
+    return read_label(root / case.label, case_id=case.case_id)[0]
+
+
 def check_named(label: Labelmap, manifest: Manifest, path: Path, *, case_id: str, thing: str, remedy: str) -> None:
     """Stop if a label or mask holds a value that the manifest does not name.
 

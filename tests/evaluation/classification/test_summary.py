@@ -84,13 +84,15 @@ def test_few_patients_are_left_out_one_by_one() -> None:
     assert (measure.low, measure.high) == pytest.approx(ends, abs=1e-6)
 
 
-def test_two_patients_give_a_wide_interval() -> None:
-    scores = [
-        case_of([0.9, 0.2, 0.6, 0.4], [1, 0, 1, 0], case_id="a"),
-        case_of([0.9, 0.5, 0.3, 0.1], [1, 0, 1, 0], case_id="b"),
-    ]
+@pytest.mark.parametrize("patients", [2, 4, 5])
+def test_five_patients_give_a_wide_interval_and_fewer_none(patients: int) -> None:
+    scores = [case_of([0.9, 0.2 + 0.1 * n, 0.6 - 0.1 * n, 0.3], [1, 0, 1, 0], case_id=str(n)) for n in range(patients)]
     measure = summary_of(scores).slice.classes[0].measures["auroc"]
-    assert measure.high - measure.low > 0.5
+    if patients < 5:
+        assert math.isnan(measure.low)
+        assert "to" not in str(measure)
+    else:
+        assert measure.high - measure.low > 0.3
 
 
 def test_perfect_auroc_of_few_patients_is_not_certain() -> None:
@@ -200,7 +202,7 @@ def test_no_resamples_give_values_without_intervals() -> None:
 def test_mean_is_over_the_classes_that_have_the_measure() -> None:
     scores = [
         case_of([[0.9, 0.1], [0.5, 0.3], [0.6, 0.2]], [[1, 0], [1, 0], [0, 0]], case_id="a"),
-        case_of([[0.8, 0.1], [0.2, 0.3]], [[1, 0], [0, 0]], case_id="b"),
+        *(case_of([[0.8, 0.1], [0.2, 0.3]], [[1, 0], [0, 0]], case_id=str(n)) for n in range(4)),
     ]
     summary = summary_of(scores, resamples=100)
     liver, spleen = summary.slice.classes

@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from medseg.errors import GeometryError
 from medseg.evaluation.segmentation import box_iou, boxes, detect, instances
 from medseg.records import Array
+from monai.metrics import compute_panoptic_quality
 
 
 def drawn(*parts: tuple[slice, slice, slice]) -> Array:
@@ -64,3 +66,17 @@ def test_overlap_of_exactly_half_is_no_match() -> None:
 def test_objects_on_other_grids_are_refused() -> None:
     with pytest.raises(GeometryError, match="put both on one grid first"):
         detect(instances(drawn(BIG)), np.zeros((2, 2, 2), np.int32))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_counts_are_those_of_monai(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label = instances(rng.random((40, 40, 2)) < 0.2)
+    mask = instances((label > 0) ^ (rng.random(label.shape) < 0.02))
+    counts = compute_panoptic_quality(
+        torch.from_numpy(mask), torch.from_numpy(label), match_iou_threshold=0.5, output_confusion_matrix=True
+    )
+    found, false, missed, iou = counts.tolist()
+    result = detect(label, mask)
+    assert result[:3] == (found, missed, false)
+    assert result.mean_iou == pytest.approx(iou / found)

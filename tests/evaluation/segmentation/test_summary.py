@@ -90,21 +90,33 @@ def test_interval_agrees_with_the_normal_approximation_for_many_cases() -> None:
 
 
 def test_cases_of_one_patient_are_drawn_together() -> None:
-    """Ten equal cases per patient hold no more than one: two patients say next to nothing."""
-    rows = [row(f"{patient}_{n}", "liver", dice) for patient, dice in (("p", 0.2), ("q", 0.8)) for n in range(10)]
+    """Ten equal cases per patient hold no more than one: five patients say what five cases would."""
+    values = {"p": 0.2, "q": 0.8, "r": 0.5, "s": 0.9, "t": 0.1}
+    rows = [row(f"{patient}_{n}", "liver", dice) for patient, dice in values.items() for n in range(10)]
     patients = {entry.case_id: entry.case_id[0] for entry in rows}
     grouped, alone = summarise(rows, patients=patients).labels[0], summarise(rows).labels[0]
+    five = summarise([row(patient, "liver", dice) for patient, dice in values.items()]).labels[0]
     assert grouped.mean == alone.mean == pytest.approx(0.5)
-    assert grouped.high - grouped.low > 0.99
-    assert 0.2 < alone.low < alone.high < 0.8
+    assert (grouped.low, grouped.high) == pytest.approx((five.low, five.high))
+    assert alone.high - alone.low < (grouped.high - grouped.low) / 2
+    assert (grouped.cases, grouped.patients) == (50, 5)
 
 
-def test_interval_of_a_single_patient_is_unknown() -> None:
-    rows = [row("a", "liver", 0.5), row("b", "liver", 0.7)]
-    entry = summarise(rows, patients={"a": "p", "b": "p"}).labels[0]
-    assert entry.mean == pytest.approx(0.6)
+@pytest.mark.parametrize("values", [(0.5, 0.7), (0.0, 0.0, 0.0), (0.9, 0.8, 0.7, 0.6)])
+def test_fewer_than_five_patients_have_words_in_place_of_an_interval(values: tuple[float, ...]) -> None:
+    summary = summarise([row(str(n), "liver", value) for n, value in enumerate(values)])
+    entry = summary.labels[0]
+    assert entry.mean == pytest.approx(sum(values) / len(values))
     assert math.isnan(entry.low)
     assert math.isnan(entry.high)
+    assert f"(too few patients for an interval: {len(values)})" in str(summary)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_share_that_every_case_has_is_not_certain(value: float) -> None:
+    entry = summarise([row(str(n), "liver", value) for n in range(40)]).labels[0]
+    assert entry.high - entry.low == pytest.approx(1 - 0.025 ** (1 / 40))
+    assert value in (entry.low, entry.high)
 
 
 def test_names_for_tracking_say_that_volumes_were_measured() -> None:
@@ -132,11 +144,11 @@ def test_worst_median_and_best_case_go_by_their_mean_over_labels() -> None:
 
 
 def test_interval_of_a_metric_that_is_no_share_is_that_of_student() -> None:
-    distances_mm = [2.0, 3.5, 11.0, 4.0]
+    distances_mm = [2.0, 3.5, 11.0, 4.0, 6.0]
     rows = [
         CaseMetrics(case_id=str(n), label="liver", values={"hd95_mm": mm}, label_voxels=1, mask_voxels=1)
         for n, mm in enumerate(distances_mm)
     ]
     (entry,) = summarise(rows).labels
-    expected = stats.t.interval(0.95, 3, loc=np.mean(distances_mm), scale=stats.sem(distances_mm))
+    expected = stats.t.interval(0.95, 4, loc=np.mean(distances_mm), scale=stats.sem(distances_mm))
     assert (entry.low, entry.high) == pytest.approx(expected)

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
-from medseg.evaluation.segmentation import case_columns, summarise, write_metrics, write_summary
+from medseg.evaluation.segmentation import EvaluationContract, case_columns, summarise, write_metrics, write_summary
 from medseg.records import CaseMetrics, Failure
 
 NAN = float("nan")
+CONTRACT = EvaluationContract(labels={"liver, left lobe": 1, "tumour": 2})
 ROWS = [
     CaseMetrics("a", "liver, left lobe", {"dice": 2 / 3, "iou": 0.5}, 10, 8),
     CaseMetrics("a", "tumour", {"dice": NAN, "iou": NAN}, 0, 0),
@@ -32,7 +33,7 @@ def test_metric_that_the_contract_leaves_out_is_blank(tmp_path: Path) -> None:
 
 def test_summary_has_null_where_a_number_is_unknown(tmp_path: Path) -> None:
     write_summary(
-        summarise(ROWS), tmp_path / "summary.json",
+        summarise(ROWS), tmp_path / "summary.json", contract=CONTRACT,
         failures=[Failure("c", "evaluate", "case c: no mask")], notes={"model": "m", "best": NAN},
     )  # fmt: skip
     text = (tmp_path / "summary.json").read_text(encoding="utf-8")
@@ -41,22 +42,22 @@ def test_summary_has_null_where_a_number_is_unknown(tmp_path: Path) -> None:
         pytest.fail(f"{constant} is no JSON")
 
     content = json.loads(text, parse_constant=refuse)
-    entries = {(entry["label"], entry["metric"]): entry for entry in content["labels"]}
+    entries = {(entry["label"], entry["metric"]): entry for entry in content["structures"]}
     assert entries["tumour", "dice"]["mean"] is None
     assert entries["tumour", "dice"]["both_empty"] == 2
     assert entries["liver, left lobe", "dice"]["mean"] == pytest.approx(1 / 3)
     assert entries["liver, left lobe", "iou"]["one_empty"] == 1
-    assert content["means_over_labels"]["dice"] == pytest.approx(1 / 3)
+    assert content["means"]["dice"] == pytest.approx(1 / 3)
     assert content["failures"] == [{"case_id": "c", "stage": "evaluate", "reason": "case c: no mask"}]
     assert (content["model"], content["best"], content["cases"]) == ("m", None, 2)
 
 
 def test_summary_states_its_contract(tmp_path: Path) -> None:
-    write_summary(summarise(ROWS), tmp_path / "summary.json")
-    contract = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))["contract"]
-    assert contract["aggregation"] == "per case, then mean over cases, then over labels"
-    assert contract["both_empty"] == "left out and counted"
-    assert contract["one_empty"] == "counts 0"
+    write_summary(summarise(ROWS), tmp_path / "summary.json", contract=CONTRACT)
+    content = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert EvaluationContract.model_validate(content["contract"]) == CONTRACT
+    assert content["contract_digest"] == CONTRACT.digest
+    assert content["contract"]["both_empty"] == "left out"
 
 
 def test_columns_have_one_entry_per_case_and_label() -> None:

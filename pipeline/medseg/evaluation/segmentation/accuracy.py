@@ -12,7 +12,7 @@ def voxel_accuracy(label: Mask | Labelmap, mask: Mask | Labelmap) -> float:
     """Share of voxels on which label and mask agree, background among them.
 
     It does not measure a segmentation: if a structure fills one voxel in a thousand, an empty mask is right in 999.
-    `medseg evaluate` does not report it.
+    `medseg evaluate` writes it into its tables, but prints and ranks by others.
 
     Args:
         label: Reference, bool or label values, shape `(I, J, K)`.

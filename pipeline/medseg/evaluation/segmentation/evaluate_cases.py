@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
-from medseg.evaluation.segmentation.measure_case import measure_case
+from medseg.evaluation.segmentation.case_metrics import case_metrics
+from medseg.evaluation.segmentation.contract import EvaluationContract
+from medseg.evaluation.segmentation.measure_case import with_own_metrics
 from medseg.evaluation.segmentation.metric import Metric
-from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label
-from medseg.manifest.target import manifest_target
+from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label, read_case_objects
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
 
@@ -25,6 +28,7 @@ def evaluate_cases(
     root: Path,
     *,
     masks: Path,
+    contract: EvaluationContract | None = None,
     metrics: Mapping[str, Metric] | None = None,
     executor: Executor = SERIAL,
     on_done: Callable[[str], None] = lambda case_id: None,
@@ -36,34 +40,57 @@ def evaluate_cases(
         manifest: Manifest of the cases.
         root: Data root.
         masks: Folder with a mask `<case_id>.nii.gz`, `.png` or of another format of labels for each case.
+        contract: What is measured, and how; the default contract if not given.
         metrics: Metrics of the user's own by name.
         executor: Runner of the work on the cases.
         on_done: Called with the case id after each case.
 
     Returns:
-        Metrics per case and label, and the cases that failed.
+        Metrics per case and structure, and the cases that failed.
+
+    Raises:
+        ConfigError: If the contract does not fit the manifest, or a metric has the name of another.
     """
-    evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, metrics=metrics or {})
+    bound = bound_contract(contract or EvaluationContract(), manifest)
+    evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, contract=bound, metrics=metrics or {})
     done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
     return [row for rows in done.results for row in rows], list(done.failures)
 
 
+def bound_contract(contract: EvaluationContract, manifest: Manifest) -> EvaluationContract:
+    """The contract with the manifest's labels; numbered objects of a manifest are counted without being asked for.
+
+    Raises:
+        ConfigError: If it names labels, or values of labels, that the manifest does not have.
+    """
+    if manifest.instances and not contract.objects:
+        contract = contract.model_copy(update={"objects": tuple(manifest.foreground)})
+    return contract.bound_to(manifest.foreground)
+
+
 def _evaluate_case(
-    case: Case, manifest: Manifest, root: Path, masks: Path, metrics: Mapping[str, Metric]
+    case: Case,
+    manifest: Manifest,
+    root: Path,
+    masks: Path,
+    contract: EvaluationContract,
+    metrics: Mapping[str, Metric],
 ) -> list[CaseMetrics]:
     path = find_mask(masks, case.case_id)
     label, label_grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(path, case_id=case.case_id)
     check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing="mask", reference="label")
     check_named(mask, manifest, path, case_id=case.case_id, thing="mask", remedy=_OTHER_MANIFEST)
-    return measure_case(
-        label,
-        mask,
-        target=manifest_target(manifest),
-        case_id=case.case_id,
-        spacing_mm=label_grid.spacing_mm,
-        metrics=metrics,
-    )
+    objects = read_case_objects(case, manifest, root)
+    rows = case_metrics(label, mask, label_grid, contract, case_id=case.case_id, objects=objects)
+    if not metrics:
+        return rows
+
+    def with_own(row: CaseMetrics) -> CaseMetrics:
+        values = contract.structures[row.label]
+        return with_own_metrics(row, np.isin(label, values), np.isin(mask, values), label_grid.spacing_mm, metrics)
+
+    return [with_own(row) for row in rows]
 
 
 def find_mask(masks: Path, case_id: str) -> Path:

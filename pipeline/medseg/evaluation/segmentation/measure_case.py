@@ -9,7 +9,7 @@ from medseg.errors import ConfigError
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.geometry import Triple
-from medseg.records import Array, CaseMetrics
+from medseg.records import Array, CaseMetrics, Mask
 from medseg.targets import ExclusiveLabels, VoxelTarget
 
 _NONE: Mapping[str, Metric] = {}
@@ -40,24 +40,32 @@ def measure_case(
     """
     if isinstance(target, ExclusiveLabels) and target.ignore is None:
         rows = overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
-        return [_with_more(row, label, mask, target, spacing_mm, metrics) for row in rows] if metrics else rows
+        if not metrics:
+            return rows
+        shown = [(target.shows(label, row.label), target.shows(mask, row.label)) for row in rows]
+        return [with_own_metrics(row, *both, spacing_mm, metrics) for row, both in zip(rows, shown, strict=True)]
     what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
     fact = f"target: metrics must exist for it, got {what}"
     raise ConfigError(fact, remedy="evaluate exclusive labels of every voxel")
 
 
-def _with_more(
-    row: CaseMetrics,
-    label: Array,
-    mask: Array,
-    target: ExclusiveLabels,
-    spacing_mm: Triple,
-    metrics: Mapping[str, Metric],
+def with_own_metrics(
+    row: CaseMetrics, label: Mask, mask: Mask, spacing_mm: Triple, metrics: Mapping[str, Metric]
 ) -> CaseMetrics:
-    """A structure's metrics with the user's own after them."""
+    """A structure's metrics with the user's own after them.
+
+    Args:
+        row: Metrics of the structure.
+        label: Where the reference holds it, bool, shape `(I, J, K)`.
+        mask: Where the prediction holds it.
+        spacing_mm: Voxel size along `(i, j, k)`.
+        metrics: Metrics by name.
+
+    Raises:
+        ConfigError: If a name is taken.
+    """
     taken = sorted(row.values.keys() & metrics.keys())
     if taken:
         raise ConfigError(f"metrics: names must be new, got {taken[0]}", remedy="choose another name")
-    both = (target.shows(label, row.label), target.shows(mask, row.label))
-    more = {name: float(metric(*both, spacing_mm=spacing_mm)) for name, metric in metrics.items()}
+    more = {name: float(metric(label, mask, spacing_mm=spacing_mm)) for name, metric in metrics.items()}
     return replace(row, values=row.values | more)

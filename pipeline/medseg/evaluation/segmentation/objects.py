@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from medseg.evaluation.segmentation.same_grid import check_same_shape
 from medseg.records import Array, Labelmap, Mask
-
-_MATCH_IOU = 0.5
 
 
 class Detection(NamedTuple):
@@ -73,23 +70,27 @@ def box_iou(first: Array, second: Array) -> Array:
     return np.asarray(monai_box_iou(first.astype(np.float64), second.astype(np.float64)))
 
 
-def detect(label: Labelmap, mask: Labelmap) -> Detection:
-    """Match objects of label and mask with an IoU above one half; no object can have two matches then.
+def detect(label: Labelmap, mask: Labelmap, *, match_iou: float = 0.5) -> Detection:
+    """Match objects of label and mask with an IoU above a half or more; no object can have two matches then.
 
     Args:
         label: Objects of the reference numbered from 1, shape `(I, J, K)`.
         mask: Objects of the prediction numbered from 1, on the same grid.
+        match_iou: IoU above which two objects match, at least one half.
 
     Raises:
         GeometryError: If the shapes differ.
 
     Source: Kirillov et al. 2019, https://arxiv.org/abs/1801.00868, section 4.1.
     """
-    from monai.metrics import compute_panoptic_quality
-
     check_same_shape(label, mask)
-    counts = compute_panoptic_quality(
-        torch.from_numpy(mask), torch.from_numpy(label), match_iou_threshold=_MATCH_IOU, output_confusion_matrix=True
-    )
-    found, false, missed, iou = counts.tolist()
-    return Detection(int(found), int(missed), int(false), iou / found if found else float("nan"))
+    labels, label_voxels = np.unique(label[label > 0], return_counts=True)
+    masks, mask_voxels = np.unique(mask[mask > 0], return_counts=True)
+    both = (label > 0) & (mask > 0)
+    base = int(mask.max(initial=0)) + 1
+    pairs, shared = np.unique(label[both].astype(np.int64) * base + mask[both], return_counts=True)
+    whole = label_voxels[np.searchsorted(labels, pairs // base)] + mask_voxels[np.searchsorted(masks, pairs % base)]
+    iou = shared / (whole - shared)
+    matched = iou[iou > match_iou]
+    found = len(matched)
+    return Detection(found, len(labels) - found, len(masks) - found, float(matched.mean()) if found else float("nan"))

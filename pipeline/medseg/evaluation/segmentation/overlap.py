@@ -8,8 +8,6 @@ from medseg.errors import GeometryError
 from medseg.records import CaseMetrics, Labelmap
 
 NAN = float("nan")
-SHARES = frozenset({"dice", "iou"})
-"""Metrics that lie in [0, 1], which their intervals respect."""
 
 
 def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], case_id: str) -> list[CaseMetrics]:

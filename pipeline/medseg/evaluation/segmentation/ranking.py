@@ -1,4 +1,4 @@
-"""Representative cases: the worst, the median and the best."""
+"""Cases by their mean Dice: all of them, and those that represent them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,25 @@ import numpy as np
 from medseg.records import CaseMetrics
 
 
-def representative_cases(rows: Sequence[CaseMetrics]) -> dict[str, tuple[str, float]]:
-    """Case id and mean Dice over labels of the worst, median and best case; empty without any measured case."""
+def ranked_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, float]]:
+    """Case id and mean Dice over structures of every measured case, the worst first."""
     dice: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if not np.isnan(row.values["dice"]):
             dice[row.case_id].append(row.values["dice"])
-    if not dice:
-        return {}
     means = sorted((float(np.mean(values)), case_id) for case_id, values in dice.items())
-    chosen = {"worst": means[0], "median": means[len(means) // 2], "best": means[-1]}
-    return {name: (case_id, mean) for name, (mean, case_id) in chosen.items()}
+    return [(case_id, mean) for mean, case_id in means]
+
+
+def representative_cases(rows: Sequence[CaseMetrics], *, worst: int = 1) -> dict[str, tuple[str, float]]:
+    """Case id and mean Dice over structures of the worst, median and best case; empty without any measured case.
+
+    Args:
+        rows: Metrics per case and structure.
+        worst: Count of the worst cases, named `worst`, `worst2` and so on.
+    """
+    ranked = ranked_cases(rows)
+    if not ranked:
+        return {}
+    chosen = {f"worst{n}" if n > 1 else "worst": case for n, case in enumerate(ranked[:worst], start=1)}
+    return chosen | {"median": ranked[len(ranked) // 2], "best": ranked[-1]}

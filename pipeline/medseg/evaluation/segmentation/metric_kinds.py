@@ -1,0 +1,77 @@
+"""What kind of number a metric is, by its name."""
+
+from __future__ import annotations
+
+_SHARES = frozenset(
+    {
+        "dice",
+        "iou",
+        "accuracy",
+        "sensitivity",
+        "specificity",
+        "precision",
+        "volume_similarity",
+        "objects_sensitivity",
+        "objects_f1",
+        "objects_panoptic",
+    }
+)
+_UNITS = (("_mm", "mm"), ("_ml", "ml"))
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric lies in [0, 1], which its interval respects."""
+    return metric in _SHARES or metric.startswith("surface_dice_")
+
+
+def is_larger_better(metric: str) -> bool:
+    """Whether a larger value is better: of shares and found objects it is, of distances and wrong objects it is not."""
+    return is_share(metric) or metric == "objects_found" or not (unit_of(metric) or metric.startswith("objects_"))
+
+
+def unit_of(metric: str) -> str:
+    """Unit of a metric; empty for shares and counts."""
+    return "" if is_share(metric) else next((unit for ending, unit in _UNITS if metric.endswith(ending)), "")
+
+
+def as_text(metric: str, value: float, digits: int) -> str:
+    """A metric's value with decimals; a length or volume with as many significant digits where decimals hide it."""
+    is_hidden = bool(unit_of(metric)) and 0 < abs(value) < 10.0 ** (1 - digits)
+    return f"{value:.{digits}g}" if is_hidden else f"{value:.{digits}f}"
+
+
+_HEADLINES = frozenset({"dice", "iou", "hd95_mm", "objects_f1"})
+_QUIET = frozenset(
+    {
+        "accuracy",
+        "sensitivity",
+        "specificity",
+        "precision",
+        "hd_mm",
+        "assd_mm",
+        "volume_difference_ml",
+        "volume_similarity",
+        "centre_distance_mm",
+    }
+)
+_TITLES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "hd95_mm": "HD95",
+    "hd_mm": "HD",
+    "assd_mm": "mean distance",
+    "volume_difference_ml": "volume difference",
+    "objects_f1": "objects F1",
+}
+
+
+def is_headline(metric: str) -> bool:
+    """Whether a metric is printed; the others stand in the files. Metrics of the user's own are printed."""
+    return metric in _HEADLINES or not (metric in _QUIET or metric.startswith("objects_"))
+
+
+def title_of(metric: str) -> str:
+    """A metric's name in a table, without its unit."""
+    if metric.startswith("surface_dice_"):
+        return f"surface Dice {metric.removeprefix('surface_dice_').removesuffix('mm')} mm"
+    return _TITLES.get(metric, metric.replace("_", " "))

@@ -1,0 +1,79 @@
+"""An evaluation as its folder holds it: read again to be compared with another."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg.configuration import parse_config
+from medseg.errors import ConfigError, EvaluationError
+from medseg.evaluation.segmentation.contract import EvaluationContract
+from medseg.records import CaseMetrics
+
+METRICS_NAME = "metrics.csv"
+SUMMARY_NAME = "summary.json"
+_KEYS = ("case_id", "label", "label_voxels", "mask_voxels")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvaluation:
+    """What `medseg evaluate` left in a folder.
+
+    Attributes:
+        folder: The folder.
+        contract: What was measured, and how.
+        rows: Metrics per case and structure.
+        patients: Patient of each case.
+        notes: The other fields of `summary.json`: dataset, model, cost and more.
+    """
+
+    folder: Path
+    contract: EvaluationContract
+    rows: tuple[CaseMetrics, ...]
+    patients: dict[str, str]
+    notes: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.resolve().name
+
+
+def load_evaluation(folder: Path) -> StoredEvaluation:
+    """Read the tables of an evaluation.
+
+    Raises:
+        EvaluationError: If they are missing, damaged, or of a version without a contract.
+    """
+    try:
+        content = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+        with (folder / METRICS_NAME).open(newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            if not {*_KEYS} <= {*(table.fieldnames or ())}:
+                raise ValueError(f"{METRICS_NAME} without the columns {', '.join(_KEYS)}")
+            rows = tuple(_row(line) for line in table)
+        contract = parse_config(EvaluationContract, content["contract"], source=SUMMARY_NAME)
+        patients = dict(content["patients"])
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename)).name
+        fact = f"evaluation {folder.name}: must hold {SUMMARY_NAME} and {METRICS_NAME}, found no {missing}"
+        raise EvaluationError(fact, remedy="give the folder that evaluate wrote") from error
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        fact = f"evaluation {folder.name}: its tables must be as evaluate writes them, got: {error}"
+        raise EvaluationError(fact, remedy="evaluate the masks again") from error
+    return StoredEvaluation(folder, contract, rows, patients, content)
+
+
+def _row(line: dict[str, str]) -> CaseMetrics:
+    values = {name: float(text) if text else math.nan for name, text in line.items() if name not in _KEYS}
+    return CaseMetrics(
+        case_id=line["case_id"],
+        label=line["label"],
+        values=values,
+        label_voxels=int(line["label_voxels"]),
+        mask_voxels=int(line["mask_voxels"]),
+    )

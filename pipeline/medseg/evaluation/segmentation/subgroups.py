@@ -1,0 +1,114 @@
+"""The same metric in parts of a cohort: an average can hide a scanner or a size at which a model fails."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from medseg.evaluation.resampling import grouped_mean_interval
+from medseg.evaluation.segmentation.metric_kinds import is_larger_better, is_share
+from medseg.records import Case, CaseMetrics
+
+_SIZES = ("smallest third", "middle third", "largest third")
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup:
+    """A metric of a structure in a part of the cohort.
+
+    Attributes:
+        structure: Name of the label or region.
+        metric: Name of the metric.
+        by: What divides the cohort: `site`, `scanner`, `modality` or `size`.
+        group: Name of the part.
+        mean: Mean over its cases.
+        low: Lower end of the 95 % interval; NaN with fewer than five patients.
+        high: Upper end.
+        cases: Count of cases.
+        patients: Count of patients.
+        is_worst: Whether no other part of this division is worse.
+    """
+
+    structure: str
+    metric: str
+    by: str
+    group: str
+    mean: float
+    low: float
+    high: float
+    cases: int
+    patients: int
+    is_worst: bool
+
+
+def subgroups(rows: Sequence[CaseMetrics], cases: Sequence[Case], *, metric: str = "dice") -> list[Subgroup]:
+    """Divide cases by site, scanner and modality, where there are several, and by the size of each structure.
+
+    Args:
+        rows: Metrics per case and structure.
+        cases: Cases of the manifest.
+        metric: Metric to show.
+
+    Returns:
+        An entry per structure, division and part, in the order of the structures.
+    """
+    by_id = {case.case_id: case for case in cases}
+
+    def value_of(row: CaseMetrics, field: str) -> str | None:
+        return getattr(by_id[row.case_id], field) if row.case_id in by_id else None
+
+    divisions: dict[str, Callable[[CaseMetrics], str | None]] = {
+        field: partial(value_of, field=field) for field in ("site", "scanner", "modality")
+    }
+    patients = {case.case_id: case.patient_id for case in cases}
+    found = []
+    for structure in dict.fromkeys(row.label for row in rows):
+        own = [
+            row for row in rows if row.label == structure and row.values.get(metric, np.nan) == row.values.get(metric)
+        ]
+        for by, part_of in {**divisions, "size": _size_of(own)}.items():
+            parts = defaultdict(list)
+            for row in own:
+                if (part := part_of(row)) is not None:
+                    parts[part].append(row)
+            if len(parts) > 1:
+                found += _marked([_entry(structure, metric, by, name, parts[name], patients) for name in _order(parts)])
+    return found
+
+
+def _size_of(rows: Sequence[CaseMetrics]) -> Callable[[CaseMetrics], str | None]:
+    """Third of the reference's size that a case belongs to; none without a reference, or with fewer than six cases."""
+    sizes = [row.label_voxels for row in rows if row.label_voxels]
+    bounds = np.quantile(sizes, [1 / 3, 2 / 3]) if len(sizes) >= 6 else None
+
+    def third(row: CaseMetrics) -> str | None:
+        if bounds is None or not row.label_voxels:
+            return None
+        return _SIZES[int((row.label_voxels > bounds).sum())]
+
+    return third
+
+
+def _order(parts: Mapping[str, object]) -> list[str]:
+    """Sizes from small to large, other names by the alphabet."""
+    return sorted(parts, key=lambda name: (_SIZES.index(name) if name in _SIZES else 0, name))
+
+
+def _entry(
+    structure: str, metric: str, by: str, group: str, rows: Sequence[CaseMetrics], patients: Mapping[str, str]
+) -> Subgroup:
+    values = [row.values[metric] for row in rows]
+    owners = [patients.get(row.case_id, row.case_id) for row in rows]
+    low, high = grouped_mean_interval(values, owners, is_share=is_share(metric))
+    mean = float(np.mean(values))
+    return Subgroup(structure, metric, by, group, mean, low, high, len(rows), len(set(owners)), is_worst=False)
+
+
+def _marked(entries: Sequence[Subgroup]) -> list[Subgroup]:
+    """The entries of one division, the worst of them marked."""
+    order = sorted(entries, key=lambda entry: entry.mean if is_larger_better(entry.metric) else -entry.mean)
+    return [replace(entry, is_worst=entry is order[0]) for entry in entries]

@@ -1,0 +1,76 @@
+"""The contract: what it refuses, what its digest sees, and what it says of a difference."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from medseg.errors import ConfigError
+from medseg.evaluation.segmentation import EvaluationContract, contract_differences, load_contract
+
+LABELS = {"liver": 1, "tumour": 2}
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "contract.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_contract_of_a_file_has_the_defaults_of_what_it_leaves_out(tmp_path: Path) -> None:
+    contract = load_contract(written(tmp_path, "tolerances_mm: [2.0]\n"))
+    assert contract == EvaluationContract(tolerances_mm=(2.0,))
+    assert contract.bound_to(LABELS).structures == {"liver": (1,), "tumour": (2,)}
+
+
+def test_digest_does_not_depend_on_the_order_of_keys_but_on_every_value(tmp_path: Path) -> None:
+    one = load_contract(written(tmp_path, "both_empty: perfect\nmetrics: [dice]\n"))
+    other = load_contract(written(tmp_path, "metrics: [dice]\nboth_empty: perfect\n"))
+    assert one.digest == other.digest
+    changes: list[dict[str, Any]] = [
+        {"metrics": ("dice", "iou")},
+        {"one_empty": "left out"},
+        {"tolerances_mm": (2.0,)},
+        {"labels": LABELS},
+        {"match_iou": 0.6},
+    ]
+    digests = {one.model_copy(update=change).digest for change in changes}
+    assert len(digests | {one.digest}) == len(changes) + 1
+
+
+def test_difference_is_told_setting_by_setting() -> None:
+    one = EvaluationContract(labels=LABELS)
+    other = EvaluationContract(labels=LABELS, tolerances_mm=(2.0,), both_empty="perfect")
+    assert contract_differences(one, one) == []
+    assert contract_differences(one, other) == [
+        "tolerances_mm: [1.0, 3.0] against [2.0]",
+        "both_empty: left out against perfect",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        ("metrics: [dice, dice]\n", "must name each once"),
+        ("metrics: [dices]\n", "metrics.0 must hold"),
+        ("tolerances_mm: [0]\n", "tolerances_mm.0"),
+        ("toleranecs_mm: [1]\n", "did you mean 'tolerances_mm'"),
+        ("match_iou: 0.3\n", "match_iou"),
+        ("labels: {liver: 1}\nregions: {liver: [liver]}\n", "names of their own"),
+        ("labels: {liver: 1}\nregions: {whole: [liver, spleen]}\n", "must join labels"),
+        ("labels: {liver: 1}\nobjects: [lesion]\n", "objects must name labels or regions"),
+        ("labels: {}\n", "at least one label"),
+    ],
+)
+def test_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, fact: str) -> None:
+    with pytest.raises(ConfigError, match=fact):
+        load_contract(written(tmp_path, text))
+
+
+def test_region_of_a_label_that_the_manifest_lacks_is_refused_when_it_is_bound() -> None:
+    contract = EvaluationContract(regions={"whole": ("liver", "spleen")})
+    with pytest.raises(ConfigError, match="must join labels"):
+        contract.bound_to(LABELS)
+    with pytest.raises(ConfigError, match="leave labels out"):
+        EvaluationContract(labels={"liver": 2}).bound_to(LABELS)

@@ -1,0 +1,44 @@
+"""Parts of a cohort, and the worst of them."""
+
+from __future__ import annotations
+
+from medseg.evaluation.segmentation import subgroups
+from medseg.records import Case, CaseMetrics
+
+
+def case(number: int, *, site: str | None = None) -> Case:
+    return Case(case_id=str(number), patient_id=f"p{number}", images=("a.nii.gz",), site=site)
+
+
+def row(number: int, dice: float, *, voxels: int = 10) -> CaseMetrics:
+    return CaseMetrics(str(number), "liver", {"dice": dice}, voxels, 9)
+
+
+def test_the_site_at_which_a_model_fails_is_marked() -> None:
+    cases = [case(n, site="north" if n < 6 else "south") for n in range(12)]
+    found = subgroups([row(n, 0.9 if n < 6 else 0.5) for n in range(12)], cases)
+    sites = {entry.group: entry for entry in found if entry.by == "site"}
+    assert list(sites) == ["north", "south"]
+    assert (sites["south"].mean, sites["south"].patients, sites["south"].is_worst) == (0.5, 6, True)
+    assert not sites["north"].is_worst
+    assert sites["north"].low == sites["north"].low
+
+
+def test_one_site_is_no_division_and_unknown_sites_belong_to_none() -> None:
+    cases = [case(n, site="north" if n < 3 else None) for n in range(5)]
+    assert [entry for entry in subgroups([row(n, 0.9) for n in range(5)], cases) if entry.by == "site"] == []
+
+
+def test_small_structures_are_told_from_large_ones() -> None:
+    rows = [row(n, 0.5 + 0.05 * n, voxels=10 * (n + 1)) for n in range(9)]
+    found = [entry for entry in subgroups(rows, [case(n) for n in range(9)]) if entry.by == "size"]
+    assert [entry.group for entry in found] == ["smallest third", "middle third", "largest third"]
+    assert [entry.cases for entry in found] == [3, 3, 3]
+    assert [entry.is_worst for entry in found] == [True, False, False]
+
+
+def test_distances_are_worst_where_they_are_longest() -> None:
+    cases = [case(n, site="north" if n < 6 else "south") for n in range(12)]
+    rows = [CaseMetrics(str(n), "liver", {"hd95_mm": 3.0 if n < 6 else 9.0}, 10, 9) for n in range(12)]
+    worst = [entry.group for entry in subgroups(rows, cases, metric="hd95_mm") if entry.is_worst]
+    assert worst == ["south"]
