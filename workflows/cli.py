@@ -15,7 +15,21 @@ from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
 from medseg.workflows import console
 
-VERBS = ("ingest", "audit", "split", "plan", "lens", "train", "predict", "evaluate", "classify", "demo", "ui", "sync")
+VERBS = (
+    "ingest",
+    "audit",
+    "split",
+    "plan",
+    "lens",
+    "train",
+    "predict",
+    "evaluate",
+    "compare",
+    "classify",
+    "demo",
+    "ui",
+    "sync",
+)
 
 EXAMPLE = """\b
 Example, from scans to measured masks:

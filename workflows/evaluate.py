@@ -29,6 +29,11 @@ Example:
     show_default=True,
     help="Mean Dice below which a mask counts as failed, where a classifier has checked the masks.",
 )
+@click.option(
+    "--contract",
+    type=options.FILE,
+    help="YAML of what is measured and how: metrics, regions, tolerances in mm.  [default: every metric]",
+)
 @options.data_root
 @options.tracking
 def command(dataset: Path, folder: Path, **arguments: Any) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medseg.inference.classification import SlicePredictor
     from medseg.inference.segmentation import Predictor
     from medseg.manifest import load_manifest
-    from medseg.runs.api import evaluate, predict, train, train_classifier
+    from medseg.runs.api import compare, evaluate, predict, train, train_classifier
     from medseg.scans import read_label, read_scan, write_mask
     from medseg.training.segmentation import SegmentationParts
 
@@ -29,6 +29,7 @@ _HOMES = {
     "Predictor": "medseg.inference.segmentation",
     "SegmentationParts": "medseg.training.segmentation",
     "SlicePredictor": "medseg.inference.classification",
+    "compare": "medseg.runs.api",
     "evaluate": "medseg.runs.api",
     "load_manifest": "medseg.manifest",
     "predict": "medseg.runs.api",
@@ -45,6 +46,7 @@ __all__ = [
     "SegmentationParts",
     "SlicePredictor",
     "__version__",
+    "compare",
     "evaluate",
     "load_manifest",
     "predict",

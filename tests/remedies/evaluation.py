@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 from medseg.evaluation.classification import failure_auroc, stack_scores, summarise_scores
-from medseg.evaluation.segmentation import find_mask, surface_dice
+from medseg.evaluation.segmentation import (
+    EvaluationContract,
+    find_mask,
+    load_evaluation,
+    summarise,
+    surface_dice,
+    write_metrics,
+    write_summary,
+)
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.manifest.case_scans import check_named
-from medseg.records import Scan, SliceScores
+from medseg.records import CaseMetrics, Scan, SliceScores
 from medseg.scans import write_mask
 from medseg.targets import ExclusiveLabels
 
@@ -63,6 +71,36 @@ def _taken(place: Path) -> Again:
 
     yield measure(ExclusiveLabels(labels=LABELS), dice=mine)
     yield measure(ExclusiveLabels(labels=LABELS), my_dice=mine)
+
+
+@tries("evaluation/segmentation/contract.py", "correct them, or leave labels out to take the manifest's")
+def _labels_of_a_contract(place: Path) -> Again:
+    yield lambda: EvaluationContract(labels={"liver": 2}).bound_to({"liver": 1})
+    yield lambda: EvaluationContract(labels={"liver": 1}).bound_to({"liver": 1})
+    yield lambda: EvaluationContract().bound_to({"liver": 1})
+
+
+def evaluated(folder: Path, *case_ids: str, **changes: Any) -> Path:
+    """A folder as `evaluate` writes it."""
+    rows = [CaseMetrics(case_id, "liver", {"dice": 0.9}, 9, 9) for case_id in case_ids]
+    contract = EvaluationContract.model_validate({"labels": {"liver": 1}, **changes})
+    write_metrics(rows, folder / "metrics.csv")
+    write_summary(summarise(rows), folder / "summary.json", contract=contract, notes={"patients": {}})
+    return folder
+
+
+@tries("evaluation/segmentation/stored.py", "give the folder that evaluate wrote")
+def _other_folder(place: Path) -> Again:
+    yield lambda: load_evaluation(place)
+    yield lambda: load_evaluation(evaluated(place / "evaluation", "a"))
+
+
+@tries("evaluation/segmentation/stored.py", "evaluate the masks again")
+def _damaged(place: Path) -> Again:
+    evaluated(place, "a")
+    (place / "metrics.csv").write_text("a\n")
+    yield lambda: load_evaluation(place)
+    yield lambda: load_evaluation(evaluated(place, "a"))
 
 
 @tries("evaluation/segmentation/same_grid.py", "put both on one grid first")

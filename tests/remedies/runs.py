@@ -21,6 +21,7 @@ from medseg.scans import write_scan
 
 from tests.grids import grid
 from tests.remedies.attempts import covers, tried_elsewhere, tries
+from tests.remedies.evaluation import evaluated
 from tests.runs.test_own_parts import OneConvolution
 
 covers("runs")
@@ -265,3 +266,34 @@ def _lost_initial_weights(place: Path) -> Again:
 
 
 tried_elsewhere("tests/integration/test_classify_route.py", "gate", "runs/segmentation/predict.py", "leave check out")
+
+
+def compared(place: Path, *folders: str, **more: Any) -> Callable[[], object]:
+    """A comparison of evaluations of a case each."""
+    made = [evaluated(place / folder, "a") for folder in folders]
+    return lambda: medseg.compare(
+        made, out=place / f"out_{'_'.join(folders)}_{'_'.join(more.get('names', ()))}", **more
+    )
+
+
+@tries("runs/segmentation/compare.py", "give names, or other folders")
+def _names(place: Path) -> Again:
+    yield compared(place, "x", "y", names=("one", "one"))
+    yield compared(place, "x", "y", names=("one", "two"))
+    yield compared(place, "x", "z")
+
+
+@tries("runs/segmentation/compare.py", "evaluate both again under the same contract")
+def _contracts(place: Path) -> Again:
+    one, other = evaluated(place / "x", "a"), evaluated(place / "y", "a", both_empty="perfect")
+    yield lambda: medseg.compare([one, other], out=place / "out")
+    evaluated(place / "y", "a")
+    yield lambda: medseg.compare([one, other], out=place / "out")
+
+
+@tries("runs/segmentation/compare.py", "evaluate the same cases")
+def _common(place: Path) -> Again:
+    one, other = evaluated(place / "x", "a"), evaluated(place / "y", "b")
+    yield lambda: medseg.compare([one, other], out=place / "out")
+    evaluated(place / "y", "a", "b")
+    yield lambda: medseg.compare([one, other], out=place / "out")

@@ -37,6 +37,7 @@ class Diary:
         self.stages: dict[str, int] = {}
         self.cases: list[str] = []
         self.shares: list[float] = []
+        self.scores: list[float] = []
 
     @contextmanager
     def over_cases(self, total: int, stage: str) -> Iterator[Callable[[str], None]]:
@@ -47,6 +48,9 @@ class Diary:
     def over_budget(self, stage: str) -> Iterator[Callable[[float, float], None]]:
         self.stages[stage] = 0
         yield lambda share, loss: self.shares.append(share)
+
+    def validated(self, score: float) -> None:
+        self.scores.append(score)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.progress import Progress
+from medseg.runs.segmentation.compare import ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
@@ -197,6 +198,26 @@ def evaluate(
     return evaluate_masks(Path(dataset), asked, progress=progress)
 
 
+def compare(
+    evaluations: Sequence[AnyPath], *, out: AnyPath, metric: str = "dice", names: Sequence[str] | None = None
+) -> ComparisonResult:
+    """Hold evaluations against the first one, case by case.
+
+    Args:
+        evaluations: Folders that `evaluate` wrote, at least two.
+        out: Folder of the tables and the page, new or empty.
+        metric: Metric that is drawn and by which cases are ranked.
+        names: Name of each evaluation; the folders' if not given.
+
+    Returns:
+        Summaries, paired differences with intervals and tests, and warnings.
+
+    Raises:
+        PipelineError: If tables cannot be read, contracts differ, or there is no common case.
+    """
+    return compare_evaluations([Path(folder) for folder in evaluations], Path(out), metric=metric, names=names)
+
+
 def _tracking(tracking: AnyPath | bool | None) -> Tracking:
     if tracking is None or isinstance(tracking, bool):
         return Tracking(is_on=bool(tracking))
@@ -211,7 +232,7 @@ def _changes(config: AnyPath | Mapping[str, Any] | None) -> dict[str, Any]:
     return {"changes": read_yaml(Path(config)), "changes_name": f"settings {Path(config).name}"}
 
 
-_PATHS = ("plan", "store", "data_root", "initial", "gate", "check")
+_PATHS = ("plan", "store", "data_root", "initial", "gate", "check", "contract")
 
 
 def _with_paths(settings: Mapping[str, Any]) -> dict[str, Any]:

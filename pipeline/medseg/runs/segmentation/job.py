@@ -15,7 +15,7 @@ import torch
 from medseg import __version__
 from medseg.atomic import write_json
 from medseg.errors import ConfigError, ManifestError, TrainingError
-from medseg.evaluation.segmentation import summarise, write_metrics, write_summary
+from medseg.evaluation.segmentation import EvaluationContract, summarise, write_metrics, write_summary
 from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
@@ -318,6 +318,7 @@ class SegmentationJob:
         write_summary(
             summary,
             files[0],
+            contract=EvaluationContract(labels=done.cases.manifest.foreground, metrics=("dice", "iou")),
             failures=done.failures,
             notes={
                 "best_mean_dice_of_any_validation": done.outcome.best_score,

@@ -11,6 +11,8 @@ from medseg.evaluation.segmentation import representative_cases
 from medseg.manifest import manifest_target, read_case
 from medseg.records import Case, CaseMetrics, Labelmap, Manifest, Scan, reason_of
 
+_BEFORE = {"worst": 0, "best": 1, "median": 2}  # of two cases one is the worst and the other the best
+
 
 def save_overlays(
     rows: Sequence[CaseMetrics],
@@ -20,8 +22,9 @@ def save_overlays(
     *,
     folder: Path,
     mask_of: Callable[[str, Scan], Labelmap],
+    worst: int = 1,
 ) -> tuple[list[Path], tuple[str, ...]]:
-    """Draw reference and mask of the worst, median and best case, each case once.
+    """Draw reference and mask of the worst cases, the median and the best, each case once.
 
     Args:
         rows: Metrics that rank the cases.
@@ -30,6 +33,7 @@ def save_overlays(
         root: Folder that the manifest's paths are relative to.
         folder: Target folder, created if missing.
         mask_of: Gives the mask of a case, by id and scan.
+        worst: Count of the worst cases that are drawn.
 
     Returns:
         The pictures, and a warning for each that could not be drawn.
@@ -37,8 +41,8 @@ def save_overlays(
     by_id = {case.case_id: case for case in cases}
     paths, warnings = [], []
     drawn: set[str] = set()
-    chosen = representative_cases(rows)
-    for name in sorted(chosen, key=lambda name: name == "median"):  # of two cases one is the worst, the other the best
+    chosen = representative_cases(rows, worst=worst)
+    for name in sorted(chosen, key=lambda name: _BEFORE.get(name, len(_BEFORE))):
         case_id, dice = chosen[name]
         if case_id in drawn:
             continue

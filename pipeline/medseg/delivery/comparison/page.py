@@ -1,0 +1,207 @@
+"""compare.html: evaluations of the same cases side by side, in one file that loads nothing else."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from medseg.atomic import write_text
+from medseg.delivery.comparison.charts import bland_altman, forest, scatter
+from medseg.delivery.pages import fill_page
+from medseg.evaluation.segmentation import (
+    EvaluationContract,
+    LabelSummary,
+    PairedDifference,
+    StoredEvaluation,
+    Summary,
+    as_text,
+    is_larger_better,
+    title_of,
+    unit_of,
+)
+
+_WORST = 12
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedEvaluation:
+    """One evaluation of a comparison.
+
+    Attributes:
+        name: Name that the page gives it.
+        stored: Its tables.
+        summary: Means over the cases that all evaluations have.
+        against: Differences to the first evaluation; empty for the first.
+        cost: Facts such as seconds per case, by caption.
+        pictures: Path of the picture of a case by its id, where there is one.
+    """
+
+    name: str
+    stored: StoredEvaluation
+    summary: Summary
+    against: tuple[PairedDifference, ...] = ()
+    cost: dict[str, str] = field(default_factory=dict)
+    pictures: dict[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several evaluations under one contract; the first is what the others are held against.
+
+    Attributes:
+        dataset: Name of the dataset.
+        metric: Metric that is drawn and by which cases are ranked.
+        contract: What was measured, and how.
+        evaluations: Evaluations, the first as the baseline.
+        common: Ids of the cases that all of them have.
+        left_out: Ids of the cases that only some have.
+    """
+
+    dataset: str
+    metric: str
+    contract: EvaluationContract
+    evaluations: tuple[ComparedEvaluation, ...]
+    common: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def save_comparison_page(comparison: Comparison, path: Path) -> None:
+    """Write the page, without any folder of this machine.
+
+    Raises:
+        DeliveryError: If the file cannot be written.
+    """
+    write_text(path, render_comparison(comparison))
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The page as HTML text, self-contained."""
+    metric = comparison.metric
+    return fill_page(
+        "comparison/templates/page.html.jinja",
+        dataset=comparison.dataset,
+        metric=title_of(metric),
+        unit=unit_of(metric),
+        contract=comparison.contract,
+        names=[one.name for one in comparison.evaluations],
+        counts=(len(comparison.common), comparison.left_out),
+        table=_table(comparison),
+        details=_details(comparison),
+        pairs=[_pair(comparison, other) for other in comparison.evaluations[1:]],
+        worst=_worst(comparison),
+        costs=_costs(comparison),
+    )
+
+
+def _table(comparison: Comparison) -> list[dict[str, Any]]:
+    """A row per structure: the chosen metric of every evaluation, and the differences to the first."""
+    means = [_means(one.summary, comparison.metric) for one in comparison.evaluations]
+    rows = []
+    for structure in means[0]:
+        cells = []
+        for one, mean in zip(comparison.evaluations, means, strict=True):
+            change = next((e for e in one.against if (e.structure, e.metric) == (structure, comparison.metric)), None)
+            cells.append({"value": mean.get(structure, ""), "change": _change(change) if change else None})
+        rows.append({"structure": structure, "cells": cells})
+    return rows
+
+
+def _means(summary: Summary, metric: str) -> dict[str, str]:
+    """Mean and interval of each structure as text."""
+    found = {}
+    for entry in summary.labels:
+        if entry.metric == metric:
+            ends = [as_text(metric, end, 3) for end in (entry.low, entry.high)]
+            interval = f" ({ends[0]} to {ends[1]})" if entry.low == entry.low else ""
+            found[entry.label] = f"{as_text(metric, entry.mean, 4)}{interval}" if entry.cases else "in no case"
+    return found
+
+
+def _change(entry: PairedDifference) -> dict[str, str]:
+    chance = "too few patients for a test"
+    if entry.corrected_p == entry.corrected_p:
+        chance = f"p = {entry.corrected_p:.3f}" if entry.corrected_p >= 0.001 else "p < 0.001"
+    interval = f" ({entry.low:+.4f} to {entry.high:+.4f})" if entry.low == entry.low else ""
+    counts = f"better in {entry.second_better}, worse in {entry.first_better} of {entry.cases}"
+    return {
+        "difference": f"{entry.difference:+.4f}{interval}",
+        "chance": chance,
+        "counts": counts,
+        "verdict": entry.verdict,
+    }
+
+
+def _details(comparison: Comparison) -> list[dict[str, Any]]:
+    """Every metric of every structure and evaluation."""
+    keys = dict.fromkeys((entry.label, entry.metric) for entry in comparison.evaluations[0].summary.labels)
+    found = [{(e.label, e.metric): e for e in one.summary.labels} for one in comparison.evaluations]
+    return [
+        {
+            "structure": label,
+            "metric": title_of(metric),
+            "unit": unit_of(metric),
+            "values": [_mean_text(each.get((label, metric))) for each in found],
+        }
+        for label, metric in keys
+    ]
+
+
+def _mean_text(entry: LabelSummary | None) -> str:
+    """The mean of an entry; empty where there is none."""
+    return as_text(entry.metric, entry.mean, 4) if entry is not None and entry.cases else ""
+
+
+def _pair(comparison: Comparison, other: ComparedEvaluation) -> dict[str, Any]:
+    """The drawings of one evaluation against the first."""
+    first, metric = comparison.evaluations[0], comparison.metric
+    before, after = _by_case(first, comparison), _by_case(other, comparison)
+    values = [(case_id, before[case_id], after[case_id]) for case_id in before if case_id in after]
+    entries = [entry for entry in other.against if entry.metric == metric]
+    return {
+        "name": other.name,
+        "first": first.name,
+        "forest": forest(entries) if entries else None,
+        "scatter": scatter(values, metric, first=first.name, second=other.name) if values else None,
+        "bland_altman": bland_altman(values, metric) if len(values) > 1 else None,
+    }
+
+
+def _by_case(one: ComparedEvaluation, comparison: Comparison) -> dict[str, float]:
+    """Mean of the chosen metric over the structures of each common case."""
+    values: dict[str, list[float]] = {}
+    for row in one.stored.rows:
+        value = row.values.get(comparison.metric, float("nan"))
+        if row.case_id in comparison.common and value == value:
+            values.setdefault(row.case_id, []).append(value)
+    return {case_id: fmean(found) for case_id, found in values.items()}
+
+
+def _worst(comparison: Comparison) -> list[dict[str, Any]]:
+    """The cases with the worst value in any evaluation, with all values and the pictures that there are."""
+    values = [_by_case(one, comparison) for one in comparison.evaluations]
+    sign = 1 if is_larger_better(comparison.metric) else -1
+    ranked = sorted(values[0], key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
+    return [
+        {
+            "case_id": case_id,
+            "values": [as_text(comparison.metric, each[case_id], 3) if case_id in each else "" for each in values],
+            "pictures": [_embedded(one.pictures.get(case_id)) for one in comparison.evaluations],
+        }
+        for case_id in ranked[:_WORST]
+    ]
+
+
+def _embedded(path: Path | None) -> str:
+    """A picture inside the page; empty where there is none."""
+    if path is None or not path.is_file():
+        return ""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def _costs(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """A row per cost that any evaluation knows."""
+    captions = dict.fromkeys(caption for one in comparison.evaluations for caption in one.cost)
+    return [(caption, [one.cost.get(caption, "") for one in comparison.evaluations]) for caption in captions]

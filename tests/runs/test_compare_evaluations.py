@@ -1,0 +1,145 @@
+"""Evaluations held against each other: what is refused, what is said, and what the page shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from medseg.errors import ConfigError, EvaluationError
+from medseg.evaluation.segmentation import EvaluationContract, summarise, write_metrics, write_summary
+from medseg.records import CaseMetrics
+from medseg.runs.segmentation.compare import ComparisonResult, compare_evaluations
+
+CONTRACT = EvaluationContract(labels={"liver": 1, "tumour": 2})
+
+
+def evaluation(
+    folder: Path, shift: float, *, cases: int = 12, contract: EvaluationContract = CONTRACT, **notes: Any
+) -> Path:
+    """A folder as `evaluate` writes it, whose Dice differs from 0.5 to 0.9 and by a shift that varies a little."""
+    rng = np.random.default_rng(7)
+    rows = []
+    for n in range(cases):
+        for label, base in (("liver", 0.7), ("tumour", 0.5)):
+            dice = float(np.clip(base + 0.015 * n + shift * rng.uniform(0.8, 1.2), 0, 1))
+            values = {"dice": dice, "iou": dice / (2 - dice), "hd95_mm": 10 * (1 - dice)}
+            rows.append(CaseMetrics(f"case_{n:02d}", label, values, 100 + n, 90))
+    write_metrics(rows, folder / "metrics.csv")
+    facts = {"dataset": {"name": "livers", "digest": "d1"}, "patients": {row.case_id: row.case_id for row in rows}}
+    write_summary(summarise(rows), folder / "summary.json", contract=contract, notes=facts | notes)
+    return folder
+
+
+def compared(place: Path, *shifts: float, **more: Any) -> ComparisonResult:
+    folders = [evaluation(place / f"run_{n}", shift) for n, shift in enumerate(shifts)]
+    return compare_evaluations(folders, place / "out", **more)
+
+
+def test_real_difference_is_told_from_none(tmp_path: Path) -> None:
+    result = compared(tmp_path, 0.0, 0.04, 0.0)
+    better, same = result.comparison.evaluations[1:]
+    assert {entry.verdict for entry in better.against if entry.metric == "dice"} == {"second"}
+    assert {entry.verdict for entry in same.against} == {"neither"}
+    assert "better beyond chance" in str(result)
+    assert result.warnings == ()
+    content = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert content["contract_digest"] == CONTRACT.digest
+    liver = next(entry for entry in content["evaluations"][1]["against_first"] if entry["metric"] == "dice")
+    assert liver["difference"] == pytest.approx(0.04, abs=0.003)
+
+
+def test_page_is_one_file_with_every_name_and_number(tmp_path: Path) -> None:
+    result = compared(tmp_path, 0.0, 0.04, names=("plain <b>", "longer"))
+    text = (result.folder / "compare.html").read_text(encoding="utf-8")
+    assert "plain &lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    for found in ("liver", "tumour", "case_00", "Bland", CONTRACT.digest, "better in 12"):
+        assert found in text
+    assert str(tmp_path) not in text
+
+
+def test_worst_case_stands_first_with_the_pictures_that_there_are(tmp_path: Path) -> None:
+    from PIL import Image
+
+    folders = [evaluation(tmp_path / name, 0.0) for name in ("a", "b")]
+    (folders[0] / "overlays").mkdir()
+    Image.new("RGB", (4, 4)).save(folders[0] / "overlays" / "worst_case_00.png")
+    result = compare_evaluations(folders, tmp_path / "out")
+    text = (result.folder / "compare.html").read_text(encoding="utf-8")
+    assert text.count("data:image/png") == 1
+    assert text.index("case_00</h3>") < text.index("case_01</h3>")
+
+
+def test_other_contract_is_refused_with_the_difference(tmp_path: Path) -> None:
+    other = EvaluationContract(labels={"liver": 1, "tumour": 2}, both_empty="perfect")
+    folders = [evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.0, contract=other)]
+    with pytest.raises(EvaluationError, match="both_empty: left out against perfect") as raised:
+        compare_evaluations(folders, tmp_path / "out")
+    assert "same contract" in raised.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+def test_cases_that_only_one_has_are_said(tmp_path: Path) -> None:
+    folders = [evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.04, cases=8)]
+    result = compare_evaluations(folders, tmp_path / "out")
+    assert len(result.comparison.common) == 8
+    assert result.comparison.left_out == ("case_08", "case_09", "case_10", "case_11")
+    assert any("4 cases are left out" in warning for warning in result.warnings)
+    assert {entry.cases for entry in result.comparison.evaluations[0].summary.labels} == {8}
+
+
+def test_a_difference_that_chance_explains_says_how_many_patients_it_takes(tmp_path: Path) -> None:
+    first = evaluation(tmp_path / "a", 0.0)
+    rng = np.random.default_rng(1)
+    rows = [
+        CaseMetrics(f"case_{n:02d}", "liver", {"dice": 0.7 + 0.015 * n + float(rng.normal(0.004, 0.03))}, 100, 90)
+        for n in range(12)
+    ]
+    second = tmp_path / "b"
+    write_metrics(rows, second / "metrics.csv")
+    notes = {"dataset": {"name": "livers", "digest": "d2"}, "patients": {row.case_id: row.case_id for row in rows}}
+    write_summary(
+        summarise(rows), second / "summary.json", contract=CONTRACT, notes=notes | {"trained_on": ["case_01"]}
+    )
+    result = compare_evaluations([first, second], tmp_path / "out")
+    text = " ".join(result.warnings)
+    assert "do not tell" in text
+    assert "different versions of the dataset" in text
+    assert "trained on some of the cases" in text
+
+
+def test_evaluations_without_common_cases_are_refused(tmp_path: Path) -> None:
+    first, second = evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.0)
+    table = (second / "metrics.csv").read_text().replace("\ncase_", "\nother_")
+    (second / "metrics.csv").write_text(table)
+    with pytest.raises(EvaluationError, match="cases in common"):
+        compare_evaluations([first, second], tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["summary.json", "metrics.csv"])
+def test_missing_and_damaged_tables_are_told_apart(tmp_path: Path, name: str) -> None:
+    first, second = evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.0)
+    (second / name).write_text("{")
+    with pytest.raises(EvaluationError, match="evaluate the masks again"):
+        compare_evaluations([first, second], tmp_path / "out")
+    (second / name).unlink()
+    with pytest.raises(EvaluationError, match=f"found no {name}"):
+        compare_evaluations([first, second], tmp_path / "out")
+
+
+def test_names_must_differ(tmp_path: Path) -> None:
+    folders = [evaluation(tmp_path / name / "evaluation", 0.0) for name in ("a", "b")]
+    result = compare_evaluations(folders, tmp_path / "out")
+    assert [one.name for one in result.comparison.evaluations] == ["a/evaluation", "b/evaluation"]
+    with pytest.raises(ConfigError, match="names must differ"):
+        compare_evaluations(folders, tmp_path / "again", names=("x", "x"))
+    with pytest.raises(ConfigError, match="one for each of 2"):
+        compare_evaluations(folders, tmp_path / "again", names=("x",))
+    with pytest.raises(ConfigError, match="at least two"):
+        compare_evaluations(folders[:1], tmp_path / "again")
+    with pytest.raises(ConfigError, match="metric must be one of dice, iou, hd95_mm"):
+        compare_evaluations(folders, tmp_path / "again", metric="dcie")
