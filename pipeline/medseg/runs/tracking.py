@@ -51,8 +51,29 @@ def start_tracking(
         "medseg.manifest_digest": manifest_digest(manifest),
     }
     return TrackedRun.start(
-        experiment=manifest.name, name=name, tracking_uri=tracking.uri, tags=common | dict(tags or {})
+        experiment=manifest.name,
+        name=name,
+        tracking_uri=tracking.uri,
+        tags=common | dict(tags or {}),
+        about=_about(manifest),
     )
+
+
+def _about(manifest: Manifest) -> str:
+    """What the runs of an experiment are on, and what their metrics are."""
+    patients = len({case.patient_id for case in manifest.cases})
+    parts = [
+        manifest.description or f"Dataset {manifest.name}.",
+        (
+            f"{len(manifest.cases)} cases of {patients} patients; channels {', '.join(manifest.channels)}; labels "
+            f"{', '.join(manifest.foreground)}."
+        ),
+        (
+            "`volume_…` are means over whole validation cases on their own grids, `patch_…` those of patches. "
+            "Evaluations stand under `val/…`, `test/…` and `all/…`."
+        ),
+    ]
+    return "\n\n".join(parts)
 
 
 def recorded(run: TrackedRun | None) -> AbstractContextManager[object]:

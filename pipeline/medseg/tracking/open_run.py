@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,29 @@ from medseg.errors import DeliveryError, TrackingError
 from medseg.tracking.store import START_S, connect, database_file, within
 from medseg.tracking.store_errors import explained, unreachable
 
+DESCRIPTION = "mlflow.note.content"
+"""Tag of the text that the UI shows above a run or an experiment."""
+VIEW = "medseg"
+"""Name of the view that shows the columns that matter, for an address of the UI."""
+_COLUMNS = (
+    "metrics.`volume_dice/mean`",
+    "metrics.`val/dice/mean`",
+    "metrics.`test/dice/mean`",
+    "params.`budget`",
+    "params.`fold`",
+    "attributes.`Models`",
+    "tags.`medseg.stage`",
+)
+_EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",  # else the UI opens on pages for language models
+    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": _COLUMNS}),
+}
 
-def create_run(tracking_uri: str | None, *, experiment: str, name: str, tags: dict[str, str]) -> tuple[Any, Any, str]:
-    """Create a run, and its experiment if it does not exist.
+
+def create_run(
+    tracking_uri: str | None, *, experiment: str, name: str, tags: dict[str, str], about: str = ""
+) -> tuple[Any, Any, str]:
+    """Create a run, and its experiment, with a description, if it does not exist.
 
     Returns:
         MLflow client, run and URI of the store.
@@ -23,7 +44,7 @@ def create_run(tracking_uri: str | None, *, experiment: str, name: str, tags: di
     client, uri = connect(tracking_uri)
 
     def create() -> Any:
-        experiment_id = _experiment_id(client, experiment, uri)
+        experiment_id = _experiment_id(client, experiment, uri, about=about)
         return client.create_run(experiment_id, run_name=name, tags=tags)
 
     with explained(uri):
@@ -54,14 +75,15 @@ def reopen_run(tracking_uri: str, run_id: str) -> tuple[Any, Any, str, str]:
         return client, *within(START_S, uri, reopen), uri
 
 
-def _experiment_id(client: Any, name: str, uri: str) -> str:
+def _experiment_id(client: Any, name: str, uri: str, *, about: str) -> str:
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
     if found is None:
         location = _location_beside(uri)
         try:
-            found = client.get_experiment(client.create_experiment(name, artifact_location=location))
+            tags = _EXPERIMENT_TAGS | ({DESCRIPTION: about} if about else {})
+            found = client.get_experiment(client.create_experiment(name, artifact_location=location, tags=tags))
         except MlflowException:  # another process has made it just now
             found = client.get_experiment_by_name(name)
             if found is None:
@@ -70,6 +92,9 @@ def _experiment_id(client: Any, name: str, uri: str) -> str:
         remedy = "restore it in MLflow, or give the dataset another name"
         raise TrackingError(f"experiment {name!r} must not be deleted", remedy=remedy)
     _check_artefacts(found.artifact_location)
+    for key, value in _EXPERIMENT_TAGS.items():
+        if key not in found.tags:  # of an experiment that an earlier version has made
+            client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 
 

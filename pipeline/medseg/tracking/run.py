@@ -18,7 +18,7 @@ from medseg.errors import TrackingError
 from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
 from medseg.tracking.names import clean_name, clean_value, flat
-from medseg.tracking.open_run import create_run, reopen_run
+from medseg.tracking.open_run import DESCRIPTION, create_run, reopen_run
 from medseg.tracking.post import LOGGED_ARTIFACTS, post
 from medseg.tracking.sender import Sender
 from medseg.tracking.spool import Origin, Spool, read_spool
@@ -60,7 +60,13 @@ class TrackedRun:
 
     @classmethod
     def start(
-        cls, *, experiment: str, name: str, tracking_uri: str | None = None, tags: Mapping[str, str] | None = None
+        cls,
+        *,
+        experiment: str,
+        name: str,
+        tracking_uri: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        about: str = "",
     ) -> Self:
         """Create a run, and its experiment if it does not exist.
 
@@ -69,13 +75,18 @@ class TrackedRun:
             name: Name of the run.
             tracking_uri: URI of the store; if not given, `MLFLOW_TRACKING_URI`, else SQLite in the working folder.
             tags: Tags of the run.
+            about: Description of the experiment, if it does not exist yet.
 
         Raises:
             TrackingError: If the store cannot be used, which shows within seconds, or the experiment was deleted.
         """
         cleaned = {key: clean_value(value) for key, value in (tags or {}).items()}
         client, found, uri = create_run(
-            tracking_uri, experiment=printable(experiment), name=printable(name), tags=cleaned
+            tracking_uri,
+            experiment=printable(experiment),
+            name=printable(name),
+            tags=cleaned,
+            about=clean_value(about),
         )
         run = cls(client, found.info.run_id, uri)
         run.origin = Origin(printable(experiment), printable(name), cleaned)
@@ -164,6 +175,10 @@ class TrackedRun:
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
         self._put("tags", values={key: clean_value(value) for key, value in tags.items()})
+
+    def describe(self, text: str) -> None:
+        """Set the Markdown text that the UI shows above the run; it replaces an earlier one."""
+        self.log_tags({DESCRIPTION: text})
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
         """Log numbers at a step; NaN and infinity are left out."""

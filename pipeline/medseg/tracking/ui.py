@@ -6,8 +6,13 @@ import socket
 import sys
 
 from medseg.errors import TrackingError
-from medseg.tracking.quiet_mlflow import import_mlflow
+from medseg.tracking.open_run import VIEW
+from medseg.tracking.quiet_mlflow import NO_TELEMETRY, import_mlflow
+from medseg.tracking.store import connect
 from medseg.tracking.store_errors import without_password
+
+UI_ENVIRONMENT = {**NO_TELEMETRY, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Settings of the server: no telemetry, and no job workers, which take two gigabytes and fifteen seconds."""
 
 
 def default_tracking_uri() -> str:
@@ -34,6 +39,25 @@ def check_ui(tracking_uri: str, *, host: str, port: int) -> None:
         ) from error
 
 
+def experiment_addresses(tracking_uri: str, *, host: str, port: int, most: int = 5) -> list[tuple[str, str]]:
+    """Name of each experiment and the address of its runs in the UI, those changed last first.
+
+    Args:
+        tracking_uri: MLflow store.
+        host: Address that the UI listens on.
+        port: Port that it listens on.
+        most: Most experiments.
+    """
+    client, _ = connect(tracking_uri)
+    found = client.search_experiments(order_by=["last_update_time DESC"], max_results=most + 1)
+    place = f"[{host}]" if ":" in host else host
+    names = [one for one in found if one.name != "Default"]
+    return [
+        (one.name, f"http://{place}:{port}/#/experiments/{one.experiment_id}?viewStateShareKey={VIEW}")
+        for one in names[:most]
+    ]
+
+
 def ui_command(tracking_uri: str, *, host: str, port: int, allowed_hosts: str | None = None) -> list[str]:
     """The command that serves the UI.
 
@@ -46,5 +70,5 @@ def ui_command(tracking_uri: str, *, host: str, port: int, allowed_hosts: str | 
     allowed = ["--allowed-hosts", allowed_hosts] if allowed_hosts else []
     return [
         sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", tracking_uri, "--host", host, "--port", str(port),
-        *allowed,
+        "--workers", "1", *allowed,
     ]  # fmt: skip
