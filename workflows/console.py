@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from medseg.workflows.log_lines import LogLines
 
 if TYPE_CHECKING:
     from medseg.ingest import Progress
@@ -40,14 +41,22 @@ def speak_utf8_to_the_disk() -> None:
 
 
 class Bars:
-    """Draws a run's progress; silent where the output is not a terminal."""
+    """Draws a run's progress; where the output is not a terminal, a line now and then says how far it is."""
+
+    def __init__(self) -> None:
+        self._lines: LogLines | None = None
+        self._score = ""
 
     @contextmanager
     def over_cases(self, total: int, stage: str) -> Iterator[Callable[[str], None]]:
         """A bar over cases."""
         from tqdm import tqdm
 
-        with tqdm(total=total, desc=stage, unit="case", disable=not sys.stderr.isatty()) as bar:
+        if not sys.stderr.isatty():
+            lines = LogLines(stage)
+            yield lambda case_id: lines.on_case(total)
+            return
+        with tqdm(total=total, desc=stage, unit="case") as bar:
 
             def on_case(case_id: str) -> None:
                 bar.update()
@@ -59,14 +68,24 @@ class Bars:
         """A bar over a training's budget, in per cent, with the current loss."""
         from tqdm import tqdm
 
-        with tqdm(total=100.0, desc=stage, bar_format=_BUDGET_BAR, disable=not sys.stderr.isatty()) as bar:
+        if not sys.stderr.isatty():
+            self._lines = LogLines(stage)
+            yield self._lines.on_step
+            return
+        with tqdm(total=100.0, desc=stage, bar_format=_BUDGET_BAR) as bar:
 
             def on_step(progress: float, loss: float) -> None:
-                if loss == loss:
-                    bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+                shown = [f"loss {loss:.3f}"] if loss == loss else []
+                bar.set_postfix_str(", ".join([*shown, *([self._score] if self._score else [])]), refresh=False)
                 bar.update(100 * progress - bar.n)
 
             yield on_step
+
+    def validated(self, score: float) -> None:
+        """Show the score of the last validation from now on."""
+        self._score = f"validation {score:.3f}"
+        if self._lines is not None:
+            self._lines.score = score
 
 
 @contextmanager

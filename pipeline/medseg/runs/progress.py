@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from medseg.training.task import Validation
 
 OnCase = Callable[[str], None]
 OnStep = Callable[[float, float], None]
@@ -35,6 +38,13 @@ class Progress(Protocol):
             from 0 to 1, and the loss, NaN where it would have to be waited for.
         """
 
+    def validated(self, score: float) -> None:
+        """Take note of a validation of the training that is open.
+
+        Args:
+            score: Its score, such as the mean volume Dice.
+        """
+
 
 class Silence:
     """Follows nothing."""
@@ -47,6 +57,9 @@ class Silence:
         """A function that does nothing."""
         return nullcontext(_ignore_step)
 
+    def validated(self, score: float) -> None:
+        """Nothing."""
+
 
 def _ignore_case(case_id: str) -> None:
     """Nothing."""
@@ -54,3 +67,21 @@ def _ignore_case(case_id: str) -> None:
 
 def _ignore_step(progress: float, loss: float) -> None:
     """Nothing."""
+
+
+class ProgressListener:
+    """Tells a progress of every validation of a training.
+
+    Args:
+        progress: What follows the run.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_report(self, step: int, values: dict[str, float]) -> None:
+        """No effect: steps are told one by one."""
+
+    def on_validation(self, step: int, validation: Validation) -> None:
+        """Tell the score."""
+        self.progress.validated(validation.score)

@@ -17,10 +17,11 @@ from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.planning.plan import PlanFile
 from medseg.records import Failure
+from medseg.runs.describe import describe_training, fold_text, length_text
 from medseg.runs.initial_weights import initial_weights, resumed_initial
 from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
-from medseg.runs.progress import Progress, Silence
+from medseg.runs.progress import Progress, ProgressListener, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import Tracking, log_cases, start_tracking, unsent
@@ -147,12 +148,18 @@ def _train(
         outcome = run_task(
             task,
             budget,
-            listeners=[CurvesListener(folder.curves), *([TrackingListener(run)] if run else [])],
+            listeners=[
+                CurvesListener(folder.curves),
+                ProgressListener(progress),
+                *([TrackingListener(run)] if run else []),
+            ],
             on_step=on_step,
             attach=job.attach,
             resume=settings.resume and folder.checkpoint.exists(),
         )
     delivered = job.deliver(Finished(folder, cases, plan, task, outcome, failures, run))
+    if run is not None:
+        run.describe(describe_training(settings, cases, outcome, delivered.summary))
     return TrainResult(
         folder=folder.path,
         steps=outcome.steps,
@@ -262,7 +269,8 @@ def _start_run(
 
 def _new_run(stage: str, tracking: Tracking, cases: TrainingCases, settings: TrainingSettings) -> TrackedRun | None:
     tags = {"medseg.fold": settings.fold}
-    return start_tracking(tracking, cases.manifest, stage=stage, name=f"{stage} fold {settings.fold}", tags=tags)
+    name = f"{stage} {settings.out.name}, {fold_text(settings.fold)}, {length_text(settings)}"
+    return start_tracking(tracking, cases.manifest, stage=stage, name=name, tags=tags)
 
 
 def _replacing(lost: str, run: TrackedRun | None) -> TrackedRun | None:
