@@ -24,10 +24,9 @@ _COLUMNS = (
     "attributes.`Models`",
     "tags.`medseg.stage`",
 )
-_EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",  # else the UI opens on pages for language models
-    f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": _COLUMNS}),
-}
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+"""Tag of an experiment that holds the view."""
+_EXPERIMENT_TAGS = {VIEW_TAG: json.dumps({"selectedColumns": _COLUMNS})}
 
 
 def create_run(

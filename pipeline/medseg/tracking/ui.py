@@ -6,7 +6,7 @@ import socket
 import sys
 
 from medseg.errors import TrackingError
-from medseg.tracking.open_run import VIEW
+from medseg.tracking.open_run import VIEW, VIEW_TAG
 from medseg.tracking.quiet_mlflow import NO_TELEMETRY, import_mlflow
 from medseg.tracking.store import connect
 from medseg.tracking.store_errors import without_password
@@ -40,7 +40,9 @@ def check_ui(tracking_uri: str, *, host: str, port: int) -> None:
 
 
 def experiment_addresses(tracking_uri: str, *, host: str, port: int, most: int = 5) -> list[tuple[str, str]]:
-    """Name of each experiment and the address of its runs in the UI, those changed last first.
+    """Name of each experiment and the address of its runs in the UI, with the columns that matter; changed last first.
+
+    Without a workflow in the address MLflow shows its pages for language models.
 
     Args:
         tracking_uri: MLflow store.
@@ -50,12 +52,13 @@ def experiment_addresses(tracking_uri: str, *, host: str, port: int, most: int =
     """
     client, _ = connect(tracking_uri)
     found = client.search_experiments(order_by=["last_update_time DESC"], max_results=most + 1)
-    place = f"[{host}]" if ":" in host else host
-    names = [one for one in found if one.name != "Default"]
-    return [
-        (one.name, f"http://{place}:{port}/#/experiments/{one.experiment_id}?viewStateShareKey={VIEW}")
-        for one in names[:most]
-    ]
+    place = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    addresses = []
+    for one in [one for one in found if one.name != "Default"][:most]:
+        view = f"&viewStateShareKey={VIEW}" if VIEW_TAG in one.tags else ""
+        page = f"{place}/#/experiments/{one.experiment_id}/runs?workflowType=machine_learning{view}"
+        addresses.append((one.name, page))
+    return addresses
 
 
 def ui_command(tracking_uri: str, *, host: str, port: int, allowed_hosts: str | None = None) -> list[str]:

@@ -114,7 +114,7 @@ def _means(summary: Summary, metric: str) -> dict[str, str]:
     found = {}
     for entry in summary.labels:
         if entry.metric == metric:
-            ends = [as_text(metric, end, 3) for end in (entry.low, entry.high)]
+            ends = [as_text(metric, end, 4) for end in (entry.low, entry.high)]
             interval = f" ({ends[0]} to {ends[1]})" if entry.low == entry.low else ""
             found[entry.label] = f"{as_text(metric, entry.mean, 4)}{interval}" if entry.cases else "in no case"
     return found

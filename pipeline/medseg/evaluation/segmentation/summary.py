@@ -51,7 +51,7 @@ class LabelSummary:
 
     def _interval(self) -> str:
         if self.low == self.low:
-            ends = [as_text(self.metric, end, 3) for end in (self.low, self.high)]
+            ends = [as_text(self.metric, end, 4) for end in (self.low, self.high)]
             return f" (95 % {ends[0]} to {ends[1]})"
         return f" (too few patients for an interval: {self.patients})" if self.cases else ""
 

@@ -228,6 +228,6 @@ def _sentence(entry: PairedDifference) -> str:
     if entry.low != entry.low:
         return f", {entry.difference:+.4f}, too few patients to tell it from chance ({entry.patients})"
     chance = {"first": "worse beyond chance", "second": "better beyond chance"}.get(entry.verdict, "may be chance")
-    return (
-        f", {entry.difference:+.4f} (95 % {entry.low:+.4f} to {entry.high:+.4f}), p {entry.corrected_p:.3f}: {chance}"
-    )
+    interval = f"95 % {entry.low:+.4f} to {entry.high:+.4f}"
+    p_value = f"p = {entry.corrected_p:.3f}" if entry.corrected_p >= 0.001 else "p < 0.001"
+    return f", {entry.difference:+.4f} ({interval}), {p_value}: {chance}"
