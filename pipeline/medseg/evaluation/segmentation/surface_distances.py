@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medseg.evaluation.segmentation.nearest import nearest_distances
 from medseg.records import Array, Mask
 
 
@@ -41,11 +42,11 @@ def surface_distances(label: Mask, mask: Mask, *, spacing_mm: Sequence[float]) -
         mask: Prediction on the same grid, not empty.
         spacing_mm: Voxel size along each axis.
     """
-    import edt
-
     edges = [_surface(part) for part in (label, mask)]
-    away = [edt.edt(np.logical_not(edge), anisotropy=tuple(spacing_mm), parallel=1) for edge in edges]
-    return SurfaceDistances(away[1][edges[0]].astype(np.float64), away[0][edges[1]].astype(np.float64))
+    return SurfaceDistances(
+        nearest_distances(edges[0], edges[1], spacing_mm=spacing_mm),
+        nearest_distances(edges[1], edges[0], spacing_mm=spacing_mm),
+    )
 
 
 def _surface(part: Mask) -> Mask:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medseg.evaluation.segmentation.nearest import nearest_distances
 from medseg.records import Array, Mask
 
 ROUNDING_VOXELS = 1e-5
@@ -50,18 +51,15 @@ def surface_elements(label: Mask, mask: Mask, *, spacing_mm: Sequence[float]) ->
 
     Source: Nikolov et al. 2021, https://doi.org/10.2196/26151; the table of areas is that of MONAI.
     """
-    import edt
-
     spacing = tuple(spacing_mm)
     areas = _areas(spacing)
     codes = [_codes(part) for part in (label, mask)]
     whole = len(areas) - 1
     edges = [(code != 0) & (code != whole) for code in codes]
-    away = [edt.edt(np.logical_not(edge), anisotropy=spacing, parallel=1) for edge in edges]
     return SurfaceElements(
-        label_distances=away[1][edges[0]],
+        label_distances=nearest_distances(edges[0], edges[1], spacing_mm=spacing),
         label_areas=areas[codes[0][edges[0]]],
-        mask_distances=away[0][edges[1]],
+        mask_distances=nearest_distances(edges[1], edges[0], spacing_mm=spacing),
         mask_areas=areas[codes[1][edges[1]]],
     )
 
