@@ -45,12 +45,13 @@ def command(host: str, port: int, allowed_hosts: str | None, is_opened: bool | N
 
     uri = tracking_uri or default_tracking_uri()
     check_ui(uri, host=host, port=port)
-    click.echo(f"MLflow UI of {uri} on http://{host}:{port}, until Ctrl-C")
+    place = f"[{host}]" if ":" in host else host
+    click.echo(f"MLflow UI of {uri} on http://{place}:{port}, until Ctrl-C")
     addresses = experiment_addresses(uri, host=host, port=port)
     for name, address in addresses:
         click.echo(f"  {name}: {address}")
     if _is_desktop() if is_opened is None else is_opened:
-        page = addresses[0][1] if addresses else f"http://{host}:{port}"
+        page = addresses[0][1] if addresses else f"http://{place}:{port}"
         Thread(target=_open_when_there, args=(page, host, port), daemon=True).start()
     server = ui_command(uri, host=host, port=port, allowed_hosts=allowed_hosts)
     sys.exit(_serve(server))

@@ -60,10 +60,10 @@ def test_patch_is_adjusted_to_the_earlier_network(build_plan: Any) -> None:
     earlier = build_plan((64, 64, 64), (1.0, 1.0, 1.0))
     assert earlier.network.reduction == (16, 16, 16)
     own = build_plan((40, 44, 12), (1.0, 1.0, 1.0))
-    assert own.training.patch_size == (40, 48, 12)
+    assert own.training.patch_size == (40, 44, 12)
     plan = plan_initialised(own, card_of(earlier))
-    assert plan.training.patch_size == plan.inference.patch_size == (48, 48, 16)
-    assert "[40, 48, 12] in the nearest multiples of [16, 16, 16]" in plan.reasons["training.patch_size"]
+    assert plan.training.patch_size == plan.inference.patch_size == (40, 44, 16)
+    assert "[40, 44, 12] as the earlier run's network needs it" in plan.reasons["training.patch_size"]
     same = plan_initialised(earlier, card_of(earlier))
     assert same.training.patch_size == earlier.training.patch_size
     assert same.reasons["training.patch_size"] == earlier.reasons["training.patch_size"]
@@ -88,7 +88,7 @@ def test_coarse_start_fits_the_earlier_network_or_is_left_out(build_plan: Any) -
         )
     fitting = starts[24, 28, 28].training.coarse_start
     assert fitting is not None
-    assert (fitting.patch_size, fitting.share) == ((32, 32, 32), 0.3)
+    assert (fitting.patch_size, fitting.share) == ((24, 28, 28), 0.3)
     assert starts[52, 56, 56].training.coarse_start is None
     assert "training.coarse_start" not in starts[52, 56, 56].reasons
 

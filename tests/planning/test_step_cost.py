@@ -10,7 +10,7 @@ import pytest
 import torch
 from medseg.networks import NetworkConfig
 from medseg.planning import StepCost
-from medseg.planning.step_cost import NAME, _DryRun
+from medseg.planning.step_cost import NAME, _DryRun, _usual
 from medseg.training.segmentation import TrainingConfig
 
 from tests.networks.segmentation.small_nets import KINDS, small_net
@@ -102,7 +102,12 @@ def test_measurement_ends_after_the_step_that_reaches_its_limit(
         counted.clear()
     assert not (tmp_path / NAME).exists()  # a cold step alone is not kept
     StepCost(CPU, folder=tmp_path).measure(NETWORK, training(16, 16, 16))
-    assert len(counted) == 4
+    assert 4 <= len(counted) <= 13
+
+
+def test_burst_of_other_work_does_not_enter_the_price() -> None:
+    assert _usual([0.1, 0.1, 0.9, 2.0, 0.1, 0.1, 1.5]) == pytest.approx(0.1)
+    assert _usual([0.3]) == 0.3
 
 
 def test_memory_grows_with_the_features() -> None:

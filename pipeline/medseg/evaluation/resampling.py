@@ -102,7 +102,10 @@ def jackknife_interval(value: float, left_out: Array) -> tuple[float, float]:
     if not _EDGE < value < 1 - _EDGE:
         bound = 0.025 ** (1 / count)
         return (bound, 1.0) if value > 0.5 else (0.0, 1 - bound)
-    places = logit(np.clip(left_out, _EDGE, 1 - _EDGE))
+    if (left_out < _EDGE).any() or (left_out > 1 - _EDGE).any():  # all but one are perfect: log odds know no bound
+        low, high = jackknife_mean_interval(value, left_out)
+        return max(low, 0.0), min(high, 1.0)
+    places = logit(left_out)
     error = float(np.sqrt((count - 1) / count * ((places - places.mean()) ** 2).sum()))
     reach = float(t.ppf(0.975, count - 1)) * error
     return float(expit(logit(value) - reach)), float(expit(logit(value) + reach))

@@ -75,14 +75,14 @@ def _network_reasons(plan: Plan, own: dict[str, Any], kept: dict[str, Any], card
 
 
 def _fitted(plan: Plan, section: str, network: AnyNetwork, reasons: dict[str, str]) -> list[int]:
-    """The planned patch in multiples of the network's reduction, and a reason where that is another patch."""
+    """The planned patch as the network needs it, and a reason where that is another patch."""
     planned: tuple[int, int, int] = getattr(plan, section).patch_size
-    patch = _in_multiples(planned, network.reduction)
+    patch = _in_multiples(planned, network)
     if tuple(patch) != planned:
         why = reasons.get(f"{section}.patch_size", "as planned")
         reasons[f"{section}.patch_size"] = (
-            f"{_text(planned)} in the nearest multiples of {_text(network.reduction)}, which the earlier run's network "
-            f"needs; before that: {why}"
+            f"{_text(planned)} as the earlier run's network needs it, which reduces patches by "
+            f"{_text(network.reduction)}; before that: {why}"
         )
     return patch
 
@@ -93,17 +93,24 @@ def _coarse_start(content: dict[str, Any], network: AnyNetwork) -> dict[str, Any
     start: dict[str, Any] | None = training.get("coarse_start")
     if start is None:
         return None
-    patch = _in_multiples(start["patch_size"], network.reduction)
+    patch = _in_multiples(start["patch_size"], network)
     saves = 2 * math.prod(patch) <= math.prod(training["patch_size"])
     return start | {"patch_size": patch} if saves else None
 
 
-def _in_multiples(patch: Sequence[int], reduction: Sequence[int]) -> list[int]:
-    """The nearest patch that a network can halve, of more than one voxel at its coarsest stage."""
-    steps = (*reduction, 1)[:3]
+def _in_multiples(patch: Sequence[int], network: AnyNetwork) -> list[int]:
+    """The nearest patch that a network can take, of more than one voxel at its coarsest stage.
+
+    Sizes are multiples of what the network needs; an axis that is shorter than its reduction becomes as long as that.
+    """
+    reduction = network.reduction
+    steps = tuple(
+        needed if size >= whole else whole
+        for size, needed, whole in zip(patch, (*network.patch_multiple, 1), (*reduction, 1), strict=False)
+    )[:3]
     fitted = [max(step, step * math.floor(size / step + 0.5)) for size, step in zip(patch, steps, strict=True)]
-    if all(size == step for size, step in zip(fitted, steps, strict=True)):
-        longest = max(range(len(reduction)), key=lambda axis: patch[axis] / steps[axis])
+    if all(size <= whole for size, whole in zip(fitted, (*reduction, 1)[:3], strict=True)):
+        longest = max(range(len(reduction)), key=lambda axis: patch[axis] / reduction[axis])
         fitted[longest] *= 2
     return fitted
 

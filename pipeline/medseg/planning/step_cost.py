@@ -265,7 +265,7 @@ def _smaller_step(network: AnyNetwork, training: TrainingConfig) -> TrainingConf
     if training.batch_size > 1:
         return training.model_copy(update={"batch_size": training.batch_size // 2})
     patch = list(training.patch_size)
-    coarsest = [size // step for size, step in zip(patch, network.reduction, strict=False)]
+    coarsest = [math.ceil(size / step) for size, step in zip(patch, network.reduction, strict=False)]
     axis = max(range(len(coarsest)), key=lambda n: (coarsest[n] > 1, patch[n]))
     if coarsest[axis] < 2 or math.prod(coarsest) <= 2:
         return None

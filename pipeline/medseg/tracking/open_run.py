@@ -19,6 +19,7 @@ _COLUMNS = (
     "metrics.`volume_dice/mean`",
     "metrics.`val/dice/mean`",
     "metrics.`test/dice/mean`",
+    "metrics.`all/dice/mean`",
     "params.`budget`",
     "params.`fold`",
     "attributes.`Models`",

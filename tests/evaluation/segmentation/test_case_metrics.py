@@ -200,6 +200,16 @@ def test_pictures_have_outlines_in_their_plane() -> None:
     assert 0.3 < found["surface_dice_0.4mm"] < 0.9
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 9), (1, 9, 1), (9, 1, 1), (1, 1, 1), (1, 9, 9)])
+def test_lines_and_points_are_measured(shape: tuple[int, int, int]) -> None:
+    label, mask = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+    label.flat[: label.size // 2 + 1] = 1
+    mask.flat[: label.size // 2] = 1
+    found = values(label, mask | (label if label.size == 1 else 0), geometry=grid(shape))
+    assert 0.5 < found["dice"] <= 1
+    assert found["hd_mm"] < 5
+
+
 def test_structure_of_one_slice_in_a_volume_is_all_surface() -> None:
     label, mask = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
     label[4:12, 4:12, 7], mask[4:12, 4:12, 8] = 1, 1

@@ -61,6 +61,9 @@ def test_difference_is_told_setting_by_setting() -> None:
         ("labels: {liver: 1}\nregions: {whole: [liver, spleen]}\n", "must join labels"),
         ("labels: {liver: 1}\nobjects: [lesion]\n", "objects must name labels or regions"),
         ("labels: {}\n", "at least one label"),
+        ("tolerances_mm: [1.0, 1.0000001]\n", "differ in six digits"),
+        ("tolerances_mm: []\n", "at least one"),
+        ("regions: {mean: [liver]}\n", "must not be called 'mean'"),
     ],
 )
 def test_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, fact: str) -> None:

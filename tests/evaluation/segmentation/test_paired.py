@@ -24,7 +24,7 @@ def test_equal_evaluations_differ_in_nothing() -> None:
     same = rows({"liver": [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]})
     (entry,) = compare_pair(same, same, patients={})
     assert (entry.difference, entry.low, entry.high, entry.p_value, entry.corrected_p) == (0.0, 0.0, 0.0, 1.0, 1.0)
-    assert (entry.first_better, entry.second_better, entry.verdict) == (0, 0, "neither")
+    assert (entry.first_better, entry.second_better, entry.verdict) == (0, 0, "equal")
 
 
 def test_difference_is_that_of_the_same_cases_and_its_p_that_of_scipy() -> None:
@@ -105,3 +105,30 @@ def test_needed_patients_give_the_wanted_width() -> None:
     assert needed_patients([0.8] * 8, [str(n) for n in range(8)], half_width=0.02) == 5
     with pytest.raises(ValueError, match="above 0"):
         needed_patients([0.8] * 8, [str(n) for n in range(8)], half_width=0.0)
+
+
+def test_signed_difference_has_no_better_side() -> None:
+    one, two = np.linspace(-0.2, 0.2, 12).tolist(), np.linspace(-5.2, -4.9, 12).tolist()
+    (entry,) = compare_pair(
+        rows({"liver": one}, metric="volume_difference_ml"),
+        rows({"liver": two}, metric="volume_difference_ml"),
+        patients={},
+    )
+    assert (entry.verdict, entry.first_better, entry.second_better) == ("different", 0, 0)
+
+
+def test_cases_with_a_number_in_one_alone_are_counted() -> None:
+    """Where nothing is to be found, finding nothing has no Dice and finding something has 0: neither may vanish."""
+    nan = float("nan")
+    one = rows({"liver": [0.9, 0.8, nan, nan, 0.7, 0.6, 0.5]})
+    two = rows({"liver": [0.9, 0.8, 0.0, nan, 0.7, 0.6, 0.5]})
+    (entry,) = compare_pair(one, two, patients={})
+    assert (entry.cases, entry.undefined_in_one) == (5, 1)
+
+
+def test_five_patients_are_too_few_for_the_test() -> None:
+    one = rows({"liver": [0.5, 0.6, 0.7, 0.8, 0.9]})
+    (entry,) = compare_pair(one, rows({"liver": [0.6, 0.71, 0.8, 0.9, 0.99]}), patients={})
+    assert entry.low > 0
+    assert math.isnan(entry.p_value)
+    assert entry.verdict == "unknown"

@@ -119,6 +119,20 @@ def test_share_that_every_case_has_is_not_certain(value: float) -> None:
     assert value in (entry.low, entry.high)
 
 
+@pytest.mark.parametrize("values", [[1.0] * 9 + [0.96], [1.0] * 18 + [0.999], [0.0] * 9 + [0.04]])
+def test_interval_of_nearly_perfect_shares_is_narrow(values: list[float]) -> None:
+    entry = summarise([row(str(n), "liver", value) for n, value in enumerate(values)]).labels[0]
+    assert entry.high - entry.low < 0.02
+    assert 0 <= entry.low <= entry.mean <= entry.high <= 1
+
+
+def test_distances_are_never_below_nothing() -> None:
+    rows = [CaseMetrics(str(n), "liver", {"hd95_mm": mm}, 1, 1) for n, mm in enumerate([1.0] * 9 + [40.0])]
+    entry = summarise(rows).labels[0]
+    assert entry.low == 0.0
+    assert "95 % 0.0000 to" in str(entry)
+
+
 def test_names_for_tracking_say_that_volumes_were_measured() -> None:
     summary = summarise([row("a", "liver", 0.9), row("a", "tumour", 0.5)])
     values = volume_metrics(summary)

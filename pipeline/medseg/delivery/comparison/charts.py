@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from medseg.delivery.charts import Scale, Tick
-from medseg.evaluation.segmentation import PairedDifference, as_text
+from medseg.evaluation.segmentation import PairedDifference, as_text, signed_text
 
 SIDE = 360
 _ROOM = 46
@@ -151,7 +151,7 @@ def forest(entries: Sequence[PairedDifference]) -> Forest:
 
 
 def _summary(entry: PairedDifference) -> str:
-    change = f"{entry.difference:+.4f}"
+    change = signed_text(entry.metric, entry.difference)
     if entry.low != entry.low:
         return f"{change}, too few patients ({entry.patients})"
-    return f"{change} ({entry.low:+.4f} to {entry.high:+.4f})"
+    return f"{change} ({signed_text(entry.metric, entry.low)} to {signed_text(entry.metric, entry.high)})"

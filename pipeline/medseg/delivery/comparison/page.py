@@ -18,7 +18,8 @@ from medseg.evaluation.segmentation import (
     StoredEvaluation,
     Summary,
     as_text,
-    is_larger_better,
+    direction_of,
+    signed_text,
     title_of,
     unit_of,
 )
@@ -124,10 +125,13 @@ def _change(entry: PairedDifference) -> dict[str, str]:
     chance = "too few patients for a test"
     if entry.corrected_p == entry.corrected_p:
         chance = f"p = {entry.corrected_p:.3f}" if entry.corrected_p >= 0.001 else "p < 0.001"
-    interval = f" ({entry.low:+.4f} to {entry.high:+.4f})" if entry.low == entry.low else ""
+    ends = [signed_text(entry.metric, end) for end in (entry.low, entry.high)]
+    interval = f" ({ends[0]} to {ends[1]})" if entry.low == entry.low else ""
     counts = f"better in {entry.second_better}, worse in {entry.first_better} of {entry.cases}"
+    if entry.undefined_in_one:
+        counts += f"; {entry.undefined_in_one} with a number in one alone do not enter"
     return {
-        "difference": f"{entry.difference:+.4f}{interval}",
+        "difference": f"{signed_text(entry.metric, entry.difference)}{interval}",
         "chance": chance,
         "counts": counts,
         "verdict": entry.verdict,
@@ -182,7 +186,7 @@ def _by_case(one: ComparedEvaluation, comparison: Comparison) -> dict[str, float
 def _worst(comparison: Comparison) -> list[dict[str, Any]]:
     """The cases with the worst value in any evaluation, with all values and the pictures that there are."""
     values = [_by_case(one, comparison) for one in comparison.evaluations]
-    sign = 1 if is_larger_better(comparison.metric) else -1
+    sign = direction_of(comparison.metric) or 1
     ranked = sorted(values[0], key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
     return [
         {

@@ -15,7 +15,7 @@ from medseg.evaluation.segmentation.evaluate_cases import bound_contract, evalua
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.evaluation.segmentation.metric import Metric
-from medseg.evaluation.segmentation.metric_kinds import as_text, is_larger_better, is_share, title_of, unit_of
+from medseg.evaluation.segmentation.metric_kinds import as_text, direction_of, is_share, signed_text, title_of, unit_of
 from medseg.evaluation.segmentation.needed_cases import needed_patients
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
@@ -47,11 +47,11 @@ __all__ = [
     "compare_pair",
     "contract_differences",
     "detect",
+    "direction_of",
     "evaluate_cases",
     "find_mask",
     "hausdorff_95_mm",
     "instances",
-    "is_larger_better",
     "is_share",
     "load_contract",
     "load_evaluation",
@@ -61,6 +61,7 @@ __all__ = [
     "ranked_cases",
     "representative_cases",
     "scoped_metrics",
+    "signed_text",
     "subgroups",
     "summarise",
     "surface_dice",

@@ -79,7 +79,17 @@ class EvaluationContract(Config):
         return values
 
     @model_validator(mode="after")
+    def _tolerances_have_names(self) -> Self:
+        for values in (self.tolerances_mm, *self.tolerances_by_structure_mm.values()):
+            names = [f"{mm:g}" for mm in values]
+            if len(set(names)) < len(names) or ("surface_dice" in self.metrics and not names):
+                raise ValueError(f"tolerances must be at least one and differ in six digits, got {list(values)}")
+        return self
+
+    @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        if "mean" in self.regions:
+            raise ValueError("regions must not be called 'mean', which is the mean over structures")
         if self.labels is None:
             return self
         if not self.labels:

@@ -24,14 +24,26 @@ def is_share(metric: str) -> bool:
     return metric in _SHARES or metric.startswith("surface_dice_")
 
 
-def is_larger_better(metric: str) -> bool:
-    """Whether a larger value is better: of shares and found objects it is, of distances and wrong objects it is not."""
-    return is_share(metric) or metric == "objects_found" or not (unit_of(metric) or metric.startswith("objects_"))
+_UNDIRECTED = frozenset({"volume_difference_ml", "objects_in_label", "objects_in_mask"})
+
+
+def direction_of(metric: str) -> int:
+    """1 where a larger value is better, -1 where a smaller one is, 0 where neither is, as with a signed difference."""
+    if metric in _UNDIRECTED:
+        return 0
+    if is_share(metric) or metric == "objects_found":
+        return 1
+    return -1 if unit_of(metric) or metric.startswith("objects_") else 1
 
 
 def unit_of(metric: str) -> str:
     """Unit of a metric; empty for shares and counts."""
     return "" if is_share(metric) else next((unit for ending, unit in _UNITS if metric.endswith(ending)), "")
+
+
+def is_length(metric: str) -> bool:
+    """Whether a metric is a distance, which is never below 0."""
+    return unit_of(metric) == "mm"
 
 
 def as_text(metric: str, value: float, digits: int) -> str:
@@ -63,6 +75,11 @@ _TITLES = {
     "volume_difference_ml": "volume difference",
     "objects_f1": "objects F1",
 }
+
+
+def signed_text(metric: str, value: float, digits: int = 4) -> str:
+    """A difference of a metric with its sign."""
+    return ("-" if value < 0 else "+") + as_text(metric, abs(value), digits)
 
 
 def is_headline(metric: str) -> bool:

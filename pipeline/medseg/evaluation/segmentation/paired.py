@@ -8,9 +8,11 @@ from itertools import groupby
 
 import numpy as np
 
-from medseg.evaluation.resampling import FEWEST_PATIENTS, grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import is_larger_better
+from medseg.evaluation.resampling import grouped_mean_interval
+from medseg.evaluation.segmentation.metric_kinds import direction_of
 from medseg.records import Array, CaseMetrics
+
+_FEWEST_TESTED = 6  # the least p of five is 0.0625
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,14 @@ class PairedDifference:
         difference: Second minus first.
         low: Lower end of the 95 % interval of the difference, from resampling patients; NaN with fewer than five.
         high: Upper end.
-        p_value: Two-sided p of Wilcoxon's signed-rank test on the patients' mean differences; NaN with fewer than five.
+        p_value: Two-sided p of Wilcoxon's signed-rank test on the patients' mean differences; NaN with fewer than six.
         corrected_p: The same after Holm's correction over the structures of this metric.
         cases: Count of cases.
         patients: Count of patients.
         second_better: Count of cases in which the second is better.
         first_better: Count of cases in which the first is better; in the rest they are equal.
+        undefined_in_one: Count of cases that do not enter because the metric is undefined in one of the evaluations, as
+            where one of them rightly draws nothing and the other draws something.
     """
 
     structure: str
@@ -46,15 +50,23 @@ class PairedDifference:
     patients: int
     second_better: int
     first_better: int
+    undefined_in_one: int
 
     @property
     def verdict(self) -> str:
-        """Which evaluation is better beyond chance: `first`, `second`, or `neither`; `unknown` with few patients."""
+        """Which evaluation is better beyond chance: `first`, `second`, or `neither`; `unknown` with few patients.
+
+        A metric without a good direction, such as a signed difference of volumes, is at most `different`; evaluations
+        that do not differ in any case are `equal`.
+        """
         if self.corrected_p != self.corrected_p:
             return "unknown"
+        if self.p_value == 1.0 and self.difference == self.low == self.high == 0:
+            return "equal"
         if self.corrected_p >= 0.05 or not (self.low > 0 or self.high < 0):
             return "neither"
-        return "second" if (self.difference > 0) == is_larger_better(self.metric) else "first"
+        good = direction_of(self.metric)
+        return "different" if good == 0 else "second" if self.difference * good > 0 else "first"
 
 
 def compare_pair(
@@ -95,6 +107,7 @@ def _difference(
         for row, other in pairs
         if row.label == structure and metric in row.values and metric in other.values
     ]
+    undefined = sum((one == one) != (two == two) for _, one, two in values)
     values = [(case_id, one, two) for case_id, one, two in values if one == one and two == two]
     if not values:
         return None
@@ -102,7 +115,7 @@ def _difference(
     one, two = (np.array([value[n] for value in values]) for n in (1, 2))
     change = two - one
     low, high = grouped_mean_interval(change.tolist(), owners, is_share=False)
-    good = change if is_larger_better(metric) else -change
+    good = change * direction_of(metric)
     return PairedDifference(
         structure=structure,
         metric=metric,
@@ -117,6 +130,7 @@ def _difference(
         patients=len(set(owners)),
         second_better=int((good > 0).sum()),
         first_better=int((good < 0).sum()),
+        undefined_in_one=undefined,
     )
 
 
@@ -127,10 +141,10 @@ def _by_patient(change: Array, owners: Sequence[str]) -> Array:
 
 
 def _signed_rank(change: Array) -> float:
-    """P of the signed-rank test; 1 where nothing differs, NaN with fewer than five patients."""
+    """P of the signed-rank test; 1 where nothing differs, NaN with fewer than six patients, of whom none can tell."""
     from scipy.stats import wilcoxon
 
-    if len(change) < FEWEST_PATIENTS:
+    if len(change) < _FEWEST_TESTED:
         return float("nan")
     if not change.any():
         return 1.0

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from medseg.evaluation.resampling import grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import is_larger_better, is_share
+from medseg.evaluation.segmentation.metric_kinds import direction_of, is_share
 from medseg.records import Case, CaseMetrics
 
 _SIZES = ("smallest third", "middle third", "largest third")
@@ -110,5 +110,5 @@ def _entry(
 
 def _marked(entries: Sequence[Subgroup]) -> list[Subgroup]:
     """The entries of one division, the worst of them marked."""
-    order = sorted(entries, key=lambda entry: entry.mean if is_larger_better(entry.metric) else -entry.mean)
+    order = sorted(entries, key=lambda entry: entry.mean * (direction_of(entry.metric) or 1))
     return [replace(entry, is_worst=entry is order[0]) for entry in entries]

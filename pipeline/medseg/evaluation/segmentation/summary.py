@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medseg.evaluation.resampling import grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import as_text, is_headline, is_share, title_of, unit_of
+from medseg.evaluation.segmentation.metric_kinds import as_text, is_headline, is_length, is_share, title_of, unit_of
 from medseg.records import CaseMetrics
 
 _MEAN = "mean over structures"
@@ -134,7 +134,7 @@ def _summarise_label(rows: Sequence[CaseMetrics], label: str, metric: str, patie
         label=label,
         metric=metric,
         mean=_mean(values),
-        low=low,
+        low=max(low, 0.0) if is_length(metric) else low,
         high=high,
         cases=len(values),
         patients=len(set(owners)),

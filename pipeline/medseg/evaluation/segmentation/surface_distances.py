@@ -62,6 +62,6 @@ def _surface(part: Mask) -> Mask:
 
 
 def solid_axes(shape: Sequence[int]) -> list[int]:
-    """The axes of more than one voxel, at least two: a picture's outlines lie in its plane."""
-    axes = [axis for axis, size in enumerate(shape) if size > 1]
-    return axes if len(axes) > 1 else sorted({*axes, 0, 1})[:2]
+    """The axes of more than one voxel, and flat ones where there are fewer than two: outlines lie in a plane."""
+    flat_last = sorted(range(len(shape)), key=lambda axis: (shape[axis] == 1, axis))
+    return sorted(flat_last[: max(2, sum(size > 1 for size in shape))])

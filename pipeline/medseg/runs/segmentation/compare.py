@@ -19,11 +19,20 @@ from medseg.evaluation.segmentation import (
     contract_differences,
     load_evaluation,
     needed_patients,
+    signed_text,
     summarise,
     title_of,
     unit_of,
 )
 from medseg.runs.run_folder import check_empty
+
+_CHANCE = {
+    "first": "worse beyond chance",
+    "second": "better beyond chance",
+    "different": "different beyond chance",
+    "equal": "equal in every case",
+    "neither": "may be chance",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +204,20 @@ def _warnings(found: Comparison, patients: dict[str, str]) -> list[str]:
     if flattered:
         said.append(f"{', '.join(flattered)}: the model was trained on some of the cases, which flatters it")
     for one in found.evaluations[1:]:
+        said += _undefined(one, found)
         said += _too_few(one, found, patients)
     return said
+
+
+def _undefined(one: ComparedEvaluation, found: Comparison) -> list[str]:
+    """Where cases do not enter because one evaluation has no number for them."""
+    return [
+        f"{one.name}, {entry.structure}: {entry.undefined_in_one} cases do not enter the difference, because only one "
+        f"evaluation has a {title_of(entry.metric)} there, as where the other rightly draws nothing; a contract with "
+        "both_empty: perfect counts them"
+        for entry in one.against
+        if entry.metric == found.metric and entry.undefined_in_one
+    ]
 
 
 def _too_few(one: ComparedEvaluation, found: Comparison, patients: dict[str, str]) -> list[str]:
@@ -216,18 +237,19 @@ def _too_few(one: ComparedEvaluation, found: Comparison, patients: dict[str, str
             [change for change, _ in known], [owner for _, owner in known], half_width=abs(entry.difference)
         )
         if count is not None and count > entry.patients:
+            change = signed_text(entry.metric, entry.difference)
             said.append(
-                f"{one.name}, {entry.structure}: {entry.patients} patients do not tell {entry.difference:+.4f} from "
-                f"chance; about {count} would"
+                f"{one.name}, {entry.structure}: {entry.patients} patients do not tell {change} from chance; about "
+                f"{count} would"
             )
     return said
 
 
 def _sentence(entry: PairedDifference) -> str:
     """The difference, its interval and whether it is beyond chance."""
-    if entry.low != entry.low:
-        return f", {entry.difference:+.4f}, too few patients to tell it from chance ({entry.patients})"
-    chance = {"first": "worse beyond chance", "second": "better beyond chance"}.get(entry.verdict, "may be chance")
-    interval = f"95 % {entry.low:+.4f} to {entry.high:+.4f}"
+    change = signed_text(entry.metric, entry.difference)
+    if entry.verdict == "unknown":
+        return f", {change}, too few patients to tell it from chance ({entry.patients})"
+    interval = f"95 % {signed_text(entry.metric, entry.low)} to {signed_text(entry.metric, entry.high)}"
     p_value = f"p = {entry.corrected_p:.3f}" if entry.corrected_p >= 0.001 else "p < 0.001"
-    return f", {entry.difference:+.4f} ({interval}), {p_value}: {chance}"
+    return f", {change} ({interval}), {p_value}: {_CHANCE[entry.verdict]}"
