@@ -269,7 +269,7 @@ def _start_run(
 
 def _new_run(stage: str, tracking: Tracking, cases: TrainingCases, settings: TrainingSettings) -> TrackedRun | None:
     tags = {"medseg.fold": settings.fold}
-    name = f"{stage} {settings.out.name}, {fold_text(settings.fold)}, {length_text(settings)}"
+    name = f"{stage} {settings.out.resolve().name}, {fold_text(settings.fold)}, {length_text(settings)}"
     return start_tracking(tracking, cases.manifest, stage=stage, name=name, tags=tags)
 
 

@@ -170,7 +170,7 @@ def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[
 def _start_run(settings: EvaluateSettings, manifest: Manifest, record: PredictionRecord | None) -> TrackedRun | None:
     """An MLflow run of this evaluation, tagged with the model that drew the masks."""
     what = f"fold {settings.fold}" if settings.fold is not None else settings.split or "all cases"
-    name = f"evaluate {settings.out.name}, {what}"
+    name = f"evaluate {settings.out.resolve().name}, {what}"
     tags = {"medseg.model_plan_digest": record.model.plan_digest} if record else {}
     return start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags)
 
