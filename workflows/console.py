@@ -90,17 +90,24 @@ class Bars:
 
 @contextmanager
 def over_files() -> Iterator[Progress]:
-    """A bar over the files of a source, then one over its cases."""
+    """A bar over the files of a source, then one over its cases; lines where the output is not a terminal."""
     from medseg.ingest import Progress
     from tqdm import tqdm
 
-    silent = not sys.stderr.isatty()
-    with tqdm(desc="read headers", unit="file", disable=silent) as files:
+    if not sys.stderr.isatty():
+        headers, lines = LogLines("read headers"), list[tuple[LogLines, int]]()
+        yield Progress(
+            headers.on_files,
+            lambda total: lines.append((LogLines("ingest"), total)),
+            lambda case_id: lines[0][0].on_case(lines[0][1]),
+        )
+        return
+    with tqdm(desc="read headers", unit="file") as files:
         bars: list[Any] = []
 
         def on_cases(total: int) -> None:
             files.close()
-            bars.append(tqdm(total=total, desc="ingest", unit="case", disable=silent))
+            bars.append(tqdm(total=total, desc="ingest", unit="case"))
 
         yield Progress(lambda count: _advance(files, count), on_cases, lambda case_id: _advance(bars[0], 1))
         for bar in bars:

@@ -35,6 +35,13 @@ class LogLines:
         if self._is_due(self.count / total):
             self._say(f"{self.count} of {total} cases", self.count / total)
 
+    def on_files(self, count: int) -> None:
+        """Count files of an unknown total."""
+        self.count += count
+        if self._is_due(0.0):
+            passed = duration(self._clock() - self._start)
+            click.echo(f"{self.stage}: {self.count} files, {passed} passed", err=True)
+
     def on_step(self, progress: float, loss: float) -> None:
         """Count a step.
 

@@ -70,7 +70,8 @@ def describe_problems(kind: type[BaseModel], error: ValidationError) -> list[str
         elif problem["type"] == "missing":
             clauses.append(f"key {where!r} is missing")
         elif problem["type"] == "value_error":
-            clauses.append(f"{where}: {problem['ctx']['error']}")
+            fact = str(problem["ctx"]["error"])
+            clauses.append(f"{where}: {fact}" if place.names else fact)
         elif problem["type"] == "union_tag_invalid":
             clauses.append(f"{where}.kind must be one of {', '.join(place.kinds)}, got {_short(problem['ctx']['tag'])}")
         else:

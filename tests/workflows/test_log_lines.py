@@ -72,6 +72,15 @@ def test_cases_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_files_of_an_unknown_total_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = LogLines("read headers", clock=clock)
+    for _ in range(12):
+        clock.now += 5.0
+        lines.on_files(100)
+    assert told(capsys) == ["read headers: 200 files, 10 s passed", "read headers: 800 files, 40 s passed"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (600, "10 min"), (5400, "1 h 30 min"), (11_100, "3 h 05 min")]
 )
