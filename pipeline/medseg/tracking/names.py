@@ -9,7 +9,6 @@ from typing import Any
 from medseg.text import printable
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^\w\-. /]")
-_FORBIDDEN_IN_MODELS = re.compile(r"[/:.%\"']")
 _LONGEST_NAME = 250
 _LONGEST_VALUE = 6000
 
@@ -18,11 +17,6 @@ def clean_name(name: str) -> str:
     """A name that MLflow accepts; between slashes it must read like a path."""
     parts = [_FORBIDDEN_IN_NAMES.sub("_", part) for part in name.split("/")]
     return "/".join("_" if part.strip(". ") == "" else part for part in parts)[:_LONGEST_NAME]
-
-
-def model_name(run_name: str | None) -> str:
-    """Name of a run's model, which tells it from those of other runs."""
-    return _FORBIDDEN_IN_MODELS.sub("_", run_name or "model")[:_LONGEST_NAME]
 
 
 def clean_value(value: Any) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
-from medseg.tracking.names import model_name
 
 MOST_METRICS = 1000
 _MOST_PARAMETERS = 100
@@ -102,7 +101,7 @@ def _post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
 
     run = client.get_run(run_id)
     model = client.create_logged_model(
-        run.info.experiment_id, name=model_name(run.info.run_name), source_run_id=run_id, params=dict(run.data.params)
+        run.info.experiment_id, name="model", source_run_id=run_id, params=dict(run.data.params)
     )
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     described = Model(
