@@ -120,7 +120,7 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     assert {"plan.yaml", "validation.csv", "validation_cases.json"} <= files
     assert len(train.outputs.model_outputs) == 1
     mean = np.mean([float(row["dice"]) for row in rows if row["label"] == "liver"])
-    assert evaluate.data.metrics["volume_dice/liver"] == pytest.approx(mean, abs=1e-6)
+    assert evaluate.data.metrics["test/dice/liver"] == pytest.approx(mean, abs=1e-6)
 
 
 def test_two_runs_with_one_seed_give_the_same_weights(
