@@ -232,4 +232,4 @@ def test_finished_evaluation_is_not_lost_with_its_store(
     store.is_silent = False
     (sent,) = sync_folder(place)
     assert sent.left == 0
-    assert mlflow.MlflowClient(uri).get_run(sent.run_id).data.metrics["volume_dice/mean"] == pytest.approx(1.0)
+    assert mlflow.MlflowClient(uri).get_run(sent.run_id).data.metrics["test/dice/mean"] == pytest.approx(1.0)
