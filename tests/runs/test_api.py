@@ -76,7 +76,7 @@ def test_training_returns_what_came_of_it(trained: Any, cohort: tuple[Manifest, 
     assert result.folder == place / "run"
     assert (result.folder / "model" / "last.safetensors").is_file()
     assert result.steps == len(diary.shares)
-    assert "mean over labels" in str(result.summary)
+    assert "mean over structures" in str(result.summary)
     assert (result.failures, result.warnings, result.run_id) == ((), (), None)
     assert set(diary.stages) == {"plan", "prepare", "train"}
     assert diary.stages["prepare"] == training
@@ -116,11 +116,11 @@ def test_nothing_is_printed(cohort: tuple[Manifest, Path], tmp_path: Path) -> No
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stderr == ""
     rows = tuple(
-        f"{name} {metric} " for name in (*cohort[0].foreground, "mean over labels") for metric in ("dice", "iou")
+        f"{name} {metric} " for name in (*cohort[0].foreground, "mean over structures") for metric in ("Dice", "IoU")
     )
     lines = done.stdout.splitlines()
     assert all(any(row in line for line in lines) for row in rows)
-    assert all(line.strip().startswith((*cohort[0].foreground, "mean over labels")) for line in lines)
+    assert all(line.strip().startswith((*cohort[0].foreground, "mean over structures")) for line in lines)
 
 
 def test_a_failure_raises(cohort: tuple[Manifest, Path], trained: Any, tmp_path: Path) -> None:

@@ -94,6 +94,9 @@ def test_own_metrics_stand_in_tables_and_summaries(
     assert {entry.metric for entry in run.summary.labels} == {"dice", "iou", *own}
     medseg.predict(run.folder, cohort[1], out=tmp_path / "masks", split="test", device="cpu")
     shared: Settings = {"masks": tmp_path / "masks", "split": "test", "tracking": False}
+    with pytest.raises(ConfigError, match="names must be new, got hd95_mm"):
+        medseg.evaluate(cohort[1], out=tmp_path / "ev", metrics=own, **shared)
+    own = {"mask_voxels_again": voxels_of_mask}
     result = medseg.evaluate(cohort[1], out=tmp_path / "ev", metrics=own, **shared)
     assert all(row.values["mask_voxels_again"] == row.mask_voxels for row in result.rows)
     with (tmp_path / "ev" / "metrics.csv").open() as file:

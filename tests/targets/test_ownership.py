@@ -24,6 +24,7 @@ ALLOWED = {
     "pipeline/medseg/inference/classification/disagreement.py": ("argmax", "the slice and class that differ most"),
     "notebooks/02_residual_gradient_flow.ipynb": ("argmax", "the first gradient that is not zero"),
     "pipeline/medseg/evaluation/resampling.py": ("expit", "the ends of an interval of log odds"),
+    "benchmarks/peers/dynunet_tutorial.py": ("softmax", "the peer's own loss, which is MONAI's"),
     # Inside a network, before its output channels.
     "pipeline/medseg/networks/classification/study_pooling.py": ("softmax sigmoid", "weights of attention pooling"),
     "pipeline/medseg/networks/lens/trace.py": ("sigmoid", "names of operations that a trace may meet"),

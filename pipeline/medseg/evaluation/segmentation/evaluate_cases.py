@@ -12,7 +12,7 @@ from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation.case_metrics import case_metrics
 from medseg.evaluation.segmentation.contract import EvaluationContract
-from medseg.evaluation.segmentation.measure_case import with_own_metrics
+from medseg.evaluation.segmentation.measure_case import check_new_names, with_own_metrics
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label, read_case_objects
 from medseg.records import Case, CaseMetrics, Failure, Manifest
@@ -52,6 +52,7 @@ def evaluate_cases(
         ConfigError: If the contract does not fit the manifest, or a metric has the name of another.
     """
     bound = bound_contract(contract or EvaluationContract(), manifest)
+    check_new_names(bound.metrics, metrics or {})
     evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, contract=bound, metrics=metrics or {})
     done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
     return [row for rows in done.results for row in rows], list(done.failures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from medseg.errors import ConfigError
@@ -49,6 +49,17 @@ def measure_case(
     raise ConfigError(fact, remedy="evaluate exclusive labels of every voxel")
 
 
+def check_new_names(known: Iterable[str], metrics: Mapping[str, Metric]) -> None:
+    """Refuse a metric of the user's that has the name of another.
+
+    Raises:
+        ConfigError: If there is one.
+    """
+    taken = sorted(set(known) & metrics.keys())
+    if taken:
+        raise ConfigError(f"metrics: names must be new, got {taken[0]}", remedy="choose another name")
+
+
 def with_own_metrics(
     row: CaseMetrics, label: Mask, mask: Mask, spacing_mm: Triple, metrics: Mapping[str, Metric]
 ) -> CaseMetrics:
@@ -64,8 +75,6 @@ def with_own_metrics(
     Raises:
         ConfigError: If a name is taken.
     """
-    taken = sorted(row.values.keys() & metrics.keys())
-    if taken:
-        raise ConfigError(f"metrics: names must be new, got {taken[0]}", remedy="choose another name")
+    check_new_names(row.values, metrics)
     more = {name: float(metric(label, mask, spacing_mm=spacing_mm)) for name, metric in metrics.items()}
     return replace(row, values=row.values | more)
