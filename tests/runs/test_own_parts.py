@@ -96,6 +96,9 @@ def test_own_metrics_stand_in_tables_and_summaries(
     shared: Settings = {"masks": tmp_path / "masks", "split": "test", "tracking": False}
     with pytest.raises(ConfigError, match="names must be new, got hd95_mm"):
         medseg.evaluate(cohort[1], out=tmp_path / "ev", metrics=own, **shared)
+    for taken in ("surface_dice_3mm", "dice"):
+        with pytest.raises(ConfigError, match=f"names must be new, got {taken}"):
+            medseg.evaluate(cohort[1], out=tmp_path / "ev", metrics={taken: voxels_of_mask}, **shared)
     own = {"mask_voxels_again": voxels_of_mask}
     result = medseg.evaluate(cohort[1], out=tmp_path / "ev", metrics=own, **shared)
     assert all(row.values["mask_voxels_again"] == row.mask_voxels for row in result.rows)

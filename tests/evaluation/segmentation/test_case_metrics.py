@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 import torch
 from medseg.errors import GeometryError
 from medseg.evaluation.segmentation import (
@@ -249,6 +251,25 @@ def test_numbers_are_those_of_monai(seed: int) -> None:
     found = values(label, mask, geometry=geometry, tolerances_mm=(tolerance,))
     for name, value in monai_values(label, mask, spacing_mm, tolerance).items():  # type: ignore[arg-type]
         assert found[name] == pytest.approx(value, rel=1e-6), name
+    assert found["hd_mm"] == pytest.approx(itk_hausdorff(label, mask, spacing_mm), rel=1e-6)
+
+
+def itk_hausdorff(label: Array, mask: Array, spacing_mm: Sequence[float]) -> float:
+    images = [SimpleITK.GetImageFromArray(part.T) for part in (label, mask)]
+    for image in images:
+        image.SetSpacing(list(spacing_mm))
+    measure = SimpleITK.HausdorffDistanceImageFilter()
+    measure.Execute(*images)
+    return float(measure.GetHausdorffDistance())
+
+
+def test_cavity_is_a_surface_here_and_not_in_simpleitk() -> None:
+    label, mask = np.zeros((25, 25, 25), np.uint8), np.zeros((25, 25, 25), np.uint8)
+    label[2:23, 2:23, 2:23], mask[2:23, 2:23, 2:23] = 1, 1
+    mask[11:14, 11:14, 11:14] = 0
+    found = values(label, mask, geometry=grid((25, 25, 25), (1.0, 1.0, 1.0)))
+    assert found["hd_mm"] == pytest.approx(8.0)  # from the cavity's wall to the outer surface
+    assert itk_hausdorff(label, mask, (1.0, 1.0, 1.0)) == pytest.approx(2.0)  # from its middle to the wall
 
 
 def test_other_shapes_are_refused() -> None:

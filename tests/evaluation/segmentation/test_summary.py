@@ -126,6 +126,12 @@ def test_interval_of_nearly_perfect_shares_is_narrow(values: list[float]) -> Non
     assert 0 <= entry.low <= entry.mean <= entry.high <= 1
 
 
+def test_signed_metric_of_the_user_s_own_may_be_below_nothing() -> None:
+    rows = [CaseMetrics(str(n), "liver", {"shift_mm": -2.0 - 0.1 * n}, 1, 1) for n in range(9)]
+    entry = summarise(rows).labels[0]
+    assert entry.low < entry.mean < entry.high < 0
+
+
 def test_distances_are_never_below_nothing() -> None:
     rows = [CaseMetrics(str(n), "liver", {"hd95_mm": mm}, 1, 1) for n, mm in enumerate([1.0] * 9 + [40.0])]
     entry = summarise(rows).labels[0]

@@ -18,10 +18,8 @@ from medseg.evaluation.segmentation import (
     StoredEvaluation,
     Summary,
     as_text,
-    direction_of,
+    kind_of,
     signed_text,
-    title_of,
-    unit_of,
 )
 
 _WORST = 12
@@ -84,8 +82,8 @@ def render_comparison(comparison: Comparison) -> str:
     return fill_page(
         "comparison/templates/page.html.jinja",
         dataset=comparison.dataset,
-        metric=title_of(metric),
-        unit=unit_of(metric),
+        metric=kind_of(metric).title,
+        unit=kind_of(metric).unit,
         contract=comparison.contract,
         names=[one.name for one in comparison.evaluations],
         counts=(len(comparison.common), comparison.left_out),
@@ -145,8 +143,8 @@ def _details(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "structure": label,
-            "metric": title_of(metric),
-            "unit": unit_of(metric),
+            "metric": kind_of(metric).title,
+            "unit": kind_of(metric).unit,
             "values": [_mean_text(each.get((label, metric))) for each in found],
         }
         for label, metric in keys
@@ -186,7 +184,7 @@ def _by_case(one: ComparedEvaluation, comparison: Comparison) -> dict[str, float
 def _worst(comparison: Comparison) -> list[dict[str, Any]]:
     """The cases with the worst value in any evaluation, with all values and the pictures that there are."""
     values = [_by_case(one, comparison) for one in comparison.evaluations]
-    sign = direction_of(comparison.metric) or 1
+    sign = kind_of(comparison.metric).direction or 1
     ranked = sorted(values[0], key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
     return [
         {

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from medseg.evaluation.segmentation.accuracy import voxel_accuracy
-from medseg.evaluation.segmentation.case_metrics import case_metrics, surface_dice_name
+from medseg.evaluation.segmentation.case_metrics import case_metrics
 from medseg.evaluation.segmentation.contract import (
     METRICS,
     CaseMetricName,
     EvaluationContract,
     contract_differences,
     load_contract,
+    surface_dice_name,
 )
 from medseg.evaluation.segmentation.evaluate_cases import bound_contract, evaluate_cases, find_mask
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.evaluation.segmentation.metric import Metric
-from medseg.evaluation.segmentation.metric_kinds import as_text, direction_of, is_share, signed_text, title_of, unit_of
+from medseg.evaluation.segmentation.metric_kinds import MetricKind, as_text, kind_of, signed_text
 from medseg.evaluation.segmentation.needed_cases import needed_patients
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
@@ -34,6 +35,7 @@ __all__ = [
     "EvaluationContract",
     "LabelSummary",
     "Metric",
+    "MetricKind",
     "PairedDifference",
     "StoredEvaluation",
     "Subgroup",
@@ -47,12 +49,11 @@ __all__ = [
     "compare_pair",
     "contract_differences",
     "detect",
-    "direction_of",
     "evaluate_cases",
     "find_mask",
     "hausdorff_95_mm",
     "instances",
-    "is_share",
+    "kind_of",
     "load_contract",
     "load_evaluation",
     "measure_case",
@@ -66,8 +67,6 @@ __all__ = [
     "summarise",
     "surface_dice",
     "surface_dice_name",
-    "title_of",
-    "unit_of",
     "volume_metrics",
     "voxel_accuracy",
     "write_metrics",

@@ -1,14 +1,22 @@
-"""All metrics of a contract for one case, on the scan's own grid, in millimetres and millilitres."""
+"""All metrics of a contract for one case, on the scan's own grid, in millimetres and millilitres.
+
+Where definitions agree, the numbers do: Dice, IoU and confusion with any library; Hausdorff distances and their mean
+with MONAI (symmetric, beyond the scan is outside); the surface Dice with DeepMind's surface-distance and with MONAI's
+`use_subvoxels`. MONAI's surface Dice without it counts voxels in place of areas, DeepMind's percentile and mean weigh
+distances by area, and SimpleITK's Hausdorff distance is that of all voxels, so that a cavity in one of the masks gives
+it another number.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from medseg.errors import GeometryError
-from medseg.evaluation.segmentation.contract import EvaluationContract
+from medseg.evaluation.segmentation.contract import EvaluationContract, surface_dice_name
 from medseg.evaluation.segmentation.object_metrics import object_metrics
 from medseg.evaluation.segmentation.same_grid import check_same_shape
 from medseg.evaluation.segmentation.structure_box import StructureBoxes
@@ -52,12 +60,6 @@ def case_metrics(
     What is undefined is NaN, but for empty structures: where one of the two is empty, shares are 0 and distances the
     diagonal of the scan, unless the contract leaves them out; where both are, it may count them as perfect, 1 and 0 mm.
 
-    Where definitions agree, the numbers do: Dice, IoU and confusion with any library; Hausdorff distances and their
-    mean with MONAI (symmetric, with the border of the scan as outside); the surface Dice with DeepMind's
-    surface-distance and with MONAI's `use_subvoxels`. MONAI's surface Dice without it counts voxels in place of areas,
-    DeepMind's percentile and mean weigh distances by area, and SimpleITK's Hausdorff distance counts all voxels, not
-    only those of the surfaces.
-
     Args:
         label: Label values of the reference, shape `(I, J, K)`.
         mask: Label values of the prediction on the same grid.
@@ -95,9 +97,9 @@ class _Structure:
 
     Attributes:
         name: Name of the label or region.
-        label: Where the reference holds it, in the box.
-        mask: Where the prediction holds it.
-        objects: Numbered objects of the reference in the box, or where the reference holds the structure.
+        label: Its voxels in the reference, bool, in the box.
+        mask: Its voxels in the prediction.
+        objects: Its numbered objects in the reference, or `label` where they are not known.
         geometry: The whole grid.
         contract: What is measured.
     """
@@ -109,12 +111,12 @@ class _Structure:
     geometry: Geometry
     contract: EvaluationContract
 
-    @property
+    @cached_property
     def label_voxels(self) -> int:
         """Voxels of the reference."""
         return int(np.count_nonzero(self.label))
 
-    @property
+    @cached_property
     def mask_voxels(self) -> int:
         """Voxels of the prediction."""
         return int(np.count_nonzero(self.mask))
@@ -122,10 +124,7 @@ class _Structure:
     def values(self) -> dict[str, float]:
         """Value by name, in the contract's order."""
         measured = self._overlaps() | self._volumes() | self._distances() | self._surface_dice()
-        wanted: dict[str, float] = {}
-        for metric in self.contract.metrics:
-            names = self._surface_names() if metric == "surface_dice" else [metric]
-            wanted |= {name: self._by_policy(name, measured[name]) for name in names}
+        wanted = {name: self._by_policy(name, measured[name]) for name in self.contract.values_of(self.name)}
         if self.name in self.contract.objects:
             wanted |= object_metrics(self.objects, self.mask, match_iou=self.contract.match_iou)
         return wanted
@@ -177,17 +176,14 @@ class _Structure:
     def _surface_dice(self) -> dict[str, float]:
         if "surface_dice" not in self.contract.metrics:
             return {}
+        tolerances = self.contract.tolerances_of(self.name)
         if not (self.label_voxels and self.mask_voxels):
             is_one_empty = bool(self.label_voxels or self.mask_voxels)
-            return dict.fromkeys(self._surface_names(), 0.0 if is_one_empty else NAN)
+            return dict.fromkeys(map(surface_dice_name, tolerances), 0.0 if is_one_empty else NAN)
         label, mask, spacing_mm = self._solid()
         elements = surface_elements(label, mask, spacing_mm=spacing_mm)
         rounding = ROUNDING_VOXELS * min(spacing_mm)
-        tolerances = self.contract.tolerances_of(self.name)
         return {surface_dice_name(mm): elements.agreeing_share(mm + rounding) for mm in tolerances}
-
-    def _surface_names(self) -> list[str]:
-        return [surface_dice_name(mm) for mm in self.contract.tolerances_of(self.name)]
 
     def _solid(self) -> tuple[Mask, Mask, tuple[float, ...]]:
         """Both masks and the voxel size without the axes along which the scan has one voxel."""
@@ -202,11 +198,6 @@ class _Structure:
     def _centre_distance_mm(self) -> float:
         centres = [_centre(part) for part in (self.label, self.mask)]
         return float(np.linalg.norm((centres[0] - centres[1]) * np.array(self.geometry.spacing_mm)))
-
-
-def surface_dice_name(tolerance_mm: float) -> str:
-    """Name of the surface Dice at a tolerance, such as `surface_dice_1mm`."""
-    return f"surface_dice_{tolerance_mm:g}mm"
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -81,7 +81,7 @@ class EvaluationContract(Config):
     @model_validator(mode="after")
     def _tolerances_have_names(self) -> Self:
         for values in (self.tolerances_mm, *self.tolerances_by_structure_mm.values()):
-            names = [f"{mm:g}" for mm in values]
+            names = [surface_dice_name(mm) for mm in values]
             if len(set(names)) < len(names) or ("surface_dice" in self.metrics and not names):
                 raise ValueError(f"tolerances must be at least one and differ in six digits, got {list(values)}")
         return self
@@ -133,11 +133,21 @@ class EvaluationContract(Config):
         """Tolerances of the surface Dice of a structure, in millimetres."""
         return self.tolerances_by_structure_mm.get(structure, self.tolerances_mm)
 
+    def values_of(self, structure: str) -> tuple[str, ...]:
+        """Names of the values of a structure that `metrics` give, without those of its objects."""
+        surface = tuple(surface_dice_name(mm) for mm in self.tolerances_of(structure))
+        return tuple(name for metric in self.metrics for name in (surface if metric == "surface_dice" else (metric,)))
+
     @property
     def digest(self) -> str:
         """Checksum of the content, the same for the same settings in any order of their keys."""
         content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def surface_dice_name(tolerance_mm: float) -> str:
+    """Name of the surface Dice at a tolerance, such as `surface_dice_1mm`."""
+    return f"surface_dice_{tolerance_mm:g}mm"
 
 
 def load_contract(path: Path) -> EvaluationContract:

@@ -14,6 +14,7 @@ from medseg.evaluation.segmentation.case_metrics import case_metrics
 from medseg.evaluation.segmentation.contract import EvaluationContract
 from medseg.evaluation.segmentation.measure_case import check_new_names, with_own_metrics
 from medseg.evaluation.segmentation.metric import Metric
+from medseg.evaluation.segmentation.object_metrics import OBJECT_METRICS
 from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label, read_case_objects
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
@@ -52,7 +53,8 @@ def evaluate_cases(
         ConfigError: If the contract does not fit the manifest, or a metric has the name of another.
     """
     bound = bound_contract(contract or EvaluationContract(), manifest)
-    check_new_names(bound.metrics, metrics or {})
+    known = [name for structure in bound.structures for name in bound.values_of(structure)]
+    check_new_names([*known, *(OBJECT_METRICS if bound.objects else ())], metrics or {})
     evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, contract=bound, metrics=metrics or {})
     done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
     return [row for rows in done.results for row in rows], list(done.failures)

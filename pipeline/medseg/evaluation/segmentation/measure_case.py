@@ -67,8 +67,8 @@ def with_own_metrics(
 
     Args:
         row: Metrics of the structure.
-        label: Where the reference holds it, bool, shape `(I, J, K)`.
-        mask: Where the prediction holds it.
+        label: Its voxels in the reference, bool, shape `(I, J, K)`.
+        mask: Its voxels in the prediction.
         spacing_mm: Voxel size along `(i, j, k)`.
         metrics: Metrics by name.
 

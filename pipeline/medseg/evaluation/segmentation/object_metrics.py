@@ -8,6 +8,16 @@ from medseg.evaluation.segmentation.objects import Detection, detect, instances
 from medseg.records import Labelmap, Mask
 
 NAN = float("nan")
+OBJECT_METRICS = (
+    "objects_in_label",
+    "objects_in_mask",
+    "objects_found",
+    "objects_false",
+    "objects_sensitivity",
+    "objects_f1",
+    "objects_panoptic",
+)
+"""Names of the values that `object_metrics` gives."""
 
 
 def object_metrics(label: Mask | Labelmap, mask: Mask | Labelmap, *, match_iou: float) -> dict[str, float]:
@@ -30,15 +40,9 @@ def object_metrics(label: Mask | Labelmap, mask: Mask | Labelmap, *, match_iou: 
     """
     found = detect(_numbered(label), _numbered(mask), match_iou=match_iou)
     in_label, in_mask = found.found + found.missed, found.found + found.false
-    return {
-        "objects_in_label": float(in_label),
-        "objects_in_mask": float(in_mask),
-        "objects_found": float(found.found),
-        "objects_false": float(found.false),
-        "objects_sensitivity": found.found / in_label if in_label else NAN,
-        "objects_f1": found.f1,
-        "objects_panoptic": _panoptic(found),
-    }
+    sensitivity = found.found / in_label if in_label else NAN
+    counts = (in_label, in_mask, found.found, found.false)
+    return dict(zip(OBJECT_METRICS, (*map(float, counts), sensitivity, found.f1, _panoptic(found)), strict=True))
 
 
 def _panoptic(found: Detection) -> float:

@@ -9,7 +9,7 @@ from itertools import groupby
 import numpy as np
 
 from medseg.evaluation.resampling import grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import direction_of
+from medseg.evaluation.segmentation.metric_kinds import kind_of
 from medseg.records import Array, CaseMetrics
 
 _FEWEST_TESTED = 6  # the least p of five is 0.0625
@@ -65,7 +65,7 @@ class PairedDifference:
             return "equal"
         if self.corrected_p >= 0.05 or not (self.low > 0 or self.high < 0):
             return "neither"
-        good = direction_of(self.metric)
+        good = kind_of(self.metric).direction
         return "different" if good == 0 else "second" if self.difference * good > 0 else "first"
 
 
@@ -115,7 +115,7 @@ def _difference(
     one, two = (np.array([value[n] for value in values]) for n in (1, 2))
     change = two - one
     low, high = grouped_mean_interval(change.tolist(), owners, is_share=False)
-    good = change * direction_of(metric)
+    good = change * kind_of(metric).direction
     return PairedDifference(
         structure=structure,
         metric=metric,

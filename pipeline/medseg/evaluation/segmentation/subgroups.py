@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from medseg.evaluation.resampling import grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import direction_of, is_share
+from medseg.evaluation.segmentation.metric_kinds import kind_of
 from medseg.records import Case, CaseMetrics
 
 _SIZES = ("smallest third", "middle third", "largest third")
@@ -103,12 +103,12 @@ def _entry(
 ) -> Subgroup:
     values = [row.values[metric] for row in rows]
     owners = [patients.get(row.case_id, row.case_id) for row in rows]
-    low, high = grouped_mean_interval(values, owners, is_share=is_share(metric))
+    low, high = grouped_mean_interval(values, owners, is_share=kind_of(metric).is_share)
     mean = float(np.mean(values))
     return Subgroup(structure, metric, by, group, mean, low, high, len(rows), len(set(owners)), is_worst=False)
 
 
 def _marked(entries: Sequence[Subgroup]) -> list[Subgroup]:
     """The entries of one division, the worst of them marked."""
-    order = sorted(entries, key=lambda entry: entry.mean * (direction_of(entry.metric) or 1))
+    order = sorted(entries, key=lambda entry: entry.mean * (kind_of(entry.metric).direction or 1))
     return [replace(entry, is_worst=entry is order[0]) for entry in entries]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medseg.evaluation.resampling import grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import as_text, is_headline, is_length, is_share, title_of, unit_of
+from medseg.evaluation.segmentation.metric_kinds import as_text, kind_of
 from medseg.records import CaseMetrics
 
 _MEAN = "mean over structures"
@@ -45,9 +45,9 @@ class LabelSummary:
     def __str__(self) -> str:
         """Mean, interval and counts in one line."""
         left_out = f", {self.left_out} left out" if self.left_out else ""
-        unit = unit_of(self.metric)
-        value = as_text(self.metric, self.mean, 4) + (f" {unit}" if unit else "")
-        return f"{title_of(self.metric):<18} {value}{self._interval()}, {self.cases} cases{left_out}"
+        kind = kind_of(self.metric)
+        value = as_text(self.metric, self.mean, 4) + (f" {kind.unit}" if kind.unit else "")
+        return f"{kind.title:<18} {value}{self._interval()}, {self.cases} cases{left_out}"
 
     def _interval(self) -> str:
         if self.low == self.low:
@@ -72,19 +72,22 @@ class Summary:
 
     def __str__(self) -> str:
         """A line per structure and headline metric, and the means over structures."""
-        entries = [entry for entry in self.labels if is_headline(entry.metric)]
+        entries = [entry for entry in self.labels if kind_of(entry.metric).is_headline]
         several = len({entry.label for entry in self.labels}) > 1
         width = max([len(entry.label) for entry in entries] + [len(_MEAN) if several else 0])
         lines = [f"{entry.label:>{width}} {entry}" for entry in entries]
         if several:
             lines += [
-                self._mean_line(width, metric, mean) for metric, mean in self.means.items() if is_headline(metric)
+                self._mean_line(width, metric, mean)
+                for metric, mean in self.means.items()
+                if kind_of(metric).is_headline
             ]
         return "\n".join(lines)
 
     @staticmethod
     def _mean_line(width: int, metric: str, mean: float) -> str:
-        return f"{_MEAN:>{width}} {title_of(metric):<18} {as_text(metric, mean, 4)} {unit_of(metric)}".rstrip()
+        kind = kind_of(metric)
+        return f"{_MEAN:>{width}} {kind.title:<18} {as_text(metric, mean, 4)} {kind.unit}".rstrip()
 
 
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:
@@ -129,12 +132,12 @@ def _summarise_label(rows: Sequence[CaseMetrics], label: str, metric: str, patie
     counted = [row for row in rows if not np.isnan(row.values.get(metric, np.nan))]
     values = [row.values[metric] for row in counted]
     owners = [patients.get(row.case_id, row.case_id) for row in counted]
-    low, high = grouped_mean_interval(values, owners, is_share=is_share(metric))
+    low, high = grouped_mean_interval(values, owners, is_share=kind_of(metric).is_share)
     return LabelSummary(
         label=label,
         metric=metric,
         mean=_mean(values),
-        low=max(low, 0.0) if is_length(metric) else low,
+        low=max(low, 0.0) if kind_of(metric).is_distance else low,
         high=high,
         cases=len(values),
         patients=len(set(owners)),

@@ -63,5 +63,5 @@ def _surface(part: Mask) -> Mask:
 
 def solid_axes(shape: Sequence[int]) -> list[int]:
     """The axes of more than one voxel, and flat ones where there are fewer than two: outlines lie in a plane."""
-    flat_last = sorted(range(len(shape)), key=lambda axis: (shape[axis] == 1, axis))
-    return sorted(flat_last[: max(2, sum(size > 1 for size in shape))])
+    thick_first = sorted(range(len(shape)), key=lambda axis: (shape[axis] == 1, axis))
+    return sorted(thick_first[: max(2, sum(size > 1 for size in shape))])

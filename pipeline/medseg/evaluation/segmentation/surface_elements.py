@@ -12,7 +12,7 @@ from medseg.evaluation.segmentation.nearest import nearest_distances
 from medseg.records import Array, Mask
 
 ROUNDING_VOXELS = 1e-5
-"""Distances are single precision: a tolerance is larger by this part of the finest voxel side."""
+"""A tolerance is larger by this part of the finest voxel side, as distances may be of single precision."""
 
 
 class SurfaceElements(NamedTuple):

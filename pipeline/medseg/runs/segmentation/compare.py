@@ -17,12 +17,11 @@ from medseg.evaluation.segmentation import (
     as_text,
     compare_pair,
     contract_differences,
+    kind_of,
     load_evaluation,
     needed_patients,
     signed_text,
     summarise,
-    title_of,
-    unit_of,
 )
 from medseg.runs.run_folder import check_empty
 
@@ -52,7 +51,7 @@ class ComparisonResult:
     def __str__(self) -> str:
         """A line per evaluation and structure, for a terminal."""
         found, metric = self.comparison, self.comparison.metric
-        first = found.evaluations[0]
+        first, kind = found.evaluations[0], kind_of(metric)
         width = max(len(entry.label) for entry in first.summary.labels)
         lines = []
         for one in found.evaluations:
@@ -60,8 +59,7 @@ class ComparisonResult:
             for entry in one.summary.labels:
                 if entry.metric == metric:
                     change = next((e for e in one.against if (e.structure, e.metric) == (entry.label, metric)), None)
-                    unit = f" {unit_of(metric)}" if unit_of(metric) else ""
-                    value = f"{title_of(metric)} {as_text(metric, entry.mean, 4)}{unit}"
+                    value = f"{kind.title} {as_text(metric, entry.mean, 4)} {kind.unit}".rstrip()
                     lines.append(f"  {entry.label:>{width}} {value}" + (_sentence(change) if change else ""))
         return "\n".join(lines)
 
@@ -213,8 +211,8 @@ def _undefined(one: ComparedEvaluation, found: Comparison) -> list[str]:
     """Where cases do not enter because one evaluation has no number for them."""
     return [
         f"{one.name}, {entry.structure}: {entry.undefined_in_one} cases do not enter the difference, because only one "
-        f"evaluation has a {title_of(entry.metric)} there, as where the other rightly draws nothing; a contract with "
-        "both_empty: perfect counts them"
+        f"evaluation has a {kind_of(entry.metric).title} there, as where the other rightly draws nothing; a contract "
+        "with both_empty: perfect counts them"
         for entry in one.against
         if entry.metric == found.metric and entry.undefined_in_one
     ]
