@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, options
 
 if TYPE_CHECKING:
     from medseg.audit import Audit
@@ -30,7 +30,7 @@ def command(dataset: Path, folder: Path | None, target: Path | None, **choices: 
     """Examine every case of DATASET and write audit.json and audit.html; exit code 1 if there are errors."""
     from medseg.runs.audit import audit_dataset
 
-    result = audit_dataset(dataset, out=folder, fix=target, progress=console.Bars(), **choices)
+    result = audit_dataset(dataset, out=folder, fix=target, progress=bars.Bars(), **choices)
     _echo_findings(result.audit)
     done = [fix for fix in result.fixes if fix.is_done]
     for fix in done:

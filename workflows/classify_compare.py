@@ -8,7 +8,7 @@ from typing import Any
 import click
 from medseg.networks.classification.architecture import ARCHITECTURES
 from medseg.plane import PLANES
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Example, ten networks of two minutes each:
@@ -61,7 +61,7 @@ def command(**arguments: Any) -> None:
     if not arguments["budget"]:
         arguments["epochs"] = arguments["epochs"] or 2
     settings = options.training_settings(ClassificationSettings, {**arguments, "pooling": "none"})
-    result = compare_networks(dataset, names, settings, on_trial=click.echo, progress=console.Bars())
+    result = compare_networks(dataset, names, settings, on_trial=click.echo, progress=bars.Bars())
     if result.trials:
         click.echo(f"table and pictures in {result.folder}")
     console.warn(result.warnings)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Example:
@@ -34,7 +34,7 @@ def command(**arguments: Any) -> None:
 
     run, dataset, folder = (arguments.pop(name) for name in ("run", "dataset", "folder"))
     settings = ScoreSettings(out=folder, tracking=options.tracking_of(arguments), **arguments)
-    result = evaluate_classifier(run, dataset, settings, progress=console.Bars())
+    result = evaluate_classifier(run, dataset, settings, progress=bars.Bars())
     console.warn(result.warnings)
     click.echo(result.summary)
     click.echo(f"tables and pictures in {folder}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Example:
@@ -40,7 +40,7 @@ def command(**arguments: Any) -> None:
 
     run, classifier, dataset, folder = (arguments.pop(name) for name in ("run", "classifier", "dataset", "folder"))
     settings = GateSettings(out=folder, tracking=options.tracking_of(arguments), **arguments)
-    result = try_gate(run, classifier, dataset, settings, progress=console.Bars())
+    result = try_gate(run, classifier, dataset, settings, progress=bars.Bars())
     console.warn(result.warnings)
     for line in result.lines():
         click.echo(line)

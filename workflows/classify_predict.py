@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Examples:
@@ -29,7 +29,7 @@ def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -
     """Classify the slices of INPUTS with RUN: a manifest, image files, or folders of image files."""
     from medseg.runs.classification.predict import TriageSettings, triage_run
 
-    result = triage_run(run, inputs, TriageSettings(out=folder, **choices), progress=console.Bars())
+    result = triage_run(run, inputs, TriageSettings(out=folder, **choices), progress=bars.Bars())
     click.echo(f"{len(result.studies)} studies ranked in {result.page}, tables beside it")
     console.report_failures(result.failures)
 

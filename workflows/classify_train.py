@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 from medseg.networks.classification.architecture import ARCHITECTURES, NAMED_ARCHITECTURES
 from medseg.plane import PLANES
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Examples:
@@ -62,7 +62,7 @@ def command(**arguments: Any) -> None:
     dataset = arguments.pop("dataset")
     settings = options.training_settings(ClassificationSettings, arguments)
     job = ClassificationJob(settings)
-    result = train_job(job, dataset, settings, started=started, progress=console.Bars())
+    result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
     if result.summary is not None:
         click.echo(result.summary)
     for note in result.notes:

@@ -15,21 +15,8 @@ from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
 from medseg.workflows import console
 
-VERBS = (
-    "ingest",
-    "audit",
-    "split",
-    "plan",
-    "lens",
-    "train",
-    "predict",
-    "evaluate",
-    "compare",
-    "classify",
-    "demo",
-    "ui",
-    "sync",
-)
+_ON_DATA = ("ingest", "audit", "split", "plan", "lens", "train", "predict", "evaluate", "compare", "classify")
+VERBS = (*_ON_DATA, "demo", "ui", "sync")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:

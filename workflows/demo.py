@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Example:
@@ -29,11 +29,11 @@ def command(folder: Path, budget: str, device: Any, **arguments: Any) -> None:
 
     check_empty(folder)
     tracking = options.tracking_of(arguments)
-    bars = console.Bars()
-    logged: dict[str, Any] = {"tracking": tracking.uri or tracking.is_on, "progress": bars}
+    progress = bars.Bars()
+    logged: dict[str, Any] = {"tracking": tracking.uri or tracking.is_on, "progress": progress}
     dataset, run, masks, evaluation = (folder / name for name in ("dataset", "run", "masks", "evaluation"))
     click.echo("1/4 made-up patients: three scanners, oblique and anisotropic grids, coil shading and noise")
-    with bars.over_cases(22, "draw") as on_done:
+    with progress.over_cases(22, "draw") as on_done:
         write_cohort(dataset, on_done=on_done)
     click.echo(f"2/4 train for {budget}")
     trained = medseg.train(dataset, out=run, budget=budget, store=folder / "store", device=device, **logged)
@@ -41,13 +41,13 @@ def command(folder: Path, budget: str, device: Any, **arguments: Any) -> None:
     console.warn(trained.warnings)
     click.echo(f"{trained.steps} steps in {trained.seconds:.0f} s")
     click.echo("3/4 masks for the test patients")
-    predicted = medseg.predict(run, dataset, out=masks, split="test", device=device, progress=bars)
+    predicted = medseg.predict(run, dataset, out=masks, split="test", device=device, progress=progress)
     click.echo("4/4 measure them on the scans' own grids")
     evaluated = medseg.evaluate(dataset, masks=masks, out=evaluation, split="test", **logged)
     click.echo(evaluated.summary)
     console.warn((*predicted.warnings, *evaluated.warnings))
     click.echo(f"masks:    {masks}\npictures: {evaluation / 'overlays'}\nmetrics:  {evaluation / 'summary.json'}")
-    click.echo("numbers:  medseg ui   (in this folder, then open http://127.0.0.1:5000)")
+    click.echo("numbers:  medseg ui   (in this folder; it prints the address)")
     console.report_failures((*trained.failures, *predicted.failures, *evaluated.failures))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Example:
@@ -42,7 +42,7 @@ def command(dataset: Path, folder: Path, **arguments: Any) -> None:
 
     tracking = options.tracking_of(arguments)
     settings = EvaluateSettings(out=folder, tracking=tracking, **arguments)
-    result = evaluate_masks(dataset, settings, progress=console.Bars())
+    result = evaluate_masks(dataset, settings, progress=bars.Bars())
     console.warn(result.warnings)
     click.echo(result.summary)
     if result.power is not None:

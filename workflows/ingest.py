@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 if TYPE_CHECKING:
     from medseg.ingest import IngestReport
@@ -55,7 +55,7 @@ def command(source: Path, folder: Path, **choices: Any) -> None:
     from medseg.runs.ingest import IngestSettings, ingest_source
 
     settings = IngestSettings(out=folder, **choices)
-    with console.over_files() as progress:
+    with bars.over_files() as progress:
         report = ingest_source(source, settings, progress=progress)
     _echo_report(report, folder)
     click.echo(f"the key of the pseudonyms is {settings.key_file}: keep it, and do not pass it on with the dataset")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import console, label_table, options
+from medseg.workflows import bars, console, label_table, options
 
 if TYPE_CHECKING:
     from medseg.planning import Plan
@@ -36,7 +36,7 @@ def command(path: Path, **arguments: Any) -> None:
     job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
     arguments |= {"folder": path.parent, "tracking_uri": None, "no_tracking": True}
     settings = options.training_settings(TrainingSettings, arguments)
-    result = plan_dataset(job, dataset, settings, path=path, started=started, progress=console.Bars())
+    result = plan_dataset(job, dataset, settings, path=path, started=started, progress=bars.Bars())
     for line in plan_lines(result.plan, parameters=result.parameters):
         click.echo(line)
     console.warn(result.warnings)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 if TYPE_CHECKING:
     from medseg.records import Prediction
@@ -54,7 +54,7 @@ def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -
     """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
     from medseg.runs.segmentation.predict import PredictSettings, predict_run
 
-    result = predict_run(run, inputs, PredictSettings(out=folder, **choices), progress=console.Bars())
+    result = predict_run(run, inputs, PredictSettings(out=folder, **choices), progress=bars.Bars())
     console.warn(result.warnings)
     seconds = sum(item.seconds for item in result.predictions)
     click.echo(

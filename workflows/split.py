@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Example:
@@ -55,7 +55,7 @@ def command(dataset: Path, out: Path | None, data_root: Path | None, workers: in
     from medseg.split import SplitConfig, format_balance
 
     result = split_dataset(
-        dataset, SplitConfig(**choices), out=out, data_root=data_root, workers=workers, progress=console.Bars()
+        dataset, SplitConfig(**choices), out=out, data_root=data_root, workers=workers, progress=bars.Bars()
     )
     click.echo(format_balance(result.balance))
     console.warn(result.warnings)

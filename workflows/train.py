@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import click
-from medseg.workflows import console, options
+from medseg.workflows import bars, console, options
 
 EPILOG = """\b
 Examples:
@@ -38,7 +38,7 @@ def command(**arguments: Any) -> None:
     dataset = arguments.pop("dataset")
     job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
     settings = options.training_settings(TrainingSettings, arguments)
-    result = train_job(job, dataset, settings, started=started, progress=console.Bars())
+    result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
     click.echo(result.summary)
     for note in result.notes:
         click.echo(note)

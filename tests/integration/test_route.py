@@ -15,7 +15,7 @@ import pytest
 import SimpleITK
 import yaml
 from medseg.records import Manifest
-from medseg.workflows.console import Bars
+from medseg.workflows.bars import Bars
 
 from tests.conftest import Medseg
 
@@ -105,6 +105,8 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     runs = {run.data.tags["medseg.stage"]: run for run in client.search_runs([experiment.experiment_id])}
     train, evaluate = runs["train"], runs["evaluate"]
     assert train.info.status == evaluate.info.status == "FINISHED"
+    assert train.info.run_name.startswith("train run, ")
+    assert f"**{manifest.name}**" in train.data.tags["mlflow.note.content"]
     assert train.data.params["training.learning_rate"] == "0.01"
     assert {"medseg.manifest_digest", "medseg.plan_digest"} <= set(train.data.tags)
     names = {f"volume_{metric}/{label}" for metric in ("dice", "iou") for label in (*manifest.foreground, "mean")}
