@@ -58,7 +58,7 @@ def test_experiment_of_an_earlier_version_gets_the_view_with_its_next_run(tmp_pa
     assert "viewStateShareKey" in experiment_addresses(uri, host="127.0.0.1", port=1)[0][1]
 
 
-def test_server_is_one_process_without_job_workers() -> None:
+def test_server_has_one_worker_and_no_job_processes() -> None:
     command = ui_command("sqlite:///x.db", host="127.0.0.1", port=5000)
     assert command[command.index("--workers") + 1] == "1"
     assert UI_ENVIRONMENT["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"

@@ -1,4 +1,4 @@
-"""What a training is, in Markdown for the people who look through them."""
+"""What a training is, in Markdown for those who look through runs."""
 
 from __future__ import annotations
 
@@ -34,5 +34,6 @@ def describe_training(settings: TrainingSettings, cases: TrainingCases, outcome:
         ),
         f"```\n{summary}\n```" if cases.validation else "No validation cases.",
         "The plan, with the reason of each setting, is the artefact `plan.yaml`; pictures are in `overlays`.",
+        f"Next: `medseg predict {settings.out.resolve().name} …`, then `medseg evaluate …`.",
     ]
     return "\n\n".join(parts)

@@ -148,11 +148,7 @@ def _train(
         outcome = run_task(
             task,
             budget,
-            listeners=[
-                CurvesListener(folder.curves),
-                ProgressListener(progress),
-                *([TrackingListener(run)] if run else []),
-            ],
+            listeners=_listeners(folder, progress, run),
             on_step=on_step,
             attach=job.attach,
             resume=settings.resume and folder.checkpoint.exists(),
@@ -174,6 +170,14 @@ def _train(
         notes=(*prepared.notes, *delivered.notes),
         run_id=run.run_id if run else None,
     )
+
+
+def _listeners(
+    folder: RunFolder, progress: Progress, run: TrackedRun | None
+) -> list[CurvesListener | ProgressListener | TrackingListener]:
+    """What hears the numbers of a training: its curves, whoever follows it, and MLflow."""
+    tracking = [TrackingListener(run)] if run else []
+    return [CurvesListener(folder.curves), ProgressListener(progress), *tracking]
 
 
 def make_budget(

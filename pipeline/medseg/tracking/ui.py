@@ -12,7 +12,7 @@ from medseg.tracking.store import connect
 from medseg.tracking.store_errors import without_password
 
 UI_ENVIRONMENT = {**NO_TELEMETRY, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-"""Settings of the server: no telemetry, and no job workers, which take two gigabytes and fifteen seconds."""
+"""Settings of the server: no telemetry, and no job workers, which nothing here uses."""
 
 
 def default_tracking_uri() -> str:
