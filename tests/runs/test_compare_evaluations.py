@@ -144,3 +144,21 @@ def test_names_must_differ(tmp_path: Path) -> None:
         compare_evaluations(folders[:1], tmp_path / "again")
     with pytest.raises(ConfigError, match="metric must be one of dice, iou, hd95_mm"):
         compare_evaluations(folders, tmp_path / "again", metric="dcie")
+
+
+def test_made_up_structure_where_the_other_draws_nothing_is_told_and_shown(tmp_path: Path) -> None:
+    """In a case without a tumour one model rightly draws none and the other draws one."""
+    nan = float("nan")
+    for name, dice in (("right", nan), ("wrong", 0.0)):
+        rows = [CaseMetrics(f"case_{n}", label, {"dice": 0.8}, 9, 9) for n in range(8) for label in ("liver", "tumour")]
+        rows[1] = CaseMetrics("case_0", "tumour", {"dice": dice}, 0, 0 if dice != dice else 5)
+        write_metrics(rows, tmp_path / name / "metrics.csv")
+        notes = {"dataset": {"name": "livers", "digest": "d"}, "patients": {}}
+        write_summary(summarise(rows), tmp_path / name / "summary.json", contract=CONTRACT, notes=notes)
+    result = compare_evaluations([tmp_path / "right", tmp_path / "wrong"], tmp_path / "out")
+    assert any("wrong, tumour: 1 cases do not enter" in warning for warning in result.warnings)
+    text = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
+    assert "1 with a number in one alone do not enter" in text
+    assert text.index("<h3>case_0</h3>") < text.index("<h3>case_1</h3>")  # the worst, by the mean of both structures
+    assert "wrong: Dice 0.400" in text
+    assert "case_0: 0.800 (right), 0.800 (wrong)" in text  # the drawing holds alike against alike

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -159,7 +160,8 @@ def _mean_text(entry: LabelSummary | None) -> str:
 def _pair(comparison: Comparison, other: ComparedEvaluation) -> dict[str, Any]:
     """The drawings of one evaluation against the first."""
     first, metric = comparison.evaluations[0], comparison.metric
-    before, after = _by_case(first, comparison), _by_case(other, comparison)
+    shared = _measured(first, comparison).keys() & _measured(other, comparison).keys()
+    before, after = _by_case(first, comparison, shared), _by_case(other, comparison, shared)
     values = [(case_id, before[case_id], after[case_id]) for case_id in before if case_id in after]
     entries = [entry for entry in other.against if entry.metric == metric]
     return {
@@ -171,13 +173,21 @@ def _pair(comparison: Comparison, other: ComparedEvaluation) -> dict[str, Any]:
     }
 
 
-def _by_case(one: ComparedEvaluation, comparison: Comparison) -> dict[str, float]:
-    """Mean of the chosen metric over the structures of each common case."""
+def _measured(one: ComparedEvaluation, comparison: Comparison) -> dict[tuple[str, str], float]:
+    """The chosen metric of each common case and structure that has it."""
+    common = set(comparison.common)
+    values = {(row.case_id, row.label): row.values.get(comparison.metric, float("nan")) for row in one.stored.rows}
+    return {key: value for key, value in values.items() if key[0] in common and value == value}
+
+
+def _by_case(
+    one: ComparedEvaluation, comparison: Comparison, among: Collection[tuple[str, str]] | None = None
+) -> dict[str, float]:
+    """Mean of the chosen metric over the structures of each common case, or over some of them."""
     values: dict[str, list[float]] = {}
-    for row in one.stored.rows:
-        value = row.values.get(comparison.metric, float("nan"))
-        if row.case_id in comparison.common and value == value:
-            values.setdefault(row.case_id, []).append(value)
+    for (case_id, structure), value in _measured(one, comparison).items():
+        if among is None or (case_id, structure) in among:
+            values.setdefault(case_id, []).append(value)
     return {case_id: fmean(found) for case_id, found in values.items()}
 
 
@@ -185,7 +195,8 @@ def _worst(comparison: Comparison) -> list[dict[str, Any]]:
     """The cases with the worst value in any evaluation, with all values and the pictures that there are."""
     values = [_by_case(one, comparison) for one in comparison.evaluations]
     sign = kind_of(comparison.metric).direction or 1
-    ranked = sorted(values[0], key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
+    known = [case_id for case_id in comparison.common if any(case_id in each for each in values)]
+    ranked = sorted(known, key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
     return [
         {
             "case_id": case_id,
