@@ -34,6 +34,11 @@ Example:
     type=options.FILE,
     help="YAML of what is measured and how: metrics, regions, tolerances in mm.  [default: every metric]",
 )
+@click.option(
+    "--rater",
+    type=options.FILE,
+    help="Folder of a second reader's labels, named like masks; how far two readers agree is shown beside the model.",
+)
 @options.data_root
 @options.tracking
 def command(dataset: Path, folder: Path, **arguments: Any) -> None:
@@ -47,8 +52,10 @@ def command(dataset: Path, folder: Path, **arguments: Any) -> None:
     click.echo(result.summary)
     if result.power is not None:
         click.echo(result.power)
+    if result.inter_rater is not None:
+        click.echo(result.inter_rater)
     click.echo(f"tables and pictures in {folder}")
-    console.report_failures(result.failures)
+    console.report_failures([*result.failures, *(result.inter_rater.failures if result.inter_rater else ())])
 
 
 if __name__ == "__main__":

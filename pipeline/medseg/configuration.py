@@ -25,8 +25,12 @@ class Config(BaseModel):
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, *, what: str = "settings") -> dict[str, Any]:
     """The mapping that a YAML file holds.
+
+    Args:
+        path: File to read.
+        what: What the file is, for the message.
 
     Raises:
         ConfigError: If the file is missing, is not YAML or does not hold a mapping.
@@ -35,10 +39,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"settings {path}: must be readable YAML, got {error}", remedy="fix the file or leave it out"
+            f"{what} {path}: must be readable YAML, got {error}", remedy="fix the file or leave it out"
         ) from error
     if not isinstance(content, dict):
-        raise ConfigError(f"settings {path}: must hold a mapping of keys, got {type(content).__name__}")
+        raise ConfigError(f"{what} {path}: must hold a mapping of keys, got {type(content).__name__}")
     return content
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from medseg.errors import PipelineError
 from medseg.geometry import Geometry
@@ -19,6 +19,8 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 Labelmap = npt.NDArray[np.integer[Any]]
 Split = Literal["training", "test"]
+Sex = Literal["F", "M", "O"]
+Age = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]  # in years
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +76,8 @@ class Case(BaseModel):
         split: Whether the case is for training (folds) or held out for testing.
         site: Hospital or centre that made the scan.
         scanner: Scanner that made it.
+        sex: Sex of the patient as in DICOM (0010,0040): F, M, or O for another.
+        age_years: Age of the patient at the study, in years.
         study_uid: DICOM (0020,000D), or its pseudonym.
         series_uid: DICOM (0020,000E), or its pseudonym.
         sha256: Checksum of each file by its relative path; checked on reading.
@@ -93,6 +97,8 @@ class Case(BaseModel):
     split: Split = "training"
     site: Text | None = None
     scanner: Text | None = None
+    sex: Sex | None = None
+    age_years: Age | None = None
     study_uid: str | None = None
     series_uid: str | None = None
     sha256: dict[str, str] | None = None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from medseg.errors import ConfigError, ManifestError
 from medseg.ingest import Progress, Pseudonyms
-from medseg.manifest import load_manifest
+from medseg.manifest import load_manifest, save_manifest
 from medseg.scans import nifti
 
 from tests.ingest.sources import (
@@ -95,6 +95,14 @@ def test_second_run_reads_no_voxels_and_says_the_same(source: Path, tmp_path: Pa
     assert reads == []
     assert changed(before, stamps(second)) == set()
     assert [(first.folder / name).read_bytes() for name in ("dataset.json", "ingest.json")] == documents
+
+
+def test_sex_and_age_that_somebody_entered_stay(source: Path, tmp_path: Path) -> None:
+    first = run_ingest(source, tmp_path / "out").manifest
+    entered = first.cases[0].model_copy(update={"sex": "F", "age_years": 63.0})
+    changed = first.model_copy(update={"cases": (entered, *first.cases[1:])})
+    save_manifest(changed, tmp_path / "out" / "dataset.json")
+    assert run_ingest(source, tmp_path / "out").manifest == changed
 
 
 def test_source_that_moved_as_a_whole_is_not_read_again(source: Path, tmp_path: Path, reads: list[str]) -> None:

@@ -43,6 +43,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
             split=splits[patient_of[case_id]],
             site=draw(st.none() | TEXTS),
             scanner=draw(st.none() | TEXTS),
+            sex=draw(st.none() | st.sampled_from(["F", "M", "O"])),
+            age_years=draw(st.none() | st.floats(0, 120)),
             study_uid=draw(st.none() | st.just("1.2.840.1")),
             series_uid=draw(st.none() | st.just("1.2.840.2")),
             sha256=draw(st.none() | st.just({f"images/{case_id}_0.nii.gz": "0" * 64})),
@@ -87,6 +89,9 @@ def test_schema_is_a_valid_schema() -> None:
         {"channel_names": {"0": ["CT"]}},
         {"training": [{"case_id": "c", "image": "a.nii.gz", "lable": "b.nii.gz"}]},
         {"training": [{"case_id": "c", "image": "a.nii.gz", "fold": -1}]},
+        {"training": [{"case_id": "c", "image": "a.nii.gz", "sex": "female"}]},
+        {"training": [{"case_id": "c", "image": "a.nii.gz", "age_years": -1}]},
+        {"training": [{"case_id": "c", "image": "a.nii.gz", "age_years": "63"}]},
         {"task": "detection"},
     ],
 )
@@ -271,6 +276,16 @@ def test_digest_changes_with_every_field_and_only_then() -> None:
     ]
     assert manifest_digest(manifest) == manifest_digest(manifest_of([case]))
     assert len({manifest_digest(m) for m in [manifest, *changed]}) == 5
+
+
+def test_digest_without_sex_and_age_is_that_of_the_version_before_them() -> None:
+    case = Case(case_id="a", patient_id="p", images=("a.nii.gz",), site="north")
+    manifest = Manifest(name="livers", channels=("CT",), labels={"background": 0, "liver": 1}, cases=(case,))
+    before = "f8e7fd1b8a45982f252ff040025fe1ed8f46b593ee71e1bb95c93d6488460793"
+    assert manifest_digest(manifest) == before
+    more = [case.model_copy(update=change) for change in ({"sex": "F"}, {"age_years": 63.0}, {"age_years": 0.0})]
+    digests = {manifest_digest(manifest.model_copy(update={"cases": (one,)})) for one in more}
+    assert len(digests | {before}) == 4
 
 
 def test_cohort_on_disk_holds_what_its_manifest_says(cohort: tuple[Manifest, Path]) -> None:

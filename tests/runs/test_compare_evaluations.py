@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from medseg.errors import ConfigError, EvaluationError
 from medseg.evaluation.segmentation import EvaluationContract, summarise, write_metrics, write_summary
 from medseg.records import CaseMetrics
-from medseg.runs.segmentation.compare import ComparisonResult, compare_evaluations
+from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 
 CONTRACT = EvaluationContract(labels={"liver": 1, "tumour": 2})
 
@@ -33,9 +34,13 @@ def evaluation(
     return folder
 
 
+def compare(folders: list[Path], out: Path, **more: Any) -> ComparisonResult:
+    return compare_evaluations(folders, CompareSettings(out=out, **more))
+
+
 def compared(place: Path, *shifts: float, **more: Any) -> ComparisonResult:
     folders = [evaluation(place / f"run_{n}", shift) for n, shift in enumerate(shifts)]
-    return compare_evaluations(folders, place / "out", **more)
+    return compare(folders, place / "out", **more)
 
 
 def test_real_difference_is_told_from_none(tmp_path: Path) -> None:
@@ -69,9 +74,11 @@ def test_worst_case_stands_first_with_the_pictures_that_there_are(tmp_path: Path
     folders = [evaluation(tmp_path / name, 0.0) for name in ("a", "b")]
     (folders[0] / "overlays").mkdir()
     Image.new("RGB", (4, 4)).save(folders[0] / "overlays" / "worst_case_00.png")
-    result = compare_evaluations(folders, tmp_path / "out")
+    result = compare(folders, tmp_path / "out")
     text = (result.folder / "compare.html").read_text(encoding="utf-8")
     assert text.count("data:image/png") == 1
+    assert "Give <code>compare</code> the dataset and the folder of masks of each evaluation" in text
+    assert text.count("no picture") == 2 * 12 - 1
     assert text.index("case_00</h3>") < text.index("case_01</h3>")
 
 
@@ -79,14 +86,14 @@ def test_other_contract_is_refused_with_the_difference(tmp_path: Path) -> None:
     other = EvaluationContract(labels={"liver": 1, "tumour": 2}, both_empty="perfect")
     folders = [evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.0, contract=other)]
     with pytest.raises(EvaluationError, match="both_empty: left out against perfect") as raised:
-        compare_evaluations(folders, tmp_path / "out")
+        compare(folders, tmp_path / "out")
     assert "same contract" in raised.value.remedy
     assert not (tmp_path / "out").exists()
 
 
 def test_cases_that_only_one_has_are_said(tmp_path: Path) -> None:
     folders = [evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.04, cases=8)]
-    result = compare_evaluations(folders, tmp_path / "out")
+    result = compare(folders, tmp_path / "out")
     assert len(result.comparison.common) == 8
     assert result.comparison.left_out == ("case_08", "case_09", "case_10", "case_11")
     assert any("4 cases are left out" in warning for warning in result.warnings)
@@ -106,7 +113,7 @@ def test_a_difference_that_chance_explains_says_how_many_patients_it_takes(tmp_p
     write_summary(
         summarise(rows), second / "summary.json", contract=CONTRACT, notes=notes | {"trained_on": ["case_01"]}
     )
-    result = compare_evaluations([first, second], tmp_path / "out")
+    result = compare([first, second], tmp_path / "out")
     text = " ".join(result.warnings)
     assert "do not tell" in text
     assert "different versions of the dataset" in text
@@ -118,7 +125,7 @@ def test_evaluations_without_common_cases_are_refused(tmp_path: Path) -> None:
     table = (second / "metrics.csv").read_text().replace("\ncase_", "\nother_")
     (second / "metrics.csv").write_text(table)
     with pytest.raises(EvaluationError, match="cases in common"):
-        compare_evaluations([first, second], tmp_path / "out")
+        compare([first, second], tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["summary.json", "metrics.csv"])
@@ -126,24 +133,24 @@ def test_missing_and_damaged_tables_are_told_apart(tmp_path: Path, name: str) ->
     first, second = evaluation(tmp_path / "a", 0.0), evaluation(tmp_path / "b", 0.0)
     (second / name).write_text("{")
     with pytest.raises(EvaluationError, match="evaluate the masks again"):
-        compare_evaluations([first, second], tmp_path / "out")
+        compare([first, second], tmp_path / "out")
     (second / name).unlink()
     with pytest.raises(EvaluationError, match=f"found no {name}"):
-        compare_evaluations([first, second], tmp_path / "out")
+        compare([first, second], tmp_path / "out")
 
 
 def test_names_must_differ(tmp_path: Path) -> None:
     folders = [evaluation(tmp_path / name / "evaluation", 0.0) for name in ("a", "b")]
-    result = compare_evaluations(folders, tmp_path / "out")
+    result = compare(folders, tmp_path / "out")
     assert [one.name for one in result.comparison.evaluations] == ["a/evaluation", "b/evaluation"]
     with pytest.raises(ConfigError, match="names must differ"):
-        compare_evaluations(folders, tmp_path / "again", names=("x", "x"))
+        compare(folders, tmp_path / "again", names=("x", "x"))
     with pytest.raises(ConfigError, match="one for each of 2"):
-        compare_evaluations(folders, tmp_path / "again", names=("x",))
+        compare(folders, tmp_path / "again", names=("x",))
     with pytest.raises(ConfigError, match="at least two"):
-        compare_evaluations(folders[:1], tmp_path / "again")
+        compare(folders[:1], tmp_path / "again")
     with pytest.raises(ConfigError, match="metric must be one of dice, iou, hd95_mm"):
-        compare_evaluations(folders, tmp_path / "again", metric="dcie")
+        compare(folders, tmp_path / "again", metric="dcie")
 
 
 def test_made_up_structure_where_the_other_draws_nothing_is_told_and_shown(tmp_path: Path) -> None:
@@ -155,10 +162,45 @@ def test_made_up_structure_where_the_other_draws_nothing_is_told_and_shown(tmp_p
         write_metrics(rows, tmp_path / name / "metrics.csv")
         notes = {"dataset": {"name": "livers", "digest": "d"}, "patients": {}}
         write_summary(summarise(rows), tmp_path / name / "summary.json", contract=CONTRACT, notes=notes)
-    result = compare_evaluations([tmp_path / "right", tmp_path / "wrong"], tmp_path / "out")
+    result = compare([tmp_path / "right", tmp_path / "wrong"], tmp_path / "out")
     assert any("wrong, tumour: 1 cases do not enter" in warning for warning in result.warnings)
     text = (tmp_path / "out" / "compare.html").read_text(encoding="utf-8")
     assert "1 with a number in one alone do not enter" in text
     assert text.index("<h3>case_0</h3>") < text.index("<h3>case_1</h3>")  # the worst, by the mean of both structures
     assert "wrong: Dice 0.400" in text
     assert "case_0: 0.800 (right), 0.800 (wrong)" in text  # the drawing holds alike against alike
+
+
+COST = {
+    "seconds_per_case": 2.0,
+    "peak_memory_bytes": 3 * 2**30,
+    "parameters": 5_600_000,
+    "multiply_adds_per_window": 31_200_000_000,
+    "training_minutes": 10.0,
+}
+
+
+def test_costs_stand_in_readable_units_and_are_drawn_against_the_metric(tmp_path: Path) -> None:
+    folders = [
+        evaluation(tmp_path / "slow <i>", 0.04, cost=COST | {"seconds_per_case": 6.0, "training_minutes": None}),
+        evaluation(tmp_path / "fast", 0.0, cost=COST),
+    ]
+    text = (compare(folders, tmp_path / "out").folder / "compare.html").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"<tr><td>([^<]+)</td>((?:<td class=\"number\">[^<]*</td>)+)</tr>", text))
+    cells = {caption: re.findall(r">([^<]*)</td>", row) for caption, row in rows.items()}
+    assert cells["Seconds per case"] == ["6.0", "2.0"]
+    assert cells["Peak memory"] == ["3.0 GiB", "3.0 GiB"]
+    assert cells["Parameters"] == ["5.6 million", "5.6 million"]
+    assert cells["Multiply-adds per window"] == ["31.2 billion", "31.2 billion"]
+    assert cells["Training"] == ["", "10.0 min"]
+    drawing = text[text.index("against seconds per case</figcaption>") :]
+    titles = re.findall(r"<title>([^<]+)</title>", drawing[: drawing.index("</svg>")])
+    assert [title.split(":")[0] for title in titles] == ["slow &lt;i&gt;", "fast"]
+    assert [title.split(" at ")[1] for title in titles] == ["6.0 s per case", "2.0 s per case"]
+
+
+def test_no_drawing_of_the_cost_where_an_evaluation_does_not_know_it(tmp_path: Path) -> None:
+    folders = [evaluation(tmp_path / "a", 0.04, cost=COST), evaluation(tmp_path / "b", 0.0, cost=None)]
+    text = (compare(folders, tmp_path / "out").folder / "compare.html").read_text(encoding="utf-8")
+    assert "5.6 million" in text
+    assert "against seconds per case" not in text

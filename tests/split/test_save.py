@@ -60,6 +60,12 @@ def test_splitting_again_keeps_every_version(tmp_path: Path) -> None:
     assert versions == {"dataset.json": "3", "dataset.v1.json": "1", "dataset.v2.json": "2"}
 
 
+def test_sex_and_age_come_along_into_the_new_version(tmp_path: Path) -> None:
+    cases = [case.model_copy(update={"sex": "F", "age_years": 63.5}) for case in skewed_cohort(patients=20).cases]
+    split_in_place(write_cohort(tmp_path, cases=tuple(cases)))
+    assert {(case.sex, case.age_years) for case in load_manifest(tmp_path)[0].cases} == {("F", 63.5)}
+
+
 def test_other_file_by_the_name_of_the_old_version_is_not_lost(tmp_path: Path) -> None:
     source = write_cohort(tmp_path)
     old = source.path.read_bytes()

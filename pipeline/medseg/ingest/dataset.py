@@ -117,13 +117,19 @@ def _previous_manifest(out: Path) -> Manifest | None:
 
 
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:
-    """The cases with the fold of their patient, or in the test set if the patient's labelled cases were."""
+    """The cases with what was decided or added since the ingest before.
+
+    That is the fold of their patient, or the test set if the patient's labelled cases were in it, and the sex and age
+    that somebody has entered.
+    """
     if previous is None:
         return list(cases)
+    entered = {case.case_id: {"sex": case.sex, "age_years": case.age_years} for case in previous.cases}
     fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}
     held_out = {case.patient_id for case in previous.select("test") if case.label is not None}
     placed = []
     for case in cases:
+        case = case.model_copy(update=entered.get(case.case_id, {}))
         if case.patient_id in held_out:
             case = case.model_copy(update={"split": "test"})
         elif case.split == "training":

@@ -8,9 +8,19 @@ import json
 from medseg.manifest.collector import collector_paused
 from medseg.records import Manifest
 
+_LATER = ("sex", "age_years")  # fields of a case that the first digests did not know
+
 
 def manifest_digest(manifest: Manifest) -> str:
-    """SHA-256 over every field of the manifest, folds included."""
+    """SHA-256 over every field of the manifest, folds included.
+
+    The digest of a manifest without the fields of a later version is that of the version before.
+    """
     with collector_paused():
-        text = json.dumps(manifest.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        content = manifest.model_dump(mode="json")
+        for case in content["cases"]:
+            for name in _LATER:
+                if case[name] is None:
+                    del case[name]
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

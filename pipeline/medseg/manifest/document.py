@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from medseg.errors import ManifestError
-from medseg.records import Case, Manifest, Split
+from medseg.records import Age, Case, Manifest, Sex, Split
 
 
 class CaseEntry(BaseModel):
@@ -26,6 +26,8 @@ class CaseEntry(BaseModel):
     fold: int | None = Field(None, ge=0, description="Validation fold, from 0.")
     site: str | None = Field(None, description="Where the scan was made.")
     scanner: str | None = Field(None, description="What the scan was made with.")
+    sex: Sex | None = Field(None, description="Sex of the patient, as DICOM (0010,0040): F, M, or O for another.")
+    age_years: Age | None = Field(None, description="Age of the patient at the study, in years.")
     study_uid: str | None = Field(None, description="DICOM (0020,000D) or its pseudonym.")
     series_uid: str | None = Field(None, description="DICOM (0020,000E) or its pseudonym.")
     sha256: dict[str, str] | None = Field(None, description="SHA-256 of each file, by its relative path.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_page_asks_for_nothing_outside_itself(audit: Audit) -> None:
     assert all(source.startswith("data:image/jpeg;base64,") for source in links.sources)
     assert all(link.startswith("#") for link in links.links)
     assert not re.search(r"https?://|@import|url\(", page)
+
+
+def test_card_says_sex_and_age_where_the_manifest_does() -> None:
+    audit = made_up_audit()
+    first = replace(audit.cases[0], case=case_of("c0", modality="CT", sex="F", age_years=63.5))
+    assert "CT, F, 63.5 years" in render_page(replace(audit, cases=(first, *audit.cases[1:])))
+    assert "years" not in render_page(audit)
 
 
 def test_only_the_page_s_own_script_may_run() -> None:

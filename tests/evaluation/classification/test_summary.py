@@ -90,9 +90,10 @@ def test_five_patients_give_a_wide_interval_and_fewer_none(patients: int) -> Non
     measure = summary_of(scores).slice.classes[0].measures["auroc"]
     if patients < 5:
         assert math.isnan(measure.low)
-        assert "to" not in str(measure)
+        assert str(measure) == f"{measure.value:.4f} (too few patients for an interval: {patients})"
     else:
         assert measure.high - measure.low > 0.3
+        assert str(measure) == f"{measure.value:.4f} ({measure.low:.3f} to {measure.high:.3f})"
 
 
 def test_perfect_auroc_of_few_patients_is_not_certain() -> None:
@@ -103,10 +104,32 @@ def test_perfect_auroc_of_few_patients_is_not_certain() -> None:
 
 
 def test_class_of_a_single_patient_has_no_interval() -> None:
-    scores = [case_of([0.9, 0.2], [1, 0], case_id="p"), case_of([0.3, 0.2], [0, 0], case_id="q")]
+    scores = [case_of([0.9, 0.2], [1, 0], case_id="p"), *(case_of([0.3, 0.2], [0, 0], case_id=n) for n in "qrst")]
     measure = summary_of(scores).slice.classes[0].measures["auroc"]
     assert math.isnan(measure.low)
     assert measure.dropped == 1
+    assert str(measure) == "1.0000 (no interval)"
+
+
+def test_summary_in_words_counts_the_few_patients_of_each_class() -> None:
+    """The liver is known in six patients, the spleen in three of them."""
+    scores = [
+        case_of([[0.9, 0.8], [0.2, 0.3]], [[1, 1], [0, 0]] if n < 3 else [[1, -1], [0, -1]], case_id=str(n))
+        for n in range(6)
+    ]
+    liver, spleen = str(summary_of(scores)).splitlines()[:2]
+    assert "AUROC 1.0000 (0.541 to 1.000)" in liver
+    few = "1.0000 (too few patients for an interval: 3)"
+    assert f"AUROC {few}, AP {few}, 3 of 6 positive" in spleen
+    assert "nan" not in str(summary_of(scores))
+    assert str(summary_of([case_of([0.9, 0.8], [1, 1])]).slice.classes[0].measures["auroc"]) == "none"
+
+
+@pytest.mark.usefixtures("drawing")
+def test_few_patients_of_a_class_among_many_have_no_interval() -> None:
+    known = [case_of([0.9, 0.2], [1, 0], case_id=str(n)) for n in range(4)]
+    others = [case_of([0.9, 0.2], [-1, -1], case_id=f"x{n}") for n in range(30)]
+    assert math.isnan(summary_of(known + others, resamples=400).slice.classes[0].measures["auroc"].low)
 
 
 @pytest.mark.usefixtures("drawing")
@@ -152,11 +175,11 @@ def test_patients_are_drawn_not_cases_or_slices() -> None:
 @pytest.mark.usefixtures("drawing")
 def test_class_that_vanishes_from_a_resample_is_dropped_and_counted() -> None:
     scores = [case_of([0.9, 0.2], [1, 0], case_id="p")] + [
-        case_of([0.3, 0.2], [0, 0], case_id=str(n)) for n in range(3)
+        case_of([0.3, 0.2], [0, 0], case_id=str(n)) for n in range(4)
     ]
     measure = summary_of(scores, resamples=400).slice.classes[0].measures["auroc"]
-    weights = patient_weights(4, 400)
-    assert measure.dropped == int((weights[:, 3] == 0).sum())  # patient "p" sorts last
+    weights = patient_weights(5, 400)
+    assert measure.dropped == int((weights[:, 4] == 0).sum())  # patient "p" sorts last
     assert 80 < measure.dropped < 180
     assert (measure.low, measure.high) == (1.0, 1.0)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from medseg.errors import ConfigError
-from medseg.evaluation.segmentation import EvaluationContract, contract_differences, load_contract
+from medseg.evaluation.segmentation import EvaluationContract, contract_differences, contract_file, load_contract
 
 LABELS = {"liver": 1, "tumour": 2}
 
@@ -53,8 +53,27 @@ def test_difference_is_told_setting_by_setting() -> None:
     ("text", "fact"),
     [
         ("metrics: [dice, dice]\n", "must name each once"),
-        ("metrics: [dices]\n", "metrics.0 must hold"),
-        ("tolerances_mm: [0]\n", "tolerances_mm.0"),
+        (
+            "metrics: [dices]\n",
+            r"metrics must be a list of metrics among dice, .*, got 'dices'; did you mean 'dice'\?$",
+        ),
+        ("metrics: dice\n", "metrics must be a list of metrics among dice, .*, got 'dice'"),
+        ("tolerances_mm: [0]\n", r"tolerances_mm must be a list of distances above 0 in millimetres, .*, got 0$"),
+        ("tolerances_mm: 2\n", r"tolerances_mm must be a list of distances .* such as \[1.0, 3.0\], got 2$"),
+        ("tolerances_by_structure_mm: {liver: 2}\n", "must give a list of distances .* by structure, .*, got 2$"),
+        ("labels: [liver]\n", r"labels must give the value of each label by its name, such as .*, got \['liver'\]$"),
+        ("regions: {whole: liver}\n", "regions must give the labels of each region by its name, .*, got 'liver'$"),
+        ("objects: liver\n", "objects must be a list of labels and regions, such as .*, got 'liver'$"),
+        ("both_empty: left_out\n", r"must be 'left out' or 'perfect', got 'left_out'; did you mean 'left out'\?$"),
+        ("one_empty: perfect\n", "one_empty must be 'worst' or 'left out', got 'perfect'$"),
+        ("version: 2\n", "version must be 1, got 2$"),
+        ("aggregation: structures\n", "aggregation must be 'cases, then structures', got 'structures'$"),
+        (
+            "metrics: [hd]\nmatch_iou: high\n",
+            "metrics must .*; match_iou must be a number from 0.5 to below 1, got 'high'",
+        ),
+        ("- dice\n", r"^contract .*contract.yaml: must hold a mapping of keys, got list$"),
+        ("metrics: [\n", "^contract .*contract.yaml: must be readable YAML"),
         ("toleranecs_mm: [1]\n", "did you mean 'tolerances_mm'"),
         ("match_iou: 0.3\n", "match_iou"),
         ("labels: {liver: 1}\nregions: {liver: [liver]}\n", "names of their own"),
@@ -67,8 +86,14 @@ def test_difference_is_told_setting_by_setting() -> None:
     ],
 )
 def test_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, fact: str) -> None:
-    with pytest.raises(ConfigError, match=fact):
+    with pytest.raises(ConfigError, match=fact) as raised:
         load_contract(written(tmp_path, text))
+    for word in ("settings", "tuple", "Input should"):
+        assert word not in str(raised.value)
+
+
+def test_every_key_of_a_contract_has_its_rule_in_words() -> None:
+    assert contract_file._RULES.keys() == EvaluationContract.model_fields.keys()
 
 
 def test_region_of_a_label_that_the_manifest_lacks_is_refused_when_it_is_bound() -> None:

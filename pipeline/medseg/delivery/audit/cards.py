@@ -9,6 +9,7 @@ from medseg.audit import SEVERITIES, Audit, Finding
 from medseg.audit.facts import CaseFacts, LabelFacts
 from medseg.audit.plain import plain
 from medseg.delivery.pictures import embedded_jpeg
+from medseg.records import Case
 
 _LABELS = 8
 
@@ -31,7 +32,7 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
         "case_id": case.case_id,
         "patient_id": case.patient_id,
         "place": case.split if case.fold is None else f"{case.split}, fold {case.fold}",
-        "extra": ", ".join(part for part in (case.modality, case.site, case.scanner) if part),
+        "extra": ", ".join(part for part in (case.modality, case.site, case.scanner, case.sex, _age(case)) if part),
         "worst": min((found.severity for found in own), key=SEVERITIES.index, default="clean"),
         "findings": own,
         "mentioned": [found for found in findings if found.case_id not in (case.case_id, None)],
@@ -49,6 +50,10 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
             for plane in facts.planes
         ],
     }
+
+
+def _age(case: Case) -> str:
+    return "" if case.age_years is None else f"{case.age_years:g} years"
 
 
 def _grid(facts: CaseFacts) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from medseg.delivery.comparison.page import ComparedEvaluation, Comparison, render_comparison, save_comparison_page
+from medseg.delivery.comparison.page import (
+    ComparedEvaluation,
+    Comparison,
+    render_comparison,
+    save_comparison_page,
+    worst_cases,
+)
 
-__all__ = ["ComparedEvaluation", "Comparison", "render_comparison", "save_comparison_page"]
+__all__ = ["ComparedEvaluation", "Comparison", "render_comparison", "save_comparison_page", "worst_cases"]

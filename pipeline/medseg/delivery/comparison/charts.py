@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from medseg.delivery.charts import Scale, Tick
+from medseg.delivery.charts import LOG_RATIO, Scale, Tick
 from medseg.evaluation.segmentation import PairedDifference, as_text, signed_text
 
 SIDE = 360
-_ROOM = 46
+_LEFT = 60  # of the name of an axis and its numbers
+_BELOW = 46
 ROW = 26
 WIDE = 960
+COST_WIDE = 460
+_LINE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +91,39 @@ class Forest:
     height: float
 
 
+@dataclass(frozen=True, slots=True)
+class CostPoint:
+    """An evaluation by its cost and its mean, with its name beside it."""
+
+    x: float
+    y: float
+    name: str
+    title: str
+    name_x: float
+    name_y: float
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostChart:
+    """The metric of every evaluation against seconds per case; the best stand up on the left.
+
+    Attributes:
+        points: A point per evaluation.
+        x_ticks: Seconds.
+        y_ticks: Values of the metric.
+    """
+
+    points: list[CostPoint]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
 def scatter(values: Sequence[tuple[str, float, float]], metric: str, *, first: str, second: str) -> Scatter:
     """A point per case, from its name and both values; both axes have one scale."""
     every = [value for _, one, two in values for value in (one, two)]
-    across = Scale.over(every, start=_ROOM, end=SIDE - 8)
-    up = Scale.over(every, start=SIDE - _ROOM, end=8)
+    across = Scale.over(every, start=_LEFT, end=SIDE - 8)
+    up = Scale.over(every, start=SIDE - _BELOW, end=8)
     points = [
         Point(
             across.place(one),
@@ -111,8 +142,8 @@ def bland_altman(values: Sequence[tuple[str, float, float]], metric: str) -> Bla
     """
     changes = [two - one for _, one, two in values]
     middle, reach = fmean(changes), 1.96 * stdev(changes)
-    across = Scale.over([(one + two) / 2 for _, one, two in values], start=_ROOM, end=SIDE - 8)
-    up = Scale.over([*changes, 0.0, middle - reach, middle + reach], start=SIDE - _ROOM, end=8)
+    across = Scale.over([(one + two) / 2 for _, one, two in values], start=_LEFT, end=SIDE - 8)
+    up = Scale.over([*changes, 0.0, middle - reach, middle + reach], start=SIDE - _BELOW, end=8)
     points = [
         Point(across.place((one + two) / 2), up.place(two - one), f"{name}: {as_text(metric, two - one, 3)}")
         for name, one, two in values
@@ -127,6 +158,24 @@ def bland_altman(values: Sequence[tuple[str, float, float]], metric: str) -> Bla
         (up.place(middle - reach), up.place(middle + reach)),
         f"mean difference {as_text(metric, middle, 3)}, limits of agreement {ends[0]} to {ends[1]}",
     )
+
+
+def cost_chart(values: Sequence[tuple[str, float, float]], metric: str) -> CostChart:
+    """A point per evaluation, from its name, its seconds per case and its mean of the metric."""
+    seconds = [cost for _, cost, _ in values]
+    is_log = min(seconds) > 0 and max(seconds) >= LOG_RATIO * min(seconds)
+    across = Scale.over(seconds, start=_LEFT, end=COST_WIDE - 8, is_log=is_log)
+    up = Scale.over([value for _, _, value in values], start=SIDE - _BELOW, end=8)
+    points, taken = [], list[float]()
+    for name, cost, value in sorted(values, key=lambda one: -one[2]):
+        x, y = across.place(cost), up.place(value)
+        is_left = x > COST_WIDE / 2
+        height = max([y + 4, *(used + _LINE for used in taken if used + _LINE > y + 4)])
+        taken.append(height)
+        title = f"{name}: {as_text(metric, value, 4)} at {cost:.1f} s per case"
+        anchor = "end" if is_left else "start"
+        points.append(CostPoint(x, y, name, title, x - 9 if is_left else x + 9, round(height, 1), anchor))
+    return CostChart(points, across.ticks(6), up.ticks(4))
 
 
 def forest(entries: Sequence[PairedDifference]) -> Forest:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from medseg.atomic import write_text
-from medseg.delivery.comparison.charts import bland_altman, forest, scatter
+from medseg.delivery.comparison.charts import CostChart, bland_altman, cost_chart, forest, scatter
 from medseg.delivery.pages import fill_page
 from medseg.evaluation.segmentation import (
     EvaluationContract,
@@ -79,7 +79,7 @@ def save_comparison_page(comparison: Comparison, path: Path) -> None:
 
 def render_comparison(comparison: Comparison) -> str:
     """The page as HTML text, self-contained."""
-    metric = comparison.metric
+    metric, worst = comparison.metric, _worst(comparison)
     return fill_page(
         "comparison/templates/page.html.jinja",
         dataset=comparison.dataset,
@@ -91,9 +91,20 @@ def render_comparison(comparison: Comparison) -> str:
         table=_table(comparison),
         details=_details(comparison),
         pairs=[_pair(comparison, other) for other in comparison.evaluations[1:]],
-        worst=_worst(comparison),
+        worst=worst,
+        undrawn=any("" in case["pictures"] for case in worst),
         costs=_costs(comparison),
+        cost_chart=_cost_chart(comparison),
     )
+
+
+def worst_cases(comparison: Comparison) -> list[str]:
+    """Ids of the cases that the page shows: those with the worst value in any evaluation, the worst first."""
+    values = [_by_case(one, comparison) for one in comparison.evaluations]
+    sign = kind_of(comparison.metric).direction or 1
+    known = [case_id for case_id in comparison.common if any(case_id in each for each in values)]
+    ranked = sorted(known, key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
+    return ranked[:_WORST]
 
 
 def _table(comparison: Comparison) -> list[dict[str, Any]]:
@@ -192,18 +203,15 @@ def _by_case(
 
 
 def _worst(comparison: Comparison) -> list[dict[str, Any]]:
-    """The cases with the worst value in any evaluation, with all values and the pictures that there are."""
+    """The worst cases, with all values and the pictures that there are."""
     values = [_by_case(one, comparison) for one in comparison.evaluations]
-    sign = kind_of(comparison.metric).direction or 1
-    known = [case_id for case_id in comparison.common if any(case_id in each for each in values)]
-    ranked = sorted(known, key=lambda case_id: min(sign * each.get(case_id, sign * 1e9) for each in values))
     return [
         {
             "case_id": case_id,
             "values": [as_text(comparison.metric, each[case_id], 3) if case_id in each else "" for each in values],
             "pictures": [_embedded(one.pictures.get(case_id)) for one in comparison.evaluations],
         }
-        for case_id in ranked[:_WORST]
+        for case_id in worst_cases(comparison)
     ]
 
 
@@ -218,3 +226,17 @@ def _costs(comparison: Comparison) -> list[tuple[str, list[str]]]:
     """A row per cost that any evaluation knows."""
     captions = dict.fromkeys(caption for one in comparison.evaluations for caption in one.cost)
     return [(caption, [one.cost.get(caption, "") for one in comparison.evaluations]) for caption in captions]
+
+
+def _cost_chart(comparison: Comparison) -> CostChart | None:
+    """The metric against seconds per case; None unless every evaluation has both."""
+    values = [
+        (
+            one.name,
+            (one.stored.notes.get("cost") or {}).get("seconds_per_case"),
+            one.summary.means.get(comparison.metric, float("nan")),
+        )
+        for one in comparison.evaluations
+    ]
+    known = [(name, seconds, mean) for name, seconds, mean in values if seconds is not None and mean == mean]
+    return cost_chart(known, comparison.metric) if len(known) == len(values) else None

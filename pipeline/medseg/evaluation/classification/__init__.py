@@ -16,7 +16,13 @@ from medseg.evaluation.classification.ranking import (
     representative_studies,
 )
 from medseg.evaluation.classification.score_table import Level, ScoreTable, stack_scores
-from medseg.evaluation.classification.summary import ClassificationSummary, LevelSummary, flat_metrics, summarise_scores
+from medseg.evaluation.classification.summary import (
+    ClassificationSummary,
+    LevelSummary,
+    flat_metrics,
+    scoped_scores,
+    summarise_scores,
+)
 from medseg.evaluation.classification.tables import (
     slice_columns,
     study_columns,
@@ -47,6 +53,7 @@ __all__ = [
     "representative_slices",
     "representative_studies",
     "roc_curve",
+    "scoped_scores",
     "slice_columns",
     "stack_scores",
     "study_columns",

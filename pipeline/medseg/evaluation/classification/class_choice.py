@@ -86,6 +86,6 @@ def _balanced(true: Array, is_right: Array, owners: Array, weights: Array, *, cl
         recalls = right.sum(axis=0)[present] / counts.sum(axis=0)[present]
         resampled = (weights @ right[:, present]) / (weights @ counts[:, present])  # NaN where a class vanishes
     if not present.any():
-        return Measure(float("nan"), float("nan"), float("nan"), 0)
+        return Measure.without_interval(float("nan"), patients=0)
     patients = int((counts.sum(axis=1) > 0).sum())
     return with_interval(float(recalls.mean()), resampled.mean(axis=1), patients=patients)

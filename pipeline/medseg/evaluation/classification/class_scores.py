@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from medseg.evaluation.classification.calibration import BINS, bin_of
 from medseg.evaluation.classification.operating_point import threshold_for_specificity
 from medseg.evaluation.classification.ranked_scores import RankedScores
 from medseg.evaluation.classification.score_table import ScoreTable
-from medseg.evaluation.resampling import FEW_PATIENTS, jackknife_interval, percentile_interval
+from medseg.evaluation.resampling import FEW_PATIENTS, FEWEST_PATIENTS, jackknife_interval, percentile_interval
 from medseg.records import Array
 
 MEASURES = ("auroc", "average_precision", "sensitivity", "brier", "calibration_error")
@@ -22,22 +23,31 @@ class Measure:
 
     Attributes:
         value: Value on all cases; NaN where it does not exist.
-        low: Lower end of the interval; NaN with fewer than two patients or fewer than 40 resamples left.
+        low: Lower end of the interval; NaN with fewer than five patients or fewer than 40 resamples left.
         high: Upper end of the interval.
         dropped: Number of resamples in which it did not exist, for example because no positive was drawn.
+        patients: Number of patients that it is of.
     """
 
     value: float
     low: float
     high: float
     dropped: int
+    patients: int
+
+    @classmethod
+    def without_interval(cls, value: float, *, patients: int) -> Self:
+        """A value of too few patients, or one that does not exist."""
+        return cls(value, float("nan"), float("nan"), 0, patients)
 
     def __str__(self) -> str:
-        """Value and interval."""
+        """Value and interval, or words where there is none."""
         if self.value != self.value:
             return "none"
-        has_interval = self.low == self.low
-        return f"{self.value:.4f}" + (f" ({self.low:.3f} to {self.high:.3f})" if has_interval else "")
+        if self.low == self.low:
+            return f"{self.value:.4f} ({self.low:.3f} to {self.high:.3f})"
+        few = f"too few patients for an interval: {self.patients}"
+        return f"{self.value:.4f} ({few if self.patients < FEWEST_PATIENTS else 'no interval'})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +133,12 @@ def score_class(
 
 
 def with_interval(value: float, resampled: Array, *, patients: int) -> Measure:
-    """A value with the interval of its resamples; no interval for fewer than two patients or a value of NaN."""
-    if patients < 2 or np.isnan(value) or not len(resampled):
-        return Measure(value, float("nan"), float("nan"), 0)
+    """A value with the interval of its resamples; no interval for fewer than five patients or a value of NaN."""
+    if patients < FEWEST_PATIENTS or np.isnan(value) or not len(resampled):
+        return Measure.without_interval(value, patients=patients)
     if len(resampled) < FEW_PATIENTS:
-        return Measure(value, *jackknife_interval(value, resampled), int(np.isnan(resampled).sum()))
-    return Measure(value, *percentile_interval(resampled))
+        return Measure(value, *jackknife_interval(value, resampled), int(np.isnan(resampled).sum()), patients)
+    return Measure(value, *percentile_interval(resampled), patients)
 
 
 def count_outcomes(probabilities: Array, truth: Array, threshold: float) -> TwoByTwo:

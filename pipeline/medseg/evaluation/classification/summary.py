@@ -72,7 +72,7 @@ class ClassificationSummary:
     def __str__(self) -> str:
         """A line per level and class."""
         width = max(len(name) for name in (*self.classes, "mean over classes"))
-        lines = [f"no intervals: all cases are of {self.patients} patient(s)"] if self.patients < 2 else []
+        lines = []
         for level in (self.slice, self.study):
             for entry in level.classes:
                 why = f" ({entry.note})" if entry.note else ""
@@ -165,6 +165,16 @@ def flat_metrics(summary: ClassificationSummary) -> dict[str, float]:
     return values
 
 
+def scoped_scores(summary: ClassificationSummary, scope: str) -> dict[str, float]:
+    """The numbers of `flat_metrics` under `<scope>/…`, so that training, validation and test are never mixed.
+
+    Args:
+        summary: Summary of the scores.
+        scope: What was evaluated, such as `val` or `test`.
+    """
+    return {f"{scope}/{name}": value for name, value in flat_metrics(summary).items()}
+
+
 def _flat_choice(choice: ClassChoice, level: Level) -> dict[str, float]:
     values = {
         f"{level}_accuracy": choice.accuracy.value,
@@ -194,7 +204,7 @@ def _summarise_level(
 def _mean_over_classes(scored: Sequence[tuple[ClassScores, dict[str, Array]]], key: str) -> Measure:
     there = [(entry, resampled) for entry, resampled in scored if not np.isnan(entry.measures[key].value)]
     if not there:
-        return Measure(float("nan"), float("nan"), float("nan"), 0)
+        return Measure.without_interval(float("nan"), patients=0)
     return with_interval(
         float(np.mean([entry.measures[key].value for entry, _ in there])),
         np.mean([resampled[key] for _, resampled in there], axis=0),

@@ -22,7 +22,7 @@ CONTRACT = {
     "threshold": "lowest given probability whose specificity is at least the stated one on these data; null: none is",
     "calibration_error": f"mean |stated - observed| over rows in {BINS} bins of equal width",
     "interval": "95 %, percentiles over patients drawn with replacement, draws without a value dropped and counted; "
-    "with fewer than 20 patients, jackknife over patients on log odds with Student's t",
+    "with fewer than 20 patients, jackknife over patients on log odds with Student's t; none with fewer than 5",
     "means": "over the classes that have the measure",
 }
 

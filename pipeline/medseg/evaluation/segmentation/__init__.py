@@ -9,20 +9,33 @@ from medseg.evaluation.segmentation.contract import (
     CaseMetricName,
     EvaluationContract,
     contract_differences,
-    load_contract,
     surface_dice_name,
 )
-from medseg.evaluation.segmentation.evaluate_cases import bound_contract, evaluate_cases, find_mask
+from medseg.evaluation.segmentation.contract_file import load_contract
+from medseg.evaluation.segmentation.evaluate_cases import (
+    bound_contract,
+    evaluate_cases,
+    existing_mask,
+    find_mask,
+)
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
+from medseg.evaluation.segmentation.inter_rater import InterRater, inter_rater
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.metric_kinds import MetricKind, as_text, kind_of, signed_text
 from medseg.evaluation.segmentation.needed_cases import needed_patients
+from medseg.evaluation.segmentation.non_inferiority import NonInferiority, non_inferiority
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.evaluation.segmentation.paired import PairedDifference, compare_pair
 from medseg.evaluation.segmentation.ranking import ranked_cases, representative_cases
-from medseg.evaluation.segmentation.stored import StoredEvaluation, load_evaluation
+from medseg.evaluation.segmentation.stored import (
+    METRICS_NAME,
+    SUMMARY_NAME,
+    StoredEvaluation,
+    load_evaluation,
+    read_metrics,
+)
 from medseg.evaluation.segmentation.subgroups import Subgroup, subgroups
 from medseg.evaluation.segmentation.summary import LabelSummary, Summary, scoped_metrics, summarise, volume_metrics
 from medseg.evaluation.segmentation.surface_dice import surface_dice
@@ -30,12 +43,16 @@ from medseg.evaluation.segmentation.tables import case_columns, write_metrics, w
 
 __all__ = [
     "METRICS",
+    "METRICS_NAME",
+    "SUMMARY_NAME",
     "CaseMetricName",
     "Detection",
     "EvaluationContract",
+    "InterRater",
     "LabelSummary",
     "Metric",
     "MetricKind",
+    "NonInferiority",
     "PairedDifference",
     "StoredEvaluation",
     "Subgroup",
@@ -50,16 +67,20 @@ __all__ = [
     "contract_differences",
     "detect",
     "evaluate_cases",
+    "existing_mask",
     "find_mask",
     "hausdorff_95_mm",
     "instances",
+    "inter_rater",
     "kind_of",
     "load_contract",
     "load_evaluation",
     "measure_case",
     "needed_patients",
+    "non_inferiority",
     "overlap_metrics",
     "ranked_cases",
+    "read_metrics",
     "representative_cases",
     "scoped_metrics",
     "signed_text",

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from medseg.configuration import Config, parse_config, read_yaml
+from medseg.configuration import Config, parse_config
 from medseg.errors import ConfigError
 
 CaseMetricName = Literal[
@@ -148,15 +147,6 @@ class EvaluationContract(Config):
 def surface_dice_name(tolerance_mm: float) -> str:
     """Name of the surface Dice at a tolerance, such as `surface_dice_1mm`."""
     return f"surface_dice_{tolerance_mm:g}mm"
-
-
-def load_contract(path: Path) -> EvaluationContract:
-    """Read a contract from YAML; what it leaves out has the default.
-
-    Raises:
-        ConfigError: If the file cannot be read, or a key or value is wrong.
-    """
-    return parse_config(EvaluationContract, read_yaml(path), source=f"contract {path.name}")
 
 
 def contract_differences(one: EvaluationContract, other: EvaluationContract) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
 
 _OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
+_OTHER_NUMBERS = "number the structures of the second reading as the manifest does"
+Drawer = Literal["model", "reader"]
 MASK_SUFFIXES = (".nii.gz", ".png", ".nii", ".nrrd", ".mha", ".tif", ".tiff")  # ours first, then other programs'
 
 
@@ -31,6 +34,7 @@ def evaluate_cases(
     masks: Path,
     contract: EvaluationContract | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    drawn_by: Drawer = "model",
     executor: Executor = SERIAL,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[CaseMetrics], list[Failure]]:
@@ -43,6 +47,7 @@ def evaluate_cases(
         masks: Folder with a mask `<case_id>.nii.gz`, `.png` or of another format of labels for each case.
         contract: What is measured, and how; the default contract if not given.
         metrics: Metrics of the user's own by name.
+        drawn_by: Who drew the masks; errors call them masks, or second readings of a reader.
         executor: Runner of the work on the cases.
         on_done: Called with the case id after each case.
 
@@ -55,7 +60,14 @@ def evaluate_cases(
     bound = bound_contract(contract or EvaluationContract(), manifest)
     known = [name for structure in bound.structures for name in bound.values_of(structure)]
     check_new_names([*known, *(OBJECT_METRICS if bound.objects else ())], metrics or {})
-    evaluate = partial(_evaluate_case, manifest=manifest, root=root, masks=masks, contract=bound, metrics=metrics or {})
+    common: dict[str, Any] = {
+        "manifest": manifest,
+        "root": root,
+        "masks": masks,
+        "contract": bound,
+        "metrics": metrics or {},
+    }
+    evaluate = partial(_evaluate_case, **common, drawn_by=drawn_by)
     done = run_cases(cases, evaluate, stage="evaluate", executor=executor, on_done=on_done)
     return [row for rows in done.results for row in rows], list(done.failures)
 
@@ -78,12 +90,15 @@ def _evaluate_case(
     masks: Path,
     contract: EvaluationContract,
     metrics: Mapping[str, Metric],
+    drawn_by: Drawer,
 ) -> list[CaseMetrics]:
     path = find_mask(masks, case.case_id)
     label, label_grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(path, case_id=case.case_id)
-    check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing="mask", reference="label")
-    check_named(mask, manifest, path, case_id=case.case_id, thing="mask", remedy=_OTHER_MANIFEST)
+    thing = "mask" if drawn_by == "model" else "second reading"
+    remedy = _OTHER_MANIFEST if drawn_by == "model" else _OTHER_NUMBERS
+    check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing=thing, reference="label")
+    check_named(mask, manifest, path, case_id=case.case_id, thing=thing, remedy=remedy)
     objects = read_case_objects(case, manifest, root)
     rows = case_metrics(label, mask, label_grid, contract, case_id=case.case_id, objects=objects)
     if not metrics:
@@ -102,9 +117,13 @@ def find_mask(masks: Path, case_id: str) -> Path:
     Raises:
         ScanError: If there is none.
     """
-    for suffix in MASK_SUFFIXES:
-        path = masks / f"{case_id}{suffix}"
-        if path.is_file():
-            return path
+    if (path := existing_mask(masks, case_id)) is not None:
+        return path
     fact = f"a mask must lie in {masks.name}, found none"
     raise ScanError(fact, remedy="run predict on this case first", case_id=case_id)
+
+
+def existing_mask(masks: Path, case_id: str) -> Path | None:
+    """The mask of a case; None if there is none."""
+    paths = (masks / f"{case_id}{suffix}" for suffix in MASK_SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)

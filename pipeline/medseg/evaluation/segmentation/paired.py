@@ -9,10 +9,17 @@ from itertools import groupby
 import numpy as np
 
 from medseg.evaluation.resampling import grouped_mean_interval
-from medseg.evaluation.segmentation.metric_kinds import kind_of
+from medseg.evaluation.segmentation.metric_kinds import kind_of, signed_text
 from medseg.records import Array, CaseMetrics
 
 _FEWEST_TESTED = 6  # the least p of five is 0.0625
+_CHANCE = {
+    "first": "worse beyond chance",
+    "second": "better beyond chance",
+    "different": "different beyond chance",
+    "equal": "equal in every case",
+    "neither": "may be chance",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,15 @@ class PairedDifference:
             return "neither"
         good = kind_of(self.metric).direction
         return "different" if good == 0 else "second" if self.difference * good > 0 else "first"
+
+    def __str__(self) -> str:
+        """The difference, its interval and whether it is beyond chance."""
+        change = signed_text(self.metric, self.difference)
+        if self.verdict == "unknown":
+            return f"{change}, too few patients to tell it from chance ({self.patients})"
+        interval = f"95 % {signed_text(self.metric, self.low)} to {signed_text(self.metric, self.high)}"
+        p_value = f"p = {self.corrected_p:.3f}" if self.corrected_p >= 0.001 else "p < 0.001"
+        return f"{change} ({interval}), {p_value}: {_CHANCE[self.verdict]}"
 
 
 def compare_pair(

@@ -38,6 +38,11 @@ class StoredEvaluation:
     notes: dict[str, Any]
 
     @property
+    def model_facts(self) -> dict[str, Any]:
+        """Identity of the model that drew the masks; empty for masks from elsewhere."""
+        return dict(self.notes.get("model") or {})
+
+    @property
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.resolve().name
@@ -51,11 +56,7 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
     """
     try:
         content = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
-        with (folder / METRICS_NAME).open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file)
-            if not {*_KEYS} <= {*(table.fieldnames or ())}:
-                raise ValueError(f"{METRICS_NAME} without the columns {', '.join(_KEYS)}")
-            rows = tuple(_row(line) for line in table)
+        rows = read_metrics(folder / METRICS_NAME)
         contract = parse_config(EvaluationContract, content["contract"], source=SUMMARY_NAME)
         patients = dict(content["patients"])
     except FileNotFoundError as error:
@@ -66,6 +67,20 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
         fact = f"evaluation {folder.name}: its tables must be as evaluate writes them, got: {error}"
         raise EvaluationError(fact, remedy="evaluate the masks again") from error
     return StoredEvaluation(folder, contract, rows, patients, content)
+
+
+def read_metrics(path: Path) -> tuple[CaseMetrics, ...]:
+    """Read a table of metrics per case and structure.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it lacks a column, or holds what is no number.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        if not {*_KEYS} <= {*(table.fieldnames or ())}:
+            raise ValueError(f"{path.name} without the columns {', '.join(_KEYS)}")
+        return tuple(_row(line) for line in table)
 
 
 def _row(line: dict[str, str]) -> CaseMetrics:

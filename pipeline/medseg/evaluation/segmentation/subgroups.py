@@ -14,6 +14,10 @@ from medseg.evaluation.segmentation.metric_kinds import kind_of
 from medseg.records import Case, CaseMetrics
 
 _SIZES = ("smallest third", "middle third", "largest third")
+_AGE_BANDS = {"under 18": 18.0, "18 to 39": 40.0, "40 to 64": 65.0, "65 and over": float("inf")}
+"""Age in years below which a patient belongs to a band, if to none before it."""
+
+_IN_ORDER = (*_SIZES, *_AGE_BANDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Subgroup:
     Attributes:
         structure: Name of the label or region.
         metric: Name of the metric.
-        by: What divides the cohort: `site`, `scanner`, `modality` or `size`.
+        by: What divides the cohort: `site`, `scanner`, `modality`, `sex`, `age` (bands of years) or `size`.
         group: Name of the part.
         mean: Mean over its cases.
         low: Lower end of the 95 % interval; NaN with fewer than five patients.
@@ -46,7 +50,9 @@ class Subgroup:
 
 
 def subgroups(rows: Sequence[CaseMetrics], cases: Sequence[Case], *, metric: str = "dice") -> list[Subgroup]:
-    """Divide cases by site, scanner and modality, where there are several, and by the size of each structure.
+    """Divide cases by site, scanner, modality, sex and age, where there are several, and by the size of each structure.
+
+    A case whose manifest does not give the site, scanner, modality, sex or age is in no part of that division.
 
     Args:
         rows: Metrics per case and structure.
@@ -61,9 +67,13 @@ def subgroups(rows: Sequence[CaseMetrics], cases: Sequence[Case], *, metric: str
     def value_of(row: CaseMetrics, field: str) -> str | None:
         return getattr(by_id[row.case_id], field) if row.case_id in by_id else None
 
+    def band_of(row: CaseMetrics) -> str | None:
+        return _age_band(by_id[row.case_id].age_years) if row.case_id in by_id else None
+
     divisions: dict[str, Callable[[CaseMetrics], str | None]] = {
-        field: partial(value_of, field=field) for field in ("site", "scanner", "modality")
+        field: partial(value_of, field=field) for field in ("site", "scanner", "modality", "sex")
     }
+    divisions["age"] = band_of
     patients = {case.case_id: case.patient_id for case in cases}
     found = []
     for structure in dict.fromkeys(row.label for row in rows):
@@ -80,6 +90,11 @@ def subgroups(rows: Sequence[CaseMetrics], cases: Sequence[Case], *, metric: str
     return found
 
 
+def _age_band(age_years: float | None) -> str | None:
+    """The band of an age; none without one."""
+    return None if age_years is None else next(name for name, end in _AGE_BANDS.items() if age_years < end)
+
+
 def _size_of(rows: Sequence[CaseMetrics]) -> Callable[[CaseMetrics], str | None]:
     """Third of the reference's size that a case belongs to; none without a reference, or with fewer than six cases."""
     sizes = [row.label_voxels for row in rows if row.label_voxels]
@@ -94,8 +109,8 @@ def _size_of(rows: Sequence[CaseMetrics]) -> Callable[[CaseMetrics], str | None]
 
 
 def _order(parts: Mapping[str, object]) -> list[str]:
-    """Sizes from small to large, other names by the alphabet."""
-    return sorted(parts, key=lambda name: (_SIZES.index(name) if name in _SIZES else 0, name))
+    """Sizes and ages from small to large, other names by the alphabet."""
+    return sorted(parts, key=lambda name: (_IN_ORDER.index(name) if name in _IN_ORDER else 0, name))
 
 
 def _entry(

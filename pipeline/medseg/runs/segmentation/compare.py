@@ -12,7 +12,6 @@ from medseg.atomic import write_json
 from medseg.delivery.comparison import ComparedEvaluation, Comparison, save_comparison_page
 from medseg.errors import ConfigError, EvaluationError
 from medseg.evaluation.segmentation import (
-    PairedDifference,
     StoredEvaluation,
     as_text,
     compare_pair,
@@ -23,15 +22,10 @@ from medseg.evaluation.segmentation import (
     signed_text,
     summarise,
 )
+from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
-
-_CHANCE = {
-    "first": "worse beyond chance",
-    "second": "better beyond chance",
-    "different": "different beyond chance",
-    "equal": "equal in every case",
-    "neither": "may be chance",
-}
+from medseg.runs.segmentation.cost_text import cost_rows
+from medseg.runs.segmentation.worst_pictures import PictureSource, draw_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +54,58 @@ class ComparisonResult:
                 if entry.metric == metric:
                     change = next((e for e in one.against if (e.structure, e.metric) == (entry.label, metric)), None)
                     value = f"{kind.title} {as_text(metric, entry.mean, 4)} {kind.unit}".rstrip()
-                    lines.append(f"  {entry.label:>{width}} {value}" + (_sentence(change) if change else ""))
+                    lines.append(f"  {entry.label:>{width}} {value}" + (f", {change}" if change else ""))
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareSettings:
+    """Choices of a comparison.
+
+    Attributes:
+        out: Folder of the tables and the page, new or empty.
+        metric: Metric that is drawn and by which cases are ranked; every metric is in the tables.
+        names: Name of each evaluation; the folders' if not given.
+        dataset: Dataset of the evaluations, from which pictures are drawn that they do not hold; none if not given.
+        masks: Folder of the masks of each evaluation, in their order; given with the dataset.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+    """
+
+    out: Path
+    metric: str = "dice"
+    names: Sequence[str] | None = None
+    dataset: Path | None = None
+    masks: Sequence[Path] = ()
+    data_root: Path | None = None
+
+
 def compare_evaluations(
-    folders: Sequence[Path], out: Path, *, metric: str = "dice", names: Sequence[str] | None = None
+    folders: Sequence[Path], settings: CompareSettings, *, progress: Progress | None = None
 ) -> ComparisonResult:
     """Hold evaluations against the first one, on the cases that all of them have.
 
     Args:
         folders: Folders that `evaluate` wrote, at least two, the baseline first.
-        out: Folder of the tables and the page, new or empty.
-        metric: Metric that is drawn and by which cases are ranked; every metric is in the tables.
-        names: Name of each evaluation; the folders' if not given.
+        settings: Choices.
+        progress: Follows the work; nothing if not given.
 
     Raises:
-        ConfigError: If there are fewer than two, names repeat, or none has the metric.
+        ConfigError: If there are fewer than two, names repeat, none has the metric, or dataset and masks do not fit.
         EvaluationError: If tables cannot be read, contracts differ, or there is no common case.
+        ManifestError: If the dataset cannot be read.
     """
     if len(folders) < 2:
         raise ConfigError(f"compare: needs at least two evaluations, got {len(folders)}")
     stored = [load_evaluation(folder) for folder in folders]
-    titles = _titles(stored, names)
+    titles = _titles(stored, settings.names)
     _check_contracts(stored, titles)
     common, left_out = _cases(stored)
+    metric = settings.metric
     known = list(dict.fromkeys(name for row in stored[0].rows for name in row.values))
     if metric not in known:
         raise ConfigError(f"compare: metric must be one of {', '.join(known)}, got {metric!r}")
-    folder = check_empty(out)
+    source = PictureSource.of(settings.dataset, settings.masks, data_root=settings.data_root, stored=stored)
+    folder = check_empty(settings.out)
     patients = {case_id: owner for one in reversed(stored) for case_id, owner in one.patients.items()}
     baseline = _rows(stored[0], common)
     evaluations = tuple(
@@ -99,16 +116,19 @@ def compare_evaluations(
             against=tuple(compare_pair(baseline, _rows(one, common), patients=patients))
             if one is not stored[0]
             else (),
-            cost=_cost(one),
+            cost=cost_rows(one.notes.get("cost") or {}),
             pictures=_pictures(one, common),
         )
         for one, title in zip(stored, titles, strict=True)
     )
     dataset = str(stored[0].notes.get("dataset", {}).get("name", "the dataset"))
     found = Comparison(dataset, metric, stored[0].contract, evaluations, tuple(common), tuple(left_out))
+    undrawn: list[str] = []
+    if source is not None:
+        found, undrawn = draw_missing(found, source, folder=folder / "overlays", progress=progress or Silence())
     write_json(folder / "compare.json", _content(found))
     save_comparison_page(found, folder / "compare.html")
-    return ComparisonResult(folder, found, tuple(_warnings(found, patients)))
+    return ComparisonResult(folder, found, (*_warnings(found, patients), *undrawn))
 
 
 def _titles(stored: Sequence[StoredEvaluation], names: Sequence[str] | None) -> list[str]:
@@ -145,17 +165,6 @@ def _cases(stored: Sequence[StoredEvaluation]) -> tuple[list[str], list[str]]:
 def _rows(one: StoredEvaluation, common: Sequence[str]) -> list[Any]:
     wanted = set(common)
     return [row for row in one.rows if row.case_id in wanted]
-
-
-def _cost(one: StoredEvaluation) -> dict[str, str]:
-    """What a mask costs, as text by caption."""
-    cost = one.notes.get("cost") or {}
-    shown = {}
-    if cost.get("seconds_per_case") is not None:
-        shown["Seconds per case"] = f"{cost['seconds_per_case']:.1f}"
-    if cost.get("peak_memory_bytes"):
-        shown["Peak memory"] = f"{cost['peak_memory_bytes'] / 2**30:.1f} GiB"
-    return shown
 
 
 def _pictures(one: StoredEvaluation, common: Sequence[str]) -> dict[str, Path]:
@@ -241,13 +250,3 @@ def _too_few(one: ComparedEvaluation, found: Comparison, patients: dict[str, str
                 f"{count} would"
             )
     return said
-
-
-def _sentence(entry: PairedDifference) -> str:
-    """The difference, its interval and whether it is beyond chance."""
-    change = signed_text(entry.metric, entry.difference)
-    if entry.verdict == "unknown":
-        return f", {change}, too few patients to tell it from chance ({entry.patients})"
-    interval = f"95 % {signed_text(entry.metric, entry.low)} to {signed_text(entry.metric, entry.high)}"
-    p_value = f"p = {entry.corrected_p:.3f}" if entry.corrected_p >= 0.001 else "p < 0.001"
-    return f", {change} ({interval}), {p_value}: {_CHANCE[entry.verdict]}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg.evaluation.segmentation import (
     EvaluationContract,
+    InterRater,
     Metric,
     Summary,
     bound_contract,
@@ -30,9 +31,21 @@ from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
-from medseg.runs.tracking import Tracking, log_cases, log_masks, recorded, start_tracking, unsent
+from medseg.runs.segmentation.second_reader import SecondReader
+from medseg.runs.tracking import (
+    Tracking,
+    cases_text,
+    log_cases,
+    log_masks,
+    log_measured,
+    model_tags,
+    recorded,
+    scope_of,
+    start_tracking,
+    unsent,
+)
 from medseg.scans import read_label
-from medseg.tracking import TrackedRun
+from medseg.tracking import MeasuredModel, TrackedRun
 
 _DRAWN_WORST = 6
 
@@ -50,6 +63,7 @@ class EvaluateSettings:
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         contract: YAML of what is measured and how, or the contract itself; the default contract if not given.
         metrics: Metrics of your own by name, beside those of the contract.
+        rater: Folder of a second reader's labels, named like masks, whose agreement is shown beside the model's.
         tracking: MLflow store.
     """
 
@@ -61,6 +75,7 @@ class EvaluateSettings:
     data_root: Path | None = None
     contract: Path | EvaluationContract | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
+    rater: Path | None = None
     tracking: Tracking = field(default_factory=Tracking)
 
 
@@ -69,13 +84,14 @@ class EvaluateResult:
     """Measured masks.
 
     Attributes:
-        folder: Folder of `metrics.csv`, `summary.json` and the overlays.
+        folder: Folder of `metrics.csv`, `summary.json` and the overlays; of `rater.csv` with a second reader.
         contract: What was measured, and how.
         rows: Metrics per case and structure.
         summary: Means with intervals; its text is a table.
         power: How well a classifier's disagreement finds failed masks; None where no classifier has checked them.
         failures: Cases that could not be measured, with the reasons.
         warnings: Sentences for the person who started the evaluation.
+        inter_rater: Agreement of the readers beside that of the model; None without a second reader.
     """
 
     folder: Path
@@ -85,6 +101,7 @@ class EvaluateResult:
     power: QualityPower | None
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
+    inter_rater: InterRater | None = None
 
 
 def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progress | None = None) -> EvaluateResult:
@@ -96,16 +113,19 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
         progress: Follows the work; nothing if not given.
 
     Raises:
-        PipelineError: If the dataset or the contract cannot be used, or the output folder holds something.
+        PipelineError: If the dataset, the contract or the second reader's folder cannot be used, or the output folder
+            holds something.
     """
     folder = check_empty(settings.out)
+    progress = progress or Silence()
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     contract = bound_contract(_contract_of(settings), manifest)
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
+    reader = SecondReader.of(settings.rater, cases) if settings.rater else None
     record = load_record(settings.masks)
     run = _start_run(settings, manifest, record)
     with recorded(run):
-        with (progress or Silence()).over_cases(len(cases), "evaluate") as on_done:
+        with progress.over_cases(len(cases), "evaluate") as on_done:
             rows, failures = evaluate_cases(
                 cases,
                 manifest,
@@ -119,8 +139,15 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
         patients = {case.case_id: case.patient_id for case in cases}
         summary = summarise(rows, patients=patients)
         power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)
-        files = (folder / "metrics.csv", folder / "summary.json")
+        agreement = (
+            reader.measure(rows, manifest, root, contract=contract, metrics=settings.metrics, progress=progress)
+            if reader
+            else None
+        )
+        files = (folder / "metrics.csv", folder / "summary.json", *([folder / "rater.csv"] if agreement else []))
         write_metrics(rows, files[0])
+        if agreement:
+            write_metrics(agreement.rows, folder / "rater.csv")
         notes: dict[str, Any] = {
             "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
             "model": record.model.model_dump(mode="json", exclude={"trained_on"}) if record else None,
@@ -129,6 +156,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             "subgroups": [asdict(entry) for entry in subgroups(rows, cases)],
             "trained_on": seen,
             "quality": power.content() if power else None,
+            "inter_rater": agreement.content() if agreement else None,
         }
         write_summary(summary, files[1], contract=contract, failures=failures, notes=notes)
         pictures, warnings = save_overlays(
@@ -143,9 +171,11 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
         if seen:
             warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"
             warnings = (warning, *warnings)
-        result = EvaluateResult(folder, contract, tuple(rows), summary, power, tuple(failures), warnings)
+        result = EvaluateResult(
+            folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement
+        )
         if run is not None:
-            _log(run, settings, manifest, cases, result, files, pictures)
+            _log(run, settings, manifest, cases, result, files, pictures, record)
     return replace(result, warnings=(*result.warnings, *unsent(run)))
 
 
@@ -161,25 +191,24 @@ def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[
     cases = [case for case in record.cases if case.case_id in measured] if record else []
     if not cases:
         return None
+    cost = record.model.cost if record else None
     return {
         "seconds_per_case": fmean(case.seconds for case in cases),
         "peak_memory_bytes": max(case.peak_memory_bytes for case in cases),
+        "parameters": cost.parameters if cost else None,
+        "multiply_adds_per_window": cost.multiply_adds_per_window if cost else None,
+        "training_minutes": cost.training_s / 60 if cost else None,
     }
 
 
 def _start_run(settings: EvaluateSettings, manifest: Manifest, record: PredictionRecord | None) -> TrackedRun | None:
     """An MLflow run of this evaluation, tagged with the model that drew the masks."""
-    what = f"fold {settings.fold}" if settings.fold is not None else settings.split or "all cases"
-    name = f"evaluate {settings.out.resolve().name}, {what}"
-    tags = {"medseg.model_plan_digest": record.model.plan_digest} if record else {}
-    return start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags)
-
-
-def _scope(settings: EvaluateSettings) -> str:
-    """First part of the metrics' names: validation and test cases are never mixed."""
-    if settings.split == "test":
-        return "test"
-    return "val" if settings.fold is not None else settings.split or "all"
+    name = f"evaluate {settings.out.resolve().name}, {cases_text(settings.fold, settings.split)}"
+    if record is None:
+        return start_tracking(settings.tracking, manifest, stage="evaluate", name=name)
+    model = record.model
+    tags = model_tags(model.plan_digest, run_id=model.run_id, weights_digest=model.weights_digest)
+    return start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags, parent=model.run_id)
 
 
 def _description(manifest: Manifest, result: EvaluateResult) -> str:
@@ -189,7 +218,7 @@ def _description(manifest: Manifest, result: EvaluateResult) -> str:
             f"Masks of **{manifest.name}**, {result.summary.cases} cases, {len(result.failures)} failed; contract "
             f"`{result.contract.digest}`."
         ),
-        f"```\n{result.summary}\n```",
+        "\n".join(["```", str(result.summary), *([str(result.inter_rater)] if result.inter_rater else []), "```"]),
         (
             "Every case and metric is in `metrics.csv`, the contract in `summary.json`, pictures are in `overlays`. "
             "`medseg compare` holds evaluations against each other."
@@ -206,6 +235,7 @@ def _log(
     result: EvaluateResult,
     files: tuple[Path, ...],
     pictures: list[Path],
+    record: PredictionRecord | None,
 ) -> None:
     """Parameters, numbers, tables and pictures of the MLflow run."""
     run.begin(spool_of(result.folder))
@@ -213,7 +243,12 @@ def _log(
     run.log_parameters({"fold": settings.fold, "split": settings.split, **counts})
     run.log_parameters({"contract": result.contract.digest})
     log_cases(run, manifest, evaluation=cases)
-    run.log_metrics(scoped_metrics(result.summary, _scope(settings)))
+    scope = scope_of(settings.fold, settings.split)
+    model_run = (record.model.run_id if record else None) or ""
+    measured = MeasuredModel(manifest.name, manifest_digest(manifest), "evaluation", model_run)
+    log_measured(run, scoped_metrics(result.summary, scope), measured)
     run.describe(_description(manifest, result))
     run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
+    if result.inter_rater is not None:
+        run.log_metrics(scoped_metrics(result.inter_rater.summary, f"{scope}_second_reader"))
     log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")
