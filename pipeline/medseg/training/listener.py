@@ -32,26 +32,25 @@ class TrainingListener(Protocol):
 
 
 class CurvesListener:
-    """Appends every report to `curves.csv`.
+    """Appends every report to `curves.csv`, and the score of every validation to a table of its own.
 
     Args:
-        path: Target file; one that exists is continued.
+        path: Target file of the reports; one that exists is continued.
+        validations: Target file of the scores, continued likewise; they are not written if it is not given.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, validations: Path | None = None) -> None:
         self.path = path
+        self.validations = validations
 
     def on_report(self, step: int, values: dict[str, float]) -> None:
         """Append a line; it replaces the lines that an interrupted run wrote from this step on."""
-        lines = [",".join(["step", *values])]
-        if self.path.exists():
-            earlier = self.path.read_text(encoding="utf-8").splitlines()[1:]
-            lines += [line for line in earlier if int(line.split(",", 1)[0]) < step]
-        lines.append(",".join([str(step), *(f"{value:.6g}" for value in values.values())]))
-        write_text(self.path, "\n".join(lines) + "\n")
+        _append(self.path, step, values)
 
     def on_validation(self, step: int, validation: Validation) -> None:
-        """No effect: validations have a table of their own."""
+        """Append the score likewise; the cases of the last validation have tables of their own."""
+        if self.validations is not None:
+            _append(self.validations, step, {"score": validation.score})
 
 
 class TrackingListener:
@@ -102,3 +101,13 @@ def _report_stretch(engine: Engine, state: TrainingState, listener: TrainingList
 def _report_validation(state: TrainingState, listener: TrainingListener) -> None:
     if state.last is not None:
         listener.on_validation(state.step, state.last)
+
+
+def _append(path: Path, step: int, values: dict[str, float]) -> None:
+    """Add the line of a step to a table, in place of the lines from this step on."""
+    lines = [",".join(["step", *values])]
+    if path.exists():
+        earlier = path.read_text(encoding="utf-8").splitlines()[1:]
+        lines += [line for line in earlier if int(line.split(",", 1)[0]) < step]
+    lines.append(",".join([str(step), *(f"{value:.6g}" for value in values.values())]))
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,140 @@
+"""What a report is made from: a run's folder, with each part that is missing or damaged known as such."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from medseg.errors import CheckpointError, ConfigError, ManifestError
+from medseg.inference.classification.card import CLASSIFIER_NAME, ClassifierCard, load_classifier_card
+from medseg.inference.segmentation import ModelCard, load_card
+from medseg.manifest import manifest_digest
+from medseg.planning import Plan, SlicePlan
+from medseg.planning.plan import load_plan_of
+from medseg.runs.run_folder import RunFolder, RunRecord
+from medseg.runs.training_cases import TrainingCases, load_training_cases
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSource:
+    """A run as its folder holds it.
+
+    Attributes:
+        folder: The folder.
+        card: Card of the model.
+        record: What the training was started with; None if `run.json` is missing or damaged.
+        plan: Settings; None if `plan.yaml` is missing or damaged.
+        cases: Dataset with its folds; None if it was not given.
+        missing: A sentence for each part that could not be read, by the name of its file.
+    """
+
+    folder: RunFolder
+    card: ModelCard | ClassifierCard
+    record: RunRecord | None
+    plan: Plan | SlicePlan | None
+    cases: TrainingCases | None
+    missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Name of the run's folder."""
+        return self.folder.path.resolve().name
+
+    @property
+    def training(self) -> tuple[str, ...]:
+        """Ids of the cases that the model was trained on."""
+        return self.card.trained_on
+
+    @property
+    def validation(self) -> tuple[str, ...] | None:
+        """Ids of the validation cases; None where the run does not say."""
+        return self.record.validation if self.record else None
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Labels or classes that the model gives, without the background."""
+        if isinstance(self.card, ModelCard):
+            return tuple(name for name, value in self.card.labels.items() if value)
+        return self.card.targets.structures
+
+
+def open_run(run: Path, dataset: Path | None, data_root: Path | None) -> ReportSource:
+    """Read the parts of a run.
+
+    Args:
+        run: Folder of a training.
+        dataset: Dataset that it was trained on, for patients, sites and licence.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+
+    Raises:
+        CheckpointError: If the folder holds no model card.
+        ManifestError: If the dataset is not the one that the run was trained on.
+    """
+    folder = RunFolder(run)
+    is_classifier = (folder.model / CLASSIFIER_NAME).is_file() or (run / CLASSIFIER_NAME).is_file()
+    card: ModelCard | ClassifierCard = load_classifier_card(run) if is_classifier else load_card(run)
+    kind: type[Plan] | type[SlicePlan] = SlicePlan if is_classifier else Plan
+    missing: dict[str, str] = {}
+    record = _part(folder.record, folder.load_record, missing)
+    plan = _part(folder.plan, lambda: load_plan_of(kind, folder.plan), missing)
+    cases = _dataset(dataset, data_root, record, card) if dataset is not None else None
+    return ReportSource(folder, card, record, plan, cases, missing)
+
+
+def _part(path: Path, read: Callable[[], Part], missing: dict[str, str]) -> Part | None:
+    """A part of the run; None with the reason noted if it cannot be read."""
+    try:
+        return read()
+    except (CheckpointError, ConfigError):
+        missing[path.name] = f"{path.name} is {'damaged' if path.is_file() else 'not in the run folder'}"
+        return None
+
+
+def _dataset(
+    dataset: Path, data_root: Path | None, record: RunRecord | None, card: ModelCard | ClassifierCard
+) -> TrainingCases:
+    """The dataset, held to be the one of the run."""
+    cases = load_training_cases(dataset, fold=record.fold if record else "all", data_root=data_root)
+    found = manifest_digest(cases.manifest)
+    if record is not None and found != card.manifest_digest:
+        raise ManifestError(
+            f"manifest {cases.manifest.name}: must be the one that the run was trained on, with the digest "
+            f"{card.manifest_digest[:12]}…, got {found[:12]}…",
+            remedy="give the dataset.json that the run was trained on, unchanged, or leave the dataset out",
+        )
+    return cases
+
+
+def read_json(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """The content of a JSON file that holds a mapping, or None and what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, f"{path.name} is not in the run folder"
+    except (OSError, ValueError):
+        return None, f"{path.name} is damaged"
+    return (content, "") if isinstance(content, dict) else (None, f"{path.name} is damaged")
+
+
+def read_columns(path: Path) -> tuple[dict[str, list[float]] | None, str]:
+    """The columns of a table of numbers, or None and what is wrong with it."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            table = csv.reader(file)
+            names = next(table)
+            lines = [[float(value) for value in line] for line in table]
+    except FileNotFoundError:
+        return None, f"{path.name} is not in the run folder"
+    except (OSError, ValueError, StopIteration, csv.Error):
+        return None, f"{path.name} is damaged"
+    if "step" not in names or any(len(line) != len(names) for line in lines):
+        return None, f"{path.name} is damaged"
+    if not lines:
+        return None, f"{path.name} holds no step yet"
+    return {name: [line[index] for line in lines] for index, name in enumerate(names)}, ""

@@ -1,0 +1,40 @@
+"""medseg report: a page about a run, to hand round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from medseg.workflows import console, options
+
+EPILOG = """\b
+Example:
+  medseg report run --evaluation evaluation --dataset dataset --out report --pdf
+"""
+
+
+@click.command("report", epilog=EPILOG)
+@click.argument("run", type=options.FILE)
+@click.option("--evaluation", "evaluations", multiple=True, type=options.FILE, help="Folder of an evaluation; repeat.")
+@click.option("--dataset", type=options.FILE, help="Dataset of the run: adds patients, sites, scanners and licence.")
+@click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the report; new or empty.")
+@click.option("--pdf", "with_pdf", is_flag=True, help="Write report.pdf, too; needs pip install 'medseg[pdf]'.")
+@options.data_root
+def command(
+    run: Path, evaluations: tuple[Path, ...], dataset: Path | None, folder: Path, with_pdf: bool, data_root: Path | None
+) -> None:
+    """Write what RUN, the folder of a training, holds as one page: data, plan, curves, results, limits, model card."""
+    from medseg.runs.report import report_run
+
+    done = report_run(run, folder, evaluations=evaluations, dataset=dataset, data_root=data_root, with_pdf=with_pdf)
+    console.warn(done.warnings)
+    for sentence in done.missing:
+        click.echo(f"missing: {sentence}")
+    for path in done.files:
+        click.echo(path)
+
+
+if __name__ == "__main__":
+    from medseg.workflows.cli import run_command
+
+    run_command(command)
