@@ -15,8 +15,8 @@ from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
 from medseg.workflows import console
 
-_ON_DATA = ("ingest", "audit", "split", "plan", "lens", "train", "predict", "evaluate", "compare", "classify")
-VERBS = (*_ON_DATA, "demo", "ui", "sync")
+_ON_DATA = ("ingest", "audit", "split", "plan", "lens", "train", "predict", "evaluate", "compare", "report", "promote")
+VERBS = (*_ON_DATA, "classify", "demo", "ui", "sync")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:

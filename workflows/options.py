@@ -19,6 +19,17 @@ FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True)
 
 
+class _Model(click.Path):
+    """A run's folder, or the address of a registered model, which names no file."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder as a path; an address as it is."""
+        return value if str(value).startswith("models:/") else super().convert(value, param, ctx)
+
+
+MODEL = _Model(path_type=Path, exists=True)
+
+
 def data_root(function: Function) -> Function:
     """Add `--data-root`."""
     return click.option(

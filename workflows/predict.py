@@ -17,11 +17,12 @@ Examples:
   medseg predict run data/dataset.json --fold 0 --out masks
   medseg predict run scan.nii.gz more_scans/ --out masks
   medseg predict run scans/ --gate classifier --out masks
+  medseg predict models:/livers@clinical scans/ --out masks
 """
 
 
 @click.command("predict", epilog=EPILOG)
-@click.argument("run", type=options.FILE)
+@click.argument("run", type=options.MODEL)
 @click.argument("inputs", type=options.FOLDER, nargs=-1, required=True)
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the masks; new or empty.")
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases of a manifest.")
@@ -50,8 +51,12 @@ Examples:
 )
 @options.data_root
 @options.device
-def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -> None:
-    """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files."""
+@click.option("--tracking-uri", help="MLflow store of a registered model.  [default: MLFLOW_TRACKING_URI, else here]")
+def command(run: Path | str, inputs: tuple[Path, ...], folder: Path, **choices: Any) -> None:
+    """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files.
+
+    RUN is the folder of a training, or a registered model such as models:/livers@clinical.
+    """
     from medseg.runs.segmentation.predict import PredictSettings, predict_run
 
     result = predict_run(run, inputs, PredictSettings(out=folder, **choices), progress=bars.Bars())

@@ -12,6 +12,7 @@ EPILOG = """\b
 Examples:
   medseg train data/dataset.json --out run --fold 0 --budget 10m
   medseg train other/dataset.json --out tuned --init run --budget 5m
+  medseg train data/dataset.json --out folds --fold all-folds --budget 50m
 """
 
 
@@ -29,24 +30,34 @@ Examples:
 @options.network
 @options.preset
 def command(**arguments: Any) -> None:
-    """Plan, prepare and train on DATASET, a dataset.json or its folder."""
+    """Plan, prepare and train on DATASET, a dataset.json or its folder.
+
+    With --fold all-folds every fold is trained in turn, in a folder of its own, with equal parts of --budget; the
+    numbers are then over the validation cases of all folds.
+    """
     started = time.monotonic()
+    from medseg.runs.folds import train_folds
     from medseg.runs.segmentation.job import SegmentationJob
-    from medseg.runs.settings import TrainingSettings
+    from medseg.runs.settings import ALL_FOLDS, TrainingSettings
     from medseg.runs.train import train_job
 
     dataset = arguments.pop("dataset")
     job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
     settings = options.training_settings(TrainingSettings, arguments)
-    result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    if is_all := settings.fold == ALL_FOLDS:
+        result = train_folds(job, dataset, settings, progress=bars.Bars())
+    else:
+        result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
     click.echo(result.summary)
     for note in result.notes:
         click.echo(note)
     console.warn(result.warnings)
-    click.echo(
-        f"{result.steps} steps in {result.seconds:.0f} s; model in {result.folder / 'model'}, plan, curves and "
-        f"pictures in {result.folder}"
+    what = (
+        "models in the folders fold_0, fold_1, ... of"
+        if is_all
+        else f"model in {result.folder / 'model'}, plan, curves and pictures in"
     )
+    click.echo(f"{result.steps} steps in {result.seconds:.0f} s; {what} {result.folder}")
     console.report_failures(result.failures)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medseg.inference.classification import SlicePredictor
     from medseg.inference.segmentation import Predictor
     from medseg.manifest import load_manifest
-    from medseg.runs.api import compare, evaluate, predict, train, train_classifier
+    from medseg.runs.api import compare, evaluate, predict, promote, report, train, train_classifier
     from medseg.scans import read_label, read_scan, write_mask
     from medseg.training.segmentation import SegmentationParts
 
@@ -33,8 +33,10 @@ _HOMES = {
     "evaluate": "medseg.runs.api",
     "load_manifest": "medseg.manifest",
     "predict": "medseg.runs.api",
+    "promote": "medseg.runs.api",
     "read_label": "medseg.scans",
     "read_scan": "medseg.scans",
+    "report": "medseg.runs.api",
     "train": "medseg.runs.api",
     "train_classifier": "medseg.runs.api",
     "write_mask": "medseg.scans",
@@ -50,8 +52,10 @@ __all__ = [
     "evaluate",
     "load_manifest",
     "predict",
+    "promote",
     "read_label",
     "read_scan",
+    "report",
     "train",
     "train_classifier",
     "write_mask",

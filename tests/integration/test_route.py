@@ -107,7 +107,7 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     assert train.info.status == evaluate.info.status == "FINISHED"
     assert train.info.run_name.startswith("train run, ")
     assert f"**{manifest.name}**" in train.data.tags["mlflow.note.content"]
-    assert train.data.params["training.learning_rate"] == "0.01"
+    assert train.data.params["learning_rate"] == "0.01"
     assert {"medseg.manifest_digest", "medseg.plan_digest"} <= set(train.data.tags)
     names = {f"volume_{metric}/{label}" for metric in ("dice", "iou") for label in (*manifest.foreground, "mean")}
     assert names | {"train_loss", "learning_rate"} <= set(train.data.metrics)

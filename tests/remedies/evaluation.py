@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from medseg.errors import ScanError
 from medseg.evaluation.classification import failure_auroc, stack_scores, summarise_scores
 from medseg.evaluation.segmentation import (
     EvaluationContract,
+    evaluate_cases,
     find_mask,
     load_evaluation,
     summarise,
@@ -20,7 +22,7 @@ from medseg.evaluation.segmentation import (
 )
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.manifest.case_scans import check_named
-from medseg.records import CaseMetrics, Scan, SliceScores
+from medseg.records import Case, CaseMetrics, Scan, SliceScores
 from medseg.scans import write_mask
 from medseg.targets import ExclusiveLabels
 
@@ -52,6 +54,25 @@ def _other_manifest(place: Path) -> Again:
 
     yield check(liver=1)
     yield check(liver=2)
+
+
+@tries("evaluation/segmentation/evaluate_cases.py", "number the structures of the second reading as the manifest does")
+def _other_numbers(place: Path) -> Again:
+    case = Case(case_id="a", patient_id="a", images=("a.nii.gz",), label="label/a.nii.gz")
+    write_mask(LABEL, Scan(LABEL[None], OBLIQUE), place / "label", case_id="a")
+
+    def read(label: Any) -> CaseMetrics:
+        write_mask(label, Scan(LABEL[None], OBLIQUE), place / "reader", case_id="a")
+        rows, failures = evaluate_cases(
+            [case], manifest_of([case], labels=LABELS), place, masks=place / "reader", drawn_by="reader"
+        )
+        if failures:
+            fact, _, remedy = failures[0].reason.partition("; ")
+            raise ScanError(fact, remedy=remedy)
+        return rows[0]
+
+    yield lambda: read(2 * LABEL)
+    yield lambda: read(LABEL)
 
 
 def measure(target: Any, **metrics: Any) -> Callable[[], object]:

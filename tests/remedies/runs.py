@@ -10,12 +10,15 @@ from unittest.mock import patch
 
 import medseg
 import numpy as np
+from medseg.inference.record import ModelIdentity, PredictionRecord, save_record
 from medseg.networks.segmentation import UNet
+from medseg.records import Case
 from medseg.runs.audit import audit_dataset
 from medseg.runs.machine import torch_device
 from medseg.runs.run_folder import RunFolder, check_empty
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.plan import PlanResult, plan_dataset
+from medseg.runs.segmentation.second_reader import SecondReader
 from medseg.runs.settings import TrainingSettings
 from medseg.scans import write_scan
 
@@ -268,6 +271,24 @@ def _lost_initial_weights(place: Path) -> Again:
 tried_elsewhere("tests/integration/test_classify_route.py", "gate", "runs/segmentation/predict.py", "leave check out")
 
 
+@tries("runs/segmentation/second_reader.py", "give the folder that holds the second reader's labels")
+def _no_second_reader(place: Path) -> Again:
+    cases = (Case(case_id="a", patient_id="a", images=("a.nii.gz",)),)
+    (place / "reader").mkdir()
+    (place / "reader" / "a.nii.gz").touch()
+    yield lambda: SecondReader.of(place / "raeder", cases)
+    yield lambda: SecondReader.of(place / "reader", cases)
+
+
+@tries("runs/segmentation/second_reader.py", "name each label after its case, such as {}")
+def _names_of_second_readings(place: Path) -> Again:
+    cases = (Case(case_id="a", patient_id="a", images=("a.nii.gz",)),)
+    (place / "reader of a.nii.gz").touch()
+    yield lambda: SecondReader.of(place, cases)
+    (place / "reader of a.nii.gz").rename(place / "a.nii.gz")
+    yield lambda: SecondReader.of(place, cases)
+
+
 def compared(place: Path, *folders: str, **more: Any) -> Callable[[], object]:
     """A comparison of evaluations of a case each."""
     made = [evaluated(place / folder, "a") for folder in folders]
@@ -281,6 +302,32 @@ def _names(place: Path) -> Again:
     yield compared(place, "x", "y", names=("one", "one"))
     yield compared(place, "x", "y", names=("one", "two"))
     yield compared(place, "x", "z")
+
+
+@tries("runs/segmentation/worst_pictures.py", "give both, the masks in the order of the evaluations, or neither")
+def _pictures(place: Path) -> Again:
+    write_patients(place)
+    made = [evaluated(place / name, "a") for name in ("x", "y")]
+    yield lambda: medseg.compare(made, out=place / "out", dataset=place)
+    yield lambda: medseg.compare(made, out=place / "both", dataset=place, masks=[place / "x", place / "y"])
+    yield lambda: medseg.compare(made, out=place / "neither")
+
+
+@tries("runs/segmentation/worst_pictures.py", "give the folders of masks in the order of the evaluations")
+def _order_of_masks(place: Path) -> Again:
+    write_patients(place)
+    made, masks = [], []
+    for name in ("x", "y"):
+        identity = ModelIdentity(
+            dataset="d", manifest_digest="m", plan_digest="p", weights_digest=name * 64, trained_on=()
+        )
+        masks.append(place / f"masks_{name}")
+        save_record(PredictionRecord(model=identity, labels={"liver": 1}, cases=(), failures=()), masks[-1])
+        made.append(evaluated(place / name, "a"))
+        summary = json.loads((made[-1] / "summary.json").read_text())
+        (made[-1] / "summary.json").write_text(json.dumps(summary | {"model": identity.model_dump(mode="json")}))
+    yield lambda: medseg.compare(made, out=place / "out", dataset=place, masks=masks[::-1])
+    yield lambda: medseg.compare(made, out=place / "out", dataset=place, masks=masks)
 
 
 @tries("runs/segmentation/compare.py", "evaluate both again under the same contract")

@@ -130,7 +130,7 @@ def test_a_failure_raises(cohort: tuple[Manifest, Path], trained: Any, tmp_path:
         medseg.train(cohort[1], out=result.folder, epochs=1, **settings)
     with pytest.raises(ConfigError, match="budget and epochs exclude each other"):
         medseg.train(cohort[1], out=tmp_path / "a", epochs=1, budget="1m", **settings)
-    with pytest.raises(ConfigError, match="fold must be a number or 'all'"):
+    with pytest.raises(ConfigError, match="fold must be a number, 'all' or 'all-folds'"):
         medseg.train(cohort[1], out=tmp_path / "a", fold="first", **settings)
     with pytest.raises(ManifestError, match="fold must be one of"):
         medseg.train(cohort[1], out=tmp_path / "a", fold=99, **settings)

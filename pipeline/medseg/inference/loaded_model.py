@@ -12,7 +12,7 @@ from torch import nn
 
 from medseg.inference.card import model_folder
 from medseg.networks.precision import PrecisionKind, to_device
-from medseg.networks.weights import load_weights
+from medseg.networks.weights import load_weights, weights_digest
 
 
 class _Shape(Protocol):
@@ -37,12 +37,17 @@ class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
         card: Card of its weights.
         device: Device to run on.
         precision: Number format.
+
+    Attributes:
+        weights: Name of the weights, `last` or `best`; "" where they were not loaded from a run.
+        weights_digest: SHA-256 of the file of the weights; "" where they were not loaded from a run.
     """
 
     def __init__(
         self, network: AnyNetwork, card: AnyCard, *, device: torch.device, precision: PrecisionKind = "auto"
     ) -> None:
         self.card = card
+        self.weights = self.weights_digest = ""
         self.device = device
         self.precision = precision
         self.network = network.eval()
@@ -75,7 +80,9 @@ class LoadedModel(ABC, Generic[AnyNetwork, AnyCard]):
         card = cls._read_card(folder, weights)
         network = build(card.network) if build is not None else cls._build(card)
         load_weights(network, folder / f"{weights}.safetensors")
-        return cls(network, card, device=device, precision=precision)
+        loaded = cls(network, card, device=device, precision=precision)
+        loaded.weights, loaded.weights_digest = weights, weights_digest(folder / f"{weights}.safetensors")
+        return loaded
 
     @classmethod
     @abstractmethod

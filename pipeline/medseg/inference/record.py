@@ -8,6 +8,7 @@ from pathlib import Path
 from medseg.atomic import write_json
 from medseg.configuration import Config, parse_config
 from medseg.errors import ConfigError, DeliveryError
+from medseg.inference.model_cost import ModelCost
 
 RECORD_NAME = "predictions.json"
 
@@ -20,11 +21,21 @@ class ModelIdentity(Config):
         manifest_digest: SHA-256 of that manifest.
         plan_digest: SHA-256 of its plan.
         trained_on: Ids of the cases that it was trained on.
+        run_id: MLflow run of its training; None where it is not known.
+        weights: Name of its weights, `last` or `best`; None where it is not known.
+        weights_digest: SHA-256 of the file of its weights; None where it is not known.
+        medseg_version: Version of medseg that trained it; None where it is not known.
+        cost: Size of the network and effort of the training; None where they are not known.
     """
 
     dataset: str
     manifest_digest: str
     plan_digest: str
+    run_id: str | None = None
+    weights: str | None = None
+    weights_digest: str | None = None
+    medseg_version: str | None = None
+    cost: ModelCost | None = None
     trained_on: tuple[str, ...]
 
 

@@ -11,12 +11,15 @@ from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
+from medseg.runs.folds import train_folds
 from medseg.runs.progress import Progress
-from medseg.runs.segmentation.compare import ComparisonResult, compare_evaluations
+from medseg.runs.report import ReportResult, report_run
+from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
-from medseg.runs.settings import DeviceName, TrainingSettings
+from medseg.runs.segmentation.promote import PromoteSettings, Promotion, promote_model
+from medseg.runs.settings import ALL_FOLDS, DeviceName, TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
 from medseg.training.engine import Attach
@@ -47,7 +50,8 @@ def train(
     Args:
         dataset: A `dataset.json`, a Decathlon or nnU-Net file, or the folder that holds one.
         out: Folder of the run, new or empty.
-        fold: Validation fold, or `all` to train on every case.
+        fold: Validation fold, `all` to train on every case, or `all-folds` to train every fold in turn, each in a
+            folder of its own, with the numbers over all their validation cases.
         budget: Wall clock for the whole work, such as `10m`; excludes `epochs`.
         epochs: Length in epochs; the plan's if neither is given.
         config: Settings of the plan to change, as a mapping or a YAML file.
@@ -79,9 +83,10 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    return train_job(
-        SegmentationJob(parts, grid=grid, network=network, preset=preset), Path(dataset), asked, progress=progress
-    )
+    job = SegmentationJob(parts, grid=grid, network=network, preset=preset)
+    if asked.fold == ALL_FOLDS:
+        return train_folds(job, Path(dataset), asked, progress=progress)
+    return train_job(job, Path(dataset), asked, progress=progress)
 
 
 def train_classifier(
@@ -143,7 +148,7 @@ def predict(
     """Write a mask on the scan's own grid for every case.
 
     Args:
-        run: Folder of a training.
+        run: Folder of a training, or the address of a registered model such as `models:/livers@clinical`.
         inputs: A manifest or its folder, or image files and folders of image files.
         out: Folder of the masks, new or empty.
         fold: Fold of a manifest whose validation cases are wanted.
@@ -160,7 +165,7 @@ def predict(
     """
     asked = PredictSettings(out=Path(out), fold=fold, split=split, device=device, **_with_paths(settings))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    return predict_run(Path(run), [Path(path) for path in paths], asked, progress=progress)
+    return predict_run(run, [Path(path) for path in paths], asked, progress=progress)
 
 
 def evaluate(
@@ -184,7 +189,8 @@ def evaluate(
         split: Split that is measured; all labelled cases if neither is given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
-        settings: Further fields of `medseg.runs.segmentation.evaluate.EvaluateSettings`.
+        settings: Further fields of `medseg.runs.segmentation.evaluate.EvaluateSettings`, such as `contract`,
+            or `rater`, a folder of a second reader's labels.
 
     Returns:
         Metrics per case and label, their summary, failed cases and warnings.
@@ -198,8 +204,38 @@ def evaluate(
     return evaluate_masks(Path(dataset), asked, progress=progress)
 
 
+def promote(
+    evaluation: AnyPath, *, alias: str = "candidate", against: AnyPath | None = None, **settings: Any
+) -> Promotion:
+    """Register the model of an evaluation, and let an alias such as `clinical` name it.
+
+    Args:
+        evaluation: Folder that `evaluate` wrote, of masks that the model drew.
+        alias: Name of its use.
+        against: Evaluation of the model that has the alias now; needed if there is one.
+        settings: Further fields of `medseg.runs.segmentation.promote.PromoteSettings`, such as `margin` or
+            `tracking_uri`.
+
+    Returns:
+        The registered version, the one it replaced, and how they compare.
+
+    Raises:
+        PipelineError: If the evaluation does not show that the model is no worse than the one in use.
+    """
+    earlier = None if against is None else Path(against)
+    return promote_model(Path(evaluation), PromoteSettings(alias=alias, against=earlier, **settings))
+
+
 def compare(
-    evaluations: Sequence[AnyPath], *, out: AnyPath, metric: str = "dice", names: Sequence[str] | None = None
+    evaluations: Sequence[AnyPath],
+    *,
+    out: AnyPath,
+    metric: str = "dice",
+    names: Sequence[str] | None = None,
+    dataset: AnyPath | None = None,
+    masks: Sequence[AnyPath] = (),
+    data_root: AnyPath | None = None,
+    progress: Progress | None = None,
 ) -> ComparisonResult:
     """Hold evaluations against the first one, case by case.
 
@@ -208,6 +244,10 @@ def compare(
         out: Folder of the tables and the page, new or empty.
         metric: Metric that is drawn and by which cases are ranked.
         names: Name of each evaluation; the folders' if not given.
+        dataset: Dataset of the evaluations; with it and the masks, every worst case has a picture from each of them.
+        masks: Folder of the masks of each evaluation, in their order.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        progress: Follows the work; nothing if not given.
 
     Returns:
         Summaries, paired differences with intervals and tests, and warnings.
@@ -215,7 +255,50 @@ def compare(
     Raises:
         PipelineError: If tables cannot be read, contracts differ, or there is no common case.
     """
-    return compare_evaluations([Path(folder) for folder in evaluations], Path(out), metric=metric, names=names)
+    asked = CompareSettings(
+        out=Path(out),
+        metric=metric,
+        names=names,
+        dataset=None if dataset is None else Path(dataset),
+        masks=tuple(Path(folder) for folder in masks),
+        data_root=None if data_root is None else Path(data_root),
+    )
+    return compare_evaluations([Path(folder) for folder in evaluations], asked, progress=progress)
+
+
+def report(
+    run: AnyPath,
+    *,
+    out: AnyPath,
+    evaluations: Sequence[AnyPath] = (),
+    dataset: AnyPath | None = None,
+    data_root: AnyPath | None = None,
+    with_pdf: bool = False,
+) -> ReportResult:
+    """Write a run as one page with its plan, curves, results and limits, and its model card.
+
+    Args:
+        run: Folder of a training.
+        out: Folder of the report, new or empty.
+        evaluations: Folders that `evaluate` wrote for the run's masks.
+        dataset: Dataset that the run was trained on, for patients, sites, scanners, licence and source.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        with_pdf: Whether the page is written as PDF, too.
+
+    Returns:
+        The written files, what is missing, and warnings.
+
+    Raises:
+        PipelineError: If the run, an evaluation or the dataset cannot be used, or the output folder holds something.
+    """
+    return report_run(
+        Path(run),
+        Path(out),
+        evaluations=[Path(folder) for folder in evaluations],
+        dataset=Path(dataset) if dataset is not None else None,
+        data_root=Path(data_root) if data_root is not None else None,
+        with_pdf=with_pdf,
+    )
 
 
 def _tracking(tracking: AnyPath | bool | None) -> Tracking:
@@ -232,7 +315,7 @@ def _changes(config: AnyPath | Mapping[str, Any] | None) -> dict[str, Any]:
     return {"changes": read_yaml(Path(config)), "changes_name": f"settings {Path(config).name}"}
 
 
-_PATHS = ("plan", "store", "data_root", "initial", "gate", "check", "contract")
+_PATHS = ("plan", "store", "data_root", "initial", "gate", "check", "contract", "rater")
 
 
 def _with_paths(settings: Mapping[str, Any]) -> dict[str, Any]:

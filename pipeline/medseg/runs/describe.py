@@ -1,20 +1,102 @@
-"""What a training is, in Markdown for those who look through runs."""
+"""What a training is, in the words of those who look through runs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from medseg.runs.machine import device_name, torch_device
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.training.engine import Outcome
 
+_MOST_DIFFERENCES = 3
+_SEVERAL = {"all": "all cases", "all-folds": "all folds"}
+
 
 def fold_text(fold: str) -> str:
     """Name of a training's validation cases."""
-    return "all cases" if fold == "all" else f"fold {fold}"
+    return _SEVERAL.get(fold) or f"fold {fold}"
 
 
-def length_text(settings: TrainingSettings) -> str:
+def length_text(budget: str | None, epochs: int | None) -> str:
     """Budget or epochs, as the user gave them."""
-    return settings.budget or (f"{settings.epochs} epochs" if settings.epochs else "planned epochs")
+    return budget or (f"{epochs} epochs" if epochs else "planned epochs")
+
+
+def size_text(sizes: Sequence[float]) -> str:
+    """Sizes along the axes, such as `96 x 80 x 48`."""
+    return " x ".join(f"{size:g}" for size in sizes)
+
+
+def run_name(stage: str, settings: TrainingSettings, choices: Mapping[str, str]) -> str:
+    """A name that tells runs apart: command, folder, fold, length, and what differs from the default plan.
+
+    Args:
+        stage: Command of the training.
+        settings: Choices of the training.
+        choices: Choices of this kind of training that are not the default, by their names.
+    """
+    length = length_text(settings.budget, settings.epochs)
+    parts = [f"{stage} {settings.out.resolve().name}", fold_text(settings.fold), length]
+    differing = differences(settings, choices)
+    parts += [f"{key} {value}" for key, value in list(differing.items())[:_MOST_DIFFERENCES]]
+    more = len(differing) - _MOST_DIFFERENCES
+    return ", ".join([*parts, f"{more} more"] if more > 0 else parts)
+
+
+def renamed(name: str, earlier: tuple[str | None, int | None], now: tuple[str | None, int | None]) -> str:
+    """The name of a run that is resumed with another budget or other epochs; a name that the user gave stays."""
+    return name.replace(f", {length_text(*earlier)}", f", {length_text(*now)}")
+
+
+def differences(settings: TrainingSettings, choices: Mapping[str, str]) -> dict[str, str]:
+    """What a training has that the default plan has not, by the names of settings."""
+    found = dict(choices)
+    if settings.plan is not None:
+        plan = settings.plan.resolve()
+        found["plan"] = f"{plan.parent.name}/{plan.name}"
+    if settings.initial is not None:
+        found["from"] = settings.initial.resolve().name
+    if settings.seed is not None:
+        found["seed"] = str(settings.seed)
+    for section, values in settings.changes.items():
+        nested = values if isinstance(values, Mapping) else {"": values}
+        found |= {key or section: _value_text(value) for key, value in nested.items()}
+    return found
+
+
+def training_parameters(
+    settings: TrainingSettings, plan: Mapping[str, Any], choices: Mapping[str, str], *, parameters: int, failed: int
+) -> dict[str, Any]:
+    """The few settings by which trainings are compared; the whole plan is an artefact of the run.
+
+    Args:
+        settings: Choices of the training.
+        plan: Readable settings of the plan.
+        choices: Choices of this kind of training that are not the default.
+        parameters: Trainable parameters of the network.
+        failed: Count of cases that could not be used.
+    """
+    differing = ", ".join(f"{key} {value}" for key, value in differences(settings, choices).items())
+    return {
+        "fold": settings.fold,
+        **plan,
+        "parameters": parameters,
+        "failed_cases": failed,
+        "differs_from_default": differing or "nothing",
+    }
+
+
+def training_tags(settings: TrainingSettings) -> dict[str, str]:
+    """Tags that a resumed run sets again, because they may have changed."""
+    return {
+        "medseg.length": length_text(settings.budget, settings.epochs),
+        "medseg.device": device_name(torch_device(settings.device)),
+        "medseg.torch": torch.__version__,
+    }
 
 
 def describe_training(settings: TrainingSettings, cases: TrainingCases, outcome: Outcome, summary: object) -> str:
@@ -26,14 +108,22 @@ def describe_training(settings: TrainingSettings, cases: TrainingCases, outcome:
         outcome: Steps and seconds.
         summary: Numbers of the last validation; its text is a table.
     """
+    folder = settings.out.resolve().name
     parts = [
         (
             f"**{cases.manifest.name}**, {fold_text(settings.fold)}: {len(cases.training)} training and "
             f"{len(cases.validation)} validation cases; {outcome.steps:,} steps in {outcome.seconds:.0f} s "
-            f"({length_text(settings)})."
+            f"({length_text(settings.budget, settings.epochs)})."
         ),
-        f"```\n{summary}\n```" if cases.validation else "No validation cases.",
-        "The plan, with the reason of each setting, is the artefact `plan.yaml`; pictures are in `overlays`.",
-        f"Next: `medseg predict {settings.out.resolve().name} …`, then `medseg evaluate …`.",
+        f"```\n{summary}\n```" if cases.validation and summary is not None else "No validation cases.",
+        "The plan, with the reason of each setting, is the artefact `plan.yaml`.",
+        f"Next: `medseg predict {folder} …`, then `medseg evaluate …`.",
     ]
     return "\n\n".join(parts)
+
+
+def _value_text(value: object) -> str:
+    """A changed setting as text."""
+    if isinstance(value, list | tuple) and all(isinstance(size, int | float) for size in value):
+        return size_text(value)
+    return str(value)

@@ -62,6 +62,8 @@ class Finished(Generic[AnyPlan, AnyTask]):
         outcome: Steps, seconds and last validation.
         failures: Cases that could not be used.
         run: MLflow run; None without tracking.
+        run_id: MLflow run that the training has, also where it was resumed without tracking.
+        name: Name of the model.
     """
 
     folder: RunFolder
@@ -71,6 +73,8 @@ class Finished(Generic[AnyPlan, AnyTask]):
     outcome: Outcome
     failures: tuple[Failure, ...]
     run: TrackedRun | None
+    run_id: str | None
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,14 @@ class Job(Protocol[AnyPlan, AnyTask]):
         labels_digest: SHA-256 of labels that lie outside the manifest; None without any.
         own_parts: Names of the parts that a resumed run must be given again.
         attach: Functions that attach the user's handlers to the training's engines.
+        named_choices: What differs from the default of this kind of training, by its names.
     """
 
     stage: str
     labels_digest: str | None
     own_parts: tuple[str, ...]
     attach: Sequence[Attach]
+    named_choices: Mapping[str, str]
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that this kind of training cannot use.
@@ -141,10 +147,20 @@ class Job(Protocol[AnyPlan, AnyTask]):
     def count_parameters(self, plan: AnyPlan) -> int:
         """Trainable parameters of the plan's network."""
 
+    def readable(self, plan: AnyPlan) -> dict[str, Any]:
+        """The few settings of a plan by which trainings are compared, as people write them."""
+
     def save_card(
-        self, folder: RunFolder, cases: TrainingCases, plan: AnyPlan, task: AnyTask, *, is_resumed: bool
+        self,
+        folder: RunFolder,
+        cases: TrainingCases,
+        plan: AnyPlan,
+        task: AnyTask,
+        *,
+        is_resumed: bool,
+        run_id: str | None,
     ) -> None:
-        """Write what must be known to use the weights."""
+        """Write what must be known to use the weights, and the MLflow run that they come from."""
 
     def deliver(self, done: Finished[AnyPlan, AnyTask]) -> Delivered:
         """Measure the delivered weights, and write and log tables, pictures and the model."""

@@ -61,6 +61,31 @@ class Silence:
         """Nothing."""
 
 
+class Named:
+    """Follows one of several alike works, with its name before that of each stage.
+
+    Args:
+        progress: What follows all of them.
+        name: Name of this one, such as `fold 2 of 5`.
+    """
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self.progress = progress
+        self.name = name
+
+    def over_cases(self, total: int, stage: str) -> AbstractContextManager[OnCase]:
+        """Open a stage under its longer name."""
+        return self.progress.over_cases(total, f"{self.name}: {stage}")
+
+    def over_budget(self, stage: str) -> AbstractContextManager[OnStep]:
+        """Open a training under its longer name."""
+        return self.progress.over_budget(f"{self.name}: {stage}")
+
+    def validated(self, score: float) -> None:
+        """Pass the score on."""
+        self.progress.validated(score)
+
+
 def _ignore_case(case_id: str) -> None:
     """Nothing."""
 

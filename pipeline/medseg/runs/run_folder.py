@@ -85,6 +85,11 @@ class RunFolder:
         return self.path / "curves.csv"
 
     @property
+    def validation_curve(self) -> Path:
+        """Score of every validation on the way: `validation_curve.csv`."""
+        return self.path / "validation_curve.csv"
+
+    @property
     def overlays(self) -> Path:
         """Pictures of validation cases: `overlays/`."""
         return self.path / "overlays"
@@ -100,12 +105,13 @@ class RunFolder:
         return spool_of(self.path)
 
     @property
-    def _record(self) -> Path:
+    def record(self) -> Path:
+        """What the training was started with: `run.json`."""
         return self.path / "run.json"
 
     def save_record(self, record: RunRecord) -> None:
         """Write `run.json`."""
-        write_json(self._record, record.model_dump(mode="json"))
+        write_json(self.record, record.model_dump(mode="json"))
 
     def load_record(self) -> RunRecord:
         """Read `run.json`.
@@ -114,11 +120,11 @@ class RunFolder:
             CheckpointError: If it is missing or damaged.
         """
         try:
-            content = json.loads(self._record.read_text(encoding="utf-8"))
-            return parse_config(RunRecord, content, source=self._record.name)
+            content = json.loads(self.record.read_text(encoding="utf-8"))
+            return parse_config(RunRecord, content, source=self.record.name)
         except (OSError, ValueError, ConfigError) as error:
             raise CheckpointError(
-                f"run {self.path}: {self._record.name} must be readable to resume, got: {error}",
+                f"run {self.path}: {self.record.name} must be readable to resume, got: {error}",
                 remedy="start a new run",
             ) from error
 

@@ -12,6 +12,8 @@ from medseg.runs.tracking import Tracking
 from medseg.training import parse_duration_s
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+ALL_FOLDS = "all-folds"
+"""Value of `fold` for a training of every fold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,7 @@ class TrainingSettings:
 
     Attributes:
         out: Folder of the run, new or empty; with `resume` that of the earlier run.
-        fold: Validation fold, or `all` to train on every case.
+        fold: Validation fold, `all` to train on every case, or `all-folds` to train every fold in turn.
         budget: Wall clock for the whole work, such as `90s`, `10m`, `2h`; excludes `epochs`.
         epochs: Length in epochs; the plan's if neither is given.
         plan: File of a plan to use instead of planning.
@@ -62,5 +64,5 @@ class TrainingSettings:
                 raise ConfigError(f"{name} must be a whole number of at least 1, got {count!r}")
         if self.device not in get_args(DeviceName):
             raise ConfigError(f"device must be one of {', '.join(get_args(DeviceName))}, got {self.device!r}")
-        if self.fold != "all" and not (self.fold.isascii() and self.fold.isdigit()):
-            raise ConfigError(f"fold must be a number or 'all', got {self.fold!r}")
+        if self.fold not in {"all", ALL_FOLDS} and not (self.fold.isascii() and self.fold.isdigit()):
+            raise ConfigError(f"fold must be a number, 'all' or '{ALL_FOLDS}', got {self.fold!r}")

@@ -10,8 +10,9 @@ from pathlib import Path
 from medseg import __version__
 from medseg.evaluation.segmentation import case_columns
 from medseg.manifest import manifest_digest
+from medseg.networks.weights import weights_digest
 from medseg.records import Case, CaseMetrics, Manifest
-from medseg.tracking import TrackedRun
+from medseg.tracking import MeasuredModel, TrackedRun, working_commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,22 @@ class Tracking:
     Attributes:
         uri: MLflow store; if not given, that of `MLFLOW_TRACKING_URI`, else SQLite in the working folder.
         is_on: Whether anything is logged.
+        parent: MLflow run below which the UI shows the runs.
     """
 
     uri: str | None = None
     is_on: bool = True
+    parent: str | None = None
 
 
 def start_tracking(
-    tracking: Tracking, manifest: Manifest, *, stage: str, name: str, tags: Mapping[str, str] | None = None
+    tracking: Tracking,
+    manifest: Manifest,
+    *,
+    stage: str,
+    name: str,
+    tags: Mapping[str, str] | None = None,
+    parent: str | None = None,
 ) -> TrackedRun | None:
     """Start an MLflow run in the dataset's experiment, before any work; None without tracking.
 
@@ -38,6 +47,8 @@ def start_tracking(
         stage: Command that the run is of, such as `classify train`.
         name: Name of the run.
         tags: Further tags.
+        parent: MLflow run below which the UI shows this one, if the dataset's experiment holds it; that of `tracking`
+            if not given.
 
     Raises:
         TrackingError: If the store cannot be used.
@@ -54,9 +65,39 @@ def start_tracking(
         experiment=manifest.name,
         name=name,
         tracking_uri=tracking.uri,
-        tags=common | dict(tags or {}),
+        tags=common | working_commit() | dict(tags or {}),
         about=_about(manifest),
+        parent=parent or tracking.parent,
     )
+
+
+def cases_text(fold: int | None, split: str | None) -> str:
+    """What an evaluation is of, for its name."""
+    return f"fold {fold}" if fold is not None else split or "all cases"
+
+
+def scope_of(fold: int | None, split: str | None) -> str:
+    """First part of the names of an evaluation's metrics: validation and test cases are never mixed."""
+    if split == "test":
+        return "test"
+    return "val" if fold is not None else split or "all"
+
+
+def model_tags(plan_digest: str, *, run_id: str | None, weights_digest: str | None) -> dict[str, str]:
+    """Tags by which an evaluation and its model find each other."""
+    tags = {
+        "medseg.model_plan_digest": plan_digest,
+        "medseg.model_run_id": run_id,
+        "medseg.model_weights_digest": weights_digest,
+    }
+    return {key: value for key, value in tags.items() if value}
+
+
+def log_measured(run: TrackedRun, values: Mapping[str, float], measured: MeasuredModel) -> None:
+    """Log the numbers of an evaluation, with the model that they are of, where its run is known."""
+    if measured.run_id:
+        run.use_model(measured.run_id)
+    run.log_metrics(values, of=measured if measured.run_id else None)
 
 
 def _about(manifest: Manifest) -> str:
@@ -102,6 +143,31 @@ def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> 
                 "labels": manifest.labels,
             }
             run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context=context, facts=facts)
+
+
+def log_trained_model(
+    run: TrackedRun,
+    model: Path,
+    manifest: Manifest,
+    *,
+    name: str,
+    step: int,
+    values: Mapping[str, float],
+) -> None:
+    """Log the model of a training, with its numbers on the validation cases.
+
+    Args:
+        run: MLflow run of the training.
+        model: Folder of the model.
+        manifest: Dataset that it was trained on.
+        name: Name of the model.
+        step: Steps that were done.
+        values: Numbers of the validation cases by their names in MLflow; empty without such cases.
+    """
+    tags = {"medseg.weights_digest": weights_digest(model / "last.safetensors"), "medseg.version": __version__}
+    run.log_model(model, version=__version__, name=name, step=step, tags=tags)
+    measured = MeasuredModel(manifest.name, manifest_digest(manifest), "validation")
+    run.log_metrics(values, step=step, of=measured)
 
 
 def log_masks(

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import check_writable
-from medseg.errors import CheckpointError
+from medseg.errors import CheckpointError, ConfigError
 from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
-from medseg.planning.plan import PlanFile
 from medseg.records import Failure
-from medseg.runs.describe import describe_training, fold_text, length_text
+from medseg.runs.describe import describe_training, renamed, run_name, training_parameters, training_tags
 from medseg.runs.initial_weights import initial_weights, resumed_initial
 from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, ProgressListener, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
-from medseg.runs.settings import TrainingSettings
+from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.tracking import Tracking, log_cases, start_tracking, unsent
 from medseg.runs.training_cases import TrainingCases, load_training_cases
 from medseg.tracking import MissingRunError, TrackedRun
@@ -79,6 +78,10 @@ def train_job(
     Raises:
         PipelineError: If the dataset, a setting or the earlier run is wrong, no case is left, or training cannot go on.
     """
+    if settings.fold == ALL_FOLDS:
+        raise ConfigError(
+            f"fold: {job.stage} takes one fold at a time here, got {ALL_FOLDS}", remedy="give a number, or 'all'"
+        )
     started = time.monotonic() if started is None else started
     progress = progress or Silence()
     folder = RunFolder(settings.out)
@@ -92,7 +95,7 @@ def train_job(
     job.check(cases.manifest)
     check_writable(settings.out, option="out")
     check_writable(settings.store, option="store")
-    run = _start_run(job.stage, settings, cases, earlier)
+    run = _start_run(job, settings, cases, earlier)
     with run.recording() if run else nullcontext():
         clock = partial(make_budget, settings, started=started, budget_s=budget_s)
         deadline = None if budget_s is None else started + budget_s
@@ -137,13 +140,13 @@ def _train(
         if run.replaces and not folder.spool.is_file():
             is_described = False
         run.begin(folder.spool)
+        run.log_tags(training_tags(settings))
     save_plan(plan, folder.plan)
-    job.save_card(folder, cases, plan, task, is_resumed=settings.resume)
-    folder.save_record(_record(settings, cases, plan, run, earlier, job))
+    record = _record(settings, cases, plan, run, earlier, job)
+    job.save_card(folder, cases, plan, task, is_resumed=settings.resume, run_id=record.mlflow_run_id)
+    folder.save_record(record)
     if run is not None and not is_described:
-        _describe(
-            run, settings, cases, plan, folder, prepared, parameters=job.count_parameters(plan), failures=failures
-        )
+        _describe(run, job, settings, cases, plan, folder, prepared, failures=failures)
     with progress.over_budget("train") as on_step:
         outcome = run_task(
             task,
@@ -153,7 +156,10 @@ def _train(
             attach=job.attach,
             resume=settings.resume and folder.checkpoint.exists(),
         )
-    delivered = job.deliver(Finished(folder, cases, plan, task, outcome, failures, run))
+    name = f"{cases.manifest.name}-{settings.out.resolve().name}"
+    delivered = job.deliver(
+        Finished(folder, cases, plan, task, outcome, failures, run, run_id=record.mlflow_run_id, name=name)
+    )
     if run is not None:
         run.describe(describe_training(settings, cases, outcome, delivered.summary))
     return TrainResult(
@@ -177,7 +183,8 @@ def _listeners(
 ) -> list[CurvesListener | ProgressListener | TrackingListener]:
     """What hears the numbers of a training: its curves, whoever follows it, and MLflow."""
     tracking = [TrackingListener(run)] if run else []
-    return [CurvesListener(folder.curves), ProgressListener(progress), *tracking]
+    curves = CurvesListener(folder.curves, validations=folder.validation_curve)
+    return [curves, ProgressListener(progress), *tracking]
 
 
 def make_budget(
@@ -257,24 +264,29 @@ def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: AnyPl
 
 
 def _start_run(
-    stage: str, settings: TrainingSettings, cases: TrainingCases, earlier: RunRecord | None
+    job: Job[AnyPlan, AnyTask], settings: TrainingSettings, cases: TrainingCases, earlier: RunRecord | None
 ) -> TrackedRun | None:
     """The MLflow run of this training, or the one that it resumes; None without tracking."""
     if settings.tracking.is_on and earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
         uri = settings.tracking.uri or earlier.tracking_uri
         try:
-            return TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=uri)
+            run = TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=uri)
         except MissingRunError:
             return _replacing(
-                earlier.mlflow_run_id, _new_run(stage, replace(settings.tracking, uri=uri), cases, settings)
+                earlier.mlflow_run_id, _new_run(job, replace(settings.tracking, uri=uri), cases, settings)
             )
-    return _new_run(stage, settings.tracking, cases, settings)
+        lengths = (earlier.budget, earlier.epochs), (settings.budget, settings.epochs)
+        run.rename(renamed(run.origin.name, *lengths))
+        return run
+    return _new_run(job, settings.tracking, cases, settings)
 
 
-def _new_run(stage: str, tracking: Tracking, cases: TrainingCases, settings: TrainingSettings) -> TrackedRun | None:
+def _new_run(
+    job: Job[AnyPlan, AnyTask], tracking: Tracking, cases: TrainingCases, settings: TrainingSettings
+) -> TrackedRun | None:
     tags = {"medseg.fold": settings.fold}
-    name = f"{stage} {settings.out.resolve().name}, {fold_text(settings.fold)}, {length_text(settings)}"
-    return start_tracking(tracking, cases.manifest, stage=stage, name=name, tags=tags)
+    name = run_name(job.stage, settings, job.named_choices)
+    return start_tracking(tracking, cases.manifest, stage=job.stage, name=name, tags=tags)
 
 
 def _replacing(lost: str, run: TrackedRun | None) -> TrackedRun | None:
@@ -313,22 +325,25 @@ def _record(
 
 def _describe(
     run: TrackedRun,
+    job: Job[AnyPlan, AnyTask],
     settings: TrainingSettings,
     cases: TrainingCases,
-    plan: PlanFile,
+    plan: AnyPlan,
     folder: RunFolder,
     prepared: Prepared[AnyTask],
     *,
-    parameters: int,
     failures: Sequence[Failure],
 ) -> None:
     """Parameters, plan and dataset of the MLflow run."""
     run.log_tags({"medseg.plan_digest": plan_digest(plan), **prepared.tags})
-    content = plan.model_dump(mode="json", exclude={"reasons", "dataset"})
-    epochs = settings.epochs or content["training"]["epochs"]
-    length = {"fold": settings.fold, "budget": settings.budget or f"{epochs} epochs"}
-    counts = {"parameters": parameters, "failed_cases": len(failures)}
-    run.log_parameters({**content, **length, **counts, **prepared.parameters})
+    parameters = training_parameters(
+        settings,
+        job.readable(plan),
+        job.named_choices,
+        parameters=job.count_parameters(plan),
+        failed=len(failures),
+    )
+    run.log_parameters({**parameters, **prepared.parameters})
     run.log_file(folder.plan)
     if folder.initialisation.is_file():
         run.log_file(folder.initialisation)

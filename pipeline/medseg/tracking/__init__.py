@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from medseg.tracking.measured_model import MeasuredModel
 from medseg.tracking.quiet_mlflow import NO_TELEMETRY
+from medseg.tracking.registry import MODEL_SCHEME, ModelRegistry, RegisteredVersion, fetch_model
 from medseg.tracking.run import TrackedRun
 from medseg.tracking.send_spool import SentSpool, send_spool
 from medseg.tracking.store_errors import MissingRunError
 from medseg.tracking.ui import UI_ENVIRONMENT, check_ui, default_tracking_uri, experiment_addresses, ui_command
+from medseg.tracking.working_commit import working_commit
 
 __all__ = [
+    "MODEL_SCHEME",
     "NO_TELEMETRY",
     "UI_ENVIRONMENT",
+    "MeasuredModel",
     "MissingRunError",
+    "ModelRegistry",
+    "RegisteredVersion",
     "SentSpool",
     "TrackedRun",
     "check_ui",
     "default_tracking_uri",
     "experiment_addresses",
+    "fetch_model",
     "send_spool",
     "ui_command",
+    "working_commit",
 ]

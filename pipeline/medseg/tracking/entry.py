@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["parameters", "metrics", "tags", "file", "table", "dataset", "model", "status"]
+Kind = Literal["parameters", "metrics", "tags", "file", "table", "dataset", "model", "used_model", "status"]
 
 
 @dataclass(frozen=True, slots=True)

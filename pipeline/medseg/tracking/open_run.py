@@ -13,6 +13,8 @@ from medseg.tracking.store_errors import explained, unreachable
 
 DESCRIPTION = "mlflow.note.content"
 """Tag of the text that the UI shows above a run or an experiment."""
+PARENT = "mlflow.parentRunId"
+"""Tag of a run that the UI shows below another."""
 VIEW = "medseg"
 """Name of the view that shows the columns that matter, for an address of the UI."""
 _COLUMNS = (
@@ -20,10 +22,12 @@ _COLUMNS = (
     "metrics.`val/dice/mean`",
     "metrics.`test/dice/mean`",
     "metrics.`all/dice/mean`",
-    "params.`budget`",
-    "params.`fold`",
-    "attributes.`Models`",
+    "metrics.`val/slice_auroc/mean`",
     "tags.`medseg.stage`",
+    "tags.`medseg.length`",
+    "params.`fold`",
+    "params.`differs_from_default`",
+    "attributes.`Models`",
 )
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 """Tag of an experiment that holds the view."""
@@ -31,9 +35,23 @@ _EXPERIMENT_TAGS = {VIEW_TAG: json.dumps({"selectedColumns": _COLUMNS})}
 
 
 def create_run(
-    tracking_uri: str | None, *, experiment: str, name: str, tags: dict[str, str], about: str = ""
+    tracking_uri: str | None,
+    *,
+    experiment: str,
+    name: str,
+    tags: dict[str, str],
+    about: str = "",
+    parent: str | None = None,
 ) -> tuple[Any, Any, str]:
     """Create a run, and its experiment, with a description, if it does not exist.
+
+    Args:
+        tracking_uri: URI of the store, as in `connect`.
+        experiment: Name of the experiment.
+        name: Name of the run.
+        tags: Tags of the run.
+        about: Description of the experiment.
+        parent: Run below which the UI shows this one; one that the experiment does not hold is passed over.
 
     Returns:
         MLflow client, run and URI of the store.
@@ -45,7 +63,8 @@ def create_run(
 
     def create() -> Any:
         experiment_id = _experiment_id(client, experiment, uri, about=about)
-        return client.create_run(experiment_id, run_name=name, tags=tags)
+        nested = {PARENT: parent} if parent and _holds(client, parent, experiment_id) else {}
+        return client.create_run(experiment_id, run_name=name, tags=tags | nested)
 
     with explained(uri):
         run = within(START_S, uri, create)
@@ -75,6 +94,19 @@ def reopen_run(tracking_uri: str, run_id: str) -> tuple[Any, Any, str, str]:
         return client, *within(START_S, uri, reopen), uri
 
 
+def _holds(client: Any, run_id: str, experiment_id: str) -> bool:
+    """Whether an experiment holds a run that is not deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        info = client.get_run(run_id).info
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return False
+        raise
+    return bool(info.experiment_id == experiment_id and info.lifecycle_stage == "active")
+
+
 def _experiment_id(client: Any, name: str, uri: str, *, about: str) -> str:
     from mlflow.exceptions import MlflowException
 
@@ -93,7 +125,7 @@ def _experiment_id(client: Any, name: str, uri: str, *, about: str) -> str:
         raise TrackingError(f"experiment {name!r} must not be deleted", remedy=remedy)
     _check_artefacts(found.artifact_location)
     for key, value in _EXPERIMENT_TAGS.items():
-        if key not in found.tags:  # of an experiment that an earlier version has made
+        if found.tags.get(key) != value:  # of an experiment that an earlier version has made
             client.set_experiment_tag(found.experiment_id, key, value)
     return str(found.experiment_id)
 

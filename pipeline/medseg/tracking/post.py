@@ -10,6 +10,7 @@ from typing import Any
 
 from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
+from medseg.tracking.post_model import model_of_run, post_model
 
 MOST_METRICS = 1000
 _MOST_PARAMETERS = 100
@@ -34,13 +35,25 @@ def post(client: Any, run_id: str, entries: Sequence[Entry]) -> None:
 def _post_metrics(client: Any, run_id: str, contents: Sequence[Mapping[str, Any]]) -> None:
     from mlflow.entities import Metric
 
-    metrics = [
-        Metric(key, value, content["at"], content["step"])
-        for content in contents
-        for key, value in content["values"].items()
-    ]
+    metrics = []
+    for content in contents:
+        attached = _attached(client, run_id, content)
+        metrics += [
+            Metric(key, value, content["at"], content["step"], **attached) for key, value in content["values"].items()
+        ]
     for start in range(0, len(metrics), MOST_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
+
+
+def _attached(client: Any, run_id: str, content: Mapping[str, Any]) -> dict[str, str]:
+    """Model and dataset that numbers are of, where they name one; nothing if the store does not hold the model."""
+    if "model_run" not in content:
+        return {}
+    model_id = model_of_run(client, content["model_run"] or run_id)
+    if model_id is None:
+        return {}
+    name, digest = content["dataset"]
+    return {"model_id": model_id, "dataset_name": name, "dataset_digest": digest}
 
 
 def _post_parameters(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
@@ -93,30 +106,12 @@ def _post_dataset(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, [tag])])
 
 
-def _post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
-    """Log a model through the client alone, so that neither MLflow's active run nor its store is changed."""
-    import mlflow
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.models import Model
+def _post_used_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
+    """Attach a run, such as an evaluation, to the model of another run, where the store holds it."""
+    from mlflow.entities import LoggedModelInput
 
-    run = client.get_run(run_id)
-    model = client.create_logged_model(
-        run.info.experiment_id, name="model", source_run_id=run_id, params=dict(run.data.params)
-    )
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    described = Model(
-        artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        mlflow.pyfunc.save_model(
-            path=f"{folder}/model",
-            loader_module="medseg.tracking.model_flavour",
-            data_path=content["path"],
-            pip_requirements=[f"medseg=={content['version']}"],
-            mlflow_model=described,
-        )
-        client.log_model_artifacts(model.model_id, f"{folder}/model")
-    client.finalize_logged_model(model.model_id, "READY")
+    if (model_id := model_of_run(client, content["model_run"])) is not None:
+        client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
 
 
 def _post_status(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
@@ -129,6 +124,7 @@ _POSTS: dict[Kind, Callable[[Any, str, Mapping[str, Any]], None]] = {
     "file": _post_file,
     "table": _post_table,
     "dataset": _post_dataset,
-    "model": _post_model,
+    "model": post_model,
+    "used_model": _post_used_model,
     "status": _post_status,
 }

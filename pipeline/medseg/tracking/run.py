@@ -7,7 +7,7 @@ import logging
 import math
 import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Any, Self
 from medseg.errors import TrackingError
 from medseg.text import printable
 from medseg.tracking.entry import Entry, Kind
+from medseg.tracking.measured_model import MeasuredModel, shown_dataset
 from medseg.tracking.names import clean_name, clean_value, flat
 from medseg.tracking.open_run import DESCRIPTION, create_run, reopen_run
 from medseg.tracking.post import LOGGED_ARTIFACTS, post
@@ -55,6 +56,7 @@ class TrackedRun:
         self.origin = Origin()
         self._status_before: str | None = None
         self._first_system_step = 0
+        self._logged_steps: dict[str, int] = {}
         self._sender: Sender | None = None
         self._folder: Path | None = None
 
@@ -67,6 +69,7 @@ class TrackedRun:
         tracking_uri: str | None = None,
         tags: Mapping[str, str] | None = None,
         about: str = "",
+        parent: str | None = None,
     ) -> Self:
         """Create a run, and its experiment if it does not exist.
 
@@ -76,6 +79,7 @@ class TrackedRun:
             tracking_uri: URI of the store; if not given, `MLFLOW_TRACKING_URI`, else SQLite in the working folder.
             tags: Tags of the run.
             about: Description of the experiment, if it does not exist yet.
+            parent: Run below which the UI shows this one, if the experiment holds it.
 
         Raises:
             TrackingError: If the store cannot be used, which shows within seconds, or the experiment was deleted.
@@ -87,6 +91,7 @@ class TrackedRun:
             name=printable(name),
             tags=cleaned,
             about=clean_value(about),
+            parent=parent,
         )
         run = cls(client, found.info.run_id, uri)
         run.origin = Origin(printable(experiment), printable(name), cleaned)
@@ -106,6 +111,7 @@ class TrackedRun:
         run.origin = Origin(experiment, found.info.run_name, tags)
         run._status_before = found.info.status
         run._first_system_step = next_step(found)
+        run._logged_steps = {metric.key: metric.step for metric in found.data._metric_objs}
         return run
 
     @contextmanager
@@ -165,6 +171,8 @@ class TrackedRun:
         if earlier is not None and earlier.run_id != self.run_id:
             kept.begin_run(self.run_id, self.tracking_uri, self.origin)
             earlier = replace(earlier, entries=earlier.every)
+        if earlier is not None:
+            self._logged_steps = _with_spooled(self._logged_steps, earlier.entries.values())
         kept.holds_more = earlier is not None and earlier.unknown > 0
         self._sender.keep_in(kept, earlier.entries if earlier else {}, last=earlier.last if earlier else 0)
 
@@ -176,15 +184,34 @@ class TrackedRun:
         """Set tags of the run."""
         self._put("tags", values={key: clean_value(value) for key, value in tags.items()})
 
+    def rename(self, name: str) -> None:
+        """Give the run another name, at once; one that it has already changes nothing."""
+        if name != self.origin.name:
+            with explained(self.tracking_uri):
+                self.client.set_tag(self.run_id, "mlflow.runName", printable(name))
+            self.origin = replace(self.origin, name=printable(name))
+
     def describe(self, text: str) -> None:
         """Set the Markdown text that the UI shows above the run; it replaces an earlier one."""
         self.log_tags({DESCRIPTION: text})
 
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0) -> None:
-        """Log numbers at a step; NaN and infinity are left out."""
+    def log_metrics(self, metrics: Mapping[str, float], *, step: int = 0, of: MeasuredModel | None = None) -> None:
+        """Log numbers at a step; NaN and infinity are left out.
+
+        A resumed run repeats steps from its last checkpoint on; what the store has of them stays, and is not logged
+        twice.
+
+        Args:
+            metrics: Values by name.
+            step: Step that they belong to.
+            of: Model and dataset that the numbers are of, so that MLflow shows them with the model, too.
+        """
         values = {clean_name(key): float(value) for key, value in metrics.items() if math.isfinite(value)}
-        if values:
-            self._put("metrics", values=values, step=step, at=_now())
+        values = {key: value for key, value in values.items() if step > self._logged_steps.get(key, -1)}
+        if not values:
+            return
+        measured = {} if of is None else {"model_run": of.run_id, "dataset": of.shown_dataset}
+        self._put("metrics", values=values, step=step, at=_now(), **measured)
 
     def log_file(self, path: Path, *, folder: str | None = None) -> None:
         """Copy a file into the run's artefacts."""
@@ -198,23 +225,36 @@ class TrackedRun:
 
     def log_dataset(self, *, name: str, digest: str, context: str, facts: Mapping[str, Any]) -> None:
         """Log the dataset that the run used: its name, its manifest's digest and facts about it, never a path."""
+        shown_name, shown_digest = shown_dataset(name, digest, context)
         self._put(
             "dataset",
-            name=printable(f"{name} ({context})"),
-            digest=digest[:36],
+            name=shown_name,
+            digest=shown_digest,
             source=json.dumps({"manifest_digest": digest}),
             profile=json.dumps(dict(facts)),
             context=context,
         )
 
-    def log_model(self, folder: Path, *, version: str) -> None:
+    def log_model(
+        self, folder: Path, *, version: str, name: str = "model", step: int = 0, tags: Mapping[str, str] | None = None
+    ) -> None:
         """Log a model folder as an MLflow model that maps image files to mask files; no pickles inside.
+
+        A run has one model; logging another replaces it, unless a version of it is registered.
 
         Args:
             folder: Folder with `model.json` and `last.safetensors`.
             version: Version of medseg, pinned in the model's requirements.
+            name: Name of the model in MLflow.
+            step: Step of the training after which the weights were saved.
+            tags: Tags of the model.
         """
-        self._put("model", path=str(folder), version=version)
+        cleaned = {key: clean_value(value) for key, value in (tags or {}).items()}
+        self._put("model", path=str(folder), version=version, name=name, step=step, tags=cleaned)
+
+    def use_model(self, run_id: str) -> None:
+        """Attach this run to the model of another run, if the store holds it."""
+        self._put("used_model", model_run=run_id)
 
     def _put(self, kind: Kind, **content: Any) -> None:
         entry = Entry(kind, content)
@@ -242,6 +282,16 @@ class TrackedRun:
             self.kept = f"{fact}; they are kept in {self._folder}, and `{command}` sends them"
         if is_interrupted:  # nobody will read `kept`
             _log.warning("%s", self.kept)
+
+
+def _with_spooled(steps: Mapping[str, int], entries: Iterable[Entry]) -> dict[str, int]:
+    """The last step of each metric, those included that an interrupted run has kept and not sent."""
+    last = dict(steps)
+    for entry in entries:
+        if entry.kind == "metrics":
+            for key in entry.content["values"]:
+                last[key] = max(last.get(key, -1), entry.content["step"])
+    return last
 
 
 def _now() -> int:

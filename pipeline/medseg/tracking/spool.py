@@ -23,6 +23,7 @@ _KEYS: dict[Kind, set[str]] = {
     "table": {"columns", "name"},
     "dataset": {"name", "digest", "source", "profile", "context"},
     "model": {"path", "version"},
+    "used_model": {"model_run"},
     "status": {"status", "at"},
 }
 

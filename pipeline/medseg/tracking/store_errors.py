@@ -52,16 +52,22 @@ def explained(uri: str) -> Iterator[None]:
     try:
         yield
     except store_errors() as error:
-        made = unreachable(uri, first_line(error))
-        if _is_missing(error):
-            made = MissingRunError(made.fact, remedy=made.remedy)
-        raise made from error
+        if is_missing(error):
+            raise MissingRunError(
+                f"MLflow store {without_password(uri)}: must hold what it is asked for, got: {first_line(error)}",
+                remedy="check the tracking URI and the name",
+            ) from error
+        raise unreachable(uri, first_line(error)) from error
 
 
-def _is_missing(error: Exception) -> bool:
+def is_missing(error: Exception) -> bool:
+    """Whether the store answers that it does not hold what it is asked for; of names, some stores say so otherwise."""
     from mlflow.exceptions import MlflowException
 
-    return isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST"
+    if not isinstance(error, MlflowException):
+        return False
+    is_unknown_name = error.error_code == "INVALID_PARAMETER_VALUE" and "not found" in str(error)
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or is_unknown_name
 
 
 def unreachable(uri: str, reason: str) -> TrackingError:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _PREFIX = "system/"
+_UNHELPFUL = ("disk_", "network_")  # counters since the machine began
 
 
 def start_monitor(
     run_id: str, tracking_uri: str, *, first_step: int, log: Callable[[Mapping[str, float], int], None]
 ) -> Any:
-    """Start MLflow's monitor of processor, memory, disk, network and GPU; its `finish` ends it.
+    """Start MLflow's monitor of processor, memory and GPU; its `finish` ends it.
 
     Args:
         run_id: MLflow run.
@@ -35,7 +36,8 @@ def start_monitor(
         def publish_metrics(self, metrics: Mapping[str, float]) -> None:
             """Log metrics under their names in MLflow."""
             node = f"{self.node_id}/" if self.node_id else ""
-            log({f"{_PREFIX}{node}{name}": value for name, value in metrics.items()}, self._logging_step)
+            helpful = {name: value for name, value in metrics.items() if not name.startswith(_UNHELPFUL)}
+            log({f"{_PREFIX}{node}{name}": value for name, value in helpful.items()}, self._logging_step)
             self._logging_step += 1
             for one in self.monitors:
                 one.clear_metrics()

@@ -67,6 +67,7 @@ class ClassifierCard(Config):
         trained_on: Ids of the cases that the model was trained on.
         manifest_digest: SHA-256 of the manifest.
         plan_digest: SHA-256 of the plan.
+        mlflow_run_id: MLflow run of the training; None without tracking.
     """
 
     medseg_version: str
@@ -80,6 +81,7 @@ class ClassifierCard(Config):
     trained_on: tuple[str, ...]
     manifest_digest: str
     plan_digest: str
+    mlflow_run_id: str | None = Field(None, exclude_if=lambda run_id: run_id is None)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:

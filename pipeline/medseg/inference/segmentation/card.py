@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from medseg.configuration import Config, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
+from medseg.inference.model_cost import ModelCost
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.networks.segmentation import AnyNetwork
@@ -34,6 +35,8 @@ class ModelCard(Config):
         plan_digest: SHA-256 of the plan.
         own_network: Name of the user's function that built the network, if it was not medseg's.
         initialised_from: Earlier model whose weights the training began with, if there is one.
+        mlflow_run_id: MLflow run of the training; None without tracking.
+        cost: Size of the network and effort of the training; None until the training has ended.
     """
 
     medseg_version: str
@@ -48,6 +51,8 @@ class ModelCard(Config):
     plan_digest: str
     own_network: str | None = Field(None, exclude_if=lambda name: name is None)
     initialised_from: InitialisedFrom | None = Field(None, exclude_if=lambda earlier: earlier is None)
+    mlflow_run_id: str | None = Field(None, exclude_if=lambda run_id: run_id is None)
+    cost: ModelCost | None = Field(None, exclude_if=lambda cost: cost is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:

@@ -79,7 +79,7 @@ def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, review
         review = reviewer.check(mask, review)
     volumes = _volumes_ml(mask, scan, predictor.target)
     sidecar = folder / f"{case.case_id}.json"
-    write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes})
+    write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes, "model": _provenance(predictor)})
     try:
         path = write_mask(mask, scan, folder, case_id=case.case_id)
     except CASE_ERRORS:
@@ -117,15 +117,33 @@ def _peak_memory_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def _identity(predictor: Predictor) -> ModelIdentity:
+    """The model of a loaded network."""
+    card = predictor.card
+    return ModelIdentity(
+        dataset=card.dataset,
+        manifest_digest=card.manifest_digest,
+        plan_digest=card.plan_digest,
+        run_id=card.mlflow_run_id,
+        weights=predictor.weights or None,
+        weights_digest=predictor.weights_digest or None,
+        medseg_version=card.medseg_version,
+        cost=card.cost,
+        trained_on=card.seen_cases,
+    )
+
+
+def _provenance(predictor: Predictor) -> dict[str, str | None]:
+    """What a mask's own file says of the model, so that both find each other when the folder is gone."""
+    keys = {"dataset", "plan_digest", "run_id", "weights_digest", "medseg_version"}
+    content: dict[str, str | None] = _identity(predictor).model_dump(include=keys)
+    return content
+
+
 def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: Sequence[Failure]) -> PredictionRecord:
     card = predictor.card
     return PredictionRecord(
-        model=ModelIdentity(
-            dataset=card.dataset,
-            manifest_digest=card.manifest_digest,
-            plan_digest=card.plan_digest,
-            trained_on=card.seen_cases,
-        ),
+        model=_identity(predictor),
         labels=card.labels,
         cases=tuple(
             CaseRecord(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medseg.atomic import check_writable
 from medseg.errors import ConfigError, ManifestError
-from medseg.evaluation.classification import ClassificationSummary
+from medseg.evaluation.classification import ClassificationSummary, scoped_scores
 from medseg.inference.classification import SlicePredictor
 from medseg.manifest import load_manifest, manifest_digest, select_cases
 from medseg.preprocess.classification import prepare_slices
@@ -20,9 +20,18 @@ from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
 from medseg.runs.settings import DeviceName
-from medseg.runs.tracking import Tracking, recorded, start_tracking, unsent
+from medseg.runs.tracking import (
+    Tracking,
+    cases_text,
+    log_measured,
+    model_tags,
+    recorded,
+    scope_of,
+    start_tracking,
+    unsent,
+)
 from medseg.targets import SliceClasses
-from medseg.tracking import TrackedRun
+from medseg.tracking import MeasuredModel, TrackedRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +161,13 @@ def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable
 
 
 def _start_run(settings: ScoreSettings, predictor: SlicePredictor, manifest: Manifest) -> TrackedRun | None:
-    what = f"fold {settings.fold}" if settings.fold is not None else settings.split or "all"
-    tags = {"medseg.model_plan_digest": predictor.card.plan_digest}
-    stage = "classify evaluate"
-    return start_tracking(settings.tracking, manifest, stage=stage, name=f"{stage} {what}", tags=tags)
+    what = cases_text(settings.fold, settings.split)
+    name = f"classify evaluate {settings.out.resolve().name}, {what}"
+    card = predictor.card
+    tags = model_tags(card.plan_digest, run_id=card.mlflow_run_id, weights_digest=predictor.weights_digest)
+    return start_tracking(
+        settings.tracking, manifest, stage="classify evaluate", name=name, tags=tags, parent=card.mlflow_run_id
+    )
 
 
 def _log(
@@ -170,4 +182,18 @@ def _log(
     run.log_parameters({"fold": settings.fold, "split": settings.split, "cases": count})
     facts = {"cases": count, "classes": list(predictor.card.targets.classes)}
     run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
+    measured = MeasuredModel(manifest.name, manifest_digest(manifest), "evaluation", predictor.card.mlflow_run_id or "")
+    values = scoped_scores(delivered.summary, scope_of(settings.fold, settings.split))
+    log_measured(run, values, measured)
+    run.describe(_description(manifest, delivered))
     log_scores(run, delivered)
+
+
+def _description(manifest: Manifest, delivered: DeliveredScores) -> str:
+    """What was measured and what came out, in Markdown."""
+    parts = [
+        f"Slice classifier on **{manifest.name}**, {len(delivered.scores)} cases.",
+        f"```\n{delivered.summary}\n```",
+        "Every slice is in `slices.csv`, every study in `studies.csv`; pictures are in `pictures`.",
+    ]
+    return "\n\n".join(parts)

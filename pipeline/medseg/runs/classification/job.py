@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from medseg import __version__
 from medseg.errors import TrainingError
+from medseg.evaluation.classification import flat_metrics, scoped_scores
 from medseg.evaluation.classification.calibration import HOTTEST
 from medseg.inference import model_folder
 from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
@@ -24,11 +26,13 @@ from medseg.runs.classification.labels import labels_digest, prepare_labelled, r
 from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.scores import deliver_scores, log_scores
 from medseg.runs.classification.settings import ClassificationSettings
+from medseg.runs.describe import size_text
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.settings import TrainingSettings
+from medseg.runs.tracking import log_trained_model
 from medseg.runs.training_cases import TrainingCases
 from medseg.training.classification import ClassificationInputs, ClassificationTask, calibrate
 from medseg.training.engine import Attach
@@ -53,6 +57,7 @@ class ClassificationJob:
         self.attach = attach
         self.table = read_label_table(settings.labels)
         self.labels_digest = labels_digest(settings.labels)
+        self.named_choices: Mapping[str, str] = _named_choices(settings)
 
     def check(self, manifest: Manifest) -> None:
         """Every dataset has slices."""
@@ -100,25 +105,46 @@ class ClassificationJob:
         """Trainable parameters of the classifier."""
         return count_parameters(SliceClassifier(plan.network))
 
+    def readable(self, plan: SlicePlan) -> dict[str, Any]:
+        """Pictures, network and optimisation."""
+        return {
+            "plane": plan.slices.plane,
+            "pixel_mm": f"{plan.slices.pixel_mm:g}",
+            "picture": size_text(plan.slices.size),
+            "classes": ", ".join(plan.targets.classes),
+            "batch_size": plan.training.batch_size,
+            "network": plan.network.architecture,
+            "learning_rate": f"{plan.training.learning_rate:g}",
+            "optimiser": plan.training.optimiser,
+            "seed": plan.training.seed,
+        }
+
     def save_card(
-        self, folder: RunFolder, cases: TrainingCases, plan: SlicePlan, task: ClassificationTask, *, is_resumed: bool
+        self,
+        folder: RunFolder,
+        cases: TrainingCases,
+        plan: SlicePlan,
+        task: ClassificationTask,
+        *,
+        is_resumed: bool,
+        run_id: str | None,
     ) -> None:
         """Write `model/classifier.json`, unless a resumed run has one, whose calibration would be lost."""
         if not (is_resumed and (folder.model / CLASSIFIER_NAME).exists()):
-            save_classifier_card(_card(cases, plan, task), folder.model)
+            save_classifier_card(_card(cases, plan, task, run_id), folder.model)
 
     def deliver(self, done: Finished[SlicePlan, ClassificationTask]) -> Delivered:
         """Calibrate on the validation cases, and write and log their tables and pictures."""
         validated = list(done.outcome.last.rows) if done.outcome.last else []
         calibration = calibrate(validated, done.plan.targets, shift=done.task.shift)
         save_classifier_card(
-            _card(done.cases, done.plan, done.task).model_copy(update={"calibration": calibration}), done.folder.model
+            _card(done.cases, done.plan, done.task, done.run_id).model_copy(update={"calibration": calibration}),
+            done.folder.model,
         )
         if done.run is not None:
-            done.run.log_metrics({"temperature": calibration.temperature})
-            for path in sorted(done.folder.model.iterdir()):
-                done.run.log_file(path, folder="classifier")
+            done.run.log_metrics({"temperature": calibration.temperature}, step=done.outcome.steps)
         if not validated:
+            _log_model(done, {})
             return Delivered(None)
         warnings = []
         if calibration.temperature >= HOTTEST - 1e-6:
@@ -134,12 +160,40 @@ class ClassificationJob:
             notes={"calibrated_on": "these validation cases, which flatters the calibration"},
         )
         if done.run is not None:
-            log_scores(done.run, delivered, step=done.outcome.steps + 1)
+            # At a step after all others, so that MLflow shows them as the latest.
+            done.run.log_metrics(flat_metrics(delivered.summary), step=done.outcome.steps + 1)
+            log_scores(done.run, delivered)
+            _log_model(done, scoped_scores(delivered.summary, "val"))
         note = f"temperature {calibration.temperature:.2f}, fitted on the {len(validated)} validation cases"
         return Delivered(delivered.summary, tuple(warnings), notes=(note,))
 
 
-def _card(cases: TrainingCases, plan: SlicePlan, task: ClassificationTask) -> ClassifierCard:
+def _log_model(done: Finished[SlicePlan, ClassificationTask], values: Mapping[str, float]) -> None:
+    """Log the classifier, with its numbers, if there is an MLflow run."""
+    if done.run is not None:
+        log_trained_model(
+            done.run,
+            done.folder.model,
+            done.cases.manifest,
+            name=done.name,
+            step=done.outcome.steps + 1,
+            values=values,
+        )
+
+
+def _named_choices(settings: ClassificationSettings) -> dict[str, str]:
+    """Choices of the classifier that are not the default."""
+    own = {field.name: field for field in fields(ClassificationSettings)}
+    named = ("plane", "context", "min_area_mm2", "kind", "classes", "pooling", "architecture")
+    differing = {name: getattr(settings, name) for name in named if getattr(settings, name) != own[name].default}
+    if settings.labels not in {"label", "slice_labels"}:
+        differing["labels"] = Path(settings.labels).name
+    elif settings.labels != "label":
+        differing["labels"] = settings.labels
+    return {name: str(value) for name, value in differing.items()}
+
+
+def _card(cases: TrainingCases, plan: SlicePlan, task: ClassificationTask, run_id: str | None) -> ClassifierCard:
     return ClassifierCard(
         medseg_version=__version__,
         dataset=f"{cases.manifest.name} {cases.manifest.version}",
@@ -151,6 +205,7 @@ def _card(cases: TrainingCases, plan: SlicePlan, task: ClassificationTask) -> Cl
         trained_on=tuple(case.case_id for case in task.inputs.training),
         manifest_digest=manifest_digest(cases.manifest),
         plan_digest=plan_digest(plan),
+        mlflow_run_id=run_id,
     )
 
 

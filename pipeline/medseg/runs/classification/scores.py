@@ -23,7 +23,6 @@ from medseg.evaluation.classification import (
     ClassificationSummary,
     Level,
     RepresentativeSlice,
-    flat_metrics,
     representative_slices,
     representative_studies,
     slice_columns,
@@ -95,9 +94,8 @@ def deliver_scores(
     return DeliveredScores(summary, files, tuple(pictures), tuple(scores))
 
 
-def log_scores(run: TrackedRun, delivered: DeliveredScores, *, step: int = 0) -> None:
-    """Log numbers, tables and pictures; at a step after all others, so that MLflow shows them as the latest."""
-    run.log_metrics(flat_metrics(delivered.summary), step=step)
+def log_scores(run: TrackedRun, delivered: DeliveredScores) -> None:
+    """Log tables and pictures."""
     for file in delivered.files:
         run.log_file(file)
     classes = delivered.summary.classes

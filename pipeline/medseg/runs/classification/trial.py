@@ -53,10 +53,11 @@ class Trial:
     def line(self, error_name: str) -> str:
         """The trial in one line."""
         one = self.network
+        interval = f"{one.low:.3f} to {one.high:.3f}" if one.low == one.low else "no interval"
         return (
             f"{one.name:<16} {one.parameters / 1e6:7.2f} M parameters, {one.multiply_adds / 1e9:6.2f} G "
             f"multiply-adds, {self.steps} steps in {one.seconds:.0f} s, {error_name} {one.error:.3f} "
-            f"({one.low:.3f} to {one.high:.3f}), on training slices {one.train_error:.3f}"
+            f"({interval}), on training slices {one.train_error:.3f}"
         )
 
 

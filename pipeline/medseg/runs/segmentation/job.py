@@ -15,7 +15,14 @@ import torch
 from medseg import __version__
 from medseg.atomic import write_json
 from medseg.errors import ConfigError, ManifestError, TrainingError
-from medseg.evaluation.segmentation import EvaluationContract, summarise, write_metrics, write_summary
+from medseg.evaluation.segmentation import (
+    EvaluationContract,
+    scoped_metrics,
+    summarise,
+    write_metrics,
+    write_summary,
+)
+from medseg.inference import ModelCost
 from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
@@ -42,11 +49,13 @@ from medseg.planning.sizes import DeviceKind
 from medseg.planning.step_fit import MEMORY_SHARE
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, Failure, Manifest
+from medseg.runs.describe import size_text
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import device_name, free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
+from medseg.runs.segmentation.cost import model_cost
 from medseg.runs.segmentation.gaps import warn_of_gaps
 from medseg.runs.segmentation.initialise import (
     initialise_from,
@@ -56,7 +65,7 @@ from medseg.runs.segmentation.initialise import (
 )
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.settings import TrainingSettings
-from medseg.runs.tracking import log_masks
+from medseg.runs.tracking import log_masks, log_trained_model
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
@@ -107,6 +116,17 @@ class SegmentationJob:
         _check_preset(preset)
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
+        named: dict[str, str | None] = {
+            "network": network,
+            "preset": preset,
+            "grid": grid if grid != "budget" else None,
+        }
+        named["own parts"] = " ".join(self.own_parts)
+        self.named_choices: Mapping[str, str] = {key: value for key, value in named.items() if value}
+
+    def without_choices(self) -> SegmentationJob:
+        """The same training for a plan that is given, which holds network and sizes."""
+        return SegmentationJob(self.parts)
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
@@ -288,8 +308,30 @@ class SegmentationJob:
         """Trainable parameters of the network."""
         return count_parameters(self.parts.build(plan.network))
 
+    def readable(self, plan: Plan) -> dict[str, Any]:
+        """Grid, patch, network and optimisation."""
+        training, start = plan.training, plan.training.coarse_start
+        return {
+            "spacing_mm": size_text(spacing) if (spacing := plan.preprocess.spacing_mm) else "that of each scan",
+            "patch": size_text(training.patch_size),
+            "coarse_start": f"{start.share:.0%} on voxels {size_text(start.factor)}" if start else "none",
+            "batch_size": training.batch_size,
+            "network": name_of(self.parts.network) if self.parts.network else plan.network.kind,
+            "learning_rate": f"{training.learning_rate:g}",
+            "optimiser": training.optimiser,
+            "seed": training.seed,
+        }
+
     def save_card(
-        self, folder: RunFolder, cases: TrainingCases, plan: Plan, task: SegmentationTask, *, is_resumed: bool
+        self,
+        folder: RunFolder,
+        cases: TrainingCases,
+        plan: Plan,
+        task: SegmentationTask,
+        *,
+        is_resumed: bool,
+        run_id: str | None,
+        cost: ModelCost | None = None,
     ) -> None:
         """Write `model/model.json`, and `initialisation.json` where the weights of an earlier run were taken."""
         card = ModelCard(
@@ -305,6 +347,8 @@ class SegmentationJob:
             plan_digest=plan_digest(plan),
             own_network=name_of(self.parts.network) if self.parts.network else None,
             initialised_from=begins.record.earlier if (begins := task.inputs.initialisation) else None,
+            mlflow_run_id=run_id,
+            cost=cost,
         )
         save_card(card, folder.model)
         if begins is not None:
@@ -312,6 +356,8 @@ class SegmentationJob:
 
     def deliver(self, done: Finished[Plan, SegmentationTask]) -> Delivered:
         """Validation tables, overlays of the worst, median and best case, and the MLflow model."""
+        cost = model_cost(self.parts.build(done.plan.network), done.plan, done.outcome, done.task.inputs.device)
+        self.save_card(done.folder, done.cases, done.plan, done.task, is_resumed=True, run_id=done.run_id, cost=cost)
         rows = list(done.outcome.last.rows) if done.outcome.last else []
         summary = summarise(rows, patients={case.case_id: case.patient_id for case in done.cases.validation})
         files = [done.folder.validation.with_suffix(".json")]
@@ -343,7 +389,14 @@ class SegmentationJob:
         if done.run is not None:
             log_masks(done.run, rows, files=files, pictures=pictures, table="validation_cases.json")
             if self.parts.network is None:
-                done.run.log_model(done.folder.model, version=__version__)
+                log_trained_model(
+                    done.run,
+                    done.folder.model,
+                    done.cases.manifest,
+                    name=done.name,
+                    step=done.outcome.steps,
+                    values=scoped_metrics(summary, "val"),
+                )
             else:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)

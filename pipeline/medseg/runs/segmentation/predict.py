@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
 from medseg.runs.settings import DeviceName
 from medseg.training.segmentation.parts import BuildNetwork
+
+_REGISTERED = "models:/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,7 @@ class PredictSettings:
         data_root: Folder that a manifest's paths are relative to; its own folder if not given.
         device: Device of the network.
         network: Builds the untrained network from the plan's settings, for a run with a network of your own.
+        tracking_uri: MLflow store of a registered model; its own choice if not given.
     """
 
     out: Path
@@ -45,6 +50,7 @@ class PredictSettings:
     data_root: Path | None = None
     device: DeviceName = "auto"
     network: BuildNetwork | None = None
+    tracking_uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,13 @@ class PredictResult:
 
 
 def predict_run(
-    run: Path, inputs: Sequence[Path], settings: PredictSettings, *, progress: Progress | None = None
+    run: Path | str, inputs: Sequence[Path], settings: PredictSettings, *, progress: Progress | None = None
 ) -> PredictResult:
     """Write a mask on the scan's own grid for every case; a bad case is listed and does not stop the others.
 
     Args:
-        run: Folder of a training, or its model folder.
+        run: Folder of a training, its model folder, or the address of a registered model such as
+            `models:/livers@clinical`.
         inputs: A manifest or its folder, image files, or folders of image files.
         settings: Choices.
         progress: Follows the work; nothing if not given.
@@ -82,9 +89,10 @@ def predict_run(
     if settings.gate and settings.check:
         raise ConfigError("gate checks masks too", remedy="leave check out")
     check_empty(settings.out)
-    predictor = Predictor.load(
-        run, weights=settings.weights, device=torch_device(settings.device), build=settings.network
-    )
+    with _folder_of(run, settings) as folder:
+        predictor = Predictor.load(
+            folder, weights=settings.weights, device=torch_device(settings.device), build=settings.network
+        )
     cases = find_inputs(
         inputs,
         channels=len(predictor.card.channels),
@@ -96,6 +104,18 @@ def predict_run(
     with progress.over_cases(len(cases), "predict") as on_done:
         predictions, failures = predict_cases(predictor, cases, settings.out, reviewer=reviewer, on_done=on_done)
     return PredictResult(settings.out, tuple(predictions), tuple(failures), warnings)
+
+
+@contextmanager
+def _folder_of(run: Path | str, settings: PredictSettings) -> Iterator[Path]:
+    """The folder of a model; that of a registered one is a copy, which is gone afterwards."""
+    if not str(run).startswith(_REGISTERED):
+        yield Path(run)
+        return
+    from medseg.tracking import fetch_model
+
+    with tempfile.TemporaryDirectory() as scratch:
+        yield fetch_model(str(run), Path(scratch), tracking_uri=settings.tracking_uri)
 
 
 def _reviewer(settings: PredictSettings, predictor: Predictor) -> tuple[SliceReviewer | None, tuple[str, ...]]:

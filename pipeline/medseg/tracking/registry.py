@@ -1,0 +1,203 @@
+"""Registered models: which version of a model is in use, and how a run's model becomes the next one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg.errors import TrackingError
+from medseg.tracking.names import clean_value
+from medseg.tracking.post_model import is_version_of, model_of_run
+from medseg.tracking.store import connect
+from medseg.tracking.store_errors import explained, without_password
+
+WEIGHTS_TAG = "medseg.weights_digest"
+MODEL_SCHEME = "models:/"
+"""Beginning of an address such as `models:/livers@clinical`."""
+_FORBIDDEN = re.compile(r"[/:]")
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredVersion:
+    """A version of a registered model.
+
+    Attributes:
+        name: Name of the registered model.
+        version: Number of the version.
+        run_id: Run that trained it; "" where it is not known.
+        weights_digest: SHA-256 of its weights; "" where it is not known.
+    """
+
+    name: str
+    version: str
+    run_id: str
+    weights_digest: str
+
+    def __str__(self) -> str:
+        """Name and number."""
+        return f"{self.name} version {self.version}"
+
+
+class ModelRegistry:
+    """The registered models of an MLflow store.
+
+    Args:
+        tracking_uri: MLflow store; if not given, `MLFLOW_TRACKING_URI`, else SQLite in the working folder.
+
+    Raises:
+        TrackingError: If the store cannot be used.
+    """
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        self._client, self.tracking_uri = connect(tracking_uri)
+
+    def version_of(self, name: str, alias: str) -> RegisteredVersion | None:
+        """The version that an alias names; None if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _recorded(self._client.get_model_version_by_alias(registered_name(name), alias))
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            with explained(self.tracking_uri):
+                raise
+
+    def weights_of(self, run_id: str) -> str:
+        """SHA-256 of the weights of a run's model, as they were when the model was logged.
+
+        Raises:
+            TrackingError: If the store does not hold the model.
+        """
+        with explained(self.tracking_uri):
+            model_id = model_of_run(self._client, run_id)
+            if model_id is None:
+                store = without_password(self.tracking_uri)
+                raise TrackingError(
+                    f"MLflow store {store}: must hold a model of run {run_id}, found none",
+                    remedy="give the tracking URI of the training's store, or send what is kept: medseg sync RUN",
+                )
+            return str(self._client.get_logged_model(model_id).tags.get(WEIGHTS_TAG, ""))
+
+    def register(self, run_id: str, *, name: str, tags: Mapping[str, str], description: str) -> RegisteredVersion:
+        """Make a run's model a version of a registered model; one that it is already is described anew.
+
+        Args:
+            run_id: Run of the training.
+            name: Name of the registered model, made if it does not exist.
+            tags: Tags of the version.
+            description: Markdown text of the version.
+
+        Raises:
+            TrackingError: If the store cannot be used or does not hold the model.
+        """
+        name = registered_name(name)
+        complete = dict(tags) | {WEIGHTS_TAG: self.weights_of(run_id)}
+        cleaned = {key: clean_value(value) for key, value in complete.items()}
+        with explained(self.tracking_uri):
+            model_id = str(model_of_run(self._client, run_id))
+            self._make(name)
+            found = self._client.search_model_versions(f"name = '{name}'")
+            same = [version for version in found if is_version_of(version, model_id)]
+            version = same[0] if same else self._new_version(name, run_id, model_id)
+            for key, value in cleaned.items():
+                self._client.set_model_version_tag(name, version.version, key, value)
+            self._client.update_model_version(name, version.version, description=clean_value(description))
+            return _recorded(self._client.get_model_version(name, version.version))
+
+    def point(self, alias: str, version: RegisteredVersion) -> None:
+        """Let an alias name a version, and no other.
+
+        Raises:
+            TrackingError: If the store cannot be used, or refuses the alias.
+        """
+        with explained(self.tracking_uri):
+            self._client.set_registered_model_alias(version.name, alias, version.version)
+
+    def log_page(self, run_id: str, page: Path, *, folder: str) -> None:
+        """Copy a page into the artefacts of a run.
+
+        Raises:
+            TrackingError: If the store cannot be used.
+        """
+        with explained(self.tracking_uri):
+            self._client.log_artifact(run_id, str(page), folder)
+
+    def _new_version(self, name: str, run_id: str, model_id: str) -> Any:
+        """A version made of a logged model; a database's own registry would look for it in the default store."""
+        is_server = self.tracking_uri.startswith(("http://", "https://"))
+        place = f"models:/{model_id}" if is_server else self._client.get_logged_model(model_id).artifact_location
+        return self._client.create_model_version(name, source=place, run_id=run_id, model_id=model_id)
+
+    def _make(self, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+def fetch_model(uri: str, folder: Path, *, tracking_uri: str | None = None) -> Path:
+    """Copy a model out of the store.
+
+    Args:
+        uri: Address such as `models:/livers@clinical` or `models:/livers/3`.
+        folder: Folder that receives it.
+        tracking_uri: MLflow store, as in `ModelRegistry`.
+
+    Returns:
+        Folder with the model's card and weights.
+
+    Raises:
+        TrackingError: If the store cannot be used, or holds no model of medseg at this address.
+    """
+    client, store = connect(tracking_uri)
+    with explained(store):
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name, version = _version_of(client, uri)
+        place = client.get_model_version_download_uri(name, version)
+        copied = Path(get_artifact_repository(place, tracking_uri=store).download_artifacts("", str(folder)))
+    cards = sorted(copied.glob("data/*/model.json")) + sorted(copied.glob("data/*/classifier.json"))
+    if len(cards) != 1:
+        raise TrackingError(
+            f"{uri}: must be a model that medseg logged, found no card in it",
+            remedy="give the address of a model that medseg trained, or a run's folder",
+        )
+    return cards[0].parent
+
+
+def _version_of(client: Any, uri: str) -> tuple[str, str]:
+    """Name and number of a version, from an address with either of `/3` and `@alias`.
+
+    Raises:
+        TrackingError: If the address has neither.
+    """
+    path = uri.removeprefix(MODEL_SCHEME).strip("/")
+    name, at, alias = path.rpartition("@")
+    if at:
+        return name, str(client.get_model_version_by_alias(name, alias).version)
+    name, slash, version = path.rpartition("/")
+    if not slash or not version.isdigit():
+        raise TrackingError(
+            f"{uri}: must name a version, by its alias or its number",
+            remedy="write it like models:/livers@clinical or models:/livers/3",
+        )
+    return name, version
+
+
+def registered_name(name: str) -> str:
+    """A name that MLflow accepts for a registered model."""
+    return _FORBIDDEN.sub("_", clean_value(name)).replace("'", "_") or "model"
+
+
+def _recorded(version: Any) -> RegisteredVersion:
+    return RegisteredVersion(
+        version.name, str(version.version), str(version.run_id or ""), str(version.tags.get(WEIGHTS_TAG, ""))
+    )

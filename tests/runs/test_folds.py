@@ -1,0 +1,151 @@
+"""Every fold is trained, in a run of its own below one that has the numbers of all patients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import medseg
+import pytest
+from medseg.errors import ConfigError, TrainingError
+from medseg.evaluation.segmentation import load_evaluation, read_metrics
+from medseg.manifest import assign_folds
+from medseg.records import Manifest
+from medseg.runs import folds as folds_module
+
+from tests.conftest import Medseg
+from tests.runs.test_api import SMALL
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("folds")
+
+
+@pytest.fixture(autouse=True)
+def working_folder(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(place)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="module")
+def uri(place: Path) -> str:
+    return f"sqlite:///{place}/mlflow.db"
+
+
+@pytest.fixture
+def client(uri: str) -> Any:
+    import mlflow
+
+    return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def train(data: Path, out: Path, uri: str | bool, **settings: Any) -> Any:
+    choices = {"epochs": 1, "config": SMALL, "store": out.parent / "store", "device": "cpu", "tracking": uri}
+    return medseg.train(data, out=out, fold="all-folds", **(choices | settings))
+
+
+def test_every_labelled_case_is_measured_once_by_a_network_that_has_not_seen_it(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, client: Any
+) -> None:
+    manifest, data = cohort
+    result = train(data, place / "out", uri)
+    manifest = assign_folds(manifest)
+    by_fold: dict[int, set[str]] = {}
+    for case in manifest.select("training"):
+        by_fold.setdefault(int(case.fold or 0), set()).add(case.case_id)
+    assert sorted(path.name for path in (place / "out").glob("fold_*")) == [f"fold_{fold}" for fold in sorted(by_fold)]
+    for fold, cases in by_fold.items():
+        folder = place / "out" / f"fold_{fold}"
+        assert {row.case_id for row in read_metrics(folder / "validation.csv")} == cases
+        card = json.loads((folder / "model" / "model.json").read_text(encoding="utf-8"))
+        assert not cases & set(card["trained_on"])
+    stored = load_evaluation(place / "out")
+    assert [row.case_id for row in stored.rows if row.label == "liver"] == [
+        case_id for fold in sorted(by_fold) for case_id in read_ids(place / "out" / f"fold_{fold}" / "validation.csv")
+    ]
+    assert {row.case_id for row in stored.rows} == set().union(*by_fold.values())
+    assert stored.patients == {case.case_id: case.patient_id for case in manifest.select("training")}
+    assert result.notes == (f"{len(stored.patients)} validation cases of {len(by_fold)} of {len(by_fold)} folds",)
+
+    parent = client.get_run(result.run_id)
+    children = client.search_runs(
+        [parent.info.experiment_id], filter_string=f"tags.`mlflow.parentRunId` = '{result.run_id}'"
+    )
+    names = sorted(child.info.run_name for child in children)
+    assert [name.split(", ")[:3] for name in names] == [
+        [f"train fold_{fold}", f"fold {fold}", "1 epochs"] for fold in sorted(by_fold)
+    ]
+    plans = {child.data.tags["medseg.plan_digest"] for child in children}
+    assert len(plans) == 1
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    assert parent.info.run_name.startswith("train out, all folds, 1 epochs")
+    assert parent.data.metrics["val/dice/mean"] == pytest.approx(result.summary.means["dice"])
+    assert {"metrics.csv", "summary.json"} <= {item.path for item in client.list_artifacts(result.run_id)}
+    shown = load_evaluation(place / "out").notes["dataset"]["name"]
+    assert f"**{shown}**, all folds" in parent.data.tags["mlflow.note.content"]
+
+
+def read_ids(path: Path) -> list[str]:
+    return [row.case_id for row in read_metrics(path) if row.label == "liver"]
+
+
+def test_fold_that_fails_is_listed_and_resumed_without_training_the_others_again(
+    cohort: tuple[Manifest, Path], place: Path, medseg: Medseg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = folds_module.train_job
+
+    def failing(job: Any, dataset: Path, settings: Any, **more: Any) -> Any:
+        if settings.fold == "1":
+            raise TrainingError("loss is NaN")
+        return real(job, dataset, settings, **more)
+
+    monkeypatch.setattr(folds_module, "train_job", failing)
+    config = place / "small.yaml"
+    import yaml
+
+    config.write_text(yaml.safe_dump(SMALL), encoding="utf-8")
+    options = ("--out", place / "broken", "--fold", "all-folds", "--epochs", "1", "--config", config, "--no-tracking")
+    done = medseg("train", cohort[1], *options, "--device", "cpu", "--store", place / "store")
+    assert done.code == 1
+    assert "fold 1" in done.err
+    assert "loss is NaN" in done.err
+    first = load_evaluation(place / "broken")
+    assert 1 not in first.notes["folds"]
+    assert len(first.notes["not_measured"]) > 0
+    times = {path: path.stat().st_mtime_ns for path in (place / "broken").glob("fold_*/model/last.safetensors")}
+
+    monkeypatch.setattr(folds_module, "train_job", real)
+    resumed = medseg(
+        "train", cohort[1], "--out", place / "broken", "--fold", "all-folds", "--resume", "--no-tracking",
+        "--config", config, "--device", "cpu", "--store", place / "store",
+    )  # fmt: skip
+    assert resumed.code == 0, resumed.err
+    whole = load_evaluation(place / "broken")
+    assert 1 in whole.notes["folds"]
+    assert whole.notes["not_measured"] == []
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_budget_is_shared_by_the_folds(
+    cohort: tuple[Manifest, Path], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets: list[float] = []
+
+    def noting(job: Any, dataset: Path, settings: Any, **more: Any) -> Any:
+        budgets.append(float(settings.budget.removesuffix("s")))
+        raise TrainingError("noted")
+
+    monkeypatch.setattr(folds_module, "train_job", noting)
+    with pytest.raises(TrainingError, match=r"none could be trained; .*noted"):
+        train(cohort[1], place / "shared", False, epochs=None, budget="100s")
+    count = len(budgets)
+    assert count > 1
+    assert budgets[0] == pytest.approx(100 / count, rel=0.05)
+    assert budgets[-1] == pytest.approx(100, rel=0.05)  # what is left is all the last one's
+
+
+def test_classifier_says_that_it_takes_one_fold_at_a_time(cohort: tuple[Manifest, Path], place: Path) -> None:
+    with pytest.raises(ConfigError, match="classify train takes one fold at a time here, got all-folds"):
+        medseg.train_classifier(cohort[1], out=place / "classifier", fold="all-folds", tracking=False)

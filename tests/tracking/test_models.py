@@ -1,0 +1,163 @@
+"""Models in MLflow: one for each run, with its numbers, and found by its evaluations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+from medseg.geometry import Geometry
+from medseg.inference.classification import SlicePredictor, save_classifier_card
+from medseg.networks import save_weights
+from medseg.networks.classification import SliceClassifier
+from medseg.scans import read_scan, write_scan
+from medseg.tracking import MeasuredModel, TrackedRun
+
+from tests.inference.classification.knowing import CPU, card_of
+
+VALIDATION = MeasuredModel("livers", "d" * 64, "validation")
+
+
+def models_of(client: Any, run: TrackedRun) -> list[Any]:
+    experiment = client.get_run(run.run_id).info.experiment_id
+    return list(client.search_logged_models([experiment], filter_string=f"source_run_id = '{run.run_id}'"))
+
+
+def test_model_has_its_name_its_tags_and_the_types_of_its_input(
+    client: Any, run: TrackedRun, model_folder: Path
+) -> None:
+    import mlflow
+
+    run.log_model(model_folder, version="0.1.0", name="livers-run: 1", tags={"medseg.weights_digest": "abc"})
+    (model,) = models_of(client, run)
+    assert (model.name, model.status.value) == ("livers-run_ 1", "READY")
+    assert model.tags["medseg.weights_digest"] == "abc"
+    described = mlflow.models.get_model_info(model.artifact_location)
+    assert described.signature.inputs.input_names() == ["image", "out"]
+    assert described.signature.inputs.required_input_names() == ["image"]
+
+
+def test_numbers_stand_with_the_model_and_their_dataset(client: Any, run: TrackedRun, model_folder: Path) -> None:
+    run.log_metrics({"train_loss": 0.5}, step=3)
+    run.log_model(model_folder, version="0.1.0", step=7)
+    run.log_metrics({"val/dice/liver": 0.9, "val/dice/spleen": 0.8}, step=7, of=VALIDATION)
+    (model,) = models_of(client, run)
+    shown = {(one.key, one.value, one.step, one.dataset_name, one.dataset_digest) for one in model.metrics}
+    assert shown == {
+        ("val/dice/liver", 0.9, 7, "livers (validation)", "d" * 36),
+        ("val/dice/spleen", 0.8, 7, "livers (validation)", "d" * 36),
+    }
+    assert client.get_run(run.run_id).data.metrics["val/dice/liver"] == 0.9
+
+
+def test_run_has_one_model_however_often_it_is_logged(client: Any, run: TrackedRun, model_folder: Path) -> None:
+    for step in (5, 9):
+        (model_folder / "extra.txt").write_text(str(step), encoding="utf-8")
+        run.log_model(model_folder, version="0.1.0", step=step)
+        run.log_metrics({"val/dice/liver": step / 10}, step=step, of=VALIDATION)
+    (model,) = models_of(client, run)
+    (held,) = Path(model.artifact_location.removeprefix("file://")).rglob("extra.txt")
+    assert held.read_text(encoding="utf-8") == "9"
+    assert {(one.step, one.value) for one in model.metrics} == {(5, 0.5), (9, 0.9)}
+
+
+def test_registered_model_is_never_written_again(client: Any, run: TrackedRun, model_folder: Path) -> None:
+    run.log_model(model_folder, version="0.1.0")
+    (first,) = models_of(client, run)
+    client.create_registered_model("held")
+    client.create_model_version("held", source=f"models:/{first.model_id}", run_id=run.run_id, model_id=first.model_id)
+    (model_folder / "extra.txt").write_text("later", encoding="utf-8")
+    run.log_model(model_folder, version="0.1.0")
+    assert len(models_of(client, run)) == 2
+    assert not list(Path(first.artifact_location.removeprefix("file://")).rglob("extra.txt"))
+
+
+def test_evaluation_is_shown_below_its_training_and_with_its_model(
+    client: Any, uri: str, run: TrackedRun, model_folder: Path
+) -> None:
+    run.log_model(model_folder, version="0.1.0")
+    evaluation = TrackedRun.start(experiment="livers", name="evaluate", tracking_uri=uri, parent=run.run_id)
+    evaluation.use_model(run.run_id)
+    evaluation.log_metrics({"test/dice/liver": 0.7}, of=MeasuredModel("livers", "e" * 64, "evaluation", run.run_id))
+    found = client.get_run(evaluation.run_id)
+    (model,) = models_of(client, run)
+    assert found.data.tags["mlflow.parentRunId"] == run.run_id
+    assert [one.model_id for one in found.inputs.model_inputs] == [model.model_id]
+    (metric,) = model.metrics
+    assert (metric.key, metric.value, metric.run_id) == ("test/dice/liver", 0.7, evaluation.run_id)
+
+
+@pytest.mark.parametrize("lost", ["0" * 32, "no id at all"])
+def test_evaluation_of_a_model_that_the_store_does_not_hold_keeps_its_numbers(client: Any, uri: str, lost: str) -> None:
+    evaluation = TrackedRun.start(experiment="livers", name="evaluate", tracking_uri=uri, parent=lost)
+    evaluation.use_model(lost)
+    evaluation.log_metrics({"test/dice/liver": 0.7}, of=MeasuredModel("livers", "e" * 64, "evaluation", lost))
+    found = client.get_run(evaluation.run_id)
+    assert "mlflow.parentRunId" not in found.data.tags
+    assert found.data.metrics == {"test/dice/liver": 0.7}
+
+
+def test_parent_of_another_dataset_does_not_hide_a_run(client: Any, uri: str, run: TrackedRun) -> None:
+    other = TrackedRun.start(experiment="spleens", name="evaluate", tracking_uri=uri, parent=run.run_id)
+    assert "mlflow.parentRunId" not in client.get_run(other.run_id).data.tags
+
+
+def test_steps_that_a_resumed_run_repeats_are_logged_once(client: Any, uri: str, run: TrackedRun) -> None:
+    for step in (10, 20, 30):
+        run.log_metrics({"train_loss": 1 / step}, step=step)
+    again = TrackedRun.resume(run.run_id, tracking_uri=uri)
+    for step in (20, 30, 40):
+        again.log_metrics({"train_loss": 2 / step, "new": step}, step=step)
+    assert [one.step for one in client.get_metric_history(run.run_id, "train_loss")] == [10, 20, 30, 40]
+    assert [one.step for one in client.get_metric_history(run.run_id, "new")] == [20, 30, 40]
+
+
+def test_steps_that_were_kept_but_not_sent_are_not_kept_twice(
+    client: Any, uri: str, run: TrackedRun, tmp_path: Path
+) -> None:
+    lines = [
+        {"run_id": run.run_id, "tracking_uri": uri},
+        {"n": 1, "kind": "metrics", "content": {"values": {"train_loss": 0.5}, "step": 10, "at": 1}},
+    ]
+    import json
+
+    spool = tmp_path / "tracking.jsonl"
+    spool.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    again = TrackedRun.resume(run.run_id, tracking_uri=uri)
+    with again.recording(system_metrics=False):
+        again.begin(spool)
+        again.log_metrics({"train_loss": 0.4}, step=10)
+        again.log_metrics({"train_loss": 0.3}, step=20)
+    history = client.get_metric_history(run.run_id, "train_loss")
+    assert [(one.step, one.value) for one in history] == [(10, 0.5), (20, 0.3)]
+
+
+def test_run_is_renamed_at_once(client: Any, run: TrackedRun) -> None:
+    run.rename("train run, fold 0, 20m")
+    assert client.get_run(run.run_id).info.run_name == "train run, fold 0, 20m"
+
+
+def test_logged_classifier_gives_probabilities_when_mlflow_loads_it(
+    client: Any, uri: str, run: TrackedRun, tmp_path: Path
+) -> None:
+    import mlflow
+
+    card = card_of()
+    folder = tmp_path / "classifier"
+    save_classifier_card(card, folder)
+    save_weights(SliceClassifier(card.network).state_dict(), folder / "last.safetensors")
+    image = tmp_path / "case.nii.gz"
+    noise = np.random.default_rng(0).normal(size=(1, 12, 14, 5)).astype(np.float32)
+    write_scan(noise, Geometry((12, 14, 5), np.eye(4)), image)
+    run.log_model(folder, version="0.1.0", name="slices")
+    mlflow.set_tracking_uri(uri)
+    (model,) = models_of(client, run)
+    table = mlflow.pyfunc.load_model(model.model_uri).predict(pandas.DataFrame({"image": [str(image)]}))
+    mlflow.set_tracking_uri(None)
+    scan = read_scan((image,), case_id="case", channels=1)
+    expected = SlicePredictor.load(folder, device=CPU).scores(scan, case_id="case")
+    assert list(table["slice"]) == list(range(len(expected.probabilities)))
+    assert set(table["image"]) == {"case"}
+    np.testing.assert_allclose(table[list(card.targets.classes)], expected.probabilities, atol=1e-6)
