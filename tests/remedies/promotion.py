@@ -183,7 +183,7 @@ def _no_version(place: Path) -> Again:
     yield lambda: fetch_model("models:/boxes/1", place / "z", tracking_uri=registry.uri)
 
 
-@tries("runs/train.py", "give a number, or 'all'")
+@tries("runs/training_cases.py", "give a number, or 'all'")
 def _one_fold_at_a_time(place: Path) -> Again:
     data = write_patients(place / "data")
     settings: dict[str, Any] = {"epochs": 1, "store": place / "store", "tracking": False}

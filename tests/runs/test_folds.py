@@ -147,5 +147,5 @@ def test_budget_is_shared_by_the_folds(
 
 
 def test_classifier_says_that_it_takes_one_fold_at_a_time(cohort: tuple[Manifest, Path], place: Path) -> None:
-    with pytest.raises(ConfigError, match="classify train takes one fold at a time here, got all-folds"):
+    with pytest.raises(ConfigError, match="fold must be a single one here, got all-folds"):
         medseg.train_classifier(cohort[1], out=place / "classifier", fold="all-folds", tracking=False)

@@ -64,7 +64,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def train(data: Path, place: Path, uri: str, **settings: Any) -> Any:
     choices = {"epochs": EPOCHS, "config": SMALL, "store": place / "store", "device": "cpu", "tracking": uri}
-    return medseg.train(data, out=place / "run", **(choices | settings))
+    return medseg.train(data, **({"out": place / "run"} | choices | settings))
 
 
 def losses(uri: str, run_id: str) -> list[tuple[int, float]]:
@@ -173,8 +173,75 @@ def test_store_that_returns_during_the_training_has_everything_at_its_end(
     assert_all_arrived(uri, result.run_id, result.folder)
 
 
-def test_store_that_cannot_be_used_is_named_before_any_case_is_read(cohort: tuple[Manifest, Path], place: Path) -> None:
+@pytest.fixture
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of a run does not wait for a dead store."""
+    times = {"grace_s": 0.3, "stall_s": 30.0, "total_s": 60.0}
+    monkeypatch.setattr(sender_module.Sender.close, "__kwdefaults__", times)
+
+
+@pytest.mark.usefixtures("haste")
+@pytest.mark.parametrize("is_evaluated", [False, True])
+def test_store_that_is_dead_from_start_to_end_gets_everything_once_it_is_back(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, caplog: pytest.LogCaptureFixture, is_evaluated: bool
+) -> None:
+    from medseg.runs.sync import sync_folder
+
+    dead = "http://127.0.0.1:9"
+    result = train(cohort[1], place, dead)
+    assert "must be reachable" in caplog.text
+    assert "the work goes on" in caplog.text
+    assert len(curve(result.folder)) == EPOCHS
+    assert "`medseg sync" in result.warnings[-1]
+    late = json.loads((result.folder / "model" / "model.json").read_text(encoding="utf-8"))["mlflow_run_id"]
+    if is_evaluated:
+        medseg.predict(result.folder, cohort[1], out=place / "masks", split="test", device="cpu")
+        medseg.evaluate(cohort[1], masks=place / "masks", out=place / "eval", split="test", tracking=dead)
+    sent = {one.path.parent.name: one for one in sync_folder(place, tracking_uri=uri)}
+    assert {(one.left, one.error, one.notes) for one in sent.values()} == {(0, None, ())}
+    run_id = sent["run"].run_id
+    assert run_id != late
+    assert_all_arrived(uri, run_id, result.folder)
+    assert sync_folder(place, tracking_uri=uri) == ()
+    assert json.loads((result.folder / "run.json").read_text(encoding="utf-8"))["mlflow_run_id"] == run_id
+    if is_evaluated:  # and the evaluation finds its training, whose id in the store nobody knew
+        import mlflow
+
+        client = mlflow.MlflowClient(uri)
+        evaluation = client.get_run(sent["eval"].run_id)
+        assert evaluation.data.tags["mlflow.parentRunId"] == run_id
+        (model,) = client.get_run(run_id).outputs.model_outputs
+        assert [one.model_id for one in evaluation.inputs.model_inputs] == [model.model_id]
+
+
+@pytest.mark.usefixtures("haste")
+def test_training_resumed_while_its_store_is_dead_goes_on_in_the_same_run(
+    cohort: tuple[Manifest, Path], place: Path, uri: str
+) -> None:
+    from medseg.runs.sync import sync_folder
+
+    first = train(cohort[1], place, uri, epochs=2)
+    second = train(cohort[1], place, "http://127.0.0.1:9", epochs=EPOCHS, resume=True)
+    assert second.run_id == first.run_id
+    (sent,) = sync_folder(second.folder, tracking_uri=uri)
+    assert (sent.run_id, sent.left) == (first.run_id, 0)
+    assert_all_arrived(uri, first.run_id, second.folder)
+
+
+def test_what_an_earlier_run_kept_is_sent_at_the_end_of_the_next_one(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, store: Switch
+) -> None:
+    store.silent_after = 3
+    kept = train(cohort[1], place, uri)
+    store.is_silent = False
+    following = train(cohort[1], place, uri, out=place / "next", epochs=1)
+    assert "what run had kept for MLflow was sent" in following.warnings[-1]
+    assert_all_arrived(uri, kept.run_id, kept.folder)
+
+
+def test_store_that_refuses_is_named_before_any_case_is_read(cohort: tuple[Manifest, Path], place: Path) -> None:
     read: list[str] = []
+    (place / "mlflow.db").write_text("no database" * 100, encoding="utf-8")
 
     class Heard:
         def over_cases(self, total: int, stage: str) -> Any:
@@ -182,7 +249,7 @@ def test_store_that_cannot_be_used_is_named_before_any_case_is_read(cohort: tupl
             raise AssertionError
 
     with pytest.raises(TrackingError, match="check the tracking URI"):
-        train(cohort[1], place, "http://127.0.0.1:9", progress=Heard())
+        train(cohort[1], place, f"sqlite:///{place}/mlflow.db", progress=Heard())
     assert read == []
     assert not (place / "run").exists()
 

@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, without the credentials of another test."""
-    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -121,6 +121,19 @@ def test_password_in_the_address_is_used_and_not_shown(
     assert run.kept == ""
     assert server.losses(run.run_id) == [(0, 0.5)]
     assert PASSWORD not in caplog.text
+
+
+def test_password_in_the_address_reaches_no_file_and_a_resume_takes_it_from_the_environment(
+    server: MlflowServer, cohort: tuple[Manifest, Path], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = server.uri.replace("://", f"://{USER}:{PASSWORD}@")
+    first = train(cohort[1], place, whole, epochs=1)
+    assert files_with(place, PASSWORD) == []
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", whole)
+    second = train(cohort[1], place, True, epochs=2, resume=True)
+    assert (second.run_id, second.warnings) == (first.run_id, ())
+    assert_all_arrived(server.uri, first.run_id, second.folder)
+    assert files_with(place, PASSWORD) == []
 
 
 def test_numbers_that_a_changed_password_kept_back_are_sent_with_the_new_one(

@@ -30,9 +30,9 @@ from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
-from medseg.runs.tracking import log_cases, recorded, start_tracking, unsent
+from medseg.runs.tracking import log_cases, recorded, resume_tracking, start_tracking, unsent
 from medseg.runs.train import TrainResult, merge_failures, train_job
-from medseg.tracking import TrackedRun
+from medseg.tracking import TrackedRun, without_password
 from medseg.training import parse_duration_s
 
 
@@ -140,7 +140,7 @@ def train_folds(
         )
         if parent is not None:
             _log(parent, settings, manifest, result)
-    return replace(result, warnings=(*result.warnings, *unsent(parent)))
+    return replace(result, warnings=(*result.warnings, *unsent(parent, settings.out)))
 
 
 def _settings_of(
@@ -170,7 +170,7 @@ def _parent(
     """The MLflow run above those of the folds."""
     if settings.tracking.is_on and record is not None and record.mlflow_run_id and record.tracking_uri:
         uri = settings.tracking.uri or record.tracking_uri
-        return TrackedRun.resume(record.mlflow_run_id, tracking_uri=uri)
+        return resume_tracking(record.mlflow_run_id, uri=uri)
     named = replace(settings, fold=ALL_FOLDS)
     tags = {"medseg.fold": ALL_FOLDS, **training_tags(settings)}
     name = run_name(job.stage, named, job.named_choices)
@@ -182,7 +182,7 @@ def _save_record(settings: TrainingSettings, parent: TrackedRun | None) -> None:
         budget=settings.budget,
         epochs=settings.epochs,
         mlflow_run_id=parent.run_id if parent else None,
-        tracking_uri=parent.tracking_uri if parent else None,
+        tracking_uri=without_password(parent.tracking_uri) if parent else None,
     )
     write_json(_record_file(settings.out), record.model_dump(mode="json"))
 

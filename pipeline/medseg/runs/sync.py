@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medseg.errors import CheckpointError, TrackingError
-from medseg.runs.run_folder import RunFolder, spool_of
-from medseg.tracking import SentSpool, send_spool
+from medseg.errors import TrackingError
+from medseg.runs.run_folder import spool_of
+from medseg.runs.tracking import send_kept
+from medseg.tracking import SentSpool, begun_at
 
 
 def sync_folder(folder: Path, *, tracking_uri: str | None = None) -> tuple[SentSpool, ...]:
@@ -26,29 +27,18 @@ def sync_folder(folder: Path, *, tracking_uri: str | None = None) -> tuple[SentS
     """
     name = spool_of(folder).name
     if not folder.is_dir() and (folder.name != name or not folder.is_file()):
-        found = "another file" if folder.exists() else "nothing"
+        there = "another file" if folder.exists() else "nothing"
         raise TrackingError(
-            f"{folder}: must be an output folder or its {name}, got {found}", remedy="give the output folder of the run"
+            f"{folder}: must be an output folder or its {name}, got {there}", remedy="give the output folder of the run"
         )
-    spools = sorted(folder.rglob(name)) if folder.is_dir() else [folder]
+    found = folder.rglob(name) if folder.is_dir() else [folder]
+    spools = sorted(found, key=lambda path: (begun_at(path), path))  # a run before those that are shown below it
     return tuple(_sent(spool, tracking_uri) for spool in spools)
 
 
 def _sent(spool: Path, tracking_uri: str | None) -> SentSpool:
     """What became of one spool, which holds up no other."""
     try:
-        sent = send_spool(spool, tracking_uri=tracking_uri)
+        return send_kept(spool, tracking_uri=tracking_uri)
     except TrackingError as error:
         return SentSpool(spool, error=error)
-    _note_run(RunFolder(spool.parent), sent)
-    return sent
-
-
-def _note_run(folder: RunFolder, sent: SentSpool) -> None:
-    """Hold the run's record, if it has one, to the MLflow run that has its numbers."""
-    try:
-        record = folder.load_record()
-    except CheckpointError:  # an evaluation, which cannot be resumed
-        return
-    if record.mlflow_run_id != sent.run_id:
-        folder.save_record(record.model_copy(update={"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medseg import __version__
+from medseg.errors import CheckpointError, TrackingError
 from medseg.evaluation.segmentation import case_columns
 from medseg.manifest import manifest_digest
 from medseg.networks.weights import weights_digest
 from medseg.records import Case, CaseMetrics, Manifest
-from medseg.tracking import MeasuredModel, TrackedRun, working_commit
+from medseg.runs.run_folder import RunFolder, spool_of
+from medseg.tracking import MeasuredModel, SentSpool, TrackedRun, is_passing, send_spool, working_commit
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ def start_tracking(
 ) -> TrackedRun | None:
     """Start an MLflow run in the dataset's experiment, before any work; None without tracking.
 
+    A store that does not answer does not stop the work: the run begins in it as soon as it does.
+
     Args:
         tracking: Store.
         manifest: Dataset that the run is about.
@@ -51,7 +59,7 @@ def start_tracking(
             if not given.
 
     Raises:
-        TrackingError: If the store cannot be used.
+        TrackingError: If the store cannot be used, and is not only silent.
     """
     if not tracking.is_on:
         return None
@@ -61,14 +69,48 @@ def start_tracking(
         "mlflow.source.name": f"medseg {stage}",
         "medseg.manifest_digest": manifest_digest(manifest),
     }
-    return TrackedRun.start(
-        experiment=manifest.name,
-        name=name,
-        tracking_uri=tracking.uri,
-        tags=common | working_commit() | dict(tags or {}),
-        about=_about(manifest),
-        parent=parent or tracking.parent,
-    )
+    asked: dict[str, Any] = {
+        "experiment": manifest.name,
+        "name": name,
+        "tracking_uri": tracking.uri,
+        "tags": common | working_commit() | dict(tags or {}),
+        "about": _about(manifest),
+        "parent": parent or tracking.parent,
+    }
+    try:
+        return TrackedRun.start(**asked)
+    except TrackingError as error:
+        _check_passing(error)
+        return TrackedRun.start_late(**asked)
+
+
+def resume_tracking(run_id: str, *, uri: str) -> TrackedRun:
+    """Continue an MLflow run, also one whose store does not answer now.
+
+    Args:
+        run_id: Id of the run.
+        uri: MLflow store.
+
+    Raises:
+        MissingRunError: If the store answers and does not hold the run.
+        TrackingError: If the store cannot be used.
+    """
+    try:
+        return TrackedRun.resume(run_id, tracking_uri=uri)
+    except TrackingError as error:
+        _check_passing(error)
+        return TrackedRun.resume_late(run_id, tracking_uri=uri)
+
+
+def _check_passing(error: TrackingError) -> None:
+    """Raise the error of a store that will not come back by itself; of one that is silent, warn.
+
+    Raises:
+        TrackingError: If waiting is of no use.
+    """
+    if not is_passing(error):
+        raise error
+    _log.warning("%s; the work goes on, and what it logs is kept in its folder and sent when the store answers", error)
 
 
 def cases_text(fold: int | None, split: str | None) -> str:
@@ -122,9 +164,43 @@ def recorded(run: TrackedRun | None) -> AbstractContextManager[object]:
     return run.recording(system_metrics=False) if run else nullcontext()
 
 
-def unsent(run: TrackedRun | None) -> tuple[str, ...]:
-    """A warning about what the store did not take, if there is anything."""
-    return (run.kept,) if run is not None and run.kept else ()
+def unsent(run: TrackedRun | None, out: Path) -> tuple[str, ...]:
+    """Warnings about what the store did not take; what earlier runs beside this one could not send is sent first.
+
+    Args:
+        run: MLflow run that has ended.
+        out: Folder of the run.
+    """
+    if run is None:
+        return ()
+    if run.kept:
+        return (run.kept,)
+    said = []
+    for spool in sorted(out.resolve().parent.glob(f"*/{spool_of(out).name}")):
+        try:
+            sent = send_kept(spool, is_in_haste=True)
+        except TrackingError:  # it is in use, or of a store that is silent
+            continue
+        if sent.sent:
+            said.append(f"what {spool.parent.name} had kept for MLflow was sent ({sent.sent} entries)")
+    return tuple(said)
+
+
+def send_kept(spool: Path, *, tracking_uri: str | None = None, is_in_haste: bool = False) -> SentSpool:
+    """Send what a run kept, and note in its record which MLflow run has its numbers.
+
+    Raises:
+        TrackingError: If it cannot be read or is in use, or the store cannot be used.
+    """
+    sent = send_spool(spool, tracking_uri=tracking_uri, is_in_haste=is_in_haste)
+    folder = RunFolder(spool.parent)
+    if folder.record.is_file():  # an evaluation has none, and cannot be resumed
+        with suppress(CheckpointError):
+            record = folder.load_record()
+            if record.mlflow_run_id != sent.run_id:
+                changed = {"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}
+                folder.save_record(record.model_copy(update=changed))
+    return sent
 
 
 def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> None:

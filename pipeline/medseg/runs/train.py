@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import check_writable
-from medseg.errors import CheckpointError, ConfigError
+from medseg.errors import CheckpointError
 from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.records import Failure
@@ -22,10 +22,10 @@ from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, ProgressListener, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
-from medseg.runs.settings import ALL_FOLDS, TrainingSettings
-from medseg.runs.tracking import Tracking, log_cases, start_tracking, unsent
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.tracking import Tracking, log_cases, resume_tracking, start_tracking, unsent
 from medseg.runs.training_cases import TrainingCases, load_training_cases
-from medseg.tracking import MissingRunError, TrackedRun
+from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
@@ -78,10 +78,6 @@ def train_job(
     Raises:
         PipelineError: If the dataset, a setting or the earlier run is wrong, no case is left, or training cannot go on.
     """
-    if settings.fold == ALL_FOLDS:
-        raise ConfigError(
-            f"fold: {job.stage} takes one fold at a time here, got {ALL_FOLDS}", remedy="give a number, or 'all'"
-        )
     started = time.monotonic() if started is None else started
     progress = progress or Silence()
     folder = RunFolder(settings.out)
@@ -102,7 +98,7 @@ def train_job(
         result = _train(
             job, cases, settings, earlier=earlier, clock=clock, deadline=deadline, run=run, progress=progress
         )
-    return replace(result, warnings=(*result.warnings, *unsent(run)))
+    return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
 
 
 def _train(
@@ -157,6 +153,9 @@ def _train(
             resume=settings.resume and folder.checkpoint.exists(),
         )
     name = f"{cases.manifest.name}-{settings.out.resolve().name}"
+    if run is not None and run.run_id != record.mlflow_run_id:  # the store was silent at the start
+        record = record.model_copy(update={"mlflow_run_id": run.run_id})
+        folder.save_record(record)
     delivered = job.deliver(
         Finished(folder, cases, plan, task, outcome, failures, run, run_id=record.mlflow_run_id, name=name)
     )
@@ -270,7 +269,7 @@ def _start_run(
     if settings.tracking.is_on and earlier is not None and earlier.mlflow_run_id and earlier.tracking_uri:
         uri = settings.tracking.uri or earlier.tracking_uri
         try:
-            run = TrackedRun.resume(earlier.mlflow_run_id, tracking_uri=uri)
+            run = resume_tracking(earlier.mlflow_run_id, uri=uri)
         except MissingRunError:
             return _replacing(
                 earlier.mlflow_run_id, _new_run(job, replace(settings.tracking, uri=uri), cases, settings)
@@ -314,7 +313,7 @@ def _record(
         manifest_digest=manifest_digest(cases.manifest),
         plan_digest=plan_digest(plan),
         mlflow_run_id=run.run_id if run else earlier.mlflow_run_id if earlier else None,
-        tracking_uri=run.tracking_uri if run else earlier.tracking_uri if earlier else None,
+        tracking_uri=without_password(run.tracking_uri) if run else earlier.tracking_uri if earlier else None,
         training=tuple(case.case_id for case in cases.training),
         validation=tuple(case.case_id for case in cases.validation),
         labels_digest=job.labels_digest,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.errors import ConfigError
 from medseg.manifest import assign_folds, load_manifest, split_fold
 from medseg.records import Case, Manifest
+from medseg.runs.settings import ALL_FOLDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,11 @@ def load_training_cases(dataset: Path, *, fold: str, data_root: Path | None = No
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
 
     Raises:
+        ConfigError: If all folds are asked for, where one is taken at a time.
         ManifestError: If the manifest cannot be read, or has no such fold.
     """
+    if fold == ALL_FOLDS:
+        raise ConfigError(f"fold must be a single one here, got {ALL_FOLDS}", remedy="give a number, or 'all'")
     manifest, root = load_manifest(dataset, data_root=data_root)
     if fold == "all":
         return TrainingCases(manifest, root, manifest.select("training"), ())

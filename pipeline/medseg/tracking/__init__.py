@@ -7,7 +7,9 @@ from medseg.tracking.quiet_mlflow import NO_TELEMETRY
 from medseg.tracking.registry import MODEL_SCHEME, ModelRegistry, RegisteredVersion, fetch_model
 from medseg.tracking.run import TrackedRun
 from medseg.tracking.send_spool import SentSpool, send_spool
-from medseg.tracking.store_errors import MissingRunError
+from medseg.tracking.spool import begun_at
+from medseg.tracking.store import is_passing
+from medseg.tracking.store_errors import MissingRunError, without_password
 from medseg.tracking.ui import UI_ENVIRONMENT, check_ui, default_tracking_uri, experiment_addresses, ui_command
 from medseg.tracking.working_commit import working_commit
 
@@ -21,11 +23,14 @@ __all__ = [
     "RegisteredVersion",
     "SentSpool",
     "TrackedRun",
+    "begun_at",
     "check_ui",
     "default_tracking_uri",
     "experiment_addresses",
     "fetch_model",
+    "is_passing",
     "send_spool",
     "ui_command",
+    "without_password",
     "working_commit",
 ]

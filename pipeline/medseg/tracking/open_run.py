@@ -8,8 +8,10 @@ from typing import Any
 
 from medseg.atomic import check_writable
 from medseg.errors import DeliveryError, TrackingError
+from medseg.tracking.spool import Origin
+from medseg.tracking.start_id import START_TAG, find_run, new_start_id, runs_started_as
 from medseg.tracking.store import START_S, connect, database_file, within
-from medseg.tracking.store_errors import explained, unreachable
+from medseg.tracking.store_errors import explained, missing, unreachable
 
 DESCRIPTION = "mlflow.note.content"
 """Tag of the text that the UI shows above a run or an experiment."""
@@ -34,24 +36,13 @@ VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 _EXPERIMENT_TAGS = {VIEW_TAG: json.dumps({"selectedColumns": _COLUMNS})}
 
 
-def create_run(
-    tracking_uri: str | None,
-    *,
-    experiment: str,
-    name: str,
-    tags: dict[str, str],
-    about: str = "",
-    parent: str | None = None,
-) -> tuple[Any, Any, str]:
+def create_run(tracking_uri: str | None, origin: Origin, *, start_id: str = "") -> tuple[Any, Any, str]:
     """Create a run, and its experiment, with a description, if it does not exist.
 
     Args:
         tracking_uri: URI of the store, as in `connect`.
-        experiment: Name of the experiment.
-        name: Name of the run.
-        tags: Tags of the run.
-        about: Description of the experiment.
-        parent: Run below which the UI shows this one; one that the experiment does not hold is passed over.
+        origin: Experiment, name, tags and more.
+        start_id: Id under which the run is asked for; if the store has made one under it, that one is taken.
 
     Returns:
         MLflow client, run and URI of the store.
@@ -60,11 +51,17 @@ def create_run(
         TrackingError: If the store cannot be used, or the experiment was deleted.
     """
     client, uri = connect(tracking_uri)
+    start_id = start_id or new_start_id()
 
     def create() -> Any:
-        experiment_id = _experiment_id(client, experiment, uri, about=about)
-        nested = {PARENT: parent} if parent and _holds(client, parent, experiment_id) else {}
-        return client.create_run(experiment_id, run_name=name, tags=tags | nested)
+        experiment_id = _experiment_id(client, origin.experiment, uri, about=origin.about)
+        if known := runs_started_as(client, start_id, [experiment_id]):
+            return known[0]
+        parent = find_run(client, origin.parent) if origin.parent else None
+        nested = {PARENT: parent.info.run_id} if parent is not None and _is_in(parent, experiment_id) else {}
+        tags = origin.tags | nested | {START_TAG: start_id}
+        made = client.create_run(experiment_id, run_name=origin.name, tags=tags)
+        return _only_one(client, made, start_id) if uri.startswith("http") else made
 
     with explained(uri):
         run = within(START_S, uri, create)
@@ -86,25 +83,32 @@ def reopen_run(tracking_uri: str, run_id: str) -> tuple[Any, Any, str, str]:
     client, uri = connect(tracking_uri)
 
     def reopen() -> Any:
-        found = client.get_run(run_id)
-        client.set_terminated(run_id, status="RUNNING", end_time=None)
+        found = find_run(client, run_id)
+        if found is None:
+            return None
+        client.set_terminated(found.info.run_id, status="RUNNING", end_time=None)
         return found, client.get_experiment(found.info.experiment_id).name
 
     with explained(uri):
-        return client, *within(START_S, uri, reopen), uri
+        reopened = within(START_S, uri, reopen)
+    if reopened is None:
+        raise missing(uri, f"run {run_id} is not found")
+    return client, *reopened, uri
 
 
-def _holds(client: Any, run_id: str, experiment_id: str) -> bool:
-    """Whether an experiment holds a run that is not deleted."""
-    from mlflow.exceptions import MlflowException
+def _is_in(run: Any, experiment_id: str) -> bool:
+    """Whether a run is of an experiment, and not deleted."""
+    return bool(run.info.experiment_id == experiment_id and run.info.lifecycle_stage == "active")
 
-    try:
-        info = client.get_run(run_id).info
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return False
-        raise
-    return bool(info.experiment_id == experiment_id and info.lifecycle_stage == "active")
+
+def _only_one(client: Any, made: Any, start_id: str) -> Any:
+    """The run, without others that the store made because its answer was lost and it was asked again."""
+    if not made.info.run_id:
+        return made
+    for other in runs_started_as(client, start_id, [made.info.experiment_id]):
+        if other.info.run_id != made.info.run_id:
+            client.delete_run(other.info.run_id)
+    return made
 
 
 def _experiment_id(client: Any, name: str, uri: str, *, about: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.tracking.names import clean_model_name
+from medseg.tracking.start_id import find_run
 
 
 def post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
@@ -24,7 +25,7 @@ def post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
     from mlflow.models import Model
 
     run = client.get_run(run_id)
-    model = _unregistered_model(client, run) or _new_model(client, run, content)
+    model = _model_to_write(client, run, content)
     described = Model(
         artifact_path=model.artifact_location,
         model_uuid=model.model_id,
@@ -49,14 +50,11 @@ def post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
 
 def model_of_run(client: Any, run_id: str) -> str | None:
     """Id of the newest model that a run has made; None if the store holds neither run nor model."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return _newest_model(client, client.get_run(run_id))
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise
+    run = find_run(client, run_id)
+    if run is None:
+        return None
+    models = [model for model in _models_of(client, run) if model.status == "READY"]
+    return str(models[-1].model_id) if models else None
 
 
 def is_version_of(version: Any, model_id: str) -> bool:
@@ -64,42 +62,51 @@ def is_version_of(version: Any, model_id: str) -> bool:
     return bool(version.model_id == model_id or model_id in (version.source or ""))
 
 
-def _newest_model(client: Any, run: Any) -> str | None:
-    """Id of the last model among the run's outputs that is not deleted."""
+def _models_of(client: Any, run: Any) -> list[Any]:
+    """The models that come from a run, the oldest first, those included of which only the making is known."""
+    named = f"source_run_id = '{run.info.run_id}'"
+    found = client.search_logged_models([run.info.experiment_id], filter_string=named)
+    return sorted(found, key=lambda model: (model.creation_timestamp, model.model_id))
+
+
+def _model_to_write(client: Any, run: Any, content: Mapping[str, Any]) -> Any:
+    """The run's one model that is not registered; others like it, of which an answer was lost, are deleted."""
+    versions = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+
+    def free() -> list[Any]:
+        found = _models_of(client, run)
+        return [model for model in found if not any(is_version_of(one, model.model_id) for one in versions)]
+
+    if not free():
+        client.create_logged_model(
+            run.info.experiment_id,
+            name=clean_model_name(content.get("name") or "model"),
+            source_run_id=run.info.run_id,
+            params=dict(run.data.params),
+        )
+    model, *others = free()
+    for other in others:
+        client.delete_logged_model(other.model_id)
+    _note_output(client, run.info.run_id, model.model_id, step=content.get("step") or 0)
+    return model
+
+
+def _note_output(client: Any, run_id: str, model_id: str, *, step: int) -> None:
+    """Let the run name its model, once."""
+    from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException
 
-    outputs = run.outputs.model_outputs if run.outputs else []
-    found = []
-    for output in outputs:
-        try:
-            found.append(client.get_logged_model(output.model_id))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-    return str(max(found, key=lambda model: model.creation_timestamp).model_id) if found else None
+    def is_noted() -> bool:
+        outputs = client.get_run(run_id).outputs
+        return outputs is not None and any(one.model_id == model_id for one in outputs.model_outputs)
 
-
-def _unregistered_model(client: Any, run: Any) -> Any | None:
-    """The run's model, if it may be written again."""
-    model_id = _newest_model(client, run)
-    if model_id is None:
-        return None
-    versions = client.search_model_versions(f"run_id = '{run.info.run_id}'")
-    is_registered = any(is_version_of(version, model_id) for version in versions)
-    return None if is_registered else client.get_logged_model(model_id)
-
-
-def _new_model(client: Any, run: Any, content: Mapping[str, Any]) -> Any:
-    from mlflow.entities import LoggedModelOutput
-
-    model = client.create_logged_model(
-        run.info.experiment_id,
-        name=clean_model_name(content.get("name") or "model"),
-        source_run_id=run.info.run_id,
-        params=dict(run.data.params),
-    )
-    client.log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, step=content.get("step") or 0)])
-    return model
+    if is_noted():
+        return
+    try:
+        client.log_outputs(run_id, [LoggedModelOutput(model_id, step=step)])
+    except MlflowException:  # asked again by MLflow itself, because the first answer was lost
+        if not is_noted():
+            raise
 
 
 def _signature(folder: Path) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,11 @@ class ModelRegistry:
             self._client.log_artifact(run_id, str(page), folder)
 
     def _new_version(self, name: str, run_id: str, model_id: str) -> Any:
-        """A version made of a logged model; a database's own registry would look for it in the default store."""
-        is_server = self.tracking_uri.startswith(("http://", "https://"))
-        place = f"models:/{model_id}" if is_server else self._client.get_logged_model(model_id).artifact_location
-        return self._client.create_model_version(name, source=place, run_id=run_id, model_id=model_id)
+        """A version made of a logged model, which MLflow looks for in its default store alone."""
+        with _as_default(self.tracking_uri):
+            return self._client.create_model_version(
+                name, source=f"models:/{model_id}", run_id=run_id, model_id=model_id
+            )
 
     def _make(self, name: str) -> None:
         from mlflow.exceptions import MlflowException
@@ -140,6 +142,19 @@ class ModelRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+@contextmanager
+def _as_default(uri: str) -> Iterator[None]:
+    """Let a store be MLflow's default for a moment."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 def fetch_model(uri: str, folder: Path, *, tracking_uri: str | None = None) -> Path:

@@ -23,7 +23,8 @@ from medseg.tracking.open_run import DESCRIPTION, create_run, reopen_run
 from medseg.tracking.post import LOGGED_ARTIFACTS, post
 from medseg.tracking.sender import Sender
 from medseg.tracking.spool import Origin, Spool, read_spool
-from medseg.tracking.store import answers
+from medseg.tracking.start_id import is_start_id, new_start_id
+from medseg.tracking.store import answers, resolved_uri
 from medseg.tracking.store_errors import explained, without_password
 from medseg.tracking.system_metrics import next_step, start_monitor
 
@@ -57,8 +58,10 @@ class TrackedRun:
         self._status_before: str | None = None
         self._first_system_step = 0
         self._logged_steps: dict[str, int] = {}
+        self._late_steps: dict[str, int] = {}
         self._sender: Sender | None = None
         self._folder: Path | None = None
+        self._spool: Spool | None = None
 
     @classmethod
     def start(
@@ -84,18 +87,35 @@ class TrackedRun:
         Raises:
             TrackingError: If the store cannot be used, which shows within seconds, or the experiment was deleted.
         """
-        cleaned = {key: clean_value(value) for key, value in (tags or {}).items()}
-        client, found, uri = create_run(
-            tracking_uri,
-            experiment=printable(experiment),
-            name=printable(name),
-            tags=cleaned,
-            about=clean_value(about),
-            parent=parent,
-        )
+        origin = _origin(experiment, name, tags, about, parent)
+        client, found, uri = create_run(tracking_uri, origin)
         run = cls(client, found.info.run_id, uri)
-        run.origin = Origin(printable(experiment), printable(name), cleaned)
+        run.origin = origin
         return run
+
+    @classmethod
+    def start_late(
+        cls,
+        *,
+        experiment: str,
+        name: str,
+        tracking_uri: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        about: str = "",
+        parent: str | None = None,
+    ) -> Self:
+        """A run that the store will be asked for once it answers; the arguments are those of `start`.
+
+        Its id is not the store's own until then, but names the run for good: evaluations find it by either.
+        """
+        run = cls(None, new_start_id(), resolved_uri(tracking_uri))
+        run.origin = _origin(experiment, name, tags, about, parent)
+        return run
+
+    @classmethod
+    def resume_late(cls, run_id: str, *, tracking_uri: str) -> Self:
+        """Continue a run that the store will be asked for once it answers."""
+        return cls(None, run_id, resolved_uri(tracking_uri))
 
     @classmethod
     def resume(cls, run_id: str, *, tracking_uri: str) -> Self:
@@ -106,12 +126,12 @@ class TrackedRun:
             TrackingError: If the store cannot be reached.
         """
         client, found, experiment, uri = reopen_run(tracking_uri, run_id)
-        run = cls(client, run_id, uri)
+        run = cls(client, found.info.run_id, uri)
         tags = {key: value for key, value in found.data.tags.items() if key != LOGGED_ARTIFACTS}
         run.origin = Origin(experiment, found.info.run_name, tags)
         run._status_before = found.info.status
         run._first_system_step = next_step(found)
-        run._logged_steps = {metric.key: metric.step for metric in found.data._metric_objs}
+        run._logged_steps = _steps_of(found)
         return run
 
     @contextmanager
@@ -121,7 +141,7 @@ class TrackedRun:
         Until `begin`, an error leaves a resumed run with the status that it had.
         """
         self._sender = Sender(
-            lambda entries: post(self.client, self.run_id, entries),
+            self._post,
             partial(answers, self.tracking_uri),
             store=f"MLflow store {without_password(self.tracking_uri)}",
         )
@@ -157,6 +177,8 @@ class TrackedRun:
         if self._sender is None:
             return
         earlier = read_spool(spool)
+        if earlier is not None and self.client is None and is_start_id(self.run_id):
+            self.run_id, self.origin = earlier.run_id, earlier.origin
         if earlier is not None and earlier.run_id not in {self.run_id, self.replaces}:
             raise TrackingError(
                 f"{spool}: must be of the MLflow run {self.run_id}, got {earlier.run_id}",
@@ -167,7 +189,7 @@ class TrackedRun:
         except OSError as error:
             _log.warning("what is logged cannot be kept in %s, got: %s", spool, error.strerror)
             return
-        self._folder = spool.parent
+        self._folder, self._spool = spool.parent, kept
         if earlier is not None and earlier.run_id != self.run_id:
             kept.begin_run(self.run_id, self.tracking_uri, self.origin)
             earlier = replace(earlier, entries=earlier.every)
@@ -186,10 +208,14 @@ class TrackedRun:
 
     def rename(self, name: str) -> None:
         """Give the run another name, at once; one that it has already changes nothing."""
-        if name != self.origin.name:
+        if name == self.origin.name:
+            return
+        if self.client is None:
+            self.log_tags({"mlflow.runName": name})
+        else:
             with explained(self.tracking_uri):
                 self.client.set_tag(self.run_id, "mlflow.runName", printable(name))
-            self.origin = replace(self.origin, name=printable(name))
+        self.origin = replace(self.origin, name=printable(name))
 
     def describe(self, text: str) -> None:
         """Set the Markdown text that the UI shows above the run; it replaces an earlier one."""
@@ -256,6 +282,26 @@ class TrackedRun:
         """Attach this run to the model of another run, if the store holds it."""
         self._put("used_model", model_run=run_id)
 
+    def _post(self, entries: Sequence[Entry]) -> None:
+        """Send entries, and make or find the run before the first of them if its store was silent at the start."""
+        if self.client is None:
+            self._connect()
+        post(self.client, self.run_id, [_without_known(entry, self._late_steps) for entry in entries])
+
+    def _connect(self) -> None:
+        """Make the run, or find it, in a store that answers now."""
+        try:
+            if is_start_id(self.run_id) and self.origin.experiment:
+                client, found, uri = create_run(self.tracking_uri, self.origin, start_id=self.run_id)
+            else:
+                client, found, _, uri = reopen_run(self.tracking_uri, self.run_id)
+                self._late_steps = _steps_of(found)
+        except TrackingError as error:
+            raise error.__cause__ or OSError(error.fact) from error
+        if self._spool is not None and found.info.run_id != self.run_id:
+            self._spool.begin_run(found.info.run_id, uri, self.origin)
+        self.client, self.run_id = client, found.info.run_id
+
     def _put(self, kind: Kind, **content: Any) -> None:
         entry = Entry(kind, content)
         if self._sender is not None:
@@ -282,6 +328,26 @@ class TrackedRun:
             self.kept = f"{fact}; they are kept in {self._folder}, and `{command}` sends them"
         if is_interrupted:  # nobody will read `kept`
             _log.warning("%s", self.kept)
+
+
+def _origin(experiment: str, name: str, tags: Mapping[str, str] | None, about: str, parent: str | None) -> Origin:
+    """From what a run is made, as MLflow accepts it."""
+    cleaned = {key: clean_value(value) for key, value in (tags or {}).items()}
+    return Origin(printable(experiment), printable(name), cleaned, clean_value(about), parent or "")
+
+
+def _steps_of(run: Any) -> dict[str, int]:
+    """The last step of each metric that the store holds of a run."""
+    return {metric.key: metric.step for metric in run.data._metric_objs}
+
+
+def _without_known(entry: Entry, steps: Mapping[str, int]) -> Entry:
+    """The entry without numbers of steps that the store has of an earlier part of the run."""
+    if entry.kind != "metrics" or not steps:
+        return entry
+    step = entry.content["step"]
+    values = {key: value for key, value in entry.content["values"].items() if step > steps.get(key, -1)}
+    return replace(entry, content={**entry.content, "values": values})
 
 
 def _with_spooled(steps: Mapping[str, int], entries: Iterable[Entry]) -> dict[str, int]:

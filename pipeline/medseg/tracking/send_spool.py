@@ -13,10 +13,12 @@ from medseg.errors import TrackingError
 from medseg.tracking.open_run import create_run
 from medseg.tracking.post import post
 from medseg.tracking.sender import Sender
-from medseg.tracking.spool import Origin, Spool, SpooledRun, read_spool
+from medseg.tracking.spool import Spool, SpooledRun, read_spool
+from medseg.tracking.start_id import find_run, is_start_id
 from medseg.tracking.store import START_S, answers, connect, within
-from medseg.tracking.store_errors import MissingRunError, explained, without_password
+from medseg.tracking.store_errors import explained, without_password
 
+_HASTE = {"grace_s": 3.0, "stall_s": 10.0, "total_s": 60.0}
 _PATIENCE = {"stall_s": 300.0, "total_s": 86400.0}  # somebody waits for nothing else, and can end it
 
 
@@ -47,7 +49,7 @@ class SentSpool:
     error: TrackingError | None = None
 
 
-def send_spool(path: Path, *, tracking_uri: str | None = None) -> SentSpool:
+def send_spool(path: Path, *, tracking_uri: str | None = None, is_in_haste: bool = False) -> SentSpool:
     """Send the entries of a spool to their MLflow run, and remove the spool if the store took them all.
 
     If the store does not hold the run, a new one gets every entry, also those that the store had before.
@@ -55,6 +57,7 @@ def send_spool(path: Path, *, tracking_uri: str | None = None) -> SentSpool:
     Args:
         path: File of the spool.
         tracking_uri: Address of the store, if it is another than at the time of the run.
+        is_in_haste: Whether somebody waits for something else, so that a store that is slow is given little time.
 
     Raises:
         TrackingError: If there is no spool, it is damaged or in use, or the store cannot be used.
@@ -65,24 +68,28 @@ def send_spool(path: Path, *, tracking_uri: str | None = None) -> SentSpool:
     client, uri = connect(tracking_uri or spooled.tracking_uri)
     notes = []
     with _opened(path, spooled, uri) as spool:
-        if not _holds(client, uri, spooled.run_id):
-            fresh = _made_anew(spooled, uri, path)
-            spool.begin_run(fresh.run_id, uri, fresh.origin)
-            notes.append(
-                f"the store does not hold run {spooled.run_id}; a new run {fresh.run_id} has all that was kept"
-            )
-            spooled = fresh
+        held = _held(client, uri, spooled.run_id)
+        if held is None:
+            made = _made(spooled, uri, path)
+            spool.begin_run(made.run_id, uri, made.origin)
+            if not is_start_id(spooled.run_id):
+                notes.append(
+                    f"the store does not hold run {spooled.run_id}; a new run {made.run_id} has all that was kept"
+                )
+            spooled = made
+        elif held != spooled.run_id:
+            spool.begin_run(held, uri, spooled.origin)
+            spooled = replace(spooled, run_id=held, entries=dict(spooled.every))
         spooled, gone = _without_gone(spooled, spool)
         sender = Sender(partial(post, client, spooled.run_id), partial(answers, uri), store="the MLflow store")
         sender.keep_in(spool, spooled.entries, last=spooled.last)
-        left = len(sender.close(**_PATIENCE))
+        left = len(sender.close(**(_HASTE if is_in_haste else _PATIENCE)))
     if spooled.damaged:
         notes.append(f"{spooled.damaged} lines cannot be read, as after a crash; what they held is not sent")
     reason = sender.reason if left else "written by a newer medseg" if spooled.unknown else ""
     sent = len(spooled.entries) - left
-    return SentSpool(
-        path, spooled.run_id, without_password(uri), sent, left + spooled.unknown, reason, uri, (*notes, *gone)
-    )
+    store = without_password(uri)
+    return SentSpool(path, spooled.run_id, store, sent, left + spooled.unknown, reason, store, (*notes, *gone))
 
 
 @contextmanager
@@ -101,23 +108,24 @@ def _opened(path: Path, spooled: SpooledRun, uri: str) -> Iterator[Spool]:
         spool.close(is_sent=False)
 
 
-def _holds(client: Any, uri: str, run_id: str) -> bool:
-    try:
-        with explained(uri):
-            within(START_S, uri, partial(client.get_run, run_id))
-    except MissingRunError:
-        return False
-    return True
+def _held(client: Any, uri: str, run_id: str) -> str | None:
+    """The store's own id of a run; None if it does not hold it."""
+    with explained(uri):
+        found = within(START_S, uri, partial(find_run, client, run_id))
+    return None if found is None else str(found.info.run_id)
 
 
-def _made_anew(spooled: SpooledRun, uri: str, path: Path) -> SpooledRun:
-    """The same entries, for a new run of the same name."""
+def _made(spooled: SpooledRun, uri: str, path: Path) -> SpooledRun:
+    """The same entries, for a run that is made now: under the id that it was asked for, or again of the same name."""
     datasets = [str(entry.content["name"]) for entry in spooled.every.values() if entry.kind == "dataset"]
     named = datasets[0].rpartition(" (")[0] if datasets else "medseg"
-    origin = Origin(
-        spooled.origin.experiment or named, spooled.origin.name or path.resolve().parent.name, spooled.origin.tags
+    origin = replace(
+        spooled.origin,
+        experiment=spooled.origin.experiment or named,
+        name=spooled.origin.name or path.resolve().parent.name,
     )
-    _, run, _ = create_run(uri, experiment=origin.experiment, name=origin.name, tags=origin.tags)
+    start_id = spooled.run_id if is_start_id(spooled.run_id) else ""
+    _, run, _ = create_run(uri, origin, start_id=start_id)
     return replace(spooled, run_id=run.info.run_id, entries=dict(spooled.every), origin=origin)
 
 

@@ -28,6 +28,8 @@ _MOST_TRIES = 3
 _MOST_FAILURES = 3
 """Entries that fail one after another, and do so for reasons that pass, until the store counts as ill."""
 _LONGEST_PAUSE_S = 30.0
+_GATHER_S = 1.0
+"""Seconds for which numbers are gathered for one request."""
 
 
 class Post(Protocol):
@@ -69,6 +71,7 @@ class Sender:
         self._numbers = self._delivered = self._failures = 0
         self._spool: Spool | None = None
         self._is_closing = self._is_silent = False
+        self._sent_at = -_GATHER_S
         self._thread = threading.Thread(target=self._run, name="medseg tracking", daemon=True)
         self._thread.start()
 
@@ -163,11 +166,12 @@ class Sender:
     def _next(self) -> list[tuple[int, Entry]] | None:
         """The entries of the next request; None at the end."""
         with self._changed:
-            while not self._waiting:
-                if self._is_closing:
+            while not self._is_due():
+                if self._is_closing and not self._waiting:
                     return None
-                self._changed.wait()
+                self._changed.wait(_GATHER_S if self._waiting else None)
             group = [self._waiting[0]]
+            self._sent_at = time.monotonic()
             size = _size(group[0][1])
             for item in list(self._waiting)[1:MOST_METRICS]:
                 size += _size(item[1])
@@ -175,6 +179,14 @@ class Sender:
                     break
                 group.append(item)
             return group
+
+    def _is_due(self) -> bool:
+        """Whether there is something to send; numbers are gathered for a moment, because each request costs time."""
+        if not self._waiting:
+            return False
+        if self._is_closing or self._waiting[0][1].kind != "metrics":
+            return True
+        return time.monotonic() - self._sent_at >= _GATHER_S
 
     def _send(self, group: list[tuple[int, Entry]]) -> None:
         """Send a group; where a store that answers refuses it, one by one."""

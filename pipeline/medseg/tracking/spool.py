@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO, Any
 
 from medseg.errors import TrackingError
 from medseg.tracking.entry import Entry, Kind
+from medseg.tracking.store_errors import without_password
 
 _FILES = ("file", "model")
 _KEYS: dict[Kind, set[str]] = {
@@ -36,11 +38,15 @@ class Origin:
         experiment: Name of the experiment; "" if it is not known.
         name: Name of the run; "" if it is not known.
         tags: Tags that the run began with.
+        about: Description of the experiment, if it does not exist yet.
+        parent: Run below which the UI shows this one, if the experiment holds it; "" if there is none.
     """
 
     experiment: str = ""
     name: str = ""
     tags: dict[str, str] = field(default_factory=dict)
+    about: str = ""
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,8 @@ class Spool:
 
     def begin_run(self, run_id: str, tracking_uri: str, origin: Origin) -> None:
         """Note the run that all entries go to, those before this line as well."""
-        self._write({"run_id": run_id, "tracking_uri": tracking_uri, "origin": asdict(origin)})
+        uri = without_password(tracking_uri)
+        self._write({"run_id": run_id, "tracking_uri": uri, "origin": asdict(origin), "at": time.time()})
 
     def append(self, number: int, entry: Entry) -> None:
         """Keep an entry."""
@@ -159,6 +166,16 @@ def read_spool(path: Path) -> SpooledRun | None:
     for line in lines[1:]:
         run = _with_line(run, line, path.parent)
     return run
+
+
+def begun_at(path: Path) -> float:
+    """When the run of a spool began, in seconds since 1970; 0 where the file does not say so."""
+    try:
+        with path.open("rb") as stream:
+            at = _parsed(stream.readline()).get("at")
+    except OSError:
+        return 0.0
+    return float(at) if isinstance(at, int | float) else 0.0
 
 
 def _with_line(run: SpooledRun, line: dict[str, Any], folder: Path) -> SpooledRun:

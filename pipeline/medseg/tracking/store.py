@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from medseg.atomic import check_writable
 from medseg.errors import DeliveryError, TrackingError
 from medseg.tracking.quiet_mlflow import import_mlflow
-from medseg.tracking.store_errors import explained, store_errors, unreachable
+from medseg.tracking.store_errors import MissingRunError, explained, store_errors, unreachable, without_password
 
 ANSWER_S = 10.0
 """Seconds within which a store must answer a question."""
@@ -23,6 +24,8 @@ START_S = 60.0
 LOCK_S = 120.0
 """Seconds for which another process may make the tables of a store."""
 _MOST_TRIES = 3
+_DATABASES = ("postgresql", "postgres", "mysql", "mssql")
+_REFUSALS = ("password", "authentication", "Access denied", "role", "does not exist", "Unknown database")
 
 Result = TypeVar("Result")
 
@@ -39,14 +42,31 @@ def connect(tracking_uri: str | None) -> tuple[Any, str]:
         TrackingError: If the store cannot be reached.
     """
     mlflow = import_mlflow()
-    uri = str(tracking_uri or mlflow.get_tracking_uri())
+    uri = resolved_uri(tracking_uri)
     with explained(uri):
         check_answers(uri)
         file = database_file(uri)
-        if file is None:
-            return mlflow.MlflowClient(tracking_uri=uri), uri
-        with _locked(file):
-            return _open_database(uri), uri
+        if file is not None:
+            with _locked(file):
+                return _open_database(uri), uri
+        if _is_database(uri):
+            return within(START_S, uri, partial(_open_database, uri)), uri
+        return mlflow.MlflowClient(tracking_uri=uri), uri
+
+
+def resolved_uri(tracking_uri: str | None) -> str:
+    """The address of a store, with the user and password of MLflow's own choice if that is the same store.
+
+    Addresses are written to files without passwords; a store that is named so is found again where the environment
+    names it whole.
+
+    Args:
+        tracking_uri: URI of the store; MLflow's own choice if not given.
+    """
+    chosen = str(import_mlflow().get_tracking_uri())
+    if tracking_uri is None or str(tracking_uri) == without_password(chosen):
+        return chosen
+    return str(tracking_uri)
 
 
 def answers(uri: str) -> bool:
@@ -70,6 +90,8 @@ def check_answers(uri: str) -> None:
         _check_file(file)
     elif uri.startswith(("http://", "https://")):
         _check_server(uri)
+    elif _is_database(uri):
+        _check_database(uri)
 
 
 def within(seconds: float, uri: str, work: Callable[[], Result]) -> Result:
@@ -105,6 +127,26 @@ def within(seconds: float, uri: str, work: Callable[[], Result]) -> Result:
     return ended[0]
 
 
+def is_passing(error: TrackingError) -> bool:
+    """Whether a store that cannot be used just now may be usable later: it is silent, or fails.
+
+    A file on this machine is not: it will not mend itself.
+    """
+    cause = error.__cause__
+    if isinstance(error, MissingRunError) or cause is None:
+        return False
+    return bool(_is_silence(cause))
+
+
+def _is_silence(cause: BaseException) -> bool:
+    import requests
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(cause, OperationalError):
+        return not any(word in str(cause) for word in _REFUSALS)
+    return isinstance(cause, requests.exceptions.ConnectionError | requests.exceptions.Timeout | _ServerError)
+
+
 def database_file(uri: str) -> Path | None:
     """The file of a SQLite store; None for any other store, and for one in memory."""
     if not uri.startswith("sqlite"):
@@ -113,6 +155,11 @@ def database_file(uri: str) -> Path | None:
 
     name = make_url(uri).database
     return Path(name) if name and name != ":memory:" else None
+
+
+def _is_database(uri: str) -> bool:
+    """Whether a store is a database that MLflow speaks to directly."""
+    return uri.partition("://")[0].partition("+")[0] in _DATABASES
 
 
 @contextmanager
@@ -171,6 +218,23 @@ def _check_file(file: Path) -> None:
         raise ValueError(f"(sqlite3.{type(error).__name__}) {error}") from error
 
 
+def _check_database(uri: str) -> None:
+    """Connect once, for which MLflow would try for minutes."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import NullPool
+
+    seconds = {} if uri.startswith("mssql") else {"connect_timeout": int(ANSWER_S)}
+    engine = create_engine(uri, poolclass=NullPool, connect_args=seconds)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
+class _ServerError(OSError):
+    """A server that answers with an error of its own, or a gateway that answers for it."""
+
+
 def _check_server(uri: str) -> None:
     import requests
 
@@ -178,5 +242,5 @@ def _check_server(uri: str) -> None:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_S)
     except requests.exceptions.SSLError:
         return  # it answers; MLflow may have been told to trust it
-    if answer.status_code >= 500:  # a server that fails, or a gateway that answers for it
-        raise OSError(f"HTTP status {answer.status_code}")
+    if answer.status_code >= 500:
+        raise _ServerError(f"HTTP status {answer.status_code}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from medseg.errors import TrackingError
 
 _PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
+_ERRNO = re.compile(r"\[Errno -?\d+\] ([^\"')]+)")
 _PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
 
 
@@ -36,7 +37,9 @@ def is_final(error: Exception) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error, without passwords."""
+    """The first line of an error, without passwords; of a connection that fails, the reason alone."""
+    if isinstance(error, OSError) and (reason := _ERRNO.search(str(error))):
+        return reason[1]
     lines = str(error).splitlines()
     return without_password(lines[0]) if lines else type(error).__name__
 
@@ -53,10 +56,7 @@ def explained(uri: str) -> Iterator[None]:
         yield
     except store_errors() as error:
         if is_missing(error):
-            raise MissingRunError(
-                f"MLflow store {without_password(uri)}: must hold what it is asked for, got: {first_line(error)}",
-                remedy="check the tracking URI and the name",
-            ) from error
+            raise missing(uri, first_line(error)) from error
         raise unreachable(uri, first_line(error)) from error
 
 
@@ -68,6 +68,14 @@ def is_missing(error: Exception) -> bool:
         return False
     is_unknown_name = error.error_code == "INVALID_PARAMETER_VALUE" and "not found" in str(error)
     return error.error_code == "RESOURCE_DOES_NOT_EXIST" or is_unknown_name
+
+
+def missing(uri: str, reason: str) -> MissingRunError:
+    """The error of a store that answers, but does not hold what it is asked for."""
+    return MissingRunError(
+        f"MLflow store {without_password(uri)}: must hold what it is asked for, got: {reason}",
+        remedy="check the tracking URI and the name",
+    )
 
 
 def unreachable(uri: str, reason: str) -> TrackingError:

@@ -35,6 +35,7 @@ from medseg.runs.classification.trial import Candidate, Trial, error_name, try_n
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
+from medseg.runs.settings import ALL_FOLDS
 from medseg.runs.tracking import log_cases, start_tracking, unsent
 from medseg.runs.train import merge_failures
 from medseg.runs.training_cases import TrainingCases, load_training_cases
@@ -81,7 +82,7 @@ def compare_networks(
     if set(networks) - set(NAMED_ARCHITECTURES) or len(set(networks)) < len(networks):
         known = ", ".join(NAMED_ARCHITECTURES)
         raise ConfigError(f"networks must be different ones of {known}, got {', '.join(networks)}")
-    if settings.fold == "all":
+    if settings.fold in {"all", ALL_FOLDS}:
         raise ConfigError("fold must be a number: networks are compared on validation cases")
     progress = progress or Silence()
     check_empty(settings.out)
@@ -94,7 +95,7 @@ def compare_networks(
             stack.enter_context(run.recording(system_metrics=False))
         kind = "cuda" if device.type == "cuda" else "cpu"
         result = _compare(cases, networks, settings, kind=kind, runs=runs, on_trial=on_trial, progress=progress)
-    return replace(result, warnings=tuple(line for run in runs.values() for line in unsent(run)))
+    return replace(result, warnings=tuple(line for run in runs.values() for line in unsent(run, settings.out)))
 
 
 def _compare(

@@ -140,7 +140,7 @@ def evaluate_classifier(
             warnings.append(f"temperature and thresholds were fitted on {len(fitted)} of these cases")
         if tracked is not None:
             _log(tracked, settings, predictor, manifest, delivered)
-    return ScoreResult(folder, delivered.summary, failures, (*warnings, *unsent(tracked)))
+    return ScoreResult(folder, delivered.summary, failures, (*warnings, *unsent(tracked, settings.out)))
 
 
 def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable | None, *, name: str) -> None:

@@ -147,7 +147,7 @@ def try_gate(
         for name, ids in flattered.items()
         if ids
     )
-    return GateResult(folder, summaries, tuple(failures), (*warnings, *unsent(tracked)))
+    return GateResult(folder, summaries, tuple(failures), (*warnings, *unsent(tracked, settings.out)))
 
 
 def _try_case(

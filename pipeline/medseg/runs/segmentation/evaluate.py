@@ -176,7 +176,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
         )
         if run is not None:
             _log(run, settings, manifest, cases, result, files, pictures, record)
-    return replace(result, warnings=(*result.warnings, *unsent(run)))
+    return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
 
 
 def _contract_of(settings: EvaluateSettings) -> EvaluationContract:
