@@ -132,7 +132,7 @@ def test_password_in_the_address_reaches_no_file_and_a_resume_takes_it_from_the_
     monkeypatch.setenv("MLFLOW_TRACKING_URI", whole)
     second = train(cohort[1], place, True, epochs=2, resume=True)
     assert (second.run_id, second.warnings) == (first.run_id, ())
-    assert_all_arrived(server.uri, first.run_id, second.folder)
+    assert_all_arrived(whole, first.run_id, second.folder)
     assert files_with(place, PASSWORD) == []
 
 
