@@ -25,11 +25,13 @@ Example:
     "--masks", type=options.FILE, multiple=True, help="Masks of an evaluation, once for each, in their order."
 )
 @options.data_root
+@options.tracking
 def command(evaluations: tuple[Path, ...], folder: Path, names: tuple[str, ...], **arguments: Any) -> None:
     """Hold EVALUATIONS, folders that `medseg evaluate` wrote, against the first of them, case by case."""
     from medseg.runs.segmentation.compare import CompareSettings, compare_evaluations
 
-    settings = CompareSettings(out=folder, names=names or None, **arguments)
+    tracking = options.tracking_of(arguments)
+    settings = CompareSettings(out=folder, names=names or None, tracking=tracking, **arguments)
     result = compare_evaluations(evaluations, settings, progress=bars.Bars())
     console.warn(result.warnings)
     click.echo(result)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from medseg.workflows import console, options
@@ -20,13 +21,12 @@ Example:
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the report; new or empty.")
 @click.option("--pdf", "with_pdf", is_flag=True, help="Write report.pdf, too; needs pip install 'medseg[pdf]'.")
 @options.data_root
-def command(
-    run: Path, evaluations: tuple[Path, ...], dataset: Path | None, folder: Path, with_pdf: bool, data_root: Path | None
-) -> None:
+@options.tracking
+def command(run: Path, folder: Path, **arguments: Any) -> None:
     """Write what RUN, the folder of a training, holds as one page: data, plan, curves, results, limits, model card."""
     from medseg.runs.report import report_run
 
-    done = report_run(run, folder, evaluations=evaluations, dataset=dataset, data_root=data_root, with_pdf=with_pdf)
+    done = report_run(run, folder, tracking=options.tracking_of(arguments), **arguments)
     console.warn(done.warnings)
     for sentence in done.missing:
         click.echo(f"missing: {sentence}")

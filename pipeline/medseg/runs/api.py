@@ -236,6 +236,7 @@ def compare(
     masks: Sequence[AnyPath] = (),
     data_root: AnyPath | None = None,
     progress: Progress | None = None,
+    tracking: AnyPath | bool = True,
 ) -> ComparisonResult:
     """Hold evaluations against the first one, case by case.
 
@@ -248,6 +249,8 @@ def compare(
         masks: Folder of the masks of each evaluation, in their order.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         progress: Follows the work; nothing if not given.
+        tracking: MLflow store, in which the runs of the evaluations show the page; True for MLflow's own choice, False
+            for none.
 
     Returns:
         Summaries, paired differences with intervals and tests, and warnings.
@@ -262,6 +265,7 @@ def compare(
         dataset=None if dataset is None else Path(dataset),
         masks=tuple(Path(folder) for folder in masks),
         data_root=None if data_root is None else Path(data_root),
+        tracking=_tracking(tracking),
     )
     return compare_evaluations([Path(folder) for folder in evaluations], asked, progress=progress)
 
@@ -274,6 +278,7 @@ def report(
     dataset: AnyPath | None = None,
     data_root: AnyPath | None = None,
     with_pdf: bool = False,
+    tracking: AnyPath | bool = True,
 ) -> ReportResult:
     """Write a run as one page with its plan, curves, results and limits, and its model card.
 
@@ -284,6 +289,7 @@ def report(
         dataset: Dataset that the run was trained on, for patients, sites, scanners, licence and source.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         with_pdf: Whether the page is written as PDF, too.
+        tracking: MLflow store, in which the run shows the page; True for that of the training, False for none.
 
     Returns:
         The written files, what is missing, and warnings.
@@ -298,6 +304,7 @@ def report(
         dataset=Path(dataset) if dataset is not None else None,
         data_root=Path(data_root) if data_root is not None else None,
         with_pdf=with_pdf,
+        tracking=_tracking(tracking),
     )
 
 

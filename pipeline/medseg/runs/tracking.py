@@ -16,7 +16,7 @@ from medseg.manifest import manifest_digest
 from medseg.networks.weights import weights_digest
 from medseg.records import Case, CaseMetrics, Manifest
 from medseg.runs.run_folder import RunFolder, spool_of
-from medseg.tracking import MeasuredModel, SentSpool, TrackedRun, is_passing, send_spool, working_commit
+from medseg.tracking import MeasuredModel, SentSpool, TrackedRun, attach_files, is_passing, send_spool, working_commit
 
 _log = logging.getLogger(__name__)
 
@@ -201,6 +201,24 @@ def send_kept(spool: Path, *, tracking_uri: str | None = None, is_in_haste: bool
                 changed = {"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}
                 folder.save_record(record.model_copy(update=changed))
     return sent
+
+
+def attach_pages(run_id: str | None, pages: Sequence[Path], *, folder: str, tracking: Tracking) -> tuple[str, ...]:
+    """Let the MLflow run that pages are about show them; a warning where that cannot be done.
+
+    Args:
+        run_id: MLflow run; None if there is none.
+        pages: Pages and what belongs to them.
+        folder: Folder among the run's artefacts.
+        tracking: Store.
+    """
+    if not tracking.is_on or not run_id:
+        return ()
+    try:
+        attach_files(run_id, pages, folder=folder, tracking_uri=tracking.uri)
+    except TrackingError as error:
+        return (f"{pages[0].name} is not shown in MLflow; {error.fact}",)
+    return ()
 
 
 def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> None:

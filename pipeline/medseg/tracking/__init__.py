@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medseg.tracking.attach import attach_files
 from medseg.tracking.measured_model import MeasuredModel
 from medseg.tracking.quiet_mlflow import NO_TELEMETRY
 from medseg.tracking.registry import MODEL_SCHEME, ModelRegistry, RegisteredVersion, fetch_model
@@ -23,6 +24,7 @@ __all__ = [
     "RegisteredVersion",
     "SentSpool",
     "TrackedRun",
+    "attach_files",
     "begun_at",
     "check_ui",
     "default_tracking_uri",

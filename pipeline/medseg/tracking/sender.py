@@ -28,6 +28,7 @@ _MOST_TRIES = 3
 _MOST_FAILURES = 3
 """Entries that fail one after another, and do so for reasons that pass, until the store counts as ill."""
 _LONGEST_PAUSE_S = 30.0
+_SHORT_GRACE_S = 1.0
 _GATHER_S = 1.0
 """Seconds for which numbers are gathered for one request."""
 
@@ -115,6 +116,8 @@ class Sender:
         with self._changed:
             self._is_closing = True
             self._changed.notify()
+        if self._is_silent and not self._delivered:  # it has been away all the time
+            grace_s = min(grace_s, _SHORT_GRACE_S)
         self._wait_for_end(grace_s, stall_s, total_s)
         with self._changed:
             unsent = dict(sorted([*self._aside.items(), *self._waiting]))

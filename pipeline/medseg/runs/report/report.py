@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg import __version__
@@ -22,7 +22,8 @@ from medseg.runs.report.plain import count, some_of
 from medseg.runs.report.results import Result
 from medseg.runs.report.settings import plan_section
 from medseg.runs.report.source import ReportSource, open_run
-from medseg.runs.run_folder import check_empty
+from medseg.runs.run_folder import RunFolder, check_empty
+from medseg.runs.tracking import Tracking, attach_pages
 
 PAGE_NAME, PDF_NAME, CARD_NAME = "report.html", "report.pdf", "model_card.md"
 
@@ -54,6 +55,7 @@ def report_run(
     dataset: Path | None = None,
     data_root: Path | None = None,
     with_pdf: bool = False,
+    tracking: Tracking | None = None,
 ) -> ReportResult:
     """Write the report of a run; it says what the folders hold and what they lack, and nothing of this machine.
 
@@ -64,6 +66,7 @@ def report_run(
         dataset: Dataset that the run was trained on, for patients, sites, scanners, licence and source.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         with_pdf: Whether the page is written as PDF, too.
+        tracking: MLflow store, in which the run shows the page; that of the training if not given.
 
     Raises:
         CheckpointError: If the folder holds no model card.
@@ -94,7 +97,18 @@ def report_run(
         files.append(folder / PDF_NAME)
         save_pdf(page, files[-1])
     missing = tuple(block.text for block in _texts(report) if block.tone == "missing")
-    return ReportResult(folder, tuple(files), report, missing, tuple(w for one in measured for w in one.warnings))
+    unshown = _attach(RunFolder(run), files, tracking or Tracking())
+    warnings = (*(warning for one in measured for warning in one.warnings), *unshown)
+    return ReportResult(folder, tuple(files), report, missing, warnings)
+
+
+def _attach(run: RunFolder, files: Sequence[Path], tracking: Tracking) -> tuple[str, ...]:
+    """Show the report with the training in MLflow, if it has a run there."""
+    if not run.record.is_file():
+        return ()
+    record = run.load_record()
+    place = replace(tracking, uri=tracking.uri or record.tracking_uri)
+    return attach_pages(record.mlflow_run_id, files, folder="report", tracking=place)
 
 
 def _report(source: ReportSource, validation: Result, measured: Sequence[Result], limits: Sequence[str]) -> Report:

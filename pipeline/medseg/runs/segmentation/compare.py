@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
 from medseg.runs.segmentation.cost_text import cost_rows
 from medseg.runs.segmentation.worst_pictures import PictureSource, draw_missing
+from medseg.runs.tracking import Tracking, attach_pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class CompareSettings:
         dataset: Dataset of the evaluations, from which pictures are drawn that they do not hold; none if not given.
         masks: Folder of the masks of each evaluation, in their order; given with the dataset.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        tracking: MLflow store, in which the runs of the evaluations show the page.
     """
 
     out: Path
@@ -77,6 +79,7 @@ class CompareSettings:
     dataset: Path | None = None
     masks: Sequence[Path] = ()
     data_root: Path | None = None
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 def compare_evaluations(
@@ -127,8 +130,12 @@ def compare_evaluations(
     if source is not None:
         found, undrawn = draw_missing(found, source, folder=folder / "overlays", progress=progress or Silence())
     write_json(folder / "compare.json", _content(found))
-    save_comparison_page(found, folder / "compare.html")
-    return ComparisonResult(folder, found, (*_warnings(found, patients), *undrawn))
+    page = folder / "compare.html"
+    save_comparison_page(found, page)
+    place = f"comparison/{folder.resolve().name}"
+    ids = [one.notes.get("mlflow_run_id") for one in stored]
+    unshown = [line for one in ids for line in attach_pages(one, [page], folder=place, tracking=settings.tracking)]
+    return ComparisonResult(folder, found, (*_warnings(found, patients), *undrawn, *dict.fromkeys(unshown)))
 
 
 def _titles(stored: Sequence[StoredEvaluation], names: Sequence[str] | None) -> list[str]:

@@ -157,6 +157,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             "trained_on": seen,
             "quality": power.content() if power else None,
             "inter_rater": agreement.content() if agreement else None,
+            "mlflow_run_id": run.run_id if run else None,
         }
         write_summary(summary, files[1], contract=contract, failures=failures, notes=notes)
         pictures, warnings = save_overlays(

@@ -19,6 +19,7 @@ from medseg.evaluation.segmentation import (
     summarise,
 )
 from medseg.runs.segmentation.compare import CompareSettings, compare_evaluations
+from medseg.runs.tracking import Tracking
 from medseg.tracking import ModelRegistry, RegisteredVersion
 
 PAGE_FOLDER = "promotion"
@@ -108,7 +109,7 @@ def promote_model(folder: Path, settings: PromoteSettings) -> Promotion:
         with tempfile.TemporaryDirectory() as scratch:
             page = Path(scratch) / "comparison"
             names = (f"in use: {current}", f"new: {new.name}")
-            asked = CompareSettings(out=page, metric=settings.metric, names=names)
+            asked = CompareSettings(out=page, metric=settings.metric, names=names, tracking=Tracking(is_on=False))
             compare_evaluations([old.folder, new.folder], asked)
             registry.log_page(run_id, page / "compare.html", folder=f"{PAGE_FOLDER}/{settings.alias}")
     tags = _tags(new, settings, current)
