@@ -120,7 +120,23 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     assert sorted(pictures) == ["best", "worst"]  # of two cases
     files = {item.path for item in client.list_artifacts(train.info.run_id)}
     assert {"plan.yaml", "validation.csv", "validation_cases.json"} <= files
-    assert len(train.outputs.model_outputs) == 1
+    (made,) = train.outputs.model_outputs
+    used = client.get_run(evaluate.info.run_id).inputs.model_inputs  # which a search leaves out
+    assert [one.model_id for one in used] == [made.model_id]
+    assert evaluate.data.tags["mlflow.parentRunId"] == train.info.run_id
+    model = client.get_logged_model(made.model_id)
+    shown = {(one.key, one.dataset_name) for one in model.metrics}
+    assert ("val/dice/liver", f"{manifest.name} (validation)") in shown
+    assert ("test/dice/liver", f"{manifest.name} (evaluation)") in shown
+    record = json.loads((place / "masks" / "predictions.json").read_text(encoding="utf-8"))["model"]
+    assert (record["run_id"], record["weights_digest"]) == (train.info.run_id, model.tags["medseg.weights_digest"])
+    assert record["cost"]["parameters"] == int(train.data.params["parameters"])
+    sidecar = json.loads(next((place / "masks").glob("*.nii.gz")).with_suffix("").with_suffix(".json").read_text())
+    assert sidecar["model"]["weights_digest"] == record["weights_digest"]
+    errors = {Path(item.path).name for item in client.list_artifacts(evaluate.info.run_id, "errors")}
+    assert errors == {path.name for path in (place / "evaluation" / "errors").iterdir()} != set()
+    assert len(train.data.params) < 20
+    assert {"medseg.device", "medseg.torch", "medseg.length"} <= set(train.data.tags)
     mean = np.mean([float(row["dice"]) for row in rows if row["label"] == "liver"])
     assert evaluate.data.metrics["test/dice/liver"] == pytest.approx(mean, abs=1e-6)
 

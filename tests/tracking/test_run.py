@@ -291,6 +291,37 @@ def test_model_is_logged_without_a_change_to_the_caller_s_store(uri: str, run: T
     mlflow.set_tracking_uri(None)
 
 
+def test_counters_of_disk_and_network_are_not_logged(client: Any, run: TrackedRun) -> None:
+    from medseg.tracking import system_metrics
+
+    logged: dict[str, float] = {}
+    monitor = system_metrics.start_monitor(
+        run.run_id, run.tracking_uri, first_step=0, log=lambda values, step: logged.update(values)
+    )
+    monitor.publish_metrics(
+        {"cpu_utilization_percentage": 5.0, "disk_usage_megabytes": 9.0, "network_receive_megabytes": 1}
+    )
+    monitor.finish()
+    assert {name for name in logged if "disk" in name or "network" in name} == set()
+    assert logged["system/cpu_utilization_percentage"] == 5.0
+
+
+def test_commit_of_the_user_s_folder_is_told_if_there_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+    import subprocess
+
+    from medseg.tracking import working_commit
+
+    monkeypatch.chdir(tmp_path)
+    assert working_commit() == {}
+    git = str(shutil.which("git"))
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run([git, *command], check=True, cwd=tmp_path)
+    head = subprocess.run([git, "rev-parse", "HEAD"], check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert working_commit() == {"mlflow.source.git.commit": head.stdout.strip()}
+
+
 def test_nothing_is_printed_at_the_end_of_a_run(run: TrackedRun, capsys: pytest.CaptureFixture[str]) -> None:
     import os
 

@@ -273,7 +273,7 @@ def log_masks(
         run: MLflow run.
         rows: Metrics of the masks.
         files: Files for the run's root folder.
-        pictures: Overlays.
+        pictures: Pictures, each logged to a folder of the name of its own.
         table: Name of the table of cases in the MLflow UI.
     """
     for file in files:
@@ -281,4 +281,4 @@ def log_masks(
     if rows:
         run.log_table(case_columns(rows), table)
     for picture in pictures:
-        run.log_file(picture, folder="overlays")
+        run.log_file(picture, folder=picture.parent.name)

@@ -28,7 +28,7 @@ from medseg.evaluation.segmentation.non_inferiority import NonInferiority, non_i
 from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, detect, instances
 from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.evaluation.segmentation.paired import PairedDifference, compare_pair
-from medseg.evaluation.segmentation.ranking import ranked_cases, representative_cases
+from medseg.evaluation.segmentation.ranking import ranked_cases, representative_cases, worst_by_structure
 from medseg.evaluation.segmentation.stored import (
     METRICS_NAME,
     SUMMARY_NAME,
@@ -90,6 +90,7 @@ __all__ = [
     "surface_dice_name",
     "volume_metrics",
     "voxel_accuracy",
+    "worst_by_structure",
     "write_metrics",
     "write_summary",
 ]

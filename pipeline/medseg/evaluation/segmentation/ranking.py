@@ -20,6 +20,16 @@ def ranked_cases(rows: Sequence[CaseMetrics]) -> list[tuple[str, float]]:
     return [(case_id, mean) for mean, case_id in means]
 
 
+def worst_by_structure(rows: Sequence[CaseMetrics]) -> dict[str, tuple[str, float]]:
+    """Case id and Dice of the worst case of each structure that has one."""
+    found: dict[str, tuple[float, str]] = {}
+    for row in rows:
+        dice = row.values["dice"]
+        if not np.isnan(dice):
+            found[row.label] = min(found.get(row.label, (np.inf, "")), (dice, row.case_id))
+    return {structure: (case_id, dice) for structure, (dice, case_id) in found.items()}
+
+
 def representative_cases(rows: Sequence[CaseMetrics], *, worst: int = 1) -> dict[str, tuple[str, float]]:
     """Case id and mean Dice over structures of the worst, median and best case; empty without any measured case.
 

@@ -32,6 +32,7 @@ from medseg.runs.classification.labels import prepare_labelled
 from medseg.runs.classification.plan import plan_classifier
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.classification.trial import Candidate, Trial, error_name, try_network
+from medseg.runs.describe import fold_text
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
@@ -180,11 +181,13 @@ def _start_runs(
 ) -> dict[str, TrackedRun]:
     """One MLflow run per network, and one by the name "" that holds table and pictures; none without tracking."""
     stage = "classify compare"
-    names = {**{name: f"{stage} {name}" for name in networks}, "": stage}
-    started = {
-        key: start_tracking(settings.tracking, cases.manifest, stage=stage, name=name) for key, name in names.items()
-    }
-    return {key: run for key, run in started.items() if run is not None}
+    what = f"{stage} {settings.out.resolve().name}, {fold_text(settings.fold)}"
+    parent = start_tracking(settings.tracking, cases.manifest, stage=stage, name=what)
+    if parent is None:
+        return {}
+    tracking = replace(settings.tracking, parent=parent.run_id)
+    started = {name: start_tracking(tracking, cases.manifest, stage=stage, name=f"{stage} {name}") for name in networks}
+    return {"": parent} | {name: run for name, run in started.items() if run is not None}
 
 
 def _log(

@@ -48,6 +48,7 @@ from medseg.scans import read_label
 from medseg.tracking import MeasuredModel, TrackedRun
 
 _DRAWN_WORST = 6
+_DRAWN_STRUCTURES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,8 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             folder=folder / "overlays",
             mask_of=lambda case_id, scan: read_label(find_mask(settings.masks, case_id), case_id=case_id)[0],
             worst=_DRAWN_WORST,
+            structures=_DRAWN_STRUCTURES,
+            errors=folder / "errors",
         )
         if seen:
             warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"

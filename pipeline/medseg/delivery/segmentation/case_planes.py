@@ -1,0 +1,130 @@
+"""A case in three planes, on which something of reference and mask is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from medseg.delivery.charts import new_figure, save_figure
+from medseg.delivery.pictures import best_slices, cut_plane, stretched
+from medseg.geometry import Geometry
+from medseg.origin import PictureOrigin
+from medseg.plane import PLANES
+from medseg.preprocess.resample import resample_labels, resample_linear
+from medseg.records import Array, Labelmap, Scan
+
+_MOST_SLICES = 96
+_LETTER_PLACES = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
+
+
+@dataclass(frozen=True, slots=True)
+class Painting:
+    """What is painted on the planes.
+
+    Attributes:
+        paint: Function that is called with the axes and the cuts of reference and mask, rows and columns as shown.
+        shown: Gives, from reference and mask, the regions whose largest slices are shown, one after the other.
+        legend: Name and colour of what is painted.
+        note: Words below the title.
+    """
+
+    paint: Callable[[Any, Labelmap, Labelmap], None]
+    shown: Callable[[Labelmap, Labelmap], Iterable[Array]]
+    legend: Sequence[tuple[str, str]]
+    note: str
+
+
+def save_case_planes(
+    scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, painting: Painting, title: str
+) -> None:
+    """Write a PNG of a case.
+
+    Volumes are cut through the middle of what is shown along each axis; pictures are shown whole.
+
+    Args:
+        scan: Image; its first channel is shown, or three channels of a picture as colours.
+        label: Reference on the scan's grid.
+        mask: Prediction on the same grid.
+        path: Target file.
+        painting: What is painted on the planes.
+        title: Title above the picture.
+    """
+    flat = _flat_axis(scan)
+    width, height = (12, 5) if flat is None else (6, 6.6)
+    figure = new_figure(width, height, ground="black", is_arranged=False)
+    axes = figure.subplots(1, 3 if flat is None else 1, squeeze=False)[0]
+    if flat is None:
+        _draw_volume(axes, scan, label, mask, painting)
+    else:
+        _draw_slice(axes[0], scan.array, label, mask, painting, flat=flat)
+    figure.suptitle(f"{title}\n{painting.note}", color="white", fontsize=11)
+    _add_legend(figure, painting.legend)
+    figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
+    save_figure(figure, path)
+
+
+def _flat_axis(scan: Scan) -> int | None:
+    """The axis across a picture or a single slice; None for a volume."""
+    if isinstance(scan.origin, PictureOrigin):
+        return 2
+    return scan.geometry.shape.index(1) if 1 in scan.geometry.shape else None
+
+
+def _draw_slice(axis: Any, array: Array, label: Labelmap, mask: Labelmap, painting: Painting, *, flat: int) -> None:
+    image = np.take(array, 0, axis=flat + 1)  # (C, I, J)
+    shown = image.transpose(2, 1, 0) if image.shape[0] == 3 else image[0].T
+    axis.imshow(stretched(shown), cmap="gray", interpolation="nearest")
+    painting.paint(axis, np.take(label, 0, axis=flat).T, np.take(mask, 0, axis=flat).T)
+    axis.set_axis_off()
+
+
+def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelmap, painting: Painting) -> None:
+    grid = scan.geometry.reoriented("RAS")
+    image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
+    label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
+    centre = _centre(label, mask, painting)
+    for axis, plane in zip(axes, PLANES.values(), strict=True):
+        cut = plane.axis
+        image_cut, label_cut, mask_cut = (cut_plane(part, cut, centre[cut]) for part in (image, label, mask))
+        axis.imshow(stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
+        painting.paint(axis, label_cut, mask_cut)
+        axis.set_title(f"{plane.name}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
+        for letter, (x, y) in zip(plane.edges, _LETTER_PLACES, strict=True):
+            axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=_on_any_ground())
+        axis.set_axis_off()
+
+
+def _centre(label: Labelmap, mask: Labelmap, painting: Painting) -> list[int]:
+    """Indices of the best slices; along long axes only every nth is examined, so that many structures stay cheap."""
+    steps = [max(1, n // _MOST_SLICES) for n in label.shape]
+    thin = tuple(slice(None, None, step) for step in steps)
+    parts = (label[thin], mask[thin])
+    if not any(region.any() for region in painting.shown(*parts)):  # thinner than a step
+        steps, parts = [1, 1, 1], (label, mask)
+    best = best_slices(painting.shown(*parts), parts[0].shape)
+    return [index * step for index, step in zip(best, steps, strict=True)]
+
+
+def _on_any_ground() -> list[Any]:
+    """A dark rim that keeps letters readable on bright tissue."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2, foreground="black")]
+
+
+def _aspect(grid: Geometry, cut: int) -> float:
+    """Height over width of a pixel of that plane."""
+    width, height = (spacing for axis, spacing in enumerate(grid.spacing_mm) if axis != cut)
+    return height / width
+
+
+def _add_legend(figure: Any, entries: Sequence[tuple[str, str]]) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=colour, label=name) for name, colour in entries[:12]]
+    figure.legend(handles=lines, loc="lower center", ncol=6, frameon=False, labelcolor="white", fontsize=9)
