@@ -116,6 +116,11 @@ def test_model_keeps_its_alias_until_another_is_shown_to_be_no_worse(
     assert version.tags["medseg.contract"] == CONTRACT.digest
     assert version.tags["medseg.clinical_after"] == "boxes version 1"
     assert "which rules out a loss of 0.010" in version.description
+    done = medseg("promote", evaluations["third"], "--alias", "night", "--tracking-uri", uri)
+    assert done.code == 0, done.err
+    text = client.get_model_version("boxes", "2").description
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## clinical", "## night"]
+    assert text.count("which rules out a loss of 0.010") == 1
     pages = [item.path for item in client.list_artifacts(runs["third"], "promotion/clinical")]
     assert pages == ["promotion/clinical/compare.html"]
 

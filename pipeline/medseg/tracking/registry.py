@@ -83,14 +83,17 @@ class ModelRegistry:
                 )
             return str(self._client.get_logged_model(model_id).tags.get(WEIGHTS_TAG, ""))
 
-    def register(self, run_id: str, *, name: str, tags: Mapping[str, str], description: str) -> RegisteredVersion:
-        """Make a run's model a version of a registered model; one that it is already is described anew.
+    def register(
+        self, run_id: str, *, name: str, tags: Mapping[str, str], heading: str, description: str
+    ) -> RegisteredVersion:
+        """Make a run's model a version of a registered model, or describe the version that it is already.
 
         Args:
             run_id: Run of the training.
             name: Name of the registered model, made if it does not exist.
             tags: Tags of the version.
-            description: Markdown text of the version.
+            heading: Heading of its description; text under other headings stays.
+            description: Markdown text under that heading.
 
         Raises:
             TrackingError: If the store cannot be used or does not hold the model.
@@ -106,7 +109,8 @@ class ModelRegistry:
             version = same[0] if same else self._new_version(name, run_id, model_id)
             for key, value in cleaned.items():
                 self._client.set_model_version_tag(name, version.version, key, value)
-            self._client.update_model_version(name, version.version, description=clean_value(description))
+            text = _described(version.description or "", heading, description)
+            self._client.update_model_version(name, version.version, description=clean_value(text))
             return _recorded(self._client.get_model_version(name, version.version))
 
     def point(self, alias: str, version: RegisteredVersion) -> None:
@@ -205,6 +209,13 @@ def _version_of(client: Any, uri: str) -> tuple[str, str]:
             remedy="write it like models:/livers@clinical or models:/livers/3",
         )
     return name, version
+
+
+def _described(text: str, heading: str, description: str) -> str:
+    """A Markdown text with one part exchanged or added."""
+    parts = dict(part.split("\n", 1) for part in f"\n{text}".split("\n## ")[1:] if "\n" in part)
+    parts[heading] = f"\n{description}\n"
+    return "\n".join(f"## {title}\n{body.rstrip()}\n" for title, body in parts.items())
 
 
 def registered_name(name: str) -> str:

@@ -114,7 +114,7 @@ def promote_model(folder: Path, settings: PromoteSettings) -> Promotion:
             registry.log_page(run_id, page / "compare.html", folder=f"{PAGE_FOLDER}/{settings.alias}")
     tags = _tags(new, settings, current)
     description = _description(new, settings, current, answers)
-    version = registry.register(run_id, name=name, tags=tags, description=description)
+    version = registry.register(run_id, name=name, tags=tags, heading=settings.alias, description=description)
     registry.point(settings.alias, version)
     return Promotion(version, settings.alias, None if is_same else current, answers, tuple(_warnings(new)))
 
@@ -233,7 +233,7 @@ def _description(
     summary = summarise(new.rows, patients=new.patients)
     parts = [
         (
-            f"**{settings.alias}** by an evaluation of {cases} cases of {dataset.get('name', 'the dataset')}, contract "
+            f"By an evaluation of {cases} cases of {dataset.get('name', 'the dataset')}, contract "
             f"`{new.contract.digest}`."
         ),
         f"```\n{summary}\n```",
