@@ -93,9 +93,43 @@ def test_missing_settings_file_is_refused(tmp_path: Path) -> None:
         read_yaml(tmp_path / "none.yaml")
 
 
-@pytest.mark.parametrize(("text", "kind"), [("- a\n- b\n", "list"), ("", "NoneType"), ("3", "int")])
+@pytest.mark.parametrize(
+    ("text", "kind"), [("- a\n- b\n", "list"), ("", "an empty file"), ("# nothing\n", "an empty file"), ("3", "int")]
+)
 def test_yaml_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str, kind: str) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError, match=f"must hold a mapping of keys, got {kind}"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("epochs: 3\nsteps: 2\nepochs: 4\n", "epochs", 3),
+        ("optimiser:\n  momentum: 0.5\n  'momentum': 0.6\n", "momentum", 3),
+        ("list:\n- {a: 1, b: 2, a: 1}\n", "a", 2),
+    ],
+)
+def test_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path, text: str, key: str, line: int) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=f"must hold each key once, got '{key}' again in line {line}; keep one"):
+        read_yaml(path)
+
+
+def test_keys_of_a_merged_mapping_may_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    text = "a: &a {k: 1, l: 1}\nb: &b {<<: *a, k: 2}\nc: {<<: *b, k: 3}\nd: {x: {<<: *b}, y: {<<: [*a, *b]}}\n"
+    path.write_text(text, encoding="utf-8")
+    assert read_yaml(path)["c"] == {"k": 3, "l": 1}
+    assert read_yaml(path)["d"]["x"] == {"k": 2, "l": 1}
+
+
+def test_name_without_its_unit_is_told_from_names_that_only_look_alike() -> None:
+    class Entry(Config):
+        image: str = ""
+        age_years: float = 0
+
+    with pytest.raises(ConfigError, match=r"unknown key 'age'; did you mean 'age_years'\?"):
+        parse_config(Entry, {"age": 40}, source="entry")

@@ -119,7 +119,10 @@ def training(function: Function) -> Function:
     choices = (
         click.option("--out", "folder", type=FOLDER, required=True, help="Folder of the run; new or empty."),
         click.option(
-            "--fold", default="0", show_default=True, help="Validation fold, or 'all' to train on every case."
+            "--fold",
+            default="0",
+            show_default=True,
+            help="Validation fold, 'all' to train on every case, or, for masks, 'all-folds' to train each in turn.",
         ),
         click.option("--budget", help="Wall clock for everything this command does: 90s, 10m, 2h, 1d."),
         click.option("--epochs", type=click.IntRange(1), help="Length in epochs.  [default: the plan's]"),

@@ -21,7 +21,10 @@ Example:
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the report; new or empty.")
 @click.option("--pdf", "with_pdf", is_flag=True, help="Write report.pdf, too; needs pip install 'medseg[pdf]'.")
 @options.data_root
-@options.tracking
+@click.option(
+    "--tracking-uri", help="MLflow store that shows the report with its run.  [default: that of the training]"
+)
+@click.option("--no-tracking", is_flag=True, help="Do not show the report in MLflow.")
 def command(run: Path, folder: Path, **arguments: Any) -> None:
     """Write what RUN, the folder of a training, holds as one page: data, plan, curves, results, limits, model card."""
     from medseg.runs.report import report_run

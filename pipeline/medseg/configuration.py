@@ -33,16 +33,24 @@ def read_yaml(path: Path, *, what: str = "settings") -> dict[str, Any]:
         what: What the file is, for the message.
 
     Raises:
-        ConfigError: If the file is missing, is not YAML or does not hold a mapping.
+        ConfigError: If the file is missing, is not YAML, does not hold a mapping or holds a key twice.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LoaderOfUniqueKeys)  # noqa: S506  # it is safe
+    except _RepeatedKeyError as error:
+        raise ConfigError(
+            f"{what} {path}: must hold each key once, got {error}", remedy="keep one of the two"
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
             f"{what} {path}: must be readable YAML, got {error}", remedy="fix the file or leave it out"
         ) from error
     if not isinstance(content, dict):
-        raise ConfigError(f"{what} {path}: must hold a mapping of keys, got {type(content).__name__}")
+        found = "an empty file" if content is None else type(content).__name__
+        raise ConfigError(
+            f"{what} {path}: must hold a mapping of keys, got {found}",
+            remedy="write a line `key: value` for each, or leave the file out",
+        )
     return content
 
 
@@ -116,7 +124,8 @@ def _place_of(kind: type[BaseModel], location: tuple[int | str, ...]) -> _Place:
 def _suggestion(place: _Place) -> str:
     """The nearest right key for an unknown one, or all keys where none is near."""
     known = [field.alias or name for name, field in place.holder.model_fields.items()]
-    near = difflib.get_close_matches(place.names[-1], known, n=1)
+    longer = [name for name in known if name.startswith(f"{place.names[-1]}_")]  # as `age_years` of `age`
+    near = longer or difflib.get_close_matches(place.names[-1], known, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(known)}"
 
 
@@ -138,6 +147,23 @@ def _tagged_models(annotation: Any) -> dict[str, type[BaseModel]]:
     if model is not None:
         return {tags[0]: model}
     return {tag: model for inner in get_args(annotation) for tag, model in _tagged_models(inner).items()}
+
+
+class _RepeatedKeyError(yaml.YAMLError):
+    """A mapping in a YAML file that holds a key twice, of which plain YAML readers keep the last."""
+
+
+class _LoaderOfUniqueKeys(yaml.SafeLoader):
+    """The loader of plain values, which refuses a key that stands twice in one mapping."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set[tuple[str, str]]()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and (key.tag, key.value) in seen:
+                raise _RepeatedKeyError(f"{key.value!r} again in line {key.start_mark.line + 1}")
+            seen.add((key.tag, str(key.value)))
+        return node
 
 
 def _short(value: Any) -> str:

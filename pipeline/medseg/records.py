@@ -20,7 +20,7 @@ Mask = npt.NDArray[np.bool_]
 Labelmap = npt.NDArray[np.integer[Any]]
 Split = Literal["training", "test"]
 Sex = Literal["F", "M", "O"]
-Age = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]  # in years
+Age = Annotated[float, Field(ge=0, le=130, strict=True, allow_inf_nan=False)]  # in years
 
 
 @dataclass(frozen=True, slots=True, eq=False)

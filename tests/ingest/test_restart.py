@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,53 @@ def test_sex_and_age_that_somebody_entered_stay(source: Path, tmp_path: Path) ->
     changed = first.model_copy(update={"cases": (entered, *first.cases[1:])})
     save_manifest(changed, tmp_path / "out" / "dataset.json")
     assert run_ingest(source, tmp_path / "out").manifest == changed
+
+
+@pytest.mark.parametrize(
+    ("text", "typo", "fact"),
+    [
+        ('"F"', '"m"', "sex must hold: Input should be 'F', 'M' or 'O', got 'm'"),
+        ('"age_years"', '"age"', "unknown key 'training.0.age'; did you mean 'age_years'"),
+        ('"F",', '"F"', "must be JSON"),
+        ("63.0", "630.0", "age_years must hold: Input should be less than or equal to 130"),
+    ],
+)
+def test_dataset_that_a_typo_made_unreadable_stops_the_ingest_and_stays(
+    source: Path, tmp_path: Path, reads: list[str], text: str, typo: str, fact: str
+) -> None:
+    first = run_ingest(source, tmp_path / "out")
+    entered = first.manifest.cases[0].model_copy(update={"sex": "F", "age_years": 63.0, "fold": 0})
+    kept = first.manifest.model_copy(update={"version": "2", "cases": (entered, *first.manifest.cases[1:])})
+    path = tmp_path / "out" / "dataset.json"
+    save_manifest(kept, path)
+    right = path.read_text(encoding="utf-8")
+    path.write_text(right.replace(text, typo, 1), encoding="utf-8")
+    before = {one: one.read_bytes() for one in (tmp_path / "out").rglob("*") if one.is_file()}
+    write_nifti(source / "e" / "ct.nii.gz", voxels(seed=5))
+    reads.clear()
+    with pytest.raises(ManifestError, match=re.escape(fact)) as raised:
+        run_ingest(source, tmp_path / "out")
+    assert "repair that entry, or move the file away" in raised.value.remedy
+    assert reads == []
+    assert {one: one.read_bytes() for one in (tmp_path / "out").rglob("*") if one.is_file()} == before
+    path.write_text(right, encoding="utf-8")
+    again = run_ingest(source, tmp_path / "out").manifest
+    assert (again.version, len(again.cases)) == ("2", len(kept.cases) + 1)
+    assert set(map(repr, kept.cases)) < set(map(repr, again.cases))
+    path.unlink()
+    assert run_ingest(source, tmp_path / "out").manifest.version == "1"
+
+
+def test_dataset_that_is_damaged_while_an_ingest_runs_is_not_overwritten(source: Path, tmp_path: Path) -> None:
+    run_ingest(source, tmp_path / "out")
+    path = tmp_path / "out" / "dataset.json"
+    with pytest.raises(ManifestError, match="must be JSON"):
+        run_ingest(source, tmp_path / "out", progress=Progress(on_case=lambda case_id: damage(path)))
+    assert path.read_text() == "{"
+
+
+def damage(path: Path) -> None:
+    path.write_text("{")
 
 
 def test_source_that_moved_as_a_whole_is_not_read_again(source: Path, tmp_path: Path, reads: list[str]) -> None:

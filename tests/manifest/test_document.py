@@ -92,6 +92,7 @@ def test_schema_is_a_valid_schema() -> None:
         {"training": [{"case_id": "c", "image": "a.nii.gz", "sex": "female"}]},
         {"training": [{"case_id": "c", "image": "a.nii.gz", "age_years": -1}]},
         {"training": [{"case_id": "c", "image": "a.nii.gz", "age_years": "63"}]},
+        {"training": [{"case_id": "c", "image": "a.nii.gz", "age_years": 130.5}]},
         {"task": "detection"},
     ],
 )
@@ -293,3 +294,9 @@ def test_cohort_on_disk_holds_what_its_manifest_says(cohort: tuple[Manifest, Pat
     scan, label = read_case(manifest.cases[0], manifest, root)
     assert scan.array.shape[1:] == label.shape
     assert set(np.unique(label)) == set(manifest.labels.values())
+
+
+def test_age_without_its_unit_names_the_right_key(tmp_path: Path) -> None:
+    content = own_content(training=[{"case_id": "c", "image": "a.nii.gz", "age": 40}])
+    with pytest.raises(ManifestError, match=r"unknown key 'training\.0\.age'; did you mean 'age_years'\?"):
+        load_manifest(write_dataset(tmp_path, content))

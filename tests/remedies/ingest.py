@@ -111,6 +111,23 @@ def _output_above_the_source(place: Path) -> Again:
     yield ingesting(place / "export", place / "out")
 
 
+@tries(
+    "ingest/dataset.py",
+    "repair that entry, or move the file away to ingest without the folds, test cases, sex and age in it",
+)
+def _dataset_with_a_typo(place: Path) -> Again:
+    write_ct(place / "export")
+    run_ingest(place / "export", place / "out")
+    path = place / "out" / "dataset.json"
+    right = path.read_text()
+    path.write_text(right.replace('"case_id"', '"sex": "m", "case_id"', 1))
+    yield ingesting(place / "export", place / "out")
+    path.rename(place / "dataset.json")
+    yield ingesting(place / "export", place / "out")
+    path.write_text(right)
+    yield ingesting(place / "export", place / "out")
+
+
 @tries("ingest/state.py", "choose another output folder")
 def _output_with_other_files(place: Path) -> Again:
     write_ct(place / "export")

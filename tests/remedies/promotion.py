@@ -10,12 +10,17 @@ import medseg
 import numpy as np
 from medseg.evaluation.segmentation import EvaluationContract
 from medseg.geometry import Geometry
+from medseg.inference.classification import save_classifier_card
+from medseg.networks import save_weights
+from medseg.networks.classification import SliceClassifier
+from medseg.networks.weights import weights_digest
 from medseg.scans import write_scan
 from medseg.tracking import TrackedRun, fetch_model
 
+from tests.inference.classification.knowing import card_of
 from tests.remedies.attempts import tries
 from tests.remedies.runs import SMALL, write_patients
-from tests.runs.test_promote import DIGESTS, evaluation
+from tests.runs.test_promote import DIGESTS, STRENGTHS, evaluation
 from tests.tracking.conftest import box_model
 
 MATRIX = np.eye(4)
@@ -23,6 +28,13 @@ SMALL_SCAN = np.zeros((1, 9, 12, 7), np.float32)
 PROMOTE = "runs/segmentation/promote.py"
 REGISTRY = "tracking/registry.py"
 Again = Iterator[Callable[[], object]]
+
+
+def write(place: Path) -> Path:
+    """A scan that the models take."""
+    scan = place / "scans" / "a.nii.gz"
+    write_scan(SMALL_SCAN, Geometry((9, 12, 7), MATRIX), scan)
+    return scan
 
 
 class Registry:
@@ -36,10 +48,10 @@ class Registry:
         self.client = mlflow.MlflowClient(tracking_uri=self.uri)
         self.client.create_experiment("boxes", artifact_location=str(place / "artefacts"))
         self.runs: dict[str, str] = {}
-        folder = box_model(place / "boxes")
         for name in ("first", "second"):
             run = TrackedRun.start(experiment="boxes", name=name, tracking_uri=self.uri)
-            run.log_model(folder, version="0.1.0", tags={"medseg.weights_digest": DIGESTS[name]})
+            folder = box_model(place / ("boxes" if name == "first" else name), strength=STRENGTHS[name])
+            run.log_model(folder, version="0.1.0")
             self.runs[name] = run.run_id
 
     def evaluation(self, folder: str, drawn_by: str = "first", *, dice: float = 0.8, **more: Any) -> Path:
@@ -67,7 +79,7 @@ def _metric(place: Path) -> Again:
         yield lambda metric=metric: registry.promote(folder, metric=metric)  # type: ignore[misc]
 
 
-@tries(PROMOTE, "train with tracking, predict and evaluate again")
+@tries(PROMOTE, "train with tracking (resume the run of an earlier version once), predict and evaluate again")
 def _untracked(place: Path) -> Again:
     registry = Registry(place)
     yield lambda: registry.promote(registry.evaluation("a", model=None))
@@ -104,8 +116,7 @@ def _of_another(place: Path) -> Again:
     first, second = registry.evaluation("a"), registry.evaluation("b", "second", dice=0.82)
     registry.promote(first)
     yield lambda: registry.promote(second, against=second)
-    scan = place / "scans" / "a.nii.gz"
-    write_scan(SMALL_SCAN, Geometry((9, 12, 7), MATRIX), scan)
+    scan = write(place)
     medseg.predict("models:/boxes@candidate", scan, out=place / "masks", tracking_uri=registry.uri)
     yield lambda: registry.promote(second, against=first)
 
@@ -142,6 +153,34 @@ def _worse(place: Path) -> Again:
     yield lambda: registry.promote(worse[1], against=worse[0], alias="other", margin=0.05)
 
 
+@tries(PROMOTE, "keep the one in use")
+def _clearly_worse(place: Path) -> Again:
+    registry = Registry(place)
+    first, second = registry.evaluation("a"), registry.evaluation("b", "second", dice=0.6)
+    registry.promote(first)
+    yield lambda: registry.promote(second, against=first)
+    yield lambda: medseg.predict(
+        "models:/boxes@candidate", write(place), out=place / "masks", tracking_uri=registry.uri
+    )
+
+
+@tries(PROMOTE, "predict and evaluate again")
+def _nothing_measured(place: Path) -> Again:
+    registry = Registry(place)
+    yield lambda: registry.promote(registry.evaluation("a", cases=0))
+    yield lambda: registry.promote(registry.evaluation("b"))
+
+
+@tries(PROMOTE, "evaluate both again on the same dataset")
+def _other_dataset(place: Path) -> Again:
+    registry = Registry(place)
+    first = registry.evaluation("a")
+    registry.promote(first)
+    other = {"name": "boxes", "digest": "e" * 64}
+    yield lambda: registry.promote(registry.evaluation("b", "second", dice=0.82, dataset=other), against=first)
+    yield lambda: registry.promote(registry.evaluation("c", "second", dice=0.82), against=first)
+
+
 @tries(REGISTRY, "give the tracking URI of the training's store, or send what is kept: medseg sync RUN")
 def _other_store(place: Path) -> Again:
     registry = Registry(place)
@@ -169,8 +208,7 @@ def _foreign_model(place: Path) -> Again:
     client.create_model_version("foreign", source=str(place / "foreign"))
     yield lambda: fetch_model("models:/foreign/1", place / "x", tracking_uri=registry.uri)
     yield lambda: fetch_model("models:/boxes@candidate", place / "y", tracking_uri=registry.uri)
-    scan = place / "scans" / "a.nii.gz"
-    write_scan(SMALL_SCAN, Geometry((9, 12, 7), MATRIX), scan)
+    scan = write(place)
     yield lambda: medseg.predict(place / "boxes", scan, out=place / "masks")
 
 
@@ -210,3 +248,46 @@ def _no_fold(place: Path) -> Again:
     for image in data.glob("*.hidden"):
         image.rename(image.with_suffix(".gz"))
     yield lambda: medseg.train(data, out=place / "alone", fold=0, **settings)
+
+
+@tries("runs/train.py", "give the fold all-folds")
+def _resumed_folds(place: Path) -> Again:
+    data = write_patients(place / "data")
+    settings: dict[str, Any] = {"config": SMALL, "epochs": 1, "store": place / "store", "tracking": False}
+    medseg.train(data, out=place / "out", fold="all-folds", **settings)
+    yield lambda: medseg.train(data, out=place / "out", resume=True, tracking=False)
+    yield lambda: medseg.train(data, out=place / "out", fold="all-folds", resume=True, tracking=False)
+
+
+@tries("runs/segmentation/predict.py", "give the address of a model of medseg train")
+def _classifier_s_address(place: Path) -> Again:
+    registry = Registry(place)
+    card = card_of()
+    save_classifier_card(card, place / "classifier")
+    save_weights(SliceClassifier(card.network).state_dict(), place / "classifier" / "last.safetensors")
+    run = TrackedRun.start(experiment="boxes", name="slices", tracking_uri=registry.uri)
+    run.log_model(place / "classifier", version="0.1.0")
+    digest = weights_digest(place / "classifier" / "last.safetensors")
+    registry.runs["slices"] = run.run_id
+    registry.promote(evaluation(place / "s", run.run_id, digest, dice=0.8), name="slices")
+    registry.promote(registry.evaluation("a"))
+    scan = write(place)
+    store = {"tracking_uri": registry.uri}
+    yield lambda: medseg.predict("models:/slices@candidate", scan, out=place / "m", **store)
+    yield lambda: medseg.predict("models:/boxes@candidate", scan, out=place / "n", **store)
+
+
+@tries("tracking/open_run.py", "restore it in MLflow, or resume without tracking")
+def _deleted_run(place: Path) -> Again:
+    data = write_patients(place / "data")
+    registry = Registry(place)
+    client = registry.client
+    client.create_experiment("boxes 2", artifact_location=str(place / "artefacts2"))
+    (data / "dataset.json").write_text((data / "dataset.json").read_text().replace('"boxes"', '"boxes 2"'))
+    settings: dict[str, Any] = {"store": place / "store", "tracking": registry.uri}
+    run = medseg.train(data, out=place / "out", config=SMALL, epochs=1, **settings)
+    client.delete_run(run.run_id)
+    yield lambda: medseg.train(data, out=place / "out", epochs=2, resume=True, **settings)
+    yield lambda: medseg.train(data, out=place / "out", epochs=2, resume=True, store=place / "store", tracking=False)
+    client.restore_run(run.run_id)
+    yield lambda: medseg.train(data, out=place / "out", epochs=3, resume=True, **settings)

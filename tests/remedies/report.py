@@ -39,6 +39,17 @@ def _other_dataset(place: Path) -> Again:
     yield report(place, "three", dataset=place)
 
 
+@tries(
+    "runs/report/source.py",
+    "give the folder of one fold, and the whole as an evaluation: medseg report {} --evaluation {}",
+)
+def _all_folds(place: Path) -> Again:
+    write_patients(place)
+    train(place, "run", fold="all-folds")
+    yield report(place, "out")
+    yield lambda: medseg.report(place / "run" / "fold_0", out=place / "out", evaluations=[place / "run"])
+
+
 @tries("runs/report/report.py", "give each of them once")
 def _twice(place: Path) -> Again:
     write_patients(place)

@@ -276,17 +276,27 @@ def _no_second_reader(place: Path) -> Again:
     cases = (Case(case_id="a", patient_id="a", images=("a.nii.gz",)),)
     (place / "reader").mkdir()
     (place / "reader" / "a.nii.gz").touch()
-    yield lambda: SecondReader.of(place / "raeder", cases)
-    yield lambda: SecondReader.of(place / "reader", cases)
+    yield lambda: SecondReader.of(place / "raeder", cases, masks=place / "masks")
+    yield lambda: SecondReader.of(place / "reader", cases, masks=place / "masks")
+
+
+@tries("runs/segmentation/second_reader.py", "give the folder that holds the second reader's labels")
+def _masks_as_second_reader(place: Path) -> Again:
+    cases = (Case(case_id="a", patient_id="a", images=("a.nii.gz",)),)
+    for name in ("masks", "reader"):
+        (place / name).mkdir()
+        (place / name / "a.nii.gz").touch()
+    yield lambda: SecondReader.of(place / "masks", cases, masks=place / "reader" / ".." / "masks")
+    yield lambda: SecondReader.of(place / "reader", cases, masks=place / "masks")
 
 
 @tries("runs/segmentation/second_reader.py", "name each label after its case, such as {}")
 def _names_of_second_readings(place: Path) -> Again:
     cases = (Case(case_id="a", patient_id="a", images=("a.nii.gz",)),)
     (place / "reader of a.nii.gz").touch()
-    yield lambda: SecondReader.of(place, cases)
+    yield lambda: SecondReader.of(place, cases, masks=place / "masks")
     (place / "reader of a.nii.gz").rename(place / "a.nii.gz")
-    yield lambda: SecondReader.of(place, cases)
+    yield lambda: SecondReader.of(place, cases, masks=place / "masks")
 
 
 def compared(place: Path, *folders: str, **more: Any) -> Callable[[], object]:
@@ -311,6 +321,19 @@ def _pictures(place: Path) -> Again:
     yield lambda: medseg.compare(made, out=place / "out", dataset=place)
     yield lambda: medseg.compare(made, out=place / "both", dataset=place, masks=[place / "x", place / "y"])
     yield lambda: medseg.compare(made, out=place / "neither")
+
+
+@tries("runs/segmentation/worst_pictures.py", "give the dataset that was evaluated, or leave dataset and masks out")
+def _pictures_of_another_dataset(place: Path) -> Again:
+    write_patients(place / "right", name="livers")
+    write_patients(place / "wrong", name="kidneys")
+    made = [evaluated(place / name, "a") for name in ("x", "y")]
+    for folder in made:
+        summary = json.loads((folder / "summary.json").read_text())
+        (folder / "summary.json").write_text(json.dumps(summary | {"dataset": {"name": "livers"}}))
+    yield lambda: medseg.compare(made, out=place / "out", dataset=place / "wrong", masks=made)
+    yield lambda: medseg.compare(made, out=place / "drawn", dataset=place / "right", masks=made)
+    yield lambda: medseg.compare(made, out=place / "plain")
 
 
 @tries("runs/segmentation/worst_pictures.py", "give the folders of masks in the order of the evaluations")

@@ -77,6 +77,24 @@ def _no_yaml(place: Path) -> Again:
     yield lambda: train(place, "run")
 
 
+@tries("configuration.py", "keep one of the two")
+def _key_twice(place: Path) -> Again:
+    (place / "a.yaml").write_text("epochs: 1\nepochs: 2\n")
+    yield lambda: read_yaml(place / "a.yaml")
+    (place / "a.yaml").write_text("epochs: 2\n")
+    yield lambda: read_yaml(place / "a.yaml")
+
+
+@tries("configuration.py", "write a line `key: value` for each, or leave the file out")
+def _empty_settings(place: Path) -> Again:
+    write_patients(place)
+    (place / "plan.yaml").touch()
+    yield lambda: train(place, "run", plan=place / "plan.yaml")
+    (place / "plan.yaml").write_text("network: {}")
+    yield lambda: read_yaml(place / "plan.yaml")
+    yield lambda: train(place, "run")
+
+
 @tries("delivery/classification/triage/foreground.py", "give the classes of the classifier that made them")
 def _other_classes(place: Path) -> Again:
     scores = scores_of("a", [[0.1, 0.2, 0.3]])

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 from medseg.errors import ConfigError, EvaluationError
-from medseg.evaluation.segmentation import EvaluationContract, summarise, write_metrics, write_summary
+from medseg.evaluation.segmentation import EvaluationContract, stored, summarise, write_metrics, write_summary
 from medseg.records import CaseMetrics
+from medseg.runs.segmentation import cost_text
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
+from medseg.runs.tracking import Tracking
 
 CONTRACT = EvaluationContract(labels={"liver": 1, "tumour": 2})
 
@@ -29,7 +31,11 @@ def evaluation(
             values = {"dice": dice, "iou": dice / (2 - dice), "hd95_mm": 10 * (1 - dice)}
             rows.append(CaseMetrics(f"case_{n:02d}", label, values, 100 + n, 90))
     write_metrics(rows, folder / "metrics.csv")
-    facts = {"dataset": {"name": "livers", "digest": "d1"}, "patients": {row.case_id: row.case_id for row in rows}}
+    facts = {
+        "dataset": {"name": "livers", "digest": "d1"},
+        "patients": {row.case_id: row.case_id for row in rows},
+        "mlflow_run_id": None,
+    }
     write_summary(summarise(rows), folder / "summary.json", contract=contract, notes=facts | notes)
     return folder
 
@@ -199,8 +205,68 @@ def test_costs_stand_in_readable_units_and_are_drawn_against_the_metric(tmp_path
     assert [title.split(" at ")[1] for title in titles] == ["6.0 s per case", "2.0 s per case"]
 
 
-def test_no_drawing_of_the_cost_where_an_evaluation_does_not_know_it(tmp_path: Path) -> None:
+def test_no_drawing_of_the_cost_of_a_single_evaluation(tmp_path: Path) -> None:
     folders = [evaluation(tmp_path / "a", 0.04, cost=COST), evaluation(tmp_path / "b", 0.0, cost=None)]
     text = (compare(folders, tmp_path / "out").folder / "compare.html").read_text(encoding="utf-8")
     assert "5.6 million" in text
     assert "against seconds per case" not in text
+
+
+def test_evaluations_without_seconds_per_case_are_named_below_the_drawing_of_the_others(tmp_path: Path) -> None:
+    unknown = COST | {"seconds_per_case": None}
+    costs = {"a": COST, "b <i>": None, "c": COST | {"seconds_per_case": 3.0}, "d": unknown}
+    folders = [evaluation(tmp_path / name, 0.01 * n, cost=cost) for n, (name, cost) in enumerate(costs.items())]
+    text = (compare(folders, tmp_path / "out").folder / "compare.html").read_text(encoding="utf-8")
+    drawing = text[text.index("against seconds per case</figcaption>") :]
+    titles = re.findall(r"<title>([^<]+)</title>", drawing[: drawing.index("</svg>")])
+    assert [title.split(":")[0] for title in titles] == ["c", "a"]
+    assert "because seconds per case or the mean are not known: b &lt;i&gt;, d." in drawing
+
+
+@pytest.mark.parametrize(
+    ("notes", "fact"),
+    [
+        ({"dataset": None}, "dataset in summary.json must be a mapping, got None"),
+        ({"dataset": "livers"}, "dataset in summary.json must be a mapping, got 'livers'"),
+        ({"model": [1]}, r"model in summary.json must be a mapping, got \[1\]"),
+        ({"cost": 3}, "cost in summary.json must be a mapping, got 3"),
+        ({"cost": COST | {"seconds_per_case": "2 s"}}, "cost.seconds_per_case .* number of at least 0, got '2 s'"),
+        ({"cost": COST | {"seconds_per_case": float("nan")}}, "cost.seconds_per_case .* of at least 0, got nan"),
+        ({"cost": COST | {"training_minutes": float("inf")}}, "cost.training_minutes .* of at least 0, got inf"),
+        ({"cost": COST | {"parameters": 10**400}}, "cost.parameters .* of at least 0, got 1000"),
+        ({"cost": COST | {"parameters": True}}, "cost.parameters .* of at least 0, got True"),
+        ({"cost": COST | {"peak_memory_bytes": -1}}, "cost.peak_memory_bytes .* of at least 0, got -1"),
+    ],
+)
+def test_damaged_field_of_a_summary_is_refused_like_a_damaged_table(
+    tmp_path: Path, notes: dict[str, Any], fact: str
+) -> None:
+    folders = [evaluation(tmp_path / name, 0.0, cost=COST) for name in ("a", "b")]
+    path = folders[1] / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | notes))
+    with pytest.raises(EvaluationError, match=f"evaluation b: its tables must be as evaluate writes them.*{fact}"):
+        compare(folders, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_cost_that_is_shown_is_checked() -> None:
+    assert set(cost_text._ROWS) == set(stored.COSTS)
+
+
+def test_evaluations_without_a_run_to_show_the_page_are_one_warning(tmp_path: Path) -> None:
+    """Two of an earlier version, which did not note a run, one without tracking, and one of another store."""
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    folders = [evaluation(tmp_path / name, 0.0) for name in ("old", "older", "untracked", "elsewhere")]
+    for folder in folders:
+        path = folder / "summary.json"
+        content = json.loads(path.read_text())
+        if folder.name.startswith("old"):
+            del content["mlflow_run_id"]
+        if folder.name == "elsewhere":
+            content["mlflow_run_id"] = 32 * "a"
+        path.write_text(json.dumps(content))
+    (said,) = compare(folders, tmp_path / "out", tracking=Tracking(uri=store)).warnings
+    assert said.startswith("compare.html is not shown in MLflow by the runs of old, older, elsewhere: ")
+    assert said.count("did not note the run of the evaluation") == 1
+    assert 32 * "a" in said
+    assert compare(folders, tmp_path / "silent", tracking=Tracking(is_on=False)).warnings == ()

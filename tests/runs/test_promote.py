@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 from medseg.errors import ConfigError, EvaluationError, TrackingError
 from medseg.evaluation.segmentation import EvaluationContract, summarise, write_metrics, write_summary
+from medseg.networks.weights import weights_digest
 from medseg.records import CaseMetrics
 from medseg.tracking import TrackedRun
 
@@ -18,7 +22,17 @@ from tests.conftest import Medseg
 from tests.tracking.conftest import box_model
 
 CONTRACT = EvaluationContract(labels={"box": 5})
-DIGESTS = {"first": "1" * 64, "second": "2" * 64, "third": "3" * 64}
+STRENGTHS = {"first": 20.0, "second": 21.0, "third": 22.0}
+
+
+def digests() -> dict[str, str]:
+    """Digests of the weights of three models that draw the same."""
+    with tempfile.TemporaryDirectory() as place:
+        made = {name: box_model(Path(place) / name, strength=value) for name, value in STRENGTHS.items()}
+        return {name: weights_digest(folder / "last.safetensors") for name, folder in made.items()}
+
+
+DIGESTS = digests()
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +62,11 @@ def client(uri: str) -> Any:
 def runs(place: Path, uri: str) -> dict[str, str]:
     """Ids of the MLflow runs of three models."""
     found = {}
-    folder = box_model(place / "boxes")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        for name, digest in DIGESTS.items():
+        for name, strength in STRENGTHS.items():
             run = TrackedRun.start(experiment="boxes", name=name, tracking_uri=uri)
-            run.log_model(folder, version="0.1.0", name=name, tags={"medseg.weights_digest": digest})
+            run.log_model(box_model(place / name, strength=strength), version="0.1.0", name=name)
             found[name] = run.run_id
     return found
 
@@ -125,7 +138,8 @@ def test_model_keeps_its_alias_until_another_is_shown_to_be_no_worse(
     assert pages == ["promotion/clinical/compare.html"]
 
     again = promote("third")
-    assert (again.code, again.err) == (0, "")
+    assert (again.code, again.err) == (0, "warning: this model has the alias already\n")
+    assert client.get_model_version("boxes", "2").description == text
     assert len(client.search_model_versions("name = 'boxes'")) == 2
 
 
@@ -143,8 +157,8 @@ def test_accepted_loss_can_be_wider(uri: str, runs: dict[str, str], tmp_path: Pa
     [
         ({"model": None}, "must be of masks of a model that MLflow knows"),
         ({"trained_on": ["box_00"]}, "must be on patients that the model has not seen, got 1 cases"),
-        ({"model": {"run_id": "0" * 32, "weights_digest": "1" * 64}}, "must hold a model of run 0000"),
-        ({"model": {"run_id": "first", "weights_digest": "9" * 64}}, "must be of the weights that MLflow holds"),
+        ({"model": {"run_id": "0" * 32, "weights_digest": DIGESTS["first"]}}, "must hold a model of run 0000"),
+        ({"model": {"run_id": "first", "weights_digest": "9" * 64}}, "must be of weights that MLflow holds"),
     ],
 )
 def test_evaluation_that_says_nothing_of_the_model_is_refused(
@@ -166,7 +180,10 @@ def test_evaluation_that_says_nothing_of_the_model_is_refused(
     ("old", "match"),
     [
         ({"contract": EvaluationContract(labels={"box": 5}, both_empty="perfect")}, "must be under one contract"),
-        ({"cases": 14}, "must have every case of first, 2 are missing: box_12, box_13"),
+        ({"cases": 14}, "must have the same cases, 2 are in one of them alone: box_12, box_13"),
+        ({"cases": 5}, "must have the same cases, 7 are in one of them alone: box_05"),
+        ({"dataset": {"name": "boxes", "digest": "e" * 64}}, "must be on one version of one dataset"),
+        ({"trained_on": ["box_00"]}, "first: must be on patients that the model has not seen, got 1 cases"),
         ({"digest": "third"}, "must be of boxes version 1, which is strict, got another model"),
     ],
 )
@@ -183,12 +200,82 @@ def test_comparison_must_be_of_the_same_cases_contract_and_model(
         medseg.promote(third, alias="strict", against=first, tracking_uri=uri)
 
 
+def silent(folder: Path, run_id: str, digest: str, *, undrawn: int, value: float = 0.9, metric: str = "dice") -> Path:
+    """An evaluation under which some structures are not drawn, and have no number."""
+    folder = evaluation(folder, run_id, digest, dice=value)
+    rows = [
+        CaseMetrics(f"box_{n:02d}", "box", {"dice": math.nan if n < undrawn else value}, 100, 0 if n < undrawn else 100)
+        for n in range(12)
+    ]
+    if metric != "dice":
+        rows = [replace(row, values={metric: math.nan if row.mask_voxels == 0 else 1.0}) for row in rows]
+    write_metrics(rows, folder / "metrics.csv")
+    return folder
+
+
+@pytest.mark.parametrize(("undrawn", "metric"), [(12, "dice"), (6, "dice"), (12, "hd95_mm"), (6, "hd95_mm")])
+def test_cases_without_a_number_do_not_help_the_new_model(
+    uri: str, runs: dict[str, str], tmp_path: Path, undrawn: int, metric: str
+) -> None:
+    held = silent(tmp_path / "held", runs["first"], DIGESTS["first"], undrawn=0, value=0.8, metric=metric)
+    medseg.promote(held, alias=f"kept{undrawn}{metric}", tracking_uri=uri)
+    third = silent(tmp_path / "third", runs["third"], DIGESTS["third"], undrawn=undrawn, metric=metric)
+    with pytest.raises(EvaluationError, match="must be shown to be no worse"):
+        medseg.promote(third, alias=f"kept{undrawn}{metric}", against=held, metric=metric, tracking_uri=uri)
+
+
+def test_structure_of_the_contract_that_is_not_measured_is_refused(
+    uri: str, runs: dict[str, str], tmp_path: Path
+) -> None:
+    contract = EvaluationContract(labels={"box": 5, "rod": 6})
+    held = evaluation(tmp_path / "held", runs["first"], DIGESTS["first"], dice=0.8, contract=contract)
+    medseg.promote(held, alias="both", tracking_uri=uri)
+    third = evaluation(tmp_path / "third", runs["third"], DIGESTS["third"], dice=0.9, contract=contract)
+    with pytest.raises(EvaluationError, match="rod: no case has a number in both evaluations"):
+        medseg.promote(third, alias="both", against=held, tracking_uri=uri)
+
+
+def test_worse_model_is_called_worse_and_the_old_one_kept(uri: str, runs: dict[str, str], tmp_path: Path) -> None:
+    held = evaluation(tmp_path / "held", runs["first"], DIGESTS["first"], dice=0.8)
+    medseg.promote(held, alias="worse", tracking_uri=uri)
+    third = evaluation(tmp_path / "third", runs["third"], DIGESTS["third"], dice=0.7)
+    with pytest.raises(EvaluationError) as refused:
+        medseg.promote(third, alias="worse", against=held, tracking_uri=uri)
+    assert refused.value.remedy == "keep the one in use"
+
+
+def test_evaluation_of_no_case_promotes_nothing(uri: str, runs: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="must have measured a case, got none"):
+        medseg.promote(evaluation(tmp_path / "e", runs["first"], DIGESTS["first"], dice=0.8, cases=0), tracking_uri=uri)
+
+
+def test_description_holds_the_evidence_however_many_structures_there_are(
+    client: Any, uri: str, runs: dict[str, str], tmp_path: Path
+) -> None:
+    names = [f"organ_with_a_long_name_{n}" for n in range(60)]
+    contract = EvaluationContract(labels={name: n + 1 for n, name in enumerate(names)})
+    folders = {}
+    for name, dice in (("first", 0.8), ("third", 0.82)):
+        folder = evaluation(tmp_path / name, runs[name], DIGESTS[name], dice=dice, contract=contract)
+        rows = [CaseMetrics(f"box_{n:02d}", organ, {"dice": dice}, 9, 9) for n in range(12) for organ in names]
+        write_metrics(rows, folder / "metrics.csv")
+        folders[name] = folder
+    medseg.promote(folders["first"], alias="organs", name="organs", tracking_uri=uri)
+    done = medseg.promote(folders["third"], alias="organs", name="organs", against=folders["first"], tracking_uri=uri)
+    text = client.get_model_version("organs", done.version.version).description
+    assert "Against organs version 1" in text
+    assert "not a medical device" in text
+    assert text.count("```") % 2 == 0
+
+
 @pytest.mark.parametrize(
     ("settings", "match"),
     [
         ({"alias": "v3"}, "alias must be"),
         ({"alias": "a/b"}, "alias must be"),
         ({"alias": ""}, "alias must be"),
+        ({"alias": "latest"}, "alias must be"),
+        ({"alias": "Clinical"}, "alias must be"),
         ({"margin": -1.0}, "margin must be at least 0"),
         ({"margin": float("nan")}, "margin must be at least 0"),
         ({"metric": "volume_difference_ml"}, "metric must have a better side"),

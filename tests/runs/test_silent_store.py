@@ -87,7 +87,8 @@ def assert_all_arrived(uri: str, run_id: str, run: Path) -> None:
     assert sent == [(step, pytest.approx(value, rel=1e-5)) for step, value in curve(run)]
     assert client.get_run(run_id).info.status == "FINISHED"
     assert {"plan.yaml", "validation.json"} <= {item.path for item in client.list_artifacts(run_id)}
-    assert len(client.get_run(run_id).outputs.model_outputs) == 1
+    experiment = client.get_run(run_id).info.experiment_id
+    assert len(client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'")) == 1
     assert not (run / "tracking.jsonl").exists()
 
 

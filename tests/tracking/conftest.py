@@ -53,8 +53,8 @@ def model_folder(tmp_path: Path) -> Path:
     return box_model(tmp_path)
 
 
-def box_model(place: Path) -> Path:
-    """The folder of a model that sees a bright box: class 1 gets the logit 20 × intensity − 10."""
+def box_model(place: Path, *, strength: float = 20.0) -> Path:
+    """The folder of a model that sees a bright box: class 1 gets the logit 20 × intensity − 10, or as strong."""
     config = NetworkConfig(
         spatial_dims=3, in_channels=1, out_channels=2, channels=(1,), strides=((1, 1, 1),), kernels=((1, 1, 1),),
         blocks=(1,), decoder_blocks=(), block="plain", norm="none", activation="relu",
@@ -64,8 +64,8 @@ def box_model(place: Path) -> Path:
         for parameter in network.parameters():
             parameter.fill_(1.0 if parameter.ndim > 1 else 0.0)
         head = network.decoder.heads[0]
-        head.weight[:, 0, 0, 0, 0] = torch.tensor([0.0, 20.0])
-        head.bias.copy_(torch.tensor([0.0, -10.0]))
+        head.weight[:, 0, 0, 0, 0] = torch.tensor([0.0, strength])
+        head.bias.copy_(torch.tensor([0.0, -strength / 2]))
     card = ModelCard(
         medseg_version="0.1.0", dataset="boxes 1", channels=("MR",), labels={"background": 0, "box": 5}, network=config,
         preprocess=PreprocessConfig(axcodes="RAS", normalisation=(ChannelNormalisation(kind="none"),)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from medseg.geometry import Geometry
 from medseg.inference.classification import SlicePredictor, save_classifier_card
 from medseg.networks import save_weights
 from medseg.networks.classification import SliceClassifier
+from medseg.networks.weights import weights_digest
 from medseg.scans import read_scan, write_scan
 from medseg.tracking import MeasuredModel, TrackedRun
 
 from tests.inference.classification.knowing import CPU, card_of
+from tests.tracking.conftest import box_model
 
 VALIDATION = MeasuredModel("livers", "d" * 64, "validation")
 
@@ -30,10 +33,10 @@ def test_model_has_its_name_its_tags_and_the_types_of_its_input(
 ) -> None:
     import mlflow
 
-    run.log_model(model_folder, version="0.1.0", name="livers-run: 1", tags={"medseg.weights_digest": "abc"})
+    run.log_model(model_folder, version="0.1.0", name="livers-run: 1")
     (model,) = models_of(client, run)
     assert (model.name, model.status.value) == ("livers-run_ 1", "READY")
-    assert model.tags["medseg.weights_digest"] == "abc"
+    assert model.tags["medseg.weights_digest"] == weights_digest(model_folder / "last.safetensors")
     described = mlflow.models.get_model_info(model.artifact_location)
     assert described.signature.inputs.input_names() == ["image", "out"]
     assert described.signature.inputs.required_input_names() == ["image"]
@@ -52,26 +55,81 @@ def test_numbers_stand_with_the_model_and_their_dataset(client: Any, run: Tracke
     assert client.get_run(run.run_id).data.metrics["val/dice/liver"] == 0.9
 
 
-def test_run_has_one_model_however_often_it_is_logged(client: Any, run: TrackedRun, model_folder: Path) -> None:
+def retrained(folder: Path, strength: float) -> None:
+    """Other weights in the folder of a model."""
+    other = box_model(folder.parent / f"stronger{strength}", strength=strength)
+    shutil.copy(other / "last.safetensors", folder / "last.safetensors")
+
+
+def files_of(model: Any, name: str) -> list[Path]:
+    return list(Path(model.artifact_location.removeprefix("file://")).rglob(name))
+
+
+def test_same_weights_are_one_model_however_often_they_are_logged(
+    client: Any, run: TrackedRun, model_folder: Path
+) -> None:
     for step in (5, 9):
-        (model_folder / "extra.txt").write_text(str(step), encoding="utf-8")
         run.log_model(model_folder, version="0.1.0", step=step)
         run.log_metrics({"val/dice/liver": step / 10}, step=step, of=VALIDATION)
     (model,) = models_of(client, run)
-    (held,) = Path(model.artifact_location.removeprefix("file://")).rglob("extra.txt")
-    assert held.read_text(encoding="utf-8") == "9"
     assert {(one.step, one.value) for one in model.metrics} == {(5, 0.5), (9, 0.9)}
+    assert len(client.get_run(run.run_id).outputs.model_outputs) == 1
+
+
+def test_other_weights_take_the_model_s_place_and_none_of_its_numbers(
+    client: Any, run: TrackedRun, model_folder: Path
+) -> None:
+    for step in (5, 9):
+        retrained(model_folder, 20.0 + step)
+        run.log_model(model_folder, version="0.1.0", step=step)
+        run.log_metrics({"val/dice/liver": step / 10}, step=step, of=VALIDATION)
+    (model,) = models_of(client, run)
+    assert model.tags["medseg.weights_digest"] == weights_digest(model_folder / "last.safetensors")
+    assert [weights_digest(path) for path in files_of(model, "last.safetensors")] == [
+        model.tags["medseg.weights_digest"]
+    ]
+    assert [(one.step, one.value) for one in model.metrics] == [(9, 0.9)]
+
+
+def test_digest_is_that_of_the_weights_that_are_sent(
+    client: Any, uri: str, run: TrackedRun, model_folder: Path, tmp_path: Path
+) -> None:
+    from medseg.tracking import send_spool
+    from medseg.tracking.entry import Entry
+    from medseg.tracking.spool import Spool
+
+    spool = Spool(tmp_path / "tracking.jsonl", run_id=run.run_id, tracking_uri=uri)
+    tags = {"medseg.weights_digest": "of the time when it was kept"}
+    spool.append(1, Entry("model", {"path": str(model_folder), "version": "0.1.0", "name": "a", "tags": tags}))
+    spool.close(is_sent=False)
+    retrained(model_folder, 31.0)
+    assert send_spool(tmp_path / "tracking.jsonl").left == 0
+    (model,) = models_of(client, run)
+    assert model.tags["medseg.weights_digest"] == weights_digest(model_folder / "last.safetensors")
 
 
 def test_registered_model_is_never_written_again(client: Any, run: TrackedRun, model_folder: Path) -> None:
     run.log_model(model_folder, version="0.1.0")
     (first,) = models_of(client, run)
+    digest = weights_digest(model_folder / "last.safetensors")
     client.create_registered_model("held")
     client.create_model_version("held", source=f"models:/{first.model_id}", run_id=run.run_id, model_id=first.model_id)
-    (model_folder / "extra.txt").write_text("later", encoding="utf-8")
+    run.log_model(model_folder, version="0.1.0")
+    assert len(models_of(client, run)) == 1
+    retrained(model_folder, 32.0)
     run.log_model(model_folder, version="0.1.0")
     assert len(models_of(client, run)) == 2
-    assert not list(Path(first.artifact_location.removeprefix("file://")).rglob("extra.txt"))
+    assert [weights_digest(path) for path in files_of(first, "last.safetensors")] == [digest]
+
+
+def test_model_that_the_user_has_logged_in_the_run_stays(client: Any, run: TrackedRun, model_folder: Path) -> None:
+    info = client.get_run(run.run_id).info
+    own = client.create_logged_model(info.experiment_id, name="my_onnx", source_run_id=run.run_id)
+    client.finalize_logged_model(own.model_id, "READY")
+    for strength in (20.0, 25.0):
+        retrained(model_folder, strength)
+        run.log_model(model_folder, version="0.1.0", name="ours")
+    assert sorted(model.name for model in models_of(client, run)) == ["my_onnx", "ours"]
 
 
 def test_evaluation_is_shown_below_its_training_and_with_its_model(
@@ -79,8 +137,11 @@ def test_evaluation_is_shown_below_its_training_and_with_its_model(
 ) -> None:
     run.log_model(model_folder, version="0.1.0")
     evaluation = TrackedRun.start(experiment="livers", name="evaluate", tracking_uri=uri, parent=run.run_id)
-    evaluation.use_model(run.run_id)
-    evaluation.log_metrics({"test/dice/liver": 0.7}, of=MeasuredModel("livers", "e" * 64, "evaluation", run.run_id))
+    digest = weights_digest(model_folder / "last.safetensors")
+    for weights, value in ((digest, 0.7), ("9" * 64, 0.1)):  # the second is of the best weights, say
+        measured = MeasuredModel("livers", "e" * 64, "evaluation", run.run_id, weights)
+        evaluation.use_model(measured)
+        evaluation.log_metrics({"test/dice/liver": value}, of=measured)
     found = client.get_run(evaluation.run_id)
     (model,) = models_of(client, run)
     assert found.data.tags["mlflow.parentRunId"] == run.run_id
@@ -92,8 +153,9 @@ def test_evaluation_is_shown_below_its_training_and_with_its_model(
 @pytest.mark.parametrize("lost", ["0" * 32, "no id at all"])
 def test_evaluation_of_a_model_that_the_store_does_not_hold_keeps_its_numbers(client: Any, uri: str, lost: str) -> None:
     evaluation = TrackedRun.start(experiment="livers", name="evaluate", tracking_uri=uri, parent=lost)
-    evaluation.use_model(lost)
-    evaluation.log_metrics({"test/dice/liver": 0.7}, of=MeasuredModel("livers", "e" * 64, "evaluation", lost))
+    measured = MeasuredModel("livers", "e" * 64, "evaluation", lost, "1" * 64)
+    evaluation.use_model(measured)
+    evaluation.log_metrics({"test/dice/liver": 0.7}, of=measured)
     found = client.get_run(evaluation.run_id)
     assert "mlflow.parentRunId" not in found.data.tags
     assert found.data.metrics == {"test/dice/liver": 0.7}

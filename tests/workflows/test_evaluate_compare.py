@@ -86,7 +86,8 @@ def test_second_reader_stands_beside_the_model(
         write_scan(label[np.newaxis], grid, tmp_path / "reader" / f"{case.case_id}.nii.gz")
     store = f"sqlite:///{tmp_path / 'mlflow.db'}"
     out = tmp_path / "evaluation"
-    printed = evaluate(medseg, root, masks, out, "--rater", tmp_path / "reader", "--tracking-uri", store)
+    given = ("--masks", masks, "--split", "test", "--out", out, "--rater", tmp_path / "reader")
+    _, printed, said = medseg("evaluate", root, *given, "--tracking-uri", store)
     with (out / "metrics.csv").open(newline="") as file:
         ours = {(row["case_id"], row["label"]): float(row["dice"]) for row in csv.DictReader(file)}
     with (out / "rater.csv").open(newline="") as file:
@@ -99,6 +100,7 @@ def test_second_reader_stands_beside_the_model(
     mean = np.mean([ours[case.case_id, "liver"] for case in read])
     assert (liver["first"], liver["second"]) == pytest.approx((1.0, mean), abs=1e-6)
     assert f"second reader, {len(read)} cases, 1 without a second reading:" in printed
+    assert "the second reading is the label itself, voxel by voxel in every case" in said
     assert f"liver readers agree at Dice 1.0000; the model at {mean:.4f}, {mean - 1:.4f}, too few patients" in printed
     (run,) = mlflow.MlflowClient(store).search_runs([mlflow.MlflowClient(store).search_experiments()[0].experiment_id])
     assert run.data.metrics["test_second_reader/dice/liver"] == 1.0
@@ -143,6 +145,27 @@ def test_second_reader_of_other_cases_is_refused_before_the_work(
     assert "second reader: reader must hold a label of a case that is measured, found none" in done.err
     assert not (tmp_path / "out").exists()
     assert medseg(*given, "--rater", tmp_path / "none").code == 2
+    (tmp_path / "link").symlink_to(masks)
+    for same in (masks, tmp_path / "link"):
+        done = medseg(*given, "--rater", same)
+        assert done.code == 2
+        assert f"its folder must be another than that of the masks, got {same.name} for both" in done.err
+        assert not (tmp_path / "out").exists()
+
+
+def test_reader_who_differs_in_one_voxel_is_not_the_label_itself(
+    medseg: Medseg, cohort: tuple[Manifest, Path], masks: Path, tmp_path: Path
+) -> None:
+    manifest, root = cohort
+    case = manifest.select("test")[0]
+    label, grid = read_label(root / str(case.label), case_id=case.case_id)
+    label = label.copy()
+    label[tuple(np.argwhere(label > 0)[0])] = 0
+    write_scan(label[np.newaxis], grid, tmp_path / "reader" / f"{case.case_id}.nii.gz")
+    given = ("--masks", masks, "--split", "test", "--out", tmp_path / "out", "--rater", tmp_path / "reader")
+    done = medseg("evaluate", root, *given, "--no-tracking")
+    assert done.code == 0, done.err
+    assert "the label itself" not in done.err
 
 
 def test_evaluations_are_compared_by_their_folders(
@@ -211,6 +234,9 @@ def test_case_that_cannot_be_drawn_is_a_warning(
     assert f"warning: two: no picture, case {case_id}: a mask must lie in fewer, found none" in done.err
     page = (tmp_path / "drawn" / "compare.html").read_text(encoding="utf-8")
     assert page.count(">no picture<") == 1
+    assert "Give <code>compare</code> the dataset" not in page
+    assert "none could be drawn from the dataset and the masks that were given" in page
+    assert "another version of the dataset" not in page
 
 
 def test_dataset_of_another_version_or_without_a_case_is_said(
@@ -222,8 +248,22 @@ def test_dataset_of_another_version_or_without_a_case_is_said(
     pictures = ("--dataset", tmp_path / "fewer.json", "--data-root", root, "--masks", masks, "--masks", masks)
     done = medseg("compare", *undrawn, *pictures, "--out", tmp_path / "drawn")
     assert f"warning: case {gone.case_id}: no picture, as the dataset does not have it" in done.err
-    assert "labels of another version of the dataset than one, two measured" in done.err
+    said = "pictures show the labels of another version of the dataset than one, two measured"
+    assert f"warning: {said}" in done.err
+    assert f"</strong> {said}." in (tmp_path / "drawn" / "compare.html").read_text(encoding="utf-8")
     assert done.code == 0
+
+
+def test_pictures_of_another_dataset_are_refused(
+    medseg: Medseg, cohort: tuple[Manifest, Path], masks: Path, undrawn: tuple[Path, Path], tmp_path: Path
+) -> None:
+    manifest, root = cohort
+    save_manifest(manifest.model_copy(update={"name": "other"}), tmp_path / "other.json")
+    pictures = ("--dataset", tmp_path / "other.json", "--data-root", root, "--masks", masks, "--masks", masks)
+    done = medseg("compare", *undrawn, *pictures, "--out", tmp_path / "drawn")
+    assert done.code == 1
+    assert f"compare: dataset must be that of evaluation one, {manifest.name}, got other; give the dataset" in done.err
+    assert not (tmp_path / "drawn").exists()
 
 
 def test_masks_of_another_number_than_evaluations_are_a_usage_error(
@@ -239,8 +279,8 @@ def test_masks_of_another_number_than_evaluations_are_a_usage_error(
 @pytest.mark.parametrize(
     ("text", "fact"),
     [
-        ("metrics: [dices]\n", "contract contract.yaml: metrics must be a list of metrics among dice"),
-        ("regions: {organs: [spleen]}\n", "regions.organs must join labels"),
+        ("metrics: [dices]\n", "contract.yaml: metrics must be a list of metrics among dice"),
+        ("regions: {organs: [spleen]}\n", "contract.yaml: regions.organs must join labels"),
         ("- dice\n", "must hold a mapping"),
     ],
 )

@@ -24,6 +24,12 @@ def test_report_says_where_its_files_are_and_what_is_missing(medseg: Medseg, tmp
     assert "must be new or empty" in again.err
 
 
+def test_help_says_which_store_shows_the_report(medseg: Medseg) -> None:
+    text = " ".join(medseg("report", "--help").out.split())
+    assert "[default: that of the training]" in text
+    assert "MLFLOW_TRACKING_URI" not in text
+
+
 def test_folder_that_is_no_run_fails_with_what_to_give(medseg: Medseg, tmp_path: Path) -> None:
     done = medseg("report", tmp_path, "--out", tmp_path / "report")
     assert done.code == 1

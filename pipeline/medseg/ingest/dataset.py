@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medseg.errors import PipelineError
+from medseg.errors import ManifestError, PipelineError
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
@@ -31,6 +31,9 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
     Args:
         outcome: Outcome of the ingest.
         context: Settings and state of the ingest.
+
+    Raises:
+        ManifestError: If the previous one cannot be read.
     """
     cases = [
         _case(build, record, context)
@@ -39,7 +42,7 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
     ]
     if not cases:
         return None
-    previous = _previous_manifest(context.out)
+    previous = previous_manifest(context.out)
     cases = _carried_over(cases, previous)
     mapping = context.mapping
     return Manifest(
@@ -51,6 +54,24 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
         instances=mapping.instances,
         cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
     )
+
+
+def previous_manifest(out: Path) -> Manifest | None:
+    """The manifest that an earlier ingest or a split wrote, with what people entered in it; None without a file.
+
+    Args:
+        out: Folder of the dataset.
+
+    Raises:
+        ManifestError: If there is a file that cannot be read, since an ingest would overwrite what it holds.
+    """
+    if not (out / "dataset.json").is_file():
+        return None
+    try:
+        return load_manifest(out)[0]
+    except PipelineError as error:
+        remedy = "repair that entry, or move the file away to ingest without the folds, test cases, sex and age in it"
+        raise ManifestError(error.fact, remedy=remedy, case_id=error.case_id) from error
 
 
 def remove_stale(outcome: Outcome, context: IngestContext) -> None:
@@ -104,16 +125,6 @@ def _channels(outcome: Outcome, context: IngestContext) -> tuple[str, ...]:
     modalities = {build.reference.modality for build, _ in outcome.done}
     name = modalities.pop() if len(modalities) == 1 else ""
     return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
-
-
-def _previous_manifest(out: Path) -> Manifest | None:
-    """The manifest that an earlier run or a split wrote; None if none can be read."""
-    if not (out / "dataset.json").is_file():
-        return None
-    try:
-        return load_manifest(out)[0]
-    except PipelineError:
-        return None
 
 
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:

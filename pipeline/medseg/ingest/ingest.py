@@ -15,7 +15,7 @@ from medseg.ingest.case_build import CaseBuild, group_cases, labels_left_over, l
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext, IngestOptions, Progress
 from medseg.ingest.copies import COPY, LABEL_OF_COPY, set_aside_copies
-from medseg.ingest.dataset import make_manifest, remove_stale, write_manifest
+from medseg.ingest.dataset import make_manifest, previous_manifest, remove_stale, write_manifest
 from medseg.ingest.fates import find_fates
 from medseg.ingest.file_roles import find_roles
 from medseg.ingest.image_source import ImageSource
@@ -67,7 +67,7 @@ def ingest(
 
     Raises:
         ConfigError: If the mapping is wrong, or a proposed one was edited but not given.
-        ManifestError: If `out` cannot be used, or nothing was found.
+        ManifestError: If `out` cannot be used, its `dataset.json` cannot be read, or nothing was found.
     """
     given = load_mapping(mapping_file) if mapping_file else None
     state = _begin(source, out, names, has_mapping=given is not None)
@@ -112,6 +112,7 @@ def _begin(source: Path, out: Path, names: Pseudonyms, *, has_mapping: bool) -> 
         raise ConfigError(
             f"mapping {proposal}: was edited", remedy="give it as the mapping, or remove it for a new proposal"
         )
+    previous_manifest(out)  # before hours of work, since it is needed at their end
     return state
 
 

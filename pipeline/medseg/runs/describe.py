@@ -31,6 +31,19 @@ def size_text(sizes: Sequence[float]) -> str:
     return " x ".join(f"{size:g}" for size in sizes)
 
 
+def shortened(table: str, *, most: int = 30) -> str:
+    """A table with so few lines that a description in MLflow holds it.
+
+    Args:
+        table: Lines.
+        most: Most lines.
+    """
+    lines = table.splitlines()
+    if len(lines) <= most:
+        return table
+    return "\n".join([*lines[:most], f"... and {len(lines) - most} lines more, in the tables"])
+
+
 def run_name(stage: str, settings: TrainingSettings, choices: Mapping[str, str]) -> str:
     """A name that tells runs apart: command, folder, fold, length, and what differs from the default plan.
 
@@ -47,17 +60,29 @@ def run_name(stage: str, settings: TrainingSettings, choices: Mapping[str, str])
     return ", ".join([*parts, f"{more} more"] if more > 0 else parts)
 
 
-def renamed(name: str, earlier: tuple[str | None, int | None], now: tuple[str | None, int | None]) -> str:
-    """The name of a run that is resumed with another budget or other epochs; a name that the user gave stays."""
-    return name.replace(f", {length_text(*earlier)}", f", {length_text(*now)}")
+def renamed(name: str, stage: str, settings: TrainingSettings, earlier: tuple[str | None, int | None]) -> str:
+    """The name of a run that is resumed with another budget or other epochs; a name that the user gave stays.
+
+    Args:
+        name: Name of the run now.
+        stage: Command of the training.
+        settings: Choices of the resumed training.
+        earlier: Budget and epochs that it had before.
+    """
+    begun = f"{stage} {settings.out.resolve().name}, {fold_text(settings.fold)}, "
+    before = begun + length_text(*earlier)
+    if name != before and not name.startswith(f"{before}, "):
+        return name
+    return begun + length_text(settings.budget, settings.epochs) + name.removeprefix(before)
 
 
 def differences(settings: TrainingSettings, choices: Mapping[str, str]) -> dict[str, str]:
     """What a training has that the default plan has not, by the names of settings."""
     found = dict(choices)
     if settings.plan is not None:
-        plan = settings.plan.resolve()
-        found["plan"] = f"{plan.parent.name}/{plan.name}"
+        plan, own = settings.plan.resolve(), settings.out.resolve()
+        if plan.parent.parent != own.parent:  # else it is that of another fold
+            found["plan"] = f"{plan.parent.name}/{plan.name}"
     if settings.initial is not None:
         found["from"] = settings.initial.resolve().name
     if settings.seed is not None:
@@ -115,7 +140,7 @@ def describe_training(settings: TrainingSettings, cases: TrainingCases, outcome:
             f"{len(cases.validation)} validation cases; {outcome.steps:,} steps in {outcome.seconds:.0f} s "
             f"({length_text(settings.budget, settings.epochs)})."
         ),
-        f"```\n{summary}\n```" if cases.validation and summary is not None else "No validation cases.",
+        f"```\n{shortened(str(summary))}\n```" if cases.validation and summary is not None else "No validation cases.",
         "The plan, with the reason of each setting, is the artefact `plan.yaml`.",
         f"Next: `medseg predict {folder} …`, then `medseg evaluate …`.",
     ]

@@ -100,6 +100,11 @@ class RunFolder:
         return self.path / "validation"
 
     @property
+    def folds(self) -> Path:
+        """What the training of all folds was started with, in the folder above theirs: `folds.json`."""
+        return self.path / "folds.json"
+
+    @property
     def spool(self) -> Path:
         """Numbers that the MLflow store does not have yet, `tracking.jsonl`."""
         return spool_of(self.path)

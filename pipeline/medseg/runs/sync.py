@@ -6,8 +6,8 @@ from pathlib import Path
 
 from medseg.errors import TrackingError
 from medseg.runs.run_folder import spool_of
-from medseg.runs.tracking import send_kept
-from medseg.tracking import SentSpool, begun_at
+from medseg.runs.tracking import send_kept, spools_in
+from medseg.tracking import SentSpool
 
 
 def sync_folder(folder: Path, *, tracking_uri: str | None = None) -> tuple[SentSpool, ...]:
@@ -31,8 +31,7 @@ def sync_folder(folder: Path, *, tracking_uri: str | None = None) -> tuple[SentS
         raise TrackingError(
             f"{folder}: must be an output folder or its {name}, got {there}", remedy="give the output folder of the run"
         )
-    found = folder.rglob(name) if folder.is_dir() else [folder]
-    spools = sorted(found, key=lambda path: (begun_at(path), path))  # a run before those that are shown below it
+    spools = spools_in(folder) if folder.is_dir() else [folder]
     return tuple(_sent(spool, tracking_uri) for spool in spools)
 
 

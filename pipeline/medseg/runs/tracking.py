@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from medseg import __version__
+from medseg.atomic import write_json
 from medseg.errors import CheckpointError, TrackingError
 from medseg.evaluation.segmentation import case_columns
+from medseg.inference.classification.card import CLASSIFIER_NAME
+from medseg.inference.segmentation.card import CARD_NAME
 from medseg.manifest import manifest_digest
-from medseg.networks.weights import weights_digest
 from medseg.records import Case, CaseMetrics, Manifest
-from medseg.runs.run_folder import RunFolder, spool_of
-from medseg.tracking import MeasuredModel, SentSpool, TrackedRun, attach_files, is_passing, send_spool, working_commit
+from medseg.runs.run_folder import RunFolder, RunRecord, spool_of
+from medseg.tracking import (
+    MeasuredModel,
+    SentSpool,
+    TrackedRun,
+    attach_files,
+    begun_at,
+    is_passing,
+    send_spool,
+    working_commit,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -136,10 +148,11 @@ def model_tags(plan_digest: str, *, run_id: str | None, weights_digest: str | No
 
 
 def log_measured(run: TrackedRun, values: Mapping[str, float], measured: MeasuredModel) -> None:
-    """Log the numbers of an evaluation, with the model that they are of, where its run is known."""
-    if measured.run_id:
-        run.use_model(measured.run_id)
-    run.log_metrics(values, of=measured if measured.run_id else None)
+    """Log the numbers of an evaluation, with the model that they are of, where its run and its weights are known."""
+    is_known = bool(measured.run_id and measured.weights_digest)
+    if is_known:
+        run.use_model(measured)
+    run.log_metrics(values, of=measured if is_known else None)
 
 
 def _about(manifest: Manifest) -> str:
@@ -165,7 +178,7 @@ def recorded(run: TrackedRun | None) -> AbstractContextManager[object]:
 
 
 def unsent(run: TrackedRun | None, out: Path) -> tuple[str, ...]:
-    """Warnings about what the store did not take; what earlier runs beside this one could not send is sent first.
+    """Warnings about what the store did not take; if it took everything, it is sent what earlier runs have kept.
 
     Args:
         run: MLflow run that has ended.
@@ -173,34 +186,70 @@ def unsent(run: TrackedRun | None, out: Path) -> tuple[str, ...]:
     """
     if run is None:
         return ()
-    if run.kept:
-        return (run.kept,)
+    return (run.kept,) if run.kept else send_earlier(out, Tracking())
+
+
+def send_earlier(out: Path, tracking: Tracking) -> tuple[str, ...]:
+    """Send what runs in folders beside an output folder have kept, each to its own store; a line for each that had.
+
+    Args:
+        out: Output folder.
+        tracking: Store of the command; nothing is sent where it has none.
+    """
+    if not tracking.is_on:
+        return ()
     said = []
-    for spool in sorted(out.resolve().parent.glob(f"*/{spool_of(out).name}")):
+    for spool in spools_in(out.resolve().parent, depth=1):
         try:
             sent = send_kept(spool, is_in_haste=True)
-        except TrackingError:  # it is in use, or of a store that is silent
+        except TrackingError as error:  # it is in use, or of a store that is silent
+            if is_passing(error):
+                break
             continue
         if sent.sent:
             said.append(f"what {spool.parent.name} had kept for MLflow was sent ({sent.sent} entries)")
     return tuple(said)
 
 
+def spools_in(folder: Path, *, depth: int | None = None) -> list[Path]:
+    """Files in folders within a folder that keep what a store does not have yet, in the order in which they began.
+
+    Args:
+        folder: Folder to look in.
+        depth: How many folders deep; any if not given.
+    """
+    name = spool_of(folder).name
+    found = folder.rglob(name) if depth is None else folder.glob(f"{'*/' * depth}{name}")
+    return sorted(found, key=lambda path: (begun_at(path), path))  # a run before those that are shown below it
+
+
 def send_kept(spool: Path, *, tracking_uri: str | None = None, is_in_haste: bool = False) -> SentSpool:
-    """Send what a run kept, and note in its record which MLflow run has its numbers.
+    """Send what a run kept, and note in its record and its model's card which MLflow run has its numbers.
 
     Raises:
         TrackingError: If it cannot be read or is in use, or the store cannot be used.
     """
-    sent = send_spool(spool, tracking_uri=tracking_uri, is_in_haste=is_in_haste)
     folder = RunFolder(spool.parent)
-    if folder.record.is_file():  # an evaluation has none, and cannot be resumed
-        with suppress(CheckpointError):
-            record = folder.load_record()
-            if record.mlflow_run_id != sent.run_id:
-                changed = {"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}
-                folder.save_record(record.model_copy(update=changed))
+    before = _recorded_run(folder)
+    sent = send_spool(spool, tracking_uri=tracking_uri, is_in_haste=is_in_haste)
+    if before is not None and before.mlflow_run_id != sent.run_id:
+        changed = {"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}
+        folder.save_record(before.model_copy(update=changed))
+        for card in (folder.model / CARD_NAME, folder.model / CLASSIFIER_NAME):
+            if card.is_file():
+                content = json.loads(card.read_text(encoding="utf-8"))
+                write_json(card, content | {"mlflow_run_id": sent.run_id})
     return sent
+
+
+def _recorded_run(folder: RunFolder) -> RunRecord | None:
+    """The record of a training; None of an evaluation, which cannot be resumed, and of one that is damaged."""
+    if not folder.record.is_file():
+        return None
+    try:
+        return folder.load_record()
+    except CheckpointError:
+        return None
 
 
 def attach_pages(run_id: str | None, pages: Sequence[Path], *, folder: str, tracking: Tracking) -> tuple[str, ...]:
@@ -258,8 +307,7 @@ def log_trained_model(
         step: Steps that were done.
         values: Numbers of the validation cases by their names in MLflow; empty without such cases.
     """
-    tags = {"medseg.weights_digest": weights_digest(model / "last.safetensors"), "medseg.version": __version__}
-    run.log_model(model, version=__version__, name=name, step=step, tags=tags)
+    run.log_model(model, version=__version__, name=name, step=step)
     measured = MeasuredModel(manifest.name, manifest_digest(manifest), "validation")
     run.log_metrics(values, step=step, of=measured)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import check_writable
-from medseg.errors import CheckpointError
+from medseg.errors import CheckpointError, ConfigError
 from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.records import Failure
@@ -39,7 +39,7 @@ class TrainResult:
 
     Attributes:
         folder: Folder of the run; its model lies in `model`.
-        steps: Steps done.
+        steps: Steps done; of all folds together where all are trained.
         seconds: Seconds of the budget that were used.
         summary: Numbers of the validation cases; its text is a table.
         failures: Cases that could not be used, with the reasons.
@@ -81,6 +81,9 @@ def train_job(
     started = time.monotonic() if started is None else started
     progress = progress or Silence()
     folder = RunFolder(settings.out)
+    if settings.resume and not folder.record.is_file() and folder.folds.is_file():
+        fact = f"run {settings.out}: holds all folds, got fold {settings.fold}"
+        raise ConfigError(fact, remedy="give the fold all-folds")
     earlier = folder.load_record() if settings.resume else None
     settings = _as_before(settings, folder, earlier) if earlier else settings
     if earlier is None:
@@ -274,8 +277,7 @@ def _start_run(
             return _replacing(
                 earlier.mlflow_run_id, _new_run(job, replace(settings.tracking, uri=uri), cases, settings)
             )
-        lengths = (earlier.budget, earlier.epochs), (settings.budget, settings.epochs)
-        run.rename(renamed(run.origin.name, *lengths))
+        run.rename(renamed(run.origin.name, job.stage, settings, (earlier.budget, earlier.epochs)))
         return run
     return _new_run(job, settings.tracking, cases, settings)
 

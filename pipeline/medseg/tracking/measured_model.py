@@ -16,12 +16,14 @@ class MeasuredModel:
         digest: Digest of its manifest.
         context: What its cases were used for, as in `TrackedRun.log_dataset`.
         run_id: Run that made the model; "" for the run that logs the numbers.
+        weights_digest: SHA-256 of the weights that were measured; "" for those of the run's newest model.
     """
 
     dataset: str
     digest: str
     context: str
     run_id: str = ""
+    weights_digest: str = ""
 
     @property
     def shown_dataset(self) -> tuple[str, str]:

@@ -9,14 +9,15 @@ from typing import Any
 from medseg.atomic import check_writable
 from medseg.errors import DeliveryError, TrackingError
 from medseg.tracking.spool import Origin
-from medseg.tracking.start_id import START_TAG, find_run, new_start_id, runs_started_as
+from medseg.tracking.start_id import START_TAG, find_run, is_start_id, new_start_id, runs_started_as
 from medseg.tracking.store import START_S, connect, database_file, within
-from medseg.tracking.store_errors import explained, missing, unreachable
+from medseg.tracking.store_errors import explained, missing, unreachable, without_password
 
 DESCRIPTION = "mlflow.note.content"
 """Tag of the text that the UI shows above a run or an experiment."""
 PARENT = "mlflow.parentRunId"
 """Tag of a run that the UI shows below another."""
+_LATE_PARENT_TAG = "mlflow.medseg.parent_id"
 VIEW = "medseg"
 """Name of the view that shows the columns that matter, for an address of the UI."""
 _COLUMNS = (
@@ -59,9 +60,15 @@ def create_run(tracking_uri: str | None, origin: Origin, *, start_id: str = "") 
             return known[0]
         parent = find_run(client, origin.parent) if origin.parent else None
         nested = {PARENT: parent.info.run_id} if parent is not None and _is_in(parent, experiment_id) else {}
+        if parent is None and is_start_id(origin.parent):
+            nested = {_LATE_PARENT_TAG: origin.parent}  # which is made later, and then takes this one
         tags = origin.tags | nested | {START_TAG: start_id}
         made = client.create_run(experiment_id, run_name=origin.name, tags=tags)
-        return _only_one(client, made, start_id) if uri.startswith("http") else made
+        if uri.startswith("http"):
+            _only_one(client, made, start_id)
+        for child in client.search_runs([experiment_id], filter_string=f"tags.`{_LATE_PARENT_TAG}` = '{start_id}'"):
+            client.set_tag(child.info.run_id, PARENT, made.info.run_id)
+        return made
 
     with explained(uri):
         run = within(START_S, uri, create)
@@ -86,6 +93,11 @@ def reopen_run(tracking_uri: str, run_id: str) -> tuple[Any, Any, str, str]:
         found = find_run(client, run_id)
         if found is None:
             return None
+        if found.info.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"run {run_id}: must not be deleted in the MLflow store {without_password(uri)}",
+                remedy="restore it in MLflow, or resume without tracking",
+            )
         client.set_terminated(found.info.run_id, status="RUNNING", end_time=None)
         return found, client.get_experiment(found.info.experiment_id).name
 
@@ -101,14 +113,13 @@ def _is_in(run: Any, experiment_id: str) -> bool:
     return bool(run.info.experiment_id == experiment_id and run.info.lifecycle_stage == "active")
 
 
-def _only_one(client: Any, made: Any, start_id: str) -> Any:
-    """The run, without others that the store made because its answer was lost and it was asked again."""
+def _only_one(client: Any, made: Any, start_id: str) -> None:
+    """Delete others like the run, which the store made because its answer was lost and it was asked again."""
     if not made.info.run_id:
-        return made
+        return
     for other in runs_started_as(client, start_id, [made.info.experiment_id]):
         if other.info.run_id != made.info.run_id:
             client.delete_run(other.info.run_id)
-    return made
 
 
 def _experiment_id(client: Any, name: str, uri: str, *, about: str) -> str:

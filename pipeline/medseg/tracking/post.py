@@ -49,7 +49,7 @@ def _attached(client: Any, run_id: str, content: Mapping[str, Any]) -> dict[str,
     """Model and dataset that numbers are of, where they name one; nothing if the store does not hold the model."""
     if "model_run" not in content:
         return {}
-    model_id = model_of_run(client, content["model_run"] or run_id)
+    model_id = model_of_run(client, content["model_run"] or run_id, content.get("weights", ""))
     if model_id is None:
         return {}
     name, digest = content["dataset"]
@@ -110,7 +110,7 @@ def _post_used_model(client: Any, run_id: str, content: Mapping[str, Any]) -> No
     """Attach a run, such as an evaluation, to the model of another run, where the store holds it."""
     from mlflow.entities import LoggedModelInput
 
-    if (model_id := model_of_run(client, content["model_run"])) is not None:
+    if (model_id := model_of_run(client, content["model_run"], content.get("weights", ""))) is not None:
         client.log_inputs(run_id, models=[LoggedModelInput(model_id)])
 
 

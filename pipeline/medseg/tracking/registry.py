@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from medseg.errors import TrackingError
+from medseg.text import printable
 from medseg.tracking.names import clean_value
-from medseg.tracking.post_model import is_version_of, model_of_run
-from medseg.tracking.store import connect
-from medseg.tracking.store_errors import explained, without_password
+from medseg.tracking.post_model import WEIGHTS_TAG, is_version_of, model_of_run
+from medseg.tracking.store import connect, database_file, resolved_uri
+from medseg.tracking.store_errors import explained, missing, without_password
 
-WEIGHTS_TAG = "medseg.weights_digest"
 MODEL_SCHEME = "models:/"
 """Beginning of an address such as `models:/livers@clinical`."""
+_LONGEST_DESCRIPTION = 5000
 _FORBIDDEN = re.compile(r"[/:]")
 
 
@@ -67,29 +68,32 @@ class ModelRegistry:
             with explained(self.tracking_uri):
                 raise
 
-    def weights_of(self, run_id: str) -> str:
-        """SHA-256 of the weights of a run's model, as they were when the model was logged.
+    def model_id(self, run_id: str, digest: str) -> str | None:
+        """Id of the model that a run has logged with some weights; None if its models have others.
+
+        Args:
+            run_id: Run of the training.
+            digest: SHA-256 of the weights.
 
         Raises:
-            TrackingError: If the store does not hold the model.
+            TrackingError: If the store cannot be used, or holds no model of the run.
         """
         with explained(self.tracking_uri):
-            model_id = model_of_run(self._client, run_id)
-            if model_id is None:
+            if model_of_run(self._client, run_id) is None:
                 store = without_password(self.tracking_uri)
                 raise TrackingError(
                     f"MLflow store {store}: must hold a model of run {run_id}, found none",
                     remedy="give the tracking URI of the training's store, or send what is kept: medseg sync RUN",
                 )
-            return str(self._client.get_logged_model(model_id).tags.get(WEIGHTS_TAG, ""))
+            return model_of_run(self._client, run_id, digest)
 
     def register(
-        self, run_id: str, *, name: str, tags: Mapping[str, str], heading: str, description: str
+        self, model_id: str, *, name: str, tags: Mapping[str, str], heading: str, description: str
     ) -> RegisteredVersion:
-        """Make a run's model a version of a registered model, or describe the version that it is already.
+        """Make a logged model a version of a registered model, or describe the version that it is already.
 
         Args:
-            run_id: Run of the training.
+            model_id: Model in the store.
             name: Name of the registered model, made if it does not exist.
             tags: Tags of the version.
             heading: Heading of its description; text under other headings stays.
@@ -99,18 +103,18 @@ class ModelRegistry:
             TrackingError: If the store cannot be used or does not hold the model.
         """
         name = registered_name(name)
-        complete = dict(tags) | {WEIGHTS_TAG: self.weights_of(run_id)}
-        cleaned = {key: clean_value(value) for key, value in complete.items()}
         with explained(self.tracking_uri):
-            model_id = str(model_of_run(self._client, run_id))
+            model = self._client.get_logged_model(model_id)
+            complete = dict(tags) | {WEIGHTS_TAG: model.tags.get(WEIGHTS_TAG, "")}
+            cleaned = {key: clean_value(value) for key, value in complete.items()}
             self._make(name)
             found = self._client.search_model_versions(f"name = '{name}'")
             same = [version for version in found if is_version_of(version, model_id)]
-            version = same[0] if same else self._new_version(name, run_id, model_id)
+            version = same[0] if same else self._new_version(name, model.source_run_id, model_id)
             for key, value in cleaned.items():
                 self._client.set_model_version_tag(name, version.version, key, value)
             text = _described(version.description or "", heading, description)
-            self._client.update_model_version(name, version.version, description=clean_value(text))
+            self._client.update_model_version(name, version.version, description=printable(text))
             return _recorded(self._client.get_model_version(name, version.version))
 
     def point(self, alias: str, version: RegisteredVersion) -> None:
@@ -175,6 +179,9 @@ def fetch_model(uri: str, folder: Path, *, tracking_uri: str | None = None) -> P
     Raises:
         TrackingError: If the store cannot be used, or holds no model of medseg at this address.
     """
+    file = database_file(resolved_uri(tracking_uri))
+    if file is not None and not file.exists():  # which connecting would make
+        raise missing(resolved_uri(tracking_uri), "there is no such file")
     client, store = connect(tracking_uri)
     with explained(store):
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -212,15 +219,20 @@ def _version_of(client: Any, uri: str) -> tuple[str, str]:
 
 
 def _described(text: str, heading: str, description: str) -> str:
-    """A Markdown text with one part exchanged or added."""
+    """A Markdown text with one part exchanged or added; the oldest are left out where it becomes too long."""
     parts = dict(part.split("\n", 1) for part in f"\n{text}".split("\n## ")[1:] if "\n" in part)
+    parts.pop(heading, None)
     parts[heading] = f"\n{description}\n"
-    return "\n".join(f"## {title}\n{body.rstrip()}\n" for title, body in parts.items())
+    whole = [f"## {title}\n{body.rstrip()}\n" for title, body in parts.items()]
+    while len(whole) > 1 and len("\n".join(whole)) > _LONGEST_DESCRIPTION:
+        whole.pop(0)
+    return "\n".join(whole)[:_LONGEST_DESCRIPTION]
 
 
 def registered_name(name: str) -> str:
     """A name that MLflow accepts for a registered model."""
-    return _FORBIDDEN.sub("_", clean_value(name)).replace("'", "_") or "model"
+    cleaned = _FORBIDDEN.sub("_", clean_value(name)).replace("'", "_")
+    return cleaned if cleaned.strip(". ") else "model"
 
 
 def _recorded(version: Any) -> RegisteredVersion:

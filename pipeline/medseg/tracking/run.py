@@ -236,7 +236,9 @@ class TrackedRun:
         values = {key: value for key, value in values.items() if step > self._logged_steps.get(key, -1)}
         if not values:
             return
-        measured = {} if of is None else {"model_run": of.run_id, "dataset": of.shown_dataset}
+        measured: dict[str, Any] = {}
+        if of is not None:
+            measured = {"model_run": of.run_id, "weights": of.weights_digest, "dataset": of.shown_dataset}
         self._put("metrics", values=values, step=step, at=_now(), **measured)
 
     def log_file(self, path: Path, *, folder: str | None = None) -> None:
@@ -261,26 +263,23 @@ class TrackedRun:
             context=context,
         )
 
-    def log_model(
-        self, folder: Path, *, version: str, name: str = "model", step: int = 0, tags: Mapping[str, str] | None = None
-    ) -> None:
+    def log_model(self, folder: Path, *, version: str, name: str = "model", step: int = 0) -> None:
         """Log a model folder as an MLflow model that maps image files to mask files; no pickles inside.
 
-        A run has one model; logging another replaces it, unless a version of it is registered.
+        A run has one model; other weights replace it, unless a version of it is registered. A tag of the model holds
+        the digest of its weights.
 
         Args:
             folder: Folder with `model.json` and `last.safetensors`.
             version: Version of medseg, pinned in the model's requirements.
             name: Name of the model in MLflow.
             step: Step of the training after which the weights were saved.
-            tags: Tags of the model.
         """
-        cleaned = {key: clean_value(value) for key, value in (tags or {}).items()}
-        self._put("model", path=str(folder), version=version, name=name, step=step, tags=cleaned)
+        self._put("model", path=str(folder), version=version, name=name, step=step)
 
-    def use_model(self, run_id: str) -> None:
-        """Attach this run to the model of another run, if the store holds it."""
-        self._put("used_model", model_run=run_id)
+    def use_model(self, measured: MeasuredModel) -> None:
+        """Attach this run to the model of another run, if the store holds it with these weights."""
+        self._put("used_model", model_run=measured.run_id, weights=measured.weights_digest)
 
     def _post(self, entries: Sequence[Entry]) -> None:
         """Send entries, and make or find the run before the first of them if its store was silent at the start."""

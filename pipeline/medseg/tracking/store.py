@@ -64,7 +64,7 @@ def resolved_uri(tracking_uri: str | None) -> str:
         tracking_uri: URI of the store; MLflow's own choice if not given.
     """
     chosen = str(import_mlflow().get_tracking_uri())
-    if tracking_uri is None or str(tracking_uri) == without_password(chosen):
+    if tracking_uri is None or without_password(str(tracking_uri)) == without_password(chosen) == str(tracking_uri):
         return chosen
     return str(tracking_uri)
 

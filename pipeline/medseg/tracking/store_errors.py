@@ -10,7 +10,8 @@ from medseg.errors import TrackingError
 
 _PASSING = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "DEADLINE_EXCEEDED", "ABORTED")
 _ERRNO = re.compile(r"\[Errno -?\d+\] ([^\"')]+)")
-_PASSWORD = re.compile(r"(?<=://)[^/@\s]*@")
+_PASSWORD = re.compile(r"(?<=://)[^/\s]*@")
+_NAMED_PASSWORD = re.compile(r"(?i)\b(password|passwd|pwd)(?:=|%3d)[^&;\s]*")
 
 
 class MissingRunError(TrackingError):
@@ -45,8 +46,8 @@ def first_line(error: Exception) -> str:
 
 
 def without_password(uri: str) -> str:
-    """An address without the user and password in it."""
-    return _PASSWORD.sub("", uri)
+    """An address without the user and password in it, wherever they stand."""
+    return _NAMED_PASSWORD.sub(r"\1=***", _PASSWORD.sub("", uri))
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from medseg.delivery.report import (
     Block,
     Bullets,
@@ -75,6 +76,21 @@ def test_picture_that_is_gone_is_said(tmp_path: Path) -> None:
     page = render_report(report_of([Gallery("Cases", [Picture(tmp_path / "gone.png", "Worst: a")])]))
     assert "The picture cannot be read." in page
     assert "<img" not in page
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
+def test_picture_that_is_empty_or_broken_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    page = render_report(report_of([Gallery("Cases", [Picture(tmp_path / "a.png", "Worst: a")])]))
+    assert "The picture cannot be read." in page
+    assert "<img" not in page
+
+
+def test_long_words_are_wrapped_and_short_headings_are_not_cut() -> None:
+    page = render_report(report_of([Table("", ("Structure", "x" * 40), [Row(("y" * 80, "1"))], words=1)]))
+    assert re.search(r"body \{ overflow-wrap: anywhere; \}", page)
+    assert f'<th class="number long">{"x" * 40}</th>' in page
+    assert "<th>Structure</th>" in page
 
 
 def test_folded_table_is_kept_off_paper() -> None:

@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from medseg.delivery.report import Report, Section, Text, check_pdf, render_report, save_pdf
+from medseg.delivery.report import Report, Row, Section, Table, Text, check_pdf, render_report, save_pdf
 from medseg.delivery.report.pdf import _fetcher
 from medseg.errors import DeliveryError
 
@@ -62,3 +62,38 @@ def test_missing_library_is_said_with_what_installs_it(monkeypatch: pytest.Monke
     with pytest.raises(DeliveryError, match=r"Pango must be installed, .* 'libpango-1.0-0'; install") as raised:
         check_pdf()
     assert "apt-get install" in raised.value.remedy
+
+
+def test_banner_of_weasyprint_is_not_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def with_banner(name: str) -> object:
+        sys.stdout.write("WeasyPrint could not import some external libraries.\n")
+        sys.stderr.write("more\n")
+        raise OSError("cannot load library 'libpango-1.0-0'")
+
+    monkeypatch.setattr("medseg.delivery.report.pdf.importlib.import_module", with_banner)
+    with pytest.raises(DeliveryError, match="Pango must be installed"):
+        check_pdf()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_long_label_stays_on_the_paper(tmp_path: Path) -> None:
+    weasyprint = check_pdf()
+    label = "left_upper_lobe_of_the_lung_" * 6
+    table = Table("Structures", (label, "Dice"), [Row((label, "0.9"))])
+    page = render_report(Report("run", "of livers", {label: label}, [Section(label, [Text(label), table])], "a test"))
+    width = 210 / 25.4 * 96
+    boxes = [box for one in weasyprint.HTML(string=page).render().pages for box in one._page_box.descendants()]
+    assert max(box.position_x + box.width for box in boxes if isinstance(getattr(box, "text", None), str)) <= width
+
+
+def test_readers_of_pictures_refuse_truncated_ones_after_a_pdf_was_made(tmp_path: Path) -> None:
+    import sys
+
+    from PIL import ImageFile
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "weasyprint"]:
+        del sys.modules[name]  # as in a process that has not loaded it yet
+    save_pdf("<html><body>text</body></html>", tmp_path / "a.pdf")
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES

@@ -11,6 +11,7 @@ import pytest
 from medseg.errors import ConfigError, GeometryError, ScanError
 from medseg.evaluation import resampling
 from medseg.evaluation.classification import (
+    ClassChoice,
     ClassificationSummary,
     TwoByTwo,
     class_scores,
@@ -103,12 +104,62 @@ def test_perfect_auroc_of_few_patients_is_not_certain() -> None:
     assert measure.low == pytest.approx(binomtest(6, 6).proportion_ci(method="exact").low)
 
 
-def test_class_of_a_single_patient_has_no_interval() -> None:
-    scores = [case_of([0.9, 0.2], [1, 0], case_id="p"), *(case_of([0.3, 0.2], [0, 0], case_id=n) for n in "qrst")]
-    measure = summary_of(scores).slice.classes[0].measures["auroc"]
-    assert math.isnan(measure.low)
-    assert measure.dropped == 1
-    assert str(measure) == "1.0000 (no interval)"
+def shown_by(shows: int, lacks: int, *, low: float = 0.2) -> ClassificationSummary:
+    """A perfect classifier of patients with one slice each, some of whom show the class."""
+    cases = [case_of([0.9], [1], case_id=f"p{n}") for n in range(shows)]
+    return summary_of([*cases, *(case_of([low], [0], case_id=f"q{n}") for n in range(lacks))], resamples=400)
+
+
+@pytest.mark.parametrize("level", ["slice", "study"])
+@pytest.mark.parametrize(("shows", "lacks"), [(1, 4), (1, 29), (2, 28), (4, 60)])
+def test_class_that_fewer_than_five_patients_show_has_no_interval(shows: int, lacks: int, level: str) -> None:
+    summary = getattr(shown_by(shows, lacks), level)
+    for measures in (summary.classes[0].measures, summary.means):
+        for measure in measures.values():
+            assert math.isnan(measure.low)
+            assert math.isnan(measure.high)
+            assert str(measure) == f"{measure.value:.4f} (too few patients for an interval: {shows})"
+
+
+@pytest.mark.parametrize("lacks", [1, 4])
+def test_fewer_than_five_patients_without_a_class_leave_intervals_of_what_needs_none_of_them(lacks: int) -> None:
+    measures = shown_by(28, lacks).slice.classes[0].measures
+    for name in ("auroc", "average_precision", "sensitivity"):
+        assert str(measures[name]) == f"1.0000 (too few patients for an interval: {lacks})"
+    for name in ("brier", "calibration_error"):
+        assert measures[name].low <= measures[name].value <= measures[name].high
+        assert measures[name].patients == 28
+
+
+def test_class_that_no_patient_shows_has_no_interval() -> None:
+    measures = shown_by(0, 30).slice.classes[0].measures
+    assert str(measures["brier"]) == "0.0400 (too few patients for an interval: 0)"
+    assert str(measures["auroc"]) == "none"
+
+
+@pytest.mark.parametrize(("shows", "lacks"), [(5, 25), (25, 5), (5, 5), (40, 60)])
+def test_perfect_value_has_the_exact_interval_of_the_patients_that_it_rests_on(shows: int, lacks: int) -> None:
+    """Five of thirty patients show the class: Clopper and Pearson's interval of five of five, not of thirty."""
+    measures = shown_by(shows, lacks).slice.classes[0].measures
+    low = binomtest(min(shows, lacks), min(shows, lacks)).proportion_ci(method="exact").low
+    for name in ("auroc", "average_precision", "sensitivity"):
+        assert (measures[name].low, measures[name].high) == pytest.approx((low, 1.0))
+
+
+def test_rarest_class_decides_on_the_interval_of_the_balanced_accuracy() -> None:
+    def choice_of(rare: int) -> ClassChoice:
+        true = [2] * rare + [n % 2 for n in range(30)]
+        rows = np.eye(3)[true] * 0.4 + 0.2
+        rows[::7] = rows[::7, ::-1]
+        found = summary_of([case_of(row[None], np.eye(3)[c][None], case_id=str(n)) for n, (row, c) in
+                            enumerate(zip(rows, true, strict=True))], resamples=400).slice.choice  # fmt: skip
+        assert found is not None
+        return found
+
+    few, enough = choice_of(2), choice_of(6)
+    assert str(few.balanced_accuracy).endswith("(too few patients for an interval: 2)")
+    assert few.accuracy.low < few.accuracy.value < few.accuracy.high
+    assert enough.balanced_accuracy.low < enough.balanced_accuracy.value < enough.balanced_accuracy.high
 
 
 def test_summary_in_words_counts_the_few_patients_of_each_class() -> None:
@@ -174,14 +225,13 @@ def test_patients_are_drawn_not_cases_or_slices() -> None:
 
 @pytest.mark.usefixtures("drawing")
 def test_class_that_vanishes_from_a_resample_is_dropped_and_counted() -> None:
-    scores = [case_of([0.9, 0.2], [1, 0], case_id="p")] + [
-        case_of([0.3, 0.2], [0, 0], case_id=str(n)) for n in range(4)
-    ]
-    measure = summary_of(scores, resamples=400).slice.classes[0].measures["auroc"]
-    weights = patient_weights(5, 400)
-    assert measure.dropped == int((weights[:, 4] == 0).sum())  # patient "p" sorts last
-    assert 80 < measure.dropped < 180
-    assert (measure.low, measure.high) == (1.0, 1.0)
+    scores = [case_of([0.1 + 0.2 * n, 0.2], [1, 0], case_id=f"p{n}") for n in range(5)]
+    scores += [case_of([0.3, 0.2], [0, 0], case_id=str(n)) for n in range(45)]
+    measure = summary_of(scores, resamples=2000).slice.classes[0].measures["auroc"]
+    weights = patient_weights(50, 2000)
+    assert measure.dropped == int((weights[:, 45:].sum(axis=1) == 0).sum())  # the five sort last
+    assert 2 < measure.dropped < 30
+    assert 0 < measure.low < measure.value < measure.high <= 1
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,17 @@ def test_difference_is_told_setting_by_setting() -> None:
             "metrics: [dices]\n",
             r"metrics must be a list of metrics among dice, .*, got 'dices'; did you mean 'dice'\?$",
         ),
-        ("metrics: dice\n", "metrics must be a list of metrics among dice, .*, got 'dice'"),
+        (
+            "metrics: dice\n",
+            r"metrics must be a list of metrics among dice, .*, got 'dice'; did you mean \[dice\]\?$",
+        ),
+        ("metrics: [dice]\nboth_empty: perfect\nmetrics: [iou]\n", "once, got 'metrics' again in line 3; keep one"),
+        ("tolerances_by_structure_mm: {liver: [1.0], liver: [2.0]}\n", "once, got 'liver' again in line 1; keep one"),
+        ("tolerances_mm: [true]\n", "tolerances_mm must be a list of distances above 0 in millimetres, .*, got True$"),
+        ("tolerances_by_structure_mm: {a: [true]}\n", "must give a list of distances .* by structure, .*, got True$"),
+        ("labels: {liver: true}\n", "labels must give the value of each label by its name, .*, got True$"),
+        ("regions: {whole: [a, a]}\n", r"regions: whole must join each label once, got \['a', 'a'\]$"),
+        ("", "must hold a mapping of keys, got an empty file; write a line `key: value` for each, or leave the file"),
         ("tolerances_mm: [0]\n", r"tolerances_mm must be a list of distances above 0 in millimetres, .*, got 0$"),
         ("tolerances_mm: 2\n", r"tolerances_mm must be a list of distances .* such as \[1.0, 3.0\], got 2$"),
         ("tolerances_by_structure_mm: {liver: 2}\n", "must give a list of distances .* by structure, .*, got 2$"),
@@ -72,7 +82,7 @@ def test_difference_is_told_setting_by_setting() -> None:
             "metrics: [hd]\nmatch_iou: high\n",
             "metrics must .*; match_iou must be a number from 0.5 to below 1, got 'high'",
         ),
-        ("- dice\n", r"^contract .*contract.yaml: must hold a mapping of keys, got list$"),
+        ("- dice\n", r"^contract .*contract.yaml: must hold a mapping of keys, got list; write a line"),
         ("metrics: [\n", "^contract .*contract.yaml: must be readable YAML"),
         ("toleranecs_mm: [1]\n", "did you mean 'tolerances_mm'"),
         ("match_iou: 0.3\n", "match_iou"),
@@ -88,6 +98,7 @@ def test_difference_is_told_setting_by_setting() -> None:
 def test_contract_that_cannot_be_is_refused(tmp_path: Path, text: str, fact: str) -> None:
     with pytest.raises(ConfigError, match=fact) as raised:
         load_contract(written(tmp_path, text))
+    assert str(raised.value).startswith(f"contract {tmp_path / 'contract.yaml'}: ")
     for word in ("settings", "tuple", "Input should"):
         assert word not in str(raised.value)
 
@@ -98,7 +109,9 @@ def test_every_key_of_a_contract_has_its_rule_in_words() -> None:
 
 def test_region_of_a_label_that_the_manifest_lacks_is_refused_when_it_is_bound() -> None:
     contract = EvaluationContract(regions={"whole": ("liver", "spleen")})
-    with pytest.raises(ConfigError, match="must join labels"):
+    with pytest.raises(ConfigError, match=r"^contract: .*must join labels"):
         contract.bound_to(LABELS)
+    with pytest.raises(ConfigError, match=r"^contract here\.yaml: .*must join labels"):
+        contract.bound_to(LABELS, source="contract here.yaml")
     with pytest.raises(ConfigError, match="leave labels out"):
         EvaluationContract(labels={"liver": 2}).bound_to(LABELS)

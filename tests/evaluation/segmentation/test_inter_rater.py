@@ -62,7 +62,20 @@ def test_cases_with_a_number_in_one_alone_do_not_enter_and_are_said() -> None:
 
 
 def test_no_reading_that_could_be_measured_is_a_line_and_no_numbers() -> None:
-    assert str(agreement(rows(0.8), [])) == "second reader, 0 cases:"
+    assert str(agreement(rows(0.8), [])) == "second reader, 0 cases"
+    none = inter_rater(rows(0.8, 0.9), [], patients={}, without_reading=["c00", "c01"])
+    assert str(none) == "second reader, 0 cases, 2 without a second reading"
+
+
+def test_readings_that_are_the_labels_themselves_are_told_from_others() -> None:
+    nan = float("nan")
+    empty = CaseMetrics("c09", "liver", {"dice": nan, "iou": nan}, 0, 0)
+    left_out = CaseMetrics("c09", "liver", {"dice": nan, "iou": nan}, 0, 5)
+    model = rows(0.8, 0.8)
+    assert agreement(model, [*rows(1.0, 1.0), empty]).is_label_itself
+    assert not agreement(model, rows(1.0, 0.9999999)).is_label_itself
+    assert not agreement(model, [*rows(1.0, 1.0), left_out]).is_label_itself
+    assert not agreement(model, []).is_label_itself
 
 
 def test_difference_in_words_names_its_interval_and_p() -> None:

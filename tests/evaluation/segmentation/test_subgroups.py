@@ -62,3 +62,10 @@ def test_ages_fall_into_bands_from_young_to_old() -> None:
     assert [entry.cases for entry in found] == [2, 2, 2, 2]
     assert [entry.is_worst for entry in found] == [False, False, False, True]
     assert round(found[1].mean, 6) == 0.65
+
+
+def test_no_part_is_the_worst_where_all_are_equal() -> None:
+    cases = [case(n, site="north" if n < 5 else "south", sex="FM"[n < 3]) for n in range(12)]
+    found = subgroups([row(n, 0.1 + 0.2, voxels=n + 1) for n in range(12)], cases)
+    assert {entry.by for entry in found} == {"site", "sex", "size"}
+    assert not any(entry.is_worst for entry in found)

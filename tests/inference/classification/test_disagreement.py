@@ -84,6 +84,9 @@ def test_interval_draws_patients() -> None:
     # Five patients with the same four cases: every draw gives the same value.
     same = failure_auroc(disagreement, dice, 0.5, patients=[f"p{n // 4}" for n in range(20)])
     assert (same.low, same.high) == pytest.approx((0.75, 0.75))
+    few = failure_auroc([0.9, 0.8, 0.1] + [0.2] * 30, [0.1, 0.2, 0.9] + [0.8] * 30, 0.5)
+    assert few.auroc == 1.0  # of two failed masks
+    assert np.isnan([few.low, few.high]).all()
     alone = failure_auroc(disagreement, dice, 0.5)
     assert alone.low < 0.7 < 0.8 < alone.high
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from medseg.geometry import Geometry
-from medseg.inference import CaseInput, load_record
+from medseg.inference import CaseInput, ModelCost, load_record
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, predict_cases
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array
@@ -145,14 +145,24 @@ def test_cases_that_the_network_was_trained_on_are_marked(build_card: CardBuilde
 
 
 def test_record_says_which_model_drew_the_masks(build_card: CardBuilder, scan: Path, tmp_path: Path) -> None:
-    predict_cases(predictor(build_card()), [CaseInput("seen", (scan,))], tmp_path / "out")
+    cost = ModelCost(parameters=5, multiply_adds_per_window=None, training_s=60.0, steps=7, device="CPU")
+    drawing = predictor(build_card(mlflow_run_id="r" * 32, cost=cost))
+    drawing.weights, drawing.weights_digest = "last", "w" * 64
+    predict_cases(drawing, [CaseInput("seen", (scan,))], tmp_path / "out")
     record = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
     assert record["model"] == {
         "dataset": "made up 1",
         "manifest_digest": "m" * 64,
         "plan_digest": "p" * 64,
+        "run_id": "r" * 32,
+        "weights": "last",
+        "weights_digest": "w" * 64,
+        "medseg_version": "0.1.0",
+        "cost": cost.model_dump(mode="json"),
         "trained_on": ["seen"],
     }
+    sidecar = json.loads((tmp_path / "out" / "seen.json").read_text(encoding="utf-8"))["model"]
+    assert (sidecar["run_id"], sidecar["weights_digest"]) == ("r" * 32, "w" * 64)
     assert record["labels"] == {"background": 0, "spleen": 3, "liver": 7}
     (case,) = record["cases"]
     assert case["mask"] == "seen.nii.gz"

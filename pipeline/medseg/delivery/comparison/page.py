@@ -58,6 +58,8 @@ class Comparison:
         evaluations: Evaluations, the first as the baseline.
         common: Ids of the cases that all of them have.
         left_out: Ids of the cases that only some have.
+        is_drawn: Whether dataset and masks were given, from which pictures are drawn that the evaluations do not hold.
+        picture_notes: Sentences that a reader of the pictures must know.
     """
 
     dataset: str
@@ -66,6 +68,8 @@ class Comparison:
     evaluations: tuple[ComparedEvaluation, ...]
     common: tuple[str, ...]
     left_out: tuple[str, ...]
+    is_drawn: bool = False
+    picture_notes: tuple[str, ...] = ()
 
 
 def save_comparison_page(comparison: Comparison, path: Path) -> None:
@@ -80,6 +84,7 @@ def save_comparison_page(comparison: Comparison, path: Path) -> None:
 def render_comparison(comparison: Comparison) -> str:
     """The page as HTML text, self-contained."""
     metric, worst = comparison.metric, _worst(comparison)
+    chart, uncharted = _cost_chart(comparison)
     return fill_page(
         "comparison/templates/page.html.jinja",
         dataset=comparison.dataset,
@@ -93,8 +98,11 @@ def render_comparison(comparison: Comparison) -> str:
         pairs=[_pair(comparison, other) for other in comparison.evaluations[1:]],
         worst=worst,
         undrawn=any("" in case["pictures"] for case in worst),
+        is_drawn=comparison.is_drawn,
+        picture_notes=comparison.picture_notes,
         costs=_costs(comparison),
-        cost_chart=_cost_chart(comparison),
+        cost_chart=chart,
+        uncharted=uncharted,
     )
 
 
@@ -228,8 +236,8 @@ def _costs(comparison: Comparison) -> list[tuple[str, list[str]]]:
     return [(caption, [one.cost.get(caption, "") for one in comparison.evaluations]) for caption in captions]
 
 
-def _cost_chart(comparison: Comparison) -> CostChart | None:
-    """The metric against seconds per case; None unless every evaluation has both."""
+def _cost_chart(comparison: Comparison) -> tuple[CostChart | None, list[str]]:
+    """The metric against seconds per case, None unless two evaluations have both; names of those that do not."""
     values = [
         (
             one.name,
@@ -239,4 +247,6 @@ def _cost_chart(comparison: Comparison) -> CostChart | None:
         for one in comparison.evaluations
     ]
     known = [(name, seconds, mean) for name, seconds, mean in values if seconds is not None and mean == mean]
-    return cost_chart(known, comparison.metric) if len(known) == len(values) else None
+    drawn = {name for name, _, _ in known}
+    chart = cost_chart(known, comparison.metric) if len(known) > 1 else None
+    return chart, [name for name, _, _ in values if name not in drawn]

@@ -20,6 +20,7 @@ from medseg.delivery.report.charts import Curve, LineChart, line_chart
 from medseg.delivery.report.markdown import as_markdown
 from medseg.delivery.report.page import render_report
 from medseg.delivery.report.pdf import check_pdf, save_pdf
+from medseg.delivery.report.pictures import read_picture
 
 __all__ = [
     "Block",
@@ -39,6 +40,7 @@ __all__ = [
     "as_markdown",
     "check_pdf",
     "line_chart",
+    "read_picture",
     "render_report",
     "save_pdf",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medseg.delivery.pages import fill_page
 from medseg.delivery.report.blocks import Gallery, Report
+from medseg.delivery.report.pictures import read_picture
 
 
 def render_report(report: Report) -> str:
@@ -22,8 +23,6 @@ def render_report(report: Report) -> str:
 
 
 def _embedded(path: Path) -> str:
-    """A picture inside the page; empty where there is none."""
-    try:
-        return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-    except OSError:
-        return ""
+    """A picture inside the page; empty where none can be read."""
+    content = read_picture(path)
+    return "" if content is None else "data:image/png;base64," + base64.b64encode(content).decode()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,13 @@ def check_pdf() -> Any:
     Raises:
         DeliveryError: If the package or the library Pango that it draws text with is missing.
     """
+    from PIL import ImageFile
+
+    banner = io.StringIO()  # WeasyPrint prints its own where Pango is missing
+    takes_truncated = ImageFile.LOAD_TRUNCATED_IMAGES
     try:
-        return importlib.import_module("weasyprint")
+        with redirect_stdout(banner), redirect_stderr(banner):
+            return importlib.import_module("weasyprint")
     except ModuleNotFoundError as error:
         fact = f"pdf: the package weasyprint must be installed, got: no module {error.name}"
         raise DeliveryError(fact, remedy="install it with pip install 'medseg[pdf]', or leave the PDF out") from error
@@ -32,6 +39,8 @@ def check_pdf() -> Any:
             remedy="install it, on Debian and Ubuntu with apt-get install libpangoft2-1.0-0 libharfbuzz-subset0, or "
             "leave the PDF out",
         ) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = takes_truncated  # WeasyPrint lets every reader of this process take them
 
 
 def save_pdf(page: str, path: Path) -> None:

@@ -87,5 +87,5 @@ def _balanced(true: Array, is_right: Array, owners: Array, weights: Array, *, cl
         resampled = (weights @ right[:, present]) / (weights @ counts[:, present])  # NaN where a class vanishes
     if not present.any():
         return Measure.without_interval(float("nan"), patients=0)
-    patients = int((counts.sum(axis=1) > 0).sum())
+    patients = int((counts[:, present] > 0).sum(axis=0).min())  # of the rarest class
     return with_interval(float(recalls.mean()), resampled.mean(axis=1), patients=patients)

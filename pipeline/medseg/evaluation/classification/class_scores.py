@@ -14,6 +14,9 @@ from medseg.evaluation.classification.score_table import ScoreTable
 from medseg.evaluation.resampling import FEW_PATIENTS, FEWEST_PATIENTS, jackknife_interval, percentile_interval
 from medseg.records import Array
 
+_OF_ANY_ROWS = ("brier", "calibration_error")
+"""Measures that exist without a row that lacks the class."""
+
 MEASURES = ("auroc", "average_precision", "sensitivity", "brier", "calibration_error")
 
 
@@ -23,10 +26,11 @@ class Measure:
 
     Attributes:
         value: Value on all cases; NaN where it does not exist.
-        low: Lower end of the interval; NaN with fewer than five patients or fewer than 40 resamples left.
+        low: Lower end of the interval; NaN with fewer than five `patients` or fewer than 40 resamples left.
         high: Upper end of the interval.
         dropped: Number of resamples in which it did not exist, for example because no positive was drawn.
-        patients: Number of patients that it is of.
+        patients: Number of patients that it rests on: those who show the class, or those with rows that do not, if they
+            are fewer and the measure needs them.
     """
 
     value: float
@@ -116,9 +120,11 @@ def score_class(
     threshold = threshold_for_specificity(probabilities, truth, specificity)
     has_threshold = with_counts and not np.isnan(threshold)
     positives = int(truth.sum())
+    with_class, without_class = (len(np.unique(owners[truth == value])) for value in (1, 0))
+    needed = {key: with_class if key in _OF_ANY_ROWS else min(with_class, without_class) for key in MEASURES}
     scores = ClassScores(
         name=name,
-        measures={key: with_interval(float(points[key][0]), resampled[key], patients=patients) for key in MEASURES},
+        measures={key: with_interval(float(points[key][0]), resampled[key], patients=needed[key]) for key in MEASURES},
         threshold=threshold,
         positives=positives,
         negatives=len(truth) - positives,
@@ -133,9 +139,20 @@ def score_class(
 
 
 def with_interval(value: float, resampled: Array, *, patients: int) -> Measure:
-    """A value with the interval of its resamples; no interval for fewer than five patients or a value of NaN."""
+    """A share with the interval of its resamples; no interval for fewer than five patients or a value of NaN.
+
+    A value of 0 or 1 has the exact interval of as many patients, since every resample repeats it and tells nothing.
+
+    Args:
+        value: Share in [0, 1].
+        resampled: Its value in each resample, shape `(resamples,)`.
+        patients: Number of patients that it rests on.
+    """
     if patients < FEWEST_PATIENTS or np.isnan(value) or not len(resampled):
         return Measure.without_interval(value, patients=patients)
+    if value in (0.0, 1.0):
+        ends = jackknife_interval(value, np.full(patients, value))
+        return Measure(value, *ends, int(np.isnan(resampled).sum()), patients)
     if len(resampled) < FEW_PATIENTS:
         return Measure(value, *jackknife_interval(value, resampled), int(np.isnan(resampled).sum()), patients)
     return Measure(value, *percentile_interval(resampled), patients)

@@ -18,7 +18,8 @@ class FailureDetection(NamedTuple):
 
     Attributes:
         auroc: Probability that a failed mask scores higher than another, ties half; NaN if none or all failed.
-        low: Lower end of the 95 % interval over patients; NaN without an AUROC or with fewer than two patients.
+        low: Lower end of the 95 % interval over patients; NaN with fewer than five patients that have a failed mask, or
+            another one.
         high: Upper end of the interval.
         failed: Number of cases with a Dice below the bound.
         kept: Number of the other cases.
@@ -68,9 +69,10 @@ def failure_auroc(
     every = np.ones((1, len(names)), np.int32)
     auroc = float(ranked.measure(every, specificity=1.0)["auroc"][0])
     low = high = float("nan")
-    if len(names) > 1 and not np.isnan(auroc):
+    if not np.isnan(auroc):
         resampled = ranked.measure(interval_weights(len(names), resamples), specificity=1.0)["auroc"]
-        interval = with_interval(auroc, resampled, patients=len(names))
+        fewest = min(len(np.unique(owned[has_failed])), len(np.unique(owned[~has_failed])))
+        interval = with_interval(auroc, resampled, patients=fewest)
         low, high = interval.low, interval.high
     failed = int(has_failed.sum())
     return FailureDetection(auroc, low, high, failed, len(has_failed) - failed)

@@ -208,5 +208,5 @@ def _mean_over_classes(scored: Sequence[tuple[ClassScores, dict[str, Array]]], k
     return with_interval(
         float(np.mean([entry.measures[key].value for entry, _ in there])),
         np.mean([resampled[key] for _, resampled in there], axis=0),
-        patients=min(entry.patients for entry, _ in there),
+        patients=min(entry.measures[key].patients for entry, _ in there),
     )

@@ -22,7 +22,8 @@ CONTRACT = {
     "threshold": "lowest given probability whose specificity is at least the stated one on these data; null: none is",
     "calibration_error": f"mean |stated - observed| over rows in {BINS} bins of equal width",
     "interval": "95 %, percentiles over patients drawn with replacement, draws without a value dropped and counted; "
-    "with fewer than 20 patients, jackknife over patients on log odds with Student's t; none with fewer than 5",
+    "with fewer than 20 patients, jackknife over patients on log odds with Student's t; exact at 0 and 1; none with "
+    "fewer than 5 patients who show the class or, for AUROC, average precision and sensitivity, who do not",
     "means": "over the classes that have the measure",
 }
 

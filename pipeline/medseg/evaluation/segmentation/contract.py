@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictInt, field_validator, model_validator
 
 from medseg.configuration import Config, parse_config
 from medseg.errors import ConfigError
@@ -30,7 +30,7 @@ CaseMetricName = Literal[
 """Metrics of a structure in a case; `case_metrics` says what each one means."""
 
 METRICS: tuple[CaseMetricName, ...] = get_args(CaseMetricName)
-_Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Millimetres = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 
 
 class EvaluationContract(Config):
@@ -52,7 +52,7 @@ class EvaluationContract(Config):
     """
 
     version: Literal[1] = 1
-    labels: dict[str, int] | None = None
+    labels: dict[str, StrictInt] | None = None
     regions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     metrics: tuple[CaseMetricName, ...] = METRICS
     tolerances_mm: tuple[_Millimetres, ...] = (1.0, 3.0)
@@ -75,6 +75,14 @@ class EvaluationContract(Config):
     def _no_twins(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
         if len(set(values)) < len(values):
             raise ValueError(f"must name each once, got {list(values)}")
+        return values
+
+    @field_validator("regions")
+    @classmethod
+    def _parts_differ(cls, values: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        for name, parts in values.items():
+            if len(set(parts)) < len(parts):
+                raise ValueError(f"{name} must join each label once, got {list(parts)}")
         return values
 
     @model_validator(mode="after")
@@ -113,18 +121,22 @@ class EvaluationContract(Config):
         regions = {name: tuple(labels[part] for part in parts) for name, parts in self.regions.items()}
         return {name: (value,) for name, value in labels.items()} | regions
 
-    def bound_to(self, labels: Mapping[str, int]) -> EvaluationContract:
+    def bound_to(self, labels: Mapping[str, int], *, source: str = "contract") -> EvaluationContract:
         """The contract with a manifest's foreground labels, unless it has its own.
+
+        Args:
+            labels: Value of each foreground label by name.
+            source: Name of the contract's file, for messages.
 
         Raises:
             ConfigError: If it names labels, or values of labels, that the manifest does not have.
         """
         if self.labels is None:
             content = self.model_dump(mode="json") | {"labels": dict(labels)}
-            return parse_config(EvaluationContract, content, source="contract")
+            return parse_config(EvaluationContract, content, source=source)
         strange = [name for name, value in self.labels.items() if labels.get(name) != value]
         if strange:
-            fact = f"contract: labels must be those of the manifest, {dict(labels)}, got {strange[0]!r}"
+            fact = f"{source}: labels must be those of the manifest, {dict(labels)}, got {strange[0]!r}"
             raise ConfigError(fact, remedy="correct them, or leave labels out to take the manifest's")
         return self
 

@@ -47,7 +47,7 @@ def load_contract(path: Path) -> EvaluationContract:
         general = describe_problems(EvaluationContract, error)
         problems = zip(error.errors(), general, strict=True)
         clauses = dict.fromkeys(_clause(problem) or known for problem, known in problems)
-        raise ConfigError(f"contract {path.name}: " + "; ".join(clauses)) from error
+        raise ConfigError(f"contract {path}: " + "; ".join(clauses)) from error
 
 
 def _clause(problem: Any) -> str | None:
@@ -57,6 +57,8 @@ def _clause(problem: Any) -> str | None:
         return None
     key, given = str(place[0]), problem["input"]
     near = difflib.get_close_matches(str(given), _CHOICES.get(key, ()), n=1)
+    is_list_wanted = problem["type"] == "tuple_type"
+    meant = [f"[{name}]" if is_list_wanted else repr(name) for name in near]
     text = repr(given)
     shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
-    return f"{key} {_RULES[key]}, got {shown}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{key} {_RULES[key]}, got {shown}" + (f"; did you mean {meant[0]}?" if meant else "")

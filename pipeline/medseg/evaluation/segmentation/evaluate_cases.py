@@ -72,15 +72,20 @@ def evaluate_cases(
     return [row for rows in done.results for row in rows], list(done.failures)
 
 
-def bound_contract(contract: EvaluationContract, manifest: Manifest) -> EvaluationContract:
+def bound_contract(contract: EvaluationContract, manifest: Manifest, *, source: str = "contract") -> EvaluationContract:
     """The contract with the manifest's labels; numbered objects of a manifest are counted without being asked for.
+
+    Args:
+        contract: Contract as it was given.
+        manifest: Dataset of the cases.
+        source: Name of the contract's file, for messages.
 
     Raises:
         ConfigError: If it names labels, or values of labels, that the manifest does not have.
     """
     if manifest.instances and not contract.objects:
         contract = contract.model_copy(update={"objects": tuple(manifest.foreground)})
-    return contract.bound_to(manifest.foreground)
+    return contract.bound_to(manifest.foreground, source=source)
 
 
 def _evaluate_case(

@@ -43,6 +43,13 @@ class InterRater:
             "failures": [asdict(failure) for failure in self.failures],
         }
 
+    @property
+    def is_label_itself(self) -> bool:
+        """Whether every reading that was measured is its label, voxel by voxel in every structure."""
+        return bool(self.rows) and all(
+            row.values[_METRIC] == 1 or row.label_voxels == row.mask_voxels == 0 for row in self.rows
+        )
+
     def __str__(self) -> str:
         """A line per structure, and the counts of cases."""
         counts = [f"{self.summary.cases} cases"]
@@ -52,7 +59,7 @@ class InterRater:
             counts.append(f"{len(self.failures)} whose second reading could not be measured")
         width = max((len(entry.structure) for entry in self.against_reader), default=0)
         lines = [f"{entry.structure:>{width}} {_sentence(entry)}" for entry in self.against_reader]
-        return "\n".join([f"second reader, {', '.join(counts)}:", *lines])
+        return "\n".join([f"second reader, {', '.join(counts)}{':' if lines else ''}", *lines])
 
 
 def inter_rater(

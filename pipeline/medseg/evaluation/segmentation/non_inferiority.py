@@ -27,8 +27,14 @@ class NonInferiority:
 
     @property
     def is_shown(self) -> bool:
-        """Whether the whole 95 % interval of the change lies above a loss of the margin."""
-        return self._worst >= -self.margin
+        """Whether the whole 95 % interval of the change lies above a loss of the margin, and no case is left out."""
+        return self._worst >= -self.margin and not self.difference.undefined_in_one
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the whole interval lies below 0, so that more patients would not help."""
+        good = kind_of(self.difference.metric).direction
+        return (self.difference.high if good > 0 else -self.difference.low) < 0
 
     @property
     def _worst(self) -> float:
@@ -41,6 +47,8 @@ class NonInferiority:
         entry = self.difference
         metric = entry.metric
         margin = f"a loss of {as_text(metric, self.margin, 3)} {kind_of(metric).unit}".rstrip()
+        if entry.undefined_in_one:
+            return f"{entry.structure}: {entry.undefined_in_one} cases have a number in one evaluation alone"
         if self._worst != self._worst:
             return f"{entry.structure}: {entry.patients} patients are too few to rule out {margin}"
         interval = f"95 % {signed_text(metric, entry.low)} to {signed_text(metric, entry.high)}"
@@ -61,7 +69,9 @@ def non_inferiority(
 ) -> list[NonInferiority]:
     """Compare each structure of a new model with that of an old one, on the same cases.
 
-    A structure that is absent and rightly not drawn counts as overlap 1, so that drawing something there is a loss.
+    For shares such as Dice, a structure that is absent and rightly not drawn counts as 1, and one that is absent or not
+    drawn counts as 0 though the contract leaves it out: inventing or missing it is a loss. For distances, nothing is
+    shown where a case has a number in one evaluation alone.
 
     Args:
         old: Metrics of the model in use.
@@ -91,10 +101,10 @@ def non_inferiority(
 
 
 def _with_absent(row: CaseMetrics, metric: str) -> CaseMetrics:
-    """The row with its metric alone, 1 where a structure is rightly not drawn."""
+    """The row with its metric alone; a share is 1 where a structure is rightly not drawn, and 0 where one is empty."""
     value = row.values.get(metric, float("nan"))
-    if kind_of(metric).is_share and row.label_voxels == 0 == row.mask_voxels:
-        value = 1.0
+    if kind_of(metric).is_share and value != value:
+        value = 1.0 if row.label_voxels == 0 == row.mask_voxels else 0.0
     return replace(row, values={metric: value})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from medseg.records import CaseMetrics
 
 METRICS_NAME = "metrics.csv"
 SUMMARY_NAME = "summary.json"
+COSTS = ("seconds_per_case", "peak_memory_bytes", "parameters", "multiply_adds_per_window", "training_minutes")
 _KEYS = ("case_id", "label", "label_voxels", "mask_voxels")
 
 
@@ -59,6 +61,7 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
         rows = read_metrics(folder / METRICS_NAME)
         contract = parse_config(EvaluationContract, content["contract"], source=SUMMARY_NAME)
         patients = dict(content["patients"])
+        _check_notes(content)
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).name
         fact = f"evaluation {folder.name}: must hold {SUMMARY_NAME} and {METRICS_NAME}, found no {missing}"
@@ -67,6 +70,23 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
         fact = f"evaluation {folder.name}: its tables must be as evaluate writes them, got: {error}"
         raise EvaluationError(fact, remedy="evaluate the masks again") from error
     return StoredEvaluation(folder, contract, rows, patients, content)
+
+
+def _check_notes(content: dict[str, Any]) -> None:
+    """Refuse fields that are not as `evaluate` writes them; those of other versions may be missing.
+
+    Raises:
+        ValueError: If one is of another kind.
+    """
+    for key, is_optional in {"dataset": False, "model": True, "cost": True}.items():
+        value = content.get(key, {})
+        if not (isinstance(value, dict) or (value is None and is_optional)):
+            raise ValueError(f"{key} in {SUMMARY_NAME} must be a mapping, got {value!r}")
+    for key in COSTS:
+        value = (content.get("cost") or {}).get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 <= value <= sys.float_info.max):
+            raise ValueError(f"cost.{key} in {SUMMARY_NAME} must be a number of at least 0, got {value!r}")
 
 
 def read_metrics(path: Path) -> tuple[CaseMetrics, ...]:

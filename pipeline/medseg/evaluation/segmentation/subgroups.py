@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,7 @@ class Subgroup:
         high: Upper end.
         cases: Count of cases.
         patients: Count of patients.
-        is_worst: Whether no other part of this division is worse.
+        is_worst: Whether this is the worst part of its division; no part is where all have the same mean.
     """
 
     structure: str
@@ -124,6 +125,8 @@ def _entry(
 
 
 def _marked(entries: Sequence[Subgroup]) -> list[Subgroup]:
-    """The entries of one division, the worst of them marked."""
+    """The entries of one division, the worst of them marked unless all are equal but for rounding."""
     order = sorted(entries, key=lambda entry: entry.mean * (kind_of(entry.metric).direction or 1))
+    if math.isclose(order[0].mean, order[-1].mean, abs_tol=1e-12):
+        return list(entries)
     return [replace(entry, is_worst=entry is order[0]) for entry in entries]

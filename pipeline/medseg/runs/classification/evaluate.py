@@ -15,6 +15,7 @@ from medseg.preprocess.classification.table import TargetTable, read_target_tabl
 from medseg.records import Failure, Manifest, Split
 from medseg.runs.classification.labels import labelled, target_reader
 from medseg.runs.classification.scores import DeliveredScores, deliver_scores, log_scores
+from medseg.runs.describe import shortened
 from medseg.runs.machine import threads, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
@@ -27,6 +28,7 @@ from medseg.runs.tracking import (
     model_tags,
     recorded,
     scope_of,
+    send_earlier,
     start_tracking,
     unsent,
 )
@@ -103,6 +105,7 @@ def evaluate_classifier(
     targets = predictor.card.targets
     _check_targets(targets, manifest, table, name=settings.table.name if settings.table else "")
     check_writable(settings.store, option="store")
+    sent = send_earlier(settings.out, settings.tracking)  # the classifier's training may be among it
     tracked = _start_run(settings, predictor, manifest)
     with recorded(tracked):
         with (progress or Silence()).over_cases(len(cases), "prepare") as on_done:
@@ -140,7 +143,7 @@ def evaluate_classifier(
             warnings.append(f"temperature and thresholds were fitted on {len(fitted)} of these cases")
         if tracked is not None:
             _log(tracked, settings, predictor, manifest, delivered)
-    return ScoreResult(folder, delivered.summary, failures, (*warnings, *unsent(tracked, settings.out)))
+    return ScoreResult(folder, delivered.summary, failures, (*warnings, *sent, *unsent(tracked, settings.out)))
 
 
 def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable | None, *, name: str) -> None:
@@ -182,7 +185,13 @@ def _log(
     run.log_parameters({"fold": settings.fold, "split": settings.split, "cases": count})
     facts = {"cases": count, "classes": list(predictor.card.targets.classes)}
     run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context="evaluation", facts=facts)
-    measured = MeasuredModel(manifest.name, manifest_digest(manifest), "evaluation", predictor.card.mlflow_run_id or "")
+    measured = MeasuredModel(
+        manifest.name,
+        manifest_digest(manifest),
+        "evaluation",
+        run_id=predictor.card.mlflow_run_id or "",
+        weights_digest=predictor.weights_digest,
+    )
     values = scoped_scores(delivered.summary, scope_of(settings.fold, settings.split))
     log_measured(run, values, measured)
     run.describe(_description(manifest, delivered))
@@ -193,7 +202,7 @@ def _description(manifest: Manifest, delivered: DeliveredScores) -> str:
     """What was measured and what came out, in Markdown."""
     parts = [
         f"Slice classifier on **{manifest.name}**, {len(delivered.scores)} cases.",
-        f"```\n{delivered.summary}\n```",
+        f"```\n{shortened(str(delivered.summary))}\n```",
         "Every slice is in `slices.csv`, every study in `studies.csv`; pictures are in `pictures`.",
     ]
     return "\n\n".join(parts)

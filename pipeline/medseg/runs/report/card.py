@@ -54,7 +54,8 @@ _NOT_FOR = "diagnosis, treatment or any other clinical use; it is research softw
 def _use(source: ReportSource) -> str:
     channels, names = ", ".join(source.card.channels), some_of(source.structures, 40)
     if isinstance(source.card, ModelCard):
-        return f"Research: masks of {names} on scans with the channels {channels}, on the scans' own grids"
+        scans = "pictures" if source.is_flat else "scans"
+        return f"Research: masks of {names} on {scans} with the channels {channels}, on the {scans}' own grids"
     plane = source.card.slices.plane
     return f"Research: probabilities of {names} on {plane} slices of scans with the channels {channels}"
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medseg.delivery.report import Block, Bullets, Gallery, Picture, Row, Table, Text
+from medseg.delivery.report import Block, Bullets, Row, Table, Text
 from medseg.evaluation.segmentation import ranked_cases
 from medseg.records import CaseMetrics
+from medseg.runs.report.pictures import gallery
 from medseg.runs.report.plain import count, without_folders
 
 _WORST = 6
@@ -63,13 +64,9 @@ def worst_cases(rows: Sequence[CaseMetrics]) -> Iterator[Block]:
 
 def case_pictures(folder: Path) -> Iterator[Block]:
     """Pictures of the cases that represent the masks, the worst first."""
+    title = "Reference and mask of the cases that represent them"
     paths = sorted(folder.glob("*.png"), key=_rank)
-    if not paths:
-        yield Text("There are no pictures of the cases.", "missing")
-        return
-    yield Gallery(
-        "Reference and mask of the cases that represent them", [Picture(path, _caption(path)) for path in paths]
-    )
+    yield from gallery(title, paths, _caption, none="There are no pictures of the cases.")
 
 
 def _rank(path: Path) -> tuple[int, int, str]:
@@ -79,8 +76,11 @@ def _rank(path: Path) -> tuple[int, int, str]:
 
 
 def _caption(path: Path) -> str:
-    """`worst2_a` as `Worst 2: a`."""
-    return f"{' '.join(_place(path)).strip().capitalize()}: {path.stem.partition('_')[2]}"
+    """`worst2_a` as `Worst 2: a`, and `worst-Liver_a` as `Worst of Liver: a`."""
+    name, _, case_id = path.stem.partition("_")
+    _, is_of_structure, structure = name.partition("worst-")
+    title = f"Worst of {structure}" if is_of_structure else " ".join(_place(path)).strip().capitalize()
+    return f"{title}: {case_id}"
 
 
 def _place(path: Path) -> tuple[str, str]:

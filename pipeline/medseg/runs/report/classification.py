@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from medseg.delivery.report import Block, Facts, Gallery, Picture, Row, Section, Table, Text, Value
+from medseg.delivery.report import Block, Facts, Row, Section, Table, Text, Value
 from medseg.errors import EvaluationError
 from medseg.inference.classification.card import ClassifierCard
 from medseg.runs.report.cases import failed_cases, failed_limits
+from medseg.runs.report.pictures import gallery
 from medseg.runs.report.plain import count
 from medseg.runs.report.results import Result, damaged, missing_result, number, warned
 from medseg.runs.report.source import ReportSource, read_json
@@ -52,7 +53,7 @@ def validation_result(source: ReportSource, *, with_pictures: bool) -> Result:
             *tables,
             *failed_cases(content["failures"]),
         ]
-        headline = _headline(content, "validation cases")
+        headline = _headline(content, "validation case")
     except (KeyError, TypeError, ValueError, AttributeError):
         return missing_result(title, f"The last validation cannot be shown: {SUMMARY_NAME} is damaged.")
     blocks += _gallery(folder / "pictures") if with_pictures else []
@@ -77,6 +78,7 @@ def evaluation_result(folder: Path, source: ReportSource) -> Result:
         content = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
         tables = list(_levels(content))
         warnings = _warnings(content, source)
+        is_other = not _has_own_classes(content, source)
         blocks: list[Block] = [
             Facts(_facts(content)),
             *warned(warnings),
@@ -85,18 +87,19 @@ def evaluation_result(folder: Path, source: ReportSource) -> Result:
             *failed_cases(content["failures"]),
             *_gallery(folder / "pictures"),
         ]
-        headline = _headline(content, "cases")
+        headline = _headline(content, "case")
     except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise damaged(folder, f"{type(error).__name__} {error}") from error
     name = folder.resolve().name
     return Result(
-        Section(f"Evaluation: {name}", blocks),
+        Section(f"Evaluation: {name}" + (" (of another model)" if is_other else ""), blocks),
         headline,
         tables,
         warnings=warnings,
         limits=failed_limits(content["failures"], name),
         is_of_training_data=bool(content.get("trained_on")),
         is_elsewhere=None,
+        is_of_run=False if is_other else None,
     )
 
 
@@ -145,7 +148,8 @@ def _measure(value: Mapping[str, Any]) -> str | Value:
 
 def _headline(content: Mapping[str, Any], what: str) -> str:
     mean = number(content["slice"]["means"]["auroc"]["value"])
-    return f"mean AUROC {mean:.4f} over classes on the slices of {content['cases']} {what}" if mean == mean else ""
+    cases = count(content["cases"], what)
+    return f"mean AUROC {mean:.4f} over classes on the slices of {cases}" if mean == mean else ""
 
 
 def _calibration(source: ReportSource) -> Iterator[Block]:
@@ -162,17 +166,29 @@ def _warnings(content: Mapping[str, Any], source: ReportSource) -> list[str]:
         said.append(f"{len(seen)} of the evaluated {what} that the model was trained on; their numbers flatter it.")
     if fitted := content.get("calibrated_on"):
         said.append(f"Temperature and thresholds were fitted on {len(fitted)} of the evaluated cases.")
-    if tuple(content["classes"]) != (source.card.targets.classes if isinstance(source.card, ClassifierCard) else ()):
-        said.append("The evaluation is of other classes than this run's; it is of another model.")
+    if not _has_own_classes(content, source):
+        said.append("The evaluation is of another model: its classes are not this run's.")
     return said
+
+
+def _has_own_classes(content: Mapping[str, Any], source: ReportSource) -> bool:
+    own = source.card.targets.classes if isinstance(source.card, ClassifierCard) else ()
+    return tuple(content["classes"]) == tuple(own)
 
 
 def _gallery(folder: Path) -> Iterator[Block]:
     paths = sorted(folder.glob("*.png"), key=lambda path: (path.name.startswith("grad_cam"), path.name))
-    if not paths:
-        yield Text("There are no pictures.", "missing")
-        return
-    yield Gallery("Pictures", [Picture(path, path.stem.replace("_", " ").capitalize()) for path in paths])
+    yield from gallery("Pictures", paths, _caption, none="There are no pictures.")
+
+
+def _caption(path: Path) -> str:
+    """`slice_roc` as `Slice roc`, and `grad_cam_0_Left_lung` as `Grad-CAM 0: Left lung`: a class keeps its case."""
+    text = path.stem
+    if text.startswith("grad_cam_"):
+        number, _, name = text.removeprefix("grad_cam_").partition("_")
+        text = f"Grad-CAM {number}: {name}"
+    text = text.replace("_", " ")
+    return text[:1].upper() + text[1:]
 
 
 def picture_limits(card: ClassifierCard) -> str:

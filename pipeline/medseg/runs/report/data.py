@@ -21,7 +21,11 @@ _MOST_GROUPS = 40
 
 def data_section(source: ReportSource) -> Section:
     """Cases, channels, labels and, with the dataset, patients, sites, scanners, licence and source."""
-    blocks: list[Block] = [Facts(data_facts(source)), *_structures(source)]
+    blocks: list[Block] = [Facts(data_facts(source))]
+    if source.record is None:
+        unknown = "fold, length, validation cases and MLflow run of the training are not known"
+        blocks.append(Text(f"{source.missing['run.json']}: {unknown}.", "missing"))
+    blocks += _structures(source)
     if source.cases is None:
         blocks.append(
             Text(
@@ -31,7 +35,7 @@ def data_section(source: ReportSource) -> Section:
             )
         )
     else:
-        blocks += _groups(source.cases)
+        blocks += _groups(source, source.cases)
     if isinstance(source.card, ModelCard) and source.card.initialised_from is not None:
         blocks.append(Text(_beginning(source.card.initialised_from)))
     return Section("Data", blocks)
@@ -63,18 +67,17 @@ _TRUTH = {
 def patients_of(cases: tuple[Case, ...], manifest: Manifest) -> str:
     """Count of the patients of some cases, and what it rests on."""
     if not manifest.has_patients:
-        return "unknown; every case counts as a patient"
+        return "unknown patients; every case counts as one"
     return count(len({case.patient_id for case in cases}), "patient")
 
 
 def _dataset_facts(source: ReportSource, given: TrainingCases) -> dict[str, str]:
     manifest = given.manifest
-    trained = set(source.training)
-    training = tuple(case for case in manifest.cases if case.case_id in trained)
+    training = source.training_cases
     ages = [case.age_years for case in training if case.age_years is not None]
     facts = {
         "Training patients": patients_of(training, manifest),
-        "Validation patients": patients_of(given.validation, manifest) if given.validation else "none",
+        "Validation patients": _validation_patients(source, given),
         "Held out for testing": count(len(manifest.select("test")), "case"),
         "Licence": manifest.licence or "not stated in the manifest",
         "Source": manifest.source or "not stated in the manifest",
@@ -83,6 +86,12 @@ def _dataset_facts(source: ReportSource, given: TrainingCases) -> dict[str, str]
     return facts | (
         {"Median age in training": f"{median(ages):.0f} years, of {count(len(ages), 'case')}"} if ages else {}
     )
+
+
+def _validation_patients(source: ReportSource, given: TrainingCases) -> str:
+    if source.validation is None:
+        return "not known without run.json"
+    return patients_of(given.validation, given.manifest) if given.validation else "none"
 
 
 def _structures(source: ReportSource) -> Iterator[Block]:
@@ -111,10 +120,12 @@ def _structures(source: ReportSource) -> Iterator[Block]:
     yield Table("Labels in the training cases", columns, rows, words=2, note=looked)
 
 
-def _groups(given: TrainingCases) -> Iterator[Block]:
+def _groups(source: ReportSource, given: TrainingCases) -> Iterator[Block]:
     """Cases by site, scanner, modality and sex, where the manifest says them."""
     manifest = given.manifest
-    columns = {"Training": given.training, "Validation": given.validation, "Test": manifest.select("test")}
+    columns = {"Training": source.training_cases, "Validation": given.validation, "Test": manifest.select("test")}
+    if source.validation is None:
+        del columns["Validation"]
     unknown, rows = [], []
     for by in _GROUPS:
         counts = {name: Counter(getattr(case, by) or "not stated" for case in cases) for name, cases in columns.items()}

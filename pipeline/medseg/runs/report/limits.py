@@ -13,6 +13,7 @@ from medseg.runs.report.plain import count, some_of
 from medseg.runs.report.results import Result
 from medseg.runs.report.segmentation import grid_limits
 from medseg.runs.report.source import ReportSource
+from medseg.runs.report.training import unfinished
 
 _FEW = 20
 
@@ -28,6 +29,7 @@ def limits_of(source: ReportSource, validation: Result, evaluations: Sequence[Re
     results = (validation, *evaluations)
     return [
         "Research software, not a medical device: a person must check every result.",
+        *unfinished(source),
         *_cohort(source),
         *_folds(source),
         *(limit for result in results for limit in (*result.limits, *result.warnings)),
@@ -47,10 +49,9 @@ def _cohort(source: ReportSource) -> list[str]:
     if source.cases is None:
         few = ", few for a model that others use" if len(source.training) < _FEW else ""
         return [f"{cases}{few}; of how many patients, sites and scanners, the run folder does not say."]
-    manifest, trained = source.cases.manifest, set(source.training)
-    training = tuple(case for case in manifest.cases if case.case_id in trained)
+    manifest, training = source.cases.manifest, source.training_cases
     few = ", few for a model that others use" if len({case.patient_id for case in training}) < _FEW else ""
-    found = [f"{cases} (patients: {patients_of(training, manifest)}){few}."]
+    found = [f"{cases} of {patients_of(training, manifest)}{few}."]
     for by in ("site", "scanner"):
         groups = {getattr(case, by) for case in training} - {None}
         if len(groups) == 1:
@@ -66,16 +67,18 @@ def _folds(source: ReportSource) -> list[str]:
     fold = source.record.fold
     return [
         f"The validation is of one division of the cases, fold {fold}; from fold to fold the numbers may differ.",
-        "The best weights of the run were chosen by the same validation cases.",
     ]
 
 
 def _tests(evaluations: Sequence[Result]) -> list[str]:
     if not evaluations:
         return ["No evaluation was given: nothing is known of cases outside of the validation."]
-    if any(result.is_elsewhere for result in evaluations):
+    own = [result for result in evaluations if result.is_of_run is not False]
+    if not own:
+        return ["No evaluation of this model was given: nothing is known of cases outside of the validation."]
+    if any(result.is_elsewhere for result in own):
         return []
-    if any(result.is_elsewhere is None for result in evaluations):
+    if any(result.is_elsewhere is None for result in own):
         return ["Whether an evaluation is of another dataset is not stated; an external test is not shown."]
     return ["No evaluation is of another dataset: an external test is missing."]
 
@@ -85,4 +88,4 @@ def _grid(source: ReportSource) -> list[str]:
         return [picture_limits(source.card)]
     low = low_ceilings(source.plan) if isinstance(source.plan, Plan) else None
     ceiling = [f"{low[0].upper()}{low[1:]}."] if low else []
-    return [*ceiling, grid_limits(source.card)]
+    return [*ceiling, grid_limits(source, source.card)]

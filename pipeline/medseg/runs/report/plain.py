@@ -6,13 +6,22 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-# From a slash that begins a path to the last one before a mark of punctuation; names in a path may hold spaces.
-_FOLDERS = re.compile(r"""(?<![\w./:])(?:/|[A-Za-z]:[\\/]|\\\\)(?=[^\s/\\])(?:[^:;,"'\n]*[/\\])?""")
+# The begin of an absolute path, with its scheme, machine or home; addresses of the web and of models are no paths.
+_BEGIN = r"(?<![\w./:@+\\~-])(?!(?:https?|models):)(?:(?:[\w.+@-]+:|~[\w.-]*)?/+|[A-Za-z]:[\\/]|\\\\)(?=[^\s/\\])"
+_SIGN = r"""(?:[^\s"'`]|'(?=\w))"""  # of a path without spaces; an apostrophe before a letter is in a name
+_NAME = r"""(?:[^\s"'`/\\.:,;]|'(?=\w))+"""  # of a folder
+# In quotes a path ends where they do, and its names may hold spaces.
+_IN_QUOTES = re.compile(rf"""(["'`]){_BEGIN}(?:(?!\1(?!\w))[^\n])*[/\\](?=(?:(?!\1(?!\w))[^\n/\\])*\1)""")
+# Elsewhere it ends at a space, unless the next word goes on with it: `/home/Jane Doe/scan.nii.gz`.
+_FOLDERS = re.compile(rf"{_BEGIN}(?:{_SIGN}*[/\\])?(?:{_NAME} (?:(?![/\\]){_SIGN})+[/\\](?=\S))*")
 
 
 def without_folders(text: str) -> str:
-    """A text in which every absolute path is cut to the name of its file; a report says nothing of this machine."""
-    return _FOLDERS.sub("", text)
+    """A text in which every absolute path is cut to the name of its file; a report says nothing of this machine.
+
+    A path with several spaces in one name cannot be told from the words around it where it is not in quotes.
+    """
+    return _FOLDERS.sub("", _IN_QUOTES.sub(r"\1", text))
 
 
 def setting_text(value: Any) -> str:

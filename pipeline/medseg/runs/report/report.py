@@ -22,7 +22,8 @@ from medseg.runs.report.plain import count, some_of
 from medseg.runs.report.results import Result
 from medseg.runs.report.settings import plan_section
 from medseg.runs.report.source import ReportSource, open_run
-from medseg.runs.run_folder import RunFolder, check_empty
+from medseg.runs.report.training import NOT_ENDED, training_section, unfinished
+from medseg.runs.run_folder import check_empty
 from medseg.runs.tracking import Tracking, attach_pages
 
 PAGE_NAME, PDF_NAME, CARD_NAME = "report.html", "report.pdf", "model_card.md"
@@ -69,7 +70,7 @@ def report_run(
         tracking: MLflow store, in which the run shows the page; that of the training if not given.
 
     Raises:
-        CheckpointError: If the folder holds no model card.
+        CheckpointError: If the folder holds no model card, or the trainings of all folds.
         ConfigError: If an evaluation is given twice, or the output folder holds something.
         DeliveryError: If a PDF cannot be made on this machine, or a file cannot be written.
         EvaluationError: If an evaluation is damaged, or of another task than the run.
@@ -83,30 +84,34 @@ def report_run(
     kind = segmentation if isinstance(source.card, ModelCard) else classification
     validation = kind.validation_result(source, with_pictures=not evaluations)
     measured = [kind.evaluation_result(folder, source) for folder in evaluations]
-    folder = check_empty(out)
+    check_empty(out)
     limits = limits_of(source, validation, measured)
     report = _report(source, validation, measured, limits)
     page = render_report(report)
-    files = [folder / PAGE_NAME, folder / CARD_NAME]
-    write_text(files[0], page)
     sections = card_sections(source, (validation, *measured), limits)
-    write_text(
-        files[1], as_markdown(f"Model card of {source.name}", [*sections, Section("Made by", [Text(report.maker)])])
-    )
-    if with_pdf:
-        files.append(folder / PDF_NAME)
-        save_pdf(page, files[-1])
+    card = as_markdown(f"Model card of {source.name}", [*sections, Section("Made by", [Text(report.maker)])])
+    files = _write(out, page, card, with_pdf=with_pdf)
     missing = tuple(block.text for block in _texts(report) if block.tone == "missing")
-    unshown = _attach(RunFolder(run), files, tracking or Tracking())
-    warnings = (*(warning for one in measured for warning in one.warnings), *unshown)
-    return ReportResult(folder, tuple(files), report, missing, warnings)
+    unshown = _attach(source, files, tracking or Tracking())
+    warnings = (*unfinished(source), *(warning for one in measured for warning in one.warnings), *unshown)
+    return ReportResult(out, files, report, missing, warnings)
 
 
-def _attach(run: RunFolder, files: Sequence[Path], tracking: Tracking) -> tuple[str, ...]:
-    """Show the report with the training in MLflow, if it has a run there."""
-    if not run.record.is_file():
+def _write(folder: Path, page: str, card: str, *, with_pdf: bool) -> tuple[Path, ...]:
+    """Write the files; the PDF first, because it may fail, and a folder that holds nothing can be used again."""
+    pdf = [folder / PDF_NAME] if with_pdf else []
+    for path in pdf:
+        save_pdf(page, path)
+    write_text(folder / PAGE_NAME, page)
+    write_text(folder / CARD_NAME, card)
+    return (folder / PAGE_NAME, folder / CARD_NAME, *pdf)
+
+
+def _attach(source: ReportSource, files: Sequence[Path], tracking: Tracking) -> tuple[str, ...]:
+    """Show the report with the training in MLflow, if its record can be read and it has a run there."""
+    record = source.record
+    if record is None:
         return ()
-    record = run.load_record()
     place = replace(tracking, uri=tracking.uri or record.tracking_uri)
     return attach_pages(record.mlflow_run_id, files, folder="report", tracking=place)
 
@@ -119,6 +124,7 @@ def _report(source: ReportSource, validation: Result, measured: Sequence[Result]
         sections=[
             data_section(source),
             plan_section(source),
+            training_section(source),
             curves_section(source),
             validation.section,
             *(result.section for result in measured),
@@ -151,6 +157,8 @@ def _facts(source: ReportSource) -> dict[str, str]:
         facts["Fold"] = fold_text(record.fold)
         facts["Length"] = record.budget or (count(record.epochs, "epoch") if record.epochs else "the plan's")
         facts["MLflow run"] = record.mlflow_run_id or "none"
+    if unfinished(source):
+        facts["State"] = NOT_ENDED[0].lower() + NOT_ENDED[1:]
     network = card.own_network if isinstance(card, ModelCard) else None
     kind = card.network.kind if isinstance(card, ModelCard) else card.network.architecture
     cost = card.cost if isinstance(card, ModelCard) else None

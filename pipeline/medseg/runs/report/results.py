@@ -23,6 +23,7 @@ class Result:
         limits: What the numbers leave out.
         is_of_training_data: Whether some of the cases are of patients that the model was trained on.
         is_elsewhere: Whether the cases are of another dataset than the run's; None where that is not known.
+        is_of_run: Whether the model is the run's own; None where that is not known.
     """
 
     section: Section
@@ -32,6 +33,7 @@ class Result:
     limits: Sequence[str] = ()
     is_of_training_data: bool = False
     is_elsewhere: bool | None = False
+    is_of_run: bool | None = True
 
 
 def missing_result(title: str, why: str) -> Result:

@@ -66,7 +66,13 @@ def _expectation(plan: Plan, source: ReportSource) -> Iterator[Block]:
         Row(("Time of the training", seconds_text(expected.seconds), seconds)),
         Row(("Time of a step", seconds_text(expected.step_seconds), _UNKNOWN)),
         Row(("Peak memory", memory_text(expected.memory_bytes), _UNKNOWN)),
-        Row(("Views of each part of a scan", f"{expected.views_per_scan:g}", _UNKNOWN)),
+        Row(
+            (
+                f"Views of each part of a {'picture' if source.is_flat else 'scan'}",
+                f"{expected.views_per_scan:g}",
+                _UNKNOWN,
+            )
+        ),
     ]
     if expected.shortfall is not None:
         rows.append(
@@ -75,16 +81,26 @@ def _expectation(plan: Plan, source: ReportSource) -> Iterator[Block]:
     yield Table("Expected and reached", ("Quantity", "Expected", "Reached"), rows, note=f"On {expected.device}.")
     yield from _ceilings(expected)
     if expected.outlook:
-        yield Table("What more time would buy", _OUTLOOK, [_outlook(one) for one in expected.outlook])
+        yield _outlook(expected, scan="picture" if source.is_flat else "scan")
 
 
-_OUTLOOK = ("Budget", "Steps", "Views per scan", "Grid in mm", "Dice expected to be lost")
-
-
-def _outlook(one: Any) -> Row:
-    grid = setting_text([round(mm, 2) for mm in one.spacing_mm]) if one.spacing_mm else ""
-    lost = "" if one.shortfall is None else f"{one.shortfall:.4f}"
-    return Row((one.budget, f"{one.steps:,}", f"{one.views_per_scan:g}", grid, lost))
+def _outlook(expected: Expectation, *, scan: str) -> Table:
+    """A row per budget; without a column of grids where none has a size in mm."""
+    has_grid = any(one.spacing_mm for one in expected.outlook)
+    columns = (
+        "Budget",
+        "Steps",
+        f"Views per {scan}",
+        *(["Grid in mm"] if has_grid else []),
+        "Dice expected to be lost",
+    )
+    rows = []
+    for one in expected.outlook:
+        grid = setting_text([float(f"{mm:.3g}") for mm in one.spacing_mm]) if one.spacing_mm else ""
+        lost = "" if one.shortfall is None else f"{one.shortfall:.4f}"
+        cells = (one.budget, f"{one.steps:,}", f"{one.views_per_scan:g}", *([grid] if has_grid else []), lost)
+        rows.append(Row(cells))
+    return Table("What more time would buy", columns, rows)
 
 
 def _ceilings(expected: Expectation) -> Iterator[Block]:

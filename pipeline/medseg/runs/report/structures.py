@@ -11,6 +11,7 @@ from medseg.runs.report.plain import count
 from medseg.runs.report.results import number
 
 _MOST_DIVISIONS = 8
+_ROUNDING = 1e-12
 _NO_INTERVAL = "A mean without an interval is of fewer than five patients, too few for one."
 
 
@@ -87,7 +88,10 @@ def subgroup_table(entries: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
     for entry in entries:
         divisions.setdefault((entry["structure"], entry["by"]), []).append(entry)
     if not divisions:
-        text = "No subgroups: the manifest states no site, scanner or modality that differs, and few cases have a size."
+        text = (
+            "No subgroups: the manifest states no site, scanner, modality, sex or age that differs, and few "
+            "cases have a size."
+        )
         yield Text(text, "missing")
         return
     ordered = sorted(divisions.values(), key=_gap, reverse=True)[:_MOST_DIVISIONS]
@@ -95,7 +99,7 @@ def subgroup_table(entries: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
     rows = [
         Row(
             (one["structure"], one["by"], one["group"], _value(one), str(one["cases"]), str(one["patients"])),
-            mark="worst" if one["is_worst"] else "",
+            mark="worst" if one["is_worst"] and _gap(division) > _ROUNDING else "",
         )
         for division in shown
         for one in division
@@ -107,5 +111,5 @@ def subgroup_table(entries: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
 
 
 def _gap(division: Sequence[Mapping[str, Any]]) -> float:
-    means = [number(one["mean"]) for one in division]
-    return max(means) - min(means)
+    means = [mean for one in division if (mean := number(one["mean"])) == mean]
+    return max(means) - min(means) if means else 0.0

@@ -132,10 +132,23 @@ def compare_evaluations(
     write_json(folder / "compare.json", _content(found))
     page = folder / "compare.html"
     save_comparison_page(found, page)
-    place = f"comparison/{folder.resolve().name}"
-    ids = [one.notes.get("mlflow_run_id") for one in stored]
-    unshown = [line for one in ids for line in attach_pages(one, [page], folder=place, tracking=settings.tracking)]
-    return ComparisonResult(folder, found, (*_warnings(found, patients), *undrawn, *dict.fromkeys(unshown)))
+    unshown = _show_in_mlflow(found, page, settings.tracking)
+    return ComparisonResult(folder, found, (*_warnings(found, patients), *undrawn, *unshown))
+
+
+def _show_in_mlflow(found: Comparison, page: Path, tracking: Tracking) -> list[str]:
+    """Attach the page to the MLflow runs of the evaluations; one warning that names those that do not show it."""
+    reasons: dict[str, str] = {}
+    place = f"comparison/{page.parent.resolve().name}"
+    for one in found.evaluations:
+        if tracking.is_on and "mlflow_run_id" not in one.stored.notes:
+            reasons[one.name] = "an earlier version of medseg did not note the run of the evaluation"
+        for line in attach_pages(one.stored.notes.get("mlflow_run_id"), [page], folder=place, tracking=tracking):
+            reasons[one.name] = line.removeprefix(f"{page.name} is not shown in MLflow; ")
+    if not reasons:
+        return []
+    whole = "; ".join(dict.fromkeys(reasons.values()))
+    return [f"{page.name} is not shown in MLflow by the runs of {', '.join(reasons)}: {whole}"]
 
 
 def _titles(stored: Sequence[StoredEvaluation], names: Sequence[str] | None) -> list[str]:

@@ -26,6 +26,7 @@ from medseg.evaluation.segmentation import (
 from medseg.inference import PredictionRecord, load_record
 from medseg.manifest import load_manifest, manifest_digest, select_cases
 from medseg.records import Case, CaseMetrics, Failure, Manifest, Split
+from medseg.runs.describe import shortened
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
@@ -41,6 +42,7 @@ from medseg.runs.tracking import (
     model_tags,
     recorded,
     scope_of,
+    send_earlier,
     start_tracking,
     unsent,
 )
@@ -120,10 +122,11 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     folder = check_empty(settings.out)
     progress = progress or Silence()
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
-    contract = bound_contract(_contract_of(settings), manifest)
+    contract = _contract_of(settings, manifest)
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
-    reader = SecondReader.of(settings.rater, cases) if settings.rater else None
+    reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
     record = load_record(settings.masks)
+    sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
     run = _start_run(settings, manifest, record)
     with recorded(run):
         with progress.over_cases(len(cases), "evaluate") as on_done:
@@ -175,18 +178,23 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
         if seen:
             warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"
             warnings = (warning, *warnings)
+        if agreement is not None and agreement.is_label_itself:
+            warning = "the second reading is the label itself, voxel by voxel in every case: it says nothing of readers"
+            warnings = (warning, *warnings)
         result = EvaluateResult(
             folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement
         )
         if run is not None:
             _log(run, settings, manifest, cases, result, files, pictures, record)
-    return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
+    return replace(result, warnings=(*result.warnings, *sent, *unsent(run, settings.out)))
 
 
-def _contract_of(settings: EvaluateSettings) -> EvaluationContract:
-    """The contract that the settings give, read from its file."""
+def _contract_of(settings: EvaluateSettings, manifest: Manifest) -> EvaluationContract:
+    """The contract that the settings give, read from its file, with the manifest's labels."""
     given = settings.contract
-    return load_contract(given) if isinstance(given, Path) else given or EvaluationContract()
+    if isinstance(given, Path):
+        return bound_contract(load_contract(given), manifest, source=f"contract {given}")
+    return bound_contract(given or EvaluationContract(), manifest)
 
 
 def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[str, Any] | None:
@@ -222,7 +230,9 @@ def _description(manifest: Manifest, result: EvaluateResult) -> str:
             f"Masks of **{manifest.name}**, {result.summary.cases} cases, {len(result.failures)} failed; contract "
             f"`{result.contract.digest}`."
         ),
-        "\n".join(["```", str(result.summary), *([str(result.inter_rater)] if result.inter_rater else []), "```"]),
+        "\n".join(
+            ["```", shortened(str(result.summary)), *([str(result.inter_rater)] if result.inter_rater else []), "```"]
+        ),
         (
             "Every case and metric is in `metrics.csv`, the contract in `summary.json`, pictures are in `overlays`. "
             "`medseg compare` holds evaluations against each other."
@@ -248,8 +258,13 @@ def _log(
     run.log_parameters({"contract": result.contract.digest})
     log_cases(run, manifest, evaluation=cases)
     scope = scope_of(settings.fold, settings.split)
-    model_run = (record.model.run_id if record else None) or ""
-    measured = MeasuredModel(manifest.name, manifest_digest(manifest), "evaluation", model_run)
+    measured = MeasuredModel(
+        manifest.name,
+        manifest_digest(manifest),
+        "evaluation",
+        run_id=(record.model.run_id if record else None) or "",
+        weights_digest=(record.model.weights_digest if record else None) or "",
+    )
     log_measured(run, scoped_metrics(result.summary, scope), measured)
     run.describe(_description(manifest, result))
     run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})

@@ -124,9 +124,15 @@ class SegmentationJob:
         named["own parts"] = " ".join(self.own_parts)
         self.named_choices: Mapping[str, str] = {key: value for key, value in named.items() if value}
 
-    def without_choices(self) -> SegmentationJob:
-        """The same training for a plan that is given, which holds network and sizes."""
-        return SegmentationJob(self.parts)
+    def with_plan(self, choices: Mapping[str, str]) -> SegmentationJob:
+        """The same training for a plan that is given, which holds network and sizes.
+
+        Args:
+            choices: What differs from the default plan, by its names.
+        """
+        job = SegmentationJob(self.parts)
+        job.named_choices = choices
+        return job
 
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from medseg.errors import ConfigError
 from medseg.inference import find_inputs
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
+from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.segmentation import Predictor, predict_cases
 from medseg.records import Failure, Prediction, Split
 from medseg.runs.machine import torch_device
@@ -115,7 +116,13 @@ def _folder_of(run: Path | str, settings: PredictSettings) -> Iterator[Path]:
     from medseg.tracking import fetch_model
 
     with tempfile.TemporaryDirectory() as scratch:
-        yield fetch_model(str(run), Path(scratch), tracking_uri=settings.tracking_uri)
+        folder = fetch_model(str(run), Path(scratch), tracking_uri=settings.tracking_uri)
+        if (folder / CLASSIFIER_NAME).is_file():
+            raise ConfigError(
+                f"{run}: must be a segmentation model, got a slice classifier",
+                remedy="give the address of a model of medseg train",
+            )
+        yield folder
 
 
 def _reviewer(settings: PredictSettings, predictor: Predictor) -> tuple[SliceReviewer | None, tuple[str, ...]]:

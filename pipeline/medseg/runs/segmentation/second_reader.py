@@ -36,16 +36,24 @@ class SecondReader:
     without: tuple[str, ...]
 
     @classmethod
-    def of(cls, folder: Path, cases: Sequence[Case]) -> SecondReader:
+    def of(cls, folder: Path, cases: Sequence[Case], *, masks: Path) -> SecondReader:
         """Look for a second reading of each case, before the work begins.
 
+        Args:
+            folder: Folder of the labels, named like masks.
+            cases: Cases to measure.
+            masks: Folder of the masks that are measured.
+
         Raises:
-            ConfigError: If the folder is missing.
+            ConfigError: If the folder is missing, or is that of the masks.
             EvaluationError: If no case has a second reading.
         """
+        remedy = "give the folder that holds the second reader's labels"
         if not folder.is_dir():
-            fact = f"second reader: {folder.name} must be a folder of labels, found none"
-            raise ConfigError(fact, remedy="give the folder that holds the second reader's labels")
+            raise ConfigError(f"second reader: {folder.name} must be a folder of labels, found none", remedy=remedy)
+        if folder.resolve() == masks.resolve():
+            fact = f"second reader: its folder must be another than that of the masks, got {folder.name} for both"
+            raise ConfigError(fact, remedy=remedy)
         read = tuple(case for case in cases if existing_mask(folder, case.case_id))
         if not read:
             fact = f"second reader: {folder.name} must hold a label of a case that is measured, found none"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 from medseg.cohort import run_cases
@@ -19,6 +20,8 @@ from medseg.manifest.case_scans import check_same_grid
 from medseg.records import Case, Manifest
 from medseg.runs.progress import Progress
 from medseg.scans import read_label
+
+_LONGEST_NAME = 50  # characters of a folder's name, of up to four bytes each where disks take 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class PictureSource:
 
         Raises:
             ConfigError: If only one of dataset and masks is given, or the masks are not one folder for each evaluation.
-            EvaluationError: If masks are of another model than the evaluation of their place.
+            EvaluationError: If the dataset is another than that of the evaluations, or masks are of another model than
+                the evaluation of their place.
             ManifestError: If the dataset cannot be read.
         """
         if dataset is None and not masks:
@@ -61,7 +65,10 @@ class PictureSource:
             raise ConfigError(f"{fact}, got {given}", remedy=remedy)
         for one, folder in zip(stored, masks, strict=True):
             _check_model(one, folder)
-        return cls(*load_manifest(dataset, data_root=data_root), tuple(masks))
+        manifest, root = load_manifest(dataset, data_root=data_root)
+        for one in stored:
+            _check_dataset(one, manifest)
+        return cls(manifest, root, tuple(masks))
 
 
 def draw_missing(
@@ -83,7 +90,8 @@ def draw_missing(
     warnings = [
         f"case {case_id}: no picture, as the dataset does not have it" for case_id in worst if case_id not in by_id
     ]
-    warnings += _other_labels(found, source)
+    notes = _other_labels(found, source)
+    warnings += notes
     missing = [
         [by_id[case_id] for case_id in worst if case_id in by_id and case_id not in one.pictures]
         for one in found.evaluations
@@ -100,7 +108,7 @@ def draw_missing(
             done = run_cases(cases, draw, stage="draw", on_done=on_done)
             warnings += [f"{one.name}: no picture, {failure.reason}" for failure in done.failures]
             evaluations.append(replace(one, pictures={**one.pictures, **done.by_id()}))
-    return replace(found, evaluations=tuple(evaluations)), warnings
+    return replace(found, evaluations=tuple(evaluations), is_drawn=True, picture_notes=tuple(notes)), warnings
 
 
 def _draw(case: Case, source: PictureSource, masks: Path, path: Path, *, title: str) -> Path:
@@ -121,6 +129,14 @@ def _check_model(one: StoredEvaluation, masks: Path) -> None:
         raise EvaluationError(fact, remedy="give the folders of masks in the order of the evaluations")
 
 
+def _check_dataset(one: StoredEvaluation, manifest: Manifest) -> None:
+    """Refuse another dataset than the one that was evaluated, where the evaluation says its name."""
+    evaluated = one.notes.get("dataset", {}).get("name")
+    if evaluated not in (None, manifest.name):
+        fact = f"compare: dataset must be that of evaluation {one.name}, {evaluated}, got {manifest.name}"
+        raise EvaluationError(fact, remedy="give the dataset that was evaluated, or leave dataset and masks out")
+
+
 def _other_labels(found: Comparison, source: PictureSource) -> list[str]:
     """A warning if the labels that are drawn may not be those that were measured."""
     digest = manifest_digest(source.manifest)
@@ -131,7 +147,17 @@ def _other_labels(found: Comparison, source: PictureSource) -> list[str]:
 
 
 def _folder_names(evaluations: Sequence[ComparedEvaluation]) -> list[str]:
-    """A folder name for each evaluation that every disk takes; names that become alike are numbered."""
-    plain = [re.sub(r"[^\w.-]+", "_", one.name).strip("._") or "evaluation" for one in evaluations]
-    counts = Counter(name.casefold() for name in plain)
-    return [f"{name}_{n}" if counts[name.casefold()] > 1 else name for n, name in enumerate(plain, start=1)]
+    """A short folder name for each evaluation, of letters, digits, `.`, `-` and `_`; no two differ in case alone."""
+    taken, names = set[str](), []
+    for one in evaluations:
+        plain = re.sub(r"[^\w.-]+", "_", one.name)[:_LONGEST_NAME].strip("._") or "evaluation"
+        numbered = (f"{plain}_{number}" for number in count(2))
+        name = next(name for name in chain([plain], numbered) if _on_disk(name) not in taken)
+        taken.add(_on_disk(name))
+        names.append(name)
+    return names
+
+
+def _on_disk(name: str) -> str:
+    """The name as a disk sees it that tells neither case nor forms of one letter apart."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
