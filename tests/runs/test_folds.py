@@ -149,3 +149,44 @@ def test_budget_is_shared_by_the_folds(
 def test_classifier_says_that_it_takes_one_fold_at_a_time(cohort: tuple[Manifest, Path], place: Path) -> None:
     with pytest.raises(ConfigError, match="fold must be a single one here, got all-folds"):
         medseg.train_classifier(cohort[1], out=place / "classifier", fold="all-folds", tracking=False)
+
+
+def test_misspelt_setting_is_refused_as_for_one_fold_and_leaves_the_folder_free(
+    cohort: tuple[Manifest, Path], place: Path
+) -> None:
+    with pytest.raises(ConfigError, match="did you mean"):
+        train(cohort[1], place / "misspelt", False, config={"training": {"learning_rat": 0.1}})
+    train(cohort[1], place / "misspelt", False)
+
+
+def test_other_length_extends_every_fold(cohort: tuple[Manifest, Path], place: Path, uri: str, client: Any) -> None:
+    first = train(cohort[1], place / "longer", uri)
+    second = train(cohort[1], place / "longer", uri, epochs=2, config=None, resume=True)
+    assert second.run_id == first.run_id
+    assert second.steps == 2 * first.steps
+    run = client.get_run(first.run_id)
+    assert run.data.tags["medseg.length"] == "2 epochs"
+    history = client.get_metric_history(first.run_id, "val/dice/mean")
+    assert [point.step for point in history] == [first.steps, second.steps]
+    kept = train(cohort[1], place / "longer", uri, epochs=None, config=None, resume=True)
+    assert kept.steps == second.steps
+
+
+def test_folds_go_on_below_a_new_run_where_the_store_has_lost_theirs(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, client: Any
+) -> None:
+    first = train(cohort[1], place / "lost", uri)
+    (place / "lost" / "fold_1" / "validation.json").unlink()  # as if it had been killed
+    other = f"sqlite:///{place}/other.db"
+    second = train(cohort[1], place / "lost", other, epochs=None, config=None, resume=True)
+    assert second.run_id != first.run_id
+    import mlflow
+
+    found = mlflow.MlflowClient(other).get_run(second.run_id)
+    assert found.data.metrics["val/dice/mean"] == pytest.approx(second.summary.means["dice"])
+
+
+def test_fold_alone_cannot_be_resumed_in_the_folder_of_all(cohort: tuple[Manifest, Path], place: Path) -> None:
+    train(cohort[1], place / "all", False)
+    with pytest.raises(ConfigError, match="holds all folds, got fold 0; give the fold all-folds"):
+        medseg.train(cohort[1], out=place / "all", resume=True, tracking=False)

@@ -157,6 +157,25 @@ def test_sync_to_a_wiped_store_notes_the_new_run_for_a_resume(
     assert_all_arrived(empty, sent.run_id, result.folder)
     record = json.loads((result.folder / "run.json").read_text())
     assert (record["mlflow_run_id"], record["tracking_uri"]) == (sent.run_id, empty)
+    card = json.loads((result.folder / "model" / "model.json").read_text())
+    assert card["mlflow_run_id"] == sent.run_id  # by which later evaluations find it
+
+
+def test_evaluation_sends_the_training_of_its_masks_first_and_stands_below_it(
+    cohort: tuple[Manifest, Path], place: Path, uri: str, store: Switch
+) -> None:
+    import mlflow
+
+    store.silent_after = 3
+    run = train(cohort[1], place, uri)
+    store.is_silent = False
+    medseg.predict(run.folder, cohort[1], out=place / "masks", split="test", device="cpu")
+    done = medseg.evaluate(cohort[1], masks=place / "masks", out=place / "eval", split="test", tracking=uri)
+    assert "what run had kept for MLflow was sent" in done.warnings[-1]
+    summary = json.loads((place / "eval" / "summary.json").read_text(encoding="utf-8"))
+    evaluation = mlflow.MlflowClient(uri).get_run(summary["mlflow_run_id"])
+    assert evaluation.data.tags["mlflow.parentRunId"] == run.run_id
+    assert len(evaluation.inputs.model_inputs) == 1
 
 
 def test_store_that_returns_during_the_training_has_everything_at_its_end(

@@ -223,3 +223,25 @@ def test_logged_classifier_gives_probabilities_when_mlflow_loads_it(
     assert list(table["slice"]) == list(range(len(expected.probabilities)))
     assert set(table["image"]) == {"case"}
     np.testing.assert_allclose(table[list(card.targets.classes)], expected.probabilities, atol=1e-6)
+
+
+def test_run_that_is_made_before_its_late_parent_is_shown_below_it(client: Any, uri: str) -> None:
+    parent = TrackedRun.start_late(experiment="folds", name="all folds", tracking_uri=uri)
+    child = TrackedRun.start_late(experiment="folds", name="fold 0", tracking_uri=uri, parent=parent.run_id)
+    for run in (child, parent):
+        with run.recording(system_metrics=False):
+            run.log_metrics({"train_loss": 0.5}, step=1)
+    assert client.get_run(child.run_id).data.tags["mlflow.parentRunId"] == parent.run_id
+    assert (
+        client.get_run(child.run_id).data.metrics == client.get_run(parent.run_id).data.metrics == {"train_loss": 0.5}
+    )
+
+
+def test_late_run_is_made_once_though_it_is_asked_for_twice(client: Any, uri: str, tmp_path: Path) -> None:
+    late = TrackedRun.start_late(experiment="late", name="train", tracking_uri=uri)
+    asked = late.run_id
+    with late.recording(system_metrics=False):
+        late.log_metrics({"train_loss": 0.5}, step=1)
+    again = TrackedRun.resume(asked, tracking_uri=uri)
+    assert again.run_id == late.run_id != asked
+    assert len(client.search_runs([client.get_experiment_by_name("late").experiment_id])) == 1
