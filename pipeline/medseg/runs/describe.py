@@ -93,6 +93,11 @@ def differences(settings: TrainingSettings, choices: Mapping[str, str]) -> dict[
     return found
 
 
+def differences_text(settings: TrainingSettings, choices: Mapping[str, str]) -> str:
+    """What a training has that the default plan has not, in one line."""
+    return ", ".join(f"{key} {value}" for key, value in differences(settings, choices).items()) or "nothing"
+
+
 def training_parameters(
     settings: TrainingSettings, plan: Mapping[str, Any], choices: Mapping[str, str], *, parameters: int, failed: int
 ) -> dict[str, Any]:
@@ -105,13 +110,12 @@ def training_parameters(
         parameters: Trainable parameters of the network.
         failed: Count of cases that could not be used.
     """
-    differing = ", ".join(f"{key} {value}" for key, value in differences(settings, choices).items())
     return {
         "fold": settings.fold,
         **plan,
         "parameters": parameters,
         "failed_cases": failed,
-        "differs_from_default": differing or "nothing",
+        "differs_from_default": differences_text(settings, choices),
     }
 
 

@@ -28,7 +28,7 @@ from medseg.evaluation.segmentation import (
 from medseg.inference.segmentation import load_card
 from medseg.manifest import assign_folds, load_manifest, manifest_digest
 from medseg.records import CaseMetrics, Failure, Manifest
-from medseg.runs.describe import differences, length_text, run_name, shortened, training_tags
+from medseg.runs.describe import differences, differences_text, length_text, run_name, shortened, training_tags
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
@@ -115,6 +115,9 @@ def train_folds(
         if parent is not None:
             parent.begin(spool_of(settings.out))
             parent.log_tags(training_tags(settings))  # at once, so that a late run is made before those below it
+            if record is None:
+                differing = differences_text(settings, job.named_choices)
+                parent.log_parameters({"fold": ALL_FOLDS, "differs_from_default": differing})
         _save_record(settings, parent)
         work = _Work(job, dataset, settings, folds, parent, progress or Silence(), started)
         done = run_cases(wanted, work.train, stage="train")
