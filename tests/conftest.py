@@ -35,6 +35,14 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(autouse=True)
+def no_store_of_another_test() -> Iterator[None]:
+    """MLflow's own choice of a store again after each test, whatever the test has set for its process."""
+    yield
+    if (mlflow := sys.modules.get("mlflow")) is not None and mlflow.is_tracking_uri_set():
+        mlflow.set_tracking_uri(None)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--fuzz 10000` mutates that many files instead of a few hundred; `--accelerator cpu` tries the tests for GPUs."""
     parser.addoption("--fuzz", type=int, default=210, help="Mutated scan files to read (default 210).")

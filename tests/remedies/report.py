@@ -41,7 +41,7 @@ def _other_dataset(place: Path) -> Again:
 
 @tries(
     "runs/report/source.py",
-    "give the folder of one fold, and the whole as an evaluation: medseg report {} --evaluation {}",
+    "give the folder of one fold, such as {}, and {} as an evaluation",
 )
 def _all_folds(place: Path) -> Again:
     write_patients(place)

@@ -323,7 +323,11 @@ def test_training_of_all_folds_is_reported_by_one_of_them(tmp_path: Path) -> Non
     train(tmp_path, "folds", fold="all-folds")
     with pytest.raises(CheckpointError, match="got that of all folds") as raised:
         medseg.report(tmp_path / "folds", out=tmp_path / "out")
-    assert f"medseg report {tmp_path / 'folds' / 'fold_0'} --evaluation {tmp_path / 'folds'}" in raised.value.remedy
+    folder = tmp_path / "folds"
+    assert (
+        raised.value.remedy
+        == f"give the folder of one fold, such as {folder / 'fold_0'}, and {folder} as an evaluation"
+    )
     result = medseg.report(tmp_path / "folds" / "fold_0", out=tmp_path / "out", evaluations=[tmp_path / "folds"])
     assert result.warnings == (
         "The evaluation is of the networks of folds 0, 1, each on cases it has not seen, not of one.",

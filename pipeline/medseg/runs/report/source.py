@@ -129,8 +129,7 @@ def _check_single(run: Path) -> None:
     first = next((path.name for path in sorted(run.glob("fold_*")) if path.is_dir()), "fold_0")
     raise CheckpointError(
         f"run {run.name}: must be the folder of one training, got that of all folds",
-        remedy="give the folder of one fold, and the whole as an evaluation: "
-        f"medseg report {run / first} --evaluation {run}",
+        remedy=f"give the folder of one fold, such as {run / first}, and {run} as an evaluation",
     )
 
 
