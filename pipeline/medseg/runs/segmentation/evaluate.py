@@ -164,29 +164,41 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             "mlflow_run_id": run.run_id if run else None,
         }
         write_summary(summary, files[1], contract=contract, failures=failures, notes=notes)
-        pictures, warnings = save_overlays(
-            rows,
-            cases,
-            manifest,
-            root,
-            folder=folder / "overlays",
-            mask_of=lambda case_id, scan: read_label(find_mask(settings.masks, case_id), case_id=case_id)[0],
-            worst=_DRAWN_WORST,
-            structures=_DRAWN_STRUCTURES,
-            errors=folder / "errors",
-        )
-        if seen:
-            warning = f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it"
-            warnings = (warning, *warnings)
-        if agreement is not None and agreement.is_label_itself:
-            warning = "the second reading is the label itself, voxel by voxel in every case: it says nothing of readers"
-            warnings = (warning, *warnings)
+        pictures, undrawn = _draw(rows, cases, manifest, root, settings)
+        warnings = (*_said(seen, agreement), *undrawn)
         result = EvaluateResult(
             folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement
         )
         if run is not None:
             _log(run, settings, manifest, cases, result, files, pictures, record)
     return replace(result, warnings=(*result.warnings, *sent, *unsent(run, settings.out)))
+
+
+def _draw(
+    rows: Sequence[CaseMetrics], cases: Sequence[Case], manifest: Manifest, root: Path, settings: EvaluateSettings
+) -> tuple[list[Path], tuple[str, ...]]:
+    """Pictures of the worst, median and best cases, and warnings about those that could not be drawn."""
+    return save_overlays(
+        rows,
+        cases,
+        manifest,
+        root,
+        folder=settings.out / "overlays",
+        mask_of=lambda case_id, scan: read_label(find_mask(settings.masks, case_id), case_id=case_id)[0],
+        worst=_DRAWN_WORST,
+        structures=_DRAWN_STRUCTURES,
+        errors=settings.out / "errors",
+    )
+
+
+def _said(seen: Sequence[str], agreement: InterRater | None) -> list[str]:
+    """What a reader of the numbers must know."""
+    said = []
+    if agreement is not None and agreement.is_label_itself:
+        said.append("the second reading is the label itself, voxel by voxel in every case: it says nothing of readers")
+    if seen:
+        said.append(f"the model was trained on patients of {len(seen)} of these cases; their numbers flatter it")
+    return said
 
 
 def _contract_of(settings: EvaluateSettings, manifest: Manifest) -> EvaluationContract:
