@@ -19,7 +19,7 @@ Example:
 @click.option("--evaluation", "evaluations", multiple=True, type=options.FILE, help="Folder of an evaluation; repeat.")
 @click.option("--dataset", type=options.FILE, help="Dataset of the run: adds patients, sites, scanners and licence.")
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the report; new or empty.")
-@click.option("--pdf", "with_pdf", is_flag=True, help="Write report.pdf, too; needs pip install 'medseg[pdf]'.")
+@click.option("--pdf", "with_pdf", is_flag=True, help="Write report.pdf, too; needs the package weasyprint.")
 @options.data_root
 @click.option(
     "--tracking-uri", help="MLflow store that shows the report with its run.  [default: that of the training]"

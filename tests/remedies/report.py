@@ -78,7 +78,7 @@ def _other_task(place: Path) -> Again:
     yield report(place, "out", evaluations=[place / "two"])
 
 
-@tries("delivery/report/pdf.py", "install it with pip install 'medseg[pdf]', or leave the PDF out")
+@tries("delivery/report/pdf.py", "install it with pip install weasyprint, or leave the PDF out")
 def _no_package(place: Path) -> Again:
     write_patients(place)
     train(place, "run")

@@ -51,7 +51,7 @@ def test_missing_package_is_said_with_what_installs_it(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "weasyprint", None)
     with pytest.raises(DeliveryError, match="weasyprint must be installed") as raised:
         check_pdf()
-    assert "medseg[pdf]" in raised.value.remedy
+    assert "pip install weasyprint" in raised.value.remedy
 
 
 def test_missing_library_is_said_with_what_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ def check_pdf() -> Any:
             return importlib.import_module("weasyprint")
     except ModuleNotFoundError as error:
         fact = f"pdf: the package weasyprint must be installed, got: no module {error.name}"
-        raise DeliveryError(fact, remedy="install it with pip install 'medseg[pdf]', or leave the PDF out") from error
+        raise DeliveryError(fact, remedy="install it with pip install weasyprint, or leave the PDF out") from error
     except OSError as error:
         first = (str(error).splitlines() or [""])[0]
         raise DeliveryError(
