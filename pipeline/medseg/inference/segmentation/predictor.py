@@ -7,17 +7,13 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from medseg.errors import CheckpointError
-from medseg.geometry import Geometry
 from medseg.inference.loaded_model import LoadedModel
+from medseg.inference.record import ModelIdentity
 from medseg.inference.segmentation.card import ModelCard, load_card
-from medseg.inference.segmentation.memory import check_memory
-from medseg.inference.segmentation.sliding import probability_planes, whole_volume_probabilities
-from medseg.inference.segmentation.windows import lay_out_windows
+from medseg.inference.segmentation.prepared_scan import PreparedScan
+from medseg.inference.segmentation.sliding import whole_volume_probabilities
 from medseg.inference.slab import Slab
 from medseg.networks.segmentation import build_network
-from medseg.preprocess import Box, box_around, crop_to_body, network_grid, part_of, preprocess_scan
-from medseg.preprocess.body import overlap, slices_of, whole_box
-from medseg.preprocess.segmentation.restore import restore_planes
 from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget
 
@@ -29,6 +25,39 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
     def target(self) -> VoxelTarget:
         """Meaning of the network's channels."""
         return self.card.target
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the image channels, in order."""
+        return self.card.channels
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Value of each label by name, the background included."""
+        return self.card.labels
+
+    @property
+    def seen_cases(self) -> tuple[str, ...]:
+        """Ids of the cases from which the weights come."""
+        return self.card.seen_cases
+
+    @property
+    def identities(self) -> tuple[ModelIdentity, ...]:
+        """The one model behind the network."""
+        card = self.card
+        return (
+            ModelIdentity(
+                dataset=card.dataset,
+                manifest_digest=card.manifest_digest,
+                plan_digest=card.plan_digest,
+                run_id=card.mlflow_run_id,
+                weights=self.weights or None,
+                weights_digest=self.weights_digest or None,
+                medseg_version=card.medseg_version,
+                cost=card.cost,
+                trained_on=card.seen_cases,
+            ),
+        )
 
     def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
         """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.
@@ -45,29 +74,11 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
             GeometryError: If the slab reaches beyond the scan.
             ScanError: If the scan needs more memory than is free.
         """
-        if slab is not None and slab.is_empty:
-            return self.target.blank(scan.geometry.shape)
-        wanted = whole_box(scan.geometry.shape) if slab is None else _box_of(slab, scan.geometry)
-        seen = crop_to_body(scan, self.card.preprocess)
-        box = overlap(wanted, seen.box)
-        if box == whole_box(scan.geometry.shape):
-            return self._draw(scan, scan.geometry)
-        mask = self.target.blank(scan.geometry.shape)
-        if all(box):  # no range is empty
-            mask[(..., *slices_of(box))] = self._draw(seen.scan, part_of(scan.geometry, box))
-        return mask
+        return self.prepare(scan, slab=slab).draw().mask
 
-    def _draw(self, scan: Scan, native: Geometry) -> Labelmap:
-        """The mask of a part of a scan, on that part's grid."""
-        grid = network_grid(scan.geometry, self.card.preprocess)
-        layout = lay_out_windows(grid.shape, self.card.inference, box=box_around(native, grid))
-        channels, classes = scan.array.shape[0], self.target.channels
-        check_memory(layout, scan.geometry, native, channels=channels, classes=classes, device=self.device)
-        image, _, _ = preprocess_scan(scan, self.card.preprocess, box=layout.seen)
-        planes = probability_planes(
-            self.network, image, layout, target=self.target, device=self.device, precision=self.precision
-        )
-        return restore_planes(planes, part_of(grid, layout.box), native, target=self.target, axis=layout.axis)
+    def prepare(self, scan: Scan, *, slab: Slab | None = None) -> PreparedScan:
+        """Bring a scan, or what a slab needs of it, onto the network's grid; see `mask`."""
+        return PreparedScan(self, scan, slab)
 
     def probabilities(self, image: Tensor) -> Tensor:
         """Class probabilities on the whole of the network's grid, which `mask` never holds.
@@ -99,15 +110,3 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
                 remedy="load it in Python, by Predictor.load with the function that builds that network as build",
             )
         return build_network(card.network)
-
-
-def _box_of(slab: Slab, geometry: Geometry) -> Box:
-    """All voxels of a slab's slices.
-
-    Raises:
-        GeometryError: If the slab reaches beyond the scan.
-    """
-    extent = range(slab.start, slab.stop)
-    geometry.cropped(slab.axis, extent)
-    i, j, k = (extent if axis == slab.axis else range(size) for axis, size in enumerate(geometry.shape))
-    return i, j, k

@@ -1,0 +1,120 @@
+"""A scan on the grid of a network, ready for its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from torch import Tensor
+
+from medseg.geometry import Geometry
+from medseg.inference.segmentation.mask_model import Drawing, Observer
+from medseg.inference.segmentation.memory import check_memory
+from medseg.inference.segmentation.sliding import probability_planes
+from medseg.inference.segmentation.windows import lay_out_windows
+from medseg.inference.slab import Slab
+from medseg.preprocess import Box, box_around, crop_to_body, network_grid, part_of, preprocess_scan
+from medseg.preprocess.body import overlap, slices_of, whole_box
+from medseg.preprocess.segmentation.restore import restore_planes
+from medseg.records import Scan
+
+if TYPE_CHECKING:
+    from medseg.inference.segmentation.predictor import Predictor
+
+
+class ValuePlanes(NamedTuple):
+    """Probabilities on a grid, as they are finished.
+
+    Attributes:
+        chunks: Probabilities `(channels, I, J, K)`: parts of the grid along the axis, in rising order, without gaps.
+        grid: Grid of all chunks together.
+        axis: Axis of the grid along which the chunks follow each other.
+    """
+
+    chunks: Iterable[Tensor]
+    grid: Geometry
+    axis: int
+
+
+class PreparedScan:
+    """The part of a scan that a network is to see, on the network's grid.
+
+    Args:
+        model: Loaded network.
+        scan: Scan as it was read; it is not kept.
+        slab: Slices to segment; all if not given.
+
+    Attributes:
+        shape: Voxels of the whole scan.
+        box: Voxels of the scan that are drawn; ranges are empty where there are none.
+        native: Grid of the box.
+
+    Raises:
+        GeometryError: If the slab reaches beyond the scan.
+        ScanError: If the scan needs more memory than is free.
+    """
+
+    def __init__(self, model: Predictor, scan: Scan, slab: Slab | None) -> None:
+        self._model = model
+        self.shape = scan.geometry.shape
+        seen = crop_to_body(scan, model.card.preprocess)
+        self.box = overlap(_wanted(slab, scan.geometry), seen.box)
+        self.is_empty = not all(self.box)
+        if self.is_empty:
+            return
+        self.native = part_of(scan.geometry, self.box)
+        grid = network_grid(seen.scan.geometry, model.card.preprocess)
+        self._layout = lay_out_windows(grid.shape, model.card.inference, box=box_around(self.native, grid))
+        self._grid = part_of(grid, self._layout.box)
+        check_memory(
+            self._layout,
+            seen.scan.geometry,
+            self.native,
+            channels=len(scan.array),
+            classes=model.target.channels,
+            device=model.device,
+        )
+        self._image, _, _ = preprocess_scan(seen.scan, model.card.preprocess, box=self._layout.seen)
+
+    def draw(self, *, observe: Observer | None = None) -> Drawing:
+        """Run the network and decide on the scan's own grid."""
+        target = self._model.target
+        if self.is_empty:
+            return Drawing(target.blank(self.shape))
+        planes = self.planes()
+        chunks = planes.chunks if observe is None else _observed(planes.chunks, observe)
+        part = restore_planes(chunks, planes.grid, self.native, target=target, axis=planes.axis)
+        if self.box == whole_box(self.shape):
+            return Drawing(part)
+        mask = target.blank(self.shape)
+        mask[(..., *slices_of(self.box))] = part
+        return Drawing(mask)
+
+    def planes(self) -> ValuePlanes:
+        """Probabilities of what is drawn, as the network gives them."""
+        model = self._model
+        chunks = probability_planes(
+            model.network, self._image, self._layout, target=model.target, device=model.device, precision=model.precision
+        )
+        return ValuePlanes(chunks, self._grid, self._layout.axis)
+
+
+def _observed(chunks: Iterable[Tensor], observe: Observer) -> Iterator[Tensor]:
+    for chunk in chunks:
+        observe(chunk)
+        yield chunk
+
+
+def _wanted(slab: Slab | None, geometry: Geometry) -> Box:
+    """All voxels of a slab's slices, or of the whole scan.
+
+    Raises:
+        GeometryError: If the slab reaches beyond the scan.
+    """
+    if slab is None:
+        return whole_box(geometry.shape)
+    extent = range(slab.start, slab.stop)
+    if not slab.is_empty:
+        geometry.cropped(slab.axis, extent)
+    i, j, k = (extent if axis == slab.axis else range(size) for axis, size in enumerate(geometry.shape))
+    return i, j, k
