@@ -6,7 +6,15 @@ from pkgutil import iter_modules
 
 import pytest
 
-LAZY = ("medseg.networks", "medseg.networks.classification")
+LAZY = (
+    "medseg.inference.classification",
+    "medseg.inference.nnunet",
+    "medseg.networks",
+    "medseg.networks.classification",
+    "medseg.preprocess.nnunet",
+    "medseg.preprocess.segmentation",
+    "medseg.training",
+)
 
 
 @pytest.mark.parametrize("package", LAZY)

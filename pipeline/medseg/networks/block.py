@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from monai.networks.layers.factories import Conv, Pool
-from monai.networks.layers.utils import get_act_layer
 from torch import Tensor, nn
 
 from medseg.networks.config import ActivationKind, BlockKind, NormKind, ShortcutKind
+from medseg.networks.layers import AVG_POOL, CONV
 from medseg.networks.norm import build_norm
-from medseg.networks.pooling import AvgPool3d
 
-_ACTIVATIONS: dict[ActivationKind, tuple[str, dict[str, object]]] = {
-    "relu": ("relu", {"inplace": True}),
-    "leaky_relu": ("leakyrelu", {"negative_slope": 0.01, "inplace": True}),
-    "prelu": ("prelu", {}),
-    "gelu": ("gelu", {}),
-    "silu": ("swish", {}),
+_ACTIVATIONS: Mapping[ActivationKind, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True),
+    "leaky_relu": partial(nn.LeakyReLU, negative_slope=0.01, inplace=True),
+    "prelu": nn.PReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
 }
 
 
@@ -35,10 +34,8 @@ class BlockStyle:
     def conv(self, inputs: int, outputs: int, *, kernel: Sequence[int], stride: Sequence[int]) -> nn.Module:
         """A convolution with padding, so that only its stride changes the size; it has a bias if no norm follows."""
         padding = tuple(size // 2 for size in kernel)
-        layer: nn.Module = Conv[Conv.CONV, self.spatial_dims](
-            inputs, outputs, tuple(kernel), tuple(stride), padding, bias=self.norm == "none"
-        )
-        return layer
+        has_bias = self.norm == "none"
+        return CONV[self.spatial_dims](inputs, outputs, tuple(kernel), tuple(stride), padding, bias=has_bias)
 
     def conv_norm(self, inputs: int, outputs: int, *, kernel: Sequence[int], stride: Sequence[int]) -> nn.Sequential:
         """A convolution and its norm."""
@@ -47,8 +44,7 @@ class BlockStyle:
 
     def act(self) -> nn.Module:
         """The activation."""
-        layer: nn.Module = get_act_layer(_ACTIVATIONS[self.activation])
-        return layer
+        return _ACTIVATIONS[self.activation]()
 
     @property
     def unit(self) -> tuple[int, ...]:
@@ -140,8 +136,7 @@ def build_shortcut(style: BlockStyle, inputs: int, outputs: int, *, stride: Sequ
         return nn.Sequential(style.conv_norm(inputs, outputs, kernel=style.unit, stride=stride))
     layers: list[nn.Module] = []
     if max(stride) > 1:
-        pool: Callable[..., nn.Module] = AvgPool3d if style.spatial_dims == 3 else Pool[Pool.AVG, style.spatial_dims]
-        layers.append(pool(tuple(stride), tuple(stride), ceil_mode=True))
+        layers.append(AVG_POOL[style.spatial_dims](tuple(stride), tuple(stride), ceil_mode=True))
     if inputs != outputs:
         layers.append(style.conv_norm(inputs, outputs, kernel=style.unit, stride=style.unit))
     return nn.Sequential(*layers)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from monai.networks.layers.factories import Pool
 from torch import Tensor, nn
 
 from medseg.networks.block import BlockStyle, build_block
 from medseg.networks.config import NetworkConfig
+from medseg.networks.layers import MAX_POOL
 
 
 class Encoder(nn.Module):
@@ -38,7 +38,7 @@ def _build_stage(config: NetworkConfig, stage: int, inputs: int) -> nn.Sequentia
     outputs, kernel, stride = config.channels[stage], config.kernels[stage], config.strides[stage]
     layers: list[nn.Module] = []
     if config.downsampling == "maxpool" and max(stride) > 1:
-        layers.append(Pool[Pool.MAX, config.spatial_dims](stride, stride, ceil_mode=True))
+        layers.append(MAX_POOL[config.spatial_dims](stride, stride, ceil_mode=True))
         stride = style.unit
     for index in range(config.blocks[stage]):
         layers.append(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-from monai.networks.layers.utils import get_norm_layer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from medseg.networks.config import NormKind
+from medseg.networks.layers import BATCH_NORM
 
 
 def build_norm(kind: NormKind, *, spatial_dims: int, channels: int) -> nn.Module:
@@ -18,9 +18,7 @@ def build_norm(kind: NormKind, *, spatial_dims: int, channels: int) -> nn.Module
         return nn.Identity()
     if kind == "instance":
         return InstanceNorm(channels)
-    name = ("group", {"num_groups": math.gcd(8, channels)}) if kind == "group" else "batch"
-    norm: nn.Module = get_norm_layer(name, spatial_dims=spatial_dims, channels=channels)
-    return norm
+    return nn.GroupNorm(math.gcd(8, channels), channels) if kind == "group" else BATCH_NORM[spatial_dims](channels)
 
 
 class InstanceNorm(nn.Module):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import math
 import os
@@ -22,6 +21,8 @@ from medseg.records import Array, Labelmap, Scan
 from medseg.scans.damage import reason_without_folders
 from medseg.scans.fourth_axis import check_fourth_axis
 from medseg.scans.nifti_header import UNIT_MM, is_nifti2, read_header
+from medseg.scans.nifti_voxels import read_voxels
+from medseg.scans.unpacked import open_unpacked
 
 NIFTI_SUFFIXES = (".nii.gz", ".nii", ".hdr", ".img")
 
@@ -30,7 +31,8 @@ _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
 _AXIS_CONFLICT_VOXELS = 0.1
 _NIFTI1_LONGEST = 32767
-_NIFTI1_DATA_OFFSET = 352  # a header of 348 bytes and four that exclude extensions
+_EXTENSION_PART = 1 << 16  # bytes; a damaged header may promise more extensions than there is memory
+_PLANES = 64  # that are put into the order of a file at a time
 _GRID_FIELDS = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
     "srow_x", "srow_y", "srow_z", "xyzt_units",
@@ -55,11 +57,10 @@ def read_nifti(path: Path, *, case_id: str, is_label: bool, channels: int | None
         GeometryError: If the header's grid is not a straight voxel grid.
     """
     with _damage(path, case_id=case_id):
-        image, stored_bytes = _load(path, case_id=case_id)
+        image, file = _load(path, case_id=case_id)
         _check_type(image, path=path, case_id=case_id)
-        _check_size(image, stored_bytes, path=path, case_id=case_id)
         check_fourth_axis(image.header, path=path, case_id=case_id, channels=channels)
-        array = _voxels(image, is_label=is_label)
+        array = read_voxels(image, file, is_label=is_label, name=path.name, case_id=case_id)
     array = _channels_first(array, path=path, case_id=case_id)
     geometry = _geometry(image, array.shape[1:], path=path, case_id=case_id)
     return Scan(array, geometry, NiftiOrigin(path, _without_extensions(image.header)))
@@ -113,11 +114,9 @@ def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
 
     header = _mask_header(scan)
     header.set_data_dtype(mask.dtype)
-    header.set_slope_inter(1, 0)
     voxels = mask[:, :, 0] if _is_flat(scan) else mask
     kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
-    with atomic_path(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
-        kind(voxels, header.get_best_affine(), header).to_filename(temporary)
+    _write(kind(voxels, header.get_best_affine(), header), path)
 
 
 def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:
@@ -130,12 +129,15 @@ def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:
     image.set_qform(geometry.affine, code=1)
     image.header.set_xyzt_units("mm")
     image.header.set_data_dtype(array.dtype)
+    _write(image, path)
+
+
+def _write(image: Any, path: Path) -> None:
+    """Write an image, whose voxels are of its header's type, without scaling."""
     image.header.set_slope_inter(1, 0)
-    with atomic_path(path, suffix=".nii.gz" if path.name.endswith(".gz") else ".nii") as temporary:
-        if path.name.endswith(".gz"):
-            _write_gzip(image, temporary)
-        else:
-            image.to_filename(temporary)
+    is_packed = path.name.endswith(".gz")
+    with atomic_path(path, suffix=".nii.gz" if is_packed else ".nii") as temporary:
+        (_write_gzip if is_packed else type(image).to_filename)(image, temporary)
 
 
 def _write_gzip(image: Any, path: Path) -> None:
@@ -143,12 +145,28 @@ def _write_gzip(image: Any, path: Path) -> None:
     from isal import igzip_threaded
 
     image.update_header()
-    image.header.set_data_offset(_NIFTI1_DATA_OFFSET)
+    image.header.set_data_offset(image.header.single_vox_offset)
     threads = min(4, os.cpu_count() or 1)
     with igzip_threaded.open(path, "wb", compresslevel=2, threads=threads) as stream:  # type: ignore[no-untyped-call]
         image.header.write_to(stream)
-        for plane in np.asarray(image.dataobj).T:  # the last axis varies slowest in a NIfTI file
-            stream.write(np.ascontiguousarray(plane).data)
+        for planes in _in_file_order(np.asarray(image.dataobj)):
+            stream.write(planes.data)
+
+
+def _in_file_order(voxels: Array) -> Iterator[Array]:
+    """Some planes at a time of voxels `(I, J)`, `(I, J, K)` or `(I, J, K, C)`, first axis fastest."""
+    if voxels.ndim == 4:
+        for channel in np.moveaxis(voxels, -1, 0):
+            yield from _in_file_order(channel)
+        return
+    transposed = voxels.T
+    for start in range(0, len(transposed), _PLANES):
+        planes = transposed[start : start + _PLANES]
+        if not planes.flags.c_contiguous:
+            planes = np.empty_like(planes, order="C")
+            for j in range(planes.shape[1]):  # the processor's cache holds a row of planes, but no plane
+                planes[:, j] = transposed[start : start + _PLANES, j]
+        yield planes
 
 
 @contextmanager
@@ -177,41 +195,33 @@ def _damage(path: Path, *, case_id: str) -> Iterator[None]:
         ) from error
 
 
-def _load(path: Path, *, case_id: str) -> tuple[Any, int]:
-    """The image and the size of its voxel file in bytes; a compressed file is read to its end, checksum included."""
+def _load(path: Path, *, case_id: str) -> tuple[Any, Path]:
+    """The image, whose voxels are not read yet, and the file that holds them."""
     import nibabel
 
     if path.name.lower().endswith(".gz"):
-        with gzip.open(path) as stream:
-            content = stream.read()
+        content = _before_voxels(path)
         kind: Any = nibabel.Nifti2Image if is_nifti2(content) else nibabel.Nifti1Image
-        return kind.from_bytes(content), len(content)
+        return kind.from_bytes(content), path
     image: Any = nibabel.load(path)
     if not isinstance(image, nibabel.Nifti1Pair):
         raise ScanError(
             f"file {path.name} must be NIfTI, got {type(image).__name__}", remedy="convert it", case_id=case_id
         )
-    return image, Path(image.file_map["image"].filename).stat().st_size
+    return image, Path(image.file_map["image"].filename)
 
 
-def _check_size(image: Any, stored_bytes: int, *, path: Path, case_id: str) -> None:
-    """Refuse a header that promises more voxels than there are, before memory is taken for them."""
-    voxels = math.prod(int(size) for size in image.shape) * image.get_data_dtype().itemsize
-    promised = voxels + int(image.dataobj.offset)
-    if min(image.shape, default=0) < 1 or promised > stored_bytes:
-        raise ScanError(
-            f"file {path.name} must be a whole NIfTI file of {image.shape} voxels in {promised} bytes, got "
-            f"{stored_bytes}",
-            remedy="copy or export it again",
-            case_id=case_id,
-        )
-    if promised < stored_bytes:
-        _log.warning(
-            "case %s: file %s is %d bytes longer than its header promises; its voxels may be shifted",
-            case_id,
-            path.name,
-            stored_bytes - promised,
-        )
+def _before_voxels(path: Path) -> bytes:
+    """Header and extensions of a packed file."""
+    header, content = read_header(path)
+    size = int(header["vox_offset"])
+    if size <= len(content):
+        return content
+    with open_unpacked(path) as stream:
+        parts = [stream.read(_EXTENSION_PART)]
+        while parts[-1] and len(parts) * _EXTENSION_PART < size:
+            parts.append(stream.read(_EXTENSION_PART))
+    return b"".join(parts)
 
 
 def _check_type(image: Any, *, path: Path, case_id: str) -> None:
@@ -222,15 +232,6 @@ def _check_type(image: Any, *, path: Path, case_id: str) -> None:
             remedy="convert it to one number per voxel and channel",
             case_id=case_id,
         )
-
-
-def _voxels(image: Any, *, is_label: bool) -> Array:
-    """Scaled values: float32 of an image; of a label the stored type if it is not scaled, else float64."""
-    if not is_label:
-        return np.asarray(image.dataobj, dtype=np.float32)
-    if (image.dataobj.slope, image.dataobj.inter) == (1, 0):
-        return np.asarray(image.dataobj.get_unscaled())
-    return np.asarray(image.dataobj, dtype=np.float64)
 
 
 def _channels_first(array: Array, *, path: Path, case_id: str) -> Array:

@@ -14,6 +14,7 @@ from medseg.scans.damage import reason_without_folders
 from medseg.scans.nifti import pair_of
 from medseg.scans.nifti_header import header_file, read_header
 from medseg.scans.read import read_label
+from medseg.scans.unpacked import open_unpacked
 
 _PLACE_FIELDS = (
     "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -62,8 +63,8 @@ def repair_nifti(
 
 
 def _unpacked(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
+    with open_unpacked(path) as stream:
+        return stream.read()
 
 
 def _straighten(header: Any) -> None:

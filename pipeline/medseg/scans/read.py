@@ -46,9 +46,9 @@ def read_scan(paths: Path | Sequence[Path], *, case_id: str, channels: int | Non
                 remedy="resample it onto that grid",
                 case_id=case_id,
             )
-        _check_finite(scan.array, path=path, case_id=case_id)
-    array = np.concatenate([scan.array for scan in scans]).astype(np.float32, copy=False)
-    return replace(first, array=array)
+        check_finite(scan.array, what=f"image {path.name}", case_id=case_id)
+    array = first.array if len(scans) == 1 else np.concatenate([scan.array for scan in scans])
+    return replace(first, array=np.require(array, np.float32, "W"))
 
 
 def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
@@ -112,11 +112,21 @@ def _read(path: Path, *, case_id: str, is_label: bool, channels: int | None = No
     )
 
 
-def _check_finite(array: Array, *, path: Path, case_id: str) -> None:
+def check_finite(array: Array, *, what: str, case_id: str) -> None:
+    """Refuse voxels that are NaN or infinite.
+
+    Args:
+        array: Voxels.
+        what: What they are, for the message.
+        case_id: Id of the case, for the message.
+
+    Raises:
+        ScanError: If there are any.
+    """
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
     if bad:
         raise ScanError(
-            f"image {path.name} must hold finite voxels, got {bad} NaN or infinite ones",
+            f"{what} must hold finite voxels, got {bad} NaN or infinite ones",
             remedy="replace them by the value of air or drop the case",
             case_id=case_id,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from medseg.scans.label_values import are_whole, integer_step
 from medseg.scans.nifti import NIFTI_SUFFIXES
 from medseg.scans.picture import LOSSY_SUFFIXES, is_picture_file, read_picture
 from medseg.scans.read import read_layers
+from medseg.scans.unpacked import open_unpacked
 
 _CHUNK = 1 << 20  # voxels
 _FIRST = 1 << 14  # voxels that usually tell an image
@@ -101,8 +101,7 @@ def _nifti_chunks(path: Path, stack: ExitStack) -> Iterator[Array]:
         yield np.full(1, np.nan)
         return
     voxels = Path(proxy.file_like.filename if hasattr(proxy.file_like, "filename") else proxy.file_like)
-    is_packed = voxels.name.lower().endswith(".gz")
-    stream: Any = stack.enter_context(gzip.open(voxels) if is_packed else voxels.open("rb"))  # noqa: SIM115 (it is)
+    stream = stack.enter_context(open_unpacked(voxels))
     stream.seek(proxy.offset)
     left, count = int(np.prod(shape)), _FIRST
     while left > 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 
 import torch
-from monai.visualize.class_activation_maps import GradCAM
 from torch import Tensor
 
 from medseg.networks.classification.build import SliceClassifier
@@ -24,6 +23,8 @@ def grad_cam(network: SliceClassifier, images: Tensor, class_index: int) -> Tens
 
     Source: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391, eq. 1 and 2.
     """
+    from monai.visualize.class_activation_maps import GradCAM
+
     subject = copy.deepcopy(network).requires_grad_(True).eval()
     with torch.enable_grad():
         maps: Tensor = GradCAM(subject, network.last_map, postprocessing=_scale)(

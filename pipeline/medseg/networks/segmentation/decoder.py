@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.networks.layers.factories import Conv
 from torch import Tensor, nn
 
 from medseg.networks.block import BlockStyle
 from medseg.networks.config import NetworkConfig
 from medseg.networks.cut import CutTo
+from medseg.networks.layers import CONV, TRANSPOSED_CONV
 
 
 class Decoder(nn.Module):
@@ -58,10 +58,9 @@ class Decoder(nn.Module):
 def _build_upsampling(config: NetworkConfig, inputs: int, outputs: int, *, stride: Sequence[int]) -> nn.Module:
     size = tuple(stride)
     if config.upsampling == "transposed":
-        layer: nn.Module = Conv[Conv.CONVTRANS, config.spatial_dims](inputs, outputs, size, size)
-        return layer
+        return TRANSPOSED_CONV[config.spatial_dims](inputs, outputs, size, size)
     mode = "bilinear" if config.spatial_dims == 2 else "trilinear"
-    pointwise = Conv[Conv.CONV, config.spatial_dims](inputs, outputs, 1)
+    pointwise = CONV[config.spatial_dims](inputs, outputs, 1)
     return nn.Sequential(pointwise, nn.Upsample(scale_factor=tuple(float(s) for s in size), mode=mode))
 
 
@@ -76,6 +75,5 @@ def _build_convs(config: NetworkConfig, style: BlockStyle, *, stage: int, width:
 def _build_head(config: NetworkConfig, width: int, *, stride: Sequence[int]) -> nn.Module:
     """Features to logits, on the image's grid where the first stage's is coarser: one set of weights per sub-voxel."""
     size = tuple(stride)
-    kind = Conv.CONVTRANS if max(size) > 1 else Conv.CONV
-    layer: nn.Module = Conv[kind, config.spatial_dims](width, config.out_channels, size, size)
-    return layer
+    layers = TRANSPOSED_CONV if max(size) > 1 else CONV
+    return layers[config.spatial_dims](width, config.out_channels, size, size)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Literal, Self
 
-from monai.networks import nets
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from medseg.configuration import Config
+from medseg.networks.load_monai import load_monai_nets
 
 
 class DynUNetConfig(Config):
@@ -97,7 +97,7 @@ class DynUNet(nn.Module):
     def __init__(self, config: DynUNetConfig) -> None:
         super().__init__()
         self.config = config
-        network = nets.DynUNet(
+        network = load_monai_nets().DynUNet(
             spatial_dims=config.spatial_dims,
             in_channels=config.in_channels,
             out_channels=config.out_channels,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from monai.networks import nets
 from pydantic import Field, model_validator
 from torch import nn
 
 from medseg.configuration import Config
+from medseg.networks.load_monai import load_monai_nets
 
 
 class SegResNetConfig(Config):
@@ -67,7 +67,7 @@ def build_segresnet(config: SegResNetConfig) -> nn.Module:
     Source: Myronenko 2018, https://arxiv.org/abs/1810.11654;
     https://docs.monai.io/en/stable/networks.html#segresnet.
     """
-    network: nn.Module = nets.SegResNet(
+    network: nn.Module = load_monai_nets().SegResNet(
         spatial_dims=config.spatial_dims,
         in_channels=config.in_channels,
         out_channels=config.out_channels,

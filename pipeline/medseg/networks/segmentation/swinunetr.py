@@ -6,12 +6,12 @@ from importlib.util import find_spec
 from typing import Literal, Self
 
 import torch
-from monai.networks import nets
 from pydantic import Field, model_validator
 from torch import nn
 
 from medseg.configuration import Config
 from medseg.errors import ConfigError
+from medseg.networks.load_monai import load_monai_nets
 
 _REDUCTION = 32  # patches of 2 voxels, merged four times
 Stages = tuple[int, int, int, int]
@@ -83,7 +83,7 @@ def build_swinunetr(config: SwinUNETRConfig) -> nn.Module:
         raise ConfigError("network swinunetr: the package einops must be installed", remedy="install einops")
     # MONAI reads values of tensors while it builds, which the meta device does not have.
     with torch.device("cpu"):
-        network: nn.Module = nets.SwinUNETR(
+        network: nn.Module = load_monai_nets().SwinUNETR(
             spatial_dims=config.spatial_dims,
             in_channels=config.in_channels,
             out_channels=config.out_channels,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medseg.scans.dicom.contours import NO_CONTOUR
-from medseg.scans.dicom.damage import quiet_dicom
+from medseg.scans.dicom.damage import quiet_dicom, silence_dicom
 from medseg.scans.dicom.identity import Identity
 from medseg.scans.dicom.instance import Instance, is_dicom, read_instance
 from medseg.scans.dicom.label_object import (
@@ -43,6 +43,7 @@ __all__ = [
     "read_instance",
     "read_label_object",
     "read_series",
+    "silence_dicom",
     "straight_geometry",
     "suv_factor",
     "write_dicom_seg",

@@ -37,11 +37,21 @@ def quiet_dicom() -> Iterator[None]:
 
     logger = logging.getLogger("pydicom")
     level = logger.level
-    logger.setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
-        warnings.filterwarnings("ignore", message="The DICOM readers are highly experimental")  # NiBabel's, of mosaics
+        silence_dicom()
         try:
             yield
         finally:
             logger.setLevel(level)
+
+
+def silence_dicom() -> None:
+    """Silence pydicom's warnings and logging from now on, where threads read beside work that has filters of its own.
+
+    The filters of warnings are one for all threads, so that a thread must not set and restore them.
+    """
+    import pydicom  # noqa: F401 (its import sets the level of its logger; so it comes first)
+
+    logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"pydicom(\.|$)")
+    warnings.filterwarnings("ignore", message="The DICOM readers are highly experimental")  # NiBabel's, of mosaics

@@ -33,7 +33,7 @@ _TAGS = (
     "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames", "Rows", "Columns", "BitsAllocated", "BitsStored",
     "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "Units",
     "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence",
-    "SequenceOfUltrasoundRegions",
+    "SequenceOfUltrasoundRegions", "SeriesNumber",
 )  # fmt: skip
 _LONGEST_SIDE = 65535
 _YOUNG_CLASSES = {"1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation Storage"}  # unknown to pydicom 3.0
@@ -71,6 +71,7 @@ class Instance:
         has_recognisable_features: (0028,0302).
         identity: Values that identify the patient.
         frames: Frames, one per image plane.
+        series_number: (0020,0011), or "".
     """
 
     path: Path
@@ -100,6 +101,7 @@ class Instance:
     has_recognisable_features: bool
     identity: Identity
     frames: tuple[Frame, ...]
+    series_number: str = ""
 
     @property
     def channels(self) -> int:
@@ -116,10 +118,10 @@ def read_instance(path: Path) -> Instance | None:
     Raises:
         ScanError: If it is DICOM but cannot be read. The message names no file: a file name may name a patient.
     """
-    from pydicom.filereader import dcmread
-
     if not is_dicom(path):
         return None
+    from pydicom.filereader import dcmread
+
     with reading_dicom("header"), path.open("rb") as stream:
         header = dcmread(stream, stop_before_pixels=True, force=True, specific_tags=_wanted_tags())
         if not header and header.preamble:
@@ -194,6 +196,7 @@ def _to_instance(path: Path, header: FileDataset) -> Instance:
         has_recognisable_features=text(header, "RecognizableVisualFeatures").upper() == "YES",
         identity=Identity.of(header),
         frames=frames_of(path, header) if has_pixels else (),
+        series_number=text(header, "SeriesNumber"),
     )
 
 
