@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.geometry import Geometry
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid, preprocess_scan, transforms
+from medseg.preprocess.intensities import normalisation
 from medseg.records import Scan
+from monai.transforms.intensity.array import NormalizeIntensity, ThresholdIntensity
 from pydantic import ValidationError
 
 from tests.grid_strategies import grids
@@ -119,7 +123,30 @@ def test_failure_inside_a_transform_is_told_as_it_is(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(transforms, "resample_averaged", fail)
     with pytest.raises(RuntimeError, match=r"^no memory for 7 bytes$"):
-        preprocess_scan(scan_of(np.zeros((2, 3, 4))), config_for(NONE))
+        transforms.transform_scan(scan_of(np.zeros((2, 3, 4))), config_for(NONE))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@settings(max_examples=25, deadline=None)
+@given(source=grids(), seed=st.integers(0, 99), spacing_mm=st.floats(0.4, 4))
+def test_one_pass_gives_what_the_monai_transforms_give(
+    source: Geometry, seed: int, spacing_mm: float, order: Literal["C", "F"]
+) -> None:
+    values = np.random.default_rng(seed).normal(50, 100, (2, *source.shape)).astype(np.float32)
+    scan = Scan(np.asarray(values, order=order), source)
+    config = config_for(CT, ZSCORE, axcodes="RAS", spacing_mm=(spacing_mm, spacing_mm, 2 * spacing_mm))
+    ours, theirs = preprocess_scan(scan, config), transforms.transform_scan(scan, config)
+    assert ours[1].shape == theirs[1].shape
+    torch.testing.assert_close(ours[0], theirs[0], rtol=0, atol=1e-5)
+
+
+def test_intensities_are_those_of_monai() -> None:
+    values = torch.from_numpy(np.random.default_rng(0).normal(50, 200, (3, 5, 6, 7)).astype(np.float32))
+    found = normalisation(values, config_for(CT, ZSCORE, NONE))(values)
+    clipped = ThresholdIntensity(300, above=False, cval=300)(ThresholdIntensity(-100, cval=-100)(values[:1]))
+    assert torch.equal(found[:1], NormalizeIntensity(50, 25)(clipped).as_tensor())
+    assert torch.equal(found[1:2], NormalizeIntensity()(values[1:2]).as_tensor())
+    assert torch.equal(found[2:], values[2:])
 
 
 def test_scan_without_label_has_none() -> None:

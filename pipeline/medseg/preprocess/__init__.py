@@ -5,7 +5,7 @@ from __future__ import annotations
 from medseg.preprocess.body import body_box, crop_to_body
 from medseg.preprocess.config import BodyCrop, ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.grid import Box, box_around, network_grid, part_of
-from medseg.preprocess.transforms import preprocess_scan
+from medseg.preprocess.scan import preprocess_scan
 
 __all__ = [
     "BodyCrop",

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.ndimage import find_objects
 from torch import Tensor
 
 from medseg.geometry import AxisMap, Geometry
 from medseg.records import Labelmap
 
 _TIE = 1e-6  # shares that differ by less are equal but for rounding
+_PART_BYTES = 4 * 2**20
 _COARSER = 1.001  # a target whose voxels are larger than this many of the source's averages over them
 _AlongAxis = Callable[[Tensor, int, AxisMap, np.ndarray], Tensor]
 
@@ -39,7 +39,9 @@ def resample_linear(array: Tensor, source: Geometry, target: Geometry, *, slices
     return _along_all_axes(_interpolated, array, source, target, slices)
 
 
-def resample_averaged(array: Tensor, source: Geometry, target: Geometry) -> Tensor:
+def resample_averaged(
+    array: Tensor, source: Geometry, target: Geometry, *, change: Callable[[Tensor], Tensor] = lambda part: part
+) -> Tensor:
     """The same, but along axes on which the target is coarser every voxel of the source counts.
 
     There the weights fall linearly to 0 at the distance of the target's spacing, so that fine detail is averaged
@@ -49,11 +51,26 @@ def resample_averaged(array: Tensor, source: Geometry, target: Geometry) -> Tens
         array: Shape `(C, I, J, K)` on the source grid.
         source: Grid of the array.
         target: Grid to compute; its axes are parallel to the source's, in any order and direction.
+        change: Function of single voxels, such as a normalisation, that is applied before; it gets parts of the array,
+            so that no changed copy of the whole is needed.
 
     Returns:
         Shape `(C, I', J', K')` on the target grid.
     """
-    return _along_all_axes(_averaged, array, source, target, None)
+    maps = target.axis_maps(source)
+    if max(abs(axis_map.scale) for axis_map in maps) < _COARSER:
+        return resample_linear(change(array).contiguous(), source, target)
+    in_memory = sorted(range(3), key=lambda axis: -array.stride(maps[axis].source_axis + 1))  # longest stride first
+    ordered = [maps[axis] for axis in in_memory]
+    wanted = [np.arange(target.shape[axis]) for axis in in_memory]
+    array = array.permute(0, *(axis_map.source_axis + 1 for axis_map in ordered))
+    first, *others = sorted(
+        range(3), key=lambda axis: len(wanted[axis]) > array.shape[axis + 1]
+    )  # those that grow last
+    array = _in_parts(array, first, ordered[first], wanted[first], change)
+    for axis in others:
+        array = _averaged(array, axis, ordered[axis], wanted[axis])
+    return array.permute(0, *(in_memory.index(axis) + 1 for axis in range(3))).contiguous()
 
 
 def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Labelmap:
@@ -70,6 +87,8 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
     Returns:
         Labels of the same type on the target grid; no new values.
     """
+    from scipy.ndimage import find_objects
+
     labels_of_boxes = labels.astype(np.uint8) if labels.dtype == bool else labels
     largest, total = np.zeros(target.shape, np.float32), np.zeros(target.shape, np.float32)
     result = np.zeros(target.shape, labels.dtype)
@@ -140,34 +159,70 @@ def _cheapest_first(array: Tensor, wanted: list[np.ndarray]) -> list[int]:
     return sorted(range(3), key=lambda axis: len(wanted[axis]) / array.shape[axis + 1])
 
 
-def _interpolated(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray) -> Tensor:
-    """Interpolate one spatial axis at the wanted target indices."""
+def _in_parts(
+    array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray, change: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Change and average along one axis, a few slices at a time, which stay in the processor's cache."""
     size = array.shape[axis + 1]
+    reach = max(1.0, abs(axis_map.scale))
+    step = max(1, _PART_BYTES * size // (4 * array.numel()) // math.ceil(reach))
+    parts = []
+    for start in range(0, len(wanted), step):
+        part = wanted[start : start + step]
+        position = np.clip(axis_map.offset + axis_map.scale * part, 0, size - 1)
+        low = max(0, math.floor(position.min() - reach))
+        stop = min(size, math.ceil(position.max() + reach) + 1)
+        changed = change(array.narrow(axis + 1, low, stop - low))
+        parts.append(_averaged(changed, axis, axis_map, part, first=low, size=size))
+    return torch.cat(parts, dim=axis + 1) if len(parts) > 1 else parts[0]
+
+
+def _interpolated(
+    array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray, *, first: int = 0, size: int | None = None
+) -> Tensor:
+    """Interpolate one spatial axis at the wanted target indices.
+
+    Args:
+        array: Slices of the source from `first` on; all that are needed.
+        axis: Axis of the target.
+        axis_map: Place of the target's slices on the source.
+        wanted: Indices of the target's slices.
+        first: Index of the array's first slice.
+        size: Slices of the whole source; those of the array if not given.
+    """
+    size = size or array.shape[axis + 1]
     position = np.clip(axis_map.offset + axis_map.scale * wanted, 0, size - 1)
     nearest = np.rint(position)
     if np.abs(position - nearest).max() < 1e-3:
-        if len(nearest) == size and (nearest == np.arange(size)).all():
+        if len(nearest) == array.shape[axis + 1] and (nearest == np.arange(first, first + len(nearest))).all():
             return array
-        return array.index_select(axis + 1, _indices(nearest, array))
+        return array.index_select(axis + 1, _indices(nearest - first, array))
     lower = np.floor(position)
     weight = _weights(position - lower, axis, array)
-    below = array.index_select(axis + 1, _indices(lower, array))
-    above = array.index_select(axis + 1, _indices(np.minimum(lower + 1, size - 1), array))
+    below = array.index_select(axis + 1, _indices(lower - first, array))
+    above = array.index_select(axis + 1, _indices(np.minimum(lower + 1, size - 1) - first, array))
     return torch.lerp(below, above, weight)
 
 
-def _averaged(array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray) -> Tensor:
-    """Average one spatial axis about the wanted target indices, or interpolate where they lie no further apart."""
+def _averaged(
+    array: Tensor, axis: int, axis_map: AxisMap, wanted: np.ndarray, *, first: int = 0, size: int | None = None
+) -> Tensor:
+    """Average one spatial axis about the wanted target indices, or interpolate where they lie no further apart.
+
+    Arguments are those of `_interpolated`.
+    """
     width = abs(axis_map.scale)
     if width < _COARSER:
-        return _interpolated(array, axis, axis_map, wanted)
-    size = array.shape[axis + 1]
+        return _interpolated(array, axis, axis_map, wanted, first=first, size=size)
+    size = size or array.shape[axis + 1]
     position = np.clip(axis_map.offset + axis_map.scale * wanted, 0, size - 1)
     taps = np.ceil(position - width)[:, np.newaxis] + np.arange(int(2 * width) + 1)
     weights = np.maximum(0, 1 - np.abs(taps - position[:, np.newaxis]) / width) * ((taps >= 0) & (taps < size))
     weights /= weights.sum(axis=1, keepdims=True)
-    total = torch.zeros_like(array.index_select(axis + 1, _indices(np.zeros(len(position)), array)))
-    for tap, weight in zip(np.clip(taps, 0, size - 1).T, weights.T, strict=True):
+    shape = [*array.shape[: axis + 1], len(position), *array.shape[axis + 2 :]]
+    total = array.new_zeros(shape)
+    taps = np.clip(taps, first, first + array.shape[axis + 1] - 1)  # beyond it all weights are 0
+    for tap, weight in zip(taps.T - first, weights.T, strict=True):
         total.addcmul_(array.index_select(axis + 1, _indices(tap, array)), _weights(weight, axis, array))
     return total
 

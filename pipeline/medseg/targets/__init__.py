@@ -13,8 +13,10 @@ from pydantic import Field
 
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
+from medseg.targets.on_logits import on_logits
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
 from medseg.targets.voxel_target import VoxelTarget
+from medseg.targets.written_regions import WrittenRegions
 
 # The tag `kind` is that of the saved files: slice classes are `multilabel` or `multiclass` there.
 Target = Annotated[ExclusiveLabels | SliceClasses, Field(discriminator="kind")]
@@ -29,7 +31,9 @@ __all__ = [
     "Target",
     "TargetSource",
     "VoxelTarget",
+    "WrittenRegions",
     "called_classes",
     "class_index",
     "class_probabilities",
+    "on_logits",
 ]

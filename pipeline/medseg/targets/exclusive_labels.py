@@ -47,6 +47,23 @@ class ExclusiveLabels(BaseModel):
         return tuple(sorted(self.labels.values()))
 
     @property
+    def channel_values(self) -> tuple[int, ...] | None:
+        """Label value of each channel: `decide` takes that of the largest channel."""
+        return self.values
+
+    @property
+    def channel_threshold(self) -> float | None:
+        """Nothing: the largest channel decides."""
+        return None
+
+    def combine(self, found: Mask) -> Array:
+        """Label values from the voxels `(channels, I, J, K)` of each channel, of which one has each voxel."""
+        mask = self.blank(tuple(found.shape[1:]))
+        for value, where in zip(self.values, found, strict=True):
+            mask[where] = value
+        return mask
+
+    @property
     def channels(self) -> int:
         """Output channels of the network: one per label, the background included."""
         return len(self.labels)
@@ -106,6 +123,24 @@ class ExclusiveLabels(BaseModel):
         """
         table = np.array(self.values, dtype=np.min_scalar_type(self.values[-1]))
         return np.asarray(table[values.argmax(dim=0).int().cpu().numpy()])
+
+    def soft_sums(self, values: Tensor) -> Tensor:
+        """Sums over all voxels: the probability of a label where it is the most probable, everywhere, and their count.
+
+        Args:
+            values: Probabilities `(channels, I, J, K)` on any device.
+
+        Returns:
+            float64 of shape `(3, structures)` on the CPU.
+        """
+        import torch
+
+        best = values.max(dim=0)
+        channel = best.indices.flatten()
+        inside = channel.bincount(best.values.flatten(), minlength=self.channels)
+        count = channel.bincount(minlength=self.channels)
+        sums = torch.stack([inside, values.flatten(1).sum(dim=1), count.to(inside)])
+        return sums.cpu().double()[:, [self.values.index(value) for value in self.foreground.values()]]
 
     def shows(self, array: Array, structure: str) -> Mask:
         """Voxels of a label map that have the value of a label."""

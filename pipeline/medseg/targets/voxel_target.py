@@ -38,6 +38,17 @@ class VoxelTarget(Protocol):
     def structures(self) -> tuple[str, ...]:
         """Names of what can be shown, outlined and measured by its voxels; the background is none of them."""
 
+    @property
+    def channel_values(self) -> tuple[int, ...] | None:
+        """Native value of each channel if `decide` takes that of the largest, the first of equals; None otherwise."""
+
+    @property
+    def channel_threshold(self) -> float | None:
+        """Activated value above which a channel is found, if `decide` decides each apart; None otherwise."""
+
+    def combine(self, found: Mask) -> Array:
+        """Native array from the voxels `(channels, I, J, K)` in which each channel is found."""
+
     def encode(self, label: Array) -> Tensor:
         """Reference of a training patch, `(…, I, J, K)`, from a native array."""
 
@@ -52,6 +63,17 @@ class VoxelTarget(Protocol):
 
     def decide(self, values: Tensor) -> Array:
         """Native array from activated values `(channels, I, J, K)` on any device."""
+
+    def soft_sums(self, values: Tensor) -> Tensor:
+        """Sums over all voxels for each structure, of which a soft Dice is made.
+
+        Args:
+            values: Activated values `(channels, I, J, K)` on any device.
+
+        Returns:
+            float64 of shape `(3, structures)` on the CPU: the sum of the structure's probability where it would be
+            decided, the sum of it everywhere, and the number of voxels where it would be decided.
+        """
 
     def shows(self, array: Array, structure: str) -> Mask:
         """Voxels of a native array that belong to a structure, `(I, J, K)`."""

@@ -14,11 +14,10 @@ from medseg.cohort import ThreadExecutor
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.manifest import read_case
-from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, preprocess_scan
 from medseg.preprocess.segmentation import PreparedCases, StoredCase, prepare_cases
 from medseg.preprocess.segmentation.prepare import FOREGROUND_SAMPLES
 from medseg.preprocess.segmentation.stored_case import open_case, save_case
-from medseg.preprocess.transforms import preprocess_scan
 from medseg.records import Case, Manifest
 from medseg.scans import write_scan
 from pydantic import ValidationError

@@ -10,7 +10,7 @@ from medseg.preprocess.classification.config import SliceConfig
 from medseg.preprocess.classification.slice_axis import SliceAxis, slice_axis
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.resample import resample_linear
-from medseg.preprocess.transforms import preprocess_scan
+from medseg.preprocess.scan import preprocess_scan
 from medseg.records import Scan
 
 

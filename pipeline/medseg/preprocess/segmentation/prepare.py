@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
-from medseg.manifest import read_case
+from medseg.manifest import manifest_target, read_case
 from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
+from medseg.preprocess.scan_facts import ScanFacts
+from medseg.preprocess.segmentation.case_facts import CaseFacts
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
-from medseg.preprocess.transforms import preprocess_scan
+from medseg.preprocess.segmentation.structure_facts import structure_facts
+from medseg.preprocess.transforms import transform_scan
 from medseg.records import Array, Case, Labelmap, Manifest
 
 FOREGROUND_SAMPLES = 4096
@@ -69,7 +72,7 @@ def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: Preproc
 def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> None:
     scan, label = read_case(case, manifest, root)
     cropped = crop_to_body(scan, config)
-    image, grid, grid_label = preprocess_scan(cropped.scan, config, label=inside(label, cropped.box))
+    image, grid, grid_label = transform_scan(cropped.scan, config, label=inside(label, cropped.box))
     if grid_label is None:
         raise ValueError("a label that went in must come out")
     save_case(
@@ -81,6 +84,7 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
         grid=grid,
         native=scan.geometry,
         box=cropped.box,
+        facts=CaseFacts(scan=ScanFacts.of(scan), structures=structure_facts(label, manifest_target(manifest))),
     )
 
 

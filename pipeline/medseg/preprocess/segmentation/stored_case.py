@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from medseg.configuration import parse_config
 from medseg.geometry import Geometry
 from medseg.preprocess.body import slices_of, whole_box
 from medseg.preprocess.entry import reading_entry, write_entry
 from medseg.preprocess.grid import Box, part_of
+from medseg.preprocess.segmentation.case_facts import CaseFacts
 from medseg.preprocess.store import compact, open_array, write_array
 from medseg.records import Array, Labelmap
 
-STORE_FORMAT = 3
+STORE_FORMAT = 4
 _FACTS = "case.json"
 
 
@@ -39,6 +41,7 @@ class StoredCase:
         constant_channels: Channels that hold one value everywhere, as where a missing sequence was filled in.
         box: Voxels of the scan that the network sees; None if it sees them all.
         outside: Voxel count of each label value outside of that box, where there are any.
+        facts: Facts about the scan as it was read and its label; None where they were not taken.
     """
 
     case_id: str
@@ -50,6 +53,7 @@ class StoredCase:
     constant_channels: tuple[int, ...] = ()
     box: Box | None = None
     outside: Mapping[int, int] = field(default_factory=dict)
+    facts: CaseFacts | None = None
 
     @property
     def seen(self) -> Geometry:
@@ -98,10 +102,11 @@ def save_case(
     grid: Geometry,
     native: Geometry,
     box: Box | None = None,
+    facts: CaseFacts | None = None,
 ) -> None:
     """Write a prepared case; the folder appears whole or not at all."""
     values, counts = np.unique(label, return_counts=True)
-    facts: dict[str, Any] = {
+    content: dict[str, Any] = {
         "format": STORE_FORMAT,
         "grid": {"shape": grid.shape, "affine": grid.affine.tolist()},
         "native": {"shape": native.shape, "affine": native.affine.tolist()},
@@ -109,8 +114,10 @@ def save_case(
         "constant_channels": [index for index, channel in enumerate(image) if channel.min() == channel.max()],
     }
     if box is not None and box != whole_box(native.shape):
-        facts["box"] = [[extent.start, extent.stop] for extent in box]
-        facts["outside"] = _outside(native_label, box)
+        content["box"] = [[extent.start, extent.stop] for extent in box]
+        content["outside"] = _outside(native_label, box)
+    if facts is not None:
+        content["facts"] = facts.model_dump(mode="json")
 
     def write_arrays(target: Path) -> None:
         write_array(target / "image.b2nd", compact(image))
@@ -119,7 +126,7 @@ def save_case(
             write_array(target / "native_label.b2nd", native_label)
         np.save(target / "foreground.npy", foreground.astype(np.int32), allow_pickle=False)
 
-    write_entry(folder, _FACTS, facts, write_arrays)
+    write_entry(folder, _FACTS, content, write_arrays)
 
 
 def open_case(folder: Path, *, case_id: str) -> StoredCase:
@@ -128,15 +135,16 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
     Raises:
         ScanError: If the folder is damaged.
     """
-    with reading_entry(folder, _FACTS, case_id=case_id) as facts:
+    with reading_entry(folder, _FACTS, case_id=case_id) as content:
         grid, native = (
-            Geometry(tuple(facts[name]["shape"]), np.array(facts[name]["affine"])) for name in ("grid", "native")
+            Geometry(tuple(content[name]["shape"]), np.array(content[name]["affine"])) for name in ("grid", "native")
         )
-        voxels = {int(value): int(count) for value, count in facts["voxels"].items()}
-        constant = tuple(int(index) for index in facts["constant_channels"])
-        box = _box(facts["box"]) if "box" in facts else None
-        outside = {int(value): int(count) for value, count in facts.get("outside", {}).items()}
-        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant, box, outside)
+        voxels = {int(value): int(count) for value, count in content["voxels"].items()}
+        constant = tuple(int(index) for index in content["constant_channels"])
+        box = _box(content["box"]) if "box" in content else None
+        outside = {int(value): int(count) for value, count in content.get("outside", {}).items()}
+        facts = parse_config(CaseFacts, content["facts"], source=_FACTS) if "facts" in content else None
+        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant, box, outside, facts)
         case.foreground()
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
         open_array(path, case_id=case_id)

@@ -1,0 +1,19 @@
+"""Facts about a case with a label, by which a model's later scans and masks are compared with its training."""
+
+from __future__ import annotations
+
+from medseg.configuration import Config
+from medseg.preprocess.scan_facts import ScanFacts
+from medseg.preprocess.segmentation.structure_facts import StructureFacts
+
+
+class CaseFacts(Config):
+    """Scan and label of one case.
+
+    Attributes:
+        scan: Facts about the scan.
+        structures: Facts about each structure that its label has a voxel of, by name.
+    """
+
+    scan: ScanFacts
+    structures: dict[str, StructureFacts]

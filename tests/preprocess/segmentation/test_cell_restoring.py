@@ -1,0 +1,170 @@
+"""A decision cell by cell is the decision on interpolated values, whatever lies between the corners."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from medseg.geometry import Geometry
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig, network_grid
+from medseg.preprocess.resample import resample_linear
+from medseg.preprocess.segmentation import restore
+from medseg.preprocess.segmentation.cell_restoring import CellRestoring, RegionRestoring
+from medseg.preprocess.segmentation.restore import restore_planes
+from medseg.targets import WrittenRegions
+from scipy.ndimage import gaussian_filter
+
+from tests.grid_strategies import grids
+from tests.grids import ALL_AXCODES, grid
+from tests.labels import labels_of
+
+EXAMPLES = settings(max_examples=60, deadline=None)
+VALUES = (0, 3, 7, 9)
+KINDS = ("noise", "smooth", "one-hot", "rounded")
+
+
+def grid_for(native: Geometry, axcodes: str, spacing_mm: tuple[float, float, float] | None) -> Geometry:
+    config = PreprocessConfig(
+        axcodes=axcodes, spacing_mm=spacing_mm, normalisation=(ChannelNormalisation(kind="none"),)
+    )
+    return network_grid(native, config)
+
+
+def values_on(geometry: Geometry, kind: str, seed: int) -> torch.Tensor:
+    noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(4, *geometry.shape)).astype(np.float32))
+    if kind == "smooth":
+        noise = torch.from_numpy(8 * gaussian_filter(noise.numpy(), (0, 1, 1, 1)))
+    values = noise.softmax(dim=0)
+    if kind == "one-hot":  # equals between cells are frequent
+        return torch.nn.functional.one_hot(values.argmax(dim=0), 4).permute(3, 0, 1, 2).float()
+    return (8 * values).round() / 8 if kind == "rounded" else values
+
+
+def cell_by_cell(
+    values: torch.Tensor, network: Geometry, native: Geometry, axis: int, cuts: list[int] | None = None
+) -> np.ndarray:
+    work = CellRestoring(network, native, mask=np.zeros(native.shape, np.uint8), values=VALUES, axis=axis)
+    for start, stop in pairwise(cuts or [0, network.shape[axis]]):
+        work.add(values.narrow(axis + 1, start, stop - start))
+    return work.finish()
+
+
+def check_same(found: np.ndarray, values: torch.Tensor, network: Geometry, native: Geometry) -> None:
+    restored = resample_linear(values.double(), network, native)
+    first, second = restored.topk(2, dim=0).values
+    is_sure = (first - second > 1e-5).numpy()
+    expected = np.array(VALUES)[restored.argmax(dim=0).numpy()]
+    np.testing.assert_array_equal(found[is_sure], expected[is_sure])
+    is_winner = np.take_along_axis(restored.numpy(), np.searchsorted(VALUES, found)[None], axis=0)[0]
+    assert (first.numpy() - is_winner < 1e-5).all()  # of equals, one of them
+
+
+@EXAMPLES
+@given(
+    data=st.data(),
+    native=grids(max_tilt=0.3),
+    axcodes=st.sampled_from(ALL_AXCODES),
+    spacing_mm=st.one_of(st.none(), st.tuples(*[st.floats(0.5, 5.0)] * 3)),
+    axis=st.integers(0, 2),
+    kind=st.sampled_from(KINDS),
+    seed=st.integers(0, 99),
+)
+def test_every_orientation_spacing_and_axis_gives_the_plain_decision(
+    data: st.DataObject,
+    native: Geometry,
+    axcodes: str,
+    spacing_mm: tuple[float, float, float] | None,
+    axis: int,
+    kind: str,
+    seed: int,
+) -> None:
+    network = grid_for(native, axcodes, spacing_mm)
+    values = values_on(network, kind, seed)
+    cuts = sorted(data.draw(st.sets(st.integers(1, network.shape[axis]))) | {0, network.shape[axis]})
+    check_same(cell_by_cell(values, network, native, axis, cuts), values, network, native)
+
+
+@EXAMPLES
+@given(data=st.data(), native=grids(), axis=st.integers(0, 2), seed=st.integers(0, 99))
+def test_part_of_a_scan_is_decided_as_within_the_whole(
+    data: st.DataObject, native: Geometry, axis: int, seed: int
+) -> None:
+    network = grid_for(native, "RAS", (1.7, 2.3, 1.1))
+    values = values_on(network, "smooth", seed)
+    whole = cell_by_cell(values, network, native, axis)
+    start = data.draw(st.integers(0, native.shape[axis] - 1))
+    extent = range(start, data.draw(st.integers(start + 1, native.shape[axis])))
+    part = cell_by_cell(values, network, native.cropped(axis, extent), axis)
+    place = tuple(slice(extent.start, extent.stop) if n == axis else slice(None) for n in range(3))
+    assert (part != whole[place]).mean() < 0.02  # equals within rounding may go either way
+
+
+def test_average_of_mirrored_copies_is_decided_like_any_values() -> None:
+    native = grid((23, 19, 17), spacing_mm=(0.9, 1.1, 2.1), angles=(0.2, -0.1, 0.15), axcodes="PIR")
+    network = grid_for(native, "RAS", (1.9, 1.6, 1.3))
+    values = torch.stack([values_on(network, "noise", seed) for seed in range(3)]).mean(dim=0)
+    check_same(cell_by_cell(values, network, native, 1), values, network, native)
+
+
+def test_third_class_wins_inside_a_cell_whose_corners_it_loses() -> None:
+    # Half way between the corners class 2 is the largest: 0.45 against 0.30 and 0.25.
+    values = torch.tensor([[0.55, 0.05], [0.00, 0.50], [0.45, 0.45], [0.0, 0.0]]).view(4, 2, 1, 1)
+    native = grid((3, 1, 1), spacing_mm=(0.5, 1, 1))
+    assert cell_by_cell(values, grid((2, 1, 1)), native, 0).ravel().tolist() == [0, 7, 3]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_first_of_equals_wins(axis: int) -> None:
+    network, native = grid((3, 3, 3), spacing_mm=(2, 2, 2)), grid((6, 6, 6))
+    assert (cell_by_cell(torch.full((4, 3, 3, 3), 0.25), network, native, axis) == 0).all()
+
+
+def test_nearest_plane_is_taken_along_an_axis_that_is_not_interpolated() -> None:
+    values = torch.tensor([[0.9, 0.2], [0.1, 0.8], [0.0, 0.0], [0.0, 0.0]]).view(4, 2, 1, 1)
+    native = grid((8, 1, 1), spacing_mm=(0.25, 1, 1))
+    mask = np.zeros(native.shape, np.uint8)
+    work = CellRestoring(grid((2, 1, 1)), native, mask=mask, values=VALUES, axis=0, nearest=0)
+    work.add(values)
+    # Positions 0, 0.25, … in planes; 0.5 goes to the upper one.
+    assert work.finish().ravel().tolist() == [0, 0, 3, 3, 3, 3, 3, 3]
+
+
+def test_many_values_are_decided_by_cells_with_the_mask_of_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = grid((64, 60, 50), spacing_mm=(0.8, 0.9, 1.5), angles=(0.2, -0.1, 0.15), axcodes="LIA")
+    network = grid_for(native, "RAS", (2.0, 2.0, 2.0))
+    values, target = values_on(network, "smooth", 0), labels_of(*VALUES)
+    by_slabs = restore_planes([values], network, native, target=target, axis=2)
+    monkeypatch.setattr(restore, "_MANY_VALUES", 1)
+    monkeypatch.setattr(restore, "SlabRestoring", None)
+    by_cells = restore_planes([values], network, native, target=target, axis=2)
+    assert by_cells.dtype == by_slabs.dtype
+    assert (by_cells != by_slabs).mean() < 1e-5
+
+
+@EXAMPLES
+@given(
+    native=grids(max_tilt=0.3),
+    axcodes=st.sampled_from(ALL_AXCODES),
+    spacing_mm=st.tuples(*[st.floats(0.5, 5.0)] * 3),
+    axis=st.integers(0, 2),
+    kind=st.sampled_from(KINDS),
+)
+def test_regions_are_decided_by_their_thresholds(
+    native: Geometry, axcodes: str, spacing_mm: tuple[float, float, float], axis: int, kind: str
+) -> None:
+    target = WrittenRegions(
+        labels={"background": 0, "edema": 1, "core": 2, "rim": 5},
+        regions=((1, 2, 5), (2, 5), (5,), (1,)),
+        order=(1, 2, 5, 1),
+    )
+    network = grid_for(native, axcodes, spacing_mm)
+    values = 2 * values_on(network, kind, 0)
+    work = RegionRestoring(network, native, target=target, axis=axis)
+    work.add(values)
+    restored = resample_linear(values, network, native)
+    is_sure = ((restored - 0.5).abs() > 1e-5).all(dim=0).numpy()
+    np.testing.assert_array_equal(work.finish()[is_sure], target.decide(restored)[is_sure])
