@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,15 +19,39 @@ FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path, exists=True)
 
 
-class _Model(click.Path):
-    """A run's folder, or the address of a registered model, which names no file."""
+class _Place(click.Path):
+    """A path, or the address of a registered model, which names no file."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The folder as a path; an address as it is."""
+        """A path; an address as it is."""
         return value if str(value).startswith("models:/") else super().convert(value, param, ctx)
 
 
-MODEL = _Model(path_type=Path, exists=True)
+PLACE = _Place(path_type=Path)
+
+
+def runs_and_inputs(places: Sequence[Path | str]) -> tuple[list[Path | str], list[Path]]:
+    """Tell models from inputs: the first place is a model, and so are those after it up to the first that is none.
+
+    Raises:
+        click.UsageError: If there is no input, the first place does not exist, or a model stands among the inputs.
+    """
+    first, *others = places
+    if isinstance(first, Path) and not first.exists():
+        raise click.BadParameter(f"Path {str(first)!r} does not exist.", param_hint="'RUN...'")
+    if not others:
+        raise click.UsageError("Missing argument 'INPUT...': give a manifest, scans, or folders of scans after RUN")
+
+    from medseg.runs.segmentation.model_paths import is_model
+
+    count = next((place for place, other in enumerate(others) if not is_model(other)), len(others))
+    runs, inputs = [first, *others[:count]], others[count:]
+    if not inputs:
+        raise click.UsageError("Missing argument 'INPUT...': all places are models; give scans after them")
+    late = [str(place) for place in inputs if is_model(place)]
+    if late:
+        raise click.UsageError(f"{late[0]} is a model, but stands after the input {inputs[0]}; give all models first")
+    return runs, [Path(place) for place in inputs]
 
 
 def data_root(function: Function) -> Function:

@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from medseg.workflows import bars, console, options
-
-if TYPE_CHECKING:
-    from medseg.records import Prediction
+from medseg.workflows import bars, options
+from medseg.workflows.mask_summary import echo_masks
 
 EPILOG = """\b
 Examples:
   medseg predict run data/dataset.json --fold 0 --out masks
   medseg predict run scan.nii.gz more_scans/ --out masks
+  medseg predict run_a run_b study/ --series 3 --out masks
   medseg predict run scans/ --gate classifier --out masks
   medseg predict models:/livers@clinical scans/ --out masks
+
+The same command again continues where it was stopped: masks that are finished and unchanged are kept.
 """
 
 
 @click.command("predict", epilog=EPILOG)
-@click.argument("run", type=options.MODEL)
-@click.argument("inputs", type=options.FOLDER, nargs=-1, required=True)
-@click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the masks; new or empty.")
+@click.argument("places", metavar="RUN... INPUT...", type=options.PLACE, nargs=-1, required=True)
+@click.option(
+    "--out",
+    "folder",
+    type=options.FOLDER,
+    required=True,
+    help="Folder of the masks: new, empty, or of this very command, which is continued.",
+)
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases of a manifest.")
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split of a manifest.")
+@click.option(
+    "--series",
+    multiple=True,
+    help="DICOM series to take, by number, UID or words of its description; 3#2 is the second volume of series 3. May "
+    "be given several times.  [default: the one that fits the model]",
+)
+@click.option(
+    "--pseudonyms",
+    type=options.FOLDER,
+    help="Private table, new or of an earlier run, that leads from pseudonyms back to patients; masks and records are "
+    "named by pseudonyms.  [default: ids as in the files]",
+)
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", show_default=True,
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip
+@click.option("--fast", is_flag=True, help="Draw faster, at a small loss of accuracy.")
 @click.option(
     "--gate",
     "gate",
@@ -52,43 +70,17 @@ Examples:
 @options.data_root
 @options.device
 @click.option("--tracking-uri", help="MLflow store of a registered model.  [default: MLFLOW_TRACKING_URI, else here]")
-def command(run: Path | str, inputs: tuple[Path, ...], folder: Path, **choices: Any) -> None:
-    """Draw masks with the model of RUN for INPUTS: a manifest, image files, or folders of image files.
+def command(places: tuple[Path | str, ...], folder: Path, **choices: Any) -> None:
+    """Draw masks with the models of RUN... for INPUT...: a manifest, or files and folders of scans, DICOM among them.
 
-    RUN is the folder of a training, or a registered model such as models:/livers@clinical.
+    RUN is the folder of a training, that of a training of all folds, or a registered model such as
+    models:/livers@clinical. Several models draw one mask together. Inputs begin with the first place that is no model.
     """
+    runs, inputs = options.runs_and_inputs(places)
+
     from medseg.runs.segmentation.predict import PredictSettings, predict_run
 
-    result = predict_run(run, inputs, PredictSettings(out=folder, **choices), progress=bars.Bars())
-    console.warn(result.warnings)
-    seconds = sum(item.seconds for item in result.predictions)
-    click.echo(
-        f"{len(result.predictions)} mask(s) in {folder}, {seconds:.1f} s; details in {folder / 'predictions.json'}"
-    )
-    _echo_review(result.predictions)
-    console.report_failures(result.failures)
-
-
-def _echo_review(predictions: Sequence[Prediction]) -> None:
-    """Print how much a gate left out, and which masks a classifier flags."""
-    seen = [(item, item.review) for item in predictions if item.review is not None]
-    gates = [review.gate for _, review in seen if review.gate is not None]
-    if gates:
-        kept = sum(gate.stop - gate.start for gate in gates) / max(sum(gate.slices for gate in gates), 1)
-        empty = sum(gate.start == gate.stop for gate in gates)
-        seconds = sum(gate.seconds for gate in gates)
-        click.echo(
-            f"gate: {kept:.0%} of the slices segmented, none in {empty} case(s); the classifier took {seconds:.1f} s"
-        )
-    empty_cases = [item.case_id for item, review in seen if review.gate and review.slab.is_empty]
-    lines = [f"{case_id}: no slice reached the threshold; nothing was segmented" for case_id in empty_cases]
-    console.echo_first(lines, "gate", "predictions.json")
-    flagged = [(item, review.quality) for item, review in seen if review.quality.is_flagged]
-    console.echo_first(
-        [f"{item.case_id}: {quality.reason}" for item, quality in flagged], "flagged", "predictions.json"
-    )
-    if seen:
-        click.echo(f"{len(flagged)} of {len(seen)} mask(s) flagged for disagreeing with the classifier")
+    echo_masks(predict_run(runs, inputs, PredictSettings(out=folder, **choices), progress=bars.Bars()))
 
 
 if __name__ == "__main__":

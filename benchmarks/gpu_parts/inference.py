@@ -81,7 +81,10 @@ def _write_noise(context: Context, name: str, shape: tuple[int, int, int]) -> Ca
 
 
 class _StageClock:
-    """Seconds of each stage of `predict_cases`, which runs as it is; the device is waited for at every border."""
+    """Seconds of each stage of `predict_cases`, which runs as it is; the device is waited for at every border.
+
+    A single case runs through its stages one after the other.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -89,20 +92,19 @@ class _StageClock:
 
     def watching(self) -> ExitStack:
         """Put a clock round each stage until the block ends."""
-        # By name, because the package shows the function of the same name in the module's place.
-        cases_module = import_module("medseg.inference.segmentation.predict_cases")
-        predictor_module = import_module("medseg.inference.segmentation.predictor")
+        stages_module = import_module("medseg.inference.segmentation.case_stages")
+        scan_module = import_module("medseg.inference.segmentation.prepared_scan")
         stack = ExitStack()
         for module, name, stage in (
-            (cases_module, "read_scan", "read"),
-            (predictor_module, "preprocess_scan", "normalise and resample"),
-            (predictor_module, "restore_planes", "restore"),
-            (cases_module, "write_mask", "write"),
+            (stages_module, "read_input", "read"),
+            (scan_module, "preprocess_scan", "normalise and resample"),
+            (scan_module, "restore_planes", "restore"),
+            (stages_module, "write_mask", "write"),
         ):
             stack.enter_context(patch.object(module, name, self._timed(getattr(module, name), stage)))
-        planes = predictor_module.probability_planes
+        planes = scan_module.probability_planes
         stack.enter_context(
-            patch.object(predictor_module, "probability_planes", lambda *a, **k: self._stream(planes(*a, **k)))
+            patch.object(scan_module, "probability_planes", lambda *a, **k: self._stream(planes(*a, **k)))
         )
         return stack
 

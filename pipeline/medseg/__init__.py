@@ -13,14 +13,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from medseg.version import __version__
 
 if TYPE_CHECKING:
     from medseg.errors import PipelineError
     from medseg.inference.classification import SlicePredictor
     from medseg.inference.segmentation import Predictor
     from medseg.manifest import load_manifest
-    from medseg.runs.api import compare, evaluate, predict, promote, report, train, train_classifier
+    from medseg.runs.api import adopt, compare, evaluate, predict, promote, report, train, train_classifier
     from medseg.scans import read_label, read_scan, write_mask
     from medseg.training.segmentation import SegmentationParts
 
@@ -29,6 +29,7 @@ _HOMES = {
     "Predictor": "medseg.inference.segmentation",
     "SegmentationParts": "medseg.training.segmentation",
     "SlicePredictor": "medseg.inference.classification",
+    "adopt": "medseg.runs.api",
     "compare": "medseg.runs.api",
     "evaluate": "medseg.runs.api",
     "load_manifest": "medseg.manifest",
@@ -48,6 +49,7 @@ __all__ = [
     "SegmentationParts",
     "SlicePredictor",
     "__version__",
+    "adopt",
     "compare",
     "evaluate",
     "load_manifest",

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -16,6 +17,8 @@ from typing import Any
 
 from medseg.errors import DeliveryError
 from medseg.text import printable
+
+_TEMPORARY = re.compile(r"^\.[0-9a-f]{32}\.part")
 
 
 @contextmanager
@@ -52,6 +55,19 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
                 shutil.rmtree(temporary, ignore_errors=True)
             else:
                 temporary.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a path has the temporary name of a file that was being written when its process was killed."""
+    return _TEMPORARY.match(path.name) is not None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder, which no process may be writing to now."""
+    for path in folder.iterdir():
+        if is_leftover(path):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_text(target: Path, text: str) -> None:

@@ -3,6 +3,7 @@
     PipelineError
     ├── ManifestError     a dataset.json, recipe or fold assignment is wrong
     ├── ScanError         a scan or label file cannot be used
+    │   └── MemoryShortageError   it needs more memory than is free now
     ├── GeometryError     grids do not agree, or an affine is not a rigid voxel grid
     ├── ConfigError       a plan, an option or a YAML key is wrong
     ├── CheckpointError   a model or checkpoint is missing, damaged or does not fit
@@ -45,6 +46,10 @@ class ManifestError(PipelineError):
 
 class ScanError(PipelineError):
     """A scan or label file is missing, damaged or outside what the pipeline accepts."""
+
+
+class MemoryShortageError(ScanError):
+    """A scan needs more memory than is free at this moment; it may fit once other work has ended."""
 
 
 class GeometryError(PipelineError):

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from medseg.errors import PipelineError
+from medseg.errors import MemoryShortageError, PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import Origin
 from medseg.text import Text
@@ -162,7 +162,8 @@ class Prediction:
         peak_memory_bytes: Largest memory of the process so far.
         volume_ml: Volume of each label by name.
         in_training: Whether the network was trained on this case.
-        review: Review by a slice classifier, as `medseg.inference` records it; None without one.
+        review: Review by a slice classifier, as `medseg.inference` records it; None without one, and for a kept mask.
+        is_kept: Whether an earlier prediction drew the mask.
     """
 
     case_id: str
@@ -172,6 +173,7 @@ class Prediction:
     volume_ml: dict[str, float] = field(default_factory=dict)
     in_training: bool = False
     review: Any = None
+    is_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +208,20 @@ def reason_of(error: Exception, *, case_id: str | None = None) -> str:
     elif isinstance(error, PipelineError) and error.case_id == case_id:
         message = error.statement
     text = message.splitlines()[0] if message else type(error).__name__
-    if isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text:
+    if _ran_out_of_memory(error, text):
         return f"memory must hold it, got: {text}; use a smaller scan or a machine with more memory"
     if isinstance(error, OSError):
         return f"its files must be readable and writable, got: {text}; fix that and run again"
     return text
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether an error may not come again once other work has freed its memory."""
+    return isinstance(error, MemoryShortageError) or _ran_out_of_memory(error, str(error))
+
+
+def _ran_out_of_memory(error: Exception, text: str) -> bool:
+    return isinstance(error, MemoryError) or "alloc" in text or "out of memory" in text
 
 
 @dataclass(frozen=True, slots=True)

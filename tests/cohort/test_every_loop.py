@@ -220,10 +220,10 @@ LOOPS: list[tuple[Callable[[Place], Came], str]] = [
     (audited, "medseg.audit.examine.read_scan"),
     (ingested, "medseg.ingest.build_image.read_scan"),
     (ingested, "medseg.ingest.image_source.read_grid"),
-    (predicted, "medseg.inference.segmentation.predict_cases.read_scan"),
-    (predicted, "medseg.inference.segmentation.predict_cases.write_mask"),
+    (predicted, "medseg.inference.segmentation.case_stages.read_input"),
+    (predicted, "medseg.inference.segmentation.case_stages.write_mask"),
     (evaluated, "medseg.evaluation.segmentation.evaluate_cases.read_case_label"),
-    (ranked, "medseg.runs.classification.triage.read_scan"),
+    (ranked, "medseg.runs.classification.triage.read_input"),
     (gated, "medseg.runs.classification.gate.read_case"),
 ]
 every_loop = pytest.mark.parametrize(

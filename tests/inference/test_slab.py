@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,8 @@ from medseg.preprocess import (
     network_grid,
     part_of,
     preprocess_scan,
-    transforms,
 )
+from medseg.preprocess import scan as scan_module
 from medseg.records import Scan
 
 from tests.grid_strategies import grids
@@ -142,12 +143,12 @@ def test_only_what_the_windows_see_is_resampled(
 ) -> None:
     shapes: list[tuple[int, ...]] = []
 
-    def spy(array: torch.Tensor, source: Geometry, target: Geometry) -> torch.Tensor:
+    def spy(array: torch.Tensor, source: Geometry, target: Geometry, **choices: Any) -> torch.Tensor:
         shapes.append(target.shape)
-        return resample(array, source, target)
+        return resample(array, source, target, **choices)
 
-    resample = transforms.resample_averaged
-    monkeypatch.setattr(transforms, "resample_averaged", spy)
+    resample = scan_module.resample_averaged
+    monkeypatch.setattr(scan_module, "resample_averaged", spy)
     build(PLAIN, WINDOW).mask(random_scan(Geometry((8, 8, 80), np.eye(4))), slab=Slab(2, 40, 44))
     assert shapes == [(8, 8, 12)]
 

@@ -128,11 +128,11 @@ def assert_everything_is_in_mlflow(manifest: Manifest, place: Path, rows: list[d
     shown = {(one.key, one.dataset_name) for one in model.metrics}
     assert ("val/dice/liver", f"{manifest.name} (validation)") in shown
     assert ("test/dice/liver", f"{manifest.name} (evaluation)") in shown
-    record = json.loads((place / "masks" / "predictions.json").read_text(encoding="utf-8"))["model"]
+    record = json.loads((place / "masks" / "predictions.json").read_text(encoding="utf-8"))["models"][0]
     assert (record["run_id"], record["weights_digest"]) == (train.info.run_id, model.tags["medseg.weights_digest"])
     assert record["cost"]["parameters"] == int(train.data.params["parameters"])
     sidecar = json.loads(next((place / "masks").glob("*.nii.gz")).with_suffix("").with_suffix(".json").read_text())
-    assert sidecar["model"]["weights_digest"] == record["weights_digest"]
+    assert sidecar["models"][0]["weights_digest"] == record["weights_digest"]
     errors = {Path(item.path).name for item in client.list_artifacts(evaluate.info.run_id, "errors")}
     assert errors == {path.name for path in (place / "evaluation" / "errors").iterdir()} != set()
     assert len(train.data.params) < 20

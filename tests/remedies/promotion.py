@@ -259,7 +259,7 @@ def _resumed_folds(place: Path) -> Again:
     yield lambda: medseg.train(data, out=place / "out", fold="all-folds", resume=True, tracking=False)
 
 
-@tries("runs/segmentation/predict.py", "give the address of a model of medseg train")
+@tries("runs/segmentation/model_paths.py", "give the address of a model of medseg train")
 def _classifier_s_address(place: Path) -> Again:
     registry = Registry(place)
     card = card_of()

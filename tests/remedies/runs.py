@@ -345,7 +345,7 @@ def _order_of_masks(place: Path) -> Again:
             dataset="d", manifest_digest="m", plan_digest="p", weights_digest=name * 64, trained_on=()
         )
         masks.append(place / f"masks_{name}")
-        save_record(PredictionRecord(model=identity, labels={"liver": 1}, cases=(), failures=()), masks[-1])
+        save_record(PredictionRecord(models=(identity,), labels={"liver": 1}, cases=(), failures=()), masks[-1])
         made.append(evaluated(place / name, "a"))
         summary = json.loads((made[-1] / "summary.json").read_text())
         (made[-1] / "summary.json").write_text(json.dumps(summary | {"model": identity.model_dump(mode="json")}))

@@ -151,7 +151,7 @@ def _analyze_header(place: Path) -> Again:
     yield lambda: read_grid(place / "b.nii", case_id="c")
 
 
-@tries("scans/nifti.py", "copy or export it again")
+@tries("scans/nifti_voxels.py", "copy or export it again")
 def _cut(place: Path) -> Again:
     whole = save(place / "a.nii", image()).read_bytes()
     (place / "a.nii").write_bytes(whole[:-100])

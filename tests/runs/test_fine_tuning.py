@@ -225,7 +225,7 @@ def test_predictions_name_cases_of_the_earlier_run_on_the_dataset(earlier: Train
     run = train(data, tmp_path / "run", init=earlier.folder, fold=1)
     medseg.predict(run.folder, data, out=tmp_path / "masks", fold=1, device="cpu")
     record = json.loads((tmp_path / "masks" / "predictions.json").read_text())
-    assert set(record["model"]["trained_on"]) == {"c0", "c1"}
+    assert set(record["models"][0]["trained_on"]) == {"c0", "c1"}
     result = medseg.evaluate(data, masks=tmp_path / "masks", out=tmp_path / "ev", fold=1, tracking=False)
     assert "their numbers flatter it" in result.warnings[0]
 

@@ -304,7 +304,7 @@ def test_registered_model_predicts_by_its_address(
     assert done.code == 0, done.err
     mask, _ = read_label(tmp_path / "m" / "a.nii.gz", case_id="a")
     assert np.array_equal(mask == 5, array[0] == 1)
-    model = json.loads((tmp_path / "m" / "predictions.json").read_text(encoding="utf-8"))["model"]
+    model = json.loads((tmp_path / "m" / "predictions.json").read_text(encoding="utf-8"))["models"][0]
     assert len(model["weights_digest"]) == 64
     missing = medseg(
         "predict", "models:/boxes@none", tmp_path / "scans", "--out", tmp_path / "n", "--tracking-uri", uri

@@ -20,8 +20,8 @@ from medseg.errors import CheckpointError, DeliveryError, TrainingError
 from medseg.training import ClockBudget, CurvesListener, StepBudget, TrainingEvents, TrainingState
 from medseg.training.averaging import averaged_copy
 from medseg.training.budget import TAIL_S
-from medseg.training.checkpoint import checkpoint_facts
-from medseg.training.engine import CHECKPOINT_NAME, Outcome, run_task
+from medseg.training.checkpoint import CHECKPOINT_NAME, checkpoint_facts
+from medseg.training.engine import Outcome, run_task
 from medseg.training.schedule import learning_rate
 from medseg.training.task import Validation
 from safetensors.torch import load_file

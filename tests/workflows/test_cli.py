@@ -27,6 +27,11 @@ def test_help_loads_nothing_heavy() -> None:
     )
 
 
+def test_help_of_predict_loads_nothing_heavy() -> None:
+    code = "from medseg.workflows.cli import medseg\ntry: medseg(['predict', '--help'])\nexcept SystemExit: pass"
+    assert loaded_by(code) == set()
+
+
 def test_usage_error_of_a_verb_loads_nothing_heavy() -> None:
     code = (
         "from medseg.workflows.cli import medseg\n"
@@ -98,7 +103,8 @@ def test_output_folder_that_holds_something_is_refused(medseg: Medseg, tmp_path:
 def test_rooms_for_a_bare_gpu_node_import_without_io_and_tracking_libraries() -> None:
     blocked = ("nibabel", "SimpleITK", "pydicom", "mlflow", "matplotlib", "PIL", "pandas", "click")
     code = "import sys\n" + "\n".join(f"sys.modules[{name!r}] = None" for name in blocked)
-    code += "\nimport medseg.training, medseg.inference, medseg.networks, medseg.preprocess"
+    code += "\nfrom medseg.training import *\nfrom medseg.networks import *"
+    code += "\nimport medseg.inference, medseg.inference.segmentation, medseg.preprocess, medseg.training.engine"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -9,6 +9,7 @@ from medseg.cohort.executors import (
     ThreadExecutor,
     map_in_order,
 )
+from medseg.cohort.pipeline import Stages, pipeline_cases
 from medseg.cohort.run_cases import CASE_ERRORS, CaseOutcome, Done, HasCaseId, iterate_cases, run_cases
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "HasCaseId",
     "ProcessExecutor",
     "SerialExecutor",
+    "Stages",
     "ThreadExecutor",
     "iterate_cases",
     "map_in_order",
+    "pipeline_cases",
     "run_cases",
 ]

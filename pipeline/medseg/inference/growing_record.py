@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +10,16 @@ from types import TracebackType
 from typing import Self
 
 from medseg.errors import PipelineError
-from medseg.inference.record import PredictionRecord, save_record
+from medseg.inference.record import RECORD_NAME, PredictionRecord, save_record
 
 _SHARE = 0.02
 
 
 class GrowingRecord:
-    """Saves a record as it grows, and at the end of the block, whatever ends it.
+    """Saves a record at the begin of a block, as it grows, and at the end of the block, whatever ends it.
 
-    Saving takes at most a fiftieth of the time; a process that is killed outright loses the cases since the last time.
+    Saving takes at most a fiftieth of the time; after a process was killed outright, the sidecars tell what the record
+    lacks. Any thread may let it grow.
 
     Args:
         folder: Folder of the masks.
@@ -31,20 +33,26 @@ class GrowingRecord:
         self.error: PipelineError | None = None
         self._folder, self._content = folder, content
         self._next = 0.0
+        self._lock = threading.Lock()
 
     def grow(self) -> None:
         """Save the record, unless that was done just now."""
-        if time.monotonic() >= self._next:
-            self._save()
+        with self._lock:
+            if time.monotonic() >= self._next:
+                self._save()
 
     def __enter__(self) -> Self:
+        self._save()
+        self._next = 0.0  # the first case is listed at once
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or self._next:  # an interrupted folder without any case stays empty
-            self._save()
+        self._save()
+        names = {path.name for path in self._folder.iterdir()}
+        if kind is not None and names == {RECORD_NAME}:  # interrupted before any case: the folder stays empty
+            (self._folder / RECORD_NAME).unlink()
 
     def _save(self) -> None:
         start = time.monotonic()

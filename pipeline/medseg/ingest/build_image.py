@@ -68,7 +68,7 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
     array, grid, name = scan.array, scan.geometry, build.case_id
     risks = seen_risks(array, grid, is_picture=image.is_picture, modality=image.modality or None)
     if image is not build.reference:
-        array, how = _onto_reference(scan, image, build.reference)
+        array, how = onto_reference(scan, image, build.reference)
         notes.append(how)
     if len(build.images) > 1:
         grid, name = build.reference.known_grid(), f"{build.case_id}_{number:04d}"
@@ -80,7 +80,7 @@ def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool
     """The voxels of an image as they are stored, or PET as SUV if requested."""
     if image.found is not None:
         read = read_series(image.found, repair=repair)
-        return _as_suv(read, image.found) if suv and image.modality == "PT" else read
+        return as_suv(read, image.found) if suv and image.modality == "PT" else read
     path = image.files[0]
     digest = _digest(image.files)
     try:
@@ -98,7 +98,8 @@ def _without_name(error: ScanError | GeometryError, name: str) -> ScanError | Ge
     return type(error)(fact, remedy=remedy, case_id=error.case_id)
 
 
-def _as_suv(read: SeriesScan, found: FoundSeries) -> SeriesScan:
+def as_suv(read: SeriesScan, found: FoundSeries) -> SeriesScan:
+    """PET as SUV by body weight, with a note on its factor."""
     factor = suv_factor(found)
     values = (read.scan.array.astype(np.float64) * factor).astype(np.float32)
     note = f"activity was multiplied by {factor:.6g} to give SUV by body weight"
@@ -120,8 +121,12 @@ def _whole_numbers(array: Array) -> Array:
     return array
 
 
-def _onto_reference(scan: Scan, image: ImageSource, reference: ImageSource) -> tuple[Array, str]:
-    """A channel on the grid of the reference, and a note on how it was brought there."""
+def onto_reference(scan: Scan, image: ImageSource, reference: ImageSource) -> tuple[Array, str]:
+    """A channel on the grid of the reference, and a note on how it was brought there.
+
+    Raises:
+        GeometryError: If the two lie in different frames of reference, or nowhere in one place.
+    """
     name = image.modality or "channel"
     if image.frame_of_reference_uid != reference.frame_of_reference_uid:
         raise GeometryError(

@@ -31,14 +31,25 @@ def find_images(files: Source, scans: Sequence[Path], root: Path, options: Inges
         options: Settings of the ingest.
     """
     rules = SeriesRules(options.min_slices, "orientations" in options.repair)
-    series = [series_image(found, repair=options.repair) for found in find_series(files.instances, rules)]
-    series = _doubtful(series, {one.path.parent for one in files.unreadable})
+    series = find_series_images(files, rules, repair=options.repair)
     masks = {*files.volumes, *files.pictures} - set(scans)
     patient_of = patient_names(scans, root, _patients_below(series), masks=masks)
     threads = ThreadExecutor(options.workers)
     of_files = map_in_order(threads, lambda path: file_image(path, root, patient_of[path]), scans)
     images = with_patients_from([*series, *of_files], options.patients_from, root)
     return _one_kind(images, options.kind)
+
+
+def find_series_images(files: Source, rules: SeriesRules, *, repair: frozenset[str]) -> list[ImageSource]:
+    """The volumes and pictures of all DICOM series of a source.
+
+    Args:
+        files: Files of the source.
+        rules: Rules for volumes.
+        repair: Problems of series that are repaired instead of refused.
+    """
+    series = [series_image(found, repair=repair) for found in find_series(files.instances, rules)]
+    return _doubtful(series, {one.path.parent for one in files.unreadable})
 
 
 def _patients_below(images: Sequence[ImageSource]) -> dict[Path, set[PatientName]]:

@@ -87,6 +87,16 @@ class ImageSource:
             raise ScanError(self.refusal.fact, remedy=self.refusal.remedy)
         raise ScanError("the image has no grid")
 
+    def known_series(self) -> FoundSeries:
+        """The DICOM series of the image.
+
+        Raises:
+            ScanError: If the image is a file of another kind.
+        """
+        if self.found is None:
+            raise ScanError("the image is no DICOM series")
+        return self.found
+
 
 _VOXEL_ENDINGS = {
     ".hdr": (".img", ".IMG"),

@@ -6,7 +6,6 @@ from itertools import product
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from medseg.geometry import Geometry
 from medseg.records import Labelmap
@@ -24,6 +23,8 @@ def mask_extents(mask: Labelmap, grid: Geometry) -> dict[int, Extent]:
         mask: Label values of shape `(I, J, K)`.
         grid: Grid of the mask.
     """
+    from scipy import ndimage
+
     if mask.size and int(mask.max()) > _LARGEST:
         values, places = np.unique(mask, return_inverse=True)
         mask, known = places.reshape(mask.shape).astype(np.uint16), [int(value) for value in values]

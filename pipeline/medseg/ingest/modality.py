@@ -29,7 +29,12 @@ def known_modality(image: ImageSource) -> str:
     """
     if image.modality or image.is_picture:
         return image.modality
-    found = {_MODALITY_OF[word] for word in normalised(image.description).split("_") if word in _MODALITY_OF}
+    return modality_named(image.description)
+
+
+def modality_named(text: str) -> str:
+    """The modality that the words of a name mean; "" if they mean none, or several."""
+    found = {_MODALITY_OF[word] for word in normalised(text).split("_") if word in _MODALITY_OF}
     return found.pop() if len(found) == 1 else ""
 
 

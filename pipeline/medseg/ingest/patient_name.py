@@ -72,7 +72,7 @@ def patient_names(
         if folder == PurePath() or is_shared or by_role:
             names[path] = PatientName(patient_of_file(scan_stem(path)), True)
         else:
-            patient = _of_folder(folder.parent if path.parent in paired and folder.parent.parts else folder)
+            patient = patient_folder(folder.parent if path.parent in paired and folder.parent.parts else folder)
             inside = (known or {}).get(root / patient, set())
             names[path] = next(iter(inside)) if len(inside) == 1 else PatientName(patient, False)
     return names
@@ -95,8 +95,8 @@ def is_generic(stem: str) -> bool:
     return not name_tokens(stem) - MODALITIES
 
 
-def _of_folder(folder: PurePath) -> str:
-    """The path down to the last folder that is not named for a visit, date, modality or role."""
+def patient_folder(folder: PurePath) -> str:
+    """The path of a patient: down to the last folder that is not named for a visit, date, modality or role."""
     parts = list(folder.parts)
     for number, part in enumerate(parts):
         if _SUBJECT.fullmatch(part):

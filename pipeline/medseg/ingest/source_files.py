@@ -52,7 +52,7 @@ class SourceFiles:
     locked: list[UnreadableFile] = field(default_factory=list)
 
 
-def list_source(root: Path, *, without: Path) -> SourceFiles:
+def list_source(root: Path, *, without: Path | None) -> SourceFiles:
     """List all files below a folder, at any depth and through links.
 
     Ordinary folders come before linked ones, so that a file has its own name where it is reached by a link too. A
@@ -60,10 +60,10 @@ def list_source(root: Path, *, without: Path) -> SourceFiles:
 
     Args:
         root: Folder to list.
-        without: Output folder, left out, since it may lie within.
+        without: Output folder, left out, since it may lie within; None without one.
     """
     found = SourceFiles()
-    output, start = without.resolve(), root.resolve()
+    output, start = without.resolve() if without else None, root.resolve()
     entered: set[Path] = set()
     links: list[Path] = []
     known: set[Path] = set()
@@ -94,7 +94,7 @@ def list_source(root: Path, *, without: Path) -> SourceFiles:
 
 
 def _ordinary_folders(
-    folder: Path, real: Path, output: Path, entered: set[Path], found: SourceFiles
+    folder: Path, real: Path, output: Path | None, entered: set[Path], found: SourceFiles
 ) -> Iterator[tuple[Path, Path, list[Path], list[str]]]:
     """Each folder below one, without links: its path, its real path, its links to folders, and its file names."""
     for parent, folders, names in os.walk(folder, onerror=lambda error: found.locked.append(_locked(error, "folder"))):

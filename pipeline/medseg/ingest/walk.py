@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ScanError
-from medseg.ingest.source_files import PassedFile, UnreadableFile, list_source
+from medseg.ingest.source_files import PassedFile, SourceFiles, UnreadableFile, list_source
 from medseg.scans import ITK_SUFFIXES, NIFTI_SUFFIXES, SCAN_SUFFIXES, is_picture_file
 from medseg.scans.dicom import Instance, is_dicom, read_instance
 
@@ -57,7 +57,17 @@ def walk_source(
         workers: Number of threads.
         on_file: Called with the number of files read since the last call.
     """
-    listed = list_source(folder, without=without)
+    return read_listed(list_source(folder, without=without), workers=workers, on_file=on_file)
+
+
+def read_listed(listed: SourceFiles, *, workers: int, on_file: Callable[[int], None] = lambda count: None) -> Source:
+    """Read the headers of files that are listed already.
+
+    Args:
+        listed: Files, perhaps of several folders.
+        workers: Number of threads.
+        on_file: Called with the number of files read since the last call.
+    """
     files = listed.files
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     read: list[tuple[Path, Instance | UnreadableFile | None]] = []

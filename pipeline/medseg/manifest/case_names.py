@@ -17,6 +17,7 @@ _RESERVED = frozenset('/\\:*?"<>|')  # separators of folders, and what Windows t
 # Control characters, halves of surrogates (bytes that are not UTF-8) and line separators; format characters such as
 # the joiners of Persian and Hindi are parts of words.
 _UNSAFE_KINDS = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_DOTS = re.compile(r"\.{2,}")
 _TO_LAST_SEPARATOR = re.compile(r"(.+)[_\-. ]")
 
 
@@ -29,6 +30,14 @@ def is_safe_name(case_id: str) -> bool:
     if not case_id or case_id != case_id.strip() or case_id.startswith(".") or ".." in case_id:
         return False
     return not any(sign in _RESERVED or unicodedata.category(sign) in _UNSAFE_KINDS for sign in case_id)
+
+
+def safe_name(text: str) -> str:
+    """The text as part of a file name: as it is where that is safe, else with `_` for each unsafe sign."""
+    if is_safe_name(text):
+        return text
+    signs = ("_" if sign in _RESERVED or unicodedata.category(sign) in _UNSAFE_KINDS else sign for sign in text)
+    return _DOTS.sub("_", "".join(signs)).strip().lstrip(". ") or "unnamed"
 
 
 def is_hidden(path: str) -> bool:

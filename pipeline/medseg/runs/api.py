@@ -12,14 +12,16 @@ from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
 from medseg.runs.folds import train_folds
+from medseg.runs.machine import DeviceName
 from medseg.runs.progress import Progress
 from medseg.runs.report import ReportResult, report_run
+from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_model
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
 from medseg.runs.segmentation.promote import PromoteSettings, Promotion, promote_model
-from medseg.runs.settings import ALL_FOLDS, DeviceName, TrainingSettings
+from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
 from medseg.training.engine import Attach
@@ -134,8 +136,32 @@ def train_classifier(
     return train_job(ClassificationJob(asked, attach=attach), Path(dataset), asked, progress=progress)
 
 
+def adopt(
+    folder: AnyPath, *, out: AnyPath, folds: Sequence[str | int] | None = None, mirroring: bool = True, **settings: Any
+) -> AdoptResult:
+    """Turn a trained nnU-Net v2 model folder into a run, which draws masks like any other.
+
+    Args:
+        folder: Folder with plans.json, dataset.json and `fold_*/checkpoint_*.pth`; nothing in it is executed.
+        out: Folder of the run, new or empty.
+        folds: Folds whose outputs are averaged; all numbered ones if not given.
+        mirroring: Whether mirrored copies are averaged along the axes that the training allows.
+        settings: Further fields of `medseg.runs.segmentation.adopt.AdoptSettings`, such as `step` or `checkpoint`.
+
+    Returns:
+        The run's folder, its card, and notes.
+
+    Raises:
+        PipelineError: If the folder is incomplete, its model is not one of nnU-Net's own, or the output folder holds
+            something.
+    """
+    names = None if folds is None else tuple(str(fold) for fold in folds)
+    asked = AdoptSettings(folds=names, mirroring=mirroring, **_with_paths(settings))
+    return adopt_model(Path(folder), Path(out), asked)
+
+
 def predict(
-    run: AnyPath,
+    run: AnyPath | Sequence[AnyPath],
     inputs: AnyPath | Sequence[AnyPath],
     *,
     out: AnyPath,
@@ -148,9 +174,11 @@ def predict(
     """Write a mask on the scan's own grid for every case.
 
     Args:
-        run: Folder of a training, or the address of a registered model such as `models:/livers@clinical`.
-        inputs: A manifest or its folder, or image files and folders of image files.
-        out: Folder of the masks, new or empty.
+        run: Folder of a training, that of a training of all folds, or the address of a registered model such as
+            `models:/livers@clinical`; several draw one mask together.
+        inputs: A manifest or its folder, or files and folders of scans, DICOM among them.
+        out: Folder of the masks: new, empty, or of an earlier prediction with the same models and choices, of which
+            what is finished and unchanged is kept.
         fold: Fold of a manifest whose validation cases are wanted.
         split: Split of a manifest that is wanted.
         device: Device of the network.
@@ -161,11 +189,12 @@ def predict(
         One record per mask, failed cases and warnings.
 
     Raises:
-        PipelineError: If the model or the inputs cannot be used, or the output folder holds something.
+        PipelineError: If a model or the inputs cannot be used, or the output folder holds something else.
     """
     asked = PredictSettings(out=Path(out), fold=fold, split=split, device=device, **_with_paths(settings))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    return predict_run(run, [Path(path) for path in paths], asked, progress=progress)
+    runs = [run] if isinstance(run, str | Path) else list(run)
+    return predict_run(runs, [Path(path) for path in paths], asked, progress=progress)
 
 
 def evaluate(
@@ -322,7 +351,19 @@ def _changes(config: AnyPath | Mapping[str, Any] | None) -> dict[str, Any]:
     return {"changes": read_yaml(Path(config)), "changes_name": f"settings {Path(config).name}"}
 
 
-_PATHS = ("plan", "store", "data_root", "initial", "gate", "check", "contract", "rater")
+_PATHS = (
+    "plan",
+    "store",
+    "data_root",
+    "initial",
+    "gate",
+    "check",
+    "contract",
+    "rater",
+    "pseudonyms",
+    "previous",
+    "sample",
+)
 
 
 def _with_paths(settings: Mapping[str, Any]) -> dict[str, Any]:

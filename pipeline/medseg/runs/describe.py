@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from medseg.runs.machine import device_name, torch_device
+from medseg.inference.device_name import device_name
+from medseg.runs.machine import torch_device
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.training.engine import Outcome

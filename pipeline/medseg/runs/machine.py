@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+from typing import Literal
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import torch
@@ -11,10 +11,11 @@ import torch
 from medseg.cohort import ThreadExecutor
 from medseg.errors import ConfigError
 
+DeviceName = Literal["auto", "cpu", "cuda"]
 _MOST_WORKERS = 16
 
 
-def torch_device(name: str) -> torch.device:
+def torch_device(name: DeviceName) -> torch.device:
     """The device of that name; `auto` is the GPU where there is one.
 
     Raises:
@@ -25,14 +26,6 @@ def torch_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
-
-
-def device_name(device: torch.device) -> str:
-    """Name of a device for people, such as `NVIDIA H100` or `CPU with 8 threads (x86_64)`."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    count = torch.get_num_threads()
-    return f"CPU with {count} thread{'s' if count > 1 else ''} ({platform.machine()})"
 
 
 def free_bytes(device: torch.device) -> int:

@@ -12,7 +12,7 @@ from medseg.atomic import check_writable, write_json
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
 from medseg.runs.initial_weights import InitialWeights
-from medseg.training.engine import CHECKPOINT_NAME
+from medseg.training.checkpoint import CHECKPOINT_NAME
 
 
 class RunRecord(Config):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from medseg.errors import ConfigError
+from medseg.runs.machine import DeviceName
 from medseg.runs.tracking import Tracking
 from medseg.training import parse_duration_s
 
-DeviceName = Literal["auto", "cpu", "cuda"]
 ALL_FOLDS = "all-folds"
 """Value of `fold` for a training of every fold."""
 

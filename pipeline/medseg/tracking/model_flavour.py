@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from medseg.errors import DeliveryError, ScanError
-from medseg.inference import CaseInput, find_inputs
+from medseg.inference import CaseInput, find_inputs, read_input
 from medseg.inference.classification import SlicePredictor
 from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.segmentation import Predictor, predict_cases
-from medseg.scans import read_scan, scan_stem
+from medseg.scans import scan_stem
 
 
 class MaskModel:
@@ -46,7 +47,7 @@ class MaskModel:
                 f"masks: folder {folder.name} must be new or empty", remedy="give another in the column 'out'"
             )
         paths = [Path(path) for path in table["image"]]
-        inputs = _inputs(paths, channels=len(self.predictor.card.channels))
+        inputs = _inputs(paths, channels=self.predictor.card.channels)
         delivered, _ = predict_cases(self.predictor, inputs, folder)
         masks = {item.case_id: str(item.mask_path) for item in delivered}
         return [masks.get(case.case_id, "") for case in inputs]
@@ -79,8 +80,8 @@ class SliceModel:
 
         card = self.predictor.card
         rows: list[dict[str, Any]] = []
-        for case in _inputs([Path(path) for path in table["image"]], channels=len(card.channels)):
-            scan = read_scan(case.files, case_id=case.case_id, channels=len(card.channels))
+        for case in _inputs([Path(path) for path in table["image"]], channels=card.channels):
+            scan = read_input(case, channels=card.channels)
             scores = self.predictor.scores(scan, case_id=case.case_id)
             for index, values in enumerate(scores.probabilities):
                 named = dict(zip(card.targets.classes, (float(value) for value in values), strict=True))
@@ -88,10 +89,13 @@ class SliceModel:
         return pandas.DataFrame(rows)
 
 
-def _inputs(paths: list[Path], *, channels: int) -> list[CaseInput]:
+def _inputs(paths: list[Path], *, channels: Sequence[str]) -> list[CaseInput]:
     """The cases of some files, in their order where each is a case."""
-    if channels > 1:
-        return find_inputs(paths, channels=channels)
+    if len(channels) > 1:
+        found = find_inputs(paths, channels=channels)
+        for one in found.refused:
+            raise one.error
+        return list(found.cases)
     inputs = [CaseInput(scan_stem(path), (path,)) for path in paths]
     if len({case.case_id for case in inputs}) < len(inputs):
         raise ScanError(

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from medseg.errors import CheckpointError
 from medseg.networks.weights import write_tensors
 
+CHECKPOINT_NAME = "checkpoint.safetensors"
 _FORMAT = 1
 
 

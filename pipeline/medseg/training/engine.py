@@ -18,20 +18,14 @@ from medseg.training.ignite_log import make_engine
 from medseg.training.listener import OnStep, TrainingListener, attach_listeners
 from medseg.training.milestones import attach_milestones
 from medseg.training.report import attach_early_reports, attach_report
-from medseg.training.saving import (
-    CHECKPOINT_NAME,
-    Checkpoints,
-    attach_checkpoints,
-    attach_open_pause,
-    restore,
-)
+from medseg.training.saving import Checkpoints, attach_checkpoints, attach_open_pause, restore
 from medseg.training.schedule import attach_schedule
 from medseg.training.state import TrainingState
 from medseg.training.step_guard import attach_step_guard
 from medseg.training.task import Task, Validation
 from medseg.training.validation import attach_validation, build_evaluator
 
-__all__ = ["CHECKPOINT_NAME", "Attach", "Outcome", "Task", "run_task"]
+__all__ = ["Attach", "Outcome", "Task", "run_task"]
 
 
 class Attach(Protocol):

@@ -13,14 +13,13 @@ from ignite.engine import Engine, Events
 from medseg.errors import PipelineError
 from medseg.networks.weights import save_weights
 from medseg.training.budget import Budget
-from medseg.training.checkpoint import load_checkpoint, save_checkpoint
+from medseg.training.checkpoint import CHECKPOINT_NAME, load_checkpoint, save_checkpoint
 from medseg.training.events import TrainingEvents
 from medseg.training.ranks import is_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.step_guard import StepGuard
 from medseg.training.stopwatch import Stopwatch
 
-CHECKPOINT_NAME = "checkpoint.safetensors"
 _SAVE_EVERY_S = 300.0
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from medseg import __version__
+from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.inference import CaseInput, ModelCost, load_record
+from medseg.inference.inputs import FoundInputs, PassedOver, RefusedInput
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor, predict_cases
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.records import Array
@@ -77,7 +82,42 @@ def test_sidecar_holds_label_names_and_volumes(build_card: CardBuilder, scan: Pa
     voxel_ml = 3.0 * 1.5 * 2.0 / 1000
     assert sidecar["labels"] == {"background": 0, "spleen": 3, "liver": 7}
     assert sidecar["volume_ml"] == pytest.approx({"spleen": 24 * voxel_ml, "liver": 8 * voxel_ml})
-    assert prediction.volume_ml == pytest.approx(sidecar["volume_ml"])
+    assert prediction.volume_ml == sidecar["volume_ml"]
+
+
+def test_volumes_have_five_significant_digits(build_card: CardBuilder, tmp_path: Path) -> None:
+    geometry = Geometry((13, 18, 9), np.diag([0.7, 0.7, 0.7, 1.0]))
+    write_scan(blocks(geometry.shape)[None], geometry, tmp_path / "a.nii.gz")
+    (prediction,), _ = predict_cases(
+        predictor(build_card()), [CaseInput("a", (tmp_path / "a.nii.gz",))], tmp_path / "out"
+    )
+    assert prediction.volume_ml == {"spleen": 0.008232, "liver": 0.002744}  # 24 and 8 times 0.343 microlitres
+    assert json.loads((tmp_path / "out" / "a.json").read_text(encoding="utf-8"))["volume_ml"] == prediction.volume_ml
+
+
+def test_results_stand_before_the_long_list_of_training_cases(
+    build_card: CardBuilder, scan: Path, tmp_path: Path
+) -> None:
+    predict_cases(predictor(build_card()), [CaseInput("seen", (scan,))], tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
+    assert list(record)[:5] == ["software", "date", "device", "cases", "failures"]
+    assert list(record)[-1] == "models"
+    assert list(record["models"][0])[-1] == "trained_on"
+    assert list(record["cases"][0])[:3] == ["case_id", "mask", "volume_ml"]
+
+
+def test_record_lists_what_was_refused_and_passed_over_among_the_inputs(
+    build_card: CardBuilder, scan: Path, tmp_path: Path
+) -> None:
+    refused = RefusedInput("series_4", ScanError("slices must be evenly spaced", remedy="export it again"))
+    found = FoundInputs((CaseInput("seen", (scan,)),), (PassedOver("notes.txt", "no scan"),), (refused,))
+    predictions, (failure,) = predict_cases(predictor(build_card()), found, tmp_path / "out")
+    record = load_record(tmp_path / "out")
+    assert record is not None
+    assert [one.case_id for one in predictions] == [case.case_id for case in record.cases] == ["seen"]
+    assert [(one.path, one.reason) for one in record.passed_over] == [("notes.txt", "no scan")]
+    assert [(one.case_id, one.reason) for one in record.failures] == [("series_4", failure.reason)]
+    assert failure.reason == "case series_4: slices must be evenly spaced; export it again"
 
 
 def test_bad_cases_are_recorded_and_the_others_go_on(
@@ -150,7 +190,7 @@ def test_record_says_which_model_drew_the_masks(build_card: CardBuilder, scan: P
     drawing.weights, drawing.weights_digest = "last", "w" * 64
     predict_cases(drawing, [CaseInput("seen", (scan,))], tmp_path / "out")
     record = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
-    assert record["model"] == {
+    expected = {
         "dataset": "made up 1",
         "manifest_digest": "m" * 64,
         "plan_digest": "p" * 64,
@@ -158,11 +198,14 @@ def test_record_says_which_model_drew_the_masks(build_card: CardBuilder, scan: P
         "weights": "last",
         "weights_digest": "w" * 64,
         "medseg_version": "0.1.0",
-        "cost": cost.model_dump(mode="json"),
-        "trained_on": ["seen"],
     }
-    sidecar = json.loads((tmp_path / "out" / "seen.json").read_text(encoding="utf-8"))["model"]
-    assert (sidecar["run_id"], sidecar["weights_digest"]) == ("r" * 32, "w" * 64)
+    assert record["models"] == [expected | {"cost": cost.model_dump(mode="json"), "trained_on": ["seen"]}]
+    sidecar = json.loads((tmp_path / "out" / "seen.json").read_text(encoding="utf-8"))
+    assert sidecar["models"] == [expected]
+    for content in (record, sidecar):
+        assert content["software"] == f"medseg {__version__}, research software, not a medical device"
+        assert content["device"] == "CPU with 1 thread (x86_64)".replace("x86_64", platform.machine())
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(content["date"])) < timedelta(minutes=5)
     assert record["labels"] == {"background": 0, "spleen": 3, "liver": 7}
     (case,) = record["cases"]
     assert case["mask"] == "seen.nii.gz"
@@ -232,7 +275,7 @@ def test_prediction_that_is_stopped_before_its_first_case_leaves_its_folder_empt
     def stop(self: Predictor, scan: object, **choices: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Predictor, "mask", stop)
+    monkeypatch.setattr(Predictor, "prepare", stop)
     with pytest.raises(KeyboardInterrupt):
         predict_cases(predictor(build_card()), [CaseInput("seen", (scan,))], tmp_path / "out")
     assert not (tmp_path / "out" / "predictions.json").exists()

@@ -161,7 +161,14 @@ def test_settings_without_a_kind_are_those_of_our_unet() -> None:
         ("segresnet", {"init_filtes": 8}, r"unknown key 'network\.init_filtes'; did you mean 'init_filters'"),
         ("swinunetr", {"windowsize": 7}, r"unknown key 'network\.windowsize'; did you mean 'window_size'"),
         ("dynunet", {"zzz": 1}, r"unknown key 'network\.zzz'; known keys: kind, spatial_dims, .*, filters"),
-        ("unet", {"kind": "dynunett"}, r"network\.kind must be one of unet, dynunet, segresnet, swinunetr, got 'dynun"),
+        (
+            "unet",
+            {"kind": "dynunett"},
+            (
+                r"network\.kind must be one of unet, dynunet, segresnet, swinunetr, plain_conv_unet, "
+                r"residual_encoder_unet, got 'dynun"
+            ),
+        ),
         ("unet", {"kind": None}, r"network\.kind must be one of unet, .*, got 'None'"),
         ("segresnet", {"init_filters": 12}, r"network\.init_filters must hold: .*multiple of 8, got 12"),
         ("segresnet", {"blocks_up": (1,)}, r"network: blocks_up must have 2 entries for 3 stages, got 1"),

@@ -16,8 +16,8 @@ from medseg.networks.segmentation import UNet
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics
 from medseg.training import StepBudget, TrainingState
-from medseg.training.checkpoint import checkpoint_facts
-from medseg.training.engine import CHECKPOINT_NAME, run_task
+from medseg.training.checkpoint import CHECKPOINT_NAME, checkpoint_facts
+from medseg.training.engine import run_task
 from medseg.training.segmentation import SegmentationInputs, SegmentationTask, steps_per_epoch
 from medseg.training.task import Validation
 from safetensors.torch import load_file

@@ -12,6 +12,7 @@ from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.model_cost import ModelCost
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
+from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess import PreprocessConfig
 from medseg.targets import ExclusiveLabels
@@ -37,6 +38,8 @@ class ModelCard(Config):
         initialised_from: Earlier model whose weights the training began with, if there is one.
         mlflow_run_id: MLflow run of the training; None without tracking.
         cost: Size of the network and effort of the training; None until the training has ended.
+        training_statistics: Statistics of the training cases, by which masks are flagged; None where they were not
+            taken.
     """
 
     medseg_version: str
@@ -53,6 +56,7 @@ class ModelCard(Config):
     initialised_from: InitialisedFrom | None = Field(None, exclude_if=lambda earlier: earlier is None)
     mlflow_run_id: str | None = Field(None, exclude_if=lambda run_id: run_id is None)
     cost: ModelCost | None = Field(None, exclude_if=lambda cost: cost is None)
+    training_statistics: TrainingStatistics | None = Field(None, exclude_if=lambda statistics: statistics is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:

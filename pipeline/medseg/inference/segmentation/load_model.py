@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,4 +33,40 @@ def load_model(
     Raises:
         CheckpointError: If card or weights are missing or damaged, or do not fit each other.
     """
+    from medseg.inference.nnunet import is_adopted
+
+    if is_adopted(run):
+        from medseg.inference.nnunet import load_adopted
+
+        return load_adopted(run, device=device)
     return Predictor.load(run, weights=weights, device=device, build=build)
+
+
+def load_models(
+    runs: Sequence[Path],
+    *,
+    weights: str = "last",
+    device: torch.device,
+    build: Callable[[Any], nn.Module] | None = None,
+    fast: bool = False,
+) -> MaskModel:
+    """Load the models of some runs as one, which averages their probabilities.
+
+    Args:
+        runs: Folders of runs, or their `model` folders.
+        weights: `last`, or `best` for the weights of the best validation.
+        device: Device to run on.
+        build: As for `load_model`.
+        fast: Whether windows overlap by a quarter only and no flipped copies are predicted.
+
+    Raises:
+        CheckpointError: If card or weights are missing or damaged, or do not fit each other.
+        ConfigError: If the models have different channels or labels.
+    """
+    models = [load_model(run, weights=weights, device=device, build=build) for run in runs]
+    models = [model.faster() for model in models] if fast else models
+    if len(models) == 1:
+        return models[0]
+    from medseg.inference.segmentation.ensemble import Ensemble
+
+    return Ensemble(models)

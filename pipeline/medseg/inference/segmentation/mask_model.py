@@ -14,6 +14,8 @@ from medseg.targets import VoxelTarget
 if TYPE_CHECKING:
     import torch
 
+    from medseg.inference.segmentation.quality.statistics import TrainingStatistics
+
 Observer = Callable[["torch.Tensor"], None]
 """Function that is called with probabilities `(channels, I, J, K)` of voxels of one size, each voxel once.
 
@@ -73,8 +75,15 @@ class MaskModel(Protocol):
         """Model behind each network; one entry but for ensembles."""
 
     @property
+    def statistics(self) -> TrainingStatistics | None:
+        """Statistics of the training cases, by which masks are flagged; None where they were not taken."""
+
+    @property
     def device(self) -> torch.device:
         """Device of the networks."""
+
+    def faster(self) -> MaskModel:
+        """The same model with less work per scan, at some cost in accuracy."""
 
     def prepare(self, scan: Scan, *, slab: Slab | None = None) -> PreparedMask:
         """Bring a scan onto the network's grid.

@@ -2,161 +2,126 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
-from medseg.atomic import write_json
-from medseg.cohort import CASE_ERRORS, iterate_cases
-from medseg.errors import ScanError
+from medseg.cohort import TWO_THREADS, Stages, pipeline_cases, run_cases
+from medseg.inference.case_record import FailureRecord, PassedOverRecord
+from medseg.inference.device_name import device_name
 from medseg.inference.growing_record import GrowingRecord
-from medseg.inference.inputs import CaseInput, check_channels, warn_of_constant
-from medseg.inference.record import RECORD_NAME, CaseRecord, FailureRecord, ModelIdentity, PredictionRecord
+from medseg.inference.inputs import CaseInput, FoundInputs, input_digest
+from medseg.inference.mask_folder import MaskFolder
+from medseg.inference.mask_settings import Choice, MaskSettings
+from medseg.inference.record import RECORD_NAME, SOFTWARE, CaseRecord, PredictionRecord
 from medseg.inference.reviewer import Reviewer
-from medseg.inference.segmentation.predictor import Predictor
-from medseg.records import Failure, Labelmap, Prediction, Scan
-from medseg.scans import mask_suffix, read_scan, write_mask
-from medseg.targets import VoxelTarget
-
-_LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows alike
+from medseg.inference.segmentation.case_stages import CaseStages, utc_now
+from medseg.inference.segmentation.mask_model import MaskModel
+from medseg.records import Failure, Prediction
 
 
 def predict_cases(
-    predictor: Predictor,
-    inputs: Sequence[CaseInput],
+    model: MaskModel,
+    inputs: FoundInputs | Sequence[CaseInput],
     folder: Path,
     *,
     reviewer: Reviewer | None = None,
+    choices: Mapping[str, Choice] | None = None,
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[Prediction], list[Failure]]:
-    """Write masks, a sidecar `<case_id>.json` with label names and volumes for each, and `predictions.json`.
+    """Write masks, a sidecar `<case_id>.json` for each, and `predictions.json`.
+
+    The next scan is read and the last mask written while the network runs. What an earlier call with the same model and
+    choices has finished in the folder is kept where neither input nor mask has changed.
 
     Args:
-        predictor: Loaded model.
+        model: Loaded model.
         inputs: Cases to predict.
         folder: Target folder, created if missing.
         reviewer: Slice classifier that chooses the slices to segment and checks the masks; none if not given.
-        on_done: Called with the case id after each case.
+        choices: Everything else that decides the masks, such as the weights of the reviewer.
+        on_done: Called with the case id after each case, in this thread.
 
     Returns:
-        Delivered masks, and failures; a record that cannot be written is a failure too.
+        Delivered and kept masks, and failures, in the order of the cases; a record that cannot be written is a failure
+        too.
+
+    Raises:
+        ConfigError: If the folder holds something else, or masks of another model or choice.
+        DeliveryError: If another process writes to the folder.
     """
-    predict = partial(_predict_case, predictor=predictor, folder=folder, reviewer=reviewer)
-    predictions: list[Prediction] = []
-    failures: list[Failure] = []
-    record = GrowingRecord(folder, lambda: _record(predictor, predictions, failures))
-    with record, closing(iterate_cases(inputs, predict, stage="predict")) as ended:
-        for outcome in ended:
-            if isinstance(outcome.result, Failure):
-                failures.append(outcome.result)
-            else:
-                predictions.append(outcome.result)
-            record.grow()
-            on_done(outcome.case_id)
-    if record.error is not None:
-        failures.append(Failure.of(RECORD_NAME, "write", record.error))
-    return predictions, failures
+    found = inputs if isinstance(inputs, FoundInputs) else FoundInputs(tuple(inputs))
+    settings = MaskSettings.of(model.identities, model.labels, choices or {})
+    with MaskFolder.opened(folder, settings) as place:
+        return _Cohort(model, found, place).predict(reviewer, on_done)
 
 
-def _predict_case(case: CaseInput, *, predictor: Predictor, folder: Path, reviewer: Reviewer | None) -> Prediction:
-    start = time.perf_counter()
-    if f"{case.case_id}.json" == RECORD_NAME:
-        raise ScanError(
-            f"the name must not be that of {RECORD_NAME}", remedy="rename the scan or the case", case_id=case.case_id
+class _Cohort:
+    """The cases of one call, and what came of them so far."""
+
+    def __init__(self, model: MaskModel, found: FoundInputs, folder: MaskFolder) -> None:
+        self.model, self.found, self.folder = model, found, folder
+        self.predictions: dict[str, Prediction] = {}
+        self.failures = list(found.failures)
+        self.date = utc_now()
+
+    def predict(
+        self, reviewer: Reviewer | None, on_done: Callable[[str], None]
+    ) -> tuple[list[Prediction], list[Failure]]:
+        """Keep what is finished, and draw the other masks."""
+        record = GrowingRecord(self.folder.path, self.content)
+        with record:
+            self._keep_finished(on_done)
+            cases = [case for case in self.found.cases if case.case_id not in self.predictions]
+            work = CaseStages(self.model, self.folder, reviewer=reviewer, on_written=record.grow)
+            stages = Stages(name="predict", read=work.read, make=work.draw, write=work.write)
+            with closing(pipeline_cases(cases, stages)) as ended:
+                for outcome in ended:
+                    if isinstance(outcome.result, Failure):
+                        self.failures.append(outcome.result)
+                        record.grow()
+                    else:
+                        self.predictions[outcome.case_id] = outcome.result
+                    on_done(outcome.case_id)
+        if record.error is not None:
+            self.failures.append(Failure.of(RECORD_NAME, "write", record.error))
+        asked = [case.case_id for case in self.found.cases]
+        return [self.predictions[case_id] for case_id in asked if case_id in self.predictions], self.failures
+
+    def content(self) -> PredictionRecord:
+        """The record as it is now."""
+        return PredictionRecord(
+            software=SOFTWARE,
+            date=self.date,
+            device=device_name(self.model.device),
+            cases=self.folder.records([case.case_id for case in self.found.cases]),
+            failures=tuple(FailureRecord(case_id=f.case_id, stage=f.stage, reason=f.reason) for f in self.failures),
+            passed_over=tuple(PassedOverRecord(path=one.path, reason=one.reason) for one in self.found.passed_over),
+            labels=self.model.labels,
+            settings=self.folder.settings,
+            models=self.model.identities,
         )
-    scan = read_scan(case.files, case_id=case.case_id, channels=len(predictor.card.channels))
-    check_channels(scan, predictor.card.channels, case_id=case.case_id)
-    _check_length(f"{case.case_id}{mask_suffix(scan)}", case_id=case.case_id)
-    warn_of_constant(scan, predictor.card.channels, case_id=case.case_id)
-    review = reviewer.screen(scan, case_id=case.case_id) if reviewer else None
-    mask = predictor.mask(scan, slab=review.slab if review else None)
-    if reviewer and review:
-        review = reviewer.check(mask, review)
-    volumes = _volumes_ml(mask, scan, predictor.target)
-    sidecar = folder / f"{case.case_id}.json"
-    write_json(sidecar, {"labels": predictor.card.labels, "volume_ml": volumes, "model": _provenance(predictor)})
-    try:
-        path = write_mask(mask, scan, folder, case_id=case.case_id)
-    except CASE_ERRORS:
-        sidecar.unlink()
-        raise
+
+    def _keep_finished(self, on_done: Callable[[str], None]) -> None:
+        """Take over finished cases; one whose input cannot be read now fails later, and its mask stays."""
+        candidates = [case for case in self.found.cases if case.case_id in self.folder.finished]
+        checked = run_cases(candidates, self._is_finished, stage="check", executor=TWO_THREADS)
+        for case_id, is_finished in checked.by_id().items():
+            if is_finished:
+                self.predictions[case_id] = _kept(self.folder.finished[case_id], self.folder.path)
+                on_done(case_id)
+
+    def _is_finished(self, case: CaseInput) -> bool:
+        return self.folder.holds(case.case_id, input_digest(case))
+
+
+def _kept(record: CaseRecord, folder: Path) -> Prediction:
     return Prediction(
-        case_id=case.case_id,
-        mask_path=path,
-        seconds=time.perf_counter() - start,
-        peak_memory_bytes=_peak_memory_bytes(),
-        volume_ml=volumes,
-        in_training=case.case_id in predictor.card.seen_cases,
-        review=review,
-    )
-
-
-def _check_length(name: str, *, case_id: str) -> None:
-    """Refuse a name that no file can have, before the network is run for it."""
-    size = len(os.fsencode(name))
-    if size > _LONGEST_NAME:
-        raise ScanError(
-            f"the name of its mask must be at most {_LONGEST_NAME} bytes long, got {size}",
-            remedy="shorten the name of the scan or the case",
-            case_id=case_id,
-        )
-
-
-def _volumes_ml(mask: Labelmap, scan: Scan, target: VoxelTarget) -> dict[str, float]:
-    return {name: float(count * scan.geometry.voxel_ml) for name, count in target.voxels(mask).items()}
-
-
-def _peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far; kilobytes on Linux, bytes on macOS."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _identity(predictor: Predictor) -> ModelIdentity:
-    """The model of a loaded network."""
-    card = predictor.card
-    return ModelIdentity(
-        dataset=card.dataset,
-        manifest_digest=card.manifest_digest,
-        plan_digest=card.plan_digest,
-        run_id=card.mlflow_run_id,
-        weights=predictor.weights or None,
-        weights_digest=predictor.weights_digest or None,
-        medseg_version=card.medseg_version,
-        cost=card.cost,
-        trained_on=card.seen_cases,
-    )
-
-
-def _provenance(predictor: Predictor) -> dict[str, str | None]:
-    """What a mask's own file says of the model, so that both find each other when the folder is gone."""
-    keys = {"dataset", "plan_digest", "run_id", "weights_digest", "medseg_version"}
-    content: dict[str, str | None] = _identity(predictor).model_dump(include=keys)
-    return content
-
-
-def _record(predictor: Predictor, predictions: Sequence[Prediction], failures: Sequence[Failure]) -> PredictionRecord:
-    card = predictor.card
-    return PredictionRecord(
-        model=_identity(predictor),
-        labels=card.labels,
-        cases=tuple(
-            CaseRecord(
-                case_id=item.case_id,
-                mask=item.mask_path.name,
-                seconds=round(item.seconds, 3),
-                peak_memory_bytes=item.peak_memory_bytes,
-                volume_ml=item.volume_ml,
-                in_training=item.in_training,
-                gate=item.review.gate if item.review else None,
-                quality=item.review.quality if item.review else None,
-            )
-            for item in predictions
-        ),
-        failures=tuple(FailureRecord(case_id=f.case_id, stage=f.stage, reason=f.reason) for f in failures),
+        case_id=record.case_id,
+        mask_path=folder / record.mask,
+        seconds=record.seconds,
+        peak_memory_bytes=record.peak_memory_bytes,
+        volume_ml=record.volume_ml,
+        in_training=record.in_training,
+        is_kept=True,
     )

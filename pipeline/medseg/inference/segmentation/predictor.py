@@ -11,6 +11,7 @@ from medseg.inference.loaded_model import LoadedModel
 from medseg.inference.record import ModelIdentity
 from medseg.inference.segmentation.card import ModelCard, load_card
 from medseg.inference.segmentation.prepared_scan import PreparedScan
+from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.inference.segmentation.sliding import whole_volume_probabilities
 from medseg.inference.slab import Slab
 from medseg.networks.segmentation import build_network
@@ -58,6 +59,21 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
                 trained_on=card.seen_cases,
             ),
         )
+
+    @property
+    def statistics(self) -> TrainingStatistics | None:
+        """Statistics of the training cases; None where the card has none."""
+        return self.card.training_statistics
+
+    def faster(self) -> Predictor:
+        """The same network with less work per scan; see `InferenceConfig.faster`."""
+        inference = self.card.inference.faster()
+        if self.card.own_network is not None:  # nobody knows which sizes it takes
+            inference = inference.model_copy(update={"is_cut_to_image": False})
+        card = self.card.model_copy(update={"inference": inference})
+        model = Predictor(self.network, card, device=self.device, precision=self.precision)
+        model.weights, model.weights_digest = self.weights, self.weights_digest
+        return model
 
     def mask(self, scan: Scan, *, slab: Slab | None = None) -> Labelmap:
         """Label values on the scan's own grid, shape `(I, J, K)`, drawn with the memory of a few slices.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -11,6 +11,7 @@ from medseg.geometry import Geometry
 from medseg.inference.segmentation.mask_model import Drawing, Observer
 from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.sliding import probability_planes
+from medseg.inference.segmentation.value_planes import ValuePlanes
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
 from medseg.preprocess import Box, box_around, crop_to_body, network_grid, part_of, preprocess_scan
@@ -22,20 +23,6 @@ if TYPE_CHECKING:
     from medseg.inference.segmentation.predictor import Predictor
 
 
-class ValuePlanes(NamedTuple):
-    """Probabilities on a grid, as they are finished.
-
-    Attributes:
-        chunks: Probabilities `(channels, I, J, K)`: parts of the grid along the axis, in rising order, without gaps.
-        grid: Grid of all chunks together.
-        axis: Axis of the grid along which the chunks follow each other.
-    """
-
-    chunks: Iterable[Tensor]
-    grid: Geometry
-    axis: int
-
-
 class PreparedScan:
     """The part of a scan that a network is to see, on the network's grid.
 
@@ -43,30 +30,34 @@ class PreparedScan:
         model: Loaded network.
         scan: Scan as it was read; it is not kept.
         slab: Slices to segment; all if not given.
+        others: The scan as it was prepared for other networks, whose image is used again where it is the same.
 
     Attributes:
         shape: Voxels of the whole scan.
         box: Voxels of the scan that are drawn; ranges are empty where there are none.
         native: Grid of the box.
+        needed_bytes: Memory that preparing and drawing take.
 
     Raises:
         GeometryError: If the slab reaches beyond the scan.
         ScanError: If the scan needs more memory than is free.
     """
 
-    def __init__(self, model: Predictor, scan: Scan, slab: Slab | None) -> None:
+    def __init__(self, model: Predictor, scan: Scan, slab: Slab | None, *, others: Sequence[PreparedScan] = ()) -> None:
         self._model = model
         self.shape = scan.geometry.shape
         seen = crop_to_body(scan, model.card.preprocess)
         self.box = overlap(_wanted(slab, scan.geometry), seen.box)
         self.is_empty = not all(self.box)
+        self.needed_bytes = 0
         if self.is_empty:
             return
         self.native = part_of(scan.geometry, self.box)
         grid = network_grid(seen.scan.geometry, model.card.preprocess)
-        self._layout = lay_out_windows(grid.shape, model.card.inference, box=box_around(self.native, grid))
+        windows = model.card.inference.for_image(grid.shape, multiple=model.card.network.patch_multiple)
+        self._layout = lay_out_windows(grid.shape, windows, box=box_around(self.native, grid))
         self._grid = part_of(grid, self._layout.box)
-        check_memory(
+        self.needed_bytes = check_memory(
             self._layout,
             seen.scan.geometry,
             self.native,
@@ -74,7 +65,12 @@ class PreparedScan:
             classes=model.target.channels,
             device=model.device,
         )
-        self._image, _, _ = preprocess_scan(seen.scan, model.card.preprocess, box=self._layout.seen)
+        same = next((other for other in others if other._has_image_of(self)), None)
+        self._image: Tensor = (
+            same._image
+            if same is not None
+            else preprocess_scan(seen.scan, model.card.preprocess, box=self._layout.seen)[0]
+        )
 
     def draw(self, *, observe: Observer | None = None) -> Drawing:
         """Run the network and decide on the scan's own grid."""
@@ -82,7 +78,7 @@ class PreparedScan:
         if self.is_empty:
             return Drawing(target.blank(self.shape))
         planes = self.planes()
-        chunks = planes.chunks if observe is None else _observed(planes.chunks, observe)
+        chunks = planes.chunks if observe is None else observed(planes.chunks, observe)
         part = restore_planes(chunks, planes.grid, self.native, target=target, axis=planes.axis)
         if self.box == whole_box(self.shape):
             return Drawing(part)
@@ -90,16 +86,30 @@ class PreparedScan:
         mask[(..., *slices_of(self.box))] = part
         return Drawing(mask)
 
+    def _has_image_of(self, other: PreparedScan) -> bool:
+        """Whether another network sees the same image."""
+        return (
+            not self.is_empty
+            and self._model.card.preprocess == other._model.card.preprocess
+            and self._layout.seen == other._layout.seen
+        )
+
     def planes(self) -> ValuePlanes:
         """Probabilities of what is drawn, as the network gives them."""
         model = self._model
         chunks = probability_planes(
-            model.network, self._image, self._layout, target=model.target, device=model.device, precision=model.precision
+            model.network,
+            self._image,
+            self._layout,
+            target=model.target,
+            device=model.device,
+            precision=model.precision,
         )
-        return ValuePlanes(chunks, self._grid, self._layout.axis)
+        return ValuePlanes(chunks, self._grid, self._layout.axis, model.target)
 
 
-def _observed(chunks: Iterable[Tensor], observe: Observer) -> Iterator[Tensor]:
+def observed(chunks: Iterable[Tensor], observe: Observer) -> Iterator[Tensor]:
+    """The same chunks, each of which the observer sees before it is used."""
     for chunk in chunks:
         observe(chunk)
         yield chunk

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from monai.data.utils import compute_importance_map
 from torch import Tensor, nn
 
 from medseg.inference.segmentation.config import InferenceConfig
+from medseg.inference.segmentation.importance import gaussian_importance
 from medseg.inference.segmentation.windows import Voxel, WindowLayout, lay_out_windows
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
 from medseg.targets import VoxelTarget
@@ -24,6 +24,7 @@ def probability_planes(
     target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind = "auto",
+    importance: Tensor | None = None,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[Tensor]:
     """Slide a network over a volume and yield finished planes, in order along the layout's streaming axis.
@@ -40,6 +41,7 @@ def probability_planes(
         target: Meaning of the channels.
         device: Device that holds the network.
         precision: Number format.
+        importance: Weight of each voxel of a window, of shape `layout.patch_size`; MONAI's Gaussian if not given.
         chunk_bytes: Memory that the planes of one chunk may take; a single plane may take more.
 
     Yields:
@@ -52,7 +54,10 @@ def probability_planes(
     seen = tuple(len(extent) for extent in layout.seen)
     if tuple(image.shape[1:]) != seen:
         raise ValueError(f"image must have the {seen} voxels that the windows see, got {tuple(image.shape[1:])}")
-    return _chunks(network, image, layout, target=target, device=device, precision=precision, chunk_bytes=chunk_bytes)
+    if importance is None:
+        importance = gaussian_importance(layout.patch_size, device=device)
+    sums = _RollingSums(layout, target, importance.to(device))
+    return _chunks(network, image, sums, device=device, precision=precision, chunk_bytes=chunk_bytes)
 
 
 def whole_volume_probabilities(
@@ -87,21 +92,19 @@ def whole_volume_probabilities(
 def _chunks(
     network: nn.Module,
     image: Tensor,
-    layout: WindowLayout,
+    sums: _RollingSums,
     *,
-    target: VoxelTarget,
     device: torch.device,
     precision: PrecisionKind,
     chunk_bytes: int,
 ) -> Iterator[Tensor]:
-    image = image.float().to(device)
-    sums: _RollingSums | None = None
+    image, layout = image.float().to(device), sums.layout
     for visit in layout.visits:
         axes = [axis + 2 for axis in layout.copies[visit.copy]]
         windows = torch.stack([_window(image, start, layout) for start in visit.starts])  # (B, C, I, J, K)
         logits = _logits(network, windows.flip(axes) if axes else windows, device, precision)
         logits = logits.flip(axes) if axes else logits
-        sums = sums or _RollingSums(layout, target, logits.shape[1], device)
+        del windows
         for number, (start, finished) in enumerate(zip(visit.starts, visit.finished, strict=True)):
             sums.add(visit.copy, logits[number], start)
             yield from sums.take(finished, chunk_bytes)
@@ -115,7 +118,7 @@ def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision
         logits = network(windows)
     if not isinstance(logits, Tensor):
         raise TypeError("a network must return one tensor of logits")
-    return (logits[..., None] if is_2d else logits).float()
+    return logits[..., None] if is_2d else logits
 
 
 def _window(image: Tensor, start: Voxel, layout: WindowLayout) -> Tensor:
@@ -131,27 +134,37 @@ def _window(image: Tensor, start: Voxel, layout: WindowLayout) -> Tensor:
 class _RollingSums:
     """Weighted sums of logits of the planes that some window still changes, in a ring of the layout's depth."""
 
-    def __init__(self, layout: WindowLayout, target: VoxelTarget, channels: int, device: torch.device) -> None:
+    def __init__(self, layout: WindowLayout, target: VoxelTarget, importance: Tensor) -> None:
         self.layout = layout
         self.target = target
         self.planes = layout.box[layout.axis]
         self.taken = self.planes.start
-        self.importance = compute_importance_map(layout.patch_size, mode="gaussian", device=device)
-        self.logits = torch.zeros(len(layout.copies), channels, *layout.buffer_shape, device=device)
-        self.weights = torch.zeros(len(layout.copies), 1, *layout.buffer_shape, device=device)
+        self.importance = importance
+        self.logits = torch.empty(0)  # until the network's first output shows their number
+        self.weights = torch.zeros(len(layout.copies), 1, *layout.buffer_shape, device=importance.device)
+
+    def _allocate(self, channels: int) -> Tensor:
+        """Zeros; channels come last in memory on a CPU, as in a network's output: a voxel's are read together."""
+        copies, shape, device = len(self.layout.copies), self.layout.buffer_shape, self.weights.device
+        if device.type == "cpu":
+            return torch.zeros(copies, *shape, channels).permute(0, 4, 1, 2, 3)
+        return torch.zeros(copies, channels, *shape, device=device)
 
     def add(self, copy: int, logits: Tensor, start: Voxel) -> None:
         """Add the part of one window, `(channels, I, J, K)`, that lies in the box."""
+        if not self.logits.numel():
+            self.logits = self._allocate(len(logits))
         axis = self.layout.axis
         i, j, k = (
             range(max(first, wanted.start), min(first + size, wanted.stop))
             for first, size, wanted in zip(start, self.layout.patch_size, self.layout.box, strict=True)
         )
-        for planes in self._pieces((i, j, k)[axis]):
+        most = max(1, CHUNK_BYTES * logits.shape[axis + 1] // (4 * logits.numel()))
+        for planes in self._pieces((i, j, k)[axis], most):
             part = tuple(planes if n == axis else extent for n, extent in enumerate((i, j, k)))
             window = tuple(slice(r.start - first, r.stop - first) for r, first in zip(part, start, strict=True))
             weight = self.importance[window]
-            self.logits[copy][self._place(part)].addcmul_(logits[(slice(None), *window)], weight)
+            self.logits[copy][self._place(part)].addcmul_(logits[(slice(None), *window)].float(), weight)
             self.weights[copy][self._place(part)].add_(weight)
 
     def take(self, stop: int, chunk_bytes: int) -> Iterator[Tensor]:

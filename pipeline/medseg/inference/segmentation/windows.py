@@ -6,9 +6,6 @@ import math
 from dataclasses import dataclass
 from itertools import combinations, product
 
-from monai.data.utils import dense_patch_slices
-from monai.inferers.utils import _get_scan_interval
-
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.preprocess import Box
 
@@ -94,11 +91,14 @@ def lay_out_windows(
 
 
 def axis_starts(size: int, patch: int, overlap: float) -> list[int]:
-    """First voxels of the windows along one axis, in rising order; one negative number where the image is padded."""
-    padded = max(size, patch)
-    interval = _get_scan_interval((padded,), (patch,), 1, (overlap,))
-    slices = dense_patch_slices((padded,), (patch,), interval)
-    return [int(window.start) - (padded - size) // 2 for (window,) in slices]
+    """First voxels of the windows along one axis, in rising order; one negative number where the image is padded.
+
+    They are those of MONAI's sliding window: a fixed step, but for the last window, which ends with the image.
+    """
+    if size <= patch:
+        return [-((patch - size) // 2)]
+    step = max(1, int(patch * (1 - overlap)))
+    return [*range(0, size - patch, step), size - patch]
 
 
 def _streaming_axis(box: Box, patch: Voxel) -> int:

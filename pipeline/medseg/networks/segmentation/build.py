@@ -10,6 +10,7 @@ from torch import nn
 
 from medseg.networks.config import NetworkConfig
 from medseg.networks.segmentation.dynunet import DynUNet, DynUNetConfig
+from medseg.networks.segmentation.nnunet import PlainConvUNetConfig, ResidualEncoderUNetConfig, build_nnunet
 from medseg.networks.segmentation.segresnet import SegResNetConfig, build_segresnet
 from medseg.networks.segmentation.swinunetr import SwinUNETRConfig, build_swinunetr
 from medseg.networks.segmentation.unet import UNet
@@ -25,7 +26,9 @@ AnyNetwork = Annotated[
     Annotated[NetworkConfig, Tag("unet")]
     | Annotated[DynUNetConfig, Tag("dynunet")]
     | Annotated[SegResNetConfig, Tag("segresnet")]
-    | Annotated[SwinUNETRConfig, Tag("swinunetr")],
+    | Annotated[SwinUNETRConfig, Tag("swinunetr")]
+    | Annotated[PlainConvUNetConfig, Tag("plain_conv_unet")]
+    | Annotated[ResidualEncoderUNetConfig, Tag("residual_encoder_unet")],
     Discriminator(_kind_of),
 ]
 """Settings of a network of any kind, which `kind` names."""
@@ -46,3 +49,5 @@ def build_network(config: AnyNetwork) -> nn.Module:
             return build_segresnet(config)
         case SwinUNETRConfig():
             return build_swinunetr(config)
+        case PlainConvUNetConfig() | ResidualEncoderUNetConfig():
+            return build_nnunet(config)

@@ -16,11 +16,10 @@ from medseg.records import Failure, Manifest, Split
 from medseg.runs.classification.labels import labelled, target_reader
 from medseg.runs.classification.scores import DeliveredScores, deliver_scores, log_scores
 from medseg.runs.describe import shortened
-from medseg.runs.machine import threads, torch_device
+from medseg.runs.machine import DeviceName, threads, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
-from medseg.runs.settings import DeviceName
 from medseg.runs.tracking import (
     Tracking,
     cases_text,

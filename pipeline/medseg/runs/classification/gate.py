@@ -21,11 +21,10 @@ from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
 from medseg.manifest import load_manifest, manifest_target, read_case, select_cases
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
-from medseg.runs.machine import torch_device
+from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
-from medseg.runs.settings import DeviceName
 from medseg.runs.tracking import Tracking, recorded, start_tracking, unsent
 from medseg.tracking import TrackedRun
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.delivery.classification.triage import TriageStudy
-from medseg.inference import find_inputs
+from medseg.inference import InputChoice, find_inputs
 from medseg.inference.classification import SlicePredictor
 from medseg.records import Failure, Split
 from medseg.runs.classification.triage import triage
-from medseg.runs.machine import torch_device
+from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
-from medseg.runs.settings import DeviceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def triage_run(
 
     Args:
         run: Folder of a classifier's training.
-        inputs: A manifest or its folder, image files, or folders of image files.
+        inputs: A manifest or its folder, or files and folders of scans, DICOM among them.
         settings: Choices.
         progress: Follows the work; nothing if not given.
 
@@ -69,13 +68,15 @@ def triage_run(
     """
     check_empty(settings.out)
     predictor = SlicePredictor.load(run, weights=settings.weights, device=torch_device(settings.device))
-    cases = find_inputs(
-        inputs,
-        channels=len(predictor.card.channels),
-        data_root=settings.data_root,
-        fold=settings.fold,
-        split=settings.split,
-    )
-    with (progress or Silence()).over_cases(len(cases), "classify") as on_done:
-        studies, failures = triage(predictor, cases, settings.out, on_done=on_done)
+    choice = InputChoice(data_root=settings.data_root, fold=settings.fold, split=settings.split, out=settings.out)
+    found = find_inputs(inputs, channels=predictor.card.channels, choice=choice)
+    with (progress or Silence()).over_cases(len(found.cases), "classify") as on_done:
+        studies, failures = triage(
+            predictor,
+            found.cases,
+            settings.out,
+            refused=found.failures,
+            passed_over=found.passed_over,
+            on_done=on_done,
+        )
     return TriageResult(settings.out / "triage.html", tuple(studies), tuple(failures))

@@ -14,12 +14,11 @@ from medseg.atomic import write_json
 from medseg.cohort import run_cases
 from medseg.delivery.classification.triage import TriageStudy, key_slices, save_ranking, save_triage_page
 from medseg.evaluation.classification import write_slices
-from medseg.inference import CaseInput
+from medseg.inference import CaseInput, PassedOver, read_input
 from medseg.inference.classification import SlicePredictor
 from medseg.plane import PLANES
 from medseg.preprocess.classification import slice_stack
 from medseg.records import Array, Failure, Scan
-from medseg.scans import read_scan
 
 
 def triage(
@@ -27,12 +26,23 @@ def triage(
     cases: Sequence[CaseInput],
     folder: Path,
     *,
+    refused: Sequence[Failure] = (),
+    passed_over: Sequence[PassedOver] = (),
     on_done: Callable[[str], None] = lambda case_id: None,
 ) -> tuple[list[TriageStudy], list[Failure]]:
-    """Classify every case, and write the ranked list as page and tables; a bad case is recorded, the others go on."""
+    """Classify every case, and write the ranked list as page and tables; a bad case is recorded, the others go on.
+
+    Args:
+        predictor: Loaded classifier.
+        cases: Cases to classify.
+        folder: Target folder, created if missing.
+        refused: Cases that could not be read at all, which are listed among the failures.
+        passed_over: Files and series of the inputs that are no case.
+        on_done: Called with the case id after each case.
+    """
     start = time.perf_counter()
     done = run_cases(cases, partial(_study, predictor), stage="classify", on_done=on_done)
-    studies, failures = list(done.results), list(done.failures)
+    studies, failures = list(done.results), [*refused, *done.failures]
     card = predictor.card
     classes, background = card.targets.classes, card.targets.background
     scores = [study.scores for study in studies]
@@ -62,13 +72,14 @@ def triage(
         "seconds": round(time.perf_counter() - start, 3),
         "cases": [_case_record(study, classes, trained_on=card.trained_on) for study in studies],
         "failures": [{"case_id": one.case_id, "stage": one.stage, "reason": one.reason} for one in failures],
+        "passed_over": [{"path": one.path, "reason": one.reason} for one in passed_over],
     }
     write_json(folder / "classifications.json", content)
     return studies, failures
 
 
 def _study(predictor: SlicePredictor, case: CaseInput) -> TriageStudy:
-    scan = read_scan(case.files, case_id=case.case_id)
+    scan = read_input(case, channels=predictor.card.channels)
     scores = predictor.scores(scan, case_id=case.case_id)
     targets = predictor.card.targets
     keys = key_slices(scores, classes=targets.classes, background=targets.background)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from medseg.networks import NetworkConfig
 from medseg.networks.classification import ClassifierConfig
 from medseg.networks.segmentation import DynUNetConfig, SegResNetConfig, SwinUNETRConfig
+from medseg.networks.segmentation.nnunet import PlainConvUNetConfig, ResidualEncoderUNetConfig
 from medseg.runs.lens.subject import Networked
 
 _FEWEST_CHANNELS = 4
@@ -26,6 +27,8 @@ def narrowed(config: Networked) -> Networked | None:
             size = config.feature_size // 2
             has_heads = all(size * 2**stage % heads == 0 for stage, heads in enumerate(config.num_heads))
             return _changed(config, "feature_size", size, can_be=has_heads and size % 12 == 0)
+        case PlainConvUNetConfig() | ResidualEncoderUNetConfig():
+            return None  # as nnU-Net trained it
         case ClassifierConfig():
             can_be = (config.is_residual or config.is_plain) and config.width >= 2 * _FEWEST_CHANNELS
             return _changed(config, "width", config.width // 2, can_be=can_be)

@@ -10,6 +10,7 @@ from medseg.runs.report.data import data_facts
 from medseg.runs.report.plain import some_of
 from medseg.runs.report.results import Result
 from medseg.runs.report.source import ReportSource
+from medseg.runs.report.usual import usual_structures
 
 _DATA_LICENCE = "not known: it stands in the dataset's manifest, which was not given to this report"
 
@@ -23,7 +24,7 @@ def card_section(source: ReportSource, results: Sequence[Result]) -> Section:
         "Metrics": "; ".join(_headlines(results)) or "none were measured",
         **_licences(source),
     }
-    return Section("Model card", [Facts(facts)])
+    return Section("Model card", [Facts(facts), *usual_structures(source)])
 
 
 def card_sections(source: ReportSource, results: Sequence[Result], limits: Sequence[str]) -> list[Section]:
@@ -41,7 +42,7 @@ def card_sections(source: ReportSource, results: Sequence[Result], limits: Seque
         metrics += [Text(f"Warning: {warning}") for warning in result.warnings]
     return [
         Section("Intended use", [Text(f"{_use(source)}."), Text(f"Not for: {_NOT_FOR}.")]),
-        Section("Training population", [Facts(data_facts(source))]),
+        Section("Training population", [Facts(data_facts(source)), *usual_structures(source)]),
         Section("Metrics", metrics),
         Section("Limits", [Bullets(limits)]),
         Section("Licences", [Facts(_licences(source))]),

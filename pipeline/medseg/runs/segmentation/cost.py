@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from medseg.inference import ModelCost
+from medseg.inference.device_name import device_name
 from medseg.networks import count_multiply_adds, count_parameters
 from medseg.planning import Plan
-from medseg.runs.machine import device_name
 from medseg.training.engine import Outcome
 
 

@@ -139,7 +139,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
                 metrics=settings.metrics,
                 on_done=on_done,
             )
-        seen = seen_in_training(record.model.trained_on if record else (), manifest, {row.case_id for row in rows})
+        seen = seen_in_training(record.trained_on if record else (), manifest, {row.case_id for row in rows})
         patients = {case.case_id: case.patient_id for case in cases}
         summary = summarise(rows, patients=patients)
         power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)
@@ -154,7 +154,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             write_metrics(agreement.rows, folder / "rater.csv")
         notes: dict[str, Any] = {
             "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
-            "model": record.model.model_dump(mode="json", exclude={"trained_on"}) if record else None,
+            **_models(record),
             "cost": _cost(record, rows),
             "patients": {row.case_id: patients[row.case_id] for row in rows},
             "subgroups": [asdict(entry) for entry in subgroups(rows, cases)],
@@ -209,13 +209,19 @@ def _contract_of(settings: EvaluateSettings, manifest: Manifest) -> EvaluationCo
     return bound_contract(given or EvaluationContract(), manifest)
 
 
+def _models(record: PredictionRecord | None) -> dict[str, Any]:
+    """The model that drew the masks, and the members of an ensemble, which is no single model."""
+    models = [model.model_dump(mode="json", exclude={"trained_on"}) for model in (record.models if record else ())]
+    return {"model": models[0] if len(models) == 1 else None, "models": models if len(models) > 1 else None}
+
+
 def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[str, Any] | None:
     """What a mask of these cases cost; None for masks from elsewhere."""
     measured = {row.case_id for row in rows}
     cases = [case for case in record.cases if case.case_id in measured] if record else []
     if not cases:
         return None
-    cost = record.model.cost if record else None
+    cost = record.model.cost if record and record.model else None
     return {
         "seconds_per_case": fmean(case.seconds for case in cases),
         "peak_memory_bytes": max(case.peak_memory_bytes for case in cases),
@@ -226,11 +232,11 @@ def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[
 
 
 def _start_run(settings: EvaluateSettings, manifest: Manifest, record: PredictionRecord | None) -> TrackedRun | None:
-    """An MLflow run of this evaluation, tagged with the model that drew the masks."""
+    """An MLflow run of this evaluation, tagged with the model that drew the masks if it was a single one."""
     name = f"evaluate {settings.out.resolve().name}, {cases_text(settings.fold, settings.split)}"
-    if record is None:
+    model = record.model if record else None
+    if model is None:
         return start_tracking(settings.tracking, manifest, stage="evaluate", name=name)
-    model = record.model
     tags = model_tags(model.plan_digest, run_id=model.run_id, weights_digest=model.weights_digest)
     return start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags, parent=model.run_id)
 
@@ -269,13 +275,13 @@ def _log(
     run.log_parameters({"fold": settings.fold, "split": settings.split, **counts})
     run.log_parameters({"contract": result.contract.digest})
     log_cases(run, manifest, evaluation=cases)
-    scope = scope_of(settings.fold, settings.split)
+    scope, model = scope_of(settings.fold, settings.split), record.model if record else None
     measured = MeasuredModel(
         manifest.name,
         manifest_digest(manifest),
         "evaluation",
-        run_id=(record.model.run_id if record else None) or "",
-        weights_digest=(record.model.weights_digest if record else None) or "",
+        run_id=(model.run_id if model else None) or "",
+        weights_digest=(model.weights_digest if model else None) or "",
     )
     log_measured(run, scoped_metrics(result.summary, scope), measured)
     run.describe(_description(manifest, result))

@@ -23,6 +23,7 @@ from medseg.evaluation.segmentation import (
     write_summary,
 )
 from medseg.inference import ModelCost
+from medseg.inference.device_name import device_name
 from medseg.inference.segmentation import ModelCard, save_card
 from medseg.manifest import manifest_digest, manifest_target
 from medseg.networks import count_parameters
@@ -48,10 +49,10 @@ from medseg.planning.rare_labels import check_extra_patches
 from medseg.planning.sizes import DeviceKind
 from medseg.planning.step_fit import MEMORY_SHARE
 from medseg.preprocess.segmentation import prepare_cases
-from medseg.records import Case, Failure, Manifest
+from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.runs.describe import size_text
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
-from medseg.runs.machine import device_name, free_bytes, threads, torch_device
+from medseg.runs.machine import free_bytes, threads, torch_device
 from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
@@ -64,6 +65,7 @@ from medseg.runs.segmentation.initialise import (
     resumed_initialisation,
 )
 from medseg.runs.segmentation.overlays import save_overlays
+from medseg.runs.segmentation.statistics import training_statistics, with_validation
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks, log_trained_model
 from medseg.runs.training_cases import TrainingCases
@@ -338,8 +340,12 @@ class SegmentationJob:
         is_resumed: bool,
         run_id: str | None,
         cost: ModelCost | None = None,
+        rows: Sequence[CaseMetrics] = (),
     ) -> None:
         """Write `model/model.json`, and `initialisation.json` where the weights of an earlier run were taken."""
+        statistics = training_statistics(cases, plan, task)
+        if statistics is not None and rows:
+            statistics = with_validation(statistics, cases, task, rows)
         card = ModelCard(
             medseg_version=__version__,
             dataset=f"{cases.manifest.name} {cases.manifest.version}",
@@ -355,6 +361,7 @@ class SegmentationJob:
             initialised_from=begins.record.earlier if (begins := task.inputs.initialisation) else None,
             mlflow_run_id=run_id,
             cost=cost,
+            training_statistics=statistics,
         )
         save_card(card, folder.model)
         if begins is not None:
@@ -363,8 +370,10 @@ class SegmentationJob:
     def deliver(self, done: Finished[Plan, SegmentationTask]) -> Delivered:
         """Validation tables, overlays of the worst, median and best case, and the MLflow model."""
         cost = model_cost(self.parts.build(done.plan.network), done.plan, done.outcome, done.task.inputs.device)
-        self.save_card(done.folder, done.cases, done.plan, done.task, is_resumed=True, run_id=done.run_id, cost=cost)
         rows = list(done.outcome.last.rows) if done.outcome.last else []
+        self.save_card(
+            done.folder, done.cases, done.plan, done.task, is_resumed=True, run_id=done.run_id, cost=cost, rows=rows
+        )
         summary = summarise(rows, patients={case.case_id: case.patient_id for case in done.cases.validation})
         files = [done.folder.validation.with_suffix(".json")]
         write_summary(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medseg.atomic import check_writable
 from medseg.errors import ConfigError
+from medseg.inference.device_name import device_name
 from medseg.manifest import mixed_channels
 from medseg.planning import GridCeiling, Plan, low_ceilings, save_plan
 from medseg.planning.expectation import Expectation
@@ -16,7 +17,7 @@ from medseg.planning.low_ceilings import with_low_ceilings
 from medseg.planning.sizes import DeviceKind
 from medseg.planning.spending import seconds_of_steps
 from medseg.records import Failure
-from medseg.runs.machine import device_name, torch_device
+from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.segmentation.job import SegmentationJob, spread_cases
 from medseg.runs.settings import TrainingSettings

@@ -1,26 +1,32 @@
-"""Masks for scans, with a trained run."""
+"""Masks for scans, with one or several trained runs."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from medseg.atomic import check_writable
 from medseg.errors import ConfigError
-from medseg.inference import find_inputs
-from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
-from medseg.inference.classification.card import CLASSIFIER_NAME
-from medseg.inference.segmentation import Predictor, predict_cases
+from medseg.inference.case_record import CaseRecord
+from medseg.inference.inputs import InputChoice, PassedOver, find_inputs
+from medseg.inference.mask_folder import check_mask_folder
+from medseg.inference.mask_settings import Choice, MaskSettings
+from medseg.inference.record import load_record
+from medseg.inference.segmentation import predict_cases
+from medseg.inference.segmentation.load_model import load_models
+from medseg.inference.segmentation.mask_model import MaskModel
+from medseg.inference.segmentation.quality import QualityChecker
 from medseg.records import Failure, Prediction, Split
-from medseg.runs.machine import torch_device
+from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
-from medseg.runs.run_folder import check_empty
-from medseg.runs.settings import DeviceName
-from medseg.training.segmentation.parts import BuildNetwork
+from medseg.runs.segmentation.model_paths import found_models
 
-_REGISTERED = "models:/"
+if TYPE_CHECKING:
+    from medseg.inference.classification import SliceReviewer
+    from medseg.training.segmentation.parts import BuildNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +34,14 @@ class PredictSettings:
     """Choices of a prediction.
 
     Attributes:
-        out: Folder of the masks, new or empty.
+        out: Folder of the masks: new, empty, or of an earlier prediction with the same models and choices, of which
+            what is finished and unchanged is kept.
         fold: Fold of a manifest whose validation cases are wanted.
         split: Split of a manifest that is wanted.
+        series: DICOM series to take, as in `medseg.inference.inputs.InputChoice`.
+        pseudonyms: Private table that leads from pseudonyms back to patients; ids are not pseudonyms if not given.
         weights: `last`, or `best` at any validation, which flatters that validation set.
+        fast: Whether speed counts more than the last bit of accuracy.
         gate: Run of a slice classifier; only the slab in which it finds something is segmented, and masks are checked.
         sensitivity: Share of the slices with a label that the gate keeps.
         check: Run of a slice classifier that flags masks which disagree with it; excludes `gate`.
@@ -44,7 +54,10 @@ class PredictSettings:
     out: Path
     fold: int | None = None
     split: Split | None = None
+    series: tuple[str, ...] = ()
+    pseudonyms: Path | None = None
     weights: str = "last"
+    fast: bool = False
     gate: Path | None = None
     sensitivity: float = 0.99
     check: Path | None = None
@@ -53,6 +66,18 @@ class PredictSettings:
     network: BuildNetwork | None = None
     tracking_uri: str | None = None
 
+    @property
+    def inputs(self) -> InputChoice:
+        """Choices among the inputs."""
+        return InputChoice(
+            data_root=self.data_root,
+            fold=self.fold,
+            split=self.split,
+            series=self.series,
+            pseudonyms=self.pseudonyms,
+            out=self.out,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PredictResult:
@@ -60,78 +85,106 @@ class PredictResult:
 
     Attributes:
         folder: Folder of the masks and `predictions.json`.
-        predictions: One per mask.
+        predictions: One per mask, those that were kept among them.
         failures: Cases without a mask, with the reasons.
         warnings: Sentences for the person who started the prediction.
+        cases: Record of each mask; empty where `predictions.json` could not be written.
+        passed_over: Files and series among the inputs that are no case.
+        seconds: Wall clock of the drawing.
     """
 
     folder: Path
     predictions: tuple[Prediction, ...]
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
+    cases: tuple[CaseRecord, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def kept(self) -> int:
+        """Number of masks that an earlier prediction had finished."""
+        return sum(one.is_kept for one in self.predictions)
 
 
 def predict_run(
-    run: Path | str, inputs: Sequence[Path], settings: PredictSettings, *, progress: Progress | None = None
+    runs: Path | str | Sequence[Path | str],
+    inputs: Sequence[Path],
+    settings: PredictSettings,
+    *,
+    progress: Progress | None = None,
 ) -> PredictResult:
     """Write a mask on the scan's own grid for every case; a bad case is listed and does not stop the others.
 
     Args:
-        run: Folder of a training, its model folder, or the address of a registered model such as
-            `models:/livers@clinical`.
-        inputs: A manifest or its folder, image files, or folders of image files.
+        runs: Folder of a training, its model folder, the folder of a training of all folds, or the address of a
+            registered model such as `models:/livers@clinical`; several draw one mask together.
+        inputs: A manifest or its folder, or files and folders of scans, DICOM among them.
         settings: Choices.
         progress: Follows the work; nothing if not given.
 
     Raises:
-        PipelineError: If the model or the inputs cannot be used, or the output folder holds something.
+        PipelineError: If a model or the inputs cannot be used, or the output folder holds something else.
     """
     progress = progress or Silence()
     if settings.gate and settings.check:
         raise ConfigError("gate checks masks too", remedy="leave check out")
-    check_empty(settings.out)
-    with _folder_of(run, settings) as folder:
-        predictor = Predictor.load(
-            folder, weights=settings.weights, device=torch_device(settings.device), build=settings.network
+    check_mask_folder(settings.out)
+    check_writable(settings.out, option="out")
+    with found_models(
+        [runs] if isinstance(runs, str | Path) else runs, tracking_uri=settings.tracking_uri
+    ) as found_runs:
+        model = load_models(
+            found_runs.folders,
+            weights=settings.weights,
+            device=torch_device(settings.device),
+            build=settings.network,
+            fast=settings.fast,
         )
-    cases = find_inputs(
-        inputs,
-        channels=len(predictor.card.channels),
-        data_root=settings.data_root,
-        fold=settings.fold,
-        split=settings.split,
+    reviewer, warnings = _reviewer(settings, model)
+    choices = _choices(settings, reviewer)
+    check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
+    found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
+    start = time.monotonic()
+    with progress.over_cases(len(found.cases), "predict") as on_done:
+        predictions, failures = predict_cases(
+            model, found, settings.out, reviewer=reviewer, choices=choices, on_done=on_done
+        )
+    return PredictResult(
+        settings.out,
+        tuple(predictions),
+        tuple(failures),
+        (*found_runs.warnings, *warnings, *QualityChecker.of(model).warnings),
+        cases=_records(settings.out, predictions),
+        passed_over=found.passed_over,
+        seconds=time.monotonic() - start,
     )
-    reviewer, warnings = _reviewer(settings, predictor)
-    with progress.over_cases(len(cases), "predict") as on_done:
-        predictions, failures = predict_cases(predictor, cases, settings.out, reviewer=reviewer, on_done=on_done)
-    return PredictResult(settings.out, tuple(predictions), tuple(failures), warnings)
 
 
-@contextmanager
-def _folder_of(run: Path | str, settings: PredictSettings) -> Iterator[Path]:
-    """The folder of a model; that of a registered one is a copy, which is gone afterwards."""
-    if not str(run).startswith(_REGISTERED):
-        yield Path(run)
-        return
-    from medseg.tracking import fetch_model
-
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = fetch_model(str(run), Path(scratch), tracking_uri=settings.tracking_uri)
-        if (folder / CLASSIFIER_NAME).is_file():
-            raise ConfigError(
-                f"{run}: must be a segmentation model, got a slice classifier",
-                remedy="give the address of a model of medseg train",
-            )
-        yield folder
+def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecord, ...]:
+    record, asked = load_record(folder), {one.case_id for one in predictions}
+    return tuple(case for case in record.cases if case.case_id in asked) if record else ()
 
 
-def _reviewer(settings: PredictSettings, predictor: Predictor) -> tuple[SliceReviewer | None, tuple[str, ...]]:
+def _choices(settings: PredictSettings, reviewer: SliceReviewer | None) -> dict[str, Choice]:
+    """What decides the masks and their reviews beside the models."""
+    choices: dict[str, Choice] = {"fast": True} if settings.fast else {}
+    if reviewer is not None:
+        choices["gate" if reviewer.gate else "check"] = reviewer.classifier.weights_digest
+    if reviewer is not None and reviewer.gate is not None:
+        choices["sensitivity"] = settings.sensitivity
+    return choices
+
+
+def _reviewer(settings: PredictSettings, model: MaskModel) -> tuple[SliceReviewer | None, tuple[str, ...]]:
     """The classifier that gates or checks, if one is given, and what it cannot do."""
     run = settings.gate or settings.check
     if run is None:
         return None, ()
+    from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
+
     warnings = []
-    classifier = SlicePredictor.load(run, device=predictor.device)
+    classifier = SlicePredictor.load(run, device=model.device)
     if classifier.card.calibration.disagreement_limit is None:
         message = (
             "the classifier has no limit of disagreement, so that no mask can be flagged: train it with a validation "
@@ -140,9 +193,9 @@ def _reviewer(settings: PredictSettings, predictor: Predictor) -> tuple[SliceRev
         if settings.check:
             raise ConfigError(f"check: {message}")
         warnings.append(message)
-    names = predictor.target.structures
+    names = model.target.structures
     unchecked = [name for name in names if name not in classifier.card.targets.classes]
     if unchecked:
         warnings.append(f"the classifier does not know {', '.join(unchecked)}; masks are not checked for them")
     gate = Gate.of(classifier.card, sensitivity=settings.sensitivity, labels=names) if settings.gate else None
-    return SliceReviewer(classifier, target=predictor.target, gate=gate), tuple(warnings)
+    return SliceReviewer(classifier, target=model.target, gate=gate), tuple(warnings)

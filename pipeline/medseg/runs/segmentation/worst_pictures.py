@@ -122,9 +122,10 @@ def _draw(case: Case, source: PictureSource, masks: Path, path: Path, *, title: 
 
 def _check_model(one: StoredEvaluation, masks: Path) -> None:
     """Refuse masks that another model drew than the one that was evaluated, where both say theirs."""
-    record, evaluated = load_record(masks), (one.notes.get("model") or {}).get("weights_digest")
-    drawn = record.model.weights_digest if record else None
-    if drawn and evaluated and drawn != evaluated:
+    record, models = load_record(masks), one.notes.get("models") or [one.notes.get("model") or {}]
+    drawn = [model.weights_digest for model in record.models] if record else []
+    evaluated = [model.get("weights_digest") for model in models]
+    if all([*drawn, *evaluated]) and drawn and drawn != evaluated:
         fact = f"compare: masks of evaluation {one.name} must be of the model that it measured, got those of another"
         raise EvaluationError(fact, remedy="give the folders of masks in the order of the evaluations")
 

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from medseg.errors import TrainingError
 from medseg.evaluation.segmentation import summarise, volume_metrics
 from medseg.inference.segmentation import InferenceConfig
+from medseg.inference.segmentation.quality import ConfidenceMeter
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess.segmentation import StoredCase
@@ -72,6 +73,7 @@ class SegmentationTask:
 
     Attributes:
         masks: Masks of the last validation of each case, on its native grid.
+        soft_dice: Soft Dice of each drawn structure at the last validation of each case.
 
     Args:
         inputs: Cases and settings.
@@ -92,6 +94,7 @@ class SegmentationTask:
         self.steps_per_epoch = steps_per_epoch(len(inputs.training), inputs.config)
         self.validation_cases = inputs.validation
         self.masks = KeptMasks()
+        self.soft_dice: dict[str, dict[str, float]] = {}
 
     def build(self) -> nn.Module:
         """The network that the plan names, or the user's own, with fresh weights or those of an earlier run."""
@@ -150,6 +153,7 @@ class SegmentationTask:
         inputs = self.inputs
 
         def measure(engine: Engine, case: StoredCase) -> list[CaseMetrics]:
+            meter = ConfidenceMeter(inputs.target)
             mask, rows = validate_volume(
                 network,
                 case,
@@ -158,7 +162,9 @@ class SegmentationTask:
                 device=inputs.device,
                 precision=inputs.config.precision,
                 metrics=inputs.parts.metrics,
+                observe=meter.observe,
             )
+            self.soft_dice[case.case_id] = meter.soft_dice()
             self.masks.keep(case.case_id, mask)
             return rows
 

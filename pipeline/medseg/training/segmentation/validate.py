@@ -10,6 +10,8 @@ from torch import nn
 
 from medseg.evaluation.segmentation import Metric, measure_case
 from medseg.inference.segmentation import InferenceConfig
+from medseg.inference.segmentation.mask_model import Observer
+from medseg.inference.segmentation.prepared_scan import observed
 from medseg.inference.segmentation.sliding import probability_planes
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.networks.precision import PrecisionKind
@@ -28,6 +30,7 @@ def validate_volume(
     device: torch.device,
     precision: PrecisionKind,
     metrics: Mapping[str, Metric] | None = None,
+    observe: Observer | None = None,
 ) -> tuple[Labelmap, list[CaseMetrics]]:
     """Predict, restore to the native grid as `Predictor.mask` does, and measure a case.
 
@@ -39,6 +42,7 @@ def validate_volume(
         device: Device of the network.
         precision: Number format of the forward pass.
         metrics: Metrics of the user's own by name.
+        observe: Function that sees the probabilities on the way.
 
     Returns:
         The mask on the native grid and its metrics.
@@ -47,7 +51,8 @@ def validate_volume(
     image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
     plan = lay_out_windows(case.grid.shape, config)
     planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
-    drawn = restore_planes(planes, case.grid, case.seen, target=target, axis=plan.axis)
+    seen = planes if observe is None else observed(planes, observe)
+    drawn = restore_planes(seen, case.grid, case.seen, target=target, axis=plan.axis)
     mask = case.on_native(drawn, target.blank(case.native.shape))
     rows = measure_case(
         case.native_label(),

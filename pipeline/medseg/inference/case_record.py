@@ -1,0 +1,107 @@
+"""What is recorded of each case of a prediction."""
+
+from __future__ import annotations
+
+from medseg.configuration import Config
+from medseg.inference.flag_record import FlagRecord
+from medseg.inference.source_record import SourceRecord
+
+
+class GateRecord(Config):
+    """The slices of a case that were segmented.
+
+    Attributes:
+        sensitivity: Sensitivity that the gate's threshold was chosen for.
+        threshold: Least probability that a slice shows anything.
+        axis: Axis of the scan's own array.
+        start: First slice.
+        stop: One past the last slice; equal to `start` if nothing was found.
+        slices: Number of slices of the whole scan.
+        seconds: Time that the classifier took.
+    """
+
+    sensitivity: float
+    threshold: float
+    axis: int
+    start: int
+    stop: int
+    slices: int
+    seconds: float
+
+
+class QualityRecord(Config):
+    """The disagreement of a mask and a slice classifier.
+
+    Attributes:
+        disagreement: Mean of |probability - drawn| over slices and labels.
+        longest_run: Most neighbouring slices on which one label is contradicted.
+        limit: Disagreement that 95 % of the classifier's validation cases stay below with their own reference.
+        is_flagged: Whether a person should review the mask.
+        reason: Description of the worst slice of a flagged mask, else None.
+    """
+
+    disagreement: float
+    longest_run: int
+    limit: float | None
+    is_flagged: bool
+    reason: str | None
+
+
+class CaseRecord(Config):
+    """One delivered mask.
+
+    Attributes:
+        case_id: Id of the case.
+        mask: Name of the mask's file.
+        volume_ml: Volume of each label by name.
+        flags: Doubts about the mask.
+        confidence: Confidence in each structure by name; None where it was not measured.
+        disagreement: Disagreement of an ensemble's members about each structure by name; None for a single model.
+        quality: Disagreement with a slice classifier; None without one.
+        gate: Slices that were segmented; None without a gate.
+        in_training: Whether a model was trained on the case.
+        seconds: Time of all work on the case, from reading the scan to the written mask.
+        peak_memory_bytes: Largest memory of the process so far.
+        source: Files or series that the case was read from, with their checksum; None in records of earlier versions.
+        mask_sha256: SHA-256 of the mask's file; None in records of earlier versions.
+    """
+
+    case_id: str
+    mask: str
+    volume_ml: dict[str, float]
+    flags: tuple[FlagRecord, ...] = ()
+    confidence: dict[str, float | None] | None = None
+    disagreement: dict[str, float | None] | None = None
+    quality: QualityRecord | None = None
+    gate: GateRecord | None = None
+    in_training: bool
+    seconds: float
+    peak_memory_bytes: int
+    source: SourceRecord | None = None
+    mask_sha256: str | None = None
+
+
+class FailureRecord(Config):
+    """One case that failed.
+
+    Attributes:
+        case_id: Id of the case.
+        stage: Stage in which it failed.
+        reason: Text of the error.
+    """
+
+    case_id: str
+    stage: str
+    reason: str
+
+
+class PassedOverRecord(Config):
+    """A file, link or series among the inputs that is no case.
+
+    Attributes:
+        path: Path below what was given.
+        reason: Reason in words.
+    """
+
+    path: str
+    reason: str

@@ -1,0 +1,36 @@
+"""One process at a time in a folder; a process that is killed leaves no lock behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medseg.errors import DeliveryError
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder, which must exist, against other processes and threads; the system lets go of it at the end.
+
+    Where the file system has no locks, as on some network drives, nothing is held.
+
+    Raises:
+        DeliveryError: If another one holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DeliveryError(
+                f"output folder {folder} must not be in use, got another prediction that writes there",
+                remedy="wait for its end, or choose another folder",
+            ) from error
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,49 @@
+"""The checksum of a case's files, by which an unchanged input is known again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from medseg.inference.inputs.case_input import CaseInput
+
+_HEADERS = (".hdr", ".mhd", ".nhdr")
+
+
+def input_digest(case: CaseInput) -> str:
+    """SHA-256 of the bytes that a case is read from; keyed where ids are pseudonyms.
+
+    Args:
+        case: Case to predict.
+
+    Returns:
+        Checksum of the only file; of several, such as channels, slices or a header and its voxels, that over their
+        SHA-256 as lines of hexadecimal digits: in order for channels, sorted for the files of a DICOM series.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    files = case.files if case.series else with_voxel_files(case.files)
+    sums = [_file_digest(path) for path in files]
+    lines = sorted(sums) if case.series else sums
+    digest = lines[0] if len(lines) == 1 else hashlib.sha256("".join(f"{one}\n" for one in lines).encode()).hexdigest()
+    if case.key is None:
+        return digest
+    from medseg.ingest.key import Pseudonyms
+
+    return Pseudonyms(case.key).seal(digest)
+
+
+def with_voxel_files(files: Sequence[Path]) -> tuple[Path, ...]:
+    """The files, each header followed by the files beside it that hold its voxels."""
+    if not any(path.suffix.lower() in _HEADERS for path in files):
+        return tuple(files)
+    from medseg.ingest.image_source import voxel_files
+
+    return tuple(one for path in files for one in (path, *voxel_files(path)))
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,87 @@
+"""The voxels of a case, whatever it is stored as."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medseg.errors import PipelineError
+from medseg.inference.inputs.case_input import CaseInput
+from medseg.records import Array, Scan
+from medseg.scans import read_scan
+from medseg.scans.read import check_finite
+
+if TYPE_CHECKING:
+    from medseg.ingest.image_source import ImageSource
+
+_log = logging.getLogger(__name__)
+
+
+def read_input(case: CaseInput, *, channels: Sequence[str]) -> Scan:
+    """Read a case: NIfTI, NRRD, MetaImage, pictures and DICOM alike.
+
+    DICOM channels are brought onto the grid of the first one as ingest does: linearly, where both lie in one frame of
+    reference. A channel named for SUV is converted to SUV by body weight.
+
+    Args:
+        case: Case to read.
+        channels: Names of the channels that the network takes.
+
+    Returns:
+        `array` float32 of shape `(C, I, J, K)`, all finite; the origin is that of the first file or series.
+
+    Raises:
+        ScanError: If a file is missing, damaged, of another type, or holds NaN or infinite voxels.
+        GeometryError: If the channels lie on different grids; for DICOM, in different frames of reference or apart.
+    """
+    try:
+        if case.series:
+            return _read_series(case, channels)
+        return read_scan(case.files, case_id=case.case_id, channels=len(channels))
+    except PipelineError as error:
+        raise _of_case(error, case) from error
+
+
+def _read_series(case: CaseInput, channels: Sequence[str]) -> Scan:
+    from medseg.ingest.build_image import onto_reference
+    from medseg.scans.dicom import silence_dicom
+
+    silence_dicom()
+    reference = case.series[0]
+    first = _read_one(reference, channels[0], case_id=case.case_id)
+    arrays: list[Array] = [first.array]
+    for image, name in zip(case.series[1:], channels[1:], strict=False):
+        scan = _read_one(image, name, case_id=case.case_id)
+        array, note = onto_reference(scan, image, reference)
+        _log.info("case %s: %s", case.case_id, note)
+        arrays.append(array)
+    array = np.concatenate(arrays).astype(np.float32, copy=False)
+    check_finite(array, what="image", case_id=case.case_id)
+    return replace(first, array=array)
+
+
+def _read_one(image: ImageSource, channel: str, *, case_id: str) -> Scan:
+    """One series, as SUV if the channel is named for it."""
+    from medseg.ingest.build_image import as_suv
+    from medseg.ingest.structure_name import normalised
+    from medseg.scans.dicom import read_series
+
+    series = image.known_series()
+    read = read_series(series)
+    if image.modality == "PT" and "suv" in normalised(channel).split("_"):
+        read = as_suv(read, series)
+    for note in read.notes:
+        _log.warning("case %s: %s", case_id, note)
+    return read.scan
+
+
+def _of_case(error: PipelineError, case: CaseInput) -> PipelineError:
+    """An error with its case; without the names of files where ids are pseudonyms."""
+    fact, remedy = error.fact, error.remedy
+    for path in case.files if case.key is not None else ():
+        fact, remedy = fact.replace(path.name, "…"), remedy.replace(path.name, "…")
+    return type(error)(fact, remedy=remedy, case_id=case.case_id)

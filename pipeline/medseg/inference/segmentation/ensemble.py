@@ -1,0 +1,213 @@
+"""Several models that draw one mask from their mean probabilities."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.errors import ConfigError
+from medseg.inference.model_identity import ModelIdentity
+from medseg.inference.segmentation.agreement import Agreement
+from medseg.inference.segmentation.mask_model import Drawing, MaskModel, Observer
+from medseg.inference.segmentation.memory import check_free
+from medseg.inference.segmentation.native_values import NativeValues, background
+from medseg.inference.segmentation.predictor import Predictor
+from medseg.inference.segmentation.prepared_scan import PreparedScan, observed
+from medseg.inference.segmentation.quality import statistics_of_many
+from medseg.inference.segmentation.value_planes import PreparedMember, ValuePlanes
+from medseg.inference.slab import Slab
+from medseg.preprocess.body import slices_of
+from medseg.preprocess.segmentation.restore import SLAB_BYTES, restore_planes
+from medseg.records import Labelmap, Scan
+from medseg.targets import VoxelTarget
+
+if TYPE_CHECKING:
+    from medseg.inference.segmentation.quality.statistics import TrainingStatistics
+
+
+class Ensemble:
+    """Folds, other networks, 2D with 3D: each works on a grid of its own, and all count alike.
+
+    Args:
+        members: Loaded models, at least two.
+
+    Raises:
+        ConfigError: If their channels or labels differ.
+    """
+
+    def __init__(self, members: Sequence[MaskModel]) -> None:
+        self.members = tuple(members)
+        first = self.members[0]
+        for number, other in enumerate(self.members[1:], start=2):
+            for what in ("channels", "labels"):
+                one, two = getattr(first, what), getattr(other, what)
+                if one != two:
+                    raise ConfigError(
+                        f"models must have the same {what} to draw one mask, got {one} in model 1 and {two} in model "
+                        f"{number}",
+                        remedy="predict with each model into a folder of its own",
+                    )
+            if (other.target.kind, other.target.channels) != (first.target.kind, first.target.channels):
+                raise ConfigError(
+                    f"models must all find labels or all find the same regions, got {other.target.channels} outputs in "
+                    f"model {number} and {first.target.channels} in model 1",
+                    remedy="predict with each model into a folder of its own",
+                )
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the image channels, in order."""
+        return self.members[0].channels
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Value of each label by name, the background included."""
+        return self.members[0].labels
+
+    @property
+    def target(self) -> VoxelTarget:
+        """Meaning of the averaged values."""
+        return self.members[0].target
+
+    @property
+    def seen_cases(self) -> tuple[str, ...]:
+        """Ids of the cases that some member was trained on."""
+        return tuple(dict.fromkeys(case_id for member in self.members for case_id in member.seen_cases))
+
+    @property
+    def identities(self) -> tuple[ModelIdentity, ...]:
+        """Model behind each network."""
+        return tuple(identity for member in self.members for identity in member.identities)
+
+    @property
+    def statistics(self) -> TrainingStatistics | None:
+        """Statistics of the member with the most training cases; its confidence is not the members' joint one."""
+        return statistics_of_many([member.statistics for member in self.members])
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the networks."""
+        return self.members[0].device
+
+    def faster(self) -> Ensemble:
+        """The same members with less work per scan each."""
+        return Ensemble([member.faster() for member in self.members])
+
+    def prepare(self, scan: Scan, *, slab: Slab | None = None) -> PreparedEnsemble:
+        """Bring a scan onto the grid of every member."""
+        prepared: list[PreparedMember] = []
+        for member in self.members:
+            if isinstance(member, Predictor):
+                others = [part for part in prepared if isinstance(part, PreparedScan)]
+                prepared.append(PreparedScan(member, scan, slab, others=others))
+            else:
+                prepared.append(member.prepare(scan, slab=slab))  # type: ignore[arg-type]  # all kinds give planes
+        return PreparedEnsemble(prepared, self.target)
+
+
+class PreparedEnsemble:
+    """A scan on the grids of several models.
+
+    Args:
+        members: The scan on the grid of each.
+        target: Meaning of the averaged values.
+
+    Raises:
+        ScanError: If all of them together need more memory than is free.
+    """
+
+    def __init__(self, members: Sequence[PreparedMember], target: VoxelTarget) -> None:
+        self._target = target
+        self._members = members
+        self._shape = members[0].shape
+        self._drawing = [member for member in members if all(member.box)]
+        check_free(sum(member.needed_bytes for member in self._drawing), members[0].shape, target.channels)
+
+    def draw(self, *, observe: Observer | None = None) -> Drawing:
+        """Average the members' probabilities and decide on the scan's own grid."""
+        agreement = Agreement(self._target, len(self._members))
+        mask = self._target.blank(self._shape)
+        if self._drawing:
+            planes = [member.planes() for member in self._drawing]
+            if self._is_one_grid(planes):
+                chunks = _means(planes, agreement)
+                chunks = chunks if observe is None else observed(chunks, observe)
+                first = self._drawing[0]
+                part = restore_planes(chunks, planes[0].grid, first.native, target=self._target, axis=planes[0].axis)
+                mask[(..., *slices_of(first.box))] = part
+            else:
+                self._draw_natively(mask, planes, agreement, observe)
+        return Drawing(mask, agreement.disagreement())
+
+    def _is_one_grid(self, planes: Sequence[ValuePlanes]) -> bool:
+        """Whether all members give probabilities of the same voxels in the same order."""
+        first = planes[0]
+        return len(planes) == len(self._members) and all(
+            member.box == self._drawing[0].box
+            and other.axis == first.axis
+            and other.target == self._target
+            and other.grid.shape == first.grid.shape
+            and np.allclose(other.grid.affine, first.grid.affine, atol=1e-6)
+            for member, other in zip(self._drawing, planes, strict=True)
+        )
+
+    def _draw_natively(
+        self, mask: Labelmap, planes: Sequence[ValuePlanes], agreement: Agreement, observe: Observer | None
+    ) -> None:
+        """Average on the scan's own grid, a few slices at a time."""
+        along = self._best_axis(planes)
+        sources = [
+            NativeValues(member, part, self._target, along) for member, part in zip(self._drawing, planes, strict=True)
+        ]
+        for slices in self._slabs(along):
+            values = [source.take(slices) for source in sources]
+            nothing = [background(self._target, values[0].shape[1:])] * (len(self._members) - len(values))
+            values += [part.to(values[0].device) for part in nothing]
+            agreement.add(values)
+            mean = torch.stack(values).mean(dim=0)
+            if observe is not None:
+                observe(mean)
+            place = tuple(slice(slices.start, slices.stop) if n == along else slice(None) for n in range(3))
+            mask[(..., *place)] = self._target.decide(mean)
+
+    def _best_axis(self, planes: Sequence[ValuePlanes]) -> int:
+        """Axis of the scan along which most members' planes follow each other, of equals the last."""
+        counts = [0, 0, 0]
+        for member, part in zip(self._drawing, planes, strict=True):
+            for axis, axis_map in enumerate(member.native.axis_maps(part.grid)):
+                counts[axis] += axis_map.source_axis == part.axis and axis_map.scale > 0
+        return max(range(3), key=lambda axis: (counts[axis], axis))
+
+    def _slabs(self, along: int) -> Iterator[range]:
+        """Ranges of slices that cover the whole scan."""
+        size = self._shape[along]
+        slice_bytes = 4 * self._target.channels * math.prod(self._shape) // size
+        step = max(1, SLAB_BYTES // (slice_bytes * (len(self._members) + 2)))
+        for start in range(0, size, step):
+            yield range(start, min(start + step, size))
+
+
+def _means(planes: Sequence[ValuePlanes], agreement: Agreement) -> Iterator[Tensor]:
+    """Mean of planes of the same grid, in pieces that all members have finished."""
+    axis = planes[0].axis + 1
+    sources = [iter(part.chunks) for part in planes]
+    waiting: list[Tensor | None] = [None] * len(planes)
+    while True:
+        for number, source in enumerate(sources):
+            if waiting[number] is None:
+                waiting[number] = next(source, None)
+        if any(part is None for part in waiting):
+            return
+        held = [part for part in waiting if part is not None]
+        size = min(part.shape[axis] for part in held)
+        values = [part.narrow(axis, 0, size) for part in held]
+        agreement.add(values)
+        yield torch.stack(values).mean(dim=0)
+        for number, part in enumerate(held):
+            left = part.shape[axis] - size
+            waiting[number] = part.narrow(axis, size, left) if left else None

@@ -1,0 +1,95 @@
+"""The models that a user means: runs, trainings of all folds, and addresses of registered models."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.errors import CheckpointError, ConfigError
+from medseg.inference.card import model_folder
+from medseg.inference.segmentation.card import CARD_NAME
+from medseg.runs.run_folder import RunFolder
+
+_REGISTERED = "models:/"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModels:
+    """Models on the disk.
+
+    Attributes:
+        folders: Folder of each model, or of its run.
+        warnings: What is missing, in sentences.
+    """
+
+    folders: tuple[Path, ...]
+    warnings: tuple[str, ...]
+
+
+def is_model(place: Path | str) -> bool:
+    """Whether a path or address means models: a registered model, a run, a model folder, or a training of all folds."""
+    if str(place).startswith(_REGISTERED):
+        return True
+    folder = Path(place)
+    return (model_folder(folder) / CARD_NAME).is_file() or RunFolder(folder).folds.is_file()
+
+
+@contextmanager
+def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = None) -> Iterator[FoundModels]:
+    """Find models; a training of all folds stands for the model of each fold.
+
+    Args:
+        places: Runs, model folders, trainings of all folds, and addresses such as `models:/livers@clinical`.
+        tracking_uri: MLflow store of registered models; its own choice if not given.
+
+    Yields:
+        The models; copies of registered ones are gone afterwards.
+
+    Raises:
+        ConfigError: If none is given, or a registered one is a slice classifier.
+        CheckpointError: If no fold of a training of all folds has a model.
+        TrackingError: If the store cannot be used, or does not hold a model.
+    """
+    if not places:
+        raise ConfigError("a model must be given, got none", remedy="give the folder of a run of medseg train")
+    folders: list[Path] = []
+    warnings: list[str] = []
+    with ExitStack() as copies:
+        for place in places:
+            if str(place).startswith(_REGISTERED):
+                scratch = Path(copies.enter_context(tempfile.TemporaryDirectory()))
+                folders.append(_fetched(str(place), scratch, tracking_uri))
+            elif RunFolder(Path(place)).folds.is_file():
+                with_model, without = _folds_of(Path(place))
+                folders += with_model
+                warnings += [f"{place}: {name} has no model and takes no part" for name in without]
+            else:
+                folders.append(Path(place))
+        yield FoundModels(tuple(folders), tuple(warnings))
+
+
+def _fetched(address: str, scratch: Path, tracking_uri: str | None) -> Path:
+    from medseg.inference.classification.card import CLASSIFIER_NAME
+    from medseg.tracking import fetch_model
+
+    folder = fetch_model(address, scratch, tracking_uri=tracking_uri)
+    if (folder / CLASSIFIER_NAME).is_file():
+        raise ConfigError(
+            f"{address}: must be a segmentation model, got a slice classifier",
+            remedy="give the address of a model of medseg train",
+        )
+    return folder
+
+
+def _folds_of(folder: Path) -> tuple[list[Path], list[str]]:
+    """Runs of a training of all folds that have a model, and the names of those that have none."""
+    folds = sorted(folder.glob("fold_*"), key=lambda path: (len(path.name), path.name))
+    with_model = [path for path in folds if is_model(path)]
+    if not with_model:
+        raise CheckpointError(
+            f"folds {folder}: a fold must have a model, got none", remedy="resume the training of the folds"
+        )
+    return with_model, [path.name for path in folds if path not in with_model]

@@ -1,0 +1,81 @@
+"""The statistics that a model's card takes with it: of its training cases, and of its validation."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from medseg.inference.segmentation.mask_model import Drawing
+from medseg.inference.segmentation.quality import (
+    ConfidenceCalibration,
+    QualityChecker,
+    TrainingStatistics,
+    collect_statistics,
+)
+from medseg.planning import Plan
+from medseg.records import CaseMetrics
+from medseg.runs.training_cases import TrainingCases
+from medseg.training.segmentation.task import SegmentationTask
+
+_CHECKING_S = 5.0
+
+
+def training_statistics(cases: TrainingCases, plan: Plan, task: SegmentationTask) -> TrainingStatistics | None:
+    """Statistics of the training cases alone; None where no facts about them were taken.
+
+    Args:
+        cases: Cases of the fold.
+        plan: Plan of the training.
+        task: Task with the prepared cases.
+    """
+    prepared = {case.case_id: case.facts for case in task.inputs.training}
+    return collect_statistics(
+        [facts for facts in prepared.values() if facts is not None],
+        task.inputs.target.structures,
+        normalisation=plan.preprocess.normalisation,
+        modalities=[case.modality for case in cases.training if case.modality and prepared.get(case.case_id)],
+    )
+
+
+def with_validation(
+    statistics: TrainingStatistics, cases: TrainingCases, task: SegmentationTask, rows: Sequence[CaseMetrics]
+) -> TrainingStatistics:
+    """The statistics with a calibrated confidence, and with how many of the validation's masks they flag.
+
+    Masks are checked for at most five seconds.
+
+    Args:
+        statistics: Statistics of the training cases.
+        cases: Cases of the fold.
+        task: Task that was validated.
+        rows: Metrics of its last validation.
+    """
+    calibrated = statistics.model_copy(update={"confidence": _calibration(task, rows)})
+    checker = QualityChecker(task.inputs.target, cases.manifest.channels, calibrated)
+    validated = {row.case_id for row in rows}
+    start, checked, flagged = time.monotonic(), 0, 0
+    for case in task.inputs.validation:
+        if case.case_id not in validated or case.facts is None or case.case_id not in task.masks:
+            continue
+        if time.monotonic() - start > _CHECKING_S:
+            break
+        drawing = Drawing(task.masks[case.case_id])
+        found = checker.findings(case.facts.scan, task.soft_dice[case.case_id], drawing)
+        flagged += any(finding.is_flagged for finding in found)
+        checked += 1
+    return calibrated.model_copy(update={"validation_cases": checked, "validation_flagged": flagged})
+
+
+def _calibration(task: SegmentationTask, rows: Sequence[CaseMetrics]) -> dict[str, ConfidenceCalibration]:
+    """Calibration of each structure that enough validation masks hold."""
+    pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        soft = task.soft_dice.get(row.case_id, {}).get(row.label)
+        if soft is not None and row.values["dice"] == row.values["dice"]:
+            pairs[row.label].append((soft, row.values["dice"]))
+    fitted = {
+        name: ConfidenceCalibration.fit(*zip(*found, strict=True), structures=len(pairs))
+        for name, found in pairs.items()
+    }
+    return {name: calibration for name, calibration in fitted.items() if calibration is not None}

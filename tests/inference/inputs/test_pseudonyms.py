@@ -1,0 +1,157 @@
+"""Ids that only the private table leads back from."""
+
+from __future__ import annotations
+
+import csv
+import stat
+from pathlib import Path
+
+import pytest
+from medseg.errors import ConfigError, ManifestError, ScanError
+from medseg.inference import input_digest, read_input
+from medseg.inference.inputs.pseudonym_table import load_pseudonym_table
+from medseg.inference.inputs.series_record import find_source_series
+from pydicom import dcmread
+
+from tests.inference.inputs.studies import find, write_study
+from tests.ingest.sources import KEY, run_ingest, voxels, write_ct, write_nifti
+
+SECRETS = ("Mustermann", "Erika", "MRN-0047110815", "19640812", "1.2.826", "Zuweiser", "Beispielstadt", "venous")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A study and a NIfTI file in folders that name the patient."""
+    write_study(tmp_path / "in" / "Mustermann", patient="MRN-0047110815")
+    write_nifti(tmp_path / "in" / "Erika" / "Mustermann.nii.gz", voxels())
+    return tmp_path / "in"
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    with table.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_nothing_that_a_result_records_leads_to_the_patient(source: Path, tmp_path: Path) -> None:
+    found = find(source, pseudonyms=tmp_path / "table.csv", out=tmp_path / "masks")
+    assert len(found.cases) == 2
+    recorded = [(case.case_id, str(case.source and case.source.model_dump_json())) for case in found.cases]
+    recorded += [(one.path, one.reason) for one in found.passed_over]
+    assert not [(text, secret) for text in str(recorded).split() for secret in SECRETS if secret in text]
+    assert not list((tmp_path / "masks").rglob("*"))
+
+
+def test_failure_does_not_name_the_patient_either(tmp_path: Path) -> None:
+    write_study(tmp_path / "in", patient="MRN-0047110815")
+    with pytest.raises(ScanError) as raised:
+        find(tmp_path / "in", channels=("image",), pseudonyms=tmp_path / "table.csv")
+    assert "one series must fit the channel image, got 2: series 3, CT, 12×10×6" in str(raised.value)
+    assert not [secret for secret in SECRETS if secret in str(raised.value)]
+
+
+def test_unreadable_file_is_not_named(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Mustermann.nii.gz").write_bytes(b"torn")
+    (case,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").cases
+    with pytest.raises(ScanError) as raised:
+        read_input(case, channels=("CT",))
+    assert raised.value.case_id == case.case_id
+    assert "Mustermann" not in str(raised.value)
+
+
+def test_table_leads_back_to_patient_series_and_files(source: Path, tmp_path: Path) -> None:
+    table = tmp_path / "private" / "table.csv"
+    found = find(source, pseudonyms=table)
+    by_id = {row["case_id"]: row for row in rows(table)}
+    assert by_id.keys() == {case.case_id for case in found.cases} | {one.path for one in found.passed_over}
+    (series,) = (case for case in found.cases if case.series)
+    header, row = dcmread(series.files[0]), by_id[series.case_id]
+    assert (row["patient"], row["patient_name"]) == ("MRN-0047110815", "Mustermann^Erika")
+    assert (row["study_uid"], row["series_uid"]) == (header.StudyInstanceUID, header.SeriesInstanceUID)
+    assert Path(row["folder"]) == source / "Mustermann" / "CT"
+    sources = load_pseudonym_table(table)
+    (record,) = sources[series.case_id].series
+    assert tuple(one.path for one in find_source_series(record).instances) == series.files
+    (file,) = (case for case in found.cases if not case.series)
+    assert sources[file.case_id].files == (str(source / "Erika" / "Mustermann.nii.gz"),)
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.key"])
+def test_table_and_key_are_readable_by_their_owner_only(source: Path, tmp_path: Path, name: str) -> None:
+    find(source, pseudonyms=tmp_path / "table.csv")
+    assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+def test_patient_keeps_the_pseudonym_in_a_second_run_with_more_patients(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    write_ct(tmp_path / "in" / "b", PatientID="B")
+    (before,) = find(tmp_path / "in", pseudonyms=table).cases
+    write_ct(tmp_path / "in" / "a", PatientID="A")
+    ids = [case.case_id for case in find(tmp_path / "in", pseudonyms=table).cases]
+    assert ids[1] == before.case_id
+    assert len(set(ids)) == 2
+    assert len(rows(table)) == 2
+
+
+def test_ids_of_the_table_are_kept_even_where_its_key_is_lost(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    write_ct(tmp_path / "in", PatientID="A")
+    (before,) = find(tmp_path / "in", pseudonyms=table).cases
+    (tmp_path / "table.csv.key").unlink()
+    (after,) = find(tmp_path / "in", pseudonyms=table).cases
+    assert after.case_id == before.case_id
+
+
+def test_studies_of_one_patient_share_the_patient_s_pseudonym_only(tmp_path: Path) -> None:
+    for number in range(2):
+        write_ct(tmp_path / "in" / f"{number}", PatientID="A", seed=number)
+    ids = [case.case_id for case in find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").cases]
+    assert len(set(ids)) == 2
+    assert len({name.split("_")[0] for name in ids}) == 1
+
+
+def test_other_tables_give_other_pseudonyms_and_checksums(tmp_path: Path) -> None:
+    write_ct(tmp_path / "in", PatientID="A")
+    (plain,) = find(tmp_path / "in").cases
+    (one,) = find(tmp_path / "in", pseudonyms=tmp_path / "one.csv").cases
+    (other,) = find(tmp_path / "in", pseudonyms=tmp_path / "other.csv").cases
+    (again,) = find(tmp_path / "in", pseudonyms=tmp_path / "one.csv").cases
+    assert len({case.case_id for case in (plain, one, other)}) == 3
+    assert len({input_digest(case) for case in (plain, one, other)}) == 3
+    assert input_digest(again) == input_digest(one)
+
+
+def test_with_the_key_of_an_ingest_a_series_has_the_id_of_its_case_there(tmp_path: Path) -> None:
+    write_ct(tmp_path / "in", PatientID="A")
+    (tmp_path / "table.csv.key").write_text(KEY.hex())
+    (case,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").cases
+    assert case.case_id == run_ingest(tmp_path / "in", tmp_path / "out").case.case_id
+
+
+def test_table_within_the_masks_is_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="must lie outside of the masks"):
+        find(source, pseudonyms=tmp_path / "masks" / "table.csv", out=tmp_path / "masks")
+    assert not (tmp_path / "masks").exists()
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "", "\0", "case_id,became\nx,y,z\n"])
+def test_other_file_than_a_table_is_refused_and_left_as_it_is(source: Path, tmp_path: Path, text: str) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(text)
+    with pytest.raises(ManifestError, match="must be one that medseg predict wrote"):
+        find(source, pseudonyms=table)
+    assert table.read_text() == text
+
+
+def test_missing_table_leads_nowhere(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="got no file"):
+        load_pseudonym_table(tmp_path / "table.csv")
+
+
+def test_rows_of_earlier_runs_stay(source: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    find(source, pseudonyms=table)
+    before = rows(table)
+    write_ct(tmp_path / "more", PatientID="B")
+    find(tmp_path / "more", pseudonyms=table)
+    assert rows(table)[:-1] == before
