@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from itertools import pairwise
 from typing import Any
 
@@ -138,6 +139,20 @@ def test_decoder_is_built_from_what_an_encoder_publishes() -> None:
     decoder = Decoder(config, channels=encoder.channels, strides=encoder.strides)
     assert not any(module is encoder for module in decoder.modules())
     assert decoder(encoder(torch.randn(1, 2, 8, 8, 4)))[0].shape == (1, 3, 8, 8, 4)
+
+
+@pytest.mark.parametrize("skips", ["concatenated", "added"])
+def test_inference_mode_lets_features_go_and_gives_the_same(skips: str) -> None:
+    network = UNet(tiny(skips=skips, deep_supervision=True)).eval()
+    x = torch.randn(1, 2, 8, 8, 4)
+    expected = network.scales(x)
+    with torch.inference_mode():
+        features = network.encoder(x)
+        references = [weakref.ref(feature) for feature in features]
+        found = network.decoder(features)
+        assert features == []
+        assert all(reference() is None for reference in references)
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 def test_each_skip_reaches_the_logits() -> None:

@@ -108,6 +108,7 @@ def _chunks(
         for number, (start, finished) in enumerate(zip(visit.starts, visit.finished, strict=True)):
             sums.add(visit.copy, logits[number], start)
             yield from sums.take(finished, chunk_bytes)
+        del logits  # or it would stay in memory beside the next windows' features
 
 
 def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision: PrecisionKind) -> Tensor:

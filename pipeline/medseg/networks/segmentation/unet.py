@@ -36,8 +36,7 @@ class UNet(nn.Module):
 
     def scales(self, x: Tensor) -> list[Tensor]:
         """Logits of every supervised stage, finest first; one entry without deep supervision."""
-        skips = self.encoder(x)
-        logits: list[Tensor] = self.decoder(skips)
+        logits: list[Tensor] = self.decoder(self.encoder(x))
         return [self.cut(logits[0], x), *logits[1:]]
 
 
