@@ -12,6 +12,7 @@ EPILOG = """\b
 Examples:
   medseg classify predict classifier dataset.json --split test --out triage
   medseg classify predict classifier scan.nii.gz more_scans/ --out triage
+  medseg classify predict classifier studies/ --pseudonyms private.csv --out triage
 """
 
 
@@ -21,12 +22,13 @@ Examples:
 @click.option("--out", "folder", type=options.FOLDER, required=True, help="Folder of the list; new or empty.")
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases of a manifest.")
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split of a manifest.")
+@options.studies
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", show_default=True,
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip
 @options.data_root
 @options.device
 def command(run: Path, inputs: tuple[Path, ...], folder: Path, **choices: Any) -> None:
-    """Classify the slices of INPUTS with RUN: a manifest, image files, or folders of image files."""
+    """Classify the slices of INPUTS with RUN: a manifest, or files and folders of scans, DICOM among them."""
     from medseg.runs.classification.predict import TriageSettings, triage_run
 
     result = triage_run(run, inputs, TriageSettings(out=folder, **choices), progress=bars.Bars())

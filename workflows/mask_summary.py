@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from medseg.runs.segmentation.predict import PredictResult
 
 _RECORD = "predictions.json"
+_MOST_TEXTS = 2  # on a line
 
 
 def echo_masks(result: PredictResult) -> None:
@@ -23,10 +25,13 @@ def echo_masks(result: PredictResult) -> None:
     click.echo(f"{masks} mask(s) in {result.folder}, {result.seconds:.1f} s; details in {result.folder / _RECORD}")
     if result.kept:
         click.echo(f"{result.kept} of {masks} masks were finished before and are kept")
+    if result.edited:
+        edited = f"{len(result.edited)} of them as a person changed them: {_first(result.edited, between=', ')}"
+        click.echo(f"{edited}; move one away to have it drawn again")
     _echo_gates(result.cases)
     _echo_flags(result.cases)
     _echo_passed_over(result.passed_over)
-    console.report_failures(result.failures)
+    console.report_failures(result.failures, where=result.folder / _RECORD)
 
 
 def _echo_gates(cases: Sequence[CaseRecord]) -> None:
@@ -48,7 +53,7 @@ def _echo_flags(cases: Sequence[CaseRecord]) -> None:
     """Print the masks that a person should review, and why."""
     doubts = {case.case_id: _doubts(case) for case in cases}
     flagged = {case_id: reasons for case_id, reasons in doubts.items() if reasons}
-    lines = [f"{case_id}: {'; '.join(reasons)}" for case_id, reasons in flagged.items()]
+    lines = [f"{case_id}: {_first(reasons)}" for case_id, reasons in flagged.items()]
     console.echo_first(lines, "flagged", _RECORD)
     if flagged or any(case.quality for case in cases):
         click.echo(f"{len(flagged)} of {len(cases)} mask(s) flagged for review")
@@ -59,5 +64,17 @@ def _doubts(case: CaseRecord) -> list[str]:
     return [*(flag.reason for flag in case.flags), *by_classifier]
 
 
+def _first(texts: Sequence[str], *, between: str = "; ") -> str:
+    more = len(texts) - _MOST_TEXTS
+    return between.join([*texts[:_MOST_TEXTS], *([f"and {more} more"] if more > 0 else [])])
+
+
 def _echo_passed_over(passed_over: Sequence[PassedOver]) -> None:
-    console.echo_first([f"{one.path}: {one.reason}" for one in passed_over], "passed over", _RECORD)
+    """Print a line for each reason, the most frequent first, so that many files of a kind hide no other kind."""
+    count = Counter(one.reason for one in passed_over)
+    first = {one.reason: one.path for one in reversed(passed_over)}
+    lines = [
+        f"{first[reason]}: {reason}" if number == 1 else f"{number} such as {first[reason]}: {reason}"
+        for reason, number in count.most_common()
+    ]
+    console.echo_first(lines, "passed over", _RECORD)

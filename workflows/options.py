@@ -42,8 +42,11 @@ def runs_and_inputs(places: Sequence[Path | str]) -> tuple[list[Path | str], lis
     if not others:
         raise click.UsageError("Missing argument 'INPUT...': give a manifest, scans, or folders of scans after RUN")
 
-    from medseg.runs.segmentation.model_paths import is_model
+    from medseg.runs.segmentation.model_paths import is_model, unusable_run
 
+    for place in places:
+        if found := unusable_run(place):
+            raise click.UsageError(f"{place} is {found}; give a run of `medseg train`")
     count = next((place for place, other in enumerate(others) if not is_model(other)), len(others))
     runs, inputs = [first, *others[:count]], others[count:]
     if not inputs:
@@ -58,6 +61,22 @@ def data_root(function: Function) -> Function:
     """Add `--data-root`."""
     return click.option(
         "--data-root", type=FILE, help="Folder that a manifest's paths are relative to.  [default: its folder]"
+    )(function)
+
+
+def studies(function: Function) -> Function:
+    """Add `--series` and `--pseudonyms`."""
+    function = click.option(
+        "--pseudonyms",
+        type=FOLDER,
+        help="Private table, new or of an earlier run, that leads from pseudonyms back to patients; results are named "
+        "by pseudonyms.  [default: ids as in the files]",
+    )(function)
+    return click.option(
+        "--series",
+        multiple=True,
+        help="DICOM series to take, by number, UID or words of its description; 3#2 is the second volume of series 3. "
+        "May be given several times.  [default: the one that fits the model]",
     )(function)
 
 

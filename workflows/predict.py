@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import bars, options
+from medseg.workflows import bars, console, options
 from medseg.workflows.mask_summary import echo_masks
 
 EPILOG = """\b
@@ -32,18 +32,7 @@ The same command again continues where it was stopped: masks that are finished a
 )
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases of a manifest.")
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split of a manifest.")
-@click.option(
-    "--series",
-    multiple=True,
-    help="DICOM series to take, by number, UID or words of its description; 3#2 is the second volume of series 3. May "
-    "be given several times.  [default: the one that fits the model]",
-)
-@click.option(
-    "--pseudonyms",
-    type=options.FOLDER,
-    help="Private table, new or of an earlier run, that leads from pseudonyms back to patients; masks and records are "
-    "named by pseudonyms.  [default: ids as in the files]",
-)
+@options.studies
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", show_default=True,
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip
 @click.option("--fast", is_flag=True, help="Draw faster, at a small loss of accuracy.")
@@ -76,6 +65,7 @@ def command(places: tuple[Path | str, ...], folder: Path, **choices: Any) -> Non
     RUN is the folder of a training, that of a training of all folds, or a registered model such as
     models:/livers@clinical. Several models draw one mask together. Inputs begin with the first place that is no model.
     """
+    console.share_cores()
     runs, inputs = options.runs_and_inputs(places)
 
     from medseg.runs.segmentation.predict import PredictSettings, predict_run

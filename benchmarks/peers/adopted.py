@@ -92,8 +92,9 @@ def print_agreement(mine: Path, peer: Path, labels: dict[str, int]) -> None:
     """Print the Dice of each label over all voxels of all cases, and the worst case of each."""
     shared: dict[int, list[float]] = {value: [] for value in labels.values()}
     sums = {value: np.zeros(2) for value in labels.values()}
-    for path in sorted(mine.glob("*.nii.gz")):
-        one, other = (read_label(folder / path.name, case_id=path.name)[0] for folder in (mine, peer))
+    for path in sorted(peer.glob("*.nii.gz")):
+        own = next(iter(sorted(mine.glob(f"{path.name.removesuffix('.nii.gz')}*.nii.gz"))))  # it may keep the _0000
+        one, other = (read_label(file, case_id=path.name)[0] for file in (own, path))
         for value in labels.values():
             a, b = one == value, other == value
             both, total = 2 * np.count_nonzero(a & b), np.count_nonzero(a) + np.count_nonzero(b)

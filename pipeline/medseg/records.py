@@ -164,6 +164,7 @@ class Prediction:
         in_training: Whether the network was trained on this case.
         review: Review by a slice classifier, as `medseg.inference` records it; None without one, and for a kept mask.
         is_kept: Whether an earlier prediction drew the mask.
+        is_edited: Whether a kept mask has been changed since it was drawn; its volumes are those of the drawn one.
     """
 
     case_id: str
@@ -174,6 +175,7 @@ class Prediction:
     in_training: bool = False
     review: Any = None
     is_kept: bool = False
+    is_edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

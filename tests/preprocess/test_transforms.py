@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -177,3 +178,24 @@ def test_axis_codes_must_be_three_known_letters(axcodes: str) -> None:
 def test_at_least_one_channel_must_be_planned() -> None:
     with pytest.raises(ValidationError, match="at least 1 item"):
         config_for()
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        lambda array: array[:, ::-1, :, ::-1],
+        lambda array: array.astype(">f4"),
+        lambda array: np.broadcast_to(array, array.shape),  # not to be written
+        np.asfortranarray,
+    ],
+    ids=["reversed", "swapped bytes", "read-only", "Fortran order"],
+)
+@pytest.mark.parametrize("spacing_mm", [None, (3.0, 3.0, 3.0)])
+def test_memory_layout_of_a_scan_changes_nothing(
+    seen: Callable[[np.ndarray], np.ndarray], spacing_mm: tuple[float, float, float] | None
+) -> None:
+    array = seen(np.random.default_rng(0).normal(size=(2, 9, 8, 7)).astype(np.float32))
+    geometry, config = grid((9, 8, 7)), config_for(ZSCORE, NONE, spacing_mm=spacing_mm)
+    found, _, _ = preprocess_scan(Scan(array, geometry), config)
+    expected, _, _ = preprocess_scan(Scan(np.array(array, np.float32, order="C"), geometry), config)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

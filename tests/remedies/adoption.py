@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from medseg.inference.nnunet import load_adopted
+from medseg.inference.segmentation import load_card
+from medseg.inference.segmentation.load_model import load_model
 from medseg.preprocess.nnunet import NnunetScheme
 from medseg.preprocess.nnunet.normalise import normalise
 from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
@@ -18,6 +20,7 @@ from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
 from tests.inference.nnunet.folders import Made, checkpoint_of, write_folder
 from tests.inference.nnunet.models import CASCADE, write_model
 from tests.remedies.attempts import by_a_person, tries
+from tests.remedies.inference import model_run
 from tests.runs.test_adopt import FAST, edit, edit_checkpoint, edit_configuration
 
 Again = Iterator[Callable[[], object]]
@@ -130,6 +133,17 @@ def _exchanged_weights(place: Path) -> Again:
     yield lambda: load_adopted(place / "torn", device=torch.device("cpu"))
     yield lambda: load_adopted(runs[0], device=torch.device("cpu"))
     yield lambda: adopt_model(folder, place / "adopted", AdoptSettings(precision="fp32"))
+
+
+@tries(
+    "inference/segmentation/card.py",
+    "give a run of medseg train; an adopted model draws masks, and knows nothing of its training",
+)
+def _adopted_for_trained(place: Path) -> Again:
+    adopted = adopt_model(write_folder(place / "model", Made()), place / "adopted", FAST).folder
+    yield lambda: load_card(adopted)
+    yield lambda: load_card(model_run(place / "trained"))
+    yield lambda: load_model(adopted, device=torch.device("cpu"))
 
 
 @tries("networks/segmentation/nnunet_checkpoint.py", "copy the model folder again, whole")

@@ -235,3 +235,20 @@ def _diverged(place: Path) -> Again:
 def random_classifier(card: ClassifierCard) -> SliceClassifier:
     torch.manual_seed(0)
     return SliceClassifier(card.network)
+
+
+@tries("inference/segmentation/quality/checker.py", "check the scan's intensities, or train the network again")
+def _network_of_nan(place: Path) -> Again:
+    case = CaseInput("a", (write_image(place / "a.nii.gz"),))
+    good, spoilt = (Predictor.load(model_run(place / "run"), device=CPU) for _ in range(2))
+    for parameter in spoilt.network.parameters():
+        torch.nn.init.constant_(parameter, torch.nan)
+
+    def draw(model: Predictor) -> object:
+        settings = MaskSettings.of(model.identities, model.labels, {})
+        with MaskFolder.opened(place / "masks", settings) as folder:
+            stages = CaseStages(model, folder)
+            return stages.draw(case, stages.read(case))
+
+    yield lambda: draw(spoilt)
+    yield lambda: draw(good)

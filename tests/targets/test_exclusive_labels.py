@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -124,3 +125,14 @@ def test_target_cannot_be_changed() -> None:
 def test_empty_grid_has_an_empty_decision() -> None:
     assert ORGANS.decide(torch.zeros(3, 0, 2, 2)).shape == (0, 2, 2)
     assert math.prod(ORGANS.blank((0, 2, 2)).shape) == 0
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_voxels_are_counted_in_little_memory_in_either_order(order: str) -> None:
+    array = np.asarray(np.random.default_rng(0).choice([0, 7, 300], size=(60, 70, 80)), np.uint16, order=order)
+    tracemalloc.start()
+    found = ORGANS.voxels(array)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == {"liver": np.count_nonzero(array == 300), "spleen": np.count_nonzero(array == 7)}
+    assert peak < 2 * array.nbytes

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from medseg.atomic import write_text
 from medseg.configuration import AnyConfig, Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
+
+CLASSIFIER_NAME = "classifier.json"
 
 
 def model_folder(run: Path) -> Path:
@@ -18,6 +22,12 @@ def model_folder(run: Path) -> Path:
 def write_card(card: Config, path: Path) -> None:
     """Write a card as JSON, whole or not at all."""
     write_text(path, card.model_dump_json(indent=2) + "\n")
+
+
+def card_digest(runs: Sequence[Path], name: str) -> str:
+    """SHA-256 over the cards of some runs: settings of the same weights, such as mirror axes, may be changed there."""
+    files = [(model_folder(run) / name).read_bytes() for run in runs]
+    return hashlib.sha256("".join(f"{hashlib.sha256(one).hexdigest()}\n" for one in files).encode()).hexdigest()
 
 
 def read_card(kind: type[AnyConfig], path: Path, *, verb: str) -> AnyConfig:

@@ -63,7 +63,9 @@ class CaseRecord(Config):
         seconds: Time of all work on the case, from reading the scan to the written mask.
         peak_memory_bytes: Largest memory of the process so far.
         source: Files or series that the case was read from, with their checksum; None in records of earlier versions.
-        mask_sha256: SHA-256 of the mask's file; None in records of earlier versions.
+        mask_sha256: SHA-256 of the mask's file as it was drawn; None in records of earlier versions.
+        is_edited: Whether the file had been changed since, when the last prediction into the folder kept it; all other
+            fields are of the mask as it was drawn.
     """
 
     case_id: str
@@ -79,6 +81,7 @@ class CaseRecord(Config):
     peak_memory_bytes: int
     source: SourceRecord | None = None
     mask_sha256: str | None = None
+    is_edited: bool = False
 
 
 class FailureRecord(Config):

@@ -12,18 +12,23 @@ from medseg.errors import DeliveryError
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path, *, is_awaited: bool = False) -> Iterator[None]:
     """Hold a folder, which must exist, against other processes and threads; the system lets go of it at the end.
 
     Where the file system has no locks, as on some network drives, nothing is held.
 
+    Args:
+        folder: Folder to hold.
+        is_awaited: Whether to wait for another one that holds it, and not to refuse.
+
     Raises:
-        DeliveryError: If another one holds it.
+        DeliveryError: If another one holds it, and is not waited for.
     """
+    kind = fcntl.LOCK_EX if is_awaited else fcntl.LOCK_EX | fcntl.LOCK_NB
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind)
         except BlockingIOError as error:
             raise DeliveryError(
                 f"output folder {folder} must not be in use, got another prediction that writes there",

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Self
 
-from medseg.atomic import is_leftover, remove_leftovers
-from medseg.errors import ConfigError
+from medseg.atomic import remove_leftovers
+from medseg.errors import PipelineError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.folder_lock import locked_folder
+from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.mask_settings import MaskSettings
-from medseg.inference.record import RECORD_NAME, load_record
-from medseg.inference.sidecar import Sidecar, load_sidecar, save_sidecar, sidecar_path
+from medseg.inference.sidecar import Sidecar, load_sidecars, save_sidecar, sidecar_path
+from medseg.scans import read_label
 
 _SUFFIXES = (".nii.gz", ".png")
+_log = logging.getLogger(__name__)
 
 
 class MaskFolder:
@@ -57,19 +61,52 @@ class MaskFolder:
             yield cls(path, settings)
 
     def holds(self, case_id: str, input_sha256: str) -> bool:
-        """Whether a case is finished: its mask is what was written, and was drawn from an input of this checksum."""
+        """Whether a case is finished: its mask was drawn from an input of this checksum, and is whole.
+
+        A mask that was changed since it was written and can be read is a person's work: it stays, and the record of the
+        case says so.
+        """
         record = self.finished.get(case_id)
         if record is None or record.source is None or record.source.sha256 != input_sha256:
             return False
-        return file_sha256(self.path / record.mask) == record.mask_sha256
+        if self._is_as_drawn(record):
+            return True
+        if not _is_readable(self.path / record.mask, case_id):
+            return False
+        self.finished[case_id] = record.model_copy(update={"is_edited": True})
+        return True
 
     def discard(self, case_id: str) -> None:
-        """Remove what is there of a case that is to be drawn again."""
-        self.finished.pop(case_id, None)
-        masks = (self.path / f"{case_id}{suffix}" for suffix in _SUFFIXES)
-        for path in (sidecar_path(self.path, case_id), *masks):  # without its sidecar no mask counts as finished
-            if os.path.lexists(path):  # which is false of a name that is too long
-                path.unlink()
+        """Remove what was drawn of a case from another input; a mask that a person changed is set aside."""
+        record = self.finished.pop(case_id, None)
+        path = sidecar_path(self.path, case_id)
+        if os.path.lexists(path):  # which is false of a name that is too long
+            path.unlink()  # first, since without its sidecar no mask counts as finished
+        if record is None or not os.path.lexists(self.path / record.mask):
+            return
+        if self._is_as_drawn(record):
+            (self.path / record.mask).unlink()
+        else:
+            self._warn(case_id, self._set_aside(case_id, self.path / record.mask))
+
+    @contextmanager
+    def replacing(self, case_id: str) -> Iterator[None]:
+        """Make room for a mask that is written in the block; masks of which nothing is known are set aside.
+
+        One that is the same as the new mask, as after a kill between a mask and its sidecar, is removed in the end.
+        """
+        self.discard(case_id)
+        masks = [self.path / f"{case_id}{suffix}" for suffix in _SUFFIXES]
+        aside = [self._set_aside(case_id, path) for path in masks if os.path.lexists(path)]
+        try:
+            yield
+        finally:
+            written = {file_sha256(path) for path in masks if aside and path.exists()}
+            for path in aside:
+                if file_sha256(path) in written:
+                    path.unlink()
+                else:
+                    self._warn(case_id, path)
 
     def finish(self, sidecar: Sidecar) -> None:
         """Record a case whose mask is written."""
@@ -82,44 +119,30 @@ class MaskFolder:
         return tuple(self.finished[case_id] for case_id in (*asked, *others) if case_id in self.finished)
 
     def _read_finished(self) -> Iterator[CaseRecord]:
-        for path in sorted(self.path.glob("*.json")):
-            sidecar = load_sidecar(path) if path.name != RECORD_NAME else None
-            if sidecar is None or sidecar.settings_digest != self.settings.digest:
-                continue
-            if (self.path / sidecar.mask).is_file():
+        for sidecar in load_sidecars(self.path):
+            if sidecar.settings_digest == self.settings.digest and (self.path / sidecar.mask).is_file():
                 yield sidecar.case
 
+    def _is_as_drawn(self, record: CaseRecord) -> bool:
+        return file_sha256(self.path / record.mask) == record.mask_sha256
 
-def check_mask_folder(folder: Path, settings: MaskSettings | None = None) -> None:
-    """Refuse an output folder that is neither new nor empty nor of an earlier prediction that can be continued.
+    def _set_aside(self, case_id: str, path: Path) -> Path:
+        """Rename a mask to a name that no case has, and give that name."""
+        ending = path.name[len(case_id) :]
+        names = (f"{case_id}.set_aside{'' if number == 1 else f'_{number}'}{ending}" for number in count(1))
+        target = next(self.path / name for name in names if not os.path.lexists(self.path / name))
+        return path.rename(target)
 
-    Args:
-        folder: Output folder.
-        settings: What decides the masks beside the scans; not compared if not given.
+    def _warn(self, case_id: str, path: Path) -> None:
+        _log.warning("case %s: the mask that was there is not as it was drawn; it is kept as %s", case_id, path.name)
 
-    Raises:
-        ConfigError: If it holds something else, or masks of another model or other settings.
-        DeliveryError: If the record of its masks is damaged.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir() or not ((folder / RECORD_NAME).is_file() or all(map(is_leftover, folder.iterdir()))):
-        raise ConfigError(
-            f"output folder {folder} must be new, empty or begun by medseg predict", remedy="choose another"
-        )
-    record = load_record(folder)
-    if record is None:
-        return
-    if record.settings is None:
-        raise ConfigError(
-            f"output folder {folder} must be begun by a version of medseg that can continue it, got an earlier one",
-            remedy="choose another",
-        )
-    if settings is not None and (difference := record.settings.difference(settings)):
-        raise ConfigError(
-            f"output folder {folder} must be continued as it was begun, got {difference}",
-            remedy="choose another folder, or give model and choices as before",
-        )
+
+def _is_readable(path: Path, case_id: str) -> bool:
+    try:
+        read_label(path, case_id=case_id)
+    except (PipelineError, OSError):
+        return False
+    return True
 
 
 def file_sha256(path: Path) -> str | None:

@@ -52,8 +52,15 @@ class MaskSettings(Config):
         for name in sorted({*self.choices, *other.choices}):
             ours, theirs = self.choices.get(name), other.choices.get(name)
             if ours != theirs:
-                return f"another {name}, {theirs} and not {ours}"
+                return f"another choice of {name}, {_in_words(theirs)} and not {_in_words(ours)}"
         return "" if self.drawing == other.drawing else "masks as another version of medseg draws them"
+
+
+def _in_words(choice: Choice) -> str:
+    """A choice for people; digests by their beginning."""
+    if choice is None or isinstance(choice, bool):
+        return "on" if choice else "off"
+    return str(choice)[:12]
 
 
 def _short(weights: Sequence[str]) -> str:

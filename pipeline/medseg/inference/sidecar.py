@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from medseg.atomic import write_json
@@ -10,6 +11,7 @@ from medseg.configuration import parse_config
 from medseg.errors import ConfigError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.model_identity import ModelOrigin
+from medseg.inference.record import RECORD_NAME
 
 
 class Sidecar(CaseRecord):
@@ -54,3 +56,11 @@ def load_sidecar(path: Path) -> Sidecar | None:
     except (OSError, ValueError, ConfigError):
         return None
     return sidecar if sidecar_path(path.parent, sidecar.case_id) == path else None
+
+
+def load_sidecars(folder: Path) -> Iterator[Sidecar]:
+    """All sidecars of a folder that can be read, by their names; none where it is no folder."""
+    for path in sorted(folder.glob("*.json")):
+        sidecar = load_sidecar(path) if path.name != RECORD_NAME else None
+        if sidecar is not None:
+            yield sidecar

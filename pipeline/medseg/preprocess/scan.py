@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.grid import Box, network_grid, part_of
 from medseg.preprocess.intensities import normalisation
 from medseg.preprocess.resample import resample_averaged, resample_labels
-from medseg.records import Labelmap, Scan
+from medseg.records import Array, Labelmap, Scan
 
 
 def preprocess_scan(
@@ -36,7 +37,7 @@ def preprocess_scan(
     check_channels(scan, config)
     grid = network_grid(scan.geometry, config)
     grid = part_of(grid, box) if box is not None else grid
-    image = torch.from_numpy(scan.array)
+    image = _as_tensor(scan.array)
     values = resample_averaged(image, scan.geometry, grid, change=normalisation(image, config))
     return values, grid, resample_labels(label, scan.geometry, grid) if label is not None else None
 
@@ -52,3 +53,9 @@ def check_channels(scan: Scan, config: PreprocessConfig) -> None:
             f"preprocess.normalisation must have one entry for each of {scan.array.shape[0]} channels, "
             f"got {len(config.normalisation)}"
         )
+
+
+def _as_tensor(array: Array) -> Tensor:
+    """The array as a tensor, copied only where torch does not read it as it is: reversed, read-only, swapped bytes."""
+    is_readable = array.flags.writeable and array.dtype.isnative and all(stride >= 0 for stride in array.strides)
+    return torch.from_numpy(array if is_readable else np.array(array, array.dtype.newbyteorder("="), order="C"))

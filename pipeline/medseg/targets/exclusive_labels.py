@@ -137,7 +137,8 @@ class ExclusiveLabels(BaseModel):
 
         best = values.max(dim=0)
         channel = best.indices.flatten()
-        inside = channel.bincount(best.values.flatten(), minlength=self.channels)
+        # In float32 a sum of some millions no longer grows by what is added.
+        inside = channel.bincount(best.values.flatten().double(), minlength=self.channels)
         count = channel.bincount(minlength=self.channels)
         sums = torch.stack([inside, values.flatten(1).sum(dim=1), count.to(inside)])
         return sums.cpu().double()[:, [self.values.index(value) for value in self.foreground.values()]]
@@ -148,5 +149,8 @@ class ExclusiveLabels(BaseModel):
 
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every label but the background in a label map."""
-        counts = np.bincount(array.ravel(), minlength=self.values[-1] + 1)
+        size = self.values[-1] + 1
+        layers = array if array.flags.c_contiguous else array.T
+        # Layer by layer, because NumPy counts in a copy with eight bytes for each voxel.
+        counts = sum((np.bincount(layer.ravel(), minlength=size) for layer in layers), np.zeros(size, np.int64))
         return {name: int(counts[value]) for name, value in self.foreground.items()}

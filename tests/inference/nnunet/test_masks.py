@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from medseg.inference import Slab
+from medseg.preprocess.segmentation import restore
 
 from tests.inference.nnunet.conftest import Adopted
 from tests.inference.nnunet.models import NAMES, scan_for
@@ -22,6 +23,16 @@ def test_mask_is_that_of_nnunet(adopted: Adopted, name: str) -> None:
     assert mask.shape == expected.shape
     assert len(np.unique(expected)) > 1
     assert np.count_nonzero(mask != expected) <= 2  # of equals within rounding
+
+
+@pytest.mark.parametrize("name", ["thick", "regions"])
+def test_mask_that_is_decided_cell_by_cell_is_the_same(
+    adopted: Adopted, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = scan_for(name)
+    slabs = adopted(name).mask(scan)
+    monkeypatch.setattr(restore, "_MANY_VALUES", 0)
+    assert np.count_nonzero(adopted(name).mask(scan) != slabs) <= 2
 
 
 @pytest.mark.parametrize("name", NAMES)

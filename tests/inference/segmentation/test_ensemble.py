@@ -226,3 +226,38 @@ def test_faster_means_fewer_windows(member: Callable[..., Predictor]) -> None:
     assert len(slow.network.shapes) * 4 < before[0]
     assert before[1] == {(8, 8, 8)}
     assert after == {(8, 8, 6)} or after == {(8, 8, 5)}
+
+
+FOLLOWING = [("RAS", "RAS"), ("LPS", "LPS"), ("RAI", "RAI"), ("PIR", "SLA")]
+
+
+@pytest.mark.parametrize(("first", "second"), FOLLOWING)
+def test_members_follow_each_other_plane_by_plane_in_either_direction(
+    member: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch, first: str, second: str
+) -> None:
+    checks: list[int] = []
+    monkeypatch.setattr(ensemble_module, "check_free", lambda needed, *_: checks.append(needed))
+    # Alone, the second would finish its planes along another axis, the shortest.
+    deep = InferenceConfig(patch_size=(4, 8, 8))
+    members = [member(0, preprocessing(first, (1.5, 1.0, 2.0)), deep), member(1, preprocessing(second), FLAT)]
+    scan = random_scan(Geometry((9, 11, 14), np.diag([-1.0, -1.2, 1.3, 1.0])))
+    check_mean(Ensemble(members).prepare(scan).draw().mask, members, scan)
+    assert (len(checks) == 1) == (first == second)  # nothing is held beside what was counted before
+
+
+def test_planes_that_must_be_held_are_counted(
+    member: Callable[..., Predictor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [member(0, preprocessing("RAS")), member(1, preprocessing("LPI"))]
+    scan = random_scan(Geometry((9, 11, 14), np.eye(4)))
+    prepared = Ensemble(members).prepare(scan)
+    needed = sum(one.prepare(scan).needed_bytes for one in members)
+    free = type("Free", (), {"available": needed + 3 * 4 * 9 * 11 * 14})
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: free)
+    with pytest.raises(MemoryShortageError, match="must fit into memory"):
+        prepared.draw()
+
+
+def test_background_is_moved_to_the_device_of_the_networks() -> None:
+    values = ensemble_module._on_one_device([torch.zeros(2), torch.zeros(2, device="meta"), torch.zeros(2)])
+    assert {part.device.type for part in values} == {"meta"}

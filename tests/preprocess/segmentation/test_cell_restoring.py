@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import tracemalloc
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -123,16 +126,6 @@ def test_first_of_equals_wins(axis: int) -> None:
     assert (cell_by_cell(torch.full((4, 3, 3, 3), 0.25), network, native, axis) == 0).all()
 
 
-def test_nearest_plane_is_taken_along_an_axis_that_is_not_interpolated() -> None:
-    values = torch.tensor([[0.9, 0.2], [0.1, 0.8], [0.0, 0.0], [0.0, 0.0]]).view(4, 2, 1, 1)
-    native = grid((8, 1, 1), spacing_mm=(0.25, 1, 1))
-    mask = np.zeros(native.shape, np.uint8)
-    work = CellRestoring(grid((2, 1, 1)), native, mask=mask, values=VALUES, axis=0, nearest=0)
-    work.add(values)
-    # Positions 0, 0.25, … in planes; 0.5 goes to the upper one.
-    assert work.finish().ravel().tolist() == [0, 0, 3, 3, 3, 3, 3, 3]
-
-
 def test_many_values_are_decided_by_cells_with_the_mask_of_slabs(monkeypatch: pytest.MonkeyPatch) -> None:
     native = grid((64, 60, 50), spacing_mm=(0.8, 0.9, 1.5), angles=(0.2, -0.1, 0.15), axcodes="LIA")
     network = grid_for(native, "RAS", (2.0, 2.0, 2.0))
@@ -168,3 +161,45 @@ def test_regions_are_decided_by_their_thresholds(
     restored = resample_linear(values, network, native)
     is_sure = ((restored - 0.5).abs() > 1e-5).all(dim=0).numpy()
     np.testing.assert_array_equal(work.finish()[is_sure], target.decide(restored)[is_sure])
+
+
+def test_values_that_are_no_numbers_choose_one_of_the_channels() -> None:
+    values = torch.tensor([[0, 0, np.nan, 0], [1, 0, np.nan, 0], [0, 1, np.nan, 0], [0, 0, np.nan, 1]])
+    native = grid((1, 1, 7), spacing_mm=(1, 1, 0.5))
+    found = cell_by_cell(values.view(4, 1, 1, 4).float(), grid((1, 1, 4)), native, 0).ravel()
+    assert found[:2].tolist() == [3, 3]
+    assert set(found[2:4]) <= set(VALUES)
+    assert found[4:6].tolist() == [0, 0]  # the first channel, as torch's argmax
+    assert found[6] in VALUES
+
+
+def test_regions_are_held_for_a_few_slices_only() -> None:
+    network = grid((10, 10, 20), spacing_mm=(10, 10, 5))
+    native = grid((100, 100, 100), spacing_mm=(1, 1, 1))
+    target = WrittenRegions(labels={"background": 0, "lesion": 1}, regions=((1,),) * 24, order=(1,) * 24)
+    values = torch.rand(24, *network.shape, generator=torch.Generator().manual_seed(0))
+    for _ in range(2):  # the loops are compiled in the first round
+        tracemalloc.start()
+        work = RegionRestoring(network, native, target=target, axis=2)
+        for chunk in values.split(1, dim=3):
+            work.add(chunk)
+        mask = work.finish()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert mask.shape == native.shape
+    assert peak < 24 * mask.size / 2  # a byte for each channel and voxel of the scan would be twice as much
+
+
+def test_no_thread_is_left_where_the_planes_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, native = grid((6, 6, 6), spacing_mm=(2, 2, 2)), grid((12, 12, 12))
+    values = values_on(network, "smooth", 0)
+
+    def planes() -> Iterator[torch.Tensor]:
+        yield values[..., :3]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(restore, "_MANY_VALUES", 1)
+    before = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        restore_planes(planes(), network, native, target=labels_of(*VALUES), axis=2)
+    assert set(threading.enumerate()) == before

@@ -15,9 +15,9 @@ from medseg.inference.classification import slice_probabilities
 from medseg.networks.classification import SliceClassifier
 from medseg.targets import SliceClasses
 from medseg.training import AugmentConfig, StepBudget
-from medseg.training.checkpoint import checkpoint_facts
+from medseg.training.checkpoint import CHECKPOINT_NAME, checkpoint_facts
 from medseg.training.classification import ClassificationInputs, ClassificationTask, ValidatedCase
-from medseg.training.engine import CHECKPOINT_NAME, run_task
+from medseg.training.engine import run_task
 from medseg.training.task import Validation
 from medseg.training.validation import build_evaluator
 from safetensors.torch import load_file

@@ -9,12 +9,11 @@ from pydantic import Field, model_validator
 
 from medseg.configuration import Config
 from medseg.errors import ConfigError
+from medseg.inference.card import CLASSIFIER_NAME as CLASSIFIER_NAME
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.networks.classification import ClassifierConfig
 from medseg.preprocess.classification import SliceConfig
 from medseg.targets import SliceClasses
-
-CLASSIFIER_NAME = "classifier.json"
 
 
 class GatePoint(Config):

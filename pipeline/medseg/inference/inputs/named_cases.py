@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from medseg.inference.inputs.case_ids import unique_ids
 from medseg.inference.inputs.case_input import CaseInput, FoundInputs, InputChoice, PassedOver, RefusedInput
 from medseg.inference.inputs.draft import Draft
+from medseg.inference.inputs.private_text import private_error, without_names
 from medseg.inference.inputs.pseudonym_table import PseudonymTable
 
 _log = logging.getLogger(__name__)
@@ -29,10 +30,9 @@ def named_cases(drafts: Sequence[Draft], passed: Sequence[PassedOver], choice: I
     if choice.pseudonyms is None:
         ids = unique_ids([draft.names for draft in drafts])
         return _found(ids, drafts, passed)
-    table = PseudonymTable(choice.pseudonyms, out=choice.out)
-    ids = [table.case_id(draft) for draft in drafts]
-    shown = [table.passed_over(one) for one in passed]
-    table.save()  # before any result, which only it leads back from
+    with PseudonymTable.opened(choice.pseudonyms, out=choice.out) as table:  # saved before any result, which needs it
+        ids = [table.case_id(draft) for draft in drafts]
+        shown = [table.passed_over(one) for one in passed]
     return _found(ids, drafts, shown, key=table.names.key)
 
 
@@ -42,10 +42,11 @@ def _found(
     cases, refused = [], []
     for case_id, draft in zip(ids, drafts, strict=True):
         if draft.error is not None:
-            refused.append(RefusedInput(case_id, draft.error, draft.files))
+            error = private_error(draft.error, draft.files, case_id=case_id) if key else draft.error
+            refused.append(RefusedInput(case_id, error, draft.files))
             continue
         for note in draft.notes:
-            _log.warning("case %s: %s", case_id, note)
+            _log.warning("case %s: %s", case_id, without_names(note, draft.files) if key else note)
         source = draft.source.without_identity() if key else draft.source
         cases.append(CaseInput(case_id, draft.files, source, draft.series, key))
     return FoundInputs(tuple(cases), _sorted(passed), tuple(refused))

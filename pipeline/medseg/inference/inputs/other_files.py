@@ -81,7 +81,12 @@ def other_files(files: Source, given: GivenFiles, *, known: Collection[Path]) ->
 
 def _lost(folder: Path, files: Sequence[UnreadableFile], given: GivenFiles) -> Draft:
     reasons = list(dict.fromkeys(one.reason for one in files))
-    error = ScanError(f"its files must be readable, got {len(files)} that cannot be read: {reasons[0]}")
+    name = files[0].path.name
+    error = ScanError(
+        f"file {name} must be readable, got: {reasons[0]}"
+        if len(files) == 1
+        else f"its files must be readable, got {len(files)} that cannot be read, such as {name}: {reasons[0]}"
+    )
     return _failed(folder, tuple(one.path for one in files), error, given)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
-from medseg.atomic import atomic_path
+from medseg.atomic import atomic_path, check_writable
 from medseg.errors import ConfigError, ManifestError
+from medseg.inference.folder_lock import locked_folder
 from medseg.inference.inputs.case_ids import folded, free_id
 from medseg.inference.inputs.case_input import PassedOver
 from medseg.inference.inputs.draft import Draft
+from medseg.inference.record import RECORD_NAME
 from medseg.inference.source_record import SourceRecord
 from medseg.ingest.key import Pseudonyms, load_key, safe_id
 
@@ -31,23 +35,37 @@ class PseudonymTable:
 
     Args:
         path: File of the table, new or written by an earlier run.
-        out: Folder of the results, which must not hold the table.
 
     Raises:
-        ConfigError: If the table would lie in the folder of the results.
         ManifestError: If the file is no such table, or cannot be read.
     """
 
-    def __init__(self, path: Path, *, out: Path | None) -> None:
-        if out is not None and out.resolve() in path.resolve().parents:
-            raise ConfigError(
-                f"table of pseudonyms {path.name}: must lie outside of the masks, got a file in their folder",
-                remedy="choose a file in another folder",
-            )
+    def __init__(self, path: Path) -> None:
         self._path = path
         self._rows = {row["key"]: row for row in _read(path)}
         self._taken = {folded(row["case_id"]) for row in self._rows.values()}
         self.names = Pseudonyms(load_key(path.with_name(f"{path.name}.key")))
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: Path, *, out: Path | None) -> Iterator[Self]:
+        """Hold a table against other runs, which wait, and write it whole or not at all at the end of the block.
+
+        Args:
+            path: File of the table, new or written by an earlier run.
+            out: Folder of the results, which must not hold the table.
+
+        Raises:
+            ConfigError: If the table would lie in the folder of some results.
+            ManifestError: If the file is no such table, or cannot be read.
+            DeliveryError: If the table cannot be written.
+        """
+        _check_outside(path, out)
+        check_writable(path.parent, option="pseudonyms").mkdir(parents=True, exist_ok=True)
+        with locked_folder(path.parent, is_awaited=True):
+            table = cls(path)
+            yield table
+            table._save()
 
     def case_id(self, draft: Draft) -> str:
         """The pseudonym of a case."""
@@ -64,12 +82,7 @@ class PseudonymTable:
         self._rows.setdefault(f"passed over\n{key}", row | {"files": str(len(one.files)), "key": f"passed over\n{key}"})
         return PassedOver(name, one.reason, one.files)
 
-    def save(self) -> None:
-        """Write the table whole or not at all.
-
-        Raises:
-            DeliveryError: If it cannot be written.
-        """
+    def _save(self) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
@@ -88,6 +101,17 @@ class PseudonymTable:
             return f"{patient}_{self.names.series(first.study)}"
         kind = first.modality or ("picture" if first.is_picture else "scan")
         return f"{patient}_{safe_id(kind.lower())}_{self.names.series(first.key)}"
+
+
+def _check_outside(path: Path, out: Path | None) -> None:
+    """Refuse a table in the folder of this run's results, or in one of earlier results."""
+    place = path.resolve()
+    is_inside = out is not None and out.resolve() in (place, *place.parents)
+    if is_inside or any((folder / RECORD_NAME).is_file() for folder in place.parents):
+        raise ConfigError(
+            f"table of pseudonyms {path.name}: must lie outside of the masks, got a file in their folder",
+            remedy="choose a file in another folder",
+        )
 
 
 def load_pseudonym_table(path: Path) -> dict[str, SourceRecord]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from medseg.errors import PipelineError
 from medseg.inference.inputs.case_input import CaseInput
-from medseg.records import Array, Scan
+from medseg.inference.inputs.private_text import private_error, private_warnings
+from medseg.records import Array, Scan, lacks_memory
 from medseg.scans import read_scan
 from medseg.scans.read import check_finite
 
@@ -38,12 +39,24 @@ def read_input(case: CaseInput, *, channels: Sequence[str]) -> Scan:
         ScanError: If a file is missing, damaged, of another type, or holds NaN or infinite voxels.
         GeometryError: If the channels lie on different grids; for DICOM, in different frames of reference or apart.
     """
+    if case.key is None:
+        return _read(case, channels)
+    try:
+        with private_warnings(case.files):
+            return _read(case, channels)
+    except (PipelineError, RuntimeError, OSError) as error:
+        if not isinstance(error, PipelineError) and lacks_memory(error):
+            raise
+        raise private_error(error, case.files, case_id=case.case_id) from None  # its cause names the files
+
+
+def _read(case: CaseInput, channels: Sequence[str]) -> Scan:
     try:
         if case.series:
             return _read_series(case, channels)
         return read_scan(case.files, case_id=case.case_id, channels=len(channels))
     except PipelineError as error:
-        raise _of_case(error, case) from error
+        raise type(error)(error.fact, remedy=error.remedy, case_id=case.case_id) from error
 
 
 def _read_series(case: CaseInput, channels: Sequence[str]) -> Scan:
@@ -77,11 +90,3 @@ def _read_one(image: ImageSource, channel: str, *, case_id: str) -> Scan:
     for note in read.notes:
         _log.warning("case %s: %s", case_id, note)
     return read.scan
-
-
-def _of_case(error: PipelineError, case: CaseInput) -> PipelineError:
-    """An error with its case; without the names of files where ids are pseudonyms."""
-    fact, remedy = error.fact, error.remedy
-    for path in case.files if case.key is not None else ():
-        fact, remedy = fact.replace(path.name, "…"), remedy.replace(path.name, "…")
-    return type(error)(fact, remedy=remedy, case_id=case.case_id)

@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from medseg.configuration import Config, describe_problems
+from medseg.errors import CheckpointError
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.model_cost import ModelCost
 from medseg.inference.segmentation.config import InferenceConfig
@@ -88,5 +89,16 @@ def save_card(card: ModelCard, folder: Path) -> None:
 
 
 def load_card(run: Path) -> ModelCard:
-    """Read `model.json` of a run or of its `model` folder; see `read_card`."""
+    """Read `model.json` of a run or of its `model` folder; see `read_card`.
+
+    Raises:
+        CheckpointError: If the card is missing or broken, or that of a model adopted from elsewhere.
+    """
+    from medseg.inference.nnunet import is_adopted
+
+    if is_adopted(run):
+        raise CheckpointError(
+            f"model {model_folder(run)}: must be one that medseg trained, got one that was adopted from nnU-Net",
+            remedy="give a run of medseg train; an adopted model draws masks, and knows nothing of its training",
+        )
     return read_card(ModelCard, model_folder(run) / CARD_NAME, verb="train")

@@ -97,7 +97,7 @@ class CaseStages:
         """
         clock, channels = _Clock(), self.model.channels
         with clock.running():
-            if f"{case.case_id}.json" == RECORD_NAME:
+            if f"{case.case_id}.json".casefold() == RECORD_NAME:  # one name on some file systems
                 raise ScanError(
                     f"the name must not be that of {RECORD_NAME}",
                     remedy="rename the scan or the case",
@@ -130,8 +130,8 @@ class CaseStages:
             if self.reviewer and review:
                 review = self.reviewer.check(mask, review)
             quality = read.check.finish(drawn.drawing)
-            self.folder.discard(case.case_id)
-            path = write_mask(mask, read.grid, self.folder.path, case_id=case.case_id)
+            with self.folder.replacing(case.case_id):
+                path = write_mask(mask, read.grid, self.folder.path, case_id=case.case_id)
             volumes = _volumes_ml(mask, read.grid, self.model.target)
         prediction = Prediction(
             case_id=case.case_id,

@@ -15,7 +15,7 @@ from medseg.inference.model_identity import ModelIdentity
 from medseg.inference.segmentation.agreement import Agreement
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel, Observer
 from medseg.inference.segmentation.memory import check_free
-from medseg.inference.segmentation.native_values import NativeValues, background
+from medseg.inference.segmentation.native_values import Course, NativeValues, background
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.inference.segmentation.prepared_scan import PreparedScan, observed
 from medseg.inference.segmentation.quality import statistics_of_many
@@ -100,14 +100,21 @@ class Ensemble:
 
     def prepare(self, scan: Scan, *, slab: Slab | None = None) -> PreparedEnsemble:
         """Bring a scan onto the grid of every member."""
-        prepared: list[PreparedMember] = []
-        for member in self.members:
+        prepared: dict[int, PreparedMember] = {}
+        scans: list[PreparedScan] = []
+        for number in sorted(range(len(self.members)), key=lambda n: not _is_flat(self.members[n])):
+            member = self.members[number]
             if isinstance(member, Predictor):
-                others = [part for part in prepared if isinstance(part, PreparedScan)]
-                prepared.append(PreparedScan(member, scan, slab, others=others))
+                scans.append(PreparedScan(member, scan, slab, others=scans))
+                prepared[number] = scans[-1]
             else:
-                prepared.append(member.prepare(scan, slab=slab))  # type: ignore[arg-type]  # all kinds give planes
-        return PreparedEnsemble(prepared, self.target)
+                prepared[number] = member.prepare(scan, slab=slab)  # type: ignore[assignment]  # all kinds give planes
+        return PreparedEnsemble([prepared[number] for number in range(len(prepared))], self.target)
+
+
+def _is_flat(member: MaskModel) -> bool:
+    """Whether a model finishes the slices of a scan one by one, along an axis that others do better to follow."""
+    return isinstance(member, Predictor) and member.card.inference.patch_size[2] == 1
 
 
 class PreparedEnsemble:
@@ -126,7 +133,7 @@ class PreparedEnsemble:
         self._members = members
         self._shape = members[0].shape
         self._drawing = [member for member in members if all(member.box)]
-        check_free(sum(member.needed_bytes for member in self._drawing), members[0].shape, target.channels)
+        self._check_free()
 
     def draw(self, *, observe: Observer | None = None) -> Drawing:
         """Average the members' probabilities and decide on the scan's own grid."""
@@ -144,6 +151,10 @@ class PreparedEnsemble:
                 self._draw_natively(mask, planes, agreement, observe)
         return Drawing(mask, agreement.disagreement())
 
+    def _check_free(self, more: int = 0) -> None:
+        needed = sum(member.needed_bytes for member in self._drawing) + more
+        check_free(needed, self._shape, self._target.channels)
+
     def _is_one_grid(self, planes: Sequence[ValuePlanes]) -> bool:
         """Whether all members give probabilities of the same voxels in the same order."""
         first = planes[0]
@@ -160,14 +171,21 @@ class PreparedEnsemble:
         self, mask: Labelmap, planes: Sequence[ValuePlanes], agreement: Agreement, observe: Observer | None
     ) -> None:
         """Average on the scan's own grid, a few slices at a time."""
-        along = self._best_axis(planes)
+        courses = [Course.of(member, part) for member, part in zip(self._drawing, planes, strict=True)]
+        voxels = [math.prod(part.grid.shape) for part in planes]
+        # Planes of all other models must be held at a time.
+        course = min(courses, key=lambda one: sum(n for n, other in zip(voxels, courses, strict=True) if other != one))
+        along = course.axis
         sources = [
-            NativeValues(member, part, self._target, along) for member, part in zip(self._drawing, planes, strict=True)
+            NativeValues(member, part, self._target, course) for member, part in zip(self._drawing, planes, strict=True)
         ]
-        for slices in self._slabs(along):
+        held = sum(source.held_bytes for source in sources)
+        if held:
+            self._check_free(held)
+        for slices in self._slabs(course):
             values = [source.take(slices) for source in sources]
-            nothing = [background(self._target, values[0].shape[1:])] * (len(self._members) - len(values))
-            values += [part.to(values[0].device) for part in nothing]
+            values += [background(self._target, values[0].shape[1:])] * (len(self._members) - len(values))
+            values = _on_one_device(values)
             agreement.add(values)
             mean = torch.stack(values).mean(dim=0)
             if observe is not None:
@@ -175,21 +193,20 @@ class PreparedEnsemble:
             place = tuple(slice(slices.start, slices.stop) if n == along else slice(None) for n in range(3))
             mask[(..., *place)] = self._target.decide(mean)
 
-    def _best_axis(self, planes: Sequence[ValuePlanes]) -> int:
-        """Axis of the scan along which most members' planes follow each other, of equals the last."""
-        counts = [0, 0, 0]
-        for member, part in zip(self._drawing, planes, strict=True):
-            for axis, axis_map in enumerate(member.native.axis_maps(part.grid)):
-                counts[axis] += axis_map.source_axis == part.axis and axis_map.scale > 0
-        return max(range(3), key=lambda axis: (counts[axis], axis))
-
-    def _slabs(self, along: int) -> Iterator[range]:
+    def _slabs(self, course: Course) -> Iterator[range]:
         """Ranges of slices that cover the whole scan."""
-        size = self._shape[along]
+        size = self._shape[course.axis]
         slice_bytes = 4 * self._target.channels * math.prod(self._shape) // size
         step = max(1, SLAB_BYTES // (slice_bytes * (len(self._members) + 2)))
-        for start in range(0, size, step):
+        starts = range(0, size, step)
+        for start in reversed(starts) if course.is_falling else starts:
             yield range(start, min(start + step, size))
+
+
+def _on_one_device(values: Sequence[Tensor]) -> list[Tensor]:
+    """Values on the device of a network, if one of them is; those of a background are not."""
+    device = next((part.device for part in values if part.device.type != "cpu"), values[0].device)
+    return [part.to(device) for part in values]
 
 
 def _means(planes: Sequence[ValuePlanes], agreement: Agreement) -> Iterator[Tensor]:

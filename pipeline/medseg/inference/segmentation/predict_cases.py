@@ -32,7 +32,7 @@ def predict_cases(
     """Write masks, a sidecar `<case_id>.json` for each, and `predictions.json`.
 
     The next scan is read and the last mask written while the network runs. What an earlier call with the same model and
-    choices has finished in the folder is kept where neither input nor mask has changed.
+    choices has finished in the folder is kept where the input has not changed; so is a mask that a person changed.
 
     Args:
         model: Loaded model.
@@ -43,8 +43,8 @@ def predict_cases(
         on_done: Called with the case id after each case, in this thread.
 
     Returns:
-        Delivered and kept masks, and failures, in the order of the cases; a record that cannot be written is a failure
-        too.
+        Delivered and kept masks, and failures, in the order of the cases; a record that cannot be written is the first
+        failure.
 
     Raises:
         ConfigError: If the folder holds something else, or masks of another model or choice.
@@ -84,7 +84,7 @@ class _Cohort:
                         self.predictions[outcome.case_id] = outcome.result
                     on_done(outcome.case_id)
         if record.error is not None:
-            self.failures.append(Failure.of(RECORD_NAME, "write", record.error))
+            self.failures.insert(0, Failure.of(RECORD_NAME, "write", record.error))
         asked = [case.case_id for case in self.found.cases]
         return [self.predictions[case_id] for case_id in asked if case_id in self.predictions], self.failures
 
@@ -124,4 +124,5 @@ def _kept(record: CaseRecord, folder: Path) -> Prediction:
         volume_ml=record.volume_ml,
         in_training=record.in_training,
         is_kept=True,
+        is_edited=record.is_edited,
     )

@@ -30,12 +30,14 @@ class PreparedScan:
         model: Loaded network.
         scan: Scan as it was read; it is not kept.
         slab: Slices to segment; all if not given.
-        others: The scan as it was prepared for other networks, whose image is used again where it is the same.
+        others: The scan as it was prepared for other networks. The image is used again where it is the same, and planes
+            follow each other along the same axis of the scan as the first's.
 
     Attributes:
         shape: Voxels of the whole scan.
         box: Voxels of the scan that are drawn; ranges are empty where there are none.
         native: Grid of the box.
+        along: Axis of the scan along which planes are finished.
         needed_bytes: Memory that preparing and drawing take.
 
     Raises:
@@ -55,7 +57,11 @@ class PreparedScan:
         self.native = part_of(scan.geometry, self.box)
         grid = network_grid(seen.scan.geometry, model.card.preprocess)
         windows = model.card.inference.for_image(grid.shape, multiple=model.card.network.patch_multiple)
-        self._layout = lay_out_windows(grid.shape, windows, box=box_around(self.native, grid))
+        axis_maps = self.native.axis_maps(grid)
+        along = next((other.along for other in others if not other.is_empty), None)
+        axis = axis_maps[along].source_axis if along is not None else None
+        self._layout = lay_out_windows(grid.shape, windows, box=box_around(self.native, grid), axis=axis)
+        self.along: int = [axis_map.source_axis for axis_map in axis_maps].index(self._layout.axis)
         self._grid = part_of(grid, self._layout.box)
         self.needed_bytes = check_memory(
             self._layout,

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from medseg.configuration import Config
+from medseg.networks.exact_norm import ExactInstanceNorm
 from medseg.networks.layers import AVG_POOL, BATCH_NORM, CONV, TRANSPOSED_CONV
-from medseg.networks.norm import InstanceNorm
 
 Axes = tuple[int, ...]
 
@@ -305,7 +305,7 @@ def _norm(config: AnyNnunetConfig, channels: int) -> nn.Module:
         return nn.Identity()
     if layers.norm == "batch":
         return BATCH_NORM[config.spatial_dims](channels, eps=layers.norm_eps)
-    norm = InstanceNorm(channels)
+    norm = ExactInstanceNorm(channels)
     norm.eps = layers.norm_eps
     return norm
 

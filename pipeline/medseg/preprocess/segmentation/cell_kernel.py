@@ -5,6 +5,8 @@ linearly, so within a cell every channel stays between the least and the largest
 
 * where one channel is the largest at all corners, it is the largest everywhere in the cell, and nothing is computed;
 * elsewhere only channels whose largest corner reaches the best least corner can win, which are few.
+
+Values must be numbers. Where some are NaN the choice means nothing, but it is one of the channels.
 """
 
 from __future__ import annotations
@@ -119,6 +121,10 @@ def decide_cells(
                     corners[count, 4], corners[count, 5] = low[j, column, c], high[j, column, c]
                     corners[count, 6], corners[count, 7] = low[j, k, c], high[j, k, c]
                     count += 1
+            if count == 0:  # no number is least where the corners hold NaN
+                count = 1
+                chosen[0] = index
+                corners[0, :] = low[row, column, index]
             for x in range(len(weights)):
                 for c in range(count):
                     for edge in range(4):

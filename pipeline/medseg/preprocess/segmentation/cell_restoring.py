@@ -26,82 +26,33 @@ class CellRestoring:
         mask: Native array `(I, J, K)` to fill.
         values: Value of each channel in the mask.
         axis: Axis of `grid` along which the planes follow each other.
-        nearest: Axis of `grid` along which the nearest plane is taken instead of an interpolation, if any.
     """
 
-    def __init__(
-        self,
-        grid: Geometry,
-        native: Geometry,
-        *,
-        mask: Array,
-        values: tuple[int, ...],
-        axis: int,
-        nearest: int | None = None,
-    ) -> None:
-        maps = native.axis_maps(grid)
-        self.order = (axis, *(other for other in range(3) if other != axis))
-        placed = {axis_map.source_axis: number for number, axis_map in enumerate(maps)}
-        self.axes = [
-            _GridAxis.of(maps[placed[n]], grid.shape[n], native.shape[placed[n]], is_nearest=n == nearest)
-            for n in self.order
-        ]
-        view = mask.transpose([placed[n] for n in self.order])
-        self.out = view[tuple(slice(None, None, -1 if line.is_reversed else 1) for line in self.axes)]
-        self.mask = mask
+    def __init__(self, grid: Geometry, native: Geometry, *, mask: Array, values: tuple[int, ...], axis: int) -> None:
+        self.cells = _Cells(grid, native, axis)
+        self.mask, self.out = mask, self.cells.view(mask)
         self.table = np.array(values, mask.dtype)
-        self.planes = 0
         self.last: _Plane | None = None
-        self.pool = ThreadPoolExecutor(torch.get_num_threads())
 
     def add(self, chunk: Tensor) -> None:
         """Take the next planes `(C, I, J, K)` and decide everything up to the last of them."""
-        values = chunk.permute(*(n + 1 for n in self.order), 0).float().contiguous()  # (planes, J, K, C)
-        for plane in values:
-            self._add_plane(_Plane(plane.numpy()))
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for values in self.cells.planes_of(chunk):
+                plane = _Plane(values.numpy())
+                slices = self.cells.next_slices()
+                self.cells.decide(self.last, plane, slices, table=self.table, out=self.out[slices], pool=pool)
+                self.last = plane
 
     def finish(self) -> Array:
         """The mask."""
-        self.pool.shutdown()
         return self.mask
-
-    def _add_plane(self, plane: _Plane) -> None:
-        if self.axes[0].step == 0:
-            self._decide(self.planes, plane, plane)
-        elif self.last is not None:
-            self._decide(self.planes - 1, self.last, plane)
-        self.last = plane
-        self.planes += 1
-
-    def _decide(self, cell: int, low: _Plane, high: _Plane) -> None:
-        from medseg.preprocess.segmentation.cell_kernel import decide_cells
-
-        line, rows, columns = self.axes
-        start, stop = line.starts[cell : cell + 2]
-        if start == stop:
-            return
-
-        def decide(first: int, last: int) -> None:
-            decide_cells(
-                low.values,
-                high.values,
-                low.largest,
-                high.largest,
-                line.weights[start:stop],
-                (first, last, rows.starts, rows.weights, rows.step),
-                (0, columns.cells, columns.starts, columns.weights, columns.step),
-                self.table,
-                self.out[start:stop],
-            )
-
-        cuts = np.linspace(0, rows.cells, self.pool._max_workers + 1).astype(int)
-        list(self.pool.map(decide, cuts[:-1], cuts[1:]))
 
 
 class RegionRestoring:
     """A native array that is being drawn from planes of values, of which each channel is decided apart.
 
-    A channel is found where it is larger than a second one that is the threshold everywhere.
+    A channel is found where it is larger than a second one that is the threshold everywhere. What is found is held for
+    the native slices of one cell only.
 
     Args:
         grid: The network's grid.
@@ -111,21 +62,111 @@ class RegionRestoring:
     """
 
     def __init__(self, grid: Geometry, native: Geometry, *, target: VoxelTarget, axis: int) -> None:
+        self.cells = _Cells(grid, native, axis)
         self.target = target
-        self.channels = [
-            CellRestoring(grid, native, mask=np.zeros(native.shape, bool), values=(0, 1), axis=axis)
-            for _ in range(target.channels)
-        ]
+        self.mask = target.blank(native.shape)
+        self.out = self.cells.view(self.mask)
+        self.table = np.array([False, True])
+        self.last: list[_Plane | None] = [None] * target.channels
 
     def add(self, chunk: Tensor) -> None:
-        """Take the next planes `(C, I, J, K)`."""
-        threshold = torch.full_like(chunk[:1], self.target.channel_threshold or 0.0)
-        for channel, values in zip(self.channels, torch.split(chunk, 1), strict=True):
-            channel.add(torch.cat([threshold, values]))
+        """Take the next planes `(C, I, J, K)` and decide everything up to the last of them."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for values in self.cells.planes_of(chunk):
+                self._add_plane(values, pool)
 
     def finish(self) -> Array:
         """The native array."""
-        return self.target.combine(np.stack([channel.finish() for channel in self.channels]))
+        return self.mask
+
+    def _add_plane(self, values: Tensor, pool: ThreadPoolExecutor) -> None:
+        threshold = torch.full(values.shape[:2], self.target.channel_threshold or 0.0)
+        slices = self.cells.next_slices()
+        found = np.zeros((self.target.channels, slices.stop - slices.start, *self.out.shape[-2:]), bool)
+        for channel, out in enumerate(found):
+            plane = _Plane(torch.stack([threshold, values[..., channel]], dim=-1).numpy())
+            self.cells.decide(self.last[channel], plane, slices, table=self.table, out=out, pool=pool)
+            self.last[channel] = plane
+        if found.size:
+            self.out[..., slices, :, :] = self.target.combine(found)
+
+
+class _Cells:
+    """The cells of a grid and the native voxels in them, the axis along which planes follow each other first.
+
+    Args:
+        grid: The network's grid.
+        native: The scan's grid.
+        axis: Axis of `grid` along which the planes follow each other.
+    """
+
+    def __init__(self, grid: Geometry, native: Geometry, axis: int) -> None:
+        maps = native.axis_maps(grid)
+        self.order = (axis, *(other for other in range(3) if other != axis))
+        placed = {axis_map.source_axis: number for number, axis_map in enumerate(maps)}
+        self.native_order = [placed[n] for n in self.order]
+        self.axes = [_GridAxis.of(maps[placed[n]], grid.shape[n], native.shape[placed[n]]) for n in self.order]
+        self.planes = 0
+
+    def view(self, array: Array) -> Array:
+        """A native array with its last three axes as those of the cells, in rising order."""
+        leading = array.ndim - 3
+        ordered = array.transpose(*range(leading), *(leading + axis for axis in self.native_order))
+        i, j, k = (slice(None, None, -1 if line.is_reversed else 1) for line in self.axes)
+        return ordered[..., i, j, k]
+
+    def planes_of(self, chunk: Tensor) -> Tensor:
+        """Values `(C, I, J, K)` as planes of the cells with the channels last."""
+        return chunk.permute(*(n + 1 for n in self.order), 0).float().contiguous()  # (planes, J, K, C)
+
+    def next_slices(self) -> slice:
+        """Native slices that the next plane completes: those of its own, or between it and the plane before."""
+        line = self.axes[0]
+        cell = self.planes - line.step
+        self.planes += 1
+        return slice(*(int(start) for start in line.starts[cell : cell + 2])) if cell >= 0 else slice(0, 0)
+
+    def decide(
+        self,
+        low: _Plane | None,
+        high: _Plane,
+        slices: slice,
+        *,
+        table: Array,
+        out: Array,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        """Decide native slices.
+
+        Args:
+            low: Plane before; it does not count where native slices lie on the planes.
+            high: Plane that completes them.
+            slices: What `next_slices` gave.
+            table: Value of each channel.
+            out: Native values `(slices, J, K)` to fill.
+            pool: Threads among which the rows are divided.
+        """
+        line, rows, columns = self.axes
+        lower = low if low is not None and line.step else high
+        if slices.start == slices.stop:
+            return
+        from medseg.preprocess.segmentation.cell_kernel import decide_cells
+
+        def decide(first: int, last: int) -> None:
+            decide_cells(
+                lower.values,
+                high.values,
+                lower.largest,
+                high.largest,
+                line.weights[slices],
+                (first, last, rows.starts, rows.weights, rows.step),
+                (0, columns.cells, columns.starts, columns.weights, columns.step),
+                table,
+                out,
+            )
+
+        cuts = np.linspace(0, rows.cells, torch.get_num_threads() + 1).astype(int)
+        list(pool.map(decide, cuts[:-1], cuts[1:]))
 
 
 @dataclass
@@ -166,11 +207,11 @@ class _GridAxis:
         return len(self.starts) - 1
 
     @classmethod
-    def of(cls, axis_map: AxisMap, size: int, native_size: int, *, is_nearest: bool) -> _GridAxis:
+    def of(cls, axis_map: AxisMap, size: int, native_size: int) -> _GridAxis:
         """Sort the native voxels of an axis into cells; those beyond the grid belong to its edge."""
         positions = np.sort(np.clip(axis_map.offset + axis_map.scale * np.arange(native_size), 0, size - 1))
         nearest = np.floor(positions + 0.5)
-        is_on_grid = is_nearest or bool(np.abs(positions - nearest).max() < _ON_GRID)
+        is_on_grid = bool(np.abs(positions - nearest).max() < _ON_GRID)
         lower = nearest if is_on_grid else np.minimum(np.floor(positions), size - 2)
         cells = size if is_on_grid else size - 1
         weights = np.zeros(native_size) if is_on_grid else positions - lower

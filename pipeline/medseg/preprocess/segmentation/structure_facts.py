@@ -45,6 +45,8 @@ def structure_facts(array: Array, target: VoxelTarget) -> dict[str, StructureFac
         array: Native array of the target, such as label values `(I, J, K)`.
         target: Meaning of its values.
     """
+    if isinstance(target, ExclusiveLabels) and not array.flags.c_contiguous:
+        array = array.T  # no fact depends on the order of the axes, and reading in memory's order is much faster
     found = {}
     for name, box, shape in _boxes(array, target):
         shown = target.shows(inside(array, box), name)
@@ -61,12 +63,11 @@ def _boxes(array: Array, target: VoxelTarget) -> Iterator[tuple[str, Box, tuple[
     from scipy import ndimage
 
     if isinstance(target, ExclusiveLabels):
-        ordered = array if array.flags.c_contiguous else array.T  # SciPy reads arrays in memory order much faster
-        boxes = dict(enumerate(ndimage.find_objects(ordered), start=1))
+        boxes = dict(enumerate(ndimage.find_objects(array), start=1))
         for name, value in target.foreground.items():
             box = boxes.get(value)
             if box is not None:
-                yield name, _box(box if ordered is array else box[::-1]), array.shape
+                yield name, _box(box), array.shape
         return
     for name in target.structures:
         shown = target.shows(array, name)

@@ -24,6 +24,8 @@ class TriageSettings:
         out: Folder of the list, new or empty.
         fold: Fold of a manifest whose validation cases are wanted.
         split: Split of a manifest that is wanted.
+        series: DICOM series to take, as in `medseg.inference.inputs.InputChoice`.
+        pseudonyms: Private table that leads from pseudonyms back to patients; ids are not pseudonyms if not given.
         weights: `last`, or `best` at any validation, which flatters that validation set.
         data_root: Folder that a manifest's paths are relative to; its own folder if not given.
         device: Device of the classifier.
@@ -32,6 +34,8 @@ class TriageSettings:
     out: Path
     fold: int | None = None
     split: Split | None = None
+    series: tuple[str, ...] = ()
+    pseudonyms: Path | None = None
     weights: str = "last"
     data_root: Path | None = None
     device: DeviceName = "auto"
@@ -68,7 +72,14 @@ def triage_run(
     """
     check_empty(settings.out)
     predictor = SlicePredictor.load(run, weights=settings.weights, device=torch_device(settings.device))
-    choice = InputChoice(data_root=settings.data_root, fold=settings.fold, split=settings.split, out=settings.out)
+    choice = InputChoice(
+        data_root=settings.data_root,
+        fold=settings.fold,
+        split=settings.split,
+        series=settings.series,
+        pseudonyms=settings.pseudonyms,
+        out=settings.out,
+    )
     found = find_inputs(inputs, channels=predictor.card.channels, choice=choice)
     with (progress or Silence()).over_cases(len(found.cases), "classify") as on_done:
         studies, failures = triage(

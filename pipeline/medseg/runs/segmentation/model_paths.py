@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import CheckpointError, ConfigError
-from medseg.inference.card import model_folder
+from medseg.inference.card import CLASSIFIER_NAME, model_folder
 from medseg.inference.segmentation.card import CARD_NAME
+from medseg.networks.weights import weights_digest
 from medseg.runs.run_folder import RunFolder
 
 _REGISTERED = "models:/"
@@ -37,6 +38,23 @@ def is_model(place: Path | str) -> bool:
     return (model_folder(folder) / CARD_NAME).is_file() or RunFolder(folder).folds.is_file()
 
 
+def unusable_run(place: Path | str) -> str:
+    """What a run is that draws no masks, in words; "" for models and for everything that is no run.
+
+    Its pictures are never meant as scans.
+    """
+    if is_model(place):
+        return ""
+    if is_classifier(Path(place)):
+        return "a slice classifier, which draws no masks"
+    return "a training without a model" if RunFolder(Path(place)).record.is_file() else ""
+
+
+def is_classifier(folder: Path) -> bool:
+    """Whether a folder is a run of a slice classifier, or its model folder."""
+    return (model_folder(folder) / CLASSIFIER_NAME).is_file()
+
+
 @contextmanager
 def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = None) -> Iterator[FoundModels]:
     """Find models; a training of all folds stands for the model of each fold.
@@ -49,7 +67,7 @@ def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = Non
         The models; copies of registered ones are gone afterwards.
 
     Raises:
-        ConfigError: If none is given, or a registered one is a slice classifier.
+        ConfigError: If none is given, one is given twice, or one is a slice classifier.
         CheckpointError: If no fold of a training of all folds has a model.
         TrackingError: If the store cannot be used, or does not hold a model.
     """
@@ -68,15 +86,44 @@ def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = Non
                 warnings += [f"{place}: {name} has no model and takes no part" for name in without]
             else:
                 folders.append(Path(place))
+        _check(folders)
         yield FoundModels(tuple(folders), tuple(warnings))
 
 
+def _check(folders: Sequence[Path]) -> None:
+    """Refuse slice classifiers, and a model that would count twice."""
+    for folder in folders:
+        if is_classifier(folder):
+            raise ConfigError(
+                f"model {folder}: must draw masks, got a slice classifier",
+                remedy="give a run of medseg train; a classifier may gate it or check its masks",
+            )
+    cards = [_read(model_folder(folder) / CARD_NAME) for folder in folders]
+    alike = [_weights(folder) for folder, card in zip(folders, cards, strict=True) if cards.count(card) > 1]
+    for weights in alike:
+        if weights and alike.count(weights) > 1:
+            raise ConfigError(
+                f"the models must differ, got one {alike.count(weights)} times",
+                remedy="give each model once: one that agrees with itself proves nothing",
+            )
+
+
+def _weights(folder: Path) -> list[str]:
+    return [weights_digest(path) for path in sorted(model_folder(folder).glob("*.safetensors"))]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""  # the loader knows the reason
+
+
 def _fetched(address: str, scratch: Path, tracking_uri: str | None) -> Path:
-    from medseg.inference.classification.card import CLASSIFIER_NAME
     from medseg.tracking import fetch_model
 
     folder = fetch_model(address, scratch, tracking_uri=tracking_uri)
-    if (folder / CLASSIFIER_NAME).is_file():
+    if is_classifier(folder):
         raise ConfigError(
             f"{address}: must be a segmentation model, got a slice classifier",
             remedy="give the address of a model of medseg train",
@@ -87,7 +134,7 @@ def _fetched(address: str, scratch: Path, tracking_uri: str | None) -> Path:
 def _folds_of(folder: Path) -> tuple[list[Path], list[str]]:
     """Runs of a training of all folds that have a model, and the names of those that have none."""
     folds = sorted(folder.glob("fold_*"), key=lambda path: (len(path.name), path.name))
-    with_model = [path for path in folds if is_model(path)]
+    with_model = [path for path in folds if is_model(path) and any(model_folder(path).glob("*.safetensors"))]
     if not with_model:
         raise CheckpointError(
             f"folds {folder}: a fold must have a model, got none", remedy="resume the training of the folds"

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from medseg.atomic import check_writable
 from medseg.errors import ConfigError
+from medseg.inference.card import CLASSIFIER_NAME, card_digest
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs import InputChoice, PassedOver, find_inputs
-from medseg.inference.mask_folder import check_mask_folder
+from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.mask_settings import Choice, MaskSettings
 from medseg.inference.record import load_record
 from medseg.inference.segmentation import predict_cases
+from medseg.inference.segmentation.card import CARD_NAME
 from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.mask_model import MaskModel
 from medseg.inference.segmentation.quality import QualityChecker
@@ -106,6 +108,11 @@ class PredictResult:
         """Number of masks that an earlier prediction had finished."""
         return sum(one.is_kept for one in self.predictions)
 
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Ids of kept masks that a person has changed since they were drawn."""
+        return tuple(one.case_id for one in self.predictions if one.is_edited)
+
 
 def predict_run(
     runs: Path | str | Sequence[Path | str],
@@ -141,8 +148,9 @@ def predict_run(
             build=settings.network,
             fast=settings.fast,
         )
+        cards = card_digest(found_runs.folders, CARD_NAME)
     reviewer, warnings = _reviewer(settings, model)
-    choices = _choices(settings, reviewer)
+    choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
     check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
     found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
     start = time.monotonic()
@@ -169,8 +177,10 @@ def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecor
 def _choices(settings: PredictSettings, reviewer: SliceReviewer | None) -> dict[str, Choice]:
     """What decides the masks and their reviews beside the models."""
     choices: dict[str, Choice] = {"fast": True} if settings.fast else {}
-    if reviewer is not None:
+    run = settings.gate or settings.check
+    if run is not None and reviewer is not None:
         choices["gate" if reviewer.gate else "check"] = reviewer.classifier.weights_digest
+        choices[CLASSIFIER_NAME] = card_digest([run], CLASSIFIER_NAME)
     if reviewer is not None and reviewer.gate is not None:
         choices["sensitivity"] = settings.sensitivity
     return choices

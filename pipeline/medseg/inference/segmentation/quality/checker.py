@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from medseg.errors import ScanError
 from medseg.inference.flag_record import FlagRecord
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel
 from medseg.inference.segmentation.quality.confidence_checks import (
@@ -126,8 +127,17 @@ class CaseCheck:
         self._meter = ConfidenceMeter(checker.target)
 
     def observe(self, values: Tensor) -> None:
-        """See the probabilities `(channels, I, J, K)` of voxels that were not seen yet; an `Observer` of `draw`."""
+        """See the probabilities `(channels, I, J, K)` of voxels that were not seen yet; an `Observer` of `draw`.
+
+        Raises:
+            ScanError: If some are NaN, of which a mask without anything would be drawn.
+        """
         self._meter.observe(values)
+        if not self._meter.is_finite:
+            raise ScanError(
+                "the network's probabilities must be finite, got NaN",
+                remedy="check the scan's intensities, or train the network again",
+            )
 
     def finish(self, drawing: Drawing) -> Quality:
         """Flags and confidence of the mask that was drawn."""

@@ -31,6 +31,11 @@ class ConfidenceMeter:
             sums = self._target.soft_sums(values)
             self._sums = sums if self._sums is None else self._sums + sums
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all probabilities so far are numbers."""
+        return self._sums is None or bool(self._sums.isfinite().all())
+
     def soft_dice(self) -> dict[str, float]:
         """Soft Dice of each structure that is the decision of some voxel, by name."""
         if self._sums is None:
