@@ -150,9 +150,9 @@ SETTINGS = MaskSettings.of([identity("x"), identity("y")], {"liver": 1}, {"gate"
         (SETTINGS.model_copy(update={"labels": {"liver": 2}}), "labels {'liver': 2} and not {'liver': 1}"),
         (
             SETTINGS.model_copy(update={"choices": {"gate": "g", "sensitivity": 0.5}}),
-            "another sensitivity, 0.5 and not",
+            "another choice of sensitivity, 0.5 and not",
         ),
-        (SETTINGS.model_copy(update={"choices": {}}), "another gate, None and not g"),
+        (SETTINGS.model_copy(update={"choices": {}}), "another choice of gate, off and not g"),
         (SETTINGS.model_copy(update={"drawing": 0}), "as another version of medseg draws them"),
     ],
 )

@@ -138,8 +138,8 @@ def test_training_on_all_cases_has_statistics_and_no_calibration(folder: Path, t
     assert statistics.cases == TRAINING + VALIDATION
     assert statistics.confidence == {}
     result = predict(tmp_path / "run", folder / "c1.nii.gz", out=tmp_path / "masks")
-    (warning,) = result.warnings
-    assert "confidence is not calibrated" in warning
+    assert result.warnings == ()
+    assert [case.confidence for case in result.cases] == [None]
 
 
 def test_report_shows_what_is_usual(run: Path, folder: Path, tmp_path: Path) -> None:

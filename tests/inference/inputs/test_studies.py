@@ -105,9 +105,9 @@ def test_user_chooses_a_series(tmp_path: Path, kind: str) -> None:
 
 def test_choice_that_fits_several_series_or_none_is_refused(tmp_path: Path) -> None:
     two_of_ct(tmp_path)
-    with pytest.raises(ScanError, match="one series must fit the channel CT, got 2"):
+    with pytest.raises(ScanError, match="one series must fit the choice phase, got 2"):
         find(tmp_path, series=("phase",))
-    with pytest.raises(ScanError, match="a series of the study must fit the channel CT, got series"):
+    with pytest.raises(ScanError, match="a series of the study must fit the choice 7, got series"):
         find(tmp_path, series=("7",))
 
 
@@ -204,7 +204,10 @@ def test_damaged_file_beside_a_series_is_passed_over_and_a_folder_of_damaged_fil
     assert [one.path for one in found.passed_over] == ["a/torn.dcm"]
     (failure,) = found.failures
     assert failure.case_id == "b"
-    assert "its files must be readable, got 2 that cannot be read: a file named like DICOM must be" in failure.reason
+    assert (
+        "its files must be readable, got 2 that cannot be read, such as 1.dcm: a file named like DICOM must be"
+        in failure.reason
+    )
 
 
 def test_copies_of_slices_count_once(tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ def pick_series(
     whole = [image for image in images if image.channels == len(channels)]
     if len(channels) == 1:
         fitting = wanted if chosen else _fitting(whole, channels[0])
-        return (_only(fitting, images, f"channel {channels[0]}", is_private=is_private),)
+        what = f"choice {', '.join(chosen)}" if chosen else f"channel {channels[0]}"
+        return (_only(fitting, images, what, is_private=is_private),)
     if whole:
         return (_only(wanted or whole, images, f"channels {', '.join(channels)}", is_private=is_private),)
     picked = []

@@ -137,7 +137,7 @@ def _read(path: Path) -> list[Row]:
             columns: Sequence[str] = reader.fieldnames or ()
             rows = list(reader)
     except (OSError, csv.Error) as error:
-        raise _no_table(path, type(error).__name__) from error
+        raise _no_table(path, getattr(error, "strerror", None) or "other content") from error
     if tuple(columns) != COLUMNS or any(None in row.values() or None in row for row in rows):
         raise _no_table(path, "other columns")
     return rows
@@ -145,7 +145,7 @@ def _read(path: Path) -> list[Row]:
 
 def _no_table(path: Path, found: str) -> ManifestError:
     return ManifestError(
-        f"table of pseudonyms {path.name}: must be one that medseg predict wrote, got {found}",
+        f"table of pseudonyms {path.absolute().name}: must be one that medseg predict wrote, got {found}",
         remedy="give the table of an earlier prediction as it was written, or the name of a new file",
     )
 

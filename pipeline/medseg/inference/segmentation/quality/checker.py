@@ -32,10 +32,6 @@ _NO_STATISTICS = (
     "the model's card holds no statistics of its training scans: masks are flagged for a constant scan, for doubts of "
     "the network and for disagreement of several, but not for unusual volumes, parts or scans"
 )
-_NO_CALIBRATION = (
-    "the model's confidence is not calibrated, because it was trained without enough validation cases: no Dice to "
-    "expect is given, and masks are flagged only where the network doubts them itself"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +79,7 @@ class QualityChecker:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What cannot be checked, in sentences for the person who starts the prediction."""
-        if self.statistics is None:
-            return (_NO_STATISTICS,)
-        return () if self.calibration else (_NO_CALIBRATION,)
+        return (_NO_STATISTICS,) if self.statistics is None else ()
 
     def begin(self, scan: Scan) -> CaseCheck:
         """Take what is needed of a scan, which is not kept."""
