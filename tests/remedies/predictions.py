@@ -9,7 +9,7 @@ from pathlib import Path
 from medseg.atomic import write_json
 from medseg.inference import CaseInput
 from medseg.inference.folder_lock import locked_folder
-from medseg.inference.mask_folder import check_mask_folder
+from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.segmentation import Predictor, predict_cases
 from medseg.runs.segmentation.model_paths import found_models
 
@@ -37,7 +37,7 @@ def _folder_in_use(place: Path) -> Again:
     yield lambda: predict_cases(predictor, inputs, place / "masks")
 
 
-@tries("inference/mask_folder.py", "choose another")
+@tries("inference/mask_folder_check.py", "choose another")
 def _folder_of_something_else(place: Path) -> Again:
     (place / "masks").mkdir()
     (place / "masks" / "mine.txt").touch()
@@ -45,7 +45,7 @@ def _folder_of_something_else(place: Path) -> Again:
     yield lambda: check_mask_folder(place / "other")
 
 
-@tries("inference/mask_folder.py", "choose another")
+@tries("inference/mask_folder_check.py", "choose another")
 def _masks_of_an_earlier_version(place: Path) -> Again:
     inputs = [CaseInput("a", (write_image(place / "a.nii.gz"),))]
     predictor = Predictor.load(model_run(place / "run"), device=CPU)
@@ -56,7 +56,7 @@ def _masks_of_an_earlier_version(place: Path) -> Again:
     yield lambda: predict_cases(predictor, inputs, place / "other")
 
 
-@tries("inference/mask_folder.py", "choose another folder, or give model and choices as before")
+@tries("inference/mask_folder_check.py", "choose another folder, or give model and choices as before")
 def _masks_of_another_choice(place: Path) -> Again:
     inputs = [CaseInput("a", (write_image(place / "a.nii.gz"),))]
     predictor = Predictor.load(model_run(place / "run"), device=CPU)
@@ -79,3 +79,17 @@ def _folds_without_a_model(place: Path) -> Again:
     yield lambda: models(place / "folds")
     model_run(place / "folds" / "fold_0")  # as the training makes it
     yield lambda: models(place / "folds")
+
+
+@tries("runs/segmentation/model_paths.py", "give a run of medseg train; a classifier may gate it or check its masks")
+def _classifier_for_a_model(place: Path) -> Again:
+    write_json(place / "classifier" / "model" / "classifier.json", {})
+    yield lambda: models(place / "classifier")
+    yield lambda: models(model_run(place / "run"))
+
+
+@tries("runs/segmentation/model_paths.py", "give each model once: one that agrees with itself proves nothing")
+def _model_twice(place: Path) -> Again:
+    run = model_run(place / "run")
+    yield lambda: models(run, run / "model")
+    yield lambda: models(run)

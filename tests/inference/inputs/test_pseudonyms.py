@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from medseg.errors import ConfigError, ManifestError, ScanError
 from medseg.inference import input_digest, read_input
+from medseg.inference.inputs.private_text import without_names
 from medseg.inference.inputs.pseudonym_table import load_pseudonym_table
 from medseg.inference.inputs.series_record import find_source_series
+from medseg.scans import read_scan
 from pydicom import dcmread
 
 from tests.inference.inputs.studies import find, write_study
@@ -57,6 +62,58 @@ def test_unreadable_file_is_not_named(tmp_path: Path) -> None:
         read_input(case, channels=("CT",))
     assert raised.value.case_id == case.case_id
     assert "Mustermann" not in str(raised.value)
+
+
+def test_damaged_file_is_not_named_either(tmp_path: Path) -> None:
+    write_ct(tmp_path / "in" / "a", PatientID="A")
+    (tmp_path / "in" / "Mustermann").mkdir()
+    (tmp_path / "in" / "Mustermann" / "Erika.dcm").write_bytes(b"torn")
+    (failure,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").failures
+    assert "file … must be readable" in failure.reason
+    assert not [secret for secret in SECRETS if secret in failure.reason]
+
+
+def test_warning_of_a_reader_does_not_name_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "in").mkdir()
+    image = nibabel.Nifti1Image(np.ones((4, 4, 4), np.float32), np.diag([0.001, 0.001, 0.001, 1.0]))
+    image.header.set_xyzt_units("meter")
+    nibabel.save(image, tmp_path / "in" / "Mustermann.nii.gz")
+    (case,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").cases
+    read_input(case, channels=("CT",))
+    (warning,) = caplog.messages
+    assert warning == f"case {case.case_id}: the header of … counts in units of 1000 mm"
+    caplog.clear()
+    read_scan(case.files, case_id="x")  # elsewhere the name stays
+    assert caplog.messages == ["case x: the header of Mustermann.nii.gz counts in units of 1000 mm"]
+
+
+def test_numbers_in_an_error_stay_where_files_are_called_by_numbers(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("1", "2", "80")]
+    text = "DICOM pixel data must hold 120 values, got 180 bytes in 80"
+    assert without_names(text, files) == "DICOM pixel data must hold 120 values, got 180 bytes in …"
+
+
+@pytest.mark.parametrize(
+    "text", ["[Errno 5] '{path}'", "read {name}: failed", "in {folder}", "{name}", "file {path}, {name}"]
+)
+def test_neither_path_nor_folder_nor_name_is_left_in_a_text(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "Mustermann Erika" / "Mustermann (1).nii.gz"
+    cleaned = without_names(text.format(path=path, name=path.name, folder=path.parent), [path])
+    assert "Mustermann" not in cleaned
+    assert "…" in cleaned
+
+
+def test_error_of_the_system_is_told_without_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    write_nifti(tmp_path / "in" / "Mustermann.nii.gz", voxels())
+    (case,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").cases
+
+    def lost(*_: object, **__: object) -> None:
+        raise OSError(5, "Input/output error", str(case.files[0]))
+
+    monkeypatch.setattr("medseg.inference.inputs.read_input.read_scan", lost)
+    with pytest.raises(ScanError, match=r"its files must be readable, got: Input/output error$"):
+        read_input(case, channels=("CT",))
 
 
 def test_table_leads_back_to_patient_series_and_files(source: Path, tmp_path: Path) -> None:
@@ -126,6 +183,31 @@ def test_with_the_key_of_an_ingest_a_series_has_the_id_of_its_case_there(tmp_pat
     (tmp_path / "table.csv.key").write_text(KEY.hex())
     (case,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").cases
     assert case.case_id == run_ingest(tmp_path / "in", tmp_path / "out").case.case_id
+
+
+def test_runs_at_the_same_time_lose_no_line(tmp_path: Path) -> None:
+    for number in range(6):
+        write_ct(tmp_path / f"in_{number}", PatientID=f"P{number}", seed=number)
+    sources = [tmp_path / f"in_{number}" for number in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda source: find(source, pseudonyms=tmp_path / "new" / "table.csv"), sources))
+    written = {row["case_id"] for row in rows(tmp_path / "new" / "table.csv") if row["became"] == "case"}
+    assert written == {case.case_id for one in found for case in one.cases}
+    assert len(written) == 6
+
+
+def test_table_among_the_masks_of_an_earlier_prediction_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "predictions.json").write_text("{}")
+    with pytest.raises(ConfigError, match="must lie outside of the masks"):
+        find(source, pseudonyms=tmp_path / "earlier" / "table.csv", out=tmp_path / "masks")
+    assert [path.name for path in (tmp_path / "earlier").iterdir()] == ["predictions.json"]
+
+
+def test_folder_in_place_of_the_table_is_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "table").mkdir()
+    with pytest.raises(ManifestError, match=r"table of pseudonyms table: must be one .* got Is a directory"):
+        find(source, pseudonyms=tmp_path / "table")
 
 
 def test_table_within_the_masks_is_refused(source: Path, tmp_path: Path) -> None:

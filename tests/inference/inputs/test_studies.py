@@ -210,6 +210,14 @@ def test_damaged_file_beside_a_series_is_passed_over_and_a_folder_of_damaged_fil
     )
 
 
+def test_damaged_file_alone_in_its_folder_is_named(tmp_path: Path) -> None:
+    write_ct(tmp_path / "a", PatientID="A")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "torn.dcm").write_bytes(b"torn")
+    (failure,) = find(tmp_path).failures
+    assert "case b: file torn.dcm must be readable, got: a file named like DICOM must be" in failure.reason
+
+
 def test_copies_of_slices_count_once(tmp_path: Path) -> None:
     write_ct(tmp_path / "a", PatientID="A")
     (tmp_path / "a" / "again").write_bytes((tmp_path / "a" / "00000").read_bytes())

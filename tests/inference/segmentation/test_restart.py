@@ -164,6 +164,80 @@ def test_mask_that_a_person_corrected_stays_and_is_listed_as_edited(place: Place
     np.testing.assert_array_equal(np.asarray(nib.load(place.out / "b.set_aside.nii.gz").dataobj), corrected)
 
 
+def test_mask_of_unknown_origin_is_set_aside_and_not_overwritten(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.predict()
+    for name in ("b.json", "b.nii.gz"):
+        (place.out / name).unlink()
+    mine = (place.out / "a.nii.gz").read_bytes() + b"\0"
+    (place.out / "b.nii.gz").write_bytes(mine)
+    assert place.predict() == (["b"], ["a", "c"], [])
+    assert (place.out / "b.set_aside.nii.gz").read_bytes() == mine
+    assert caplog.messages == [
+        "case b: the mask that was there is not as it was drawn; it is kept as b.set_aside.nii.gz"
+    ]
+    (place.out / "b.json").unlink()
+    (place.out / "b.nii.gz").write_bytes(mine + b"\0")
+    place.predict()
+    assert (place.out / "b.set_aside_2.nii.gz").read_bytes() == mine + b"\0"
+
+
+def test_mask_whose_sidecar_a_kill_prevented_leaves_no_copy(place: Place) -> None:
+    place.predict()
+    (place.out / "b.json").unlink()
+    assert place.predict() == (["b"], ["a", "c"], [])
+    assert not list(place.out.glob("*set_aside*"))
+
+
+@pytest.mark.parametrize("damage", ["gone", "torn", "empty"])
+def test_record_that_was_lost_is_made_again_from_the_sidecars(place: Place, damage: str) -> None:
+    place.predict("a", "b")
+    path = place.out / "predictions.json"
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(whole[:500] if damage == "torn" else b"")
+    assert place.predict() == (["c"], ["a", "b"], [])
+    assert place.listed() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "torn"])
+def test_record_that_was_lost_lets_no_other_model_continue(place: Place, damage: str) -> None:
+    place.predict()
+    before, path = place.written(), place.out / "predictions.json"
+    path.unlink()
+    if damage == "torn":
+        path.write_bytes(b"{")
+    place.model.weights_digest = "v" * 64
+    with pytest.raises(
+        ConfigError, match=r"got masks of another model or choice, and no predictions\.json that names it"
+    ):
+        place.predict()
+    assert place.written() == before
+
+
+def test_empty_record_of_a_power_cut_before_any_mask_is_no_obstacle(place: Place) -> None:
+    place.out.mkdir()
+    (place.out / "predictions.json").touch()
+    assert place.predict("a") == (["a"], [], [])
+
+
+def test_torn_record_without_any_sidecar_is_refused(place: Place) -> None:
+    place.out.mkdir()
+    (place.out / "predictions.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DeliveryError, match="must be as predict wrote it"):
+        place.predict()
+
+
+@pytest.mark.parametrize("name", ["predictions", "Predictions"])
+def test_case_whose_sidecar_would_be_the_record_fails(place: Place, name: str) -> None:
+    case = CaseInput(name, place.inputs[0].files)
+    _, (failure,) = predict_cases(place.model, [case], place.out)
+    assert "the name must not be that of predictions.json; rename the scan" in failure.reason
+    assert place.listed() == []
+
+
 def test_failed_case_is_tried_again(place: Place) -> None:
     whole = place.inputs[1].files[0].read_bytes()
     place.inputs[1].files[0].write_bytes(whole[:50])
