@@ -89,7 +89,7 @@ def test_record_tells_the_files_of_each_case(medseg: Medseg, place: Place) -> No
     medseg("predict", place.runs[0], place.scans[0].parent, "--out", place.out, "--device", "cpu")
     record = json.loads((place.out / "predictions.json").read_text(encoding="utf-8"))
     assert [len(case["source"]["sha256"]) for case in record["cases"]] == [64, 64]
-    assert record["settings"]["choices"] == {}
+    assert set(record["settings"]["choices"]) == {"model.json"}
 
 
 def test_summary_names_flagged_masks_and_what_was_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,4 +105,4 @@ def test_summary_names_flagged_masks_and_what_was_passed_over(capsys: pytest.Cap
     echo_masks(PredictResult(Path("masks"), (), (), (), cases=cases, passed_over=passed, seconds=2.0))
     told = capsys.readouterr().out
     assert "flagged: x: liver of 3 ml; liver is cut\n1 of 2 mask(s) flagged for review\n" in told
-    assert "passed over: notes_9.txt: no scan\npassed over: and 2 more; see predictions.json" in told
+    assert "passed over: 12 such as notes_0.txt: no scan\n" in told
