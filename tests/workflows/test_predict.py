@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from medseg.atomic import write_json
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.flag_record import FlagRecord
 from medseg.inference.inputs import PassedOver
+from medseg.records import Failure, Prediction
 from medseg.runs.segmentation.predict import PredictResult
 from medseg.workflows.mask_summary import echo_masks
 from medseg.workflows.options import runs_and_inputs
@@ -90,6 +95,74 @@ def test_record_tells_the_files_of_each_case(medseg: Medseg, place: Place) -> No
     record = json.loads((place.out / "predictions.json").read_text(encoding="utf-8"))
     assert [len(case["source"]["sha256"]) for case in record["cases"]] == [64, 64]
     assert set(record["settings"]["choices"]) == {"model.json"}
+
+
+def test_summary_is_short_however_much_there_is_to_say(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"volume_ml": {}, "in_training": False, "seconds": 1.0, "peak_memory_bytes": 1}
+    flags = tuple(FlagRecord(kind="parts", structure="s", reason=f"reason {number}") for number in range(23))
+    failures = tuple(Failure(f"c{number}", "predict", f"case c{number}: torn") for number in range(195))
+    passed = (*(PassedOver(f"{number}/RS.dcm", "a label") for number in range(300)), PassedOver("x.zip", "an archive"))
+    case = CaseRecord(case_id="x", mask="x.nii.gz", flags=flags, **fields)
+    with pytest.raises(SystemExit):
+        echo_masks(PredictResult(Path("masks"), (), failures, (), cases=(case,), passed_over=passed))
+    told = capsys.readouterr()
+    assert "flagged: x: reason 0; reason 1; and 21 more\n" in told.out
+    assert "passed over: 300 such as 0/RS.dcm: a label\npassed over: x.zip: an archive\n" in told.out
+    lines = told.err.splitlines()
+    assert lines[9:] == [
+        "failed: case c9: torn",
+        "failed: and 185 more; see masks/predictions.json",
+        "195 case(s) failed; the others are done",
+    ]
+
+
+def test_summary_names_masks_that_a_person_changed(capsys: pytest.CaptureFixture[str]) -> None:
+    kept = tuple(
+        Prediction(name, Path(f"{name}.nii.gz"), 1.0, 1, is_kept=True, is_edited=name != "a") for name in "abcd"
+    )
+    echo_masks(PredictResult(Path("masks"), kept, (), ()))
+    told = capsys.readouterr().out
+    assert "4 of 4 masks were finished before and are kept\n" in told
+    assert "3 of them as a person changed them: b, c, and 1 more; move one away to have it drawn again\n" in told
+
+
+def test_changed_settings_in_the_card_are_another_choice(medseg: Medseg, place: Place) -> None:
+    call = ("predict", place.runs[0], place.scans[0], "--out", place.out, "--device", "cpu")
+    assert medseg(*call).code == 0
+    card = place.runs[0] / "model" / "model.json"
+    content = json.loads(card.read_text(encoding="utf-8"))
+    content["inference"]["mirror_axes"] = [0]
+    card.write_text(json.dumps(content), encoding="utf-8")
+    again = medseg(*call)
+    assert again.code == 2
+    assert "got another choice of model.json" in again.err
+
+
+@pytest.mark.parametrize("place_of", ["first", "second", "last"])
+def test_slice_classifier_among_the_places_is_a_usage_error(medseg: Medseg, place: Place, place_of: str) -> None:
+    classifier = place.out.with_name("classifier")
+    write_json(classifier / "model" / "classifier.json", {})
+    places = [place.runs[0], place.scans[0]]
+    places.insert({"first": 0, "second": 1, "last": 2}[place_of], classifier)
+    outcome = medseg("predict", *places, "--out", place.out)
+    assert outcome.code == 2
+    assert "is a slice classifier, which draws no masks" in " ".join(outcome.err.split())
+    assert not place.out.exists()
+
+
+@pytest.mark.parametrize(("own", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_the_user_chose(own: str | None, used: str, place: Place) -> None:
+    script = (
+        "import os, sys, click.testing; from medseg.workflows.predict import command\n"
+        "assert 'torch' not in sys.modules\n"
+        "click.testing.CliRunner().invoke(command, sys.argv[1:])\n"
+        "print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": own} if own else {}
+    arguments = [place.runs[0], place.out.with_name("gone"), "--out", place.out]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [used], done.stderr
 
 
 def test_summary_names_flagged_masks_and_what_was_passed_over(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,12 +87,12 @@ def resample_labels(labels: Labelmap, source: Geometry, target: Geometry) -> Lab
     Returns:
         Labels of the same type on the target grid; no new values.
     """
-    from scipy.ndimage import find_objects
+    from scipy import ndimage
 
     labels_of_boxes = labels.astype(np.uint8) if labels.dtype == bool else labels
     largest, total = np.zeros(target.shape, np.float32), np.zeros(target.shape, np.float32)
     result = np.zeros(target.shape, labels.dtype)
-    for value, box in enumerate(find_objects(labels_of_boxes), start=1):
+    for value, box in enumerate(ndimage.find_objects(labels_of_boxes), start=1):
         reach = _reach(box, source, target) if box is not None else None
         if reach is None:
             continue

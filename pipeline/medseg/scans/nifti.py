@@ -172,6 +172,7 @@ def _in_file_order(voxels: Array) -> Iterator[Array]:
 @contextmanager
 def _damage(path: Path, *, case_id: str) -> Iterator[None]:
     """Turn what nibabel raises on damaged files into a `ScanError`."""
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
@@ -284,6 +285,7 @@ def _unit_mm(header: Any) -> float:
 
 
 def _warn_of_conflict(sform: Geometry, header: Any, *, path: Path, case_id: str) -> None:
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.spatialimages import HeaderDataError
 
     try:

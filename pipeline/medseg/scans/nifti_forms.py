@@ -52,6 +52,7 @@ class NiftiForms:
 
 def read_nifti_forms(path: Path) -> NiftiForms | None:
     """The forms of a NIfTI file's header; None where the file is not NIfTI or its header cannot be read."""
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 
@@ -86,6 +87,7 @@ def _scaling(slope: float, intercept: float) -> tuple[float, float]:
 
 
 def _conflict_mm(header: Any, shape: tuple[int, int, int]) -> float:
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.spatialimages import HeaderDataError
 
     try:

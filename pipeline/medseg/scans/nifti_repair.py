@@ -39,6 +39,7 @@ def repair_nifti(
         ScanError: If a file cannot be read, or the voxels of a label are not whole numbers.
         GeometryError: If the grid is broken beyond its shear.
     """
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.spatialimages import HeaderDataError
     from nibabel.wrapstruct import WrapStructError
 

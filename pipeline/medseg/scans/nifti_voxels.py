@@ -86,6 +86,7 @@ def _fill(values: Array, proxy: Any, file: Path) -> int:
 
 def _scaled(content: bytes, count: int, proxy: Any, dtype: np.dtype[Any]) -> Array:
     """Stored voxels as nibabel scales them."""
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.arrayproxy import ArrayProxy
 
     piece = ArrayProxy(BytesIO(content), ((count,), proxy.dtype, 0, proxy.slope, proxy.inter))

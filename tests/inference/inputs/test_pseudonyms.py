@@ -111,7 +111,7 @@ def test_error_of_the_system_is_told_without_its_path(tmp_path: Path, monkeypatc
     def lost(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error", str(case.files[0]))
 
-    monkeypatch.setattr("medseg.inference.inputs.read_input.read_scan", lost)
+    monkeypatch.setitem(read_input.__globals__, "read_scan", lost)
     with pytest.raises(ScanError, match=r"its files must be readable, got: Input/output error$"):
         read_input(case, channels=("CT",))
 

@@ -104,6 +104,7 @@ def _series_header(path: Path) -> bytes:
 
 def _csa_header(value: object) -> dict[str, Any]:
     """Tags of a CSA header; empty without one, as after some anonymisers."""
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.nicom import csareader
 
     if not isinstance(value, bytes) or not value:

@@ -87,10 +87,10 @@ def _reach(values: np.ndarray, numbers: int) -> float:
 
     Source: Geisser 1993, Predictive Inference, section 2.2; shares of false alarms are added as Bonferroni did.
     """
-    from scipy.stats import t
+    from scipy import stats
 
     count = len(values)
-    quantile = float(t.ppf(1 - FALSE_ALARMS / numbers / 2, count - 1))
+    quantile = float(stats.t.ppf(1 - FALSE_ALARMS / numbers / 2, count - 1))
     return quantile * float(values.std(ddof=1)) * math.sqrt(1 + 1 / count)
 
 
