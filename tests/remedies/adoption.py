@@ -146,6 +146,13 @@ def _adopted_for_trained(place: Path) -> Again:
     yield lambda: load_model(adopted, device=torch.device("cpu"))
 
 
+@tries("inference/segmentation/load_model.py", "take its last weights, as predict does if none are chosen")
+def _best_of_adopted(place: Path) -> Again:
+    adopted = adopt_model(write_folder(place / "model", Made()), place / "adopted", FAST).folder
+    yield lambda: load_model(adopted, weights="best", device=torch.device("cpu"))
+    yield lambda: load_model(adopted, device=torch.device("cpu"))
+
+
 @tries("networks/segmentation/nnunet_checkpoint.py", "copy the model folder again, whole")
 def _torn_checkpoint(place: Path) -> Again:
     return again(place, lambda folder: (folder / "fold_0/checkpoint_final.pth").write_bytes(b"torn"))

@@ -216,16 +216,15 @@ def test_identities_and_seen_cases_are_those_of_all(member: Callable[..., Predic
 
 
 def test_faster_means_fewer_windows(member: Callable[..., Predictor]) -> None:
-    slow = member(0, preprocessing(), InferenceConfig(patch_size=(8, 8, 8), mirror_axes=(0, 1)))
+    slow = member(0, preprocessing(), InferenceConfig(patch_size=(8, 8, 16), mirror_axes=(0, 1)))
     scan = random_scan(Geometry((30, 30, 5), np.eye(4)))
     slow.mask(scan)
     before = len(slow.network.shapes), {shape[2:] for shape in slow.network.shapes}
     slow.network.shapes.clear()
     slow.faster().mask(scan)
-    after = {shape[2:] for shape in slow.network.shapes}
     assert len(slow.network.shapes) * 4 < before[0]
-    assert before[1] == {(8, 8, 8)}
-    assert after == {(8, 8, 6)} or after == {(8, 8, 5)}
+    assert before[1] == {(8, 8, 16)}
+    assert {shape[2:] for shape in slow.network.shapes} == {(8, 8, 8)}
 
 
 FOLLOWING = [("RAS", "RAS"), ("LPS", "LPS"), ("RAI", "RAI"), ("PIR", "SLA")]

@@ -35,6 +35,22 @@ def test_windows_of_a_flipped_copy_are_mirrored(size: int, expected: set[int]) -
     assert starts == expected
 
 
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((32, 32, 32), (32, 32, 32)),
+        ((20, 32, 32), (32, 32, 32)),  # 24 would save a quarter
+        ((16, 32, 32), (16, 32, 32)),
+        ((20, 20, 32), (32, 32, 32)),
+        ((4, 20, 20), (16, 24, 24)),  # never below half of the window, along each axis
+    ],
+)
+def test_fast_windows_are_cut_only_where_that_halves_them(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    config = InferenceConfig(patch_size=(32, 32, 32)).faster()
+    assert config.for_image(shape, multiple=(8, 8, 8)).patch_size == expected
+    assert InferenceConfig(patch_size=(32, 32, 32)).for_image(shape, multiple=(8, 8, 8)).patch_size == (32, 32, 32)
+
+
 def windows_of(layout: WindowLayout) -> list[tuple[int, int]]:
     return [
         (start[layout.axis], mark)

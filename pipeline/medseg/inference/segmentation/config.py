@@ -20,8 +20,8 @@ class InferenceConfig(Config):
         overlap: Share of a window that its neighbour covers too.
         batch_size: Windows per forward pass.
         mirror_axes: Image axes along which flipped copies are predicted too and averaged.
-        is_cut_to_image: Whether windows are cut to images that are smaller; else such images are padded with zeros, as
-            in training.
+        is_cut_to_image: Whether windows are cut to images that are smaller, where that at least halves them; else such
+            images are padded with zeros, as in training.
     """
 
     patch_size: tuple[Voxels, Voxels, Voxels]
@@ -43,9 +43,10 @@ class InferenceConfig(Config):
         sizes = zip(self.patch_size, shape, multiples, strict=True)
         # Half a window is kept, or the coarsest features of a small image would be single voxels.
         cut = tuple(min(patch, math.ceil(max(size, patch / 2) / step) * step) for patch, size, step in sizes)
-        return self.model_copy(update={"patch_size": cut})
+        is_worth_it = 2 * math.prod(cut) <= math.prod(self.patch_size)  # a cut changes what the network sees
+        return self.model_copy(update={"patch_size": cut}) if is_worth_it else self
 
     def faster(self) -> Self:
-        """Less work: windows overlap by a quarter at most, are cut to small images, and nothing is mirrored."""
+        """Less work: windows overlap by a quarter at most, are cut to images of half their size, and nothing is mirrored."""
         changes = {"overlap": min(self.overlap, 0.25), "mirror_axes": (), "is_cut_to_image": True}
         return self.model_copy(update=changes)

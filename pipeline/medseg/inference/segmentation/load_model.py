@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from medseg.errors import CheckpointError
 from medseg.inference.segmentation.mask_model import MaskModel
 from medseg.inference.segmentation.predictor import Predictor
 
@@ -31,13 +32,20 @@ def load_model(
             network of the user's own.
 
     Raises:
-        CheckpointError: If card or weights are missing or damaged, or do not fit each other.
+        CheckpointError: If card or weights are missing or damaged, or do not fit each other, or the `best` weights of
+            an adopted model are asked for.
     """
     from medseg.inference.nnunet import is_adopted
 
     if is_adopted(run):
         from medseg.inference.nnunet import load_adopted
 
+        if weights != "last":
+            raise CheckpointError(
+                f"run {run.name}: must be of a training of medseg for the weights of its {weights} validation, got an "
+                "adopted model, which has the weights of the checkpoints that were adopted",
+                remedy="take its last weights, as predict does if none are chosen",
+            )
         return load_adopted(run, device=device)
     return Predictor.load(run, weights=weights, device=device, build=build)
 

@@ -56,8 +56,8 @@ def check_free(needed: int, shape: tuple[int, int, int], classes: int) -> None:
         raise MemoryShortageError(
             f"a scan of {shape} voxels with {classes} classes must fit into memory, needs about "
             f"{needed / 1e9:.1f} GB beside the network's own and {free / 1e9:.1f} GB are free",
-            remedy="use a smaller part of the scan (the gate of medseg predict), fewer mirror axes "
-            "(inference.mirror_axes in the run's model.json) or a machine with more memory",
+            remedy="use a smaller part of the scan (the gate of medseg predict), its fast setting, which mirrors "
+            "nothing, or a machine with more memory",
         )
 
 
