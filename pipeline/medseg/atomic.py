@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,60 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
         yield temporary
         temporary.replace(target)
     except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            size = len(os.fsencode(target.name))
-            fact = f"{printable(target.name)}: must be writable in {target.parent}, got a too long name, {size} bytes"
-            raise DeliveryError(fact, remedy="shorten the name of the scan, case or folder") from error
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)  # NumPy names no number when a write falls short
-        reason = "the disk is full" if is_full else error.strerror
-        raise DeliveryError(
-            f"{target.name}: must be writable in {target.parent}, got: {reason}",
-            remedy="free space or choose another folder" if is_full else "choose another folder",
-        ) from error
+        raise _unwritable(error, target) from error
     finally:
         with suppress(OSError):
             if temporary.is_dir():
                 shutil.rmtree(temporary, ignore_errors=True)
             else:
                 temporary.unlink(missing_ok=True)
+
+
+def _unwritable(error: OSError, target: Path) -> DeliveryError:
+    if error.errno == errno.ENAMETOOLONG:
+        size = len(os.fsencode(target.name))
+        return DeliveryError(
+            f"{printable(target.name)}: must be writable in {target.parent}, got a too long name, {size} bytes",
+            remedy="shorten the name of the scan, case or folder",
+        )
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)  # NumPy names no number when a write falls short
+    reason = "the disk is full" if is_full else error.strerror
+    return DeliveryError(
+        f"{target.name}: must be writable in {target.parent}, got: {reason}",
+        remedy="free space or choose another folder" if is_full else "choose another folder",
+    )
+
+
+@contextmanager
+def replacing_folder(parent: Path) -> Iterator[tuple[Path, Callable[[Path], None]]]:
+    """An empty folder under a temporary name, and a function that moves it to where it belongs.
+
+    Args:
+        parent: Folder in which it is made; created if missing.
+
+    Returns:
+        A context that gives the folder and the function, which takes the target, a name in `parent`. A folder that has
+        the name already is removed once the new one has it. What was not moved is removed in the end.
+
+    Raises:
+        DeliveryError: If writing fails, as on a full disk.
+    """
+    temporary = parent / f".{uuid.uuid4().hex}.part"
+
+    def move(target: Path) -> None:
+        old = target.with_name(f".{uuid.uuid4().hex}.part")
+        if os.path.lexists(target):
+            target.rename(old)
+        temporary.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary, move
+    except OSError as error:
+        raise _unwritable(error, parent / "files of a case") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def is_leftover(path: Path) -> bool:

@@ -25,14 +25,28 @@ def input_digest(case: CaseInput) -> str:
         OSError: If a file cannot be read.
     """
     files = case.files if case.series else with_voxel_files(case.files)
+    return files_digest(files, is_series=bool(case.series), key=case.key)
+
+
+def files_digest(files: Sequence[Path], *, is_series: bool, key: bytes | None) -> str:
+    """The same of some files.
+
+    Args:
+        files: Files with everything that is read beside them.
+        is_series: Whether they are those of DICOM series, whose order does not count.
+        key: Secret under which the checksum is hashed; None where ids are not pseudonyms.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
     sums = [_file_digest(path) for path in files]
-    lines = sorted(sums) if case.series else sums
+    lines = sorted(sums) if is_series else sums
     digest = lines[0] if len(lines) == 1 else hashlib.sha256("".join(f"{one}\n" for one in lines).encode()).hexdigest()
-    if case.key is None:
+    if key is None:
         return digest
     from medseg.ingest.key import Pseudonyms
 
-    return Pseudonyms(case.key).seal(digest)
+    return Pseudonyms(key).seal(digest)
 
 
 def with_voxel_files(files: Sequence[Path]) -> tuple[Path, ...]:

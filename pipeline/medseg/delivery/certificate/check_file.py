@@ -1,0 +1,212 @@
+"""Whether a library reads from a file what the mask holds."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from medseg.configuration import Config
+from medseg.delivery.certificate.expected import ExpectedMask, ExpectedStructure, centroid_mm
+from medseg.errors import GeometryError
+from medseg.geometry import Geometry
+from medseg.records import Mask
+from medseg.scans.read_back import ReadBack
+
+_ON_GRID = 0.1  # of a voxel: by which any voxel of the file may miss one of the scan, and be that voxel
+_SAME_VOLUME = 1e-4  # relative, for voxel sizes in single precision
+
+
+class CheckedStructure(Config):
+    """One structure of a file, as a library reads it.
+
+    Attributes:
+        name: Name in the mask.
+        voxels: Voxels in the mask.
+        voxels_found: Voxels in the file.
+        wrong_voxels: Voxels that are in one of the two alone.
+        dice: Overlap of both; 1 where both are empty.
+        volume_ml: Volume in the mask.
+        volume_ml_found: Volume in the file, by the voxel size that the library gives.
+        centroid_mm: Centroid in the mask, RAS+; None if it is empty.
+        centroid_mm_found: Centroid in the file, RAS+; None if it is empty.
+        distance_mm: Distance of both centroids; None where one is missing.
+    """
+
+    name: str
+    voxels: int
+    voxels_found: int
+    wrong_voxels: int
+    dice: float
+    volume_ml: float
+    volume_ml_found: float
+    centroid_mm: tuple[float, float, float] | None
+    centroid_mm_found: tuple[float, float, float] | None
+    distance_mm: float | None
+
+
+class CheckedReader(Config):
+    """A file as one library reads it.
+
+    Attributes:
+        library: Name and version of the library.
+        least_dice: Overlap that each structure must reach; 1 means every voxel.
+        is_passed: Whether everything that the mask holds was read, and nothing else.
+        reason: First thing that differs, in words; "" if nothing does.
+        structures: Structures, those without a voxel among them.
+    """
+
+    library: str
+    least_dice: float = 1.0
+    is_passed: bool
+    reason: str
+    structures: tuple[CheckedStructure, ...] = ()
+
+
+def check_reader(expected: ExpectedMask, found: ReadBack, *, least_dice: float = 1.0) -> CheckedReader:
+    """Compare what a library reads with the mask.
+
+    Args:
+        expected: The mask.
+        found: What the library reads.
+        least_dice: Overlap that each structure must reach. Below 1, as for contours, centroids may differ by a quarter
+            of a voxel; else by no more than a hundredth of a millimetre or a tenth of a voxel.
+    """
+    try:
+        lattice = _Lattice.of(expected.geometry, found.geometry)
+    except GeometryError as error:
+        return CheckedReader(library=found.library, least_dice=least_dice, is_passed=False, reason=error.fact)
+    smallest = min(expected.geometry.spacing_mm)
+    tolerance = min(1e-2, 0.1 * smallest) if least_dice >= 1 else 0.25 * smallest
+    rows, reasons = [], []
+    for structure in expected.structures:
+        row = _compare(structure, expected.geometry, found, lattice)
+        rows.append(row)
+        reasons.append(_difference(row, structure, found, least_dice, tolerance))
+    known = {structure.segment.number for structure in expected.structures}
+    others = [number for number in found.numbers if number not in known]
+    reasons.append(f"the file holds number {others[0]}, which no structure has" if others else "")
+    reason = next(filter(None, reasons), "")
+    return CheckedReader(
+        library=found.library, least_dice=least_dice, is_passed=not reason, reason=reason, structures=tuple(rows)
+    )
+
+
+class _Lattice(NamedTuple):
+    """How the axes of the scan's grid run through a file's grid.
+
+    Attributes:
+        axes: Axis of the file along which each axis of the scan runs.
+        flips: Whether it runs the other way.
+        offsets: Voxel of the file at which voxel 0 of the scan lies, along the scan's axes.
+    """
+
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    offsets: tuple[int, int, int]
+
+    @classmethod
+    def of(cls, scan: Geometry, file: Geometry) -> _Lattice:
+        """Find the voxels of one grid in the other.
+
+        Raises:
+            GeometryError: If the voxels of the file are not voxels of the scan.
+        """
+        maps = scan.axis_maps(file)
+        offsets = [round(one.offset) for one in maps]
+        for one, offset, size in zip(maps, offsets, scan.shape, strict=True):
+            miss = abs(abs(one.scale) - 1) * size + abs(one.offset - offset)
+            if miss > _ON_GRID:
+                raise GeometryError(
+                    f"voxels of the file must be voxels of the scan, got a step of {one.scale:.4g} and a shift of "
+                    f"{one.offset - offset:.2g} voxels along axis {one.source_axis}"
+                )
+        i, j, k = maps
+        return cls(
+            (i.source_axis, j.source_axis, k.source_axis),
+            (i.scale < 0, j.scale < 0, k.scale < 0),
+            (offsets[0], offsets[1], offsets[2]),
+        )
+
+    def cut(self, mask: Mask, structure: ExpectedStructure) -> Mask:
+        """The box of a structure out of a file's mask; False where the file's grid does not reach."""
+        if structure.box is None:
+            return structure.mask
+        turned = mask.transpose(self.axes)
+        cut = np.zeros(structure.mask.shape, bool)
+        inside, target = [], []
+        for extent, flip, offset, size in zip(structure.box, self.flips, self.offsets, turned.shape, strict=True):
+            wanted = np.arange(extent.start, extent.stop)
+            index = offset - wanted if flip else offset + wanted
+            is_there = (index >= 0) & (index < size)
+            inside.append(index[is_there])
+            target.append(np.flatnonzero(is_there))
+        if all(len(part) for part in inside):
+            cut[np.ix_(*target)] = turned[np.ix_(*inside)]
+        return cut
+
+
+def _compare(structure: ExpectedStructure, scan: Geometry, found: ReadBack, lattice: _Lattice) -> CheckedStructure:
+    number = structure.segment.number
+    voxels_found, wrong, centre = 0, structure.voxels, None
+    if number in found.numbers:
+        mask = found.mask(number)
+        voxels_found = int(np.count_nonzero(mask))
+        cut = lattice.cut(mask, structure)
+        shared = int(np.count_nonzero(cut & structure.mask))
+        wrong = structure.voxels + voxels_found - 2 * shared
+        centre = _centroid(mask, found.geometry) if voxels_found else None
+    total = structure.voxels + voxels_found
+    distance = math.dist(structure.centroid_mm, centre) if structure.centroid_mm and centre else None
+    return CheckedStructure(
+        name=structure.segment.name,
+        voxels=structure.voxels,
+        voxels_found=voxels_found,
+        wrong_voxels=wrong,
+        dice=(total - wrong) / total if total else 1.0,
+        volume_ml=structure.voxels * scan.voxel_ml,
+        volume_ml_found=voxels_found * found.geometry.voxel_ml,
+        centroid_mm=structure.centroid_mm,
+        centroid_mm_found=centre,
+        distance_mm=distance,
+    )
+
+
+def _centroid(mask: Mask, geometry: Geometry) -> tuple[float, float, float]:
+    """Centroid by the file's own grid; only the box that holds voxels is summed."""
+    box = []
+    part = mask
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.flatnonzero(part.any(axis=others))
+        extent = slice(int(filled[0]), int(filled[-1]) + 1)
+        part = part[(slice(None),) * axis + (extent,)]
+        box.append(extent.start)
+    return centroid_mm(part, box, geometry)
+
+
+def _difference(
+    row: CheckedStructure, structure: ExpectedStructure, found: ReadBack, least_dice: float, tolerance_mm: float
+) -> str:
+    """The first thing that differs too much, in words; "" if nothing does."""
+    name = row.name
+    if row.dice < least_dice:
+        return f"{name}: {row.wrong_voxels} voxel(s) differ, Dice {row.dice:.4f}"
+    if row.distance_mm is not None and row.distance_mm > tolerance_mm:
+        return f"{name}: its centroid lies {row.distance_mm:.3g} mm away{_side(row)}"
+    if row.voxels and abs(row.volume_ml_found / row.volume_ml - 1) > max(_SAME_VOLUME, 2 * (1 - least_dice)):
+        return f"{name}: its volume is {row.volume_ml_found:.5g} ml and not {row.volume_ml:.5g} ml"
+    shown = found.names.get(structure.segment.number) if found.names else name
+    if row.voxels and shown != name:
+        return f"{name}: the file names it {shown!r}"
+    return ""
+
+
+def _side(row: CheckedStructure) -> str:
+    """Words on a centroid that would fit if left and right were swapped."""
+    if row.centroid_mm is None or row.centroid_mm_found is None or row.distance_mm is None:
+        return ""
+    x, y, z = row.centroid_mm_found
+    is_mirrored = math.dist(row.centroid_mm, (-x, y, z)) < 0.1 * row.distance_mm
+    return ", as if left and right were swapped" if is_mirrored else ""
