@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from medseg.inference.classification import SlicePredictor
     from medseg.inference.segmentation import Predictor
     from medseg.manifest import load_manifest
-    from medseg.runs.api import adopt, compare, evaluate, predict, promote, report, train, train_classifier
+    from medseg.runs.api import adopt, compare, evaluate, package, predict, promote, report, train, train_classifier
     from medseg.scans import read_label, read_scan, write_mask
     from medseg.training.segmentation import SegmentationParts
 
@@ -33,6 +33,7 @@ _HOMES = {
     "compare": "medseg.runs.api",
     "evaluate": "medseg.runs.api",
     "load_manifest": "medseg.manifest",
+    "package": "medseg.runs.api",
     "predict": "medseg.runs.api",
     "promote": "medseg.runs.api",
     "read_label": "medseg.scans",
@@ -53,6 +54,7 @@ __all__ = [
     "compare",
     "evaluate",
     "load_manifest",
+    "package",
     "predict",
     "promote",
     "read_label",

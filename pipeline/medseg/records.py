@@ -64,6 +64,26 @@ class SliceScores:
     study_truth: Array | None = None
 
 
+class LabelReview(BaseModel):
+    """Where a label comes from that a model drew and people decided on.
+
+    Attributes:
+        verdict: Whether the mask was accepted as it was drawn, or after corrections.
+        readers: Names of those who decided.
+        decided: Time of the last decision in UTC, as ISO 8601 writes it.
+        models: Models that drew the mask: data set, and the beginning of the weights' checksum.
+        mask_sha256: SHA-256 of the mask's file that was read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdict: Literal["accepted", "corrected"]
+    readers: tuple[Text, ...]
+    decided: str
+    models: tuple[Text, ...]
+    mask_sha256: str
+
+
 class Case(BaseModel):
     """One study of one patient: the channels of one grid, and the reference label where there is one.
 
@@ -85,6 +105,7 @@ class Case(BaseModel):
         modality: DICOM (0008,0060) of the images, joined by `+` where the channels differ.
         label_ml: Volume of each label in millilitres, by name; `split` balances it.
         study_date: Date `YYYYMMDD`, shifted by a number of days that is the patient's own.
+        label_review: Decision by which a model's mask became the label; None for labels from elsewhere.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -106,6 +127,7 @@ class Case(BaseModel):
     modality: Text | None = None
     label_ml: dict[Text, float] | None = None
     study_date: str | None = None
+    label_review: LabelReview | None = None
 
 
 class Manifest(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import shutil
@@ -247,9 +248,9 @@ def test_logged_model_predicts_from_mlflow(place: Path, cohort: tuple[Manifest, 
     (logged,) = run.outputs.model_outputs
     model = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")
     case = manifest.select("test")[0]
-    (path,) = model.predict(pandas.DataFrame({"image": [str(data / case.images[0])], "out": ["again"]}))
-    again, before = nibabel.load(path), nibabel.load(place / "masks" / f"{case.case_id}.nii.gz")
-    assert np.array_equal(again.dataobj, before.dataobj)
+    scan = data / case.images[0]
+    (answer,) = model.predict(pandas.DataFrame({"scan": [scan.read_bytes()], "name": [scan.name]})).to_dict("records")
+    assert base64.b64decode(answer["mask"]) == (place / "masks" / f"{case.case_id}.nii.gz").read_bytes()
 
 
 def test_evaluation_says_when_a_patient_was_trained_on_by_another_case(

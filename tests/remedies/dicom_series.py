@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from medseg.errors import ScanError
@@ -242,19 +241,3 @@ def _no_segment(place: Path) -> Again:
 
     yield lambda: write(["a", "b"])
     yield lambda: write(["b"])
-
-
-@tries("scans/dicom/segmentation_writer.py", "pip install 'medseg[dev]'")
-def _without_highdicom(place: Path) -> Again:
-    from importlib.metadata import requires
-
-    masks, images = _segments(place / "s")
-    missing = patch.dict("sys.modules", {"highdicom.seg": None})
-
-    def without() -> None:
-        with missing:
-            write_dicom_seg(masks, images, place / "seg")
-
-    yield without
-    assert any("highdicom" in one and "dev" in one.partition(";")[2] for one in requires("medseg") or ())
-    yield lambda: write_dicom_seg(masks, images, place / "seg")

@@ -106,8 +106,8 @@ def _own_network(place: Path) -> Again:
 
 @tries(
     "inference/segmentation/memory.py",
-    "use a smaller part of the scan (the gate of medseg predict), its fast setting, which mirrors nothing, or a machine "
-    "with more memory",
+    "use a smaller part of the scan (the gate of medseg predict), its fast setting, which mirrors nothing, or a "
+    "machine with more memory",
 )
 def _too_large(place: Path) -> Again:
     native, part = Geometry((200, 200, 200), np.eye(4)), Geometry((200, 200, 20), np.eye(4))

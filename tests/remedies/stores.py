@@ -14,19 +14,15 @@ from medseg.atomic import check_writable, write_text
 from medseg.configuration import read_yaml
 from medseg.delivery.classification.triage import KeySlice, TriageStudy, rank_by_probability
 from medseg.delivery.classification.triage.foreground import why_unranked
-from medseg.inference.segmentation import Predictor
 from medseg.records import SliceScores
 from medseg.runs.sync import sync_folder
 from medseg.tracking import TrackedRun, check_ui
 from medseg.tracking.entry import Entry
-from medseg.tracking.model_flavour import MaskModel
 from medseg.tracking.send_spool import send_spool
 from medseg.tracking.spool import Spool, read_spool
 
 from tests.delivery.classification.triage.studies import CLASSES, scores_of
-from tests.inference.classification.knowing import CPU
 from tests.remedies.attempts import by_a_person, covers, tries
-from tests.remedies.inference import model_run, write_image
 from tests.remedies.runs import train, write_patients
 
 covers("atomic.py", "configuration.py", "delivery", "tracking")
@@ -125,24 +121,6 @@ def _colours(place: Path) -> Again:
     scores, keys, scan = scores_of("a", [[0, 0.5, 0]]), (KeySlice(0, 0.0, "tumour", 0.5),), np.zeros((2, 8, 9, 5))
     yield lambda: TriageStudy("a", scores, keys, (scan[..., 0],))
     yield lambda: TriageStudy("a", scores, keys, (scan[1, ..., 0],))
-
-
-@tries("tracking/model_flavour.py", "give another in the column 'out'")
-def _full_folder(place: Path) -> Again:
-    model = MaskModel(Predictor.load(model_run(place / "run"), device=CPU))
-    image = [str(write_image(place / "in" / "a.nii.gz"))]
-    yield lambda: model.predict({"image": image, "out": [str(place / "in")]})
-    yield lambda: model.predict({"image": image, "out": [str(place / "out")]})
-
-
-@tries("tracking/model_flavour.py", "predict them apart, each into a folder of its own")
-def _one_name(place: Path) -> Again:
-    model = MaskModel(Predictor.load(model_run(place / "run"), device=CPU))
-    images = [str(write_image(place / name)) for name in ("a.nii", "a.nii.gz")]
-    yield lambda: model.predict({"image": images, "out": [str(place / "out")]})
-    for n, image in enumerate(images):
-        table = {"image": [image], "out": [str(place / f"{n}")]}
-        yield lambda table=table: model.predict(table)  # type: ignore[misc]
 
 
 @tries("tracking/open_run.py", "restore it in MLflow, or give the dataset another name")

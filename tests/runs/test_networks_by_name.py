@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any, Literal
@@ -70,9 +71,8 @@ def test_volumes_are_learned_drawn_and_served(tmp_path: Path, name: NetworkName)
     drawn = medseg.predict(run.folder, dataset / "c1.nii.gz", out=tmp_path / "masks", device="cpu")
     assert [item.mask_path.is_file() for item in drawn.predictions] == [True]
     served = model_flavour._load_pyfunc(str(run.folder / "model"))
-    table = {"image": [str(dataset / "c1.nii.gz")], "out": [str(tmp_path / "served")]}
-    (path,) = served.predict(table)
-    assert Path(path).read_bytes() == drawn.predictions[0].mask_path.read_bytes()
+    (answer,) = served.predict([{"scan": (dataset / "c1.nii.gz").read_bytes(), "name": "c1.nii.gz"}])["mask"]
+    assert base64.b64decode(answer) == drawn.predictions[0].mask_path.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["unet_2015", "dynunet", "segresnet", "swinunetr"])

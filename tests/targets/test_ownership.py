@@ -19,6 +19,10 @@ ALLOWED = {
     "pipeline/medseg/planning/network_choice.py": ("argmax", "the longest axis of a patch"),
     "pipeline/medseg/split/refine.py": ("argmax", "the fullest fold"),
     "pipeline/medseg/delivery/pictures/planes.py": ("argmax", "the slice that shows most"),
+    "pipeline/medseg/delivery/measurements/diameters.py": (
+        "argmax",
+        "the first voxel of a line, and the farthest points",
+    ),
     "pipeline/medseg/delivery/classification/triage/curve.py": ("argmax", "the highest point of a stretch of a curve"),
     "pipeline/medseg/evaluation/classification/ranking.py": ("argmax", "the most confident slice of a case"),
     "pipeline/medseg/inference/classification/disagreement.py": ("argmax", "the slice and class that differ most"),

@@ -38,8 +38,11 @@ def test_model_has_its_name_its_tags_and_the_types_of_its_input(
     assert (model.name, model.status.value) == ("livers-run_ 1", "READY")
     assert model.tags["medseg.weights_digest"] == weights_digest(model_folder / "last.safetensors")
     described = mlflow.models.get_model_info(model.artifact_location)
-    assert described.signature.inputs.input_names() == ["image", "out"]
-    assert described.signature.inputs.required_input_names() == ["image"]
+    assert described.signature.inputs.input_names() == ["scan", "name", "path"]
+    assert described.signature.outputs.input_names() == [
+        "case", "mask", "file", "labels", "volumes_ml", "flags", "error",
+    ]  # fmt: skip
+    assert [param.name for param in described.signature.params.params] == ["fast"]
 
 
 def test_numbers_stand_with_the_model_and_their_dataset(client: Any, run: TrackedRun, model_folder: Path) -> None:
@@ -216,7 +219,8 @@ def test_logged_classifier_gives_probabilities_when_mlflow_loads_it(
     run.log_model(folder, version="0.1.0", name="slices")
     mlflow.set_tracking_uri(uri)
     (model,) = models_of(client, run)
-    table = mlflow.pyfunc.load_model(model.model_uri).predict(pandas.DataFrame({"image": [str(image)]}))
+    asked = pandas.DataFrame({"scan": [image.read_bytes()], "name": [image.name]})
+    table = mlflow.pyfunc.load_model(model.model_uri).predict(asked)
     mlflow.set_tracking_uri(None)
     scan = read_scan((image,), case_id="case", channels=1)
     expected = SlicePredictor.load(folder, device=CPU).scores(scan, case_id="case")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from medseg.errors import TrackingError
 from medseg.scans import read_label
 from medseg.tracking import TrackedRun, default_tracking_uri, ui_command
+from medseg.tracking.own_wheel import wheel_name
 
 
 def status(client: Any, run: TrackedRun) -> str:
@@ -194,7 +196,7 @@ def test_ui_is_started_on_the_store(uri: str) -> None:
 
 
 def test_logged_model_draws_masks_when_mlflow_loads_it(
-    client: Any, uri: str, run: TrackedRun, model_folder: Path, box: Path
+    client: Any, uri: str, run: TrackedRun, model_folder: Path, box: Path, tmp_path: Path
 ) -> None:
     import mlflow
 
@@ -206,23 +208,48 @@ def test_logged_model_draws_masks_when_mlflow_loads_it(
         [client.get_run(run.run_id).info.experiment_id], filter_string=f"source_run_id = '{run.run_id}'"
     )
     model = mlflow.pyfunc.load_model(logged.model_uri)
-    drawn, failed = model.predict(pandas.DataFrame({"image": [str(box), str(box.with_name("gone.nii.gz"))]}))
-    assert failed == ""
-    assert drawn == "masks/box.nii.gz"
-    mask, _ = read_label(Path(drawn), case_id="box")
+    table = pandas.DataFrame({"scan": [box.read_bytes(), b"torn"], "name": [box.name, "torn.nii.gz"]})
+    for _ in range(2):  # a request leaves nothing that the next one meets
+        drawn, failed = model.predict(table).to_dict("records")
+    assert failed["mask"] is None
+    assert failed["error"].startswith("case torn: ")
+    assert (drawn["case"], drawn["error"]) == ("box", None)
+    (tmp_path / drawn["file"]).write_bytes(base64.b64decode(drawn["mask"]))
+    mask, _ = read_label(tmp_path / "box.nii.gz", case_id="box")
     expected = np.zeros((9, 12, 7), np.uint8)
     expected[2:5, 3:9, 1:4] = 5
     np.testing.assert_array_equal(mask, expected)
     assert status(client, run) == "FINISHED"
 
 
-def test_logged_model_holds_no_pickle_and_pins_medseg(store: Path, run: TrackedRun, model_folder: Path) -> None:
+def test_logged_model_reads_no_path_unless_its_loader_allows_it(
+    client: Any, uri: str, run: TrackedRun, model_folder: Path, box: Path
+) -> None:
+    import mlflow
+
+    run.log_model(model_folder, version="0.1.0")
+    mlflow.set_tracking_uri(uri)
+    (logged,) = client.search_logged_models(
+        [client.get_run(run.run_id).info.experiment_id], filter_string=f"source_run_id = '{run.run_id}'"
+    )
+    table = pandas.DataFrame({"path": [str(box)]})
+    with pytest.raises(mlflow.exceptions.MlflowException, match="the bytes of its scan, got a path") as caught:
+        mlflow.pyfunc.load_model(logged.model_uri).predict(table)
+    assert caught.value.get_http_status_code() == 400
+    allowing = mlflow.pyfunc.load_model(logged.model_uri, model_config={"paths_below": str(box.parent)})
+    assert allowing.predict(table)["error"].tolist() == [None]
+
+
+def test_logged_model_holds_no_pickle_and_carries_medseg(store: Path, run: TrackedRun, model_folder: Path) -> None:
     before = set(store.rglob("*"))
     run.log_model(model_folder, version="0.1.0")
     files = {path.name: path for path in set(store.rglob("*")) - before if path.is_file()}
     assert {"MLmodel", "requirements.txt", "model.json", "last.safetensors"} <= set(files)
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".pt", ".pth", ".joblib"))]
-    assert "medseg==0.1.0" in files["requirements.txt"].read_text(encoding="utf-8").split()
+    asked = files["requirements.txt"].read_text(encoding="utf-8").split()
+    assert [line for line in asked if "medseg" in line] == [f"code/{wheel_name()}"]
+    assert wheel_name() in files
+    assert all("==" in line or line.startswith("code/") for line in asked)
     assert files["last.safetensors"].read_bytes() == (model_folder / "last.safetensors").read_bytes()
     assert "python_model" not in files["MLmodel"].read_text(encoding="utf-8")
 

@@ -83,11 +83,11 @@ def test_second_run_into_the_folder_says_what_it_keeps(medseg: Medseg, place: Pl
 
 def test_other_weights_into_the_folder_are_refused(medseg: Medseg, place: Place) -> None:
     medseg("predict", place.runs[0], *place.scans, "--out", place.out, "--device", "cpu")
-    before = {path.name: path.read_bytes() for path in place.out.iterdir()}
+    before = {path: path.read_bytes() for path in place.out.rglob("*") if path.is_file()}
     other = medseg("predict", place.runs[1], *place.scans, "--out", place.out, "--device", "cpu")
     assert other.code == 2
     assert "must be continued as it was begun, got another model" in other.err
-    assert {path.name: path.read_bytes() for path in place.out.iterdir()} == before
+    assert {path: path.read_bytes() for path in place.out.rglob("*") if path.is_file()} == before
 
 
 def test_record_tells_the_files_of_each_case(medseg: Medseg, place: Place) -> None:

@@ -1,4 +1,4 @@
-"""`predictions.json` while it grows: an interrupted prediction leaves a record of what it has delivered."""
+"""`predictions.json` and its page while they grow: an interrupted prediction leaves a record of what it delivered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from medseg.errors import PipelineError
+from medseg.inference.mask_page import PAGE_NAME, save_mask_page
 from medseg.inference.record import RECORD_NAME, PredictionRecord, save_record
 
 _SHARE = 0.02
@@ -24,14 +25,15 @@ class GrowingRecord:
     Args:
         folder: Folder of the masks.
         content: Function that gives the record as it is now.
+        has_page: Whether `index.html` is written beside the record.
 
     Attributes:
         error: Reason why the record could not be written the last time; None if it was.
     """
 
-    def __init__(self, folder: Path, content: Callable[[], PredictionRecord]) -> None:
+    def __init__(self, folder: Path, content: Callable[[], PredictionRecord], *, has_page: bool = False) -> None:
         self.error: PipelineError | None = None
-        self._folder, self._content = folder, content
+        self._folder, self._content, self._has_page = folder, content, has_page
         self._next = 0.0
         self._lock = threading.Lock()
 
@@ -51,13 +53,17 @@ class GrowingRecord:
     ) -> None:
         self._save()
         names = {path.name for path in self._folder.iterdir()}
-        if kind is not None and names == {RECORD_NAME}:  # interrupted before any case: the folder stays empty
-            (self._folder / RECORD_NAME).unlink()
+        if kind is not None and names <= {RECORD_NAME, PAGE_NAME}:  # interrupted before any case: it stays empty
+            for name in names:
+                (self._folder / name).unlink()
 
     def _save(self) -> None:
         start = time.monotonic()
         try:
-            save_record(self._content(), self._folder)
+            record = self._content()
+            save_record(record, self._folder)
+            if self._has_page:
+                save_mask_page(record, self._folder)
             self.error = None
         except PipelineError as error:
             self.error = error

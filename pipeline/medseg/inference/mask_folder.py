@@ -16,6 +16,7 @@ from medseg.errors import PipelineError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.folder_lock import locked_folder
 from medseg.inference.mask_folder_check import check_mask_folder
+from medseg.inference.mask_page.picture import PICTURES, picture_path
 from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.sidecar import Sidecar, load_sidecars, save_sidecar, sidecar_path
 from medseg.scans import read_label
@@ -58,6 +59,8 @@ class MaskFolder:
         with locked_folder(path):
             check_mask_folder(path, settings)  # it may have been begun just now
             remove_leftovers(path)
+            if (path / PICTURES).is_dir():
+                remove_leftovers(path / PICTURES)
             yield cls(path, settings)
 
     def holds(self, case_id: str, input_sha256: str) -> bool:
@@ -82,6 +85,8 @@ class MaskFolder:
         path = sidecar_path(self.path, case_id)
         if os.path.lexists(path):  # which is false of a name that is too long
             path.unlink()  # first, since without its sidecar no mask counts as finished
+        with suppress(OSError):
+            picture_path(self.path, case_id).unlink(missing_ok=True)
         if record is None or not os.path.lexists(self.path / record.mask):
             return
         if self._is_as_drawn(record):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medseg.atomic import is_leftover
 from medseg.errors import ConfigError, DeliveryError
+from medseg.inference.mask_page.page import PAGE_NAME
 from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.record import RECORD_NAME, PredictionRecord, load_record
 from medseg.inference.sidecar import load_sidecars
@@ -47,8 +48,9 @@ def _is_empty(folder: Path) -> bool:
     """Whether a folder holds nothing but what a kill or a power cut left of a prediction that had no mask yet."""
     if not folder.is_dir():
         return False
-    others = [path for path in folder.iterdir() if not is_leftover(path)]
-    return not others or (others == [folder / RECORD_NAME] and others[0].stat().st_size == 0)
+    others = {path.name for path in folder.iterdir() if not is_leftover(path)}
+    is_of_no_mask = RECORD_NAME in others and others <= {RECORD_NAME, PAGE_NAME}
+    return not others or (is_of_no_mask and (folder / RECORD_NAME).stat().st_size == 0)
 
 
 def _has_sidecars(folder: Path, settings: MaskSettings | None) -> bool:

@@ -8,7 +8,7 @@ import json
 from medseg.manifest.collector import collector_paused
 from medseg.records import Manifest
 
-_LATER = ("sex", "age_years")  # fields of a case that the first digests did not know
+_LATER = ("sex", "age_years", "label_review")  # fields of a case that the first digests did not know
 
 
 def manifest_digest(manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from medseg.errors import ManifestError
-from medseg.records import Age, Case, Manifest, Sex, Split
+from medseg.records import Age, Case, LabelReview, Manifest, Sex, Split
 
 
 class CaseEntry(BaseModel):
@@ -35,6 +35,7 @@ class CaseEntry(BaseModel):
     modality: str | None = Field(None, description="DICOM (0008,0060), joined by '+' where the channels differ.")
     label_ml: dict[str, float] | None = Field(None, description="Millilitres of each label, by name.")
     study_date: str | None = Field(None, description="YYYYMMDD, moved by a number of days of the patient's own.")
+    label_review: LabelReview | None = Field(None, description="Decision by which a model's mask became the label.")
 
 
 class ManifestDocument(BaseModel):

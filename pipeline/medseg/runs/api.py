@@ -19,6 +19,7 @@ from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_mod
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
+from medseg.runs.segmentation.package import PackageResult, PackageSettings, package_models
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
 from medseg.runs.segmentation.promote import PromoteSettings, Promotion, promote_model
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
@@ -253,6 +254,29 @@ def promote(
     """
     earlier = None if against is None else Path(against)
     return promote_model(Path(evaluation), PromoteSettings(alias=alias, against=earlier, **settings))
+
+
+def package(
+    run: AnyPath | Sequence[AnyPath], *, out: AnyPath, check_on: Sequence[AnyPath] = (), **settings: Any
+) -> PackageResult:
+    """Package models for programs: a servable MLflow model, a MONAI bundle, and ONNX.
+
+    Args:
+        run: Run or runs, as for `predict`.
+        out: Folder of the package, new or empty.
+        check_on: Scans on whose masks bfloat16 and float32 are compared; noise if not given.
+        settings: Further fields of `medseg.runs.segmentation.package.PackageSettings`, such as `forms` or `precision`.
+
+    Returns:
+        The package's folders, its card, and warnings.
+
+    Raises:
+        PipelineError: If a model cannot be used, a package that a form needs is missing, or the output folder holds
+            something.
+    """
+    runs = [run] if isinstance(run, str | Path) else run
+    asked = PackageSettings(out=Path(out), check_on=tuple(map(Path, check_on)), **settings)
+    return package_models(list(runs), asked)
 
 
 def compare(

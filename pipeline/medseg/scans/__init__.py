@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from medseg.scans.grid import FileGrid, read_grid
 from medseg.scans.itk import ITK_SUFFIXES, covered_fraction, regrid
+from medseg.scans.label_reading import (
+    read_nifti_with_nibabel,
+    read_nifti_with_simpleitk,
+    read_seg_nrrd_with_pynrrd,
+    read_seg_nrrd_with_simpleitk,
+)
 from medseg.scans.label_values import are_whole, scaling_note, whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
 from medseg.scans.picture import is_picture_file, read_picture, write_picture
 from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan, scan_stem
+from medseg.scans.seg_nrrd import write_seg_nrrd
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
 from medseg.scans.whole_values import few_whole_values
 from medseg.scans.write import mask_suffix, write_mask, write_scan
@@ -31,8 +38,12 @@ __all__ = [
     "read_label",
     "read_layers",
     "read_nifti_forms",
+    "read_nifti_with_nibabel",
+    "read_nifti_with_simpleitk",
     "read_picture",
     "read_scan",
+    "read_seg_nrrd_with_pynrrd",
+    "read_seg_nrrd_with_simpleitk",
     "regrid",
     "repair_nifti",
     "scaling_note",
@@ -43,4 +54,5 @@ __all__ = [
     "write_mask",
     "write_picture",
     "write_scan",
+    "write_seg_nrrd",
 ]

@@ -7,7 +7,7 @@ from medseg.split.balance import Balance, BalanceRow
 from medseg.split.config import FEATURES, Feature, SplitConfig
 from medseg.split.label_volumes import Measured, cases_to_measure, measure_labels
 from medseg.split.refuse import check_splittable
-from medseg.split.save import SplitFiles, check_target, record_path, save_split
+from medseg.split.save import SplitFiles, check_target, keep_previous, record_path, save_split
 from medseg.split.split import SplitResult, split_manifest
 from medseg.split.table import format_balance
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_splittable",
     "check_target",
     "format_balance",
+    "keep_previous",
     "measure_labels",
     "record_path",
     "save_split",

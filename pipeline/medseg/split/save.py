@@ -91,7 +91,7 @@ def save_split(
         DeliveryError: If a file cannot be written, or the name for the previous version is taken by another file.
     """
     record = record_path(target)
-    previous = _keep_previous(source) if _is_same(target, source.path) else None
+    previous = keep_previous(source) if _is_same(target, source.path) else None
     write_json(record, _record(result, source, config, failures))
     save_manifest(result.manifest, target)
     return SplitFiles(target, record, previous)
@@ -101,8 +101,12 @@ def _is_same(target: Path, source: Path) -> bool:
     return target.exists() and target.samefile(source)
 
 
-def _keep_previous(source: ManifestFile) -> Path:
-    """Copy the manifest to a name with its version."""
+def keep_previous(source: ManifestFile) -> Path:
+    """Copy a manifest that is about to be replaced to a name with its version, `dataset.v<version>.json`.
+
+    Raises:
+        DeliveryError: If another file has that name, or it cannot be written.
+    """
     previous = _previous_path(source)
     _check_free(previous, source)
     with atomic_path(previous) as temporary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medseg.tracking.attach import attach_files
 from medseg.tracking.measured_model import MeasuredModel
+from medseg.tracking.own_wheel import pinned_requirements, wheel_name, write_wheel
 from medseg.tracking.quiet_mlflow import NO_TELEMETRY
 from medseg.tracking.registry import MODEL_SCHEME, ModelRegistry, RegisteredVersion, fetch_model
 from medseg.tracking.run import TrackedRun
@@ -31,8 +32,11 @@ __all__ = [
     "experiment_addresses",
     "fetch_model",
     "is_passing",
+    "pinned_requirements",
     "send_spool",
     "ui_command",
+    "wheel_name",
     "without_password",
     "working_commit",
+    "write_wheel",
 ]

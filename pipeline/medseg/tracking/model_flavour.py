@@ -1,113 +1,130 @@
-"""How MLflow loads a logged model: `mlflow.pyfunc.load_model(uri).predict(table)`, masks or probabilities of slices."""
+"""How MLflow loads a model: `mlflow.pyfunc.load_model(uri).predict(table)`, masks or probabilities of slices.
+
+A table has a row for each scan: `scan` with the bytes of its file or their base64 text, for several channels a list of
+these, and perhaps `name`, whose ending tells its form. A row may hold a `path` instead where whoever loads the model
+names the folder that paths must lie below: `load_model(uri, model_config={"paths_below": "/data/scans"})`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from medseg.errors import DeliveryError, ScanError
-from medseg.inference import CaseInput, find_inputs, read_input
+from medseg.errors import PipelineError
+from medseg.inference import read_input
 from medseg.inference.classification import SlicePredictor
 from medseg.inference.classification.card import CLASSIFIER_NAME
-from medseg.inference.segmentation import Predictor, predict_cases
-from medseg.scans import scan_stem
+from medseg.inference.requests import only_case, read_requests, unpacked
+from medseg.inference.segmentation.load_model import load_models
+from medseg.inference.segmentation.package_card import PACKAGE_NAME, load_package_card
+from medseg.inference.segmentation.serving import MaskService
+from medseg.tracking.servable import PATHS_BELOW
 
 
 class MaskModel:
-    """Writes masks for image files.
+    """Draws masks for scans.
 
     Args:
-        predictor: Loaded network.
+        service: Loaded model, which keeps nothing of a request.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+    def __init__(self, service: MaskService) -> None:
+        self.service = service
 
-    def predict(self, table: Any) -> list[str]:
-        """Draw the masks of image files.
-
-        Args:
-            table: Data frame or mapping with a column `image` of file paths and perhaps a column `out` with the target
-                folder of all masks; without it they go to `masks` in the working folder.
-
-        Returns:
-            Paths of the masks in the order of the images (with several channels: of the case names); an empty text for
-            a case that failed (see `predictions.json`).
-
-        Raises:
-            ScanError: If two images would make one mask.
-            DeliveryError: If the folder is not empty.
-        """
-        folder = Path(str(next(iter(table["out"])))) if "out" in table else Path("masks")
-        if folder.exists() and any(folder.iterdir()):
-            raise DeliveryError(
-                f"masks: folder {folder.name} must be new or empty", remedy="give another in the column 'out'"
-            )
-        paths = [Path(path) for path in table["image"]]
-        inputs = _inputs(paths, channels=self.predictor.card.channels)
-        delivered, _ = predict_cases(self.predictor, inputs, folder)
-        masks = {item.case_id: str(item.mask_path) for item in delivered}
-        return [masks.get(case.case_id, "") for case in inputs]
-
-
-class SliceModel:
-    """Gives the probabilities of the slices of image files.
-
-    Args:
-        predictor: Loaded classifier.
-    """
-
-    def __init__(self, predictor: SlicePredictor) -> None:
-        self.predictor = predictor
-
-    def predict(self, table: Any) -> Any:
-        """Classify the slices of image files.
+    def predict(self, table: Any, params: Mapping[str, Any] | None = None) -> Any:
+        """Draw the masks of scans on their own grids.
 
         Args:
-            table: Data frame or mapping with a column `image` of file paths.
+            table: Data frame, or mapping of columns, as above.
+            params: `fast`, whether speed counts more than the last bit of accuracy.
 
         Returns:
-            Data frame with a row per slice, in the order of the images and of the slices along `axis` of the scan's
-            array: `image`, `axis`, `slice` and a column for each class.
+            Data frame with a row per scan in the order of the table, and the columns of `MaskAnswer`: a scan that
+            fails has its reason in `error`.
 
         Raises:
-            ScanError: If an image cannot be read, or does not have the classifier's channels.
+            MlflowException: If no scan at all has a mask, which a server answers with the status 400.
         """
         import pandas
 
-        card = self.predictor.card
-        rows: list[dict[str, Any]] = []
-        for case in _inputs([Path(path) for path in table["image"]], channels=card.channels):
-            scan = read_input(case, channels=card.channels)
-            scores = self.predictor.scores(scan, case_id=case.case_id)
-            for index, values in enumerate(scores.probabilities):
-                named = dict(zip(card.targets.classes, (float(value) for value in values), strict=True))
-                rows.append({"image": case.case_id, "axis": scores.axis, "slice": index, **named})
+        answers = self.service.answer(read_requests(table), fast=bool((params or {}).get("fast", False)))
+        reasons = [answer.error for answer in answers if answer.error is not None]
+        if len(reasons) == len(answers):
+            raise _refusal(reasons or ["the table must hold a scan, got no row"])
+        return pandas.DataFrame([answer.row for answer in answers], dtype=object)  # where None stays None
+
+
+class SliceModel:
+    """Gives the probabilities of the slices of scans.
+
+    Args:
+        predictor: Loaded classifier.
+        root: Folder below which requests may name paths; None if they must hold bytes.
+    """
+
+    def __init__(self, predictor: SlicePredictor, *, root: Path | None = None) -> None:
+        self.predictor, self.root = predictor, root
+
+    def predict(self, table: Any) -> Any:
+        """Classify the slices of scans.
+
+        Args:
+            table: Data frame, or mapping of columns, as above.
+
+        Returns:
+            Data frame with a row per slice, in the order of the scans and of the slices along `axis` of the scan's
+            array: `image`, `axis`, `slice` and a column for each class.
+
+        Raises:
+            MlflowException: If a scan cannot be read, or does not have the classifier's channels.
+        """
+        import pandas
+
+        try:
+            rows = [row for request in read_requests(table) for row in self._rows(request)]
+        except PipelineError as error:
+            raise _refusal([str(error)]) from error
         return pandas.DataFrame(rows)
 
-
-def _inputs(paths: list[Path], *, channels: Sequence[str]) -> list[CaseInput]:
-    """The cases of some files, in their order where each is a case."""
-    if len(channels) > 1:
-        found = find_inputs(paths, channels=channels)
-        for one in found.refused:
-            raise one.error
-        return list(found.cases)
-    inputs = [CaseInput(scan_stem(path), (path,)) for path in paths]
-    if len({case.case_id for case in inputs}) < len(inputs):
-        raise ScanError(
-            "image: file names must differ but for their ending, got one twice",
-            remedy="predict them apart, each into a folder of its own",
-        )
-    return inputs
+    def _rows(self, request: Any) -> list[dict[str, Any]]:
+        if isinstance(request, PipelineError):
+            raise request
+        card = self.predictor.card
+        with unpacked(request, root=self.root) as place:
+            case = only_case(place, channels=card.channels)
+            scan = read_input(case, channels=card.channels)
+        scores = self.predictor.scores(scan, case_id=case.case_id)
+        return [
+            {"image": case.case_id, "axis": scores.axis, "slice": index, **_named(card.targets.classes, values)}
+            for index, values in enumerate(scores.probabilities)
+        ]
 
 
-def _load_pyfunc(path: str) -> MaskModel | SliceModel:
-    """Called by MLflow with the model folder."""
+def _named(classes: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return dict(zip(classes, map(float, values), strict=True))
+
+
+def _refusal(reasons: Sequence[str]) -> Exception:
+    from mlflow.exceptions import MlflowException
+
+    told = "; ".join(f"scan {number}: {reason}" for number, reason in enumerate(reasons, start=1))
+    error: Exception = MlflowException.invalid_parameter_value(told if len(reasons) > 1 else reasons[0])
+    return error
+
+
+def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> MaskModel | SliceModel:
+    """Called by MLflow with the folder of a model, or of a package, and the settings of whoever loads it."""
+    folder = Path(path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if (Path(path) / CLASSIFIER_NAME).is_file():
-        return SliceModel(SlicePredictor.load(Path(path), device=device))
-    return MaskModel(Predictor.load(Path(path), device=device))
+    named = (model_config or {}).get(PATHS_BELOW)
+    root = Path(named) if named else None
+    if (folder / CLASSIFIER_NAME).is_file():
+        return SliceModel(SlicePredictor.load(folder, device=device), root=root)
+    if not (folder / PACKAGE_NAME).is_file():
+        return MaskModel(MaskService(load_models([folder], device=device), root=root))
+    card = load_package_card(folder)
+    members = [folder / one.folder for one in card.models]
+    return MaskModel(MaskService(load_models(members, weights=card.weights, device=device), root=root))

@@ -29,8 +29,9 @@ def post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
         run_id: Run whose model it is.
         content: Path of the model's folder and `version` of medseg; perhaps the model's `name`.
     """
-    import mlflow
     from mlflow.models import Model
+
+    from medseg.tracking.servable import save_servable
 
     run = client.get_run(run_id)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,16 +45,8 @@ def post_model(client: Any, run_id: str, content: Mapping[str, Any]) -> None:
             model_uuid=model.model_id,
             run_id=run_id,
             model_id=model.model_id,
-            signature=_signature(copied),
         )
-        mlflow.pyfunc.save_model(
-            path=f"{folder}/made",
-            loader_module="medseg.tracking.model_flavour",
-            data_path=str(copied),
-            pip_requirements=[f"medseg=={content['version']}"],
-            mlflow_model=described,
-            input_example={"image": ["scan.nii.gz"]},
-        )
+        save_servable(copied, Path(folder) / "made", described=described)
         client.log_model_artifacts(model.model_id, f"{folder}/made")
     client.finalize_logged_model(model.model_id, "READY")
     _delete_others(client, run, model.model_id)
@@ -145,19 +138,3 @@ def _note_output(client: Any, run_id: str, model_id: str, *, step: int) -> None:
     except MlflowException:  # asked again by MLflow itself, because the first answer was lost
         if not is_noted():
             raise
-
-
-def _signature(folder: Path) -> Any:
-    """Files of images in; files of masks out, in a folder that may be named, or the probabilities of slices."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-
-    from medseg.inference.classification.card import CLASSIFIER_NAME, load_classifier_card
-
-    image = ColSpec(DataType.string, "image")
-    if (folder / CLASSIFIER_NAME).is_file():
-        places = [image, ColSpec(DataType.long, "axis"), ColSpec(DataType.long, "slice")]
-        classes = [ColSpec(DataType.double, name) for name in load_classifier_card(folder).targets.classes]
-        return ModelSignature(inputs=Schema([image]), outputs=Schema([*places, *classes]))
-    columns = [image, ColSpec(DataType.string, "out", required=False)]
-    return ModelSignature(inputs=Schema(columns), outputs=Schema([ColSpec(DataType.string)]))

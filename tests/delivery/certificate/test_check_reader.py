@@ -68,6 +68,24 @@ def test_same_voxels_on_turned_axes_pass(order: list[int], flips: tuple[bool, bo
     assert [row.wrong_voxels for row in checked.structures] == [0, 0, 0, 0]
 
 
+@given(order=AXES, flips=FLIPS, low=st.integers(0, 3), high=st.integers(4, 6), axis=st.integers(0, 2))
+@settings(max_examples=60, deadline=None)
+def test_part_that_was_cut_off_counts_as_missing(
+    order: list[int], flips: tuple[bool, bool, bool], low: int, high: int, axis: int
+) -> None:
+    grid = Geometry((7, 8, 6), np.diag([0.8, 1.5, 3.0, 1.0]))
+    labels = (np.random.default_rng(0).random(grid.shape) < 0.3).astype(np.uint8) * 3
+    turned = labels.transpose(order)[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
+    whole = grid.permuted(order, flips=flips)
+    high = min(high, whole.shape[axis])
+    kept = (slice(None),) * axis + (slice(low, high),)
+    (row, *_) = check_reader(
+        ExpectedMask.of(labels, SEGMENTS, grid), read_back(turned[kept], whole.cropped(axis, range(low, high)))
+    ).structures
+    assert row.voxels_found == np.count_nonzero(turned[kept])
+    assert row.wrong_voxels == np.count_nonzero(labels) - np.count_nonzero(turned[kept])
+
+
 def test_part_of_the_grid_passes_if_it_holds_the_mask(grid: Geometry, labels: Labelmap) -> None:
     part = grid.cropped(2, range(1, 6))
     checked = check_reader(ExpectedMask.of(labels, SEGMENTS, grid), read_back(labels[:, :, 1:6], part))

@@ -69,8 +69,10 @@ def test_nothing_in_the_folder_of_the_masks_names_the_patient_under_pseudonyms(
     torn.parent.mkdir()
     torn.write_bytes(b"torn")
     found = find(study, channels=("T1",), out=tmp_path / "masks", pseudonyms=tmp_path / "table.csv")
-    predictions, failures = predict_cases(predictor(build_card(channels=("T1",))), found, tmp_path / "masks")
+    model = predictor(build_card(channels=("T1",)))
+    predictions, failures = predict_cases(model, found, tmp_path / "masks", has_page=True)
     assert (len(predictions), len(failures)) == (1, 1)
+    assert (tmp_path / "masks" / "index.html").is_file()
     files = sorted(path for path in (tmp_path / "masks").rglob("*") if path.is_file())
     assert len(files) >= 3
     for path in files:

@@ -15,7 +15,9 @@ from tests.networks.segmentation.small_nets import KINDS, small_net
 CardBuilder = Callable[..., ModelCard]
 
 
-LEFT_OUT = {"own_network", "initialised_from", "mlflow_run_id", "cost", "training_statistics"}
+LEFT_OUT = {
+    "own_network", "initialised_from", "mlflow_run_id", "cost", "training_statistics", "precision", "precision_check",
+}  # fmt: skip
 """Fields that are written only where there is something to say."""
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from medseg.configuration import Config
-from medseg.delivery.certificate.expected import ExpectedMask, ExpectedStructure, centroid_mm
+from medseg.delivery.certificate.expected import ExpectedMask, ExpectedStructure, mean_voxel
 from medseg.errors import GeometryError
 from medseg.geometry import Geometry
 from medseg.records import Mask
@@ -133,30 +134,51 @@ class _Lattice(NamedTuple):
         """The box of a structure out of a file's mask; False where the file's grid does not reach."""
         if structure.box is None:
             return structure.mask
-        turned = mask.transpose(self.axes)
-        cut = np.zeros(structure.mask.shape, bool)
         inside, target = [], []
+        turned = mask.transpose(self.axes)
         for extent, flip, offset, size in zip(structure.box, self.flips, self.offsets, turned.shape, strict=True):
-            wanted = np.arange(extent.start, extent.stop)
-            index = offset - wanted if flip else offset + wanted
-            is_there = (index >= 0) & (index < size)
-            inside.append(index[is_there])
-            target.append(np.flatnonzero(is_there))
-        if all(len(part) for part in inside):
-            cut[np.ix_(*target)] = turned[np.ix_(*inside)]
+            # along this axis, voxel n of the scan is voxel offset - n or offset + n of the file
+            first, last = (
+                (offset - extent.start, offset - extent.stop + 1)
+                if flip
+                else (offset + extent.start, offset + extent.stop - 1)
+            )
+            low, high = max(min(first, last), 0), min(max(first, last), size - 1)
+            if low > high:
+                return np.zeros(structure.mask.shape, bool)
+            start = first - high if flip else low - first
+            inside.append(slice(high, low - 1 if low else None, -1) if flip else slice(low, high + 1))
+            target.append(slice(start, start + high - low + 1))
+        part = turned[tuple(inside)]
+        if part.shape == structure.mask.shape:
+            return part
+        cut = np.zeros(structure.mask.shape, bool)
+        cut[tuple(target)] = part
         return cut
+
+    def file_voxel(self, voxel: Sequence[float]) -> list[float]:
+        """A place in voxels of the scan as one in voxels of the file."""
+        place = [0.0, 0.0, 0.0]
+        for axis, flip, offset, index in zip(self.axes, self.flips, self.offsets, voxel, strict=True):
+            place[axis] = offset - index if flip else offset + index
+        return place
 
 
 def _compare(structure: ExpectedStructure, scan: Geometry, found: ReadBack, lattice: _Lattice) -> CheckedStructure:
     number = structure.segment.number
-    voxels_found, wrong, centre = 0, structure.voxels, None
+    voxels_found, wrong = 0, structure.voxels
+    centre: tuple[float, float, float] | None = None
     if number in found.numbers:
         mask = found.mask(number)
         voxels_found = int(np.count_nonzero(mask))
         cut = lattice.cut(mask, structure)
         shared = int(np.count_nonzero(cut & structure.mask))
         wrong = structure.voxels + voxels_found - 2 * shared
-        centre = _centroid(mask, found.geometry) if voxels_found else None
+        if wrong == 0 and structure.centroid_voxel is not None:  # the same voxels, at the places that the file gives
+            x, y, z = found.geometry.world_mm(np.array([lattice.file_voxel(structure.centroid_voxel)]))[0]
+            centre = (float(x), float(y), float(z))
+        elif voxels_found:
+            centre = _centroid(mask, found.geometry)
     total = structure.voxels + voxels_found
     distance = math.dist(structure.centroid_mm, centre) if structure.centroid_mm and centre else None
     return CheckedStructure(
@@ -183,7 +205,8 @@ def _centroid(mask: Mask, geometry: Geometry) -> tuple[float, float, float]:
         extent = slice(int(filled[0]), int(filled[-1]) + 1)
         part = part[(slice(None),) * axis + (extent,)]
         box.append(extent.start)
-    return centroid_mm(part, box, geometry)
+    x, y, z = geometry.world_mm(np.array([mean_voxel(part, box)]))[0]
+    return float(x), float(y), float(z)
 
 
 def _difference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -25,13 +25,15 @@ class ExpectedStructure:
         box: Smallest box of the grid that holds it; None if it has no voxel.
         mask: Its voxels within the box, bool; of shape `(0, 0, 0)` if it has none.
         voxels: Number of voxels.
-        centroid_mm: Mean place of the voxel centres in RAS+ millimetres; None if it has no voxel.
+        centroid_voxel: Mean of the voxels' indices; None if it has no voxel.
+        centroid_mm: The same place in RAS+ millimetres; None if it has no voxel.
     """
 
     segment: Segment
     box: Box | None
     mask: Mask
     voxels: int
+    centroid_voxel: tuple[float, float, float] | None
     centroid_mm: tuple[float, float, float] | None
 
 
@@ -60,17 +62,17 @@ class ExpectedMask:
         boxes: list[Any] = ndimage.find_objects(labels, max_label=largest)
         return cls(geometry, tuple(_structure(labels, segment, boxes, geometry) for segment in segments))
 
+    def only(self, numbers: Collection[int]) -> Self:
+        """Some of the structures, by the numbers of their segments."""
+        return type(self)(self.geometry, tuple(one for one in self.structures if one.segment.number in numbers))
 
-def centroid_mm(mask: Mask, start: Sequence[int], geometry: Geometry) -> tuple[float, float, float]:
-    """Mean place of a mask's voxel centres.
+
+def mean_voxel(mask: Mask, start: Sequence[int]) -> tuple[float, float, float]:
+    """Mean place of a mask's voxels, in voxels of the whole grid.
 
     Args:
         mask: Voxels of a box of the grid, bool, not all False.
         start: First voxel of the box.
-        geometry: The whole grid.
-
-    Returns:
-        RAS+ millimetres.
     """
     count = np.count_nonzero(mask)
     means = []
@@ -78,16 +80,16 @@ def centroid_mm(mask: Mask, start: Sequence[int], geometry: Geometry) -> tuple[f
         others = tuple(other for other in range(3) if other != axis)
         profile = np.count_nonzero(mask, axis=others)
         means.append(float(profile @ np.arange(len(profile))) / count + start[axis])
-    x, y, z = geometry.world_mm(np.array([means]))[0]
-    return float(x), float(y), float(z)
+    return means[0], means[1], means[2]
 
 
 def _structure(labels: Labelmap, segment: Segment, boxes: Sequence[Any], geometry: Geometry) -> ExpectedStructure:
     found = [box for value in segment.values if (box := boxes[value - 1]) is not None]
     if not found:
-        return ExpectedStructure(segment, None, np.zeros((0, 0, 0), bool), 0, None)
+        return ExpectedStructure(segment, None, np.zeros((0, 0, 0), bool), 0, None, None)
     i, j, k = (slice(min(box[axis].start for box in found), max(box[axis].stop for box in found)) for axis in range(3))
     box = (i, j, k)
     mask = segment.mask(labels[box])
-    place = centroid_mm(mask, [extent.start for extent in box], geometry)
-    return ExpectedStructure(segment, box, mask, int(np.count_nonzero(mask)), place)
+    middle = mean_voxel(mask, [extent.start for extent in box])
+    x, y, z = geometry.world_mm(np.array([middle]))[0]
+    return ExpectedStructure(segment, box, mask, int(np.count_nonzero(mask)), middle, (float(x), float(y), float(z)))

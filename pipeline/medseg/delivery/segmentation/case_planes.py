@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from medseg.audit.canonical import canonical
 from medseg.delivery.charts import new_figure, save_figure
 from medseg.delivery.pictures import best_slices, cut_plane, stretched
 from medseg.geometry import Geometry
 from medseg.origin import PictureOrigin
 from medseg.plane import PLANES
-from medseg.preprocess.resample import resample_labels, resample_linear
 from medseg.records import Array, Labelmap, Scan
 
 _MOST_SLICES = 96
@@ -54,18 +53,29 @@ def save_case_planes(
         painting: What is painted on the planes.
         title: Title above the picture.
     """
-    flat = _flat_axis(scan)
-    width, height = (12, 5) if flat is None else (6, 6.6)
+    panels = panels_of(scan)
+    width, height = (12, 5) if panels == 3 else (6, 6.6)
     figure = new_figure(width, height, ground="black", is_arranged=False)
-    axes = figure.subplots(1, 3 if flat is None else 1, squeeze=False)[0]
-    if flat is None:
-        _draw_volume(axes, scan, label, mask, painting)
-    else:
-        _draw_slice(axes[0], scan.array, label, mask, painting, flat=flat)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    draw_case_planes(axes, scan, label, mask, painting)
     figure.suptitle(f"{title}\n{painting.note}", color="white", fontsize=11)
     _add_legend(figure, painting.legend)
     figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
     save_figure(figure, path)
+
+
+def panels_of(scan: Scan) -> int:
+    """Number of planes that show a scan: three of a volume, one of a picture or single slice."""
+    return 3 if _flat_axis(scan) is None else 1
+
+
+def draw_case_planes(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelmap, painting: Painting) -> None:
+    """Draw a case on as many axes as `panels_of` says."""
+    flat = _flat_axis(scan)
+    if flat is None:
+        _draw_volume(axes, scan, label, mask, painting)
+    else:
+        _draw_slice(axes[0], scan.array, label, mask, painting, flat=flat)
 
 
 def _flat_axis(scan: Scan) -> int | None:
@@ -84,9 +94,8 @@ def _draw_slice(axis: Any, array: Array, label: Labelmap, mask: Labelmap, painti
 
 
 def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelmap, painting: Painting) -> None:
-    grid = scan.geometry.reoriented("RAS")
-    image = resample_linear(torch.from_numpy(scan.array[:1]), scan.geometry, grid)[0].numpy()
-    label, mask = (resample_labels(part, scan.geometry, grid) for part in (label, mask))
+    image, grid = canonical(scan.array[0], scan.geometry)
+    label, mask = (canonical(part, scan.geometry)[0] for part in (label, mask))
     centre = _centre(label, mask, painting)
     for axis, plane in zip(axes, PLANES.values(), strict=True):
         cut = plane.axis

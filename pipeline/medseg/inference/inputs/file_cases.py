@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from medseg.errors import ScanError
 from medseg.inference.inputs.draft import Draft
 from medseg.inference.inputs.given_files import GivenFiles
+from medseg.inference.mask_page.picture import PICTURES
 from medseg.inference.record import RECORD_NAME
 from medseg.inference.source_record import SourceRecord
 from medseg.ingest.name_tokens import masks_and_images
@@ -67,7 +68,8 @@ def file_drafts(files: Sequence[Path], given: GivenFiles, channels: int) -> list
 
 
 def _is_result(folder: Path, given: GivenFiles) -> bool:
-    return folder not in given.paths and (folder / RECORD_NAME).is_file()
+    places = (folder, folder.parent) if folder.name == PICTURES else (folder,)
+    return folder not in given.paths and any((place / RECORD_NAME).is_file() for place in places)
 
 
 def _of_channels(name: str, group: dict[int, list[Path]], given: GivenFiles, channels: int) -> Draft:

@@ -128,6 +128,15 @@ def load_pseudonym_table(path: Path) -> dict[str, SourceRecord]:
     return {row["case_id"]: SourceRecord(**json.loads(row["source"])) for row in _read(path) if row["source"]}
 
 
+def patients_in_table(path: Path) -> dict[str, str]:
+    """The patients of cases by their pseudonyms, as the source names them: private.
+
+    Raises:
+        ManifestError: If the file is no such table.
+    """
+    return {row["case_id"]: row["patient"] for row in _read(path) if row["became"] == "case"}
+
+
 def _read(path: Path) -> list[Row]:
     if not path.exists():
         return []

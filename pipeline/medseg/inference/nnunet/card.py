@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from medseg.configuration import Config, Voxels, describe_problems
 from medseg.inference.card import model_folder, read_card, write_card
+from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.networks.precision import PrecisionKind
 from medseg.networks.segmentation import AnyNetwork
@@ -49,18 +50,6 @@ class RegionRule(Config):
 
     regions: tuple[tuple[int, ...], ...]
     order: tuple[int, ...]
-
-
-class PrecisionCheck(Config):
-    """Comparison of the decisions in bfloat16 and in float32 when the model was adopted.
-
-    Attributes:
-        agreement: Smallest Dice of a label between both, over the windows.
-        subject: What the windows showed: `noise`, or the name of the sample scan.
-    """
-
-    agreement: float
-    subject: str
 
 
 class AdoptedCard(Config):

@@ -11,9 +11,11 @@ from medseg.configuration import Config, describe_problems
 from medseg.errors import CheckpointError
 from medseg.inference.card import model_folder, read_card, write_card
 from medseg.inference.model_cost import ModelCost
+from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
+from medseg.networks.precision import PrecisionKind
 from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess import PreprocessConfig
 from medseg.targets import ExclusiveLabels
@@ -41,6 +43,9 @@ class ModelCard(Config):
         cost: Size of the network and effort of the training; None until the training has ended.
         training_statistics: Statistics of the training cases, by which masks are flagged; None where they were not
             taken.
+        precision: Number format: `auto` for the device's own, or `fp32`, which `package` may write.
+        precision_check: Comparison of bfloat16 and float32 when the model was packaged; None where it was not, or
+            showed no label.
     """
 
     medseg_version: str
@@ -58,6 +63,8 @@ class ModelCard(Config):
     mlflow_run_id: str | None = Field(None, exclude_if=lambda run_id: run_id is None)
     cost: ModelCost | None = Field(None, exclude_if=lambda cost: cost is None)
     training_statistics: TrainingStatistics | None = Field(None, exclude_if=lambda statistics: statistics is None)
+    precision: PrecisionKind = Field("auto", exclude_if=lambda kind: kind == "auto")
+    precision_check: PrecisionCheck | None = Field(None, exclude_if=lambda check: check is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:

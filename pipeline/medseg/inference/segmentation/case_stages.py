@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import sys
@@ -10,14 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 
+from medseg.atomic import atomic_path
 from medseg.cohort import CASE_ERRORS
 from medseg.errors import ScanError
 from medseg.inference.device_name import device_name
 from medseg.inference.inputs import CaseInput, check_channels, input_digest, read_input, warn_of_constant
 from medseg.inference.mask_folder import MaskFolder, file_sha256
+from medseg.inference.mask_page import Preview, draw_preview, picture_path, structure_colours, take_preview
 from medseg.inference.record import RECORD_NAME, SOFTWARE
 from medseg.inference.reviewer import Review, Reviewer
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel, PreparedMask
@@ -30,6 +34,7 @@ from medseg.targets import VoxelTarget
 
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows alike
 _DIGITS = 5  # significant ones of a volume
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -43,6 +48,7 @@ class ReadCase:
         check: Check of scan and mask by what the model knows of its training.
         source: What the scan was read from, with its checksum.
         clock: Time of the work on the case.
+        preview: Scan at the size of a small picture; None where no picture is wanted or it cannot be made.
     """
 
     grid: Scan
@@ -51,6 +57,7 @@ class ReadCase:
     check: CaseCheck
     source: SourceRecord
     clock: _Clock
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,7 @@ class CaseStages:
         folder: Folder of the masks.
         reviewer: Slice classifier that chooses the slices to segment and checks the masks; none if not given.
         on_written: Called after each mask, in the thread that writes.
+        has_pictures: Whether a small picture of each case is drawn, too.
     """
 
     def __init__(
@@ -83,10 +91,11 @@ class CaseStages:
         *,
         reviewer: Reviewer | None = None,
         on_written: Callable[[], None] = lambda: None,
+        has_pictures: bool = False,
     ) -> None:
         self.model, self.folder, self.reviewer = model, folder, reviewer
         self.checker = QualityChecker.of(model)
-        self._on_written = on_written
+        self._on_written, self._has_pictures = on_written, has_pictures
         self._device = device_name(model.device)
 
     def read(self, case: CaseInput) -> ReadCase:
@@ -112,7 +121,8 @@ class CaseStages:
             warn_of_constant(scan, channels, case_id=case.case_id)
             review = self.reviewer.screen(scan, case_id=case.case_id) if self.reviewer else None
             prepared = self.model.prepare(scan, slab=review.slab if review else None)
-            return ReadCase(_without_voxels(scan), prepared, review, self.checker.begin(scan), source, clock)
+            preview = _preview_of(scan, case.case_id) if self._has_pictures else None
+            return ReadCase(_without_voxels(scan), prepared, review, self.checker.begin(scan), source, clock, preview)
 
     def draw(self, case: CaseInput, read: ReadCase) -> DrawnCase:
         """Draw a mask."""
@@ -132,6 +142,8 @@ class CaseStages:
             quality = read.check.finish(drawn.drawing)
             with self.folder.replacing(case.case_id):
                 path = write_mask(mask, read.grid, self.folder.path, case_id=case.case_id)
+            if read.preview is not None:
+                _save_picture(read.preview, mask, self.model, picture_path(self.folder.path, case.case_id))
             volumes = _volumes_ml(mask, read.grid, self.model.target)
         prediction = Prediction(
             case_id=case.case_id,
@@ -173,6 +185,26 @@ class CaseStages:
             models=tuple(identity.origin for identity in model.identities),
             settings_digest=self.folder.settings.digest,
         )
+
+
+def _preview_of(scan: Scan, case_id: str) -> Preview | None:
+    """What a picture needs of a scan; a picture that cannot be drawn costs no mask."""
+    try:
+        return take_preview(scan)
+    except CASE_ERRORS as error:
+        _log.warning("case %s: no picture of it is drawn: %s", case_id, error)
+        return None
+
+
+def _save_picture(preview: Preview, mask: Labelmap, model: MaskModel, path: Path) -> None:
+    """Draw and write a picture; if that fails, the mask is there without one."""
+    colours = structure_colours(model.target.structures)
+    try:
+        picture = draw_preview(preview, mask, {model.labels[name]: colour for name, colour in colours.items()})
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(picture)
+    except CASE_ERRORS as error:
+        _log.warning("case %s: no picture of it is drawn: %s", path.stem, error)
 
 
 def _source_of(case: CaseInput) -> SourceRecord:

@@ -47,6 +47,6 @@ class InferenceConfig(Config):
         return self.model_copy(update={"patch_size": cut}) if is_worth_it else self
 
     def faster(self) -> Self:
-        """Less work: windows overlap by a quarter at most, are cut to images of half their size, and nothing is mirrored."""
+        """Less work: windows overlap by a quarter at most, may be cut to small images, and nothing is mirrored."""
         changes = {"overlap": min(self.overlap, 0.25), "mirror_axes": (), "is_cut_to_image": True}
         return self.model_copy(update=changes)

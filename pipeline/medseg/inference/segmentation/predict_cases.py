@@ -28,6 +28,7 @@ def predict_cases(
     reviewer: Reviewer | None = None,
     choices: Mapping[str, Choice] | None = None,
     on_done: Callable[[str], None] = lambda case_id: None,
+    has_page: bool = False,
 ) -> tuple[list[Prediction], list[Failure]]:
     """Write masks, a sidecar `<case_id>.json` for each, and `predictions.json`.
 
@@ -41,6 +42,7 @@ def predict_cases(
         reviewer: Slice classifier that chooses the slices to segment and checks the masks; none if not given.
         choices: Everything else that decides the masks, such as the weights of the reviewer.
         on_done: Called with the case id after each case, in this thread.
+        has_page: Whether `index.html` with a picture of each case is written, too.
 
     Returns:
         Delivered and kept masks, and failures, in the order of the cases; a record that cannot be written is the first
@@ -53,14 +55,14 @@ def predict_cases(
     found = inputs if isinstance(inputs, FoundInputs) else FoundInputs(tuple(inputs))
     settings = MaskSettings.of(model.identities, model.labels, choices or {})
     with MaskFolder.opened(folder, settings) as place:
-        return _Cohort(model, found, place).predict(reviewer, on_done)
+        return _Cohort(model, found, place, has_page=has_page).predict(reviewer, on_done)
 
 
 class _Cohort:
     """The cases of one call, and what came of them so far."""
 
-    def __init__(self, model: MaskModel, found: FoundInputs, folder: MaskFolder) -> None:
-        self.model, self.found, self.folder = model, found, folder
+    def __init__(self, model: MaskModel, found: FoundInputs, folder: MaskFolder, *, has_page: bool) -> None:
+        self.model, self.found, self.folder, self.has_page = model, found, folder, has_page
         self.predictions: dict[str, Prediction] = {}
         self.failures = list(found.failures)
         self.date = utc_now()
@@ -69,11 +71,13 @@ class _Cohort:
         self, reviewer: Reviewer | None, on_done: Callable[[str], None]
     ) -> tuple[list[Prediction], list[Failure]]:
         """Keep what is finished, and draw the other masks."""
-        record = GrowingRecord(self.folder.path, self.content)
+        record = GrowingRecord(self.folder.path, self.content, has_page=self.has_page)
         with record:
             self._keep_finished(on_done)
             cases = [case for case in self.found.cases if case.case_id not in self.predictions]
-            work = CaseStages(self.model, self.folder, reviewer=reviewer, on_written=record.grow)
+            work = CaseStages(
+                self.model, self.folder, reviewer=reviewer, on_written=record.grow, has_pictures=self.has_page
+            )
             stages = Stages(name="predict", read=work.read, make=work.draw, write=work.write)
             with closing(pipeline_cases(cases, stages)) as ended:
                 for outcome in ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from medseg.errors import CheckpointError
@@ -14,13 +15,26 @@ from medseg.inference.segmentation.prepared_scan import PreparedScan
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.inference.segmentation.sliding import whole_volume_probabilities
 from medseg.inference.slab import Slab
+from medseg.networks.precision import PrecisionKind
 from medseg.networks.segmentation import build_network
 from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget
 
 
 class Predictor(LoadedModel[nn.Module, ModelCard]):
-    """Draws masks on the scans' own grids."""
+    """Draws masks on the scans' own grids.
+
+    Args:
+        network: Trained network, which is put into evaluation mode.
+        card: Card of its weights.
+        device: Device to run on.
+        precision: Number format; `auto` takes that of the card.
+    """
+
+    def __init__(
+        self, network: nn.Module, card: ModelCard, *, device: torch.device, precision: PrecisionKind = "auto"
+    ) -> None:
+        super().__init__(network, card, device=device, precision=card.precision if precision == "auto" else precision)
 
     @property
     def target(self) -> VoxelTarget:

@@ -10,11 +10,13 @@ import torch
 
 from medseg import __version__
 from medseg.errors import CheckpointError
-from medseg.inference.nnunet.card import EARLIER, AdoptedCard, AdoptedFold, PrecisionCheck, save_adopted_card
+from medseg.inference.nnunet.card import EARLIER, AdoptedCard, AdoptedFold, save_adopted_card
 from medseg.inference.nnunet.model import load_adopted
-from medseg.inference.nnunet.precision_check import LEAST_AGREEMENT, check_on_noise, check_on_scan
+from medseg.inference.nnunet.precision_check import check_on_noise
 from medseg.inference.nnunet.source_card import SourceModel
 from medseg.inference.nnunet.source_folder import SourceFolder
+from medseg.inference.precision_record import PrecisionCheck
+from medseg.inference.segmentation.precision_check import check_on_scans
 from medseg.networks.precision import PrecisionKind, uses_bf16
 from medseg.networks.segmentation import build_network
 from medseg.networks.segmentation.nnunet_checkpoint import NnunetCheckpoint, load_renamed, read_checkpoint
@@ -153,8 +155,8 @@ def _with_precision(card: AdoptedCard, target: Path, sample: Path | None) -> Ado
         check = check_on_noise(model)
     else:
         scan = read_scan((sample,), case_id=sample.name, channels=len(card.channels))
-        check = check_on_scan(model, scan, name=sample.name)
-    agrees = check is not None and check.agreement >= LEAST_AGREEMENT
+        check = check_on_scans(model, [scan], subject=sample.name)
+    agrees = check is not None and check.agrees
     return card.model_copy(update={"precision": "auto" if agrees else "fp32", "precision_check": check})
 
 

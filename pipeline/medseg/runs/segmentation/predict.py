@@ -123,6 +123,8 @@ def predict_run(
 ) -> PredictResult:
     """Write a mask on the scan's own grid for every case; a bad case is listed and does not stop the others.
 
+    `index.html` in the folder shows all cases with pictures, volumes and flags.
+
     Args:
         runs: Folder of a training, its model folder, the folder of a training of all folds, or the address of a
             registered model such as `models:/livers@clinical`; several draw one mask together.
@@ -156,7 +158,7 @@ def predict_run(
     start = time.monotonic()
     with progress.over_cases(len(found.cases), "predict") as on_done:
         predictions, failures = predict_cases(
-            model, found, settings.out, reviewer=reviewer, choices=choices, on_done=on_done
+            model, found, settings.out, reviewer=reviewer, choices=choices, on_done=on_done, has_page=True
         )
     return PredictResult(
         settings.out,

@@ -1,7 +1,9 @@
-"""DICOM in, and out for made-up patients; the only importer of pydicom."""
+"""DICOM in, and out as results on a series or for made-up patients; the only importer of pydicom."""
 
 from __future__ import annotations
 
+from medseg.scans.dicom.contour_reading import read_rtstruct_independently, read_rtstruct_with_medseg
+from medseg.scans.dicom.contour_writer import write_rtstruct
 from medseg.scans.dicom.contours import NO_CONTOUR
 from medseg.scans.dicom.damage import quiet_dicom, silence_dicom
 from medseg.scans.dicom.identity import Identity
@@ -16,6 +18,9 @@ from medseg.scans.dicom.label_object import (
 )
 from medseg.scans.dicom.planes import Problem
 from medseg.scans.dicom.repair import REPAIRS, straight_geometry
+from medseg.scans.dicom.report_writer import write_measurement_report
+from medseg.scans.dicom.seg_reading import read_seg_with_dcmqi, read_seg_with_highdicom
+from medseg.scans.dicom.seg_writer import SegKind, write_seg
 from medseg.scans.dicom.segmentation_writer import write_dicom_seg
 from medseg.scans.dicom.series import LABEL_CLASSES, FoundSeries, SeriesRules, find_series
 from medseg.scans.dicom.series_writer import write_dicom_series
@@ -33,6 +38,7 @@ __all__ = [
     "Instance",
     "LabelObject",
     "Problem",
+    "SegKind",
     "SeriesRules",
     "SeriesScan",
     "draw_label_object",
@@ -42,10 +48,17 @@ __all__ = [
     "quiet_dicom",
     "read_instance",
     "read_label_object",
+    "read_rtstruct_independently",
+    "read_rtstruct_with_medseg",
+    "read_seg_with_dcmqi",
+    "read_seg_with_highdicom",
     "read_series",
     "silence_dicom",
     "straight_geometry",
     "suv_factor",
     "write_dicom_seg",
     "write_dicom_series",
+    "write_measurement_report",
+    "write_rtstruct",
+    "write_seg",
 ]

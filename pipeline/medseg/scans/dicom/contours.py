@@ -90,7 +90,7 @@ def draw_contours(dataset: Dataset, grid: Geometry, tolerance: float) -> Iterato
         once = {contour.tobytes(): contour for contour in structure.areas}  # a contour drawn twice would be a hole
         voxels = [grid.voxels_of_lps(contour) for contour in once.values()]
         axis = _slice_axis(voxels, number)
-        mask = np.zeros(grid.shape, bool)
+        mask = np.zeros(grid.shape[::-1], bool).T  # slices lie together in memory
         planes = _by_plane(voxels, axis)
         counts = _draw(planes, mask, axis, tolerance, is_xor=structure.is_xor)
         counts["contour(s) are copies of others and were drawn once"] += len(structure.areas) - len(once)

@@ -10,6 +10,7 @@ import numpy as np
 
 from medseg.errors import DeliveryError
 from medseg.records import Mask
+from medseg.scans.dicom.seg_references import set_dimension_organization
 
 
 def write_dicom_seg(masks: Mapping[str, Mask], images: Sequence[Path], path: Path) -> None:
@@ -21,16 +22,11 @@ def write_dicom_seg(masks: Mapping[str, Mask], images: Sequence[Path], path: Pat
         path: Target file.
 
     Raises:
-        DeliveryError: If highdicom, which comes with the extra `dev`, is not installed, or every mask is empty.
+        DeliveryError: If every mask is empty.
 
     Source: PS3.3 A.51, written by highdicom (Bridge et al. 2022, https://doi.org/10.1007/s10278-022-00683-y).
     """
-    try:
-        from highdicom.seg import Segmentation, SegmentationTypeValues
-    except ImportError as error:
-        raise DeliveryError(
-            "DICOM SEG: highdicom must be installed to write it", remedy="pip install 'medseg[dev]'"
-        ) from error
+    from highdicom.seg import Segmentation, SegmentationTypeValues
     from pydicom import dcmread
     from pydicom.uid import generate_uid
 
@@ -54,6 +50,7 @@ def write_dicom_seg(masks: Mapping[str, Mask], images: Sequence[Path], path: Pat
         software_versions="1",
         device_serial_number="1",
     )
+    set_dimension_organization(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path)
 

@@ -1,0 +1,184 @@
+"""One case delivered: its files written, read back and certified, or set apart under a name that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.atomic import replacing_folder
+from medseg.delivery.certificate import (
+    Certificate,
+    CertifiedFile,
+    CertifiedInputs,
+    ExpectedMask,
+    check_reader,
+    check_sides,
+    load_certificate,
+    save_certificate,
+)
+from medseg.delivery.export.case_words import case_page_facts, structure_rows
+from medseg.delivery.export.delivered_case import DeliveredCase
+from medseg.delivery.export.forms import PAGE, WrittenFile, default_forms, write_form
+from medseg.delivery.export.read_case import read_case
+from medseg.delivery.terms import uncoded
+from medseg.errors import DeliveryError
+from medseg.geometry import Geometry
+from medseg.inference.case_record import CaseRecord
+from medseg.inference.inputs.find_source import SourcePlaces
+from medseg.inference.mask_folder import file_sha256
+from medseg.inference.record import SOFTWARE, PredictionRecord
+from medseg.inference.segmentation.case_stages import utc_now
+
+NOT_CERTIFIED = ".not_certified"
+FAILED = ".failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What all cases of a delivery share.
+
+    Attributes:
+        masks: Folder of the masks.
+        record: Its `predictions.json`.
+        out: Target folder.
+        forms: Forms to write; those that fit each case if not given.
+        places: Where the scans are looked for.
+    """
+
+    masks: Path
+    record: PredictionRecord
+    out: Path
+    forms: tuple[str, ...] | None
+    places: SourcePlaces
+
+
+@dataclass(frozen=True, slots=True)
+class CaseDelivery:
+    """A case that was delivered.
+
+    Attributes:
+        folder: Folder of the case.
+        certificate: Its certificate, which may not be passed.
+        is_kept: Whether an earlier delivery had finished it.
+    """
+
+    folder: Path
+    certificate: Certificate
+    is_kept: bool = False
+
+
+def deliver_case(record: CaseRecord, delivery: Delivery) -> CaseDelivery:
+    """Write, check and certify the files of a case in a folder of its own, whole or not at all.
+
+    A case that an earlier delivery finished from the same mask and scan in the same forms is kept. Where a file fails,
+    the folder's name ends in `.not_certified`, and the file's in `.failed`.
+
+    Args:
+        record: Record of the case.
+        delivery: What all cases share.
+
+    Raises:
+        PipelineError: If mask or scan cannot be used, a file cannot be written, or the folder of the case holds
+            something else.
+    """
+    case = read_case(record, delivery.masks, delivery.record, delivery.places)
+    forms = delivery.forms if delivery.forms is not None else default_forms(case)
+    inputs = _inputs(case, delivery.masks)
+    folder = delivery.out / record.case_id
+    earlier = _earlier(folder)
+    if earlier and (earlier.inputs, earlier.forms, earlier.software) == (inputs, forms, SOFTWARE):
+        return CaseDelivery(folder, earlier, is_kept=True)
+    with replacing_folder(delivery.out) as (temporary, move):
+        certificate = _fill(temporary, case, forms, inputs, delivery)
+        if not certificate.is_passed:
+            folder = folder.with_name(f"{folder.name}{NOT_CERTIFIED}")
+            _earlier(folder)
+        move(folder)
+    return CaseDelivery(folder, certificate)
+
+
+def _fill(
+    folder: Path, case: DeliveredCase, forms: Sequence[str], inputs: CertifiedInputs, delivery: Delivery
+) -> Certificate:
+    """Write and check all files, the page after the others, whose checks stand on it."""
+    expected = ExpectedMask.of(case.labels, case.segments, case.scan.geometry)
+    written: list[WrittenFile] = []
+    files: list[CertifiedFile] = []
+    for form in (one for one in forms if one != PAGE):
+        new = write_form(form, case, folder, tuple(written))
+        written += new
+        files += [_certified(form, file, folder, expected) for file in new]
+    certificate = Certificate(
+        case_id=case.case_id,
+        is_passed=not any(file.reason for file in files),
+        reasons=tuple(f"{file.name}: {file.reason}" for file in files if file.reason),
+        software=SOFTWARE,
+        date=utc_now(),
+        forms=tuple(forms),
+        inputs=inputs,
+        models=delivery.record.models,
+        files=tuple(files),
+        sides=check_sides(expected),
+        uncoded=uncoded(case.segments),
+    )
+    if PAGE in forms:
+        page = _write_page(folder, case, certificate)
+        certificate = certificate.model_copy(update={"files": (*certificate.files, page)})
+    save_certificate(certificate, folder)
+    return certificate
+
+
+def _certified(form: str, file: WrittenFile, folder: Path, expected: ExpectedMask) -> CertifiedFile:
+    """Read a file back; one that fails gets a name that says so."""
+    part = expected if file.structures is None else expected.only(file.structures)
+    readers = [check_reader(part, read(), least_dice=file.least_dice) for read in file.readers]
+    path = file.path
+    if not all(reader.is_passed for reader in readers):
+        path = path.rename(path.with_name(f"{path.name}{FAILED}"))
+    return CertifiedFile(
+        name=path.relative_to(folder).as_posix(), form=form, sha256=file_sha256(path) or "", readers=tuple(readers)
+    )
+
+
+def _write_page(folder: Path, case: DeliveredCase, certificate: Certificate) -> CertifiedFile:
+    from medseg.delivery.case_page import save_case_page
+
+    path = folder / f"{case.case_id}.pdf"
+    facts = case_page_facts(case, certificate)
+    save_case_page(case.scan, case.labels, case.segments, structure_rows(case), facts, path)
+    return CertifiedFile(name=path.name, form=PAGE, sha256=file_sha256(path) or "")
+
+
+def _inputs(case: DeliveredCase, masks: Path) -> CertifiedInputs:
+    record = case.record
+    digest = file_sha256(masks / record.mask) or ""
+    return CertifiedInputs(
+        source_sha256=record.source.sha256 if record.source else None,
+        mask_sha256=digest,
+        is_edited=record.mask_sha256 is not None and record.mask_sha256 != digest,
+        grid=_grid_in_words(case.scan.geometry),
+    )
+
+
+def _grid_in_words(grid: Geometry) -> str:
+    spacing = "×".join(f"{mm:.5g}" for mm in grid.spacing_mm)
+    return f"{'×'.join(map(str, grid.shape))} voxels of {spacing} mm, axes {grid.axcodes}"
+
+
+def _earlier(folder: Path) -> Certificate | None:
+    """The certificate of an earlier delivery whose files are still as they were; None if there is no folder.
+
+    Raises:
+        DeliveryError: If the folder holds something else.
+    """
+    if not folder.exists():
+        return None
+    certificate = load_certificate(folder)
+    if certificate is None or any(file_sha256(folder / file.name) != file.sha256 for file in certificate.files):
+        found = "no certificate" if certificate is None else "files that were changed since"
+        raise DeliveryError(
+            f"folder {folder.name}: must hold what an earlier delivery wrote, got {found}",
+            remedy="move it away, or deliver into another folder",
+        )
+    return certificate

@@ -1,0 +1,44 @@
+"""A case with everything that its files are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medseg.inference.case_record import CaseRecord
+from medseg.origin import PictureOrigin, SeriesOrigin
+from medseg.records import Labelmap, Scan
+from medseg.scans.segment import Algorithm, Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredCase:
+    """A mask with its scan.
+
+    Attributes:
+        record: Record of the case in `predictions.json`.
+        scan: Scan that the mask was drawn on, on its own grid.
+        labels: Label values of shape `(I, J, K)` on that grid.
+        segments: Structures of the mask.
+        algorithm: Software that drew it.
+    """
+
+    record: CaseRecord
+    scan: Scan
+    labels: Labelmap
+    segments: tuple[Segment, ...]
+    algorithm: Algorithm
+
+    @property
+    def case_id(self) -> str:
+        """Id of the case."""
+        return self.record.case_id
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the scan is a picture, which has no place in the patient."""
+        return isinstance(self.scan.origin, PictureOrigin)
+
+    @property
+    def is_dicom(self) -> bool:
+        """Whether the scan was read from a DICOM series."""
+        return isinstance(self.scan.origin, SeriesOrigin)

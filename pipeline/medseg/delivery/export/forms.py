@@ -1,0 +1,228 @@
+"""The table of forms: how each is written, and by which libraries it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from medseg.delivery.export.delivered_case import DeliveredCase
+from medseg.errors import DeliveryError
+from medseg.scans.read_back import ReadBack
+from medseg.scans.segment import Segment
+
+LEAST_DICE_OF_CONTOURS = 0.995
+PAGE = "pdf"
+REPORT = "sr"
+MEASUREMENTS_NAME = "measurements.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile:
+    """A file that was written, and how to read it back.
+
+    Attributes:
+        path: The file.
+        readers: Independent readers of its voxels; empty for files that hold none.
+        least_dice: Overlap with the mask that each structure must reach.
+        structures: Numbers of the structures that it holds; all if not given.
+    """
+
+    path: Path
+    readers: tuple[Callable[[], ReadBack], ...] = ()
+    least_dice: float = 1.0
+    structures: frozenset[int] | None = None
+
+
+Made = tuple[WrittenFile, ...]
+Write = Callable[[DeliveredCase, Path, Made], Made]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A form of a case.
+
+    Attributes:
+        words: What it is, in words.
+        write: Writes the files of a case into a folder; it gets the files that were made before. None for the page,
+            on which the checks of all others stand.
+        needs: `dicom` if it refers to a DICOM series, `volume` if it needs a place in the patient, "" if neither.
+        is_default: Whether it is written where no form is chosen.
+    """
+
+    words: str
+    write: Write | None
+    needs: Literal["", "volume", "dicom"] = ""
+    is_default: bool = False
+
+    def fits(self, case: DeliveredCase) -> bool:
+        """Whether the case can have this form."""
+        if self.needs == "dicom":
+            return case.is_dicom
+        return not (self.needs == "volume" and case.is_picture)
+
+
+def default_forms(case: DeliveredCase) -> tuple[str, ...]:
+    """The forms that a case has where none is chosen."""
+    return tuple(name for name, form in FORMS.items() if form.is_default and form.fits(case))
+
+
+def write_form(name: str, case: DeliveredCase, folder: Path, made: Made) -> Made:
+    """Write a case in one form.
+
+    Args:
+        name: Name in `FORMS`.
+        case: Case.
+        folder: Folder of the case.
+        made: Files that were made before.
+
+    Raises:
+        DeliveryError: If the case cannot have this form.
+    """
+    form = FORMS[name]
+    if form.write is None:
+        raise ValueError(f"form {name} is written after all others")
+    if not form.fits(case):
+        raise _unfit(form, case)
+    try:
+        return form.write(case, folder, made)
+    except DeliveryError as error:
+        raise DeliveryError(error.fact, remedy=error.remedy, case_id=case.case_id) from error
+
+
+def _unfit(form: Form, case: DeliveredCase) -> DeliveryError:
+    found = "a picture" if case.is_picture else "another file"
+    if form.needs == "dicom" and not case.is_picture:
+        return DeliveryError(
+            f"{form.words}: the mask must be drawn on a DICOM series, got {found}",
+            remedy="predict from the DICOM study, or leave the form out",
+            case_id=case.case_id,
+        )
+    return DeliveryError(
+        f"{form.words}: the scan must have a place in the patient, got {found}",
+        remedy="leave the form out",
+        case_id=case.case_id,
+    )
+
+
+def _write_nifti(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.delivery.label_files import write_itksnap_labels, write_label_sidecar, write_slicer_colours
+    from medseg.scans import read_nifti_with_nibabel, read_nifti_with_simpleitk, write_mask
+
+    path = write_mask(case.labels, case.scan, folder, case_id=case.case_id)
+    sidecar = folder / f"{case.case_id}.json"
+    write_label_sidecar(case.segments, sidecar, mask=path.name, algorithm=case.algorithm)
+    if case.is_picture:
+        return WrittenFile(path=path, readers=_picture_readers(case, path)), WrittenFile(path=sidecar)
+    itksnap, slicer = folder / f"{case.case_id}.itksnap.txt", folder / f"{case.case_id}.ctbl"
+    write_itksnap_labels(case.segments, itksnap)
+    write_slicer_colours(case.segments, slicer)
+    readers = (
+        partial(read_nifti_with_nibabel, path, case.segments),
+        partial(read_nifti_with_simpleitk, path, case.segments),
+    )
+    return WrittenFile(path=path, readers=readers), *(WrittenFile(path=one) for one in (sidecar, itksnap, slicer))
+
+
+def _picture_readers(case: DeliveredCase, path: Path) -> tuple[Callable[[], ReadBack], ...]:
+    from medseg.scans.picture_reading import read_picture_with_pillow, read_picture_with_simpleitk
+
+    grid = case.scan.geometry
+    return (
+        partial(read_picture_with_pillow, path, case.segments, grid),
+        partial(read_picture_with_simpleitk, path, case.segments, grid),
+    )
+
+
+def _write_seg_nrrd(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.scans import read_seg_nrrd_with_pynrrd, read_seg_nrrd_with_simpleitk, write_seg_nrrd
+
+    path = folder / f"{case.case_id}.seg.nrrd"
+    write_seg_nrrd(case.labels, case.segments, case.scan, path)
+    readers = (partial(read_seg_nrrd_with_simpleitk, path), partial(read_seg_nrrd_with_pynrrd, path))
+    return (WrittenFile(path=path, readers=readers),)
+
+
+def _write_structures(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.delivery.label_files import write_label_masks, write_label_sidecar
+
+    place = folder / "structures"
+    names = write_label_masks(case.labels, case.segments, case.scan, place)
+    files = [_structure_file(place / names[segment.number], segment) for segment in case.segments]
+    index = place / "structures.json"
+    write_label_sidecar(case.segments, index, mask=f"{case.case_id}.nii.gz", algorithm=case.algorithm, files=names)
+    return (*files, WrittenFile(path=index))
+
+
+def _structure_file(path: Path, segment: Segment) -> WrittenFile:
+    """A mask in which a structure is 1, read back by two libraries."""
+    from medseg.scans import read_nifti_with_nibabel, read_nifti_with_simpleitk
+
+    alone = (replace(segment, values=(1,)),)
+    readers = (partial(read_nifti_with_nibabel, path, alone), partial(read_nifti_with_simpleitk, path, alone))
+    return WrittenFile(path=path, readers=readers, structures=frozenset({segment.number}))
+
+
+def _write_seg(case: DeliveredCase, folder: Path, made: Made, *, kind: Literal["labelmap", "binary"]) -> Made:
+    from medseg.scans.dicom import read_seg_with_dcmqi, read_seg_with_highdicom, write_seg
+
+    path = folder / (f"{case.case_id}.seg.dcm" if kind == "labelmap" else f"{case.case_id}.binary.seg.dcm")
+    write_seg(case.labels, case.segments, case.scan, path, kind=kind, algorithm=case.algorithm)
+    readers = (partial(read_seg_with_highdicom, path), partial(read_seg_with_dcmqi, path))
+    return (WrittenFile(path=path, readers=readers),)
+
+
+def _write_rtstruct(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.scans.dicom import (
+        quiet_dicom,
+        read_rtstruct_independently,
+        read_rtstruct_with_medseg,
+        write_rtstruct,
+    )
+
+    path = folder / f"{case.case_id}.rtstruct.dcm"
+    with quiet_dicom():
+        write_rtstruct(case.labels, case.segments, case.scan, path, algorithm=case.algorithm)
+    readers = (
+        partial(read_rtstruct_with_medseg, path, case.scan),
+        partial(read_rtstruct_independently, path, case.scan),
+    )
+    return (WrittenFile(path=path, readers=readers, least_dice=LEAST_DICE_OF_CONTOURS),)
+
+
+def _write_measurements(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.delivery.measurements import measure_structures, write_measurements_csv
+
+    path = folder / MEASUREMENTS_NAME
+    write_measurements_csv(measure_structures(case.labels, case.segments, case.scan), path)
+    return (WrittenFile(path=path),)
+
+
+def _write_report(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.delivery.measurements import measure_structures
+    from medseg.scans.dicom import write_measurement_report
+
+    seg = next((file.path for file in made if file.path.name.endswith(".seg.dcm")), None)
+    if seg is None:
+        raise DeliveryError(
+            "the report of measurements must refer to a DICOM SEG, got none", remedy="deliver the form seg too"
+        )
+    path = folder / f"{case.case_id}.sr.dcm"
+    rows = measure_structures(case.labels, case.segments, case.scan)
+    write_measurement_report(rows, case.segments, case.scan, seg, path, algorithm=case.algorithm)
+    return (WrittenFile(path=path),)
+
+
+FORMS: dict[str, Form] = {
+    "nifti": Form(words="NIfTI mask and label files", write=_write_nifti, is_default=True),
+    "seg-nrrd": Form(words="3D Slicer segmentation", write=_write_seg_nrrd, needs="volume", is_default=True),
+    "structures": Form(words="a NIfTI mask of each structure", write=_write_structures, needs="volume"),
+    "seg": Form(words="DICOM SEG", write=partial(_write_seg, kind="labelmap"), needs="dicom", is_default=True),
+    "seg-binary": Form(words="binary DICOM SEG", write=partial(_write_seg, kind="binary"), needs="dicom"),
+    "rtstruct": Form(words="DICOM RTSTRUCT", write=_write_rtstruct, needs="dicom"),
+    "csv": Form(words="table of measurements", write=_write_measurements, is_default=True),
+    REPORT: Form(words="DICOM SR of measurements", write=_write_report, needs="dicom"),
+    PAGE: Form(words="page for people", write=None, is_default=True),
+}

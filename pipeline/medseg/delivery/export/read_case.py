@@ -1,0 +1,82 @@
+"""A mask and its scan, read and known to fit each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from medseg.delivery.export.delivered_case import DeliveredCase
+from medseg.delivery.terms import segments_of
+from medseg.errors import DeliveryError, GeometryError
+from medseg.inference.case_record import CaseRecord
+from medseg.inference.inputs.find_source import SourcePlaces, find_source
+from medseg.inference.record import PredictionRecord
+from medseg.records import Labelmap
+from medseg.scans import read_label
+from medseg.scans.segment import Algorithm
+from medseg.version import __version__
+
+_MOST_VALUES = 5
+_DIGITS = 12  # of a checksum
+_NOTICE = "research software, not a medical device"
+
+
+def read_case(record: CaseRecord, masks: Path, predictions: PredictionRecord, places: SourcePlaces) -> DeliveredCase:
+    """Read a case for delivery.
+
+    Args:
+        record: Record of the case.
+        masks: Folder of the masks.
+        predictions: Its `predictions.json`.
+        places: Where the scan is looked for.
+
+    Raises:
+        DeliveryError: If the mask is missing, or holds a value that no structure has.
+        GeometryError: If mask and scan lie on different grids.
+        ScanError: If mask or scan cannot be read, or the scan is not the one that the mask was drawn on.
+    """
+    path = masks / record.mask
+    if not path.is_file():
+        raise DeliveryError(
+            f"the mask must be {record.mask} in the folder of the masks, got no file",
+            remedy="predict again, which draws what is missing",
+            case_id=record.case_id,
+        )
+    scan = find_source(record, places)
+    labels, grid = read_label(path, case_id=record.case_id)
+    if not scan.geometry.is_close(grid):
+        raise GeometryError(
+            f"the mask must lie on the grid of its scan, got {grid.difference(scan.geometry)}",
+            remedy="save a mask that was corrected elsewhere on the grid of the scan",
+            case_id=record.case_id,
+        )
+    segments = segments_of({name: value for name, value in predictions.labels.items() if value != 0})
+    _check_values(labels, {value for segment in segments for value in segment.values}, record)
+    unsigned: Labelmap = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16, copy=False)
+    return DeliveredCase(
+        record=record, scan=scan, labels=unsigned, segments=segments, algorithm=_algorithm(predictions)
+    )
+
+
+def _check_values(labels: Labelmap, known: set[int], record: CaseRecord) -> None:
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    found = {low} if low < 0 else set(np.flatnonzero(np.bincount(labels.ravel(order="K"))).tolist())
+    unknown = sorted(found - known - {0})
+    if unknown or high > np.iinfo(np.uint16).max:
+        shown = ", ".join(map(str, unknown[:_MOST_VALUES]))
+        raise DeliveryError(
+            f"values of the mask must be those of the model's labels, got {shown}, which have no name",
+            remedy="correct the mask with the values that predictions.json lists",
+            case_id=record.case_id,
+        )
+
+
+def _algorithm(predictions: PredictionRecord) -> Algorithm:
+    """The software in the terms of a DICOM header, whose texts are short."""
+    names = dict.fromkeys(model.dataset for model in predictions.models)
+    digests = [(model.weights_digest or model.plan_digest)[:_DIGITS] for model in predictions.models]
+    kind = "medseg ensemble" if len(predictions.models) > 1 else "medseg"
+    return Algorithm(
+        name=f"{kind}: {', '.join(names)}"[:64], version=__version__, digest="+".join(digests)[:64], notice=_NOTICE
+    )

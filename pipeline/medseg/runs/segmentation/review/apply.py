@@ -1,0 +1,251 @@
+"""The way of a review into the next version of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.atomic import check_writable
+from medseg.cohort import CASE_ERRORS
+from medseg.delivery.review import load_review
+from medseg.errors import ConfigError, ManifestError
+from medseg.inference.inputs.find_source import SourcePlaces
+from medseg.inference.record import PredictionRecord
+from medseg.manifest import save_manifest
+from medseg.manifest.case_scans import check_same_grid
+from medseg.manifest.load import ManifestFile, open_manifest
+from medseg.manifest.version import next_version
+from medseg.records import Case, Failure, LabelReview
+from medseg.runs.segmentation.review.applied import AppliedReview
+from medseg.runs.segmentation.review.build import masks_record
+from medseg.runs.segmentation.review.decisions import Decision, decisions_of
+from medseg.runs.segmentation.review.log import (
+    beside,
+    load_log,
+    load_queue,
+    log_entries,
+    save_log,
+    save_queue,
+    waiting_case,
+)
+from medseg.runs.segmentation.review.new_case import make_case
+from medseg.runs.segmentation.review.new_label import check_labels, make_label, write_label
+from medseg.runs.segmentation.review.patients import patients_of_new_cases
+from medseg.scans import read_grid
+from medseg.split import check_target, keep_previous
+
+FOLDER = "reviewed"
+"""Folder below the data root for labels that people decided on, and scans that joined with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplySettings:
+    """Choices in taking over a review.
+
+    Attributes:
+        dataset: Data set: a `dataset.json` or the folder that holds one.
+        out: File of the new version; the data set's own, whose old version is kept, if not given.
+        data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        replace: Whether a case that has a label gets the new one; the old file stays.
+        patients: CSV with the columns `case_id` and `patient_id`, for scans that are new in the data set.
+        sources: Folders in which such scans are looked for, if they are not where the prediction read them.
+        pseudonyms: Private table of the prediction, if its ids are pseudonyms.
+    """
+
+    dataset: Path
+    out: Path | None = None
+    data_root: Path | None = None
+    replace: bool = False
+    patients: Path | None = None
+    sources: tuple[Path, ...] = ()
+    pseudonyms: Path | None = None
+
+
+def apply_reviews(masks: Path, reviews: Sequence[Path], settings: ApplySettings) -> AppliedReview:
+    """Make accepted and corrected masks labels of a data set, and queue rejected cases for labelling.
+
+    Labels are written to `reviewed/v<version>/` below the data root; no file that was there is changed but the
+    manifest, whose old version is kept. The same review can be taken over again: what is known is passed over.
+
+    Args:
+        masks: Folder of masks that was reviewed.
+        reviews: Files that the review page saved, of one or several readers.
+        settings: Choices.
+
+    Raises:
+        ConfigError: If the masks have other labels than the data set, or the target may not be written.
+        ManifestError: If data set, review or table cannot be read, or a review names a case without a mask.
+        DeliveryError: If the record of the masks is damaged, or a file cannot be written.
+    """
+    record = masks_record(masks)
+    source = open_manifest(settings.dataset, data_root=settings.data_root)
+    check_labels(record, source.manifest)
+    decisions = decisions_of([load_review(path) for path in reviews])
+    target = _target(source, settings)
+    check_writable(source.root, option="data root")
+    work = _Work(record, masks, source, target, settings)
+    for decision in decisions:
+        work.take(decision)
+    return work.finish()
+
+
+def _target(source: ManifestFile, settings: ApplySettings) -> Path:
+    if settings.out is None and not source.is_own:
+        raise ConfigError(
+            f"manifest {source.path.name}: must be in medseg's own form to hold reviewed labels, got another",
+            remedy="name a new file as the output, for the manifest with reviewed labels",
+        )
+    return check_target(source, settings.out, force=settings.replace)
+
+
+class _Work:
+    """Decisions of one call, and what came of them so far."""
+
+    def __init__(
+        self, record: PredictionRecord, masks: Path, source: ManifestFile, target: Path, settings: ApplySettings
+    ) -> None:
+        self.record, self.masks, self.source, self.target, self.settings = record, masks, source, target, settings
+        self.records = {case.case_id: case for case in record.cases}
+        self.cases = {case.case_id: case for case in source.manifest.cases}
+        self.models = tuple(f"{one.dataset}, {(one.weights_digest or '')[:12]}" for one in record.models)
+        self.version = next_version(source.manifest.version)
+        self.folder = source.root / FOLDER / f"v{''.join(c if c.isalnum() or c in '.-' else '_' for c in self.version)}"
+        self.patients = patients_of_new_cases(settings.patients, settings.pseudonyms)
+        self.places = SourcePlaces.of((source.root, *settings.sources), pseudonyms=settings.pseudonyms)
+        self.log_path, self.queue_path = beside(target, "reviews"), beside(target, "to_label")
+        before = [path if path.exists() else beside(source.path, path_name) for path, path_name in
+                  ((self.log_path, "reviews"), (self.queue_path, "to_label"))]  # fmt: skip
+        self.log, self.queue = list(load_log(before[0])), list(load_queue(before[1]))
+        self.failures: list[Failure] = []
+        self.by_outcome: dict[str, list[str]] = {
+            name: [] for name in ("accepted", "corrected", "queued", "known", "undecided", "disputed")
+        }
+
+    def take(self, decision: Decision) -> None:
+        """Take over what was decided on one case; a failure is noted and does not stop the others."""
+        case_id = decision.case_id
+        if self._is_logged(decision):
+            self.by_outcome["known"].append(case_id)
+            return
+        if self._is_in_manifest(decision):  # a call was killed between the manifest and the log
+            self.by_outcome["known"].append(case_id)
+            self._note(decision, "label", self.cases[case_id].label)
+            return
+        if not decision.decided:
+            outcome = "undecided"
+        elif decision.is_disputed:
+            outcome = "disputed"
+        elif decision.review.verdict == "rejected":
+            outcome = "queued"
+        else:
+            outcome = "corrected" if decision.review.edited_voxels else "accepted"
+        try:
+            if case_id not in self.records:
+                raise ManifestError(
+                    "a reviewed case must be in predictions.json of the masks, got one that is not",
+                    remedy="give the folder of masks that the page was made of",
+                    case_id=case_id,
+                )
+            if outcome == "queued":
+                case, source = self.cases.get(case_id), self.records[case_id].source
+                self.queue.append(waiting_case(decision, case, source, patient=self.patients.get(case_id)))
+            label = self._add_label(decision, outcome) if outcome in ("accepted", "corrected") else None
+        except CASE_ERRORS as error:
+            failure = Failure.of(case_id, "apply", error)
+            self.failures.append(failure)
+            self._note(decision, f"failed: {failure.reason}", None)
+            return
+        self.by_outcome[outcome].append(case_id)
+        self._note(decision, "label" if label else outcome, label)
+
+    def finish(self) -> AppliedReview:
+        """Write manifest, queue and log, in this order: what a kill leaves out is written by the next call."""
+        labelled = {*self.by_outcome["accepted"], *self.by_outcome["corrected"]}
+        manifest, file, previous = self.source.manifest, None, None
+        if labelled:
+            changes = {"version": self.version, "cases": tuple(self.cases.values())}
+            manifest = manifest.model_copy(update=changes)
+            is_same = self.target.exists() and self.target.samefile(self.source.path)
+            previous = keep_previous(self.source) if is_same else None
+            save_manifest(manifest, self.target)
+            file = self.target
+        save_queue(self.queue_path, self.queue, labelled=labelled)
+        save_log(self.log_path, self.log)
+        outcomes = {name: tuple(ids) for name, ids in self.by_outcome.items()}
+        return AppliedReview(
+            manifest=manifest,
+            file=file,
+            previous=previous,
+            root=self.source.root,
+            **outcomes,
+            failures=tuple(self.failures),
+            log=self.log_path,
+            queue=self.queue_path,
+            warnings=self._warnings(labelled),
+        )
+
+    def _add_label(self, decision: Decision, outcome: str) -> str:
+        case_id, manifest, root = decision.case_id, self.source.manifest, self.source.root
+        record, known = self.records[case_id], self.cases.get(case_id)
+        if known is not None and known.label is not None and not self.settings.replace:
+            raise ConfigError(
+                "case has a label already, which a mask does not replace unasked",
+                remedy="use the option replace, which keeps the file of the old label",
+                case_id=case_id,
+            )
+        label = make_label(record, decision.review, self.masks, labels=self.record, manifest=manifest)
+        case = known or make_case(
+            record, manifest, root, folder=self.folder / "images", patients=self.patients, places=self.places
+        )
+        grid = read_grid(root / case.images[0], case_id=case_id).geometry
+        check_same_grid(label.grid.geometry, grid, case_id=case_id, thing="mask", reference="image in the data set")
+        path = write_label(label, self.folder / "labels", case_id=case_id, is_replaced=self.settings.replace)
+        self.cases[case_id] = self._labelled(case, path.relative_to(root).as_posix(), label.label_ml, decision, outcome)
+        return path.relative_to(root).as_posix()
+
+    def _labelled(self, case: Case, label: str, label_ml: dict[str, float], decision: Decision, outcome: str) -> Case:
+        review = LabelReview(
+            verdict="corrected" if outcome == "corrected" else "accepted",
+            readers=decision.readers,
+            decided=decision.review.decided,
+            models=self.models,
+            mask_sha256=decision.review.mask_sha256,
+        )
+        changes = {"label": label, "label_ml": label_ml, "slice_labels": None, "label_review": review}
+        return case.model_copy(update=changes)
+
+    def _is_logged(self, decision: Decision) -> bool:
+        """Whether every reader's word on the case was taken over before; failures and disputes are tried again."""
+        done = {
+            (one.case_id, one.reader, one.verdict, one.decided, one.comment)
+            for one in self.log
+            if one.outcome in ("label", "queued", "undecided")
+        }
+        said = {
+            (decision.case_id, one.reader, one.review.verdict, one.review.decided, one.review.comment)
+            for one in decision.entries
+        }
+        return said <= done
+
+    def _is_in_manifest(self, decision: Decision) -> bool:
+        case = self.cases.get(decision.case_id)
+        if case is None or case.label_review is None or not decision.decided or decision.is_disputed:
+            return False
+        review, held = decision.review, case.label_review
+        return review.verdict == "accepted" and (held.mask_sha256, held.decided, held.readers) == (
+            review.mask_sha256,
+            review.decided,
+            decision.readers,
+        )
+
+    def _note(self, decision: Decision, outcome: str, label: str | None) -> None:
+        self.log += log_entries(decision, outcome=outcome, label=label, models=self.models)
+
+    def _warnings(self, labelled: set[str]) -> tuple[str, ...]:
+        tests = sorted(case_id for case_id in labelled if self.cases[case_id].split == "test")
+        if not tests:
+            return ()
+        listed = f"{', '.join(tests[:5])}{' …' if len(tests) > 5 else ''}"
+        text = "test case(s) got a reviewed mask as their reference: the model that drew it cannot be measured by them"
+        return (f"{len(tests)} {text}: {listed}",)

@@ -1,0 +1,98 @@
+"""A mask that a person decided on, as a label of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medseg.delivery.review import CaseReview, apply_edits
+from medseg.errors import ConfigError, DeliveryError
+from medseg.inference.case_record import CaseRecord
+from medseg.inference.mask_folder import file_sha256
+from medseg.inference.record import PredictionRecord
+from medseg.records import Labelmap, Manifest, Scan
+from medseg.scans import mask_suffix, read_label, read_scan, write_mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewLabel:
+    """A label before it is written.
+
+    Attributes:
+        values: Label values of the data set, shape `(I, J, K)`.
+        grid: Grid and form of the mask's file, without voxels.
+        label_ml: Millilitres of each label, by name.
+    """
+
+    values: Labelmap
+    grid: Scan
+    label_ml: dict[str, float]
+
+
+def check_labels(record: PredictionRecord, manifest: Manifest) -> None:
+    """Refuse masks that cannot be labels of a data set.
+
+    Raises:
+        ConfigError: If masks and data set name other structures, or every object of the data set has a value.
+    """
+    drawn, wanted = ({name for name in labels if name != "background"} for labels in (record.labels, manifest.labels))
+    if drawn != wanted:
+        raise ConfigError(
+            f"masks and data set must name the same labels, got {', '.join(sorted(drawn - wanted)) or 'no others'} "
+            f"only in the masks and {', '.join(sorted(wanted - drawn)) or 'no others'} only in the data set",
+            remedy="give a data set with the labels of the model",
+        )
+    if manifest.instances:
+        raise ConfigError(
+            "masks become labels of a data set only if it does not number objects, got one with instances",
+            remedy="set instances to false in a data set whose labels hold the structure's own value",
+        )
+
+
+def make_label(
+    record: CaseRecord, review: CaseReview, masks: Path, *, labels: PredictionRecord, manifest: Manifest
+) -> NewLabel:
+    """The mask that was read, with its corrections, in the values of the data set.
+
+    Raises:
+        DeliveryError: If the mask is not the one that was read, or a correction does not fit it.
+        ScanError: If the mask cannot be read.
+    """
+    path = masks / record.mask
+    if file_sha256(path) != review.mask_sha256:
+        raise DeliveryError(
+            "its mask must be the one that was read, got one that was drawn or changed since",
+            remedy="review it again, on a new page made of this folder of masks",
+            case_id=record.case_id,
+        )
+    scan = read_scan(path, case_id=record.case_id)
+    mask, _ = read_label(path, case_id=record.case_id)
+    values = sorted(labels.labels.values())
+    drawn = apply_edits(mask, review.edits, values=values, case_id=record.case_id)
+    table = np.zeros(max(int(drawn.max(initial=0)), *values) + 1, np.uint16)
+    for name, value in labels.labels.items():
+        table[value] = 0 if value == 0 else manifest.labels[name]
+    label = table[drawn]
+    voxel_ml = scan.geometry.voxel_ml
+    counts = np.bincount(label.ravel(), minlength=max(manifest.labels.values()) + 1)
+    volumes = {name: float(counts[value] * voxel_ml) for name, value in manifest.foreground.items()}
+    grid = replace(scan, array=np.empty((1, 0, 0, 0), np.float32))
+    return NewLabel(label, grid, volumes)
+
+
+def write_label(label: NewLabel, folder: Path, *, case_id: str, is_replaced: bool) -> Path:
+    """Write a label as `folder/case_id.nii.gz`, or `.png` for a picture.
+
+    Raises:
+        DeliveryError: If there is a file of that name that is not to be replaced, or it cannot be written.
+    """
+    path = folder / f"{case_id}{mask_suffix(label.grid)}"
+    if path.exists() and not is_replaced:
+        raise DeliveryError(
+            f"label {path.name} must be a new file, got one in {folder}",
+            remedy="use the option replace, or move it away",
+            case_id=case_id,
+        )
+    return write_mask(label.values, label.grid, folder, case_id=case_id)

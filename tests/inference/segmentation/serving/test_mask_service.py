@@ -1,0 +1,138 @@
+"""Requests are answered with the masks of `predict_cases`, and leave nothing behind."""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from medseg.errors import ScanError
+from medseg.geometry import Geometry
+from medseg.inference import find_inputs, load_record
+from medseg.inference.requests import ScanRequest
+from medseg.inference.segmentation import Predictor, predict_cases
+from medseg.inference.segmentation.serving import MaskAnswer, MaskService
+
+from tests.dicom_files import write_series
+from tests.inference.classification.knowing import CPU
+from tests.remedies.inference import model_run, write_image
+
+SEED = 11  # of weights that draw with little confidence
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    torch.manual_seed(SEED)
+    return Predictor.load(model_run(tmp_path_factory.mktemp("model")), device=CPU)
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_image(tmp_path_factory.mktemp("scan") / "case_7.nii.gz")
+
+
+def mask_of(answer: MaskAnswer) -> bytes:
+    assert answer.mask is not None, answer.error
+    return base64.b64decode(answer.mask)
+
+
+def test_answer_is_the_mask_that_predict_writes(model: Predictor, image: Path, tmp_path: Path) -> None:
+    (drawn,), _ = predict_cases(model, find_inputs([image], channels=model.channels), tmp_path / "masks")
+    (answer,) = MaskService(model).answer([ScanRequest((image.read_bytes(),), image.name)])
+    assert mask_of(answer) == drawn.mask_path.read_bytes()
+    assert (answer.case, answer.file, answer.error) == ("case_7", "case_7.nii.gz", None)
+    assert (answer.volumes_ml, answer.labels) == (drawn.volume_ml, {"background": 0, "liver": 1})
+    record = load_record(tmp_path / "masks")
+    assert record is not None
+    assert answer.flags == record.cases[0].flags
+    assert answer.flags is not None
+    assert [flag.kind for flag in answer.flags] == ["confidence"]
+
+
+def test_second_request_is_answered_as_the_first(
+    model: Predictor, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    service, request = MaskService(model), ScanRequest((image.read_bytes(),), image.name)
+    assert service.answer([request]) == service.answer([request])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_concurrent_requests_do_not_mix(model: Predictor, tmp_path: Path) -> None:
+    service = MaskService(model)
+    requests = []
+    for number in range(6):
+        path = write_image(tmp_path / f"{number}.nii.gz")
+        requests.append(ScanRequest((path.read_bytes(),), f"{number}.nii.gz"))
+    alone = [service.answer([request]) for request in requests]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(lambda request: service.answer([request]), requests)) == alone
+
+
+def test_failed_scan_says_why_and_does_not_stop_the_others(model: Predictor, image: Path) -> None:
+    requests = [ScanRequest((b"torn",), "a.nii.gz"), ScanRequest((image.read_bytes(),)), ScanError("no scan")]
+    torn, drawn, refused = MaskService(model).answer(requests)
+    assert torn.mask is None
+    assert torn.error is not None
+    assert torn.error.startswith("case a: ")
+    assert drawn.error is None
+    assert (refused.mask, refused.error) == (None, "no scan")
+
+
+def test_one_request_is_one_case(model: Predictor, image: Path) -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in ("a.nii.gz", "b.nii.gz"):
+            archive.write(image, name)
+    (answer,) = MaskService(model).answer([ScanRequest((content.getvalue(),))])
+    assert answer.error == "a request must hold one case, got 2: a, b; send each in a request or row of its own"
+
+
+def test_dicom_study_is_sent_as_a_zip(tmp_path: Path) -> None:
+    model = Predictor.load(model_run(tmp_path / "run", channels=("CT",)), device=CPU)
+    array = np.random.default_rng(0).integers(0, 500, size=(12, 14, 6)).astype(np.int16)
+    write_series(array, Geometry(array.shape, np.diag([1.0, 1.0, 2.0, 1.0])), tmp_path / "study")
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path in sorted((tmp_path / "study").iterdir()):
+            archive.write(path, path.name)
+    (answer,) = MaskService(model).answer([ScanRequest((content.getvalue(),), "study.zip")])
+    (drawn,), _ = predict_cases(model, find_inputs([tmp_path / "study"], channels=model.channels), tmp_path / "masks")
+    assert mask_of(answer) == drawn.mask_path.read_bytes()
+
+
+def test_error_names_no_folder_of_the_machine(model: Predictor) -> None:
+    answers = MaskService(model).answer(
+        [ScanRequest((b"torn",), name) for name in ("a.nii", "a.nrrd", "a.dcm", "a.png")]
+    )
+    assert [answer.error for answer in answers if tempfile.gettempdir() in str(answer.error)] == []
+    assert all(answer.error for answer in answers)
+
+
+def test_request_for_speed_is_that_of_the_faster_model(model: Predictor, tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.nii.gz")
+    (answer,) = MaskService(model).answer([ScanRequest((path.read_bytes(),), path.name)], fast=True)
+    (drawn,), _ = predict_cases(model.faster(), find_inputs([path], channels=model.channels), tmp_path / "masks")
+    assert mask_of(answer) == drawn.mask_path.read_bytes()
+
+
+def test_several_channels_are_sent_as_a_list(tmp_path: Path) -> None:
+    model = Predictor.load(model_run(tmp_path / "run", channels=("T1", "T2"), **_two_channels()), device=CPU)
+    parts = tuple(write_image(tmp_path / name).read_bytes() for name in ("a.nii.gz", "b.nii.gz"))
+    answer, lacking = MaskService(model).answer([ScanRequest(parts, "p.nii.gz"), ScanRequest(parts[:1], "p.nii.gz")])
+    assert np.frombuffer(mask_of(answer), np.uint8).size
+    assert answer.case == "p"
+    assert lacking.error is not None
+
+
+def _two_channels() -> dict[str, object]:
+    from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+
+    return {"preprocess": PreprocessConfig(axcodes="RAS", normalisation=(ChannelNormalisation(kind="none"),) * 2)}
