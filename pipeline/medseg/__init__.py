@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from medseg.inference.classification import SlicePredictor
     from medseg.inference.segmentation import Predictor
     from medseg.manifest import load_manifest
-    from medseg.runs.api import adopt, compare, evaluate, package, predict, promote, report, train, train_classifier
+    from medseg.runs.api import (
+        adopt,
+        compare,
+        deliver,
+        evaluate,
+        package,
+        predict,
+        promote,
+        report,
+        train,
+        train_classifier,
+    )
     from medseg.scans import read_label, read_scan, write_mask
     from medseg.training.segmentation import SegmentationParts
 
@@ -31,6 +42,7 @@ _HOMES = {
     "SlicePredictor": "medseg.inference.classification",
     "adopt": "medseg.runs.api",
     "compare": "medseg.runs.api",
+    "deliver": "medseg.runs.api",
     "evaluate": "medseg.runs.api",
     "load_manifest": "medseg.manifest",
     "package": "medseg.runs.api",
@@ -52,6 +64,7 @@ __all__ = [
     "__version__",
     "adopt",
     "compare",
+    "deliver",
     "evaluate",
     "load_manifest",
     "package",

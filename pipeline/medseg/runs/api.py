@@ -17,6 +17,7 @@ from medseg.runs.progress import Progress
 from medseg.runs.report import ReportResult, report_run
 from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_model
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
+from medseg.runs.segmentation.deliver import DeliverResult, DeliverSettings, deliver_masks
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.package import PackageResult, PackageSettings, package_models
@@ -254,6 +255,44 @@ def promote(
     """
     earlier = None if against is None else Path(against)
     return promote_model(Path(evaluation), PromoteSettings(alias=alias, against=earlier, **settings))
+
+
+def deliver(
+    masks: AnyPath,
+    *,
+    out: AnyPath,
+    forms: Sequence[str] | None = None,
+    sources: Sequence[AnyPath] = (),
+    pseudonyms: AnyPath | None = None,
+    cases: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> DeliverResult:
+    """Write masks in the forms of viewers, archives and people, and certify what independent libraries read back.
+
+    Args:
+        masks: Folder that `predict` wrote.
+        out: Target folder, with a folder for each case.
+        forms: Names such as `nifti`, `seg-nrrd`, `seg`, `rtstruct`, `csv`, `sr` and `pdf`; those that fit each case if
+            not given.
+        sources: Folders in which the scans are looked for, if they are not where the prediction read them.
+        pseudonyms: Private table of the prediction, if its ids are pseudonyms.
+        cases: Ids of the cases to deliver; all if not given.
+        progress: Follows the work; nothing if not given.
+
+    Returns:
+        Delivered cases with their certificates, and failures.
+
+    Raises:
+        PipelineError: If the folder of masks, a form or a case is wrong.
+    """
+    settings = DeliverSettings(
+        out=Path(out),
+        forms=tuple(forms) if forms is not None else None,
+        sources=tuple(map(Path, sources)),
+        pseudonyms=Path(pseudonyms) if pseudonyms is not None else None,
+        cases=tuple(cases),
+    )
+    return deliver_masks(Path(masks), settings, progress=progress)
 
 
 def package(

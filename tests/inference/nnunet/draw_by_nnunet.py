@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-torch.half = torch.float32
-
 
 def main() -> None:
     """Draw one mask for each folder that `export.py` wrote."""

@@ -22,7 +22,8 @@ def test_mask_is_that_of_nnunet(adopted: Adopted, name: str) -> None:
     mask = adopted(name).mask(scan_for(name))
     assert mask.shape == expected.shape
     assert len(np.unique(expected)) > 1
-    assert np.count_nonzero(mask != expected) <= 2  # of equals within rounding
+    # Of equals within rounding; folds are averaged before their sums are rounded, and after that in nnU-Net.
+    assert np.count_nonzero(mask != expected) <= (4 if name == "two_folds" else 2)
 
 
 @pytest.mark.parametrize("name", ["thick", "regions"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from medseg.geometry import Triple
 from medseg.records import Mask
 
 Points = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 _FLAT = 1e-9  # of the largest extent: what rounding leaves of an extent of 0
 _ROWS = 1000  # points whose distances to all others are held at once
 
@@ -47,9 +49,11 @@ def diameters(mask: Mask, spacing_mm: Triple) -> Diameters:
         https://apps.who.int/iris/handle/10665/37200, for the one at a right angle to it.
     """
     spacing = np.array(spacing_mm)
-    corners = _hull(_extreme_voxels(mask) * spacing)
+    mask = np.ascontiguousarray(mask)  # searched eight times as fast as in Fortran's order
+    lines = [_Lines.of(mask, axis) for axis in range(3)]
+    corners = _hull(_extreme_voxels(lines) * spacing)
     longest = _farthest(corners)[0]
-    flat = {int(k): np.argwhere(mask[:, :, k]) * spacing[:2] for k in np.flatnonzero(mask.any(axis=(0, 1)))}
+    flat = {k: _outline(lines[0], k) * spacing[:2] for k in np.flatnonzero(lines[0].is_met.any(axis=0)).tolist()}
     bounds = {k: float(np.linalg.norm(np.ptp(points, axis=0))) for k, points in flat.items()}
     best, index = -1.0, 0
     for k in sorted(bounds, key=lambda one: (-bounds[one], one)):
@@ -61,22 +65,43 @@ def diameters(mask: Mask, spacing_mm: Triple) -> Diameters:
     return Diameters(longest, best, _perpendicular(_hull(flat[index])), index)
 
 
-def _extreme_voxels(mask: Mask) -> Points:
+class _Lines(NamedTuple):
+    """Where the lines of a grid along one axis meet a structure first and last.
+
+    Attributes:
+        first: Index of the first voxel on each line, of the shape of the other two axes.
+        last: Index of the last voxel.
+        is_met: Whether the line meets the structure.
+    """
+
+    first: Indices
+    last: Indices
+    is_met: Mask
+
+    @classmethod
+    def of(cls, mask: Mask, axis: int) -> _Lines:
+        """The lines along an axis of a mask."""
+        last = mask.shape[axis] - 1 - np.flip(mask, axis).argmax(axis=axis)
+        return cls(mask.argmax(axis=axis), last, np.asarray(mask.any(axis=axis)))
+
+
+def _extreme_voxels(lines: Sequence[_Lines]) -> Points:
     """Indices of the voxels that are first or last on their lines along all three axes, shape `(N, 3)`."""
-    kept = np.argwhere(_ends(mask, 2))
+    i, j = np.nonzero(lines[2].is_met)
+    ends = [np.stack([i, j, end[i, j]], axis=1) for end in (lines[2].first, lines[2].last)]
+    kept = np.concatenate(ends)
     for axis in (0, 1):
-        if len(kept):
-            kept = kept[_ends(mask, axis)[tuple(kept.T)]]
+        line = tuple(np.delete(kept, axis, axis=1).T)
+        place = kept[:, axis]
+        kept = kept[(place == lines[axis].first[line]) | (place == lines[axis].last[line])]
     return kept.astype(np.float64)
 
 
-def _ends(mask: Mask, axis: int) -> Mask:
-    """The first and the last voxel of the structure on every line along an axis."""
-    size = mask.shape[axis]
-    places = np.expand_dims(np.arange(size), [n for n in range(3) if n != axis])
-    first = np.expand_dims(mask.argmax(axis=axis), axis)
-    last = np.expand_dims(size - 1 - np.flip(mask, axis).argmax(axis=axis), axis)
-    return np.asarray(mask & ((places == first) | (places == last)))
+def _outline(lines: _Lines, k: int) -> Points:
+    """First and last voxels of a slice on its lines along i, shape `(N, 2)`; its hull is that of all voxels."""
+    j = np.flatnonzero(lines.is_met[:, k])
+    ends = [np.stack([end[j, k], j], axis=1) for end in (lines.first, lines.last)]
+    return np.concatenate(ends).astype(np.float64)
 
 
 def _hull(points: Points) -> Points:

@@ -68,7 +68,7 @@ def _measured(labels: Labelmap, segment: Segment, scan: Scan, box: Box | None) -
     if box is None or voxels == 0:
         return StructureMeasurements(number=segment.number, name=segment.name, voxels=0, volume_ml=0.0)
     start = np.array([part.start for part in box])
-    counts = [mask.sum(axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
+    counts = [np.asarray(np.count_nonzero(mask, axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
     longest = diameters(mask, scan.geometry.spacing_mm)
     return StructureMeasurements(
         number=segment.number,

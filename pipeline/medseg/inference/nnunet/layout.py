@@ -34,8 +34,8 @@ def nnunet_layout(shape: Voxel, patch: Voxel, *, step: float, box: Box | None = 
         [start for start in starts if start < wanted.stop and start + window > wanted.start]
         for starts, window, wanted in zip(along, patch, box, strict=True)
     ]
-    axis = _streaming_axis(box, patch)
-    starts = sorted(product(used[0], used[1], used[2]), key=lambda start: start[axis])
+    axis = 0  # windows in nnU-Net's order, in which sums of half precision depend on it
+    starts = list(product(used[0], used[1], used[2]))
     visits = _visits(starts, axis, box[axis])
     i, j, k = (
         range(max(0, min(starts)), min(size, max(starts) + window))
@@ -71,12 +71,6 @@ def importance_map(patch: Voxel) -> Tensor:
     rounded = torch.from_numpy(weights / weights.max() * _PEAK).half().float()
     rounded[rounded == 0] = rounded[rounded > 0].min()
     return rounded.reshape(patch)
-
-
-def _streaming_axis(box: Box, patch: Voxel) -> int:
-    """The axis with the fewest unfinished voxels."""
-    extents = [len(extent) for extent in box]
-    return min(range(3), key=lambda axis: min(patch[axis], extents[axis]) * math.prod(extents) // extents[axis])
 
 
 def _visits(starts: list[Voxel], axis: int, planes: range) -> tuple[Visit, ...]:

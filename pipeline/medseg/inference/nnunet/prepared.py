@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from medseg.geometry import Geometry
@@ -92,6 +93,7 @@ class PreparedAdopted:
             device=model.device,
             precision=model.precision,
             importance=importance_map(self._layout.patch_size),
+            sums=torch.half,  # as nnU-Net's are, so that logits that are almost equal are decided as it decides
         )
         rule = model.card.preprocess.logits
         # Order 1 along the coarse axis interpolates there as along the others.

@@ -25,6 +25,7 @@ def probability_planes(
     device: torch.device,
     precision: PrecisionKind = "auto",
     importance: Tensor | None = None,
+    sums: torch.dtype = torch.float32,
     chunk_bytes: int = CHUNK_BYTES,
 ) -> Iterator[Tensor]:
     """Slide a network over a volume and yield finished planes, in order along the layout's streaming axis.
@@ -42,6 +43,7 @@ def probability_planes(
         device: Device that holds the network.
         precision: Number format.
         importance: Weight of each voxel of a window, of shape `layout.patch_size`; MONAI's Gaussian if not given.
+        sums: Number format of the sums of logits and weights.
         chunk_bytes: Memory that the planes of one chunk may take; a single plane may take more.
 
     Yields:
@@ -56,8 +58,8 @@ def probability_planes(
         raise ValueError(f"image must have the {seen} voxels that the windows see, got {tuple(image.shape[1:])}")
     if importance is None:
         importance = gaussian_importance(layout.patch_size, device=device)
-    sums = _RollingSums(layout, target, importance.to(device))
-    return _chunks(network, image, sums, device=device, precision=precision, chunk_bytes=chunk_bytes)
+    rolling = _RollingSums(layout, target, importance.to(device), sums)
+    return _chunks(network, image, rolling, device=device, precision=precision, chunk_bytes=chunk_bytes)
 
 
 def whole_volume_probabilities(
@@ -135,21 +137,22 @@ def _window(image: Tensor, start: Voxel, layout: WindowLayout) -> Tensor:
 class _RollingSums:
     """Weighted sums of logits of the planes that some window still changes, in a ring of the layout's depth."""
 
-    def __init__(self, layout: WindowLayout, target: VoxelTarget, importance: Tensor) -> None:
+    def __init__(self, layout: WindowLayout, target: VoxelTarget, importance: Tensor, dtype: torch.dtype) -> None:
         self.layout = layout
         self.target = target
         self.planes = layout.box[layout.axis]
         self.taken = self.planes.start
         self.importance = importance
         self.logits = torch.empty(0)  # until the network's first output shows their number
-        self.weights = torch.zeros(len(layout.copies), 1, *layout.buffer_shape, device=importance.device)
+        self.dtype = dtype
+        self.weights = torch.zeros(len(layout.copies), 1, *layout.buffer_shape, dtype=dtype, device=importance.device)
 
     def _allocate(self, channels: int) -> Tensor:
         """Zeros; channels come last in memory on a CPU, as in a network's output: a voxel's are read together."""
         copies, shape, device = len(self.layout.copies), self.layout.buffer_shape, self.weights.device
         if device.type == "cpu":
-            return torch.zeros(copies, *shape, channels).permute(0, 4, 1, 2, 3)
-        return torch.zeros(copies, channels, *shape, device=device)
+            return torch.zeros(copies, *shape, channels, dtype=self.dtype).permute(0, 4, 1, 2, 3)
+        return torch.zeros(copies, channels, *shape, dtype=self.dtype, device=device)
 
     def add(self, copy: int, logits: Tensor, start: Voxel) -> None:
         """Add the part of one window, `(channels, I, J, K)`, that lies in the box."""
@@ -165,12 +168,17 @@ class _RollingSums:
             part = tuple(planes if n == axis else extent for n, extent in enumerate((i, j, k)))
             window = tuple(slice(r.start - first, r.stop - first) for r, first in zip(part, start, strict=True))
             weight = self.importance[window]
-            self.logits[copy][self._place(part)].addcmul_(logits[(slice(None), *window)].float(), weight)
+            place = self.logits[copy][self._place(part)]
+            added = logits[(slice(None), *window)].float()
+            if self.dtype == torch.float32:
+                place.addcmul_(added, weight)
+            else:  # the product is rounded once, with the sum
+                place += added * weight
             self.weights[copy][self._place(part)].add_(weight)
 
     def take(self, stop: int, chunk_bytes: int) -> Iterator[Tensor]:
         """Yield the values of the planes before `stop` that were not taken yet, and free their place."""
-        plane_bytes = 4 * self.logits[0].numel() // self.layout.depth
+        plane_bytes = self.logits.element_size() * self.logits[0].numel() // self.layout.depth
         for planes in self._pieces(range(self.taken, stop), max(1, chunk_bytes // plane_bytes)):
             part = tuple(planes if n == self.layout.axis else extent for n, extent in enumerate(self.layout.box))
             place = (slice(None), *self._place(part))
@@ -200,9 +208,9 @@ class _RollingSums:
 
 def _mean_values(logits: Tensor, weights: Tensor, target: VoxelTarget) -> Tensor:
     """Mean values of sums `(copies, channels, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
-    first = logits[0].div_(weights[0])
+    first = logits[0].div_(weights[0]).float()
     total = target.activate(first)
     total = total.clone() if total is first else total  # the place of the sums is used again
     for logit, weight in zip(logits[1:], weights[1:], strict=True):
-        total += target.activate(logit.div_(weight))
+        total += target.activate(logit.div_(weight).float())
     return total.div_(len(logits)) if len(logits) > 1 else total
