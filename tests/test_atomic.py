@@ -5,7 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
-from medseg.atomic import atomic_path, check_writable, write_json, write_text
+from medseg.atomic import (
+    atomic_path,
+    check_writable,
+    remove_folder,
+    remove_leftovers,
+    replacing_folder,
+    write_json,
+    write_text,
+)
 from medseg.errors import DeliveryError
 
 
@@ -149,3 +157,21 @@ def test_longer_name_is_refused_with_its_length(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="got a too long name, 256 bytes; shorten the name"):
         write_text(tmp_path / ("a" * 256), "a")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_that_is_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "a").write_text("1", encoding="utf-8")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "case").symlink_to(tmp_path / "far")
+    with replacing_folder(tmp_path / "here") as (temporary, move):
+        (temporary / "b").write_text("2", encoding="utf-8")
+        move(tmp_path / "here" / "case")
+    (tmp_path / "here" / f".{'0' * 32}.part").symlink_to(tmp_path / "far")
+    remove_leftovers(tmp_path / "here")
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["case"]
+    assert [path.name for path in (tmp_path / "here" / "case").iterdir()] == ["b"]
+    remove_folder(tmp_path / "here" / "case")
+    remove_folder(tmp_path / "here" / "case")
+    assert list((tmp_path / "here").iterdir()) == []
+    assert (tmp_path / "far" / "a").read_text(encoding="utf-8") == "1"

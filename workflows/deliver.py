@@ -39,7 +39,8 @@ Without --formats: nifti, seg-nrrd, csv, pdf, and seg of DICOM series. The same 
 @click.option("--formats", help="Formats, separated by commas.  [default: see below]")
 @click.option("--source", "sources", type=options.FILE, multiple=True,
               help="Folder of the scans, if they are not where they were predicted from; may be repeated.")  # fmt: skip
-@click.option("--pseudonyms", type=options.FILE, help="Private table of the prediction, if ids are pseudonyms.")
+@click.option("--pseudonyms", type=options.FILE,
+              help="Private table of the prediction, if ids are pseudonyms; DICOM files name the patient.")  # fmt: skip
 @click.option("--case", "cases", multiple=True, help="Only this case; may be repeated.")
 def command(
     masks: Path,
@@ -56,12 +57,12 @@ def command(
     """
     from medseg.runs.segmentation.deliver import DeliverSettings, deliver_masks
 
-    forms = tuple(dict.fromkeys(name.strip() for name in formats.split(","))) if formats else None
+    forms = tuple(dict.fromkeys(name.strip() for name in formats.split(","))) if formats is not None else None
     settings = DeliverSettings(out=out, forms=forms, sources=sources, pseudonyms=pseudonyms, cases=cases)
-    _echo(deliver_masks(masks, settings, progress=bars.Bars()))
+    _echo(deliver_masks(masks, settings, progress=bars.Bars()), has_pseudonyms=pseudonyms is not None)
 
 
-def _echo(result: DeliverResult) -> None:
+def _echo(result: DeliverResult, *, has_pseudonyms: bool) -> None:
     """Print what was delivered, doubts, and what was not; exit 1 if a case failed."""
     from medseg.runs.segmentation.deliver import DELIVERY_NAME
 
@@ -70,6 +71,9 @@ def _echo(result: DeliverResult) -> None:
     doubts = [f"{one.certificate.case_id}: {'; '.join(one.certificate.doubts)}" for one in result.delivered
               if one.certificate.doubts]  # fmt: skip
     console.echo_first(doubts, "please look", DELIVERY_NAME)
+    if has_pseudonyms and result.with_identity:
+        count = len(result.with_identity)
+        click.echo(f"DICOM files hold the patient's name and id, as archives need them: {count} case(s)")
     if result.uncoded:
         click.echo(f"without a code of a terminology, named by their label alone: {', '.join(result.uncoded)}")
     if result.without_mask:

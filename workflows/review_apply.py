@@ -34,10 +34,10 @@ def command(masks: Path, reviews: tuple[Path, ...], **choices: Any) -> None:
     REVIEW is a file that the review page saved. Every decision is kept in reviews.json beside the data set, rejected
     cases are listed in to_label.json; a case on which readers disagree is reported and left as it is.
     """
-    from medseg.runs.segmentation.review import ApplySettings, apply_reviews
+    from medseg.runs.segmentation.review import OUTCOMES, ApplySettings, apply_reviews
 
     done = apply_reviews(masks, reviews, ApplySettings(**choices))
-    for word in ("accepted", "corrected", "queued", "known", "undecided", "disputed"):
+    for word in OUTCOMES:
         ids: tuple[str, ...] = getattr(done, word)
         if ids:
             click.echo(f"{word}: {len(ids)} ({', '.join(ids[:5])}{', …' if len(ids) > 5 else ''})")

@@ -84,7 +84,7 @@ def replacing_folder(parent: Path) -> Iterator[tuple[Path, Callable[[Path], None
         if os.path.lexists(target):
             target.rename(old)
         temporary.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
 
     try:
         temporary.mkdir(parents=True)
@@ -93,6 +93,12 @@ def replacing_folder(parent: Path) -> Iterator[tuple[Path, Callable[[Path], None
         raise _unwritable(error, parent / "files of a case") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, if it is there; a kill leaves it whole, or under a temporary name alone."""
+    if os.path.lexists(folder):
+        _remove(folder.rename(folder.with_name(f".{uuid.uuid4().hex}.part")))
 
 
 def is_leftover(path: Path) -> bool:
@@ -104,8 +110,13 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left half-written in a folder, which no process may be writing to now."""
     for path in folder.iterdir():
         if is_leftover(path):
-            with suppress(OSError):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a folder or a link, but never what a link leads to; one that cannot be removed stays."""
+    with suppress(OSError):
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
 
 
 def write_text(target: Path, text: str) -> None:

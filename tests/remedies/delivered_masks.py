@@ -51,7 +51,7 @@ def one(place: Path, *forms: str, pseudonyms: Path | None = None, sources: tuple
     return deliver_case(record.cases[0], delivery)
 
 
-@tries(SOURCE, "start in the folder of the prediction, or give the folder that the path is relative to")
+@tries(SOURCE, "start in the folder of the prediction, or give the folder that holds the scan now")
 def _scan_that_moved(place: Path) -> Again:
     write_image(place / "scans" / "b" / "a.nii.gz")
     draw(place)
@@ -99,6 +99,17 @@ def _other_table(place: Path) -> Again:
     write_image(place / "more" / "b.nii.gz")
     find_inputs([place / "more"], channels=("MR",), choice=InputChoice(pseudonyms=other))
     yield lambda: one(place, pseudonyms=other)
+    yield lambda: one(place, pseudonyms=table)
+
+
+@tries(SOURCE, "put the key back beside the table, as the prediction wrote both")
+def _table_without_its_key(place: Path) -> Again:
+    write_image(place / "scans" / "a.nii.gz")
+    table = place / "private" / "table.csv"
+    draw(place, pseudonyms=table)
+    key = table.with_name("table.csv.key").rename(place / "key")
+    yield lambda: one(place, pseudonyms=table)
+    key.rename(table.with_name("table.csv.key"))
     yield lambda: one(place, pseudonyms=table)
 
 
@@ -205,6 +216,28 @@ def _something_else_in_the_folder(place: Path) -> Again:
     yield lambda: one(place)
     (place / "out" / "a").rename(place / "mine")
     yield lambda: one(place)
+
+
+@tries(f"{EXPORT}/deliver_case.py", "rename the scan and predict it again")
+def _id_that_is_a_name_of_a_delivery(place: Path) -> Again:
+    write_image(place / "scans" / "certificate.nii.gz")
+    draw(place)
+    yield lambda: one(place)
+    (place / "scans" / "certificate.nii.gz").rename(place / "scans" / "a.nii.gz")
+    shutil.rmtree(place / "masks")
+    draw(place)
+    yield lambda: one(place)
+
+
+@tries("runs/segmentation/delivery_record.py", "remove {} and deliver all cases again")
+def _torn_record_of_the_delivery(place: Path) -> Again:
+    write_image(place / "scans" / "a.nii.gz")
+    draw(place)
+    deliver(place)()
+    (place / "delivery" / "delivery.json").write_text("{")
+    yield deliver(place, cases=("a",))
+    (place / "delivery" / "delivery.json").unlink()
+    yield deliver(place)
 
 
 @tries("delivery/certificate/certificate.py", "remove the folder of the case and deliver again")

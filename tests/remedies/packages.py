@@ -88,6 +88,14 @@ def _large_zip(place: Path) -> Again:
     yield lambda: find_inputs([scan.parent], channels=("MR",))
 
 
+@tries("inference/requests/named_files.py", "send the scan as one NIfTI, NRRD or MetaImage file")
+def _voxels_elsewhere(place: Path) -> Again:
+    header = b"NDims = 3\nDimSize = 1 1 1\nElementType = MET_UCHAR\nElementDataFile = "
+    yield lambda: unpack(ScanRequest((header + b"/data/a.raw\n",), "a.mha"))
+    yield lambda: unpack(ScanRequest((header + b"LOCAL\n\0",), "a.mha"))
+    yield lambda: unpack(ScanRequest((write_image(place / "a.nii.gz").read_bytes(),)))
+
+
 @tries("inference/requests/unpacked.py", "pack the files again")
 def _torn_zip(place: Path) -> Again:
     yield lambda: unpack(ScanRequest((zipped("1.dcm")[:30],)))

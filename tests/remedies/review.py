@@ -46,7 +46,9 @@ def review_of(place: Path, case_id: str = "a", **changes: Any) -> Path:
     digest = file_sha256(place / "masks" / f"{case_id}.nii.gz")
     case = {"case_id": case_id, "mask_sha256": digest, "verdict": "accepted", "decided": "2026-11-01"} | changes
     path = place / f"{case_id}.review.json"
-    path.write_text(json.dumps({"medseg_review": 1, "reader": "A", "saved": "2026", "cases": [case]}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"medseg_review": 1, "reader": "A", "saved": "2026-11-01", "cases": [case]}), encoding="utf-8"
+    )
     return path
 
 
@@ -173,6 +175,29 @@ def _drawn_again(place: Path) -> Again:
     data_of(place)
     yield lambda: applied(place, review_of(place, mask_sha256="0" * 64))
     yield lambda: applied(place, review_of(place))
+
+
+@tries(f"{REVIEW}/same_scan.py", "predict the image of the data set, and review that mask")
+def _other_scan(place: Path) -> Again:
+    data_of(place)
+    write_scan(np.full((1, *GRID.shape), 5, np.float32), GRID, place / "b.nii.gz")
+    write_masks(place / "masks", {"a": (place / "b.nii.gz", box_mask(GRID.shape))})
+    yield lambda: applied(place, review_of(place))
+    write_masks(place / "masks", {"a": (place / "a.nii.gz", box_mask(GRID.shape))})
+    yield lambda: applied(place, review_of(place))
+
+
+@tries(
+    f"{REVIEW}/new_label.py",
+    "reject it, or set allow_empty_labels in the manifest if the patient has nothing to label",
+)
+def _empty_mask(place: Path) -> Again:
+    empty: dict[str, Any] = {"edits": [{"value": 0, "runs": [0, int(np.prod(GRID.shape))]}]}
+    data_of(place)
+    yield lambda: applied(place, review_of(place, **empty))
+    yield lambda: applied(place, review_of(place, verdict="rejected"))
+    data_of(place, allow_empty_labels=True)
+    yield lambda: applied(place, review_of(place, **empty))
 
 
 @tries(f"{REVIEW}/new_label.py", "use the option replace, or move it away")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,21 +13,25 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import medseg
 import mlflow
+import numpy as np
 import pandas
 import pytest
 import torch
 from medseg.errors import CheckpointError, ConfigError, DeliveryError
+from medseg.geometry import Geometry
 from medseg.inference.segmentation import load_card
 from medseg.inference.segmentation.package_card import load_package_card
 from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
 from medseg.runs.segmentation.package import PackageSettings, package_models
-from medseg.scans import write_scan
+from medseg.scans import read_scan, write_scan
+from medseg.tracking.servable import example_of
 
 from tests.conftest import Medseg
 from tests.inference.nnunet.models import scan_for, write_model
@@ -91,6 +96,44 @@ def test_no_pickle_is_in_a_package_but_the_tensors_that_monai_asks_for(package: 
     described = (package / "mlflow" / "MLmodel").read_text()
     assert "python_model" not in described
     assert "cloudpickle" not in described
+
+
+def test_no_file_of_a_package_names_the_machine_or_its_user(run: Path, package: Path) -> None:
+    machine = (*Path(medseg.__file__).parents[:2], Path(torch.__file__).parents[1], run, package, Path.home())
+    names = [str(path).encode() for path in machine if len(path.parts) > 2]
+    found = [(path.name, name) for path in package.rglob("*") for content in contents(path) for name in names
+             if name in content]  # fmt: skip
+    assert found == []
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, and of what is in it if it is a zip."""
+    if path.is_file():
+        yield path.read_bytes()
+    if path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield from map(archive.read, archive.namelist())
+
+
+def test_package_whose_weights_were_changed_is_refused(package: Path, tmp_path: Path) -> None:
+    shutil.copytree(package / "mlflow", tmp_path / "mlflow")
+    weights = tmp_path / "mlflow" / "data" / "model" / "model_1" / "last.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model_1: the weights must have the SHA-256 in package\.json"):
+        mlflow.pyfunc.load_model(str(tmp_path / "mlflow"))
+
+
+@pytest.mark.parametrize(("kind", "depth"), [("flat", 1), ("solid", 16)])
+def test_example_is_one_slice_for_a_2d_network(run: Path, tmp_path: Path, kind: str, depth: int) -> None:
+    folder = run / "model"
+    if kind == "flat":
+        folder = adopt_model(write_model("slices", tmp_path), tmp_path / "run", AdoptSettings(precision="fp32")).folder
+        folder = folder / "model"
+    scan = example_of(folder)["scan"][0]
+    (tmp_path / "a.nii.gz").write_bytes(base64.b64decode(scan if isinstance(scan, str) else scan[0]))
+    assert read_scan([tmp_path / "a.nii.gz"], case_id="a").array.shape == (1, 16, 16, depth)
 
 
 def test_packaged_model_draws_the_masks_of_the_run(run: Path, package: Path, scans: list[Path], tmp_path: Path) -> None:
@@ -167,12 +210,15 @@ def test_precision_is_compared_on_scans_and_told(tmp_path: Path, scans: list[Pat
     run = box_model(tmp_path / "run").parent
     boxes = write_image(tmp_path / "in" / "a.nii.gz").parent
     (boxes / "torn.nii.gz").write_bytes(b"torn")
+    write_scan(np.zeros((3, 9, 9, 9), np.float32), Geometry((9, 9, 9), np.eye(4)), boxes / "wide.nii.gz")
     result = package_models(run, PackageSettings(out=tmp_path / "package", forms=("mlflow",), check_on=(boxes,)))
     (model,) = result.card.models
     assert model.precision_check is not None
     assert model.precision_check.subject == "1 scan(s)"
     assert set(model.precision_check.by_label) == {"box"}
     assert [note for note in result.warnings if note.startswith("the precision was not compared on torn: case torn")]
+    told = "the precision was not compared on wide: case wide: image must have the model's 1 channels"
+    assert [note for note in result.warnings if note.startswith(told)]
     card = load_card(tmp_path / "package" / "mlflow" / "data" / "model" / "model_1")
     assert card.precision_check == model.precision_check
     assert card.precision == "auto"

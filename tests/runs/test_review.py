@@ -189,12 +189,15 @@ def test_label_is_replaced_only_when_it_is_asked_for(place: Place) -> None:
     place.apply(place.save("1.json", place.case(case, "accepted")))
     old = place.data / "reviewed" / "v2" / "labels" / f"{case}.nii.gz"
     content = old.read_bytes()
-    edits = [{"value": 0, "runs": [0, place.mask(case).size]}]
+    mask = place.mask(case)
+    voxel = int(np.flatnonzero(mask.ravel(order="F"))[0])
+    edits = [{"value": 0, "runs": [voxel, 1]}]
     again = place.save("2.json", place.case(case, "accepted", edits=edits, decided="2026-11-09T00:00:00+00:00"))
     (failure,) = place.apply(again).failures
     assert "case has a label already" in failure.reason
     assert place.apply(again, replace=True).corrected == (case,)
-    assert not read_label(place.data / "reviewed" / "v3" / "labels" / old.name, case_id=case)[0].any()
+    label = read_label(place.data / "reviewed" / "v3" / "labels" / old.name, case_id=case)[0]
+    assert np.flatnonzero((label != mask).ravel(order="F")).tolist() == [voxel]
     assert old.read_bytes() == content
 
 
@@ -320,3 +323,113 @@ def test_reviewed_data_set_trains(medseg: Medseg, place: Place, tmp_path: Path) 
     card = json.loads((tmp_path / "run" / "model" / "model.json").read_text(encoding="utf-8"))
     run = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert set(place.unlabelled) <= {*card["trained_on"], *run["validation"]}
+
+
+def test_mask_of_another_scan_with_the_same_id_is_refused(place: Place) -> None:
+    first, second, _ = place.unlabelled
+    images = {case.case_id: case.images for case in place.manifest.cases}
+    swapped = tuple(
+        case.model_copy(update={"images": images[second]}) if case.case_id == first else case
+        for case in place.manifest.cases
+    )
+    save_manifest(place.manifest.model_copy(update={"cases": swapped}), place.data / "dataset.json")
+    (failure,) = place.apply(place.save("r.json", place.case(first, "accepted"))).failures
+    assert "image" in failure.reason
+    assert load_manifest(place.data)[0].version == "1"
+
+
+def test_call_that_was_killed_before_the_manifest_is_finished_by_the_next(place: Place) -> None:
+    case = place.unlabelled[0]
+    review = place.save("r.json", place.case(case, "accepted"))
+    place.apply(review)
+    (place.data / "dataset.v1.json").replace(place.data / "dataset.json")
+    (place.data / "reviews.json").unlink()
+    assert place.apply(review).accepted == (case,)
+
+
+def test_label_of_another_output_is_never_overwritten(place: Place) -> None:
+    case = place.unlabelled[0]
+    one = place.apply(place.save("r.json", place.case(case, "accepted")), out=place.data / "one.json")
+    assert one.file is not None
+    voxel = int(np.flatnonzero(place.mask(case).ravel(order="F"))[0])
+    edits = [{"value": 0, "runs": [voxel, 1]}]
+    again = place.save("2.json", place.case(case, "accepted", edits=edits))
+    place.apply(again, out=place.data / "two.json", replace=True)
+    np.testing.assert_array_equal(label_of(place, case, one.file)[0], place.mask(case))
+
+
+def test_mask_without_a_voxel_is_no_label_where_labels_may_not_be_empty(place: Place) -> None:
+    case = place.unlabelled[0]
+    edits = [{"value": 0, "runs": [0, place.mask(case).size]}]
+    (failure,) = place.apply(place.save("r.json", place.case(case, "accepted", edits=edits))).failures
+    assert "mask must hold at least one voxel of a structure" in failure.reason
+
+
+def test_rejected_mask_says_nothing_of_a_label_from_elsewhere(place: Place) -> None:
+    case = place.unlabelled[0]
+    review = place.save("r.json", place.case(case, "rejected"))
+    assert place.apply(review).queued == (case,)
+    labelled = next(one.label for one in place.manifest.cases if one.label)
+    cases = tuple(
+        one.model_copy(update={"label": labelled} if one.case_id == case else {}) for one in place.manifest.cases
+    )
+    save_manifest(place.manifest.model_copy(update={"cases": cases}), place.data / "dataset.json")
+    again = place.save("2.json", place.case(case, "rejected", decided="2026-12-01"))
+    assert place.apply(again).rejected == (case,)
+    assert json.loads((place.data / "to_label.json").read_text(encoding="utf-8"))["cases"] == []
+
+
+def test_label_whose_mask_is_rejected_later_is_warned_of(place: Place) -> None:
+    case = place.unlabelled[0]
+    place.apply(place.save("1.json", place.case(case, "accepted")))
+    done = place.apply(place.save("2.json", place.case(case, "rejected", decided="2026-12-01"), reader="Ben"))
+    assert done.queued == (case,)
+    assert done.warnings[0].endswith(f"until they get another: {case}")
+
+
+def test_dispute_that_is_given_again_is_kept_once(place: Place) -> None:
+    case = place.unlabelled[0]
+    files = (
+        place.save("a.json", place.case(case, "accepted")),
+        place.save("b.json", place.case(case, "rejected"), reader="Ben"),
+    )
+    for _ in range(2):
+        assert place.apply(*files).disputed == (case,)
+    assert len(json.loads((place.data / "reviews.json").read_text(encoding="utf-8"))["reviews"]) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": float("inf")},
+        {"decided": "yesterday"},
+        {"edits": [{"value": 1, "runs": [2**62, 2**62]}]},
+        {"edits": [{"value": 1, "runs": [2**70, 1]}]},
+    ],
+)
+def test_review_that_was_edited_by_hand_is_refused_before_anything_is_written(
+    place: Place, change: dict[str, Any]
+) -> None:
+    review = place.save("r.json", place.case(place.unlabelled[0], "accepted") | change)
+    with pytest.raises(ManifestError, match="must be as the review page saved it"):
+        place.apply(review)
+    assert not (place.data / "reviews.json").exists()
+
+
+def test_case_that_comes_twice_and_nested_nonsense_are_refused(place: Place) -> None:
+    case = place.unlabelled[0]
+    with pytest.raises(ManifestError, match="each case must come once"):
+        place.apply(place.save("r.json", place.case(case, "accepted"), place.case(case, "rejected")))
+    (place.data / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ManifestError, match="must be as the review page saved it"):
+        place.apply(place.data / "deep.json")
+
+
+@pytest.mark.parametrize("change", [{"case_id": "../../evil"}, {"mask": "../data/dataset.json"}, {"case_id": "a/b"}])
+def test_names_that_lead_out_of_the_folder_of_masks_are_refused(place: Place, change: dict[str, str]) -> None:
+    record = load_record(place.masks)
+    assert record is not None
+    changed = (record.cases[0].model_copy(update=change), *record.cases[1:])
+    save_record(record.model_copy(update={"cases": changed}), place.masks)
+    with pytest.raises(DeliveryError, match="ids and masks must be usable as names of files"):
+        place.apply(place.save("r.json", place.case(place.unlabelled[1], "accepted")))

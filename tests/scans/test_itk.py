@@ -321,6 +321,29 @@ def test_covered_fraction_counts_only_the_first_grid() -> None:
     assert covered_fraction(large, small) < 0.01
 
 
+@pytest.mark.parametrize("ending", [".mha", ".nrrd"])
+def test_form_is_that_of_the_ending_and_not_of_the_content(ending: str, tmp_path: Path) -> None:
+    sitk.WriteImage(sitk.Image(4, 4, 4, sitk.sitkUInt8), str(tmp_path / "a.h5"))
+    (tmp_path / "a.h5").rename(tmp_path / f"a{ending}")
+    assert sitk.ReadImage(str(tmp_path / f"a{ending}")).GetSize() == (4, 4, 4)
+    with pytest.raises(ScanError, match="must be a whole NRRD or MetaImage file"):
+        read_scan([tmp_path / f"a{ending}"], case_id="a")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "ElementDataFile: LOCAL\n",
+        "ElementDataFile\n = LOCAL\n",
+        "Comment = no ElementDataFile\nElementDataFile = LOCAL\n",
+    ],
+)
+def test_metaimage_with_an_odd_last_field_is_read(last: str, tmp_path: Path) -> None:
+    header = f"NDims = 3\nDimSize = 4 4 4\nElementType = MET_UCHAR\n{last}"
+    (tmp_path / "a.mha").write_bytes(header.encode() + bytes(range(64)))
+    assert read_scan([tmp_path / "a.mha"], case_id="a").array.sum() == sum(range(64))
+
+
 @pytest.mark.data
 def test_real_nrrd_lies_where_simpleitk_says(real_data: Path) -> None:
     path = real_data / "dicom_seg" / "liver_seg.nrrd"

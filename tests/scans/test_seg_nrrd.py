@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import nrrd
 import numpy as np
 import pytest
@@ -143,6 +144,7 @@ def test_name_with_any_sign_keeps_the_file_whole(tmp_path: Path, name: str) -> N
     write_seg_nrrd(random_labels(1), [segment(1, name=name, kind=term)], scan_on(), path)
     (found,) = read_seg_nrrd_with_simpleitk(path).names.values()
     assert found == (name if name != "\udce9" else "\\udce9")
+    assert read_seg_nrrd_with_pynrrd(path).names == {1: found}
     (by_slicerio,) = slicerio.read_segmentation(str(path))["segments"]
     assert by_slicerio["terminology"]["type"] == ["99X", "1", "a b c d"]
 
@@ -196,3 +198,24 @@ def test_damaged_nifti_mask_is_refused(tmp_path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(ScanError, match="whole"):
         read_nifti_with_nibabel(path, [segment(1)])
+
+
+def test_values_that_no_structure_has_are_found(tmp_path: Path) -> None:
+    labels = random_labels(3)
+    path = write_mask(labels, scan_on(), tmp_path, case_id="a")
+    for read in (read_nifti_with_nibabel, read_nifti_with_simpleitk):
+        assert read(path, [segment(1), segment(2)]).strays == (3,)
+    for layers in ([segment(1), segment(2)], [segment(1), segment(2, 1, 2)]):
+        write_seg_nrrd(labels, layers, scan_on(), tmp_path / "a.seg.nrrd")
+        content = (tmp_path / "a.seg.nrrd").read_bytes()
+        (tmp_path / "b.seg.nrrd").write_bytes(content.replace(b"Segment1_LabelValue:=2", b"Segment1_LabelValue:=9"))
+        for read in (read_seg_nrrd_with_simpleitk, read_seg_nrrd_with_pynrrd):
+            assert read(tmp_path / "b.seg.nrrd").strays == (2,)
+
+
+def test_mask_under_a_slope_is_refused(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(random_labels(2).astype(np.float32), OBLIQUE.affine)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    for read in (read_nifti_with_nibabel, read_nifti_with_simpleitk):
+        with pytest.raises(ScanError, match="unsigned integers of 8 or 16 bits, got float32"):
+            read(tmp_path / "a.nii.gz", [segment(1), segment(2)])

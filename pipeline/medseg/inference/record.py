@@ -14,6 +14,7 @@ from medseg.errors import ConfigError, DeliveryError
 from medseg.inference.case_record import CaseRecord, FailureRecord, GateRecord, PassedOverRecord, QualityRecord
 from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.model_identity import ModelIdentity
+from medseg.manifest.case_names import is_safe_name
 from medseg.version import __version__
 
 RECORD_NAME = "predictions.json"
@@ -88,13 +89,23 @@ def load_record(folder: Path) -> PredictionRecord | None:
     """Read `predictions.json`; None if there is none, as in a folder of masks from elsewhere.
 
     Raises:
-        DeliveryError: If the file is damaged.
+        DeliveryError: If the file is damaged, or an id or a mask in it is no name of a file of the folder.
     """
     path = folder / RECORD_NAME
     if not path.is_file():
         return None
     try:
-        return parse_config(PredictionRecord, json.loads(path.read_text(encoding="utf-8")), source=path.name)
-    except (OSError, ValueError, ConfigError) as error:
+        record = parse_config(PredictionRecord, json.loads(path.read_text(encoding="utf-8")), source=path.name)
+        _check_names(record)
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
         fact = f"masks: {RECORD_NAME} must be as predict wrote it, got: {error}"
         raise DeliveryError(fact, remedy="predict again, into another folder") from error
+    return record
+
+
+def _check_names(record: PredictionRecord) -> None:
+    """Refuse names that lead out of the folder: files are read and written by them."""
+    for case in record.cases:
+        for name in (case.case_id, case.mask):
+            if not is_safe_name(name):
+                raise ConfigError(f"ids and masks must be usable as names of files, got {name!r}")

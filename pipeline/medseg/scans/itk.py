@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import SimpleITK as sitk
 
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+# By the ending alone, since ITK also looks at the content, which may be that of a form that names other files.
+_READERS = {".nrrd": "NrrdImageIO", ".nhdr": "NrrdImageIO", ".mha": "MetaImageIO", ".mhd": "MetaImageIO"}
 
 
 def read_itk(path: Path, *, case_id: str, is_label: bool) -> Scan:
@@ -117,6 +119,9 @@ def _read_header(path: Path, *, case_id: str) -> sitk.ImageFileReader:
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
+    form = _READERS.get(path.suffix.lower())
+    if form:
+        reader.SetImageIO(form)
     reader.SetFileName(_utf8_name(path, case_id=case_id))
     try:
         reader.ReadImageInformation()

@@ -92,7 +92,9 @@ def _metaimage_storage(path: Path) -> Storage | None:
         return None
     fields = _fields(content[:end], "=")
     encoding = "zlib" if fields.get("compresseddata", "").lower() == "true" else "raw"
-    name = fields["elementdatafile"]
+    name = fields.get("elementdatafile")
+    if name is None:  # behind another separator, or in the text of another field
+        return None
     if name.upper() in ("LOCAL", "LOCALTEXT"):
         return Storage(path, end, encoding) if fields.get("binarydata", "true").lower() == "true" else None
     is_plain = name.upper() != "LIST" and "%" not in name and "headersize" not in fields

@@ -40,6 +40,7 @@ def read_picture_with_simpleitk(path: Path, segments: Sequence[Segment], geometr
 def _read_back(library: str, rows: Array, segments: Sequence[Segment], geometry: Geometry) -> ReadBack:
     labels = rows.T[..., np.newaxis]  # (I, J, 1)
     by_number = {segment.number: segment for segment in segments}
+    known = {0, *(value for segment in segments for value in segment.values)}
 
     def mask(number: int) -> Mask:
         return by_number[number].mask(labels)
@@ -51,4 +52,5 @@ def _read_back(library: str, rows: Array, segments: Sequence[Segment], geometry:
         names={},
         numbers=tuple(number for number in by_number if mask(number).any()),
         mask=mask,
+        strays=tuple(value for value in np.unique(labels).tolist() if value not in known),
     )

@@ -21,6 +21,7 @@ class ReadBack:
         numbers: Numbers of the structures that have voxels.
         mask: Gives the mask of a number, bool, of the geometry's shape. Masks are made one by one, so that a file of
             a hundred structures does not fill the memory.
+        strays: Values of voxels that belong to no structure of the file.
     """
 
     library: str
@@ -28,3 +29,4 @@ class ReadBack:
     names: dict[int, str]
     numbers: tuple[int, ...]
     mask: Callable[[int], Mask]
+    strays: tuple[int, ...] = ()

@@ -19,7 +19,7 @@ from medseg.inference.classification import SlicePredictor
 from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.requests import only_case, read_requests, unpacked
 from medseg.inference.segmentation.load_model import load_models
-from medseg.inference.segmentation.package_card import PACKAGE_NAME, load_package_card
+from medseg.inference.segmentation.package_card import PACKAGE_NAME, check_weights, load_package_card
 from medseg.inference.segmentation.serving import MaskService
 from medseg.tracking.servable import PATHS_BELOW
 
@@ -127,4 +127,6 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Ma
         return MaskModel(MaskService(load_models([folder], device=device), root=root))
     card = load_package_card(folder)
     members = [folder / one.folder for one in card.models]
-    return MaskModel(MaskService(load_models(members, weights=card.weights, device=device), root=root))
+    model = load_models(members, weights=card.weights, device=device)
+    check_weights(card, model.identities)
+    return MaskModel(MaskService(model, root=root))

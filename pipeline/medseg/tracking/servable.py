@@ -21,7 +21,7 @@ from medseg.tracking.quiet_mlflow import import_mlflow
 LOADER = "medseg.tracking.model_flavour"
 PATHS_BELOW = "paths_below"
 """Setting of a loaded model: folder below which requests may name paths; "" if they must hold bytes."""
-_EXAMPLE_SHAPE = (16, 16, 16)
+_EXAMPLE_SIZE = 16  # voxels along each axis
 
 
 def save_servable(data: Path, out: Path, *, described: Any = None) -> None:
@@ -43,7 +43,7 @@ def save_servable(data: Path, out: Path, *, described: Any = None) -> None:
             pip_requirements=[*pinned_requirements(), f"code/{wheel_name()}"],
             mlflow_model=described,
             signature=signature_of(data),
-            input_example=example_of(len(_card_of(data)["channels"])),
+            input_example=example_of(data),
             model_config={PATHS_BELOW: ""},
         )
 
@@ -75,13 +75,17 @@ def signature_of(folder: Path) -> Any:
     return ModelSignature(inputs=inputs, outputs=Schema(outputs), params=params)
 
 
-def example_of(channels: int) -> dict[str, list[Any]]:
-    """A request with a made-up scan, of a patient that does not exist."""
-    noise = np.random.default_rng(0).integers(0, 8, size=(1, *_EXAMPLE_SHAPE)).astype(np.float32)
-    noise[0, 5:11, 5:11, 5:11] += 100
+def example_of(folder: Path) -> dict[str, list[Any]]:
+    """A request with a made-up scan, of a patient that does not exist: one slice for a 2D network."""
+    card = _card_of(folder)
+    first = _card_of(folder / card["models"][0]["folder"]) if "models" in card else card
+    depth = 1 if first["network"].get("spatial_dims") == 2 else _EXAMPLE_SIZE
+    shape, channels = (_EXAMPLE_SIZE, _EXAMPLE_SIZE, depth), len(card["channels"])
+    noise = np.random.default_rng(0).integers(0, 8, size=(1, *shape)).astype(np.float32)
+    noise[0, 5:11, 5:11, depth // 3 : depth - depth // 3] += 100
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "example.nii.gz"
-        write_scan(noise, Geometry(_EXAMPLE_SHAPE, np.eye(4)), path)
+        write_scan(noise, Geometry(shape, np.eye(4)), path)
         text = base64.b64encode(path.read_bytes()).decode()
     return {"scan": [text if channels == 1 else [text] * channels], "name": [path.name]}
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from medseg.delivery.bundle import write_bundle
-from medseg.errors import CheckpointError
+from medseg.delivery.bundle import PrepareScand, write_bundle
+from medseg.errors import CheckpointError, ScanError
 from medseg.geometry import Geometry
 from medseg.inference import find_inputs
 from medseg.inference.card import model_folder
@@ -111,6 +111,14 @@ def test_monai_s_command_runs_it_and_a_bad_case_does_not_stop_the_others(scans: 
     assert sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz")) == [f"case_{n}.nii.gz" for n in range(3)]
     (failure,) = json.loads((tmp_path / "out" / "failures.json").read_text())
     assert failure["case_id"] == "case_torn"
+
+
+def test_scan_with_other_channels_is_refused_as_predict_does(tmp_path: Path) -> None:
+    write_bundle(model_run(tmp_path / "run"), tmp_path / "bundle")
+    write_scan(np.zeros((3, 9, 9, 9), np.float32), Geometry((9, 9, 9), np.eye(4)), tmp_path / "wide.nii.gz")
+    prepare = PrepareScand("image", str(tmp_path / "bundle" / "models"))
+    with pytest.raises(ScanError, match=r"case wide: image must have the model's 1 channels \(MR\), got 3"):
+        prepare({"image": tmp_path / "wide.nii.gz"})
 
 
 def test_monai_s_own_check_of_the_network_passes(tmp_path: Path) -> None:

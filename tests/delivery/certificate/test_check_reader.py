@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,6 +151,9 @@ def test_swapped_sides_fail() -> None:
     [
         ({1: "liver", 2: "Spleen", 3: "both"}, "spleen: the file names it 'Spleen'"),
         ({1: "liver", 3: "both"}, "spleen: the file names it None"),
+        ({1: "liver", 2: "spleen", 3: "both", 4: "gut"}, "kidney: the file names it 'gut'"),
+        ({1: "liver", 2: "spleen", 3: "both", 9: "ghost"}, "the file holds number 9, which no structure has"),
+        ({1: " liver", 2: "spleen ", 3: "both"}, ""),
     ],
 )
 def test_names_must_be_those_of_the_mask(grid: Geometry, labels: Labelmap, names: dict[int, str], reason: str) -> None:
@@ -161,6 +165,12 @@ def test_a_number_that_no_structure_has_fails(grid: Geometry, labels: Labelmap) 
     more = (*SEGMENTS, segment(5, "ghost", 3))
     checked = check_reader(ExpectedMask.of(labels, SEGMENTS, grid), read_back(labels, grid, segments=more))
     assert checked.reason == "the file holds number 5, which no structure has"
+
+
+def test_a_value_that_no_structure_has_fails(grid: Geometry, labels: Labelmap) -> None:
+    found = replace(read_back(labels, grid), strays=(77,))
+    checked = check_reader(ExpectedMask.of(labels, SEGMENTS, grid), found)
+    assert checked.reason == "the file holds value 77, which no structure has"
 
 
 def test_contours_may_miss_a_voxel_of_many(grid: Geometry) -> None:

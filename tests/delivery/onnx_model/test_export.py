@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import medseg
 import numpy as np
 import onnx
 import onnxruntime
@@ -51,6 +52,19 @@ def test_logits_are_those_of_the_network(tmp_path: Path, kind: str, dims: int) -
     assert OnnxRecord.model_validate(json.loads((tmp_path / "onnx.json").read_text())) == record
     assert record.sha256 == hashlib.sha256((tmp_path / "model.onnx").read_bytes()).hexdigest()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "onnx.json"]
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_file_says_nothing_of_the_machine_that_wrote_it(tmp_path: Path, dims: int) -> None:
+    config = small_net("unet", spatial_dims=dims)
+    patch = (16,) * dims
+    export_onnx(source_of(build_network(config), channels=config.in_channels, patch=patch, labels=config.out_channels),
+                tmp_path)  # fmt: skip
+    content = (tmp_path / "model.onnx").read_bytes()
+    known = (Path(torch.__file__).parents[1], Path(medseg.__file__).parent, Path(__file__).parent, Path.home())
+    assert [str(path) for path in known if str(path).encode() in content] == []
+    assert b".py" not in content
+    assert b"line " not in content
 
 
 class Counting(nn.Module):

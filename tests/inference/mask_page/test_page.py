@@ -173,3 +173,9 @@ def test_page_of_thousands_of_cases_stays_small() -> None:
     page = mask_page(record_of(*(case_of(f"case_{n:05d}") for n in range(3000))), pictures=set())
     assert len(page) < 3e6
     assert page.count("<article") == 3000
+
+
+def test_pictures_are_measured_in_pixels() -> None:
+    page = mask_page(record_of(case_of("x", mask="x.png", volume_ml={"liver": 5.262})), pictures=set())
+    assert "5,262 pixels" in page
+    assert "mL" not in page

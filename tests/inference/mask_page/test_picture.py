@@ -112,10 +112,23 @@ def test_picture_keeps_its_colours_and_its_top(tmp_path: Path) -> None:
     assert tuple(picture[2, 2]) == GREEN
 
 
-def test_single_slice_is_one_plane() -> None:
+def test_single_slice_is_one_plane_under_its_own_letters() -> None:
     grid = Geometry((30, 40, 1), np.eye(4))
-    picture = draw_preview(take_preview(Scan(np.ones((1, 30, 40, 1)), grid)), np.zeros(grid.shape, np.uint8), {})
-    assert pixels_of(picture).shape == (SIDE, SIDE, 3)
+    mask = np.zeros(grid.shape, np.uint8)
+    mask[5:9, 5:9] = 1
+    picture = pixels_of(draw_preview(take_preview(Scan(np.ones((1, 30, 40, 1)), grid)), mask, {1: RED}))
+    assert picture.shape == (SIDE, 3 * SIDE, 3)
+    assert 0 < columns_of(picture, RED).max() < SIDE
+    assert not picture[:, SIDE:].any()
+
+
+def test_more_structures_than_usual_keep_their_own_colours() -> None:
+    grid = Geometry((120, 20, 1), np.eye(4))
+    mask = np.repeat(np.arange(1, 121, dtype=np.uint8)[:, None, None], 20, axis=1)
+    colours = {n: (n, 255 - n, 7) for n in range(1, 121)}
+    picture = pixels_of(draw_preview(take_preview(Scan(np.zeros((1, *grid.shape)), grid)), mask, colours))
+    shown = {tuple(map(int, colour)) for colour in np.unique(picture.reshape(-1, 3), axis=0)} - {(0, 0, 0)}
+    assert shown == set(colours.values())
 
 
 def test_png_is_read_by_another_library() -> None:

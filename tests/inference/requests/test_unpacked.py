@@ -68,6 +68,14 @@ def test_zip_that_grows_too_large_is_refused() -> None:
         pass
 
 
+def test_zips_of_a_request_are_counted_together() -> None:
+    with (
+        pytest.raises(ScanError, match="must hold at most 3 bytes unpacked, got 4"),
+        unpacked(ScanRequest((zipped("1.dcm"), zipped("2.dcm"))), most_bytes=7),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("torn", [zipped("1.dcm")[:40], b"PK\x03\x04"])
 def test_torn_zip_is_refused(torn: bytes) -> None:
     with pytest.raises(ScanError, match="a zip must be whole"), unpacked(ScanRequest((torn,))):

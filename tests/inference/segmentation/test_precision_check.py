@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from medseg.errors import PipelineError
 from medseg.geometry import Geometry
 from medseg.inference.segmentation import InferenceConfig, Predictor, load_card, save_card
 from medseg.inference.segmentation.precision_check import check_on_noise, check_on_scans, compare_masks, noise_windows
@@ -80,6 +81,17 @@ def test_network_that_rounding_changes_is_found_on_scans() -> None:
     assert check is not None
     assert check.by_label["liver"] < 0.9
     assert model.precision == "auto"
+
+
+def test_scan_that_cannot_be_drawn_does_not_stop_the_others() -> None:
+    good = np.random.default_rng(0).normal(size=(1, 16, 16, 16)).astype(np.float32)
+    scans = [Scan(array, Geometry((16, 16, 16), np.eye(4))) for array in (np.repeat(good, 3, axis=0), good)]
+    errors: list[Exception] = []
+    check = check_on_scans(rounding_model(), scans, subject="scans", on_error=errors.append)
+    assert check == check_on_scans(rounding_model(), scans[1:], subject="scans")
+    assert len(errors) == 1
+    with pytest.raises(PipelineError):
+        check_on_scans(rounding_model(), scans, subject="scans")
 
 
 def test_model_draws_in_the_precision_of_its_card(tmp_path: Path) -> None:

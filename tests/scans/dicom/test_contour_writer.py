@@ -343,3 +343,12 @@ def test_plastimatch_finds_the_voxels(tmp_path: Path) -> None:
     subprocess.run([convert, "convert", *given_paths, *results], capture_output=True, check=True)
     mask = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "masks" / "shell.nrrd"))).T
     np.testing.assert_array_equal(mask > 0, labels == 1)
+
+
+def test_equal_masks_of_two_volumes_of_a_series_are_two_objects(tmp_path: Path) -> None:
+    uids = set()
+    for name in ("first", "second"):
+        scan = scan_of(tmp_path / name, series_uid="1.2.826.0.1.3680043.8.498.7")
+        path = write(np.zeros(scan.geometry.shape, np.uint8), scan, tmp_path / f"{name}.dcm", [segment(1)])
+        uids.add(str(dcmread(path).SOPInstanceUID))
+    assert len(uids) == 2

@@ -461,3 +461,14 @@ def write_plainly(labels: np.ndarray, scan: Scan, path: Path, kind: SegKind) -> 
         sources, labels.transpose(2, 1, 0), kind.upper(), described, highdicom.UID(), 100, highdicom.UID(), 1,
         "x", "x", "1", "1", omit_empty_frames=kind == "binary",
     ).save_as(path)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_equal_masks_of_two_volumes_of_a_series_are_two_objects(tmp_path: Path, kind: SegKind) -> None:
+    uids = set()
+    for name in ("first", "second"):
+        scan = single(tmp_path / name, series_uid="1.2.826.0.1.3680043.8.498.7")
+        path = tmp_path / f"{name}.dcm"
+        write_seg(np.zeros(scan.geometry.shape, np.uint8), TWO, scan, path, kind=kind, algorithm=ALGORITHM)
+        uids.add(str(dcmread(path).SOPInstanceUID))
+    assert len(uids) == 2

@@ -16,6 +16,7 @@ from monai.transforms import MapTransform
 from torch import Tensor, nn
 
 from medseg.inference import CaseInput, read_input
+from medseg.inference.inputs import check_channels
 from medseg.inference.requests import only_case
 from medseg.inference.segmentation.card import ModelCard, load_card
 from medseg.inference.segmentation.sliding import whole_volume_probabilities
@@ -48,6 +49,7 @@ class PrepareScand(MapTransform):  # type: ignore[misc]  # MONAI ships no types
     def _image(self, given: CaseInput | str | Path | Sequence[str]) -> MetaTensor:
         case = _case(given, self.card)
         scan = read_input(case, channels=self.card.channels)
+        check_channels(scan, self.card.channels, case_id=case.case_id)
         seen = crop_to_body(scan, self.card.preprocess)
         image, grid, _ = preprocess_scan(seen.scan, self.card.preprocess)
         empty = np.empty((len(scan.array), 0, 0, 0), scan.array.dtype)

@@ -6,6 +6,7 @@ import textwrap
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,13 @@ def save_case_page(
     bottom = 0.04 + len(foot) * _LINE * 0.85
     draw_table(figure, rows, left=_MARGIN, right=1 - _MARGIN, top=top - 0.012, bottom=bottom + 0.012)
     _draw_lines(figure, foot, bottom, color=_GREY, size=6.8, step=_LINE * 0.85)
-    with atomic_path(path, suffix=".pdf") as temporary, warnings.catch_warnings():
+    drawn = BytesIO()  # since matplotlib hides the error of a full disk behind one of its own
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
-        figure.savefig(temporary, metadata={"Creator": "medseg", "Title": facts.case_id, "CreationDate": None})
+        metadata = {"Creator": "medseg", "Title": facts.case_id, "CreationDate": None}
+        figure.savefig(drawn, format="pdf", metadata=metadata)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(drawn.getbuffer())
 
 
 def _draw_pictures(figure: Any, scan: Scan, labels: Labelmap, segments: Sequence[Segment]) -> float:

@@ -23,12 +23,14 @@ class CertifiedInputs(Config):
         mask_sha256: SHA-256 of the mask's file as it was delivered.
         is_edited: Whether a person has changed the mask since it was drawn.
         grid: Grid of the scan in words: voxels, spacing in millimetres and directions of the axes.
+        prediction_sha256: SHA-256 of what the prediction recorded of labels, models and doubts.
     """
 
     source_sha256: str | None
     mask_sha256: str
     is_edited: bool
     grid: str
+    prediction_sha256: str
 
 
 class CertifiedFile(Config):
@@ -38,12 +40,14 @@ class CertifiedFile(Config):
         name: Name below the folder of the case.
         form: Form that was asked for, such as `nifti` or `seg`.
         sha256: SHA-256 of the file.
+        holds_identity: Whether it holds the patient's name and id out of the scan, as archives need them.
         readers: What libraries read of it; empty for files that hold no voxels, such as tables.
     """
 
     name: str
     form: str
     sha256: str
+    holds_identity: bool = False
     readers: tuple[CheckedReader, ...] = ()
 
     @property

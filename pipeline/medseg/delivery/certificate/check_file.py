@@ -14,6 +14,7 @@ from medseg.errors import GeometryError
 from medseg.geometry import Geometry
 from medseg.records import Mask
 from medseg.scans.read_back import ReadBack
+from medseg.text import printable
 
 _ON_GRID = 0.1  # of a voxel: by which any voxel of the file may miss one of the scan, and be that voxel
 _SAME_VOLUME = 1e-4  # relative, for voxel sizes in single precision
@@ -85,9 +86,7 @@ def check_reader(expected: ExpectedMask, found: ReadBack, *, least_dice: float =
         row = _compare(structure, expected.geometry, found, lattice)
         rows.append(row)
         reasons.append(_difference(row, structure, found, least_dice, tolerance))
-    known = {structure.segment.number for structure in expected.structures}
-    others = [number for number in found.numbers if number not in known]
-    reasons.append(f"the file holds number {others[0]}, which no structure has" if others else "")
+    reasons.append(_surplus(expected, found))
     reason = next(filter(None, reasons), "")
     return CheckedReader(
         library=found.library, least_dice=least_dice, is_passed=not reason, reason=reason, structures=tuple(rows)
@@ -220,10 +219,26 @@ def _difference(
         return f"{name}: its centroid lies {row.distance_mm:.3g} mm away{_side(row)}"
     if row.voxels and abs(row.volume_ml_found / row.volume_ml - 1) > max(_SAME_VOLUME, 2 * (1 - least_dice)):
         return f"{name}: its volume is {row.volume_ml_found:.5g} ml and not {row.volume_ml:.5g} ml"
-    shown = found.names.get(structure.segment.number) if found.names else name
-    if row.voxels and shown != name:
+    number = structure.segment.number
+    shown = found.names.get(number)
+    is_unnamed = number not in found.names and (not found.names or not row.voxels)  # some leave out what is empty
+    if not is_unnamed and _words(shown or "") != _words(name):
         return f"{name}: the file names it {shown!r}"
     return ""
+
+
+def _surplus(expected: ExpectedMask, found: ReadBack) -> str:
+    """The first thing in the file that the mask does not have, in words; "" if there is none."""
+    known = {structure.segment.number for structure in expected.structures}
+    others = [number for number in (*found.numbers, *found.names) if number not in known]
+    if others:
+        return f"the file holds number {others[0]}, which no structure has"
+    return f"the file holds value {found.strays[0]}, which no structure has" if found.strays else ""
+
+
+def _words(name: str) -> list[str]:
+    """A name as people read it: files cannot hold every kind of space, nor one at an end."""
+    return printable(name).split()
 
 
 def _side(row: CheckedStructure) -> str:

@@ -8,17 +8,16 @@ from medseg.delivery.case_page import PageFacts
 from medseg.delivery.case_page.structure_table import StructureRow
 from medseg.delivery.certificate import Certificate
 from medseg.delivery.export.delivered_case import DeliveredCase
-from medseg.delivery.measurements import StructureMeasurements, measure_structures
+from medseg.delivery.measurements import StructureMeasurements
 
 _DIGITS = 12
 
 
 def structure_rows(case: DeliveredCase) -> list[StructureRow]:
     """The table's lines, in the order of the structures."""
-    measured = measure_structures(case.labels, case.segments, case.scan)
     confidence = case.record.confidence or {}
     rows = []
-    for segment, one in zip(case.segments, measured, strict=True):
+    for segment, one in zip(case.segments, case.measurements, strict=True):
         expected = confidence.get(segment.name)
         rows.append(
             StructureRow(

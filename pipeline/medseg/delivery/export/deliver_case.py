@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.atomic import replacing_folder
+from medseg.atomic import remove_folder, replacing_folder
 from medseg.delivery.certificate import (
+    CERTIFICATE_NAME,
     Certificate,
     CertifiedFile,
     CertifiedInputs,
+    CheckedReader,
     ExpectedMask,
     check_reader,
     check_sides,
@@ -19,19 +24,29 @@ from medseg.delivery.certificate import (
 )
 from medseg.delivery.export.case_words import case_page_facts, structure_rows
 from medseg.delivery.export.delivered_case import DeliveredCase
-from medseg.delivery.export.forms import PAGE, WrittenFile, default_forms, write_form
+from medseg.delivery.export.forms import FORMS, MEASUREMENTS_NAME, PAGE, WrittenFile, default_forms, write_form
 from medseg.delivery.export.read_case import read_case
 from medseg.delivery.terms import uncoded
-from medseg.errors import DeliveryError
+from medseg.errors import DeliveryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.inference.case_record import CaseRecord
-from medseg.inference.inputs.find_source import SourcePlaces
+from medseg.inference.inputs.find_source import SourcePlaces, private_files
+from medseg.inference.inputs.private_text import private_error, private_warnings
 from medseg.inference.mask_folder import file_sha256
 from medseg.inference.record import SOFTWARE, PredictionRecord
 from medseg.inference.segmentation.case_stages import utc_now
+from medseg.scans.read_back import ReadBack
 
 NOT_CERTIFIED = ".not_certified"
 FAILED = ".failed"
+_TAKEN = (Path(CERTIFICATE_NAME).stem, MEASUREMENTS_NAME, "delivery.json")
+_OF_THE_RUN = {
+    "source",
+    "seconds",
+    "peak_memory_bytes",
+    "gate",
+    "is_edited",
+}  # fields of a case that no delivered file shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +97,43 @@ def deliver_case(record: CaseRecord, delivery: Delivery) -> CaseDelivery:
         PipelineError: If mask or scan cannot be used, a file cannot be written, or the folder of the case holds
             something else.
     """
+    if delivery.places.pseudonyms is None:
+        return _deliver(record, delivery)
+    files = private_files(record, delivery.places)
+    try:
+        with private_warnings(files):
+            return _deliver(record, delivery)
+    except (PipelineError, RuntimeError, OSError) as error:
+        raise private_error(error, files, case_id=record.case_id) from None  # its cause names the files
+
+
+def _deliver(record: CaseRecord, delivery: Delivery) -> CaseDelivery:
+    _check_id(record.case_id)
     case = read_case(record, delivery.masks, delivery.record, delivery.places)
     forms = delivery.forms if delivery.forms is not None else default_forms(case)
-    inputs = _inputs(case, delivery.masks)
+    inputs = _inputs(case, delivery)
     folder = delivery.out / record.case_id
-    earlier = _earlier(folder)
+    apart = folder.with_name(f"{folder.name}{NOT_CERTIFIED}")
+    earlier, _ = _earlier(folder, record.case_id), _earlier(apart, record.case_id)
     if earlier and (earlier.inputs, earlier.forms, earlier.software) == (inputs, forms, SOFTWARE):
+        remove_folder(apart)
         return CaseDelivery(folder, earlier, is_kept=True)
     with replacing_folder(delivery.out) as (temporary, move):
         certificate = _fill(temporary, case, forms, inputs, delivery)
-        if not certificate.is_passed:
-            folder = folder.with_name(f"{folder.name}{NOT_CERTIFIED}")
-            _earlier(folder)
-        move(folder)
-    return CaseDelivery(folder, certificate)
+        target, superseded = (folder, apart) if certificate.is_passed else (apart, folder)
+        move(target)
+    remove_folder(superseded)
+    return CaseDelivery(target, certificate)
+
+
+def _check_id(case_id: str) -> None:
+    """Refuse an id whose files would have the name of another file of the delivery."""
+    if case_id.casefold() in _TAKEN:
+        raise DeliveryError(
+            "id of the case must not be the name of a file of every delivery, got this one",
+            remedy="rename the scan and predict it again",
+            case_id=case_id,
+        )
 
 
 def _fill(
@@ -103,12 +141,11 @@ def _fill(
 ) -> Certificate:
     """Write and check all files, the page after the others, whose checks stand on it."""
     expected = ExpectedMask.of(case.labels, case.segments, case.scan.geometry)
-    written: list[WrittenFile] = []
-    files: list[CertifiedFile] = []
+    written: list[tuple[str, WrittenFile]] = []
     for form in (one for one in forms if one != PAGE):
-        new = write_form(form, case, folder, tuple(written))
-        written += new
-        files += [_certified(form, file, folder, expected) for file in new]
+        made = tuple(file for _, file in written)
+        written += [(form, file) for file in write_form(form, case, folder, made)]
+    files = [_certified(form, file, folder, expected) for form, file in written]
     certificate = Certificate(
         case_id=case.case_id,
         is_passed=not any(file.reason for file in files),
@@ -119,7 +156,7 @@ def _fill(
         inputs=inputs,
         models=delivery.record.models,
         files=tuple(files),
-        sides=check_sides(expected),
+        sides=() if case.is_picture else check_sides(expected),
         uncoded=uncoded(case.segments),
     )
     if PAGE in forms:
@@ -132,13 +169,27 @@ def _fill(
 def _certified(form: str, file: WrittenFile, folder: Path, expected: ExpectedMask) -> CertifiedFile:
     """Read a file back; one that fails gets a name that says so."""
     part = expected if file.structures is None else expected.only(file.structures)
-    readers = [check_reader(part, read(), least_dice=file.least_dice) for read in file.readers]
+    readers = [_checked(part, read, file.least_dice) for read in file.readers]
     path = file.path
-    if not all(reader.is_passed for reader in readers):
+    if path.exists() and not all(reader.is_passed for reader in readers):
         path = path.rename(path.with_name(f"{path.name}{FAILED}"))
     return CertifiedFile(
-        name=path.relative_to(folder).as_posix(), form=form, sha256=file_sha256(path) or "", readers=tuple(readers)
+        name=path.relative_to(folder).as_posix(),
+        form=form,
+        sha256=file_sha256(path) or "",
+        holds_identity=FORMS[form].needs == "dicom",
+        readers=tuple(readers),
     )
+
+
+def _checked(part: ExpectedMask, read: Callable[[], ReadBack], least_dice: float) -> CheckedReader:
+    """Read a file by one library; a file that it refuses fails, and is kept like any other that does."""
+    try:
+        return check_reader(part, read(), least_dice=least_dice)
+    except (PipelineError, RuntimeError, OSError, ValueError, LookupError) as error:
+        fact = error.fact if isinstance(error, PipelineError) else f"an error of the kind {type(error).__name__}"
+        words = getattr(read, "func", read).__name__.removeprefix("read_").replace("_", " ")
+        return CheckedReader(library=words, least_dice=least_dice, is_passed=False, reason=f"it cannot be read, {fact}")
 
 
 def _write_page(folder: Path, case: DeliveredCase, certificate: Certificate) -> CertifiedFile:
@@ -150,15 +201,25 @@ def _write_page(folder: Path, case: DeliveredCase, certificate: Certificate) -> 
     return CertifiedFile(name=path.name, form=PAGE, sha256=file_sha256(path) or "")
 
 
-def _inputs(case: DeliveredCase, masks: Path) -> CertifiedInputs:
+def _inputs(case: DeliveredCase, delivery: Delivery) -> CertifiedInputs:
     record = case.record
-    digest = file_sha256(masks / record.mask) or ""
+    digest = file_sha256(delivery.masks / record.mask) or ""
     return CertifiedInputs(
         source_sha256=record.source.sha256 if record.source else None,
         mask_sha256=digest,
         is_edited=record.mask_sha256 is not None and record.mask_sha256 != digest,
         grid=_grid_in_words(case.scan.geometry),
+        prediction_sha256=_prediction_digest(record, delivery.record),
     )
+
+
+def _prediction_digest(record: CaseRecord, predictions: PredictionRecord) -> str:
+    said = {
+        "case": record.model_dump(mode="json", exclude=_OF_THE_RUN),
+        "labels": list(predictions.labels.items()),
+        "models": [model.origin.model_dump(mode="json") for model in predictions.models],
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _grid_in_words(grid: Geometry) -> str:
@@ -166,19 +227,24 @@ def _grid_in_words(grid: Geometry) -> str:
     return f"{'×'.join(map(str, grid.shape))} voxels of {spacing} mm, axes {grid.axcodes}"
 
 
-def _earlier(folder: Path) -> Certificate | None:
+def _earlier(folder: Path, case_id: str) -> Certificate | None:
     """The certificate of an earlier delivery whose files are still as they were; None if there is no folder.
 
     Raises:
         DeliveryError: If the folder holds something else.
     """
-    if not folder.exists():
+    if not os.path.lexists(folder):
         return None
     certificate = load_certificate(folder)
-    if certificate is None or any(file_sha256(folder / file.name) != file.sha256 for file in certificate.files):
-        found = "no certificate" if certificate is None else "files that were changed since"
-        raise DeliveryError(
-            f"folder {folder.name}: must hold what an earlier delivery wrote, got {found}",
-            remedy="move it away, or deliver into another folder",
-        )
-    return certificate
+    if certificate is None:
+        found = "no certificate"
+    elif certificate.case_id != case_id:
+        found = "another case"
+    elif any(file_sha256(folder / file.name) != file.sha256 for file in certificate.files):
+        found = "files that were changed since"
+    else:
+        return certificate
+    raise DeliveryError(
+        f"folder {folder.name}: must hold what an earlier delivery wrote, got {found}",
+        remedy="move it away, or deliver into another folder",
+    )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from medseg.delivery.measurements import StructureMeasurements, measure_structures
 from medseg.inference.case_record import CaseRecord
 from medseg.origin import PictureOrigin, SeriesOrigin
 from medseg.records import Labelmap, Scan
 from medseg.scans.segment import Algorithm, Segment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DeliveredCase:
     """A mask with its scan.
 
@@ -32,6 +34,11 @@ class DeliveredCase:
     def case_id(self) -> str:
         """Id of the case."""
         return self.record.case_id
+
+    @cached_property
+    def measurements(self) -> tuple[StructureMeasurements, ...]:
+        """Measurements of each structure, taken once for all files that show them."""
+        return measure_structures(self.labels, self.segments, self.scan)
 
     @property
     def is_picture(self) -> bool:

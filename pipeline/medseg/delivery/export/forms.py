@@ -193,15 +193,14 @@ def _write_rtstruct(case: DeliveredCase, folder: Path, made: Made) -> Made:
 
 
 def _write_measurements(case: DeliveredCase, folder: Path, made: Made) -> Made:
-    from medseg.delivery.measurements import measure_structures, write_measurements_csv
+    from medseg.delivery.measurements import write_measurements_csv
 
     path = folder / MEASUREMENTS_NAME
-    write_measurements_csv(measure_structures(case.labels, case.segments, case.scan), path)
+    write_measurements_csv(case.measurements, path)
     return (WrittenFile(path=path),)
 
 
 def _write_report(case: DeliveredCase, folder: Path, made: Made) -> Made:
-    from medseg.delivery.measurements import measure_structures
     from medseg.scans.dicom import write_measurement_report
 
     seg = next((file.path for file in made if file.path.name.endswith(".seg.dcm")), None)
@@ -210,8 +209,7 @@ def _write_report(case: DeliveredCase, folder: Path, made: Made) -> Made:
             "the report of measurements must refer to a DICOM SEG, got none", remedy="deliver the form seg too"
         )
     path = folder / f"{case.case_id}.sr.dcm"
-    rows = measure_structures(case.labels, case.segments, case.scan)
-    write_measurement_report(rows, case.segments, case.scan, seg, path, algorithm=case.algorithm)
+    write_measurement_report(case.measurements, case.segments, case.scan, seg, path, algorithm=case.algorithm)
     return (WrittenFile(path=path),)
 
 

@@ -60,10 +60,12 @@ def read_case(record: CaseRecord, masks: Path, predictions: PredictionRecord, pl
 
 
 def _check_values(labels: Labelmap, known: set[int], record: CaseRecord) -> None:
-    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
-    found = {low} if low < 0 else set(np.flatnonzero(np.bincount(labels.ravel(order="K"))).tolist())
-    unknown = sorted(found - known - {0})
-    if unknown or high > np.iinfo(np.uint16).max:
+    strays = labels[labels > max(known, default=0)]
+    if strays.size:
+        unknown = np.unique(strays).tolist()
+    else:
+        unknown = sorted(set(np.flatnonzero(np.bincount(labels.ravel(order="K"))).tolist()) - known - {0})
+    if unknown:
         shown = ", ".join(map(str, unknown[:_MOST_VALUES]))
         raise DeliveryError(
             f"values of the mask must be those of the model's labels, got {shown}, which have no name",

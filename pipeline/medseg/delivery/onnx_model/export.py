@@ -119,9 +119,22 @@ def _write(source: OnnxNetwork, path: Path) -> None:
                 external_data=False,
                 verbose=False,
             )
+            _forget_source(program.model)
             program.save(path)
     except (RuntimeError, ValueError) as error:  # an operator without a counterpart, or more than 2 GB
         raise _differs((str(error).splitlines() or [type(error).__name__])[0]) from error
+
+
+def _forget_source(model: Any) -> None:
+    """Remove what the exporter notes of the code that it followed: its files on this machine and their lines."""
+    for graph in (model.graph, *model.functions.values()):
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            node.doc_string = None
+            for value in node.outputs:
+                value.metadata_props.clear()
+        graph.metadata_props.clear()
+    model.metadata_props.clear()
 
 
 @contextmanager

@@ -123,7 +123,7 @@ def _image_facts(image: EmbeddedImage) -> dict[str, Any]:
     return {
         "shape": list(image.shape),
         "steps": list(image.steps),
-        "levels": [round(float(level), 6) for level in shades.levels] if shades else None,
+        "levels": [float(level) for level in shades.levels] if shades else None,
         "window": list(shades.window) if shades else None,
         "isHu": bool(shades and shades.is_hu),
     }

@@ -11,6 +11,8 @@ from medseg.configuration import Config
 from medseg.errors import DeliveryError
 from medseg.records import Labelmap
 
+_MOST = 1 << 40  # voxels, beyond any scan, whose sums no integer overflows
+
 
 class Edit(Config):
     """The voxels that got one value.
@@ -26,8 +28,8 @@ class Edit(Config):
 
     @model_validator(mode="after")
     def _runs_are_pairs(self) -> Edit:
-        if len(self.runs) % 2 or any(number < 0 for number in self.runs):
-            raise ValueError("runs must be pairs of start and length, none negative")
+        if len(self.runs) % 2 or not all(0 <= number <= _MOST for number in self.runs):
+            raise ValueError("runs must be pairs of start and length, none negative or beyond any scan")
         return self
 
     @property

@@ -17,6 +17,7 @@ from medseg.configuration import Config
 from medseg.delivery.pages import fill_page
 from medseg.delivery.review.case import ReviewCase, Structure
 from medseg.inference.record import SOFTWARE
+from medseg.text import printable
 
 MOST_LABELS = 254
 """Structures that a page can tell apart."""
@@ -150,4 +151,4 @@ def _key(page: _Page) -> str:
 
 def _json(content: dict[str, Any]) -> str:
     """JSON that cannot end the script that it stands in."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    return printable(json.dumps(content, ensure_ascii=False, allow_nan=False)).replace("<", "\\u003c")

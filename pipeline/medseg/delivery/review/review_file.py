@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from medseg.configuration import Config, parse_config
 from medseg.delivery.review.edits import Edit
@@ -14,6 +16,18 @@ from medseg.errors import ConfigError, ManifestError
 from medseg.text import Text
 
 Verdict = Literal["accepted", "rejected"]
+
+
+def _in_utc(text: str) -> str:
+    """A time as ISO 8601 writes it, in UTC, so that times are compared as texts; one without a zone counts as UTC."""
+    if not text:
+        return text
+    moment = datetime.fromisoformat(text)
+    return (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat(timespec="seconds")
+
+
+Moment = Annotated[str, AfterValidator(_in_utc)]
+Reader = Annotated[Text, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class CaseReview(Config):
@@ -33,8 +47,8 @@ class CaseReview(Config):
     mask_sha256: str
     verdict: Verdict | None = None
     comment: Text = ""
-    decided: str = ""
-    seconds: float = Field(0.0, ge=0)
+    decided: Moment = ""
+    seconds: float = Field(0.0, ge=0, allow_inf_nan=False)
     edits: tuple[Edit, ...] = ()
 
     @property
@@ -56,9 +70,16 @@ class ReviewFile(Config):
 
     medseg_review: Literal[1]
     software: str = ""
-    reader: Text = Field(min_length=1)
-    saved: str
+    reader: Reader
+    saved: Moment
     cases: tuple[CaseReview, ...]
+
+    @model_validator(mode="after")
+    def _cases_come_once(self) -> ReviewFile:
+        twice = [case_id for case_id, count in Counter(case.case_id for case in self.cases).items() if count > 1]
+        if twice:
+            raise ValueError(f"each case must come once, got {twice[0]!r} twice")
+        return self
 
 
 def load_review(path: Path) -> ReviewFile:
@@ -68,8 +89,8 @@ def load_review(path: Path) -> ReviewFile:
         ManifestError: If it is missing, damaged or another file.
     """
     try:
-        return parse_config(ReviewFile, json.loads(path.read_text(encoding="utf-8")), source=path.name)
-    except (OSError, ValueError, ConfigError) as error:
+        return parse_config(ReviewFile, json.loads(path.read_text(encoding="utf-8-sig")), source=path.name)
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ManifestError(
             f"review {path.name}: must be as the review page saved it, got: {reason}",

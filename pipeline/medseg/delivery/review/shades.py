@@ -48,6 +48,6 @@ def shades_of(channel: Array) -> Shades:
         return Shades(np.interp(np.arange(256), steps, knots), _CT_WINDOW, is_hu=True)
     if high <= low:
         low, high = float(channel.min()), float(channel.max())
-    top = max(float(high), float(low) + 1e-6)
+    top = float(high) if high > low else float(low) + (abs(float(low)) or 1.0)
     window = (float(dark), float(bright)) if bright > dark else (float(low), top)
     return Shades(np.linspace(float(low), top, 256), window, is_hu=False)

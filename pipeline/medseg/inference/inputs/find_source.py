@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medseg.errors import ScanError
+from medseg.errors import ManifestError, ScanError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs.digest import files_digest, with_voxel_files
 from medseg.inference.inputs.private_text import private_error, private_warnings
@@ -38,7 +38,7 @@ class SourcePlaces:
         """The places of some folders and of a private table.
 
         Raises:
-            ManifestError: If the table is missing or damaged.
+            ManifestError: If the table or its key is missing or damaged.
         """
         if pseudonyms is None:
             return cls(tuple(folders))
@@ -46,7 +46,13 @@ class SourcePlaces:
         from medseg.ingest.key import load_key
 
         sources = load_pseudonym_table(pseudonyms)
-        return cls(tuple(folders), pseudonyms, sources, load_key(pseudonyms.with_name(f"{pseudonyms.name}.key")))
+        key = pseudonyms.with_name(f"{pseudonyms.name}.key")
+        if not key.is_file():
+            raise ManifestError(
+                f"table of pseudonyms {pseudonyms.name}: must have its key {key.name} beside it, got none",
+                remedy="put the key back beside the table, as the prediction wrote both",
+            )
+        return cls(tuple(folders), pseudonyms, sources, load_key(key))
 
 
 def find_source(record: CaseRecord, places: SourcePlaces) -> Scan:
@@ -91,20 +97,44 @@ def _unknown(record: CaseRecord, places: SourcePlaces) -> ScanError:
     )
 
 
+def private_files(record: CaseRecord, places: SourcePlaces) -> tuple[Path, ...]:
+    """All files whose names an error about the source of a case may hold, for ids that are pseudonyms."""
+    source = places.sources.get(record.case_id)
+    if source is None:
+        return ()
+    folders = {Path(folder) for one in source.series for found in _places_of(one, places) for folder in found}
+    within = [path for folder in sorted(folders) if folder.is_dir() for path in (folder, *folder.iterdir())]
+    return (*(file for files in _candidates(source.files, places) for file in files), *within)
+
+
 def _find_files(names: Sequence[str], recorded: str | None, places: SourcePlaces, *, case_id: str) -> Scan:
-    roots = (Path(), *places.folders)
-    found = [tuple(root / name for name in names) for root in roots]
-    whole = [files for files in found if all(file.is_file() for file in files)]
+    candidates = _candidates(names, places)
+    if recorded is None:  # nothing else than its place tells the scan
+        candidates = [tuple(root / name for name in names) for root in (Path(), *places.folders)]
+    whole = [files for files in candidates if all(file.is_file() for file in files)]
     if not whole:
         raise ScanError(
             f"the scan must be where it was predicted from, got no file {names[0]} here or in the folders given",
-            remedy="start in the folder of the prediction, or give the folder that the path is relative to",
+            remedy="start in the folder of the prediction, or give the folder that holds the scan now",
             case_id=case_id,
         )
     for files in whole:
         if recorded in (None, files_digest(with_voxel_files(files), is_series=False, key=places.key)):
             return _read(files, places, case_id=case_id)
     raise _changed(names[0], case_id)
+
+
+def _candidates(names: Sequence[str], places: SourcePlaces) -> list[tuple[Path, ...]]:
+    """Where the files may be: as recorded, then below each folder by the longest part of their paths."""
+    found = [tuple(root / name for name in names) for root in (Path(), *places.folders)]
+    longest = max((len(Path(name).parts) for name in names), default=0)
+    for root in places.folders:
+        for folder in (root, *_folders_below(root)):
+            found += [
+                tuple(folder.joinpath(*Path(name).parts[-length:]) for name in names)
+                for length in range(longest - 1, 0, -1)
+            ]
+    return list(dict.fromkeys(found))
 
 
 def _read(files: Sequence[Path], places: SourcePlaces, *, case_id: str) -> Scan:
@@ -118,27 +148,40 @@ def _read(files: Sequence[Path], places: SourcePlaces, *, case_id: str) -> Scan:
 
 
 def _find_series(records: Sequence[SeriesRecord], recorded: str | None, places: SourcePlaces, *, case_id: str) -> Scan:
+    """Read the first series of a case, from the first place where all of its series are as they were."""
+    errors = []
+    possible = list(zip(*(_places_of(record, places) for record in records), strict=True))
+    existing = [one for one in possible if all(any(map(Path.is_dir, folders)) for folders in one)]
+    for folders in existing or possible[:1]:
+        moved = [
+            record.model_copy(update={"folders": tuple(map(str, now))})
+            for record, now in zip(records, folders, strict=True)
+        ]
+        try:
+            return _read_series(moved, recorded, places, case_id=case_id)
+        except ScanError as error:
+            errors.append(error)
+    raise ScanError(errors[0].fact, remedy=errors[0].remedy, case_id=case_id) from errors[0]
+
+
+def _read_series(records: Sequence[SeriesRecord], recorded: str | None, places: SourcePlaces, *, case_id: str) -> Scan:
     from medseg.inference.inputs.series_record import find_source_series
     from medseg.scans.dicom import read_series, silence_dicom
 
     silence_dicom()
-    try:
-        series = [find_source_series(_moved(record, places)) for record in records]
-        files = tuple(dict.fromkeys(one.path for found in series for one in found.instances))
-        if recorded is not None and files_digest(files, is_series=True, key=places.key) != recorded:
-            raise _changed("series", case_id)
-        return read_series(series[0]).scan
-    except ScanError as error:
-        raise ScanError(error.fact, remedy=error.remedy, case_id=case_id) from error
+    series = [find_source_series(record) for record in records]
+    files = tuple(dict.fromkeys(one.path for found in series for one in found.instances))
+    if recorded is not None and files_digest(files, is_series=True, key=places.key) != recorded:
+        raise _changed("series", case_id)
+    return read_series(series[0]).scan
 
 
-def _moved(record: SeriesRecord, places: SourcePlaces) -> SeriesRecord:
-    """The record with the folders in which its files may be now."""
-    recorded = [Path(folder) for folder in record.folders]
-    below = [root / folder for root in places.folders for folder in recorded]
-    given = [folder for root in places.folders for folder in (root, *_folders_below(root))]
-    places_now = [folder for folder in (*recorded, *below) if folder.is_dir()] or given
-    return record.model_copy(update={"folders": tuple(dict.fromkeys(map(str, places_now)))})
+def _places_of(record: SeriesRecord, places: SourcePlaces) -> tuple[tuple[Path, ...], ...]:
+    """Folders in which the files of a series may be now: as recorded, the same below those given, anywhere in these."""
+    recorded = tuple(map(Path, record.folders))
+    below = tuple(root / folder for root in places.folders for folder in recorded)
+    anywhere = tuple(folder for root in places.folders for folder in (root, *_folders_below(root)))
+    return recorded, below, anywhere
 
 
 def _folders_below(root: Path) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -78,13 +79,18 @@ def _facts(record: PredictionRecord) -> str:
         for model in record.models
     )
     parts = [f"Model <b><bdi>{escape(models)}</bdi></b>"] if models else []
-    parts += [escape(part) for part in (record.date, record.device) if part]
+    parts += [escape(part) for part in (_moment(record.date), record.device) if part]
     passed = _count(len(record.passed_over), "other file") + " passed over, listed in predictions.json"
     parts += [passed] if record.passed_over else []
     return (
         f'<p class="facts">{"".join(f"<span>{part}</span> " for part in parts)}</p>\n<p class="notice"><strong>Not a '
         "medical device.</strong> Research software: every mask must be checked by a person before it is used.</p>\n"
     )
+
+
+def _moment(date: str | None) -> str | None:
+    """A time in UTC as people write it: `2026-11-28 01:48 UTC`."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)\S*\+00:00$", r"\1 \2 UTC", date) if date else None
 
 
 def _failures(record: PredictionRecord) -> str:
@@ -120,8 +126,8 @@ def _flags(flags: list[str]) -> str:
         "".join(f'<li class="flag">{escape(text)}</li>' for text in part)
         for part in (flags[:_MOST_FLAGS], flags[_MOST_FLAGS:])
     )
-    more = len(flags) - _MOST_FLAGS
-    return first + (f"<li><details><summary>{more} more flags</summary><ul>{rest}</ul></details></li>" if rest else "")
+    more = _count(len(flags) - _MOST_FLAGS, "more flag")
+    return first + (f"<li><details><summary>{more}</summary><ul>{rest}</ul></details></li>" if rest else "")
 
 
 def _picture(case: CaseRecord, has_picture: bool) -> str:
@@ -129,7 +135,7 @@ def _picture(case: CaseRecord, has_picture: bool) -> str:
         return '<p class="faint">No picture.</p>'
     name = escape(f"{PICTURES}/{quote(case.case_id, safe='')}.png", quote=True)
     image = f'<img src="{name}" loading="lazy" decoding="async" alt="Planes of {escape(case.case_id, quote=True)}">'
-    if case.mask.endswith(".png"):
+    if _is_picture(case):
         return f"<figure>{image}</figure>"
     letters = "".join(f"<i>{left}</i><i>{right}</i>" for left, right in _LETTERS)
     return f'<figure class="planes">{image}{letters}</figure>'
@@ -141,7 +147,8 @@ def _structures(case: CaseRecord, colours: dict[str, Colour]) -> str:
     shown = _table(names[:_MOST_SHOWN], case, colours)
     if len(names) > _MOST_SHOWN:
         rest = _table(names[_MOST_SHOWN:], case, colours)
-        shown += f"<details><summary>{len(names) - _MOST_SHOWN} smaller structures</summary>{rest}</details>"
+        more = _count(len(names) - _MOST_SHOWN, "smaller structure")
+        shown += f"<details><summary>{more}</summary>{rest}</details>"
     missing = [name for name in case.volume_ml if name not in found]
     text = ", ".join(escape(name) for name in missing)
     return shown + (f'<p class="faint">not found: {text}</p>' if missing else "")
@@ -155,10 +162,19 @@ def _table(names: list[str], case: CaseRecord, colours: dict[str, Colour]) -> st
         told = f"{sure:.2f}" if sure is not None else ""
         rows.append(
             f'<tr><td><i style="background:rgb({red},{green},{blue})"></i><bdi>{escape(name)}</bdi></td>'
-            f"<td>{case.volume_ml[name]:,.4g} mL</td><td>{told}</td></tr>"
+            f"<td>{_size(case.volume_ml[name], case)}</td><td>{told}</td></tr>"
         )
-    head = "<tr><th>Structure</th><th>Volume</th><th>Confidence</th></tr>"
+    head = f"<tr><th>Structure</th><th>{'Area' if _is_picture(case) else 'Volume'}</th><th>Confidence</th></tr>"
     return f"<table>{head}{''.join(rows)}</table>" if rows else ""
+
+
+def _is_picture(case: CaseRecord) -> bool:
+    return case.mask.endswith(".png")
+
+
+def _size(volume_ml: float, case: CaseRecord) -> str:
+    """Millilitres; pixels of a picture, each of which counts as 1 mm to a side and deep."""
+    return f"{round(volume_ml * 1000):,} pixels" if _is_picture(case) else f"{volume_ml:,.4g} mL"
 
 
 def _count(number: int, word: str) -> str:

@@ -17,8 +17,8 @@ PICTURES = "pictures"
 SIDE = 176
 """Pixels of the longer side of a plane."""
 _SIDE_PICTURE = 384
-_GREYS = 176  # numbers of the palette; the others are colours of structures
-_MOST_COLOURS = 256 - _GREYS
+_MOST_GREYS = 176  # numbers of the palette; the others are colours of structures
+_LEAST_GREYS = 32
 
 
 def picture_path(folder: Path, case_id: str) -> Path:
@@ -40,11 +40,13 @@ def draw_preview(preview: Preview, mask: Labelmap, colours: Mapping[int, Colour]
     if preview.is_picture:
         return _coloured(preview, reduced[:, ::-1, 0].T, colours)
     flat = [axis for axis in range(3) if reduced.shape[axis] == 1]
-    axes = flat[:1] or [plane.axis for plane in PLANES.values()]
     best = best_planes(reduced)
     greys, labels = [], []
-    for axis in axes:
-        grey, label = _fitted(preview, reduced, axis, best[axis])
+    for axis in (plane.axis for plane in PLANES.values()):
+        if axis in flat[:1] or not flat:
+            grey, label = _fitted(preview, reduced, axis, best[axis])
+        else:  # a plane of one row shows nothing; its place stays, so that each plane is under its letters
+            grey, label = np.zeros((SIDE, SIDE), np.uint8), np.zeros((SIDE, SIDE), reduced.dtype)
         greys.append(grey)
         labels.append(label)
     return _indexed(np.concatenate(greys, axis=1), np.concatenate(labels, axis=1), colours)
@@ -112,12 +114,13 @@ def _outlined(labels: Labelmap) -> Labelmap:
 def _indexed(grey: Array, labels: Labelmap, colours: Mapping[int, Colour]) -> bytes:
     outlines = _outlined(labels)
     values = [int(value) for value in np.unique(outlines) if value]
-    shades = np.rint(np.linspace(0, 255, _GREYS)).astype(np.uint8)
-    painted = [colours.get(value, (255, 255, 255)) for value in values[:_MOST_COLOURS]]
+    greys = max(min(_MOST_GREYS, 256 - len(values)), _LEAST_GREYS)
+    shades = np.rint(np.linspace(0, 255, greys)).astype(np.uint8)
+    painted = [colours.get(value, (255, 255, 255)) for value in values[: 256 - greys]]
     palette = np.concatenate([np.repeat(shades[:, None], 3, axis=1), np.array(painted, np.uint8).reshape(-1, 3)])
-    pixels = (grey.astype(np.uint16) * (_GREYS - 1) // 255).astype(np.uint8)
+    pixels = (grey.astype(np.uint16) * (greys - 1) // 255).astype(np.uint8)
     for number, value in enumerate(values):
-        pixels[outlines == value] = _GREYS + number % _MOST_COLOURS
+        pixels[outlines == value] = greys + number % (256 - greys)
     return encode_png(pixels, palette)
 
 

@@ -92,7 +92,7 @@ def _parts(scan: Any) -> tuple[bytes, ...]:
             raise _unreadable("a text that is no JSON list") from error
     if isinstance(scan, str | bytes | bytearray | memoryview):
         return (_bytes(scan),)
-    if isinstance(scan, Iterable):
+    if isinstance(scan, Iterable) and not isinstance(scan, Mapping):
         return tuple(_bytes(part) for part in scan)
     raise _unreadable(f"a value of the type {type(scan).__name__}")
 

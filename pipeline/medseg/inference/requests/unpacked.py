@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from medseg.errors import ScanError
 from medseg.inference.requests.allowed_path import allowed_path
+from medseg.inference.requests.named_files import check_named_files
 from medseg.inference.requests.scan_request import ScanRequest
 from medseg.manifest.case_names import safe_name
 from medseg.scans import SCAN_SUFFIXES, scan_stem
@@ -28,10 +29,10 @@ def unpacked(request: ScanRequest, *, root: Path | None = None, most_bytes: int 
     Args:
         request: Request with bytes or a path.
         root: Folder below which paths are allowed; None if none is.
-        most_bytes: Most bytes that a zip may hold unpacked.
+        most_bytes: Most bytes that the zips of a request may hold unpacked, all together.
 
     Raises:
-        ScanError: If the path is not allowed, or a zip is damaged or too large.
+        ScanError: If the path is not allowed, a zip is damaged or too large, or a header names a file elsewhere.
     """
     if request.path:
         yield allowed_path(request.path, root)
@@ -40,6 +41,7 @@ def unpacked(request: ScanRequest, *, root: Path | None = None, most_bytes: int 
         place = Path(folder) / "scan"
         place.mkdir()
         _write(request, place, most_bytes)
+        check_named_files(place)
         yield place
 
 
@@ -48,7 +50,7 @@ def _write(request: ScanRequest, place: Path, most_bytes: int) -> None:
     is_zip = suffix == ".zip"
     for number, part in enumerate(request.parts):
         if is_zip:
-            _unzip(part, place / (f"{stem}_{number:04d}" if number else stem), most_bytes)
+            most_bytes -= _unzip(part, place / (f"{stem}_{number:04d}" if number else stem), most_bytes)
         else:
             channel = f"_{number:04d}" if len(request.parts) > 1 else ""
             (place / f"{stem}{channel}{suffix}").write_bytes(part)
@@ -73,8 +75,8 @@ def _suffix_of(content: bytes) -> str:
     return ".nii.gz" if content.startswith(b"\x1f\x8b") else ".nii"
 
 
-def _unzip(content: bytes, folder: Path, most_bytes: int) -> None:
-    """Unpack a zip; names that lead out of the folder lead into it."""
+def _unzip(content: bytes, folder: Path, most_bytes: int) -> int:
+    """Unpack a zip and count its bytes; names that lead out of the folder lead into it."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(one.file_size for one in archive.infolist())
@@ -84,6 +86,7 @@ def _unzip(content: bytes, folder: Path, most_bytes: int) -> None:
                     remedy="send the series alone, or predict the study from its folder",
                 )
             archive.extractall(folder)
+            return size
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ScanError(

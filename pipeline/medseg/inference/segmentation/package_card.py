@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from medseg.atomic import write_text
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
+from medseg.inference.model_identity import ModelIdentity
 from medseg.inference.precision_record import PrecisionCheck
 
 PACKAGE_NAME = "package.json"
+_AGAIN = "copy the whole package again, or make it again with medseg package"
 
 
 class PackagedModel(Config):
@@ -72,6 +75,23 @@ def load_package_card(folder: Path) -> PackageCard:
         return parse_config(PackageCard, content, source=PACKAGE_NAME)
     except (OSError, ValueError, ConfigError) as error:
         raise CheckpointError(
-            f"package {folder.name}: {PACKAGE_NAME} must be readable, got: {error}",
-            remedy="copy the whole package again, or make it again with medseg package",
+            f"package {folder.name}: {PACKAGE_NAME} must be readable, got: {error}", remedy=_AGAIN
         ) from error
+
+
+def check_weights(card: PackageCard, loaded: Sequence[ModelIdentity]) -> None:
+    """Refuse a package whose weights are not those that were packaged.
+
+    Args:
+        card: Card of the package.
+        loaded: Models as they were loaded, in the order of the card.
+
+    Raises:
+        CheckpointError: If the weights of one differ.
+    """
+    for packaged, model in zip(card.models, loaded, strict=True):
+        if packaged.weights_digest and packaged.weights_digest != model.weights_digest:
+            raise CheckpointError(
+                f"package, {packaged.folder}: the weights must have the SHA-256 in {PACKAGE_NAME}, got others",
+                remedy=_AGAIN,
+            )

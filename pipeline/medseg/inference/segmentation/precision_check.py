@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medseg.cohort import CASE_ERRORS
 from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
@@ -45,13 +46,20 @@ def check_on_noise(model: Predictor) -> PrecisionCheck | None:
     return compare_masks(pairs, labels=card.labels, subject="noise")
 
 
-def check_on_scans(model: PreciseModel, scans: Iterable[Scan], *, subject: str) -> PrecisionCheck | None:
+def check_on_scans(
+    model: PreciseModel,
+    scans: Iterable[Scan],
+    *,
+    subject: str,
+    on_error: Callable[[Exception], None] | None = None,
+) -> PrecisionCheck | None:
     """Compare both on the masks of whole scans, whose voxels are counted together; None where they show no label.
 
     Args:
         model: Loaded model; its number format is the same afterwards.
         scans: Scans as they were read.
         subject: Name of the scans.
+        on_error: Called with the error of a scan that cannot be drawn, before the next is taken; raised if not given.
     """
     before = model.precision
 
@@ -60,8 +68,19 @@ def check_on_scans(model: PreciseModel, scans: Iterable[Scan], *, subject: str) 
         for model.precision in kinds:
             yield model.mask(scan)
 
+    def pairs() -> Iterator[tuple[Labelmap, ...]]:
+        for scan in scans:
+            try:
+                pair = tuple(drawn(scan))
+            except CASE_ERRORS as error:
+                if on_error is None:
+                    raise
+                on_error(error)
+                continue
+            yield pair
+
     try:
-        return compare_masks((tuple(drawn(scan)) for scan in scans), labels=model.labels, subject=subject)
+        return compare_masks(pairs(), labels=model.labels, subject=subject)
     finally:
         model.precision = before
 

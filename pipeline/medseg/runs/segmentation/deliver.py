@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from medseg.atomic import check_writable, remove_leftovers, write_json, write_text
+from medseg.atomic import check_writable, remove_leftovers
 from medseg.cohort import run_cases
-from medseg.configuration import Config
 from medseg.delivery.export import (
     FORMS,
-    MEASUREMENTS_NAME,
     NOT_CERTIFIED,
     REPORT,
     CaseDelivery,
@@ -28,8 +24,13 @@ from medseg.inference.inputs.find_source import SourcePlaces
 from medseg.inference.record import RECORD_NAME, SOFTWARE, load_record
 from medseg.records import Failure
 from medseg.runs.progress import Progress, Silence
-
-DELIVERY_NAME = "delivery.json"
+from medseg.runs.segmentation.delivery_record import (
+    DELIVERY_NAME,
+    DeliveredRecord,
+    DeliveryRecord,
+    load_delivery,
+    save_delivery,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,42 +50,6 @@ class DeliverSettings:
     sources: tuple[Path, ...] = ()
     pseudonyms: Path | None = None
     cases: tuple[str, ...] = ()
-
-
-class DeliveredRecord(Config):
-    """One line of `delivery.json`.
-
-    Attributes:
-        case_id: Id of the case.
-        folder: Name of its folder.
-        is_certified: Whether every file passed its checks.
-        reasons: Reasons why files failed.
-        doubts: What a person should look at although every file is right.
-    """
-
-    case_id: str
-    folder: str
-    is_certified: bool
-    reasons: tuple[str, ...]
-    doubts: tuple[str, ...]
-
-
-class DeliveryRecord(Config):
-    """`delivery.json`: what came of each case.
-
-    Attributes:
-        software: Name and version of the software, and what it is not.
-        cases: Cases that were delivered, or set apart as not certified.
-        failures: Cases of which nothing was delivered.
-        without_mask: Cases of which the prediction has no mask.
-        uncoded: Structures without a code of a terminology.
-    """
-
-    software: str
-    cases: tuple[DeliveredRecord, ...]
-    failures: tuple[FailureRecord, ...]
-    without_mask: tuple[str, ...]
-    uncoded: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +74,12 @@ class DeliverResult:
     def kept(self) -> int:
         """Number of cases that an earlier delivery had finished."""
         return sum(one.is_kept for one in self.delivered)
+
+    @property
+    def with_identity(self) -> tuple[CaseDelivery, ...]:
+        """Cases with files that hold the identity of the patient, which archives file them by."""
+        every = (*self.delivered, *self.not_certified)
+        return tuple(one for one in every if any(file.holds_identity for file in one.certificate.files))
 
     @property
     def uncoded(self) -> tuple[str, ...]:
@@ -143,12 +114,17 @@ def deliver_masks(masks: Path, settings: DeliverSettings, *, progress: Progress 
     cases = _chosen(record.cases, settings.cases)
     places = SourcePlaces.of(settings.sources, pseudonyms=settings.pseudonyms)
     check_writable(settings.out, option="out").mkdir(parents=True, exist_ok=True)
-    delivery = Delivery(masks=masks, record=record, out=settings.out, forms=settings.forms, places=places)
+    delivery = Delivery(masks=masks, record=record, out=settings.out, forms=_ordered(settings.forms), places=places)
     with locked_folder(settings.out), progress.over_cases(len(cases), "deliver") as on_done:
         remove_leftovers(settings.out)
+        earlier = load_delivery(settings.out) if settings.cases else None
         done = run_cases(cases, partial(deliver_case, delivery=delivery), stage="deliver", on_done=on_done)
         result = _result(settings.out, done.results, done.failures, tuple(one.case_id for one in record.failures))
-        _save(result)
+        saved = _record(result)
+        if earlier is not None:
+            others = {case.case_id for case in record.cases} - {case.case_id for case in cases}
+            saved = saved.with_others_of(earlier, others, settings.out)
+        save_delivery(saved, settings.out)
     return result
 
 
@@ -164,6 +140,11 @@ def _check(masks: Path, settings: DeliverSettings) -> None:
             f"out must lie outside of the masks, got {settings.out.name} in their folder",
             remedy="choose another folder",
         )
+
+
+def _ordered(forms: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Forms in the order in which they are written, since some refer to others."""
+    return None if forms is None else tuple(form for form in FORMS if form in forms)
 
 
 def _chosen(cases: Sequence[CaseRecord], wanted: Sequence[str]) -> list[CaseRecord]:
@@ -197,8 +178,7 @@ def _result(
     )
 
 
-def _save(result: DeliverResult) -> None:
-    """Write `delivery.json`, and one table of the measurements of all cases."""
+def _record(result: DeliverResult) -> DeliveryRecord:
     cases = [
         DeliveredRecord(
             case_id=one.certificate.case_id,
@@ -210,7 +190,7 @@ def _save(result: DeliverResult) -> None:
         for one in (*result.delivered, *result.not_certified)
     ]
     apart = {one.certificate.case_id for one in result.not_certified}
-    record = DeliveryRecord(
+    return DeliveryRecord(
         software=SOFTWARE,
         cases=tuple(cases),
         failures=tuple(
@@ -221,26 +201,6 @@ def _save(result: DeliverResult) -> None:
         without_mask=result.without_mask,
         uncoded=result.uncoded,
     )
-    write_json(result.folder / DELIVERY_NAME, record.model_dump(mode="json"))
-    _save_measurements(result)
-
-
-def _save_measurements(result: DeliverResult) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    head: list[str] | None = None
-    for one in result.delivered:
-        path = one.folder / MEASUREMENTS_NAME
-        if not path.is_file():
-            continue
-        with path.open(encoding="utf-8", newline="") as stream:
-            first, *rows = csv.reader(stream)
-        if head is None:
-            head = first
-            writer.writerow(["case_id", *head])
-        writer.writerows([one.certificate.case_id, *row] for row in rows)
-    if head is not None:
-        write_text(result.folder / MEASUREMENTS_NAME, text.getvalue())
 
 
 __all__ = ["DELIVERY_NAME", "NOT_CERTIFIED", "DeliverResult", "DeliverSettings", "deliver_masks"]

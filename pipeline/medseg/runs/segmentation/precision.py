@@ -10,6 +10,7 @@ from typing import Literal
 from medseg.cohort import CASE_ERRORS
 from medseg.errors import ScanError
 from medseg.inference import FoundInputs, find_inputs, read_input
+from medseg.inference.inputs import check_channels
 from medseg.inference.nnunet import AdoptedModel
 from medseg.inference.nnunet.precision_check import check_on_noise as check_adopted_on_noise
 from medseg.inference.precision_record import LEAST_AGREEMENT, PrecisionCheck
@@ -50,26 +51,39 @@ def _compared(member: Member, cases: Sequence[Path]) -> tuple[PrecisionCheck | N
     if not cases:
         return check_adopted_on_noise(model) if isinstance(model, AdoptedModel) else check_on_noise(model), ()
     found = find_inputs(cases, channels=model.channels)
-    failed = [f"the precision was not compared on {one.case_id}: {one.reason}" for one in found.failures]
-    scans = _scans(found, model.channels, failed)
-    check = check_on_scans(model, scans, subject=f"{len(found.cases)} scan(s)")
+    failed = [_not_compared(one.case_id, one.reason) for one in found.failures]
+    read: list[str] = []
+
+    def on_error(error: Exception) -> None:
+        failed.append(_not_compared(read[-1], error))
+
+    scans = _scans(found, model.channels, read, failed)
+    check = check_on_scans(model, scans, subject=f"{len(found.cases)} scan(s)", on_error=on_error)
     if len(failed) == len(found.cases) + len(found.refused):
-        raise ScanError("a scan to compare the precision on must be readable, got none", remedy="give other scans")
+        raise ScanError(
+            f"a scan to compare the precision on must be fit for it: {failed[0]}", remedy="give other scans"
+        )
     if failed and check is not None:
         compared = len(found.cases) + len(found.refused) - len(failed)
         check = check.model_copy(update={"subject": f"{compared} scan(s)"})
     return check, tuple(failed)
 
 
-def _scans(found: FoundInputs, channels: Sequence[str], failed: list[str]) -> Iterator[Scan]:
-    """Scans one by one; one that cannot be read is told of and does not stop the others."""
+def _scans(found: FoundInputs, channels: Sequence[str], read: list[str], failed: list[str]) -> Iterator[Scan]:
+    """Scans one by one, each after its id; one that cannot be read is told of and does not stop the others."""
     for case in found.cases:
+        read.append(case.case_id)
         try:
             scan = read_input(case, channels=channels)
+            check_channels(scan, channels, case_id=case.case_id)
         except CASE_ERRORS as error:
-            failed.append(f"the precision was not compared on {case.case_id}: {error}")
+            failed.append(_not_compared(case.case_id, error))
             continue
         yield scan
+
+
+def _not_compared(case_id: str, reason: object) -> str:
+    return f"the precision was not compared on {case_id}: {reason}"
 
 
 def _doubt(check: PrecisionCheck | None) -> str:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Points = npt.NDArray[np.float64]
 _TOLERANCE = 0.1  # voxels that a contour may lie off its slice
-_HALF = 128  # of the 255 steps of coverage
+_MOST_OFF = 0.06  # of a voxel: by which contours of whole voxels may miss their edges and the plane of their slice
+_STEPS = 255  # of coverage
 
 
 def read_rtstruct_with_medseg(path: Path, scan: Scan) -> ReadBack:
@@ -57,15 +58,17 @@ def read_rtstruct_with_medseg(path: Path, scan: Scan) -> ReadBack:
 def read_rtstruct_independently(path: Path, scan: Scan) -> ReadBack:
     """Read a structure set by pydicom and matplotlib's Anti-Grain Geometry alone.
 
-    A voxel belongs to a contour that covers half of it or more; contours of a slice are combined by an exclusive or,
-    as most readers do.
+    Contours of a slice are combined by an exclusive or, as most readers do. Masks of voxels are exact only in contours
+    that cover all of a voxel or nothing: one that runs through voxels was shifted or scaled, although a reader that
+    tests centres would find every voxel.
 
     Args:
         path: RTSTRUCT.
         scan: Scan that it belongs to, of which the grid alone is used.
 
     Raises:
-        ScanError: If the file is damaged, or a contour lies on no slice of the scan.
+        ScanError: If the file is damaged, or a contour lies on no slice of the scan. The masks raise it too, where a
+            contour runs through voxels or beside its slice.
     """
     import matplotlib
     import pydicom
@@ -109,7 +112,7 @@ def _only(dataset: Dataset, number: int) -> Dataset:
 
 
 def _covered(dataset: Dataset, grid: Geometry, number: int) -> Mask:
-    """Voxels that the contours of a structure cover by half or more."""
+    """Voxels that the contours of a structure cover."""
     from matplotlib.backends.backend_agg import RendererAgg
 
     mask = np.zeros(grid.shape[::-1], bool).T  # slices lie together in memory
@@ -133,12 +136,20 @@ def _by_slice(dataset: Dataset, grid: Geometry, number: int) -> dict[int, list[P
                 written = contour.get_item("ContourData").value
                 data = written.decode("ascii").split("\\") if isinstance(written, bytes) else contour.ContourData
                 points = np.array(data, np.float64).reshape(-1, 3) @ to_voxels[:3, :3].T + to_voxels[:3, 3]
-                found[round(float(points[:, 2].mean()))].append(points[:, :2])
+                k = round(float(points[:, 2].mean()))
+                off = float(np.abs(points[:, 2] - k).max())
+                if off > _MOST_OFF:
+                    raise ScanError(f"contours must lie on slices of the scan, got one {off:.2g} slices beside them")
+                found[k].append(points[:, :2])
     return found
 
 
 def _filled(renderer: Any, polygon: Points) -> Mask:
-    """Pixels that a polygon covers by half or more, shape `(I, J)`."""
+    """Pixels that a polygon covers, shape `(I, J)`.
+
+    Raises:
+        ScanError: If it covers a part of a pixel.
+    """
     from matplotlib.path import Path as Outline
     from matplotlib.transforms import Affine2D
 
@@ -149,5 +160,8 @@ def _filled(renderer: Any, polygon: Points) -> Mask:
     # Pictures grow downwards from an edge, half a pixel before the first centre.
     onto = Affine2D().translate(0.5, 0.5).scale(1, -1).translate(0, renderer.height)
     renderer.draw_path(context, Outline(polygon, closed=False), onto, (0.0, 0.0, 0.0, 1.0))
-    coverage = np.asarray(renderer.buffer_rgba())[:, :, 3]
-    return np.asarray(coverage.T >= _HALF)
+    coverage = np.asarray(renderer.buffer_rgba())[:, :, 3].T
+    partly = np.count_nonzero((coverage > _MOST_OFF * _STEPS) & (coverage < (1 - _MOST_OFF) * _STEPS))
+    if partly:
+        raise ScanError(f"contours must run along the edges of voxels, got one that covers {partly} voxel(s) in part")
+    return np.asarray(coverage > _STEPS // 2)

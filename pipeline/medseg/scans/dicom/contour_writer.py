@@ -62,7 +62,7 @@ def write_rtstruct(
     check_roi_names(segments)
     source = check_source(labels, scan)
     frame_of_reference = source.origin.frame_of_reference_uid
-    dataset = structure_set(source, algorithm, content=_content(labels, segments))
+    dataset = structure_set(source, algorithm, content=_content(labels, segments, source.origin.slices))
     dataset.StructureSetROISequence = [roi_of(segment, algorithm, frame_of_reference) for segment in segments]
     dataset.ROIContourSequence = [
         _drawn(segment, segment.mask(labels), scan.geometry, source.origin.slices) for segment in segments
@@ -91,8 +91,9 @@ def check_roi_names(segments: Sequence[Segment]) -> None:
             )
 
 
-def _content(labels: Labelmap, segments: Sequence[Segment]) -> str:
-    digest = hashlib.sha256(repr((labels.shape, segments)).encode())
+def _content(labels: Labelmap, segments: Sequence[Segment], slices: Sequence[SourceSlice]) -> str:
+    images = [(one.sop_instance_uid, one.frame_number) for one in slices]  # they tell the volumes of a series apart
+    digest = hashlib.sha256(repr((labels.shape, segments, images)).encode())
     for k in range(labels.shape[2]):
         digest.update(np.ascontiguousarray(labels[:, :, k].T).astype("<u4").tobytes())
     return digest.hexdigest()

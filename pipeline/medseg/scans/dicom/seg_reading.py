@@ -17,6 +17,7 @@ from medseg.geometry import Geometry
 from medseg.records import Array, Labelmap, Mask, Scan
 from medseg.scans.dicom.damage import reading_dicom
 from medseg.scans.dicom.label_numbers import values_in
+from medseg.scans.dicom.seg_segments import segment_label
 from medseg.scans.itk import read_itk
 from medseg.scans.read_back import ReadBack
 
@@ -93,8 +94,8 @@ def read_seg_with_dcmqi(path: Path) -> ReadBack:
 
 
 def _name(label: object, description: object) -> str:
-    """Name of a segment: its label, or the description where the label was shortened."""
-    return str(description) if description and str(label).endswith("…") else str(label)
+    """Name of a segment: its label, or the description of which the label is the short form."""
+    return str(description) if description and segment_label(str(description)) == str(label) else str(label)
 
 
 def _geometry(grid: VolumeGeometry) -> Geometry:

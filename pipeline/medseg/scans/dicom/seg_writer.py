@@ -60,7 +60,8 @@ def write_seg(
     _check_labels(labels, segments, scan)
     sources = read_source_images(scan)
     planes = labelmap_planes(labels, segments) if kind == "labelmap" else binary_planes(labels, segments)
-    digest = content_digest(planes.pixels, scan.geometry, planes.places, tuple(segments), algorithm, kind)
+    images = sources.images_key
+    digest = content_digest(planes.pixels, scan.geometry, planes.places, tuple(segments), algorithm, kind, images)
     dataset = _segmentation(planes, sources, segments, algorithm=algorithm, kind=kind, digest=digest)
     refer_to_sources(dataset, sources)
     add_patient(dataset, sources)

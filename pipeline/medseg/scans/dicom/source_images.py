@@ -44,6 +44,11 @@ class SourceImages:
         """Each image once, in the order of the slices."""
         return tuple({one.sop_instance_uid: one for one in self.origin.slices}.values())
 
+    @property
+    def images_key(self) -> tuple[tuple[str, int | None], ...]:
+        """Image and frame of each slice, which tell the volumes of one series apart."""
+        return tuple((one.sop_instance_uid, one.frame_number) for one in self.origin.slices)
+
 
 def read_source_images(scan: Scan) -> SourceImages:
     """Read the headers of the images that a scan was read from.

@@ -14,8 +14,8 @@ import pytest
 import torch
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
-from medseg.inference import find_inputs, load_record
-from medseg.inference.requests import ScanRequest
+from medseg.inference import CaseInput, find_inputs, load_record
+from medseg.inference.requests import ScanRequest, only_case
 from medseg.inference.segmentation import Predictor, predict_cases
 from medseg.inference.segmentation.serving import MaskAnswer, MaskService
 
@@ -93,6 +93,30 @@ def test_one_request_is_one_case(model: Predictor, image: Path) -> None:
             archive.write(image, name)
     (answer,) = MaskService(model).answer([ScanRequest((content.getvalue(),))])
     assert answer.error == "a request must hold one case, got 2: a, b; send each in a request or row of its own"
+
+
+def test_many_cases_are_not_listed(model: Predictor, tmp_path: Path) -> None:
+    for number in range(9):
+        write_image(tmp_path / f"patient_{number}.nii.gz")
+    (answer,) = MaskService(model, root=tmp_path).answer([ScanRequest(path=".")])
+    assert answer.error is not None
+    assert "got 9: patient_0, patient_1, patient_2, …; send each" in answer.error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("in /srv/x"), MemoryError(), OSError(28, "No space left")])
+def test_trouble_of_the_machine_does_not_stop_the_others(
+    model: Predictor, image: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medseg.inference.segmentation.serving import mask_service
+
+    def first_fails(place: Path, *, channels: tuple[str, ...]) -> CaseInput:
+        monkeypatch.setattr(mask_service, "only_case", only_case)
+        raise error
+
+    monkeypatch.setattr(mask_service, "only_case", first_fails)
+    failed, drawn = MaskService(model).answer([ScanRequest((image.read_bytes(),), image.name)] * 2)
+    assert failed.error in {"RuntimeError", "MemoryError", "No space left"}
+    assert drawn.error is None
 
 
 def test_dicom_study_is_sent_as_a_zip(tmp_path: Path) -> None:

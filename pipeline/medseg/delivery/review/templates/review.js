@@ -64,7 +64,7 @@ function showVerdict(number) {
 }
 
 function decide(verdict) {
-  if (current < 0) return;
+  if (current < 0 || isBusy) return; // what is not on the screen yet was not read
   takeEdits();
   const one = work[current];
   one.verdict = one.verdict === verdict ? null : verdict;

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
+from medseg.cohort import CASE_ERRORS
 from medseg.errors import PipelineError, ScanError
 from medseg.inference.inputs import CaseInput
 from medseg.inference.record import load_record
@@ -53,8 +54,9 @@ class MaskService:
                 return self._without_place(self._draw(case, Path(out), fast=fast), place.parent)
         except PipelineError as error:
             return self._failed(error.case_id or request.name, error.statement)
-        except OSError as error:
-            return self._failed(request.name, error.strerror or type(error).__name__)
+        except CASE_ERRORS as error:  # without their words, which may be of the server's own files
+            told = error.strerror if isinstance(error, OSError) else None
+            return self._failed(request.name, told or type(error).__name__)
 
     def _draw(self, case: CaseInput, out: Path, *, fast: bool) -> MaskAnswer:
         with self._lock:

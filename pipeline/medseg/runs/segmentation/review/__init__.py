@@ -5,8 +5,10 @@ from __future__ import annotations
 from medseg.runs.segmentation.review.applied import AppliedReview
 from medseg.runs.segmentation.review.apply import ApplySettings, apply_reviews
 from medseg.runs.segmentation.review.build import BuildSettings, BuiltReview, build_review
+from medseg.runs.segmentation.review.log import OUTCOMES
 
 __all__ = [
+    "OUTCOMES",
     "AppliedReview",
     "ApplySettings",
     "BuildSettings",

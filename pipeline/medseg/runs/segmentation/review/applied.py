@@ -20,6 +20,7 @@ class AppliedReview:
         accepted: Cases whose mask became their label as it was drawn.
         corrected: Cases whose corrected mask became their label.
         queued: Rejected cases, which wait for a person to label them.
+        rejected: Rejected cases that have a label from elsewhere, which stays.
         known: Cases whose decisions were taken over before.
         undecided: Cases with a comment or corrections, but without a verdict.
         disputed: Cases on which readers disagree, which are left as they were.
@@ -36,6 +37,7 @@ class AppliedReview:
     accepted: tuple[str, ...]
     corrected: tuple[str, ...]
     queued: tuple[str, ...]
+    rejected: tuple[str, ...]
     known: tuple[str, ...]
     undecided: tuple[str, ...]
     disputed: tuple[str, ...]

@@ -21,7 +21,9 @@ from medseg.runs.segmentation.review.applied import AppliedReview
 from medseg.runs.segmentation.review.build import masks_record
 from medseg.runs.segmentation.review.decisions import Decision, decisions_of
 from medseg.runs.segmentation.review.log import (
+    OUTCOMES,
     beside,
+    is_known,
     load_log,
     load_queue,
     log_entries,
@@ -32,11 +34,14 @@ from medseg.runs.segmentation.review.log import (
 from medseg.runs.segmentation.review.new_case import make_case
 from medseg.runs.segmentation.review.new_label import check_labels, make_label, write_label
 from medseg.runs.segmentation.review.patients import patients_of_new_cases
+from medseg.runs.segmentation.review.same_scan import check_same_scan
 from medseg.scans import read_grid
 from medseg.split import check_target, keep_previous
 
 FOLDER = "reviewed"
 """Folder below the data root for labels that people decided on, and scans that joined with them."""
+_MEASURED = "test case(s) got a reviewed mask as their reference: the model that drew it cannot be measured by them"
+_DOUBTFUL = "rejected case(s) keep the label that an earlier review gave them, until they get another"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +123,12 @@ class _Work:
                   ((self.log_path, "reviews"), (self.queue_path, "to_label"))]  # fmt: skip
         self.log, self.queue = list(load_log(before[0])), list(load_queue(before[1]))
         self.failures: list[Failure] = []
-        self.by_outcome: dict[str, list[str]] = {
-            name: [] for name in ("accepted", "corrected", "queued", "known", "undecided", "disputed")
-        }
+        self.by_outcome: dict[str, list[str]] = {name: [] for name in OUTCOMES}
 
     def take(self, decision: Decision) -> None:
         """Take over what was decided on one case; a failure is noted and does not stop the others."""
         case_id = decision.case_id
-        if self._is_logged(decision):
+        if is_known(decision, self.log):
             self.by_outcome["known"].append(case_id)
             return
         if self._is_in_manifest(decision):  # a call was killed between the manifest and the log
@@ -137,7 +140,7 @@ class _Work:
         elif decision.is_disputed:
             outcome = "disputed"
         elif decision.review.verdict == "rejected":
-            outcome = "queued"
+            outcome = "rejected" if self._has_other_label(case_id) else "queued"
         else:
             outcome = "corrected" if decision.review.edited_voxels else "accepted"
         try:
@@ -162,6 +165,7 @@ class _Work:
     def finish(self) -> AppliedReview:
         """Write manifest, queue and log, in this order: what a kill leaves out is written by the next call."""
         labelled = {*self.by_outcome["accepted"], *self.by_outcome["corrected"]}
+        done = labelled | {case_id for case_id in self.cases if self._has_other_label(case_id)}
         manifest, file, previous = self.source.manifest, None, None
         if labelled:
             changes = {"version": self.version, "cases": tuple(self.cases.values())}
@@ -170,7 +174,7 @@ class _Work:
             previous = keep_previous(self.source) if is_same else None
             save_manifest(manifest, self.target)
             file = self.target
-        save_queue(self.queue_path, self.queue, labelled=labelled)
+        save_queue(self.queue_path, self.queue, labelled=done)
         save_log(self.log_path, self.log)
         outcomes = {name: tuple(ids) for name, ids in self.by_outcome.items()}
         return AppliedReview(
@@ -200,7 +204,9 @@ class _Work:
         )
         grid = read_grid(root / case.images[0], case_id=case_id).geometry
         check_same_grid(label.grid.geometry, grid, case_id=case_id, thing="mask", reference="image in the data set")
-        path = write_label(label, self.folder / "labels", case_id=case_id, is_replaced=self.settings.replace)
+        if known is not None:
+            check_same_scan(record, known, manifest, root, places=self.places)
+        path = write_label(label, self.folder / "labels", case_id=case_id, is_beside=self.settings.replace)
         self.cases[case_id] = self._labelled(case, path.relative_to(root).as_posix(), label.label_ml, decision, outcome)
         return path.relative_to(root).as_posix()
 
@@ -215,18 +221,10 @@ class _Work:
         changes = {"label": label, "label_ml": label_ml, "slice_labels": None, "label_review": review}
         return case.model_copy(update=changes)
 
-    def _is_logged(self, decision: Decision) -> bool:
-        """Whether every reader's word on the case was taken over before; failures and disputes are tried again."""
-        done = {
-            (one.case_id, one.reader, one.verdict, one.decided, one.comment)
-            for one in self.log
-            if one.outcome in ("label", "queued", "undecided")
-        }
-        said = {
-            (decision.case_id, one.reader, one.review.verdict, one.review.decided, one.review.comment)
-            for one in decision.entries
-        }
-        return said <= done
+    def _has_other_label(self, case_id: str) -> bool:
+        """Whether a case has a label that does not come from a review: a rejected mask says nothing about it."""
+        case = self.cases.get(case_id)
+        return case is not None and case.label is not None and case.label_review is None
 
     def _is_in_manifest(self, decision: Decision) -> bool:
         case = self.cases.get(decision.case_id)
@@ -240,12 +238,13 @@ class _Work:
         )
 
     def _note(self, decision: Decision, outcome: str, label: str | None) -> None:
-        self.log += log_entries(decision, outcome=outcome, label=label, models=self.models)
+        self.log += log_entries(decision, outcome=outcome, label=label, models=self.models, before=self.log)
 
     def _warnings(self, labelled: set[str]) -> tuple[str, ...]:
         tests = sorted(case_id for case_id in labelled if self.cases[case_id].split == "test")
-        if not tests:
-            return ()
-        listed = f"{', '.join(tests[:5])}{' …' if len(tests) > 5 else ''}"
-        text = "test case(s) got a reviewed mask as their reference: the model that drew it cannot be measured by them"
-        return (f"{len(tests)} {text}: {listed}",)
+        cases = [self.cases[one] for one in self.by_outcome["queued"] if one in self.cases]
+        doubtful = sorted(case.case_id for case in cases if case.label is not None)
+        found = ((tests, _MEASURED), (doubtful, _DOUBTFUL))
+        return tuple(
+            f"{len(ids)} {text}: {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}" for ids, text in found if ids
+        )

@@ -8,13 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medseg.atomic import write_json
-from medseg.configuration import Config, parse_config
+from medseg.configuration import AnyConfig, Config, parse_config
 from medseg.delivery.review import Verdict
 from medseg.errors import ConfigError, ManifestError
 from medseg.inference.source_record import SourceRecord
 from medseg.records import Case
 from medseg.runs.segmentation.review.decisions import Decision
 from medseg.text import Text
+
+OUTCOMES = ("accepted", "corrected", "queued", "rejected", "known", "undecided", "disputed")
+"""What may become of the decisions on a case, beside a failure."""
+_FINAL = ("label", "queued", "rejected", "undecided")
 
 
 class LoggedReview(Config):
@@ -30,7 +34,8 @@ class LoggedReview(Config):
         edited_voxels: Number of corrected voxels.
         mask_sha256: SHA-256 of the mask's file that was read.
         models: Models that drew the mask.
-        outcome: What became of it: `label`, `queued`, `disputed`, `undecided`, or `failed: ` and the reason.
+        outcome: What became of it: `label`, `queued`, `rejected`, `disputed`, `undecided`, or `failed: ` and the
+            reason.
         label: Path of the label that came of it, relative to the data root.
         applied: Time at which it was taken over in UTC.
     """
@@ -81,7 +86,7 @@ def load_log(path: Path) -> tuple[LoggedReview, ...]:
     Raises:
         ManifestError: If the file is damaged.
     """
-    return tuple(parse_config(LoggedReview, one, source=path.name) for one in _load(path, "reviews"))
+    return _load(path, "reviews", LoggedReview)
 
 
 def load_queue(path: Path) -> tuple[CaseToLabel, ...]:
@@ -90,13 +95,30 @@ def load_queue(path: Path) -> tuple[CaseToLabel, ...]:
     Raises:
         ManifestError: If the file is damaged.
     """
-    return tuple(parse_config(CaseToLabel, one, source=path.name) for one in _load(path, "cases"))
+    return _load(path, "cases", CaseToLabel)
 
 
-def log_entries(decision: Decision, *, outcome: str, label: str | None, models: tuple[str, ...]) -> list[LoggedReview]:
-    """What is kept of a decision that was taken over just now, an entry for each reader."""
+def is_known(decision: Decision, log: Sequence[LoggedReview]) -> bool:
+    """Whether every reader's word on a case was taken over before; failures and disputes are tried again."""
+    done = {
+        (one.case_id, one.reader, one.verdict, one.decided, one.comment) for one in log if one.outcome in _FINAL
+    }  # fmt: skip
+    said = {
+        (decision.case_id, one.reader, one.review.verdict, one.review.decided, one.review.comment)
+        for one in decision.entries
+    }
+    return said <= done
+
+
+def log_entries(
+    decision: Decision, *, outcome: str, label: str | None, models: tuple[str, ...], before: Sequence[LoggedReview]
+) -> list[LoggedReview]:
+    """What is kept of a decision that was taken over just now, an entry for each reader.
+
+    What failed or was disputed in the same words before is kept once.
+    """
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return [
+    entries = [
         LoggedReview(
             case_id=decision.case_id,
             reader=entry.reader,
@@ -113,6 +135,8 @@ def log_entries(decision: Decision, *, outcome: str, label: str | None, models: 
         )
         for entry in decision.entries
     ]
+    known = [one.model_copy(update={"applied": now}) for one in before if one.case_id == decision.case_id]
+    return [entry for entry in entries if entry not in known]
 
 
 def waiting_case(
@@ -150,16 +174,16 @@ def save_queue(path: Path, queue: Sequence[CaseToLabel], *, labelled: Collection
     return tuple(waiting.values())
 
 
-def _load(path: Path, key: str) -> list[object]:
+def _load(path: Path, key: str, kind: type[AnyConfig]) -> tuple[AnyConfig, ...]:
     if not path.exists():
-        return []
+        return ()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))[key]
         if not isinstance(content, list):
             raise ConfigError(f"{key} must be a list, got {type(content).__name__}")
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        return tuple(parse_config(kind, one, source=key) for one in content)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
         raise ManifestError(
             f"{path.name}: must be as medseg review wrote it, got: {error}",
             remedy="bring back an earlier copy, or move it away to begin another",
         ) from error
-    return content

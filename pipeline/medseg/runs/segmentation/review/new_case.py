@@ -29,8 +29,9 @@ def make_case(
 ) -> Case:
     """A case for a scan that a person decided on, without its label.
 
-    The scan stays where it is if it lies below the data root, else it is written into `folder`. Part and fold are those
-    of its patient; a new patient joins the fold with the fewest cases.
+    The scan stays where it is if it lies below the data root, else it is written into `folder`, as it is under
+    pseudonyms, whose data set names no file of theirs. Part and fold are those of its patient; a new patient joins the
+    fold with the fewest cases.
 
     Args:
         record: Record of the case's mask.
@@ -52,7 +53,7 @@ def make_case(
             remedy="add the case to the data set with medseg ingest first",
             case_id=record.case_id,
         )
-    image = _image(scan, record.case_id, root, folder)
+    image = _image(scan, record.case_id, root, folder, is_private=places.pseudonyms is not None)
     relatives = [case for case in manifest.cases if case.patient_id == patient]
     split = relatives[0].split if relatives else "training"
     fold = relatives[0].fold if relatives else _smallest_fold(manifest)
@@ -77,12 +78,12 @@ def _smallest_fold(manifest: Manifest) -> int | None:
     return min(sorted(sizes), key=sizes.__getitem__) if sizes else None
 
 
-def _image(scan: Scan, case_id: str, root: Path, folder: Path) -> str:
-    """Path of the scan relative to the data root; it is written there if need be."""
+def _image(scan: Scan, case_id: str, root: Path, folder: Path, *, is_private: bool) -> str:
+    """Path of the scan relative to the data root; it is written there if need be, as where its name is private."""
     origin = scan.origin
-    is_file = isinstance(origin, NiftiOrigin | ItkOrigin | PictureOrigin)
     file = origin.file.resolve() if isinstance(origin, NiftiOrigin | ItkOrigin | PictureOrigin) else None
-    if is_file and file is not None and file.is_relative_to(root.resolve()) and len(scan.array) == 1:
+    is_below = file is not None and file.is_relative_to(root.resolve())
+    if file is not None and is_below and not is_private and len(scan.array) == 1:
         return file.relative_to(root.resolve()).as_posix()
     if isinstance(origin, PictureOrigin) and file is not None:
         path = folder / f"{case_id}{file.name[len(scan_stem(file)) :]}"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
 
 from medseg.delivery.review import CaseReview, apply_edits
-from medseg.errors import ConfigError, DeliveryError
+from medseg.errors import ConfigError, DeliveryError, GeometryError, ScanError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.mask_folder import file_sha256
 from medseg.inference.record import PredictionRecord
+from medseg.manifest.case_scans import check_same_grid
 from medseg.records import Labelmap, Manifest, Scan
 from medseg.scans import mask_suffix, read_label, read_scan, write_mask
 
@@ -58,7 +60,7 @@ def make_label(
 
     Raises:
         DeliveryError: If the mask is not the one that was read, or a correction does not fit it.
-        ScanError: If the mask cannot be read.
+        ScanError: If the mask cannot be read, or is empty where the data set allows no empty labels.
     """
     path = masks / record.mask
     if file_sha256(path) != review.mask_sha256:
@@ -75,6 +77,12 @@ def make_label(
     for name, value in labels.labels.items():
         table[value] = 0 if value == 0 else manifest.labels[name]
     label = table[drawn]
+    if not manifest.allow_empty_labels and not label.any():
+        raise ScanError(
+            "mask must hold at least one voxel of a structure to become a label, got none",
+            remedy="reject it, or set allow_empty_labels in the manifest if the patient has nothing to label",
+            case_id=record.case_id,
+        )
     voxel_ml = scan.geometry.voxel_ml
     counts = np.bincount(label.ravel(), minlength=max(manifest.labels.values()) + 1)
     volumes = {name: float(counts[value] * voxel_ml) for name, value in manifest.foreground.items()}
@@ -82,17 +90,39 @@ def make_label(
     return NewLabel(label, grid, volumes)
 
 
-def write_label(label: NewLabel, folder: Path, *, case_id: str, is_replaced: bool) -> Path:
-    """Write a label as `folder/case_id.nii.gz`, or `.png` for a picture.
+def write_label(label: NewLabel, folder: Path, *, case_id: str, is_beside: bool) -> Path:
+    """Write a label as `folder/case_id.nii.gz`, or `.png` for a picture; no file that is there is changed.
+
+    The same label, as a call that was killed left it, counts as written.
+
+    Args:
+        label: Label.
+        folder: Target folder, created if missing.
+        case_id: Id of the case.
+        is_beside: Whether another label of that name may stand there; this one goes to `folder_2` then, and so on.
 
     Raises:
-        DeliveryError: If there is a file of that name that is not to be replaced, or it cannot be written.
+        DeliveryError: If there is another label of that name, or it cannot be written.
     """
-    path = folder / f"{case_id}{mask_suffix(label.grid)}"
-    if path.exists() and not is_replaced:
-        raise DeliveryError(
-            f"label {path.name} must be a new file, got one in {folder}",
-            remedy="use the option replace, or move it away",
-            case_id=case_id,
-        )
-    return write_mask(label.values, label.grid, folder, case_id=case_id)
+    name = f"{case_id}{mask_suffix(label.grid)}"
+    for place in chain([folder], (folder.with_name(f"{folder.name}_{number}") for number in count(2))):
+        if not (place / name).exists():
+            return write_mask(label.values, label.grid, place, case_id=case_id)
+        if _holds(place / name, label, case_id=case_id):
+            return place / name
+        if not is_beside:
+            break
+    raise DeliveryError(
+        f"label {name} must be a new file, got another in {folder}",
+        remedy="use the option replace, or move it away",
+        case_id=case_id,
+    )
+
+
+def _holds(path: Path, label: NewLabel, *, case_id: str) -> bool:
+    try:
+        values, grid = read_label(path, case_id=case_id)
+        check_same_grid(grid, label.grid.geometry, case_id=case_id, thing="file", reference="label")
+    except (ScanError, GeometryError):
+        return False
+    return np.array_equal(values, label.values)
