@@ -170,7 +170,8 @@ def line(name: str, root: Path, most: int) -> str:
         seconds = (time.perf_counter() - start) / max(len(cases) - len(failures), 1)
     reasons = "; ".join(one.reason for one in (*found.failures, *failures, *done.failures))
     count = f"{len(done.delivered)} of {len(cases) + len(found.failures)}"
-    return f"| {name} | {len(cases)} | {len(chosen.forms) if chosen.forms else 'default'} | {count} | {seconds:.1f} | {reasons or '–'} |"
+    forms = len(chosen.forms) if chosen.forms else "default"
+    return f"| {name} | {len(cases)} | {forms} | {count} | {seconds:.1f} | {reasons or '–'} |"
 
 
 if __name__ == "__main__":
