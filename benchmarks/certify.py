@@ -33,9 +33,9 @@ from medseg.scans import read_label
 from medseg.targets import ExclusiveLabels
 
 BALLS = 12
-DICOM_FORMS = tuple(FORMS)
-FILE_FORMS = tuple(name for name, form in FORMS.items() if form.needs != "dicom")
-PICTURE_FORMS = tuple(name for name, form in FORMS.items() if not form.needs)
+DICOM_FORMS = tuple(name for name in FORMS if name != "probabilities")
+FILE_FORMS = tuple(name for name in DICOM_FORMS if FORMS[name].needs != "dicom")
+PICTURE_FORMS = tuple(name for name in DICOM_FORMS if not FORMS[name].needs)
 
 
 @dataclass(frozen=True)

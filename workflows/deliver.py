@@ -19,15 +19,16 @@ Examples:
 
 \b
 Formats:
-  nifti       mask on the scan's grid, with label files for ITK-SNAP and 3D Slicer
-  seg-nrrd    segmentation of 3D Slicer
-  structures  a NIfTI mask of each structure
-  seg         DICOM SEG as a labelmap       (of masks that were drawn on DICOM series)
-  seg-binary  DICOM SEG for older viewers   (the same)
-  rtstruct    DICOM RTSTRUCT                (the same)
-  csv         volumes, diameters, intensities
-  sr          the same as DICOM SR, with seg or seg-binary
-  pdf         a page with pictures, volumes and doubts
+  nifti         mask on the scan's grid, with label files for ITK-SNAP and 3D Slicer
+  seg-nrrd      segmentation of 3D Slicer
+  structures    a NIfTI mask of each structure
+  probabilities a map of each structure, if predicted with --probabilities
+  seg           DICOM SEG as a labelmap       (of masks that were drawn on DICOM series)
+  seg-binary    DICOM SEG for older viewers   (the same)
+  rtstruct      DICOM RTSTRUCT                (the same)
+  csv           volumes, diameters, intensities
+  sr            the same as DICOM SR, with seg or seg-binary
+  pdf           a page with pictures, volumes and doubts
 
 Without --formats: nifti, seg-nrrd, csv, pdf, and seg of DICOM series. The same command again continues.
 """

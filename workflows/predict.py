@@ -36,6 +36,8 @@ The same command again continues where it was stopped: masks that are finished a
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", show_default=True,
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip
 @click.option("--fast", is_flag=True, help="Draw faster, at a small loss of accuracy.")
+@click.option("--probabilities", is_flag=True,
+              help="Write each structure's probability, too, into OUT/probabilities/CASE.")  # fmt: skip
 @click.option(
     "--gate",
     "gate",

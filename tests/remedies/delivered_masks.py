@@ -16,6 +16,7 @@ from medseg.inference.inputs.case_input import InputChoice
 from medseg.inference.inputs.find_source import SourcePlaces, find_source
 from medseg.inference.segmentation import Predictor, predict_cases
 from medseg.runs.segmentation.deliver import DeliverSettings, deliver_masks
+from medseg.runs.segmentation.predict import PredictSettings, predict_run
 
 from tests.inference.classification.knowing import CPU
 from tests.ingest.sources import write_ct
@@ -197,6 +198,18 @@ def _segmentation_of_a_picture(place: Path) -> Again:
     draw(place)
     yield lambda: one(place, "nifti", "seg-nrrd")
     yield lambda: one(place, "nifti")
+
+
+@tries(f"{EXPORT}/forms.py", "predict with probabilities into another folder, or leave the form out")
+def _no_maps(place: Path) -> Again:
+    write_image(place / "scans" / "a.nii.gz")
+    draw(place)
+    yield lambda: one(place, "nifti", "probabilities")
+    yield lambda: one(place, "nifti")
+    shutil.rmtree(place / "masks")
+    run = next(place.glob("run_*"))
+    predict_run(run, [place / "scans"], PredictSettings(out=place / "masks", device="cpu", probabilities=True))
+    yield lambda: one(place, "nifti", "probabilities")
 
 
 @tries(f"{EXPORT}/forms.py", "deliver the form seg too")

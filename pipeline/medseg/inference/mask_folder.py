@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -21,6 +22,8 @@ from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.sidecar import Sidecar, load_sidecars, save_sidecar, sidecar_path
 from medseg.scans import read_label
 
+MAPS = "probabilities"
+"""Folder of the probability maps in a folder of masks, and the choice by which they are written."""
 _SUFFIXES = (".nii.gz", ".png")
 _log = logging.getLogger(__name__)
 
@@ -87,6 +90,7 @@ class MaskFolder:
             path.unlink()  # first, since without its sidecar no mask counts as finished
         with suppress(OSError):
             picture_path(self.path, case_id).unlink(missing_ok=True)
+        shutil.rmtree(maps_folder(self.path, case_id), ignore_errors=True)
         if record is None or not os.path.lexists(self.path / record.mask):
             return
         if self._is_as_drawn(record):
@@ -148,6 +152,11 @@ def _is_readable(path: Path, case_id: str) -> bool:
     except (PipelineError, OSError):
         return False
     return True
+
+
+def maps_folder(folder: Path, case_id: str) -> Path:
+    """Folder of the probability maps of a case in a folder of masks."""
+    return folder / MAPS / case_id
 
 
 def file_sha256(path: Path) -> str | None:

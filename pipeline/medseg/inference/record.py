@@ -14,7 +14,6 @@ from medseg.errors import ConfigError, DeliveryError
 from medseg.inference.case_record import CaseRecord, FailureRecord, GateRecord, PassedOverRecord, QualityRecord
 from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.model_identity import ModelIdentity
-from medseg.manifest.case_names import is_safe_name
 from medseg.version import __version__
 
 RECORD_NAME = "predictions.json"
@@ -107,5 +106,5 @@ def _check_names(record: PredictionRecord) -> None:
     """Refuse names that lead out of the folder: files are read and written by them."""
     for case in record.cases:
         for name in (case.case_id, case.mask):
-            if not is_safe_name(name):
+            if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
                 raise ConfigError(f"ids and masks must be usable as names of files, got {name!r}")

@@ -19,7 +19,7 @@ from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan,
 from medseg.scans.seg_nrrd import write_seg_nrrd
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
 from medseg.scans.whole_values import few_whole_values
-from medseg.scans.write import mask_suffix, write_mask, write_scan
+from medseg.scans.write import mask_suffix, write_mask, write_scan, write_share_map
 
 __all__ = [
     "ITK_SUFFIXES",
@@ -55,4 +55,5 @@ __all__ = [
     "write_picture",
     "write_scan",
     "write_seg_nrrd",
+    "write_share_map",
 ]

@@ -119,6 +119,28 @@ def write_nifti_mask(mask: Labelmap, scan: Scan, path: Path) -> None:
     _write(kind(voxels, header.get_best_affine(), header), path)
 
 
+def write_nifti_shares(shares: Labelmap, scan: Scan, path: Path, *, levels: int) -> None:
+    """Write shares from 0 to 1, stored as whole numbers from 0 to `levels`, on the grid of a scan.
+
+    The header has the form of `write_nifti_mask`, and the slope by which every reader sees the shares themselves.
+
+    Args:
+        shares: Unsigned integers of shape `(I, J, K)`.
+        scan: The source scan.
+        path: Target, ending in `.nii.gz`.
+        levels: Number that stands for 1.
+    """
+    import nibabel
+
+    header = _mask_header(scan)
+    header.set_data_dtype(shares.dtype)
+    header["descrip"] = b"medseg probabilities"
+    header.set_intent("estimate")
+    voxels = shares[:, :, 0] if _is_flat(scan) else shares
+    kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    _write(kind(voxels, header.get_best_affine(), header), path, slope=1 / levels)
+
+
 def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:
     """Write an image of shape `(C, I, J, K)` with the grid in sform and qform, both as scanner coordinates."""
     import nibabel
@@ -132,9 +154,9 @@ def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:
     _write(image, path)
 
 
-def _write(image: Any, path: Path) -> None:
-    """Write an image, whose voxels are of its header's type, without scaling."""
-    image.header.set_slope_inter(1, 0)
+def _write(image: Any, path: Path, *, slope: float = 1.0) -> None:
+    """Write an image, whose voxels are of its header's type, as they are."""
+    image.header.set_slope_inter(slope, 0)
     is_packed = path.name.endswith(".gz")
     with atomic_path(path, suffix=".nii.gz" if is_packed else ".nii") as temporary:
         (_write_gzip if is_packed else type(image).to_filename)(image, temporary)

@@ -11,7 +11,7 @@ from medseg.errors import DeliveryError
 from medseg.geometry import Geometry
 from medseg.origin import ItkOrigin, NiftiOrigin, PictureOrigin, SeriesOrigin
 from medseg.records import Array, Labelmap, Scan
-from medseg.scans.nifti import write_nifti_mask, write_nifti_scan
+from medseg.scans.nifti import write_nifti_mask, write_nifti_scan, write_nifti_shares
 from medseg.scans.picture import write_picture_mask
 
 _LARGEST = 65535
@@ -48,6 +48,30 @@ def write_mask(mask: Labelmap, scan: Scan, folder: Path, *, case_id: str) -> Pat
             write_nifti_mask(unsigned, scan, path)
         case _:
             assert_never(scan.origin)
+    return path
+
+
+def write_share_map(shares: Labelmap, scan: Scan, folder: Path, *, name: str, levels: int) -> Path:
+    """Write shares from 0 to 1, such as probabilities, by the origin of the scan.
+
+    Args:
+        shares: Unsigned integers of shape `(I, J, K)` on the grid of `scan`, in which `levels` stands for 1.
+        scan: Source scan.
+        folder: Target folder.
+        name: Name of the file without its ending.
+        levels: Number that stands for 1; readers of NIfTI see the shares, and a picture holds the numbers.
+
+    Returns:
+        Path of the written file.
+
+    Raises:
+        DeliveryError: If the file cannot be written.
+    """
+    path = folder / f"{name}{mask_suffix(scan)}"
+    if isinstance(scan.origin, PictureOrigin):
+        write_picture_mask(shares, path)
+    else:
+        write_nifti_shares(shares, scan, path, levels=levels)
     return path
 
 

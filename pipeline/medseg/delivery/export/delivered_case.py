@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from medseg.delivery.measurements import StructureMeasurements, measure_structures
 from medseg.inference.case_record import CaseRecord
@@ -22,6 +23,7 @@ class DeliveredCase:
         labels: Label values of shape `(I, J, K)` on that grid.
         segments: Structures of the mask.
         algorithm: Software that drew it.
+        maps: Folder of its probability maps, which need not exist.
     """
 
     record: CaseRecord
@@ -29,6 +31,7 @@ class DeliveredCase:
     labels: Labelmap
     segments: tuple[Segment, ...]
     algorithm: Algorithm
+    maps: Path
 
     @property
     def case_id(self) -> str:

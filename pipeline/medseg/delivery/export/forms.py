@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -213,10 +214,23 @@ def _write_report(case: DeliveredCase, folder: Path, made: Made) -> Made:
     return (WrittenFile(path=path),)
 
 
+def _write_probabilities(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    """Copy the maps that the prediction wrote."""
+    if not case.maps.is_dir():
+        raise DeliveryError(
+            "probability maps must be written by the prediction, got none",
+            remedy="predict with probabilities into another folder, or leave the form out",
+        )
+    place = folder / case.maps.parent.name
+    shutil.copytree(case.maps, place)
+    return tuple(WrittenFile(path=path) for path in sorted(place.iterdir()))
+
+
 FORMS: dict[str, Form] = {
     "nifti": Form(words="NIfTI mask and label files", write=_write_nifti, is_default=True),
     "seg-nrrd": Form(words="3D Slicer segmentation", write=_write_seg_nrrd, needs="volume", is_default=True),
     "structures": Form(words="a NIfTI mask of each structure", write=_write_structures, needs="volume"),
+    "probabilities": Form(words="a map of the probability of each structure", write=_write_probabilities),
     "seg": Form(words="DICOM SEG", write=partial(_write_seg, kind="labelmap"), needs="dicom", is_default=True),
     "seg-binary": Form(words="binary DICOM SEG", write=partial(_write_seg, kind="binary"), needs="dicom"),
     "rtstruct": Form(words="DICOM RTSTRUCT", write=_write_rtstruct, needs="dicom"),

@@ -11,6 +11,7 @@ from medseg.delivery.terms import segments_of
 from medseg.errors import DeliveryError, GeometryError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs.find_source import SourcePlaces, find_source
+from medseg.inference.mask_folder import maps_folder
 from medseg.inference.record import PredictionRecord
 from medseg.records import Labelmap
 from medseg.scans import read_label
@@ -55,7 +56,12 @@ def read_case(record: CaseRecord, masks: Path, predictions: PredictionRecord, pl
     _check_values(labels, {value for segment in segments for value in segment.values}, record)
     unsigned: Labelmap = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16, copy=False)
     return DeliveredCase(
-        record=record, scan=scan, labels=unsigned, segments=segments, algorithm=_algorithm(predictions)
+        record=record,
+        scan=scan,
+        labels=unsigned,
+        segments=segments,
+        algorithm=_algorithm(predictions),
+        maps=maps_folder(masks, record.case_id),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from medseg.errors import ScanError
 from medseg.inference.inputs.draft import Draft
 from medseg.inference.inputs.given_files import GivenFiles
+from medseg.inference.mask_folder import MAPS
 from medseg.inference.mask_page.picture import PICTURES
 from medseg.inference.record import RECORD_NAME
 from medseg.inference.source_record import SourceRecord
@@ -68,7 +69,11 @@ def file_drafts(files: Sequence[Path], given: GivenFiles, channels: int) -> list
 
 
 def _is_result(folder: Path, given: GivenFiles) -> bool:
-    places = (folder, folder.parent) if folder.name == PICTURES else (folder,)
+    places = [folder]
+    if folder.name == PICTURES:
+        places.append(folder.parent)
+    if folder.parent.name == MAPS:
+        places.append(folder.parent.parent)
     return folder not in given.paths and any((place / RECORD_NAME).is_file() for place in places)
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from medseg.cohort import CASE_ERRORS
 from medseg.errors import ScanError
 from medseg.inference.device_name import device_name
 from medseg.inference.inputs import CaseInput, check_channels, input_digest, read_input, warn_of_constant
-from medseg.inference.mask_folder import MaskFolder, file_sha256
+from medseg.inference.mask_folder import MAPS, MaskFolder, file_sha256
 from medseg.inference.mask_page import Preview, draw_preview, picture_path, structure_colours, take_preview
 from medseg.inference.record import RECORD_NAME, SOFTWARE
 from medseg.inference.reviewer import Review, Reviewer
@@ -31,6 +32,9 @@ from medseg.inference.source_record import SourceRecord
 from medseg.records import Labelmap, Prediction, Scan
 from medseg.scans import mask_suffix, write_mask
 from medseg.targets import VoxelTarget
+
+if TYPE_CHECKING:
+    from medseg.inference.segmentation.probability_maps import ProbabilityMaps
 
 _LONGEST_NAME = 255  # bytes, on the file systems of Linux, macOS and Windows alike
 _DIGITS = 5  # significant ones of a volume
@@ -67,10 +71,12 @@ class DrawnCase:
     Attributes:
         read: The scan that it was drawn for.
         drawing: The mask.
+        maps: Probabilities that it was decided from; None where they are not wanted.
     """
 
     read: ReadCase
     drawing: Drawing
+    maps: ProbabilityMaps | None = None
 
 
 class CaseStages:
@@ -96,6 +102,7 @@ class CaseStages:
         self.model, self.folder, self.reviewer = model, folder, reviewer
         self.checker = QualityChecker.of(model)
         self._on_written, self._has_pictures = on_written, has_pictures
+        self._has_maps = bool(folder.settings.choices.get(MAPS))
         self._device = device_name(model.device)
 
     def read(self, case: CaseInput) -> ReadCase:
@@ -130,7 +137,20 @@ class CaseStages:
             prepared, read.prepared = read.prepared, None
             if prepared is None:
                 raise ValueError("a case must be drawn once")
-            return DrawnCase(read, prepared.draw(observe=read.check.observe))
+            if not self._has_maps:
+                return DrawnCase(read, prepared.draw(observe=read.check.observe))
+            return self._draw_with_maps(read, prepared)
+
+    def _draw_with_maps(self, read: ReadCase, prepared: PreparedMask) -> DrawnCase:
+        from medseg.inference.segmentation.probability_maps import ProbabilityMaps, draw_with_maps
+
+        maps = ProbabilityMaps(self.folder.path, self.model.target, read.grid.geometry.shape)
+        try:
+            drawing = draw_with_maps(prepared, self.model.target, maps, observe=read.check.observe)
+        except BaseException:
+            maps.close()
+            raise
+        return DrawnCase(read, drawing, maps)
 
     def write(self, case: CaseInput, drawn: DrawnCase) -> Prediction:
         """Check and write a mask, and its sidecar once it is whole."""
@@ -142,6 +162,8 @@ class CaseStages:
             quality = read.check.finish(drawn.drawing)
             with self.folder.replacing(case.case_id):
                 path = write_mask(mask, read.grid, self.folder.path, case_id=case.case_id)
+            if drawn.maps is not None:
+                _write_maps(drawn.maps, read.grid, case.case_id, path)
             if read.preview is not None:
                 _save_picture(read.preview, mask, self.model, picture_path(self.folder.path, case.case_id))
             volumes = _volumes_ml(mask, read.grid, self.model.target)
@@ -185,6 +207,17 @@ class CaseStages:
             models=tuple(identity.origin for identity in model.identities),
             settings_digest=self.folder.settings.digest,
         )
+
+
+def _write_maps(maps: ProbabilityMaps, grid: Scan, case_id: str, mask: Path) -> None:
+    """Write the maps; if that fails, so does the case, whose mask is removed."""
+    try:
+        maps.write(grid, case_id)
+    except CASE_ERRORS:
+        mask.unlink()
+        raise
+    finally:
+        maps.close()
 
 
 def _preview_of(scan: Scan, case_id: str) -> Preview | None:

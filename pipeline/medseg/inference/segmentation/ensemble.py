@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,10 @@ from medseg.targets import VoxelTarget
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
+
+
+Keep = Callable[[int, range, Tensor], None]
+"""Function that takes an axis of the scan, a range of slices along it and their probabilities `(channels, I, J, K)`."""
 
 
 class Ensemble:
@@ -135,20 +139,25 @@ class PreparedEnsemble:
         self._drawing = [member for member in members if all(member.box)]
         self._check_free()
 
-    def draw(self, *, observe: Observer | None = None) -> Drawing:
-        """Average the members' probabilities and decide on the scan's own grid."""
+    def draw(self, *, observe: Observer | None = None, keep: Keep | None = None) -> Drawing:
+        """Average the members' probabilities and decide on the scan's own grid.
+
+        Args:
+            observe: As for `PreparedMask.draw`.
+            keep: Takes the mean probabilities on the scan's own grid, each voxel once.
+        """
         agreement = Agreement(self._target, len(self._members))
         mask = self._target.blank(self._shape)
         if self._drawing:
             planes = [member.planes() for member in self._drawing]
-            if self._is_one_grid(planes):
+            if keep is None and self._is_one_grid(planes):
                 chunks = _means(planes, agreement)
                 chunks = chunks if observe is None else observed(chunks, observe)
                 first = self._drawing[0]
                 part = restore_planes(chunks, planes[0].grid, first.native, target=self._target, axis=planes[0].axis)
                 mask[(..., *slices_of(first.box))] = part
             else:
-                self._draw_natively(mask, planes, agreement, observe)
+                self._draw_natively(mask, planes, agreement, _both(observe, keep))
         return Drawing(mask, agreement.disagreement())
 
     def _check_free(self, more: int = 0) -> None:
@@ -167,9 +176,7 @@ class PreparedEnsemble:
             for member, other in zip(self._drawing, planes, strict=True)
         )
 
-    def _draw_natively(
-        self, mask: Labelmap, planes: Sequence[ValuePlanes], agreement: Agreement, observe: Observer | None
-    ) -> None:
+    def _draw_natively(self, mask: Labelmap, planes: Sequence[ValuePlanes], agreement: Agreement, keep: Keep) -> None:
         """Average on the scan's own grid, a few slices at a time."""
         courses = [Course.of(member, part) for member, part in zip(self._drawing, planes, strict=True)]
         voxels = [math.prod(part.grid.shape) for part in planes]
@@ -188,8 +195,7 @@ class PreparedEnsemble:
             values = _on_one_device(values)
             agreement.add(values)
             mean = torch.stack(values).mean(dim=0)
-            if observe is not None:
-                observe(mean)
+            keep(along, slices, mean)
             place = tuple(slice(slices.start, slices.stop) if n == along else slice(None) for n in range(3))
             mask[(..., *place)] = self._target.decide(mean)
 
@@ -201,6 +207,18 @@ class PreparedEnsemble:
         starts = range(0, size, step)
         for start in reversed(starts) if course.is_falling else starts:
             yield range(start, min(start + step, size))
+
+
+def _both(observe: Observer | None, keep: Keep | None) -> Keep:
+    """One function that serves both."""
+
+    def serve(axis: int, slices: range, values: Tensor) -> None:
+        if observe is not None:
+            observe(values)
+        if keep is not None:
+            keep(axis, slices, values)
+
+    return serve
 
 
 def _on_one_device(values: Sequence[Tensor]) -> list[Tensor]:

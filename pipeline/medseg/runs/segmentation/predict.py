@@ -13,6 +13,7 @@ from medseg.errors import ConfigError
 from medseg.inference.card import CLASSIFIER_NAME, card_digest
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs import InputChoice, PassedOver, find_inputs
+from medseg.inference.mask_folder import MAPS
 from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.mask_settings import Choice, MaskSettings
 from medseg.inference.record import load_record
@@ -44,6 +45,7 @@ class PredictSettings:
         pseudonyms: Private table that leads from pseudonyms back to patients; ids are not pseudonyms if not given.
         weights: `last`, or `best` at any validation, which flatters that validation set.
         fast: Whether speed counts more than the last bit of accuracy.
+        probabilities: Whether the probability of each structure is written, too, on the scan's own grid.
         gate: Run of a slice classifier; only the slab in which it finds something is segmented, and masks are checked.
         sensitivity: Share of the slices with a label that the gate keeps.
         check: Run of a slice classifier that flags masks which disagree with it; excludes `gate`.
@@ -60,6 +62,7 @@ class PredictSettings:
     pseudonyms: Path | None = None
     weights: str = "last"
     fast: bool = False
+    probabilities: bool = False
     gate: Path | None = None
     sensitivity: float = 0.99
     check: Path | None = None
@@ -179,6 +182,7 @@ def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecor
 def _choices(settings: PredictSettings, reviewer: SliceReviewer | None) -> dict[str, Choice]:
     """What decides the masks and their reviews beside the models."""
     choices: dict[str, Choice] = {"fast": True} if settings.fast else {}
+    choices |= {MAPS: True} if settings.probabilities else {}
     run = settings.gate or settings.check
     if run is not None and reviewer is not None:
         choices["gate" if reviewer.gate else "check"] = reviewer.classifier.weights_digest

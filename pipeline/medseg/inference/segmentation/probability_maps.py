@@ -1,0 +1,95 @@
+"""Probability maps of a case: a file for each structure, on the scan's own grid."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.atomic import replacing_folder
+from medseg.inference.mask_folder import maps_folder
+from medseg.inference.segmentation.ensemble import PreparedEnsemble
+from medseg.inference.segmentation.mask_model import Drawing, Observer, PreparedMask
+from medseg.manifest.case_names import safe_name
+from medseg.records import Scan
+from medseg.scans import write_share_map
+from medseg.targets import ExclusiveLabels, VoxelTarget
+from medseg.targets.written_regions import WrittenRegions
+
+_LEVELS = 255
+
+
+class ProbabilityMaps:
+    """Probabilities of one case in steps of 1/255, in a file that is mapped to memory until the maps are written.
+
+    Args:
+        folder: Folder of the masks.
+        target: Meaning of the network's channels.
+        shape: Voxels of the scan.
+    """
+
+    def __init__(self, folder: Path, target: VoxelTarget, shape: tuple[int, int, int]) -> None:
+        self._folder, self._names = folder, _map_names(target)
+        self._scratch = Path(tempfile.mkdtemp(prefix="medseg_"))
+        self._shares = [
+            np.memmap(self._scratch / str(channel), np.uint8, "w+", shape=shape, order="F") for channel in self._names
+        ]
+
+    def keep(self, axis: int, slices: range, values: Tensor) -> None:
+        """Take the probabilities `(channels, I, J, K)` of some slices of the scan along an axis."""
+        place = tuple(slice(slices.start, slices.stop) if n == axis else slice(None) for n in range(3))
+        for channel, share in zip(self._names, self._shares, strict=True):
+            rounded = (values[channel].clamp(0, 1) * _LEVELS).round().to(torch.uint8)
+            share[place] = rounded.cpu().numpy()
+
+    def write(self, scan: Scan, case_id: str) -> None:
+        """Write a file for each structure to `probabilities/<case_id>`, all or none.
+
+        Raises:
+            DeliveryError: If they cannot be written.
+        """
+        target = maps_folder(self._folder, case_id)
+        with replacing_folder(target.parent) as (temporary, move):
+            for name, share in zip(self._names.values(), self._shares, strict=True):
+                write_share_map(np.asarray(share), scan, temporary, name=name, levels=_LEVELS)
+            move(target)
+
+    def close(self) -> None:
+        """Remove what is not needed any more."""
+        self._shares.clear()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def draw_with_maps(
+    prepared: PreparedMask, target: VoxelTarget, maps: ProbabilityMaps, *, observe: Observer | None = None
+) -> Drawing:
+    """Draw a mask and keep the probabilities that it was decided from, on the scan's own grid.
+
+    The mask is that of `prepared.draw` but where two labels are equally likely within rounding.
+
+    Args:
+        prepared: Prepared scan.
+        target: Meaning of the network's channels.
+        maps: Takes the probabilities.
+        observe: As for `PreparedMask.draw`.
+    """
+    if isinstance(prepared, PreparedEnsemble):
+        return prepared.draw(observe=observe, keep=maps.keep)
+    alone = PreparedEnsemble([prepared], target)  # type: ignore[list-item]  # all kinds give planes
+    return Drawing(alone.draw(observe=observe, keep=maps.keep).mask)
+
+
+def _map_names(target: VoxelTarget) -> dict[int, str]:
+    """Name of the file of each channel that shows a structure: its value and its name."""
+    if isinstance(target, WrittenRegions):
+        values = dict(enumerate(target.order))
+    elif isinstance(target, ExclusiveLabels):
+        values = {channel: value for channel, value in enumerate(target.channel_values or ()) if value != 0}
+    else:
+        raise TypeError(f"no maps are written of {type(target).__name__}")
+    names = {value: name for name, value in target.labels.items()}
+    return {channel: f"{value:03d}_{safe_name(names[value])}" for channel, value in values.items()}
