@@ -118,11 +118,16 @@ def covered_fraction(grid: Geometry, other: Geometry) -> float:
 def _read_header(path: Path, *, case_id: str) -> sitk.ImageFileReader:
     import SimpleITK as sitk
 
-    reader = sitk.ImageFileReader()
+    reader, name = sitk.ImageFileReader(), _utf8_name(path, case_id=case_id)
     form = _READERS.get(path.suffix.lower())
-    if form:
-        reader.SetImageIO(form)
-    reader.SetFileName(_utf8_name(path, case_id=case_id))
+    # Not SetImageIO, whose errors quote what stands in the file.
+    if form and (found := reader.GetImageIOFromFileName(name)) not in ("", form):
+        raise ScanError(
+            f"file {path.name} must be a whole NRRD or MetaImage file, got one that {found} reads",
+            remedy="copy or export it again",
+            case_id=case_id,
+        )
+    reader.SetFileName(name)
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:

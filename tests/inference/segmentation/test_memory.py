@@ -34,7 +34,7 @@ def leave_free(monkeypatch: pytest.MonkeyPatch, available: int) -> None:
 @pytest.mark.parametrize("mirror_axes", [(), (2,), (0, 1)])
 def test_sums_take_what_is_said(mirror_axes: tuple[int, ...]) -> None:
     layout = lay_out_windows((9, 10, 30), InferenceConfig(patch_size=(4, 4, 4), mirror_axes=mirror_axes))
-    sums = _RollingSums(layout, labels_of(0, 1, 2, 3, 4), torch.ones(4, 4, 4))
+    sums = _RollingSums(layout, labels_of(0, 1, 2, 3, 4), torch.ones(4, 4, 4), torch.float32)
     sums.add(0, torch.ones(5, 4, 4, 4), (0, 0, 0))
     assert sums_bytes(layout, classes=5) == sums.logits.nbytes + sums.weights.nbytes
 

@@ -90,5 +90,5 @@ def _draw_block(
 
 
 def _cells(row: StructureRow) -> tuple[str, str, str, str]:
-    diameter = f"{row.diameter_mm:.1f} mm" if row.diameter_mm is not None else ""
+    diameter = f"{row.diameter_mm:.3g} mm" if row.diameter_mm is not None else ""
     return f"{row.volume_ml:.4g} ml", diameter, row.intensity, row.confidence
