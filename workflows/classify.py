@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+from medseg.workflows.lazy_steps import LazySteps
 
 STEPS = ("train", "predict", "evaluate", "gate", "compare")
 
@@ -17,22 +16,7 @@ Example, from label volumes to a ranked list of studies:
 """
 
 
-class LazySteps(click.Group):
-    """Imports a step's module only when it is asked for."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """All steps, in the order of the work."""
-        return list(STEPS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The step's command, or None where there is no such step."""
-        if name not in STEPS:
-            return None
-        command: click.Command = importlib.import_module(f"medseg.workflows.classify_{name}").command
-        return command
-
-
-@click.group("classify", cls=LazySteps, epilog=EPILOG)
+@click.group("classify", cls=LazySteps, steps=STEPS, epilog=EPILOG)
 def command() -> None:
     """Classify the slices of scans: triage, gate, check of masks."""
 

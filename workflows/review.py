@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+from medseg.workflows.lazy_steps import LazySteps
 
 STEPS = ("build", "apply")
 
@@ -16,22 +15,7 @@ Example, from masks to a data set with the labels that a reader accepted or corr
 """
 
 
-class LazySteps(click.Group):
-    """Imports a step's module only when it is asked for."""
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """All steps, in the order of the work."""
-        return list(STEPS)
-
-    def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The step's command, or None where there is no such step."""
-        if name not in STEPS:
-            return None
-        command: click.Command = importlib.import_module(f"medseg.workflows.review_{name}").command
-        return command
-
-
-@click.group("review", cls=LazySteps, epilog=EPILOG)
+@click.group("review", cls=LazySteps, steps=STEPS, epilog=EPILOG)
 def command() -> None:
     """Read masks in a browser without a network; accept, reject or correct them; train on what was decided."""
 
