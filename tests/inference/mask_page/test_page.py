@@ -60,7 +60,7 @@ def test_predicted_folder_has_a_page_with_a_picture_of_each_case(tmp_path: Path)
     assert record is not None
     for case in record.cases:
         volume = case.volume_ml["liver"]
-        assert (f"{volume:,.4g} mL" if volume else "not found: liver") in page
+        assert (f"{volume:.4g} ml" if volume else "not found: liver") in page
 
 
 def test_continued_folder_keeps_pictures_and_lists_all_cases(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ def test_page_of_thousands_of_cases_stays_small() -> None:
 def test_pictures_are_measured_in_pixels() -> None:
     page = mask_page(record_of(case_of("x", mask="x.png", volume_ml={"liver": 5.262})), pictures=set())
     assert "5,262 pixels" in page
-    assert "mL" not in page
+    assert " ml" not in page

@@ -91,4 +91,5 @@ def _draw_block(
 
 def _cells(row: StructureRow) -> tuple[str, str, str, str]:
     diameter = f"{row.diameter_mm:.3g} mm" if row.diameter_mm is not None else ""
-    return f"{row.volume_ml:.4g} ml", diameter, row.intensity, row.confidence
+    volume = f"{row.volume_ml:,.0f}" if row.volume_ml >= 1000 else f"{row.volume_ml:.4g}"
+    return f"{volume} ml", diameter, row.intensity, row.confidence

@@ -174,7 +174,9 @@ def _is_picture(case: CaseRecord) -> bool:
 
 def _size(volume_ml: float, case: CaseRecord) -> str:
     """Millilitres; pixels of a picture, each of which counts as 1 mm to a side and deep."""
-    return f"{round(volume_ml * 1000):,} pixels" if _is_picture(case) else f"{volume_ml:,.4g} mL"
+    if _is_picture(case):
+        return f"{round(volume_ml * 1000):,} pixels"
+    return f"{volume_ml:,.0f} ml" if volume_ml >= 1000 else f"{volume_ml:.4g} ml"
 
 
 def _count(number: int, word: str) -> str:

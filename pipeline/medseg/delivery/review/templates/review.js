@@ -96,7 +96,7 @@ function listStructures() {
   const counts = nv && nv.drawBitmap && work[current].edits && work[current].edits.length ? countsOf(nv.drawBitmap) : null;
   const voxel = one.spacing.reduce((product, side) => product * side, 1) / 1000;
   const unit = one.isPicture ? voxel : 1; // pictures are measured in pixels
-  $("unit").textContent = one.isPicture ? "pixels" : "mL";
+  $("unit").textContent = one.isPicture ? "pixels" : "ml";
   const text = $("find").value.trim().toLowerCase();
   const rows = facts.structures.map((structure, place) => {
     const number = place + 1;
