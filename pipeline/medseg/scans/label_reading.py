@@ -209,7 +209,7 @@ def _strays_of_layers(present: Sequence[Presence], layers: Mapping[int, int]) ->
 
 
 def _present(voxels: Array, path: Path) -> Presence:
-    """Whether each value from 0 to 65535 is there, plane by plane, since indices take eight bytes each.
+    """Whether each value from 0 to 65535 is there, counted plane by plane, since a count takes eight bytes a voxel.
 
     Raises:
         ScanError: If voxels are of a type that no mask is written in, such as fractions under a slope.
@@ -221,5 +221,6 @@ def _present(voxels: Array, path: Path) -> Presence:
         )
     present = np.zeros(_VALUES, bool)
     for k in range(voxels.shape[2]):
-        present[voxels[:, :, k]] = True
+        counts = np.bincount(voxels[:, :, k].ravel(order="K"))
+        present[: len(counts)] |= counts > 0
     return present
