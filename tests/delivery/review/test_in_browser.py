@@ -46,7 +46,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def saved_review(page: Page, downloads: Path) -> Path:
     page.click("#save")
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while not (downloads / "review.json").exists():
         assert time.monotonic() < end, page.run("document.getElementById('status').textContent")
         time.sleep(0.1)
