@@ -38,6 +38,10 @@ def chromium() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
+class NavigatedError(AssertionError):
+    """The page was left before it could answer."""
+
+
 class Page:
     """A page in a browser.
 
@@ -86,6 +90,8 @@ class Page:
         os.write(self._write, json.dumps(message).encode() + b"\0")
         while (answer := self._next()).get("id") != self._number:
             self._note(answer)
+        if "navigated" in str(answer.get("error", "")):
+            raise NavigatedError(answer)
         assert "error" not in answer, answer
         result: dict[str, Any] = answer["result"]
         return result
@@ -97,11 +103,17 @@ class Page:
         return done["result"].get("value")
 
     def wait(self, script: str, seconds: float = 180) -> None:
-        """Wait until an expression is true."""
+        """Wait until an expression is true; a page that loads again while it is asked is asked again."""
         end = time.monotonic() + seconds
-        while not self.run(script):
+        while not self._is_true(script):
             assert time.monotonic() < end, f"{script} must become true; {self.problems}"
             time.sleep(0.1)
+
+    def _is_true(self, script: str) -> bool:
+        try:
+            return bool(self.run(script))
+        except NavigatedError:
+            return False
 
     def click(self, selector: str) -> None:
         """Click the middle of an element with the mouse."""
