@@ -33,7 +33,7 @@ def atomic_path(target: Path, *, suffix: str = "") -> Iterator[Path]:
         DeliveryError: If writing fails, as on a full disk; the temporary file or folder is removed.
     """
     # Without the target's name, which may be as long as the file system allows.
-    temporary = target.with_name(f".{uuid.uuid4().hex}.part{suffix}")
+    temporary = target.with_name(f"{temporary_name()}{suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -77,10 +77,10 @@ def replacing_folder(parent: Path) -> Iterator[tuple[Path, Callable[[Path], None
     Raises:
         DeliveryError: If writing fails, as on a full disk.
     """
-    temporary = parent / f".{uuid.uuid4().hex}.part"
+    temporary = parent / temporary_name()
 
     def move(target: Path) -> None:
-        old = target.with_name(f".{uuid.uuid4().hex}.part")
+        old = target.with_name(temporary_name())
         if os.path.lexists(target):
             target.rename(old)
         temporary.rename(target)
@@ -99,6 +99,11 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder, if it is there; a kill leaves it whole, or under a temporary name alone."""
     if os.path.lexists(folder):
         _remove(folder.rename(folder.with_name(f".{uuid.uuid4().hex}.part")))
+
+
+def temporary_name() -> str:
+    """A new name that `remove_leftovers` knows."""
+    return f".{uuid.uuid4().hex}.part"
 
 
 def is_leftover(path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +123,29 @@ def test_maps_of_another_scan_are_replaced(place: Path, tmp_path: Path) -> None:
         assert not predict_run(place / "run_0", [scan], settings).failures
         found.append(maps_of(tmp_path / "masks" / "probabilities" / "a"))
     assert np.abs(found[0] - found[1]).max() > 0.05
+
+
+def test_full_disk_fails_its_case_alone(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scans = [tmp_path / "in" / f"{name}.nii.gz" for name in ("a", "b")]
+    for path in scans:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes((place / "scans" / "a.nii.gz").read_bytes())
+    reserve, calls = os.posix_fallocate, []
+
+    def reserve_unless_full(file: int, start: int, size: int) -> None:
+        calls.append(size)
+        if len(calls) == 2:  # of the first case
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reserve(file, start, size)
+
+    monkeypatch.setattr(os, "posix_fallocate", reserve_unless_full)
+    settings = PredictSettings(out=tmp_path / "masks", device="cpu", probabilities=True)
+    done = predict_run(place / "run_0", [tmp_path / "in"], settings)
+    assert [one.case_id for one in done.failures] == ["a"]
+    assert [one.case_id for one in done.predictions] == ["b"]
+    assert {path.name for path in (tmp_path / "masks" / "probabilities").iterdir()} == {"b"}
+    assert not list((tmp_path / "masks").glob(".*.part"))
+    assert set(calls) == {13 * 9 * 10}
 
 
 def test_maps_are_no_scans(place: Path, tmp_path: Path) -> None:

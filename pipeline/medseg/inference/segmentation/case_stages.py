@@ -145,11 +145,7 @@ class CaseStages:
         from medseg.inference.segmentation.probability_maps import ProbabilityMaps, draw_with_maps
 
         maps = ProbabilityMaps(self.folder.path, self.model.target, read.grid.geometry.shape)
-        try:
-            drawing = draw_with_maps(prepared, self.model.target, maps, observe=read.check.observe)
-        except BaseException:
-            maps.close()
-            raise
+        drawing = draw_with_maps(prepared, self.model.target, maps, observe=read.check.observe)
         return DrawnCase(read, drawing, maps)
 
     def write(self, case: CaseInput, drawn: DrawnCase) -> Prediction:

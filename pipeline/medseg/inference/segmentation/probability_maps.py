@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
-import tempfile
+import weakref
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from medseg.atomic import replacing_folder
+from medseg.atomic import replacing_folder, temporary_name
 from medseg.inference.mask_folder import maps_folder
 from medseg.inference.segmentation.ensemble import PreparedEnsemble
 from medseg.inference.segmentation.mask_model import Drawing, Observer, PreparedMask
@@ -30,14 +33,20 @@ class ProbabilityMaps:
         folder: Folder of the masks.
         target: Meaning of the network's channels.
         shape: Voxels of the scan.
+
+    Attributes:
+        close: Removes the file; at the latest, that happens with the object's end.
+
+    Raises:
+        OSError: If the disk has no room for it.
     """
 
     def __init__(self, folder: Path, target: VoxelTarget, shape: tuple[int, int, int]) -> None:
         self._folder, self._names = folder, _map_names(target)
-        self._scratch = Path(tempfile.mkdtemp(prefix="medseg_"))
-        self._shares = [
-            np.memmap(self._scratch / str(channel), np.uint8, "w+", shape=shape, order="F") for channel in self._names
-        ]
+        scratch = folder / temporary_name()  # removed by the next prediction if this one is killed
+        self.close = weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        scratch.mkdir()
+        self._shares = [_reserved(scratch / str(channel), shape) for channel in self._names]
 
     def keep(self, axis: int, slices: range, values: Tensor) -> None:
         """Take the probabilities `(channels, I, J, K)` of some slices of the scan along an axis."""
@@ -58,11 +67,6 @@ class ProbabilityMaps:
                 write_share_map(np.asarray(share), scan, temporary, name=name, levels=_LEVELS)
             move(target)
 
-    def close(self) -> None:
-        """Remove what is not needed any more."""
-        self._shares.clear()
-        shutil.rmtree(self._scratch, ignore_errors=True)
-
 
 def draw_with_maps(
     prepared: PreparedMask, target: VoxelTarget, maps: ProbabilityMaps, *, observe: Observer | None = None
@@ -81,6 +85,17 @@ def draw_with_maps(
         return prepared.draw(observe=observe, keep=maps.keep)
     alone = PreparedEnsemble([prepared], target)  # type: ignore[list-item]  # all kinds give planes
     return Drawing(alone.draw(observe=observe, keep=maps.keep).mask)
+
+
+def _reserved(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
+    """Zeros in a file whose room is taken at once: a mapped file that finds the disk full ends the process."""
+    with path.open("wb") as stream:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(stream.fileno(), 0, math.prod(shape))
+        else:
+            for _ in range(shape[0]):
+                stream.write(bytes(math.prod(shape[1:])))
+    return np.memmap(path, np.uint8, "r+", shape=shape, order="F")
 
 
 def _map_names(target: VoxelTarget) -> dict[int, str]:
