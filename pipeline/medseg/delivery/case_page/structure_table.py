@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _INK, _GREY = "#1a1a1a", "#6b6b6b"
 _MOST_LINES = 46
@@ -50,7 +50,8 @@ def draw_table(
     for number in range(blocks):
         part = found[number * lines : (number + 1) * lines]
         if part or not number:
-            _draw_block(figure, part, left + number * width, width - 0.02, top, step, size, is_wide=blocks == 1)
+            block = _Block(left + number * width, width - 0.02, top, step, size, is_wide=blocks == 1)
+            _draw_block(figure, part, block)
     if missing:
         words = f"Not found: {', '.join(missing)}"
         most = 130
@@ -58,19 +59,21 @@ def draw_table(
         figure.text(left, top - (lines + 1.4) * step, shown, fontsize=size, color=_GREY, va="center", parse_math=False)
 
 
-def _draw_block(
-    figure: Any,
-    rows: Sequence[StructureRow],
-    left: float,
-    width: float,
-    top: float,
-    step: float,
-    size: float,
-    *,
-    is_wide: bool,
-) -> None:
+class _Block(NamedTuple):
+    """Where one column of structures stands, in shares of the figure's size, and the size of its letters in points."""
+
+    left: float
+    width: float
+    top: float
+    step: float
+    size: float
+    is_wide: bool
+
+
+def _draw_block(figure: Any, rows: Sequence[StructureRow], block: _Block) -> None:
     from matplotlib.patches import Rectangle
 
+    left, width, top, step, size, is_wide = block
     heads = ("volume", "longest diameter", "intensity", "expected Dice") if is_wide else ("volume",)
     ends = [left + width * share for share in ((0.46, 0.64, 0.82, 1.0) if is_wide else (1.0,))]
     style = {"fontsize": size, "va": "center", "parse_math": False}
@@ -90,6 +93,6 @@ def _draw_block(
 
 
 def _cells(row: StructureRow) -> tuple[str, str, str, str]:
-    diameter = f"{row.diameter_mm:.3g} mm" if row.diameter_mm is not None else ""
+    diameter = f"{row.diameter_mm:.4g} mm" if row.diameter_mm is not None else ""
     volume = f"{row.volume_ml:,.0f}" if row.volume_ml >= 1000 else f"{row.volume_ml:.4g}"
     return f"{volume} ml", diameter, row.intensity, row.confidence
