@@ -19,6 +19,7 @@ from medseg.targets import ExclusiveLabels
 from medseg.training import Budget, ClockBudget, StepBudget
 from medseg.training.engine import run_task
 from medseg.training.segmentation import SegmentationInputs, SegmentationTask
+from medseg.training.segmentation.compiled import is_worth_compiling
 from medseg.training.task import Validation
 
 from benchmarks.gpu_parts.context import Context
@@ -153,6 +154,7 @@ def _train(context: Context, cohort: Cohort, budget: Budget, length: str) -> Non
         inference=cohort.plan.inference,
         device=context.device,
         folder=context.scratch / length.replace(" ", "_"),
+        is_compiled=is_worth_compiling(context.device, seconds=budget.total_s(), steps=0),
     )
     result = run_task(SegmentationTask(inputs), budget, listeners=[curve])
     seconds = time.monotonic() - started

@@ -40,6 +40,7 @@ def run(context: Context) -> None:
     os.chdir(root)
     files = sorted(str(path.relative_to(root)) for path in (root / "tests").rglob("test_gpu*.py"))
     files = [file for file in files if not file.startswith("tests/benchmarks")]
+    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # the end of a process waits for its compiling ones
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # other plugins of the machine have no say in the outcome
     counter = _Counter(context.rows)
     options = ["-m", "gpu", "--accelerator", context.device.type, "-q", "-p", "no:cacheprovider"]

@@ -48,6 +48,17 @@ def test_own_networks_are_measured_apart(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / NAME).read_text())) == 3
 
 
+def test_price_of_a_compiled_training_is_a_share_of_the_dry_run_s(tmp_path: Path) -> None:
+    whole, compiled = StepCost(CPU, folder=tmp_path), StepCost(CPU, folder=tmp_path, share=0.5)
+    for price in (StepCost.measure, StepCost.estimate):
+        eager, shorter = (price(cost, NETWORK, training(16, 16, 16)) for cost in (whole, compiled))
+        assert shorter.seconds == pytest.approx(0.5 * eager.seconds)
+        assert shorter.memory_bytes == eager.memory_bytes
+    assert StepCost(CPU, folder=tmp_path).measure(NETWORK, training(16, 16, 16)) == whole.measure(
+        NETWORK, training(16, 16, 16)
+    )
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", "\ufeff{}", '{"a": 1}', '{"a": [1]}'])
 def test_a_broken_file_is_measured_over(tmp_path: Path, content: str) -> None:
     (tmp_path / NAME).write_text(content)

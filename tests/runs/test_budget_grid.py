@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import medseg
 import pytest
+import torch
 from medseg.errors import ConfigError, ManifestError
+from medseg.networks.segmentation import build_network
 from medseg.phantom import LABELS, write_cohort
 from medseg.planning import load_plan
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.plan import PlanResult, plan_dataset
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import load_training_cases
+from medseg.training.segmentation import SegmentationParts
 
 Medseg = Callable[..., Any]
 
@@ -166,3 +170,26 @@ def test_plan_for_other_labels_or_channels_is_refused(dataset: Path, tmp_path: P
     changes = {"network": TINY["network"] | {"out_channels": 7}}
     with pytest.raises(ManifestError, match=r"out_channels 4, as many as the manifest has .*, got 1 and 7"):
         medseg.train(dataset, out=tmp_path / "run", epochs=1, config=changes, tracking=False, store=tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("job", "length", "expected"),
+    [
+        (SegmentationJob(), {"budget": "10m"}, True),
+        (SegmentationJob(network="unet_2015"), {"budget": "10m"}, True),
+        (SegmentationJob(), {"budget": "1m"}, False),
+        (SegmentationJob(network="segresnet"), {"budget": "10m"}, False),
+        (SegmentationJob(SegmentationParts(network=build_network)), {"budget": "10m"}, False),
+    ],
+)
+def test_medseg_s_own_network_alone_is_compiled_on_a_gpu(
+    job: SegmentationJob,
+    length: dict[str, str],
+    expected: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = TrainingSettings(out=tmp_path / "run", store=tmp_path / "store", **length)  # type: ignore[arg-type]
+    assert not job.is_compiled(replace(settings, device="cpu"))
+    monkeypatch.setattr("medseg.runs.segmentation.job.torch_device", lambda name: torch.device("cuda", 0))
+    assert job.is_compiled(settings) == expected

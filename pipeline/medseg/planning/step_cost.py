@@ -68,6 +68,7 @@ class StepCost:
         build: Function that builds the network; `build_network` if not given.
         name: Name of what it builds, where that is the user's own: measurements of different networks are kept apart.
         most_bytes: Memory beyond which no step is tried; a GPU refuses such a step by itself.
+        share: Share of the seconds of a dry run's step that one of the training takes, where its network is compiled.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class StepCost:
         build: _Build = build_network,
         name: str = "",
         most_bytes: float = math.inf,
+        share: float = 1.0,
     ) -> None:
         self.device = device
+        self._share = share
         self.most_bytes = most_bytes
         self.build = build
         self._name = name
@@ -113,7 +116,11 @@ class StepCost:
                 self._known[key] = price
                 self._save()
         self._references = [*self._references[-1:], (price, size)]
-        return price
+        return self._of_training(price)
+
+    def _of_training(self, dry: StepPrice) -> StepPrice:
+        """Price of a training's step by that of a dry run's."""
+        return dry._replace(seconds=self._share * dry.seconds)
 
     def _try_step(self, network: AnyNetwork, training: TrainingConfig, limit_s: float) -> _DryRun | TrainingConfig:
         """A dry run, or a smaller step to try where this one is out of question or does not fit."""
@@ -154,7 +161,8 @@ class StepCost:
         share = (price.memory_bytes - measured.weight_bytes) / measured.feature_bytes
         memory = size.weight_bytes + max(0.0, share) * size.feature_bytes
         fixed_s = self._fixed_s()
-        return StepPrice(fixed_s + (price.seconds - fixed_s) * size.work / measured.work, int(memory))
+        seconds = fixed_s + (price.seconds - fixed_s) * size.work / measured.work
+        return self._of_training(StepPrice(seconds, int(memory)))
 
     def _fixed_s(self) -> float:
         """Seconds of a step that do not grow with its multiply-adds, by the last two measurements."""

@@ -10,6 +10,7 @@ import torch
 from medseg.geometry import Geometry
 from medseg.inference import Slab
 from medseg.inference.segmentation import InferenceConfig, ModelCard, Predictor
+from medseg.inference.segmentation.ensemble import Ensemble
 from medseg.networks import NetworkConfig
 from medseg.networks.segmentation import UNet
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
@@ -75,3 +76,12 @@ def test_masks_agree_on_an_oblique_grid(
     assert ours.shape == theirs.shape == oblique.shape
     assert len(np.unique(ours)) > 1
     assert float((ours == theirs).mean()) > 0.999  # two classes may be as likely as each other
+
+
+def test_masks_of_an_ensemble_agree(card: ModelCard, accelerator: torch.device) -> None:
+    other = card.model_copy(update={"preprocess": card.preprocess.model_copy(update={"spacing_mm": None})})
+    geometry = Geometry((19, 14, 11), np.diag([1.3, 1.6, 2.4, 1.0]))
+    pairs = [predictors(one, accelerator) for one in (card, other)]
+    ours, theirs = (Ensemble(members).prepare(noise(geometry)).draw() for members in zip(*pairs, strict=True))
+    assert len(np.unique(ours.mask)) > 1
+    assert float((ours.mask == theirs.mask).mean()) > 0.999

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -111,6 +112,18 @@ def test_masks_of_a_trained_model_agree_with_the_cpu_s(build_inputs: InputsBuild
         one, other = (mask == value for mask in masks)
         if int(one.sum()) > 100:
             assert float(2 * (one & other).sum() / (one.sum() + other.sum())) > 0.99
+
+
+def test_compiled_network_learns_and_its_run_goes_on_uncompiled(
+    build_inputs: InputsBuilder, accelerator: torch.device, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = build_inputs(device=accelerator.type, precision="bf16", learning_rate=1e-2, validations=1)
+    first = run_task(SegmentationTask(replace(inputs, is_compiled=True)), StepBudget(60))
+    assert "torch.compile" not in caplog.text
+    second = run_task(SegmentationTask(inputs), StepBudget(90), resume=True)
+    liver = [next(row for row in result.rows if row.label == "liver").values["dice"] for result in (first, second)]
+    assert liver[0] > 0.4
+    assert liver[1] > liver[0] - 0.1
 
 
 @pytest.mark.parametrize("begins_on_cpu", [True, False])

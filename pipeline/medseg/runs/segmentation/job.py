@@ -72,7 +72,8 @@ from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
 from medseg.training.engine import Outcome
-from medseg.training.segmentation import SegmentationInputs, SegmentationParts
+from medseg.training.segmentation import SegmentationInputs, SegmentationParts, steps_per_epoch
+from medseg.training.segmentation.compiled import COMPILED_STEP, COMPILING_S, is_worth_compiling
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
@@ -251,9 +252,11 @@ class SegmentationJob:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
-        cost = self.step_cost(device, settings.store)
+        is_compiled = self.is_compiled(settings)
+        cost = self.step_cost(device, settings.store, is_compiled=is_compiled)
+        before_s = reading_s * (1 + _PREPARING_TO_READING * share) + COMPILING_S * is_compiled
         return Spending(
-            seconds=max(1.0, seconds - reading_s * (1 + _PREPARING_TO_READING * share)),
+            seconds=max(1.0, seconds - before_s),
             budget_s=parse_duration_s(str(settings.budget)),
             device=device_name(device),
             free_bytes=free_bytes(device),
@@ -262,11 +265,29 @@ class SegmentationJob:
             ceiling=GridCeiling(spread_cases(cases.training), cases.manifest, cases.root).dice,
         )
 
-    def step_cost(self, device: torch.device, store: Path) -> StepCost:
+    def is_compiled(self, settings: TrainingSettings, plan: Plan | None = None, steps_per_epoch: int = 0) -> bool:
+        """Whether the network is compiled first: on a GPU, medseg's own alone, with which that was measured.
+
+        Args:
+            settings: Device and length of the training.
+            plan: Plan of the training; not yet made if not given, and then the training has a wall-clock budget.
+            steps_per_epoch: Steps of an epoch by that plan.
+        """
+        kind = plan.network.kind if plan is not None else self.network or "unet"
+        epochs = settings.epochs or (plan.training.epochs if plan is not None else 0)
+        is_worth = is_worth_compiling(
+            torch_device(settings.device),
+            seconds=parse_duration_s(settings.budget) if settings.budget else None,
+            steps=epochs * steps_per_epoch,
+        )
+        return is_worth and self.parts.network is None and kind in ("unet", "unet_2015")
+
+    def step_cost(self, device: torch.device, store: Path, *, is_compiled: bool = False) -> StepCost:
         """Prices of this training's steps, kept in the store."""
         name = name_of(self.parts.network) if self.parts.network else ""
         most = math.inf if device.type == "cuda" else MEMORY_SHARE * free_bytes(device)
-        return StepCost(device, folder=store, build=self.parts.build, name=name, most_bytes=most)
+        share = COMPILED_STEP if is_compiled else 1.0
+        return StepCost(device, folder=store, build=self.parts.build, name=name, most_bytes=most, share=share)
 
     def prepare(
         self, cases: TrainingCases, plan: Plan, settings: TrainingSettings, *, progress: Progress
@@ -307,6 +328,7 @@ class SegmentationJob:
             folder=settings.out,
             parts=self.parts,
             initialisation=initialisation,
+            is_compiled=self.is_compiled(settings, plan, steps_per_epoch(len(training.cases), plan.training)),
         )
         prepared = prepared_with(SegmentationTask(inputs), cases, failures)
         warning = low_ceilings(plan)

@@ -24,6 +24,7 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases, load_training_cases
 from medseg.training import parse_duration_s
 from medseg.training.segmentation import steps_per_epoch
+from medseg.training.segmentation.compiled import COMPILING_S
 
 _MEASURING_S = 10.0
 
@@ -98,14 +99,17 @@ def plan_dataset(
 def _expected(job: SegmentationJob, plan: Plan, cases: TrainingCases, settings: TrainingSettings) -> Expectation:
     """What a plan needs for its epochs, or what the budget gives with it."""
     device = torch_device(settings.device)
-    price = job.step_cost(device, settings.store).measure(plan.network, plan.training, limit_s=_MEASURING_S)
     per_epoch = steps_per_epoch(len(cases.training), plan.training)
+    is_compiled = job.is_compiled(settings, plan, per_epoch)
+    cost = job.step_cost(device, settings.store, is_compiled=is_compiled)
+    price = cost.measure(plan.network, plan.training, limit_s=_MEASURING_S)
+    compiling_s = COMPILING_S * is_compiled
     if settings.budget is None:
         steps = (settings.epochs or plan.training.epochs) * per_epoch
-        seconds = steps * price.seconds
+        seconds = steps * price.seconds + compiling_s
     else:
         seconds = parse_duration_s(settings.budget)
-        steps = round(seconds_of_steps(seconds) / price.seconds)
+        steps = round(seconds_of_steps(seconds - compiling_s) / price.seconds)
     ceiling = GridCeiling(spread_cases(cases.training), cases.manifest, cases.root)
     is_3d = plan.network.spatial_dims > 2
     return Expectation(

@@ -14,6 +14,7 @@ from medseg.records import Array
 from medseg.targets import VoxelTarget
 from medseg.training.segmentation.coarse import coarse_image, coarse_label
 from medseg.training.segmentation.config import TrainingConfig
+from medseg.training.segmentation.kept_scans import KeptScans
 
 
 class PatchDataset:
@@ -27,6 +28,7 @@ class PatchDataset:
         config: Patch size, foreground share, seed.
         target: Meaning of the label.
         factor: Voxels of the grid that make one of a patch along each axis.
+        kept: Scans that are held in memory; every patch is read from the store if not given.
     """
 
     def __init__(
@@ -36,10 +38,12 @@ class PatchDataset:
         *,
         target: VoxelTarget,
         factor: Sequence[int] = (1, 1, 1),
+        kept: KeptScans | None = None,
     ) -> None:
         self.cases = cases
         self.config = config
         self.target = target
+        self._kept = kept
         self._factor = tuple(factor)
         self._extent = tuple(size * step for size, step in zip(config.patch_size, factor, strict=True))
         self._own = len(cases) * config.patches_per_case
@@ -63,8 +67,9 @@ class PatchDataset:
         case = self.cases[number]
         try:
             start = self._start(number, rng, name)
-            image = torch.from_numpy(crop(case.image(), start, self._extent).astype(np.float32))
-            label = self.target.encode(crop(case.label(), start, self._extent))
+            pixels, drawn = self._kept.arrays(case) if self._kept else (case.image(), case.label())
+            image = torch.from_numpy(crop(pixels, start, self._extent).astype(np.float32))
+            label = self.target.encode(crop(drawn, start, self._extent))
         except (OSError, RuntimeError, ValueError) as error:
             raise damaged_entry(case.folder, error, case_id=case.case_id) from error
         if max(self._factor) > 1:
@@ -129,6 +134,10 @@ def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
     leading = (slice(None),) * (len(shape) - 3)
     inside = tuple(slice(max(s, 0), min(s + n, full)) for s, n, full in zip(start, size, spatial, strict=True))
     voxels = np.asarray(array[(*leading, *inside)])  # type: ignore[index]  # as above
-    before = [max(-s, 0) for s in start]
-    pads = [(b, n - b - v) for b, n, v in zip(before, size, voxels.shape[-3:], strict=True)]
-    return np.pad(voxels, [(0, 0)] * len(leading) + pads)
+    if voxels.shape[-3:] == tuple(size):
+        return voxels
+    padded = np.zeros((*voxels.shape[:-3], *size), voxels.dtype)
+    first = [max(-s, 0) for s in start]
+    i, j, k = (slice(s, s + n) for s, n in zip(first, voxels.shape[-3:], strict=True))
+    padded[..., i, j, k] = voxels
+    return padded

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -9,6 +12,7 @@ from torch.optim import Optimizer
 from medseg.networks.precision import autocast, memory_format
 from medseg.training.augment import augment_batch
 from medseg.training.batches import Batch
+from medseg.training.segmentation.compiled import Forward, compiled_forward
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.parts import BatchTransform
 from medseg.training.step import make_step
@@ -24,6 +28,7 @@ def training_step(
     *,
     spatial_dims: int,
     transform: BatchTransform | None = None,
+    compiled_channels: int | None = None,
 ) -> Step:
     """Build the step on augmented patches `(B, C, I, J, K)`.
 
@@ -35,19 +40,27 @@ def training_step(
         device: Device of the network.
         spatial_dims: 2 or 3.
         transform: The user's change of batches after augmentation.
+        compiled_channels: Channels of the patches for which the forward pass is compiled before the first step; it is
+            not compiled if not given.
     """
     layout = memory_format(spatial_dims, device)
-    forward = getattr(network, "scales", None) or (lambda image: [network(image)])
+    forward: Forward = getattr(network, "scales", None) or (lambda image: [network(image)])
+
+    def scales_of(image: Tensor, forward: Forward) -> Sequence[Tensor]:
+        image = image[..., 0] if spatial_dims == 2 else image
+        with autocast(device, config.precision):
+            return forward(image.contiguous(memory_format=layout))
+
+    if compiled_channels is not None:
+        noise = torch.zeros(config.batch_size, compiled_channels, *config.patch_size, device=device)
+        network.train()
+        forward = compiled_forward(forward, network, partial(scales_of, noise))
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
         image, label = augment_batch(batch["image"], batch["label"], config.augment, seed=seed)
         if transform is not None:
             image, label = transform(image, label, seed=seed)
-        if spatial_dims == 2:
-            image, label = image[..., 0], label[..., 0]
-        with autocast(device, config.precision):
-            scales = forward(image.contiguous(memory_format=layout))
-        value: Tensor = loss(scales, label)
+        value: Tensor = loss(scales_of(image, forward), label[..., 0] if spatial_dims == 2 else label)
         return value
 
     return make_step(network, optimiser, config, device, loss_of=loss_of)

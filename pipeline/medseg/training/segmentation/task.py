@@ -26,6 +26,7 @@ from medseg.training.ranks import of_first_rank
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.initialisation import Initialisation
 from medseg.training.segmentation.kept_masks import KeptMasks
+from medseg.training.segmentation.kept_scans import KeptScans
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
@@ -49,6 +50,7 @@ class SegmentationInputs:
         folder: Target folder of the weights (`model/`) and of the checkpoint.
         parts: The user's own parts.
         initialisation: Weights of an earlier run that the network begins with, if there are any.
+        is_compiled: Whether the network's forward pass is compiled before the first step (`torch.compile`).
     """
 
     training: Sequence[StoredCase]
@@ -61,6 +63,7 @@ class SegmentationInputs:
     folder: Path
     parts: SegmentationParts = field(default_factory=SegmentationParts)
     initialisation: Initialisation | None = None
+    is_compiled: bool = False
 
 
 def steps_per_epoch(cases: int, config: TrainingConfig) -> int:
@@ -119,6 +122,7 @@ class SegmentationTask:
                 self.device,
                 spatial_dims=inputs.network.spatial_dims,
                 transform=inputs.parts.transform,
+                compiled_channels=inputs.network.in_channels if inputs.is_compiled else None,
             )
             for config in self._phases
         ]
@@ -132,8 +136,9 @@ class SegmentationTask:
         """Patches from the store, coarse ones first where the settings say so."""
         inputs, start = self.inputs, self.inputs.config.coarse_start
         factors = [start.factor, (1, 1, 1)] if start else [(1, 1, 1)]
+        kept = KeptScans() if self.device.type == "cuda" else None
         samples = [
-            PatchDataset(inputs.training, config, target=inputs.target, factor=factor)
+            PatchDataset(inputs.training, config, target=inputs.target, factor=factor, kept=kept)
             for config, factor in zip(self._phases, factors, strict=True)
         ]
 

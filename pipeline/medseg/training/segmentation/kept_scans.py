@@ -1,0 +1,50 @@
+"""Prepared scans held in memory, so that a GPU does not wait for them to be read again."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]  # it ships no types
+
+from medseg.preprocess.segmentation import StoredCase
+from medseg.records import Array
+
+_SHARE = 0.2  # of the memory that is free when the training begins
+
+
+class KeptScans:
+    """Images and labels of the cases that are asked for first, whole, as many as the memory may take.
+
+    The others are opened anew each time, and only what is asked of them is read. Threads may share one object.
+
+    Args:
+        most_bytes: Bytes that may be held; a fifth of what is free if not given.
+    """
+
+    def __init__(self, most_bytes: int | None = None) -> None:
+        self._free = int(_SHARE * psutil.virtual_memory().available) if most_bytes is None else most_bytes
+        self._held: dict[str, tuple[Array, Array]] = {}
+        self._lock = Lock()
+
+    def arrays(self, case: StoredCase) -> tuple[Any, Any]:
+        """Image `(C, I, J, K)` and label `(I, J, K)` of a case, in memory or to be sliced from the store.
+
+        Raises:
+            ScanError: If the store's arrays cannot be read.
+        """
+        held = self._held.get(case.case_id)
+        if held is not None:
+            return held
+        image, label = case.image(), case.label()
+        size = int(np.prod(image.shape)) * image.dtype.itemsize + int(np.prod(label.shape)) * label.dtype.itemsize
+        with self._lock:
+            if size > self._free:
+                return image, label
+            self._free -= size
+        whole = np.asarray(image[...]), np.asarray(label[...])
+        with self._lock:
+            if case.case_id in self._held:  # by another thread at the same time
+                self._free += size
+            return self._held.setdefault(case.case_id, whole)
