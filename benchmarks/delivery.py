@@ -68,9 +68,9 @@ def compare(labels: int, kind: str, rounds: int) -> None:
 def measure(folder: Path, labels: int, kind: str) -> None:
     """Write one SEG and print seconds, peak bytes, size, and seconds and outcome of the checks."""
     from medseg.delivery.measurements import measure_structures
-    from medseg.delivery.terms import segments_of
     from medseg.scans.dicom import quiet_dicom, read_seg_with_dcmqi, read_seg_with_highdicom, write_seg
     from medseg.scans.segment import Algorithm
+    from medseg.terms import segments_of
 
     with quiet_dicom(), tempfile.TemporaryDirectory() as place:
         scan = read_scan(folder)

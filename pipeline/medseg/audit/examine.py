@@ -67,7 +67,7 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
     if image is not None and draw is not None:
         fits = label is not None and label[0].shape == image.geometry.shape
-        planes = draw(image, label[0] if label and fits else None)
+        planes = draw(image, label[0] if label and fits else None, manifest.foreground)
         facts = replace(facts, planes=planes)
     return Examined(facts, tuple(found))
 

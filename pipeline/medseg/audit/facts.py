@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,8 +76,8 @@ class Plane:
 class DrawPlanes(Protocol):
     """Function that draws the thumbnails of a case while its volumes are in memory, as `delivery.audit` has one."""
 
-    def __call__(self, image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
-        """Thumbnails of an image and the label on its grid."""
+    def __call__(self, image: Scan, label: Labelmap | None, foreground: Mapping[str, int]) -> tuple[Plane, ...]:
+        """Thumbnails of an image and the label on its grid, whose values have names."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -68,11 +68,12 @@ def test_image_and_coloured_mask_are_seen(built: Path, tmp_path: Path) -> None:
         pixels = canvas_colours(page, tmp_path)
         assert page.problems == []
     grey = (np.ptp(pixels, axis=2) < 12) & (pixels.mean(axis=2) > 40)
-    orange = (pixels[..., 0] - pixels[..., 2] > 60) & (pixels[..., 0] > 120)  # the first structure
-    blue = (pixels[..., 2] - pixels[..., 0] > 60) & (pixels[..., 2] > 120)  # the second
+    red, green, blue = (pixels[..., n] for n in range(3))
+    violet = np.minimum(red, blue) - green > 14  # the spleen, half transparent over grey
+    brown = (red - green > 25) & (green - blue > 6)  # the liver
     assert grey.mean() > 0.05
-    assert orange.mean() > 0.002
-    assert blue.mean() > 0.005
+    assert violet.mean() > 0.002
+    assert brown.mean() > 0.005
 
 
 def test_corrected_voxel_and_verdicts_come_back_as_they_were_given(built: Path, tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from medseg.delivery.charts.colours import LABEL_COLOURS
 from medseg.geometry import Geometry
-from medseg.inference.mask_page import AxisOrder, draw_preview, structure_colours, take_preview
+from medseg.inference.mask_page import AxisOrder, draw_preview, take_preview
 from medseg.inference.mask_page.picture import SIDE, best_planes
 from medseg.inference.mask_page.png import encode_png
 from medseg.origin import PictureOrigin
@@ -137,14 +136,6 @@ def test_png_is_read_by_another_library() -> None:
     numbers = np.arange(35, dtype=np.uint8).reshape(7, 5)
     palette = np.random.default_rng(3).integers(0, 256, (35, 3)).astype(np.uint8)
     np.testing.assert_array_equal(pixels_of(encode_png(numbers, palette)), palette[numbers])
-
-
-def test_hundred_structures_have_colours_of_their_own() -> None:
-    colours = structure_colours(f"s{n}" for n in range(118))
-    assert len(set(colours.values())) == 118
-    assert all(max(colour) > 150 for colour in colours.values())
-    first = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in list(colours.values())[:8]]
-    assert tuple(first) == LABEL_COLOURS
 
 
 def test_constant_scan_and_empty_mask_are_drawn() -> None:

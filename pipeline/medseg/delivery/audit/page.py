@@ -11,9 +11,9 @@ from medseg.atomic import write_text
 from medseg.audit import CHECKS, SEVERITIES, Audit, Finding, Fix
 from medseg.delivery.audit.cards import case_cards
 from medseg.delivery.audit.distributions import distributions
-from medseg.delivery.audit.thumbnails import colour_of
 from medseg.delivery.pages import fill_page
 from medseg.records import Split
+from medseg.terms import hex_code, structure_colours
 
 ROWS = 1000
 
@@ -55,7 +55,7 @@ def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
         groups=distributions(audit),
         cards=case_cards(audit),
         total=len(audit.cases),
-        legend=[(name, colour_of(value)) for name, value in manifest.foreground.items()],
+        legend=[(name, hex_code(colour)) for name, colour in structure_colours(manifest.foreground).items()],
     )
 
 

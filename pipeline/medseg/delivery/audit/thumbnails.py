@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
 
 from medseg.audit import Plane
 from medseg.audit.canonical import canonical
-from medseg.delivery.charts import LABEL_COLOURS
 from medseg.delivery.pictures import best_slices, cut_plane, stretched
 from medseg.origin import PictureOrigin
 from medseg.plane import PLANES
 from medseg.records import Array, Labelmap, Mask, Scan
+from medseg.scans.segment import Colour
+from medseg.terms import structure_colours
 
 _SIDE = 200
 _FILL = 0.28
 _MOST_SLICES = 96
 _MOST_LABELS = 16
+_UNNAMED = (255, 255, 255)
 
 
-def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
+def draw_planes(image: Scan, label: Labelmap | None, foreground: Mapping[str, int]) -> tuple[Plane, ...]:
     """Three planes of a volume, or the one of a picture or single slice.
 
     Each plane is the slice along its axis that shows most of all labels, or the middle one without a label.
@@ -28,10 +31,13 @@ def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
     Args:
         image: Scan of which the first channel is shown, or picture with its colours.
         label: Label on the same grid; None to draw none.
+        foreground: Value of each structure by its name; other values above 0 are drawn in white.
     """
+    colours = structure_colours(foreground)
+    by_value = {value: colours[name] for name, value in foreground.items()}
     if isinstance(image.origin, PictureOrigin):
         shown = image.array[:3, :, :, 0] if image.array.shape[0] == 3 else image.array[:1, :, :, 0]
-        flat = None if label is None else label[:, :, 0].T
+        flat = None if label is None else _coloured(label[:, :, 0].T, by_value)
         scale = _SIDE / max(shown.shape[1:])
         return (_plane("picture", shown.transpose(2, 1, 0), flat, (scale, scale), ""),)
     volume, grid = canonical(image.array[0], image.geometry)
@@ -44,14 +50,9 @@ def draw_planes(image: Scan, label: Labelmap | None) -> tuple[Plane, ...]:
         axis = facts.axis
         across, down = (scale * spacing for other, spacing in enumerate(grid.spacing_mm) if other != axis)
         cut = cut_plane(volume, axis, centre[axis])[:, :, np.newaxis]
-        marked = None if labels is None else cut_plane(labels, axis, centre[axis])
+        marked = None if labels is None else _coloured(cut_plane(labels, axis, centre[axis]), by_value)
         planes.append(_plane(facts.name, cut, marked, (across, down), facts.edges))
     return tuple(planes)
-
-
-def colour_of(value: int) -> str:
-    """The colour of a label value."""
-    return LABEL_COLOURS[(value - 1) % len(LABEL_COLOURS)]
 
 
 def _centre(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
@@ -65,38 +66,38 @@ def _centre(label: Labelmap | None, shape: tuple[int, ...]) -> list[int]:
     return [index * step for index, step in zip(best, steps, strict=True)]
 
 
-def _plane(name: str, pixels: Array, label: Labelmap | None, scale: tuple[float, float], letters: str) -> Plane:
-    """A thumbnail of pixels `(rows, columns, 1 or 3)`, enlarged by `scale` across and down."""
+def _plane(name: str, pixels: Array, marks: Array | None, scale: tuple[float, float], letters: str) -> Plane:
+    """A thumbnail of pixels `(rows, columns, 1 or 3)` and marks in colour, enlarged by `scale` across and down."""
     from PIL import Image
 
     rows, columns = pixels.shape[:2]
     size = (max(round(columns * scale[0]), 8), max(round(rows * scale[1]), 8))
     grey = Image.fromarray(np.squeeze(np.rint(255 * stretched(pixels)).astype(np.uint8)))
     picture = np.asarray(grey.resize(size, Image.Resampling.BILINEAR).convert("RGB"), dtype=np.float32)
-    if label is not None:
-        marked = np.asarray(Image.fromarray(_coloured(label)).resize(size, Image.Resampling.NEAREST))
-        picture = _overlaid(picture, marked)
+    if marks is not None:
+        picture = _overlaid(picture, np.asarray(Image.fromarray(marks).resize(size, Image.Resampling.NEAREST)))
     stream = io.BytesIO()
     Image.fromarray(np.rint(picture).astype(np.uint8)).save(stream, format="JPEG", quality=82)
     return Plane(name, stream.getvalue(), size, letters)
 
 
-def _coloured(label: Labelmap) -> Array:
-    """The number of the colour of each label from 1, or 0 for background; adjacent values differ."""
-    return np.where(label > 0, (label.astype(np.int64) - 1) % len(LABEL_COLOURS) + 1, 0).astype(np.uint8)
+def _coloured(label: Labelmap, colours: Mapping[int, Colour]) -> Array:
+    """The colours of a plane's labels, uint8 of shape `(rows, columns, 3)`; black where there is none."""
+    coloured = np.zeros((*label.shape, 3), np.uint8)
+    for value in np.unique(label[label > 0]).tolist():
+        coloured[label == value] = colours.get(value, _UNNAMED)
+    return coloured
 
 
-def _overlaid(picture: Array, marked: Array) -> Array:
+def _overlaid(picture: Array, marks: Array) -> Array:
     """The picture with labels as a light fill and a solid outline."""
-    codes = ("#000000", *LABEL_COLOURS)
-    colours = np.array([[int(code[at : at + 2], 16) for at in (1, 3, 5)] for code in codes], np.float32)
-    strength = np.where(marked > 0, np.where(_outline(marked), 1.0, _FILL), 0.0)[:, :, np.newaxis]
-    return np.asarray(picture * (1 - strength) + colours[marked] * strength)
+    strength = np.where(marks.any(axis=2), np.where(_outline(marks), 1.0, _FILL), 0.0)[:, :, np.newaxis]
+    return np.asarray(picture * (1 - strength) + marks * strength)
 
 
-def _outline(marked: Array) -> Mask:
-    """Pixels with a neighbour of another label."""
-    padded = np.pad(marked, 1, mode="edge")
+def _outline(marks: Array) -> Mask:
+    """Pixels with a neighbour of another colour."""
+    padded = np.pad(marks, ((1, 1), (1, 1), (0, 0)), mode="edge")
     centre = padded[1:-1, 1:-1]
     neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return np.asarray(np.any([centre != other for other in neighbours], axis=0))
+    return np.asarray(np.any([(centre != other).any(axis=2) for other in neighbours], axis=0))

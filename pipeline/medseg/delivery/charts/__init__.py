@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from medseg.delivery.charts.axes import legend_beside, log_axis, shortened, tidy
-from medseg.delivery.charts.colours import COLOURS, GREY, LABEL_COLOURS, STYLES, line_style
+from medseg.delivery.charts.colours import COLOURS, GREY, STYLES, line_style
 from medseg.delivery.charts.figure import heading, new_figure, save_figure
 from medseg.delivery.charts.scale import LOG_RATIO, Scale, Tick
 
 __all__ = [
     "COLOURS",
     "GREY",
-    "LABEL_COLOURS",
     "LOG_RATIO",
     "STYLES",
     "Scale",

@@ -1,4 +1,4 @@
-"""Colours and dashes that distinguish lines, bars and labels."""
+"""Colours and dashes that distinguish lines and bars."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from __future__ import annotations
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c564b", "#b3a100", "#7f3fbf", "#666666")
 STYLES = ("solid", "dashed", "dotted", "dashdot")
 GREY = "#8a8a8a"
-# Colours of labels over a grey scan: bright, and as far apart for colour-blind readers as eight colours can be.
-LABEL_COLOURS = ("#ffb000", "#40b0ff", "#ff5a9e", "#7ddc5a", "#c58bff", "#ff7a3d", "#4be3c6", "#f2f25c")
 
 
 def line_style(index: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from medseg.atomic import write_json
 from medseg.delivery.label_files.value_labels import value_labels
 from medseg.scans.segment import Algorithm, CodedTerm, Segment
+from medseg.terms import hex_code
 
 
 def write_label_sidecar(
@@ -35,7 +36,9 @@ def write_label_sidecar(
     content = {
         "mask": mask,
         "software": asdict(algorithm),
-        "values": {str(one.value): {"name": one.name, "colour": _hex(one.colour)} for one in value_labels(segments)},
+        "values": {
+            str(one.value): {"name": one.name, "colour": hex_code(one.colour)} for one in value_labels(segments)
+        },
         "structures": [_structure(segment, (files or {}).get(segment.number)) for segment in segments],
     }
     write_json(path, content)
@@ -46,7 +49,7 @@ def _structure(segment: Segment, file: str | None) -> dict[str, Any]:
         "number": segment.number,
         "name": segment.name,
         "values": list(segment.values),
-        "colour": _hex(segment.colour),
+        "colour": hex_code(segment.colour),
         "category": _code(segment.category),
         "type": _code(segment.kind),
         "laterality": _code(segment.laterality),
@@ -56,7 +59,3 @@ def _structure(segment: Segment, file: str | None) -> dict[str, Any]:
 
 def _code(term: CodedTerm | None) -> dict[str, str] | None:
     return None if term is None else asdict(term)
-
-
-def _hex(colour: Sequence[int]) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medseg.delivery.charts import LABEL_COLOURS
 from medseg.delivery.segmentation.case_planes import Painting, save_case_planes
 from medseg.records import Array, Labelmap, Scan
 from medseg.targets import VoxelTarget
+from medseg.terms import hex_code, structure_colours
 
 
 def save_overlay(scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, target: VoxelTarget, title: str) -> None:
@@ -26,11 +26,11 @@ def save_overlay(scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, tar
         target: Meaning of reference and mask.
         title: Title above the picture.
     """
-    names = target.structures
+    colours = {name: hex_code(colour) for name, colour in structure_colours(target.structures).items()}
     painting = Painting(
-        paint=partial(_draw_outlines, target=target),
+        paint=partial(_draw_outlines, target=target, colours=colours),
         shown=partial(_labelled, target=target),
-        legend=[(name, LABEL_COLOURS[n % len(LABEL_COLOURS)]) for n, name in enumerate(names)],
+        legend=list(colours.items()),
         note="solid: reference, dashed: mask",
     )
     save_case_planes(scan, label, mask, path, painting=painting, title=title)
@@ -42,9 +42,10 @@ def _labelled(label: Labelmap, mask: Labelmap, *, target: VoxelTarget) -> Iterat
     return (target.shows(drawn, name) for name in target.structures)
 
 
-def _draw_outlines(axis: Any, label: Labelmap, mask: Labelmap, *, target: VoxelTarget) -> None:
-    for index, name in enumerate(target.structures):
-        colour = LABEL_COLOURS[index % len(LABEL_COLOURS)]
+def _draw_outlines(
+    axis: Any, label: Labelmap, mask: Labelmap, *, target: VoxelTarget, colours: Mapping[str, str]
+) -> None:
+    for name, colour in colours.items():
         for part, style in ((label, "solid"), (mask, "dashed")):
             inside = target.shows(part, name)
             if inside.any() and not inside.all():

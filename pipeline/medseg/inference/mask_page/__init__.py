@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from medseg.inference.mask_page.colours import structure_colours
 from medseg.inference.mask_page.page import PAGE_NAME, mask_page, save_mask_page
 from medseg.inference.mask_page.picture import draw_preview, picture_path
 from medseg.inference.mask_page.preview import Preview, take_preview
@@ -18,6 +17,5 @@ __all__ = [
     "picture_path",
     "reading_order",
     "save_mask_page",
-    "structure_colours",
     "take_preview",
 ]

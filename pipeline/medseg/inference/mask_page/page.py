@@ -11,10 +11,11 @@ from urllib.parse import quote
 
 from medseg.atomic import write_text
 from medseg.inference.case_record import CaseRecord
-from medseg.inference.mask_page.colours import Colour, structure_colours
 from medseg.inference.mask_page.picture import PICTURES, picture_path
 from medseg.inference.mask_page.reading_order import flag_count, reading_order
 from medseg.inference.record import PredictionRecord
+from medseg.scans.segment import Colour
+from medseg.terms import structure_colours
 
 PAGE_NAME = "index.html"
 _FILES = Path(__file__).parent / "page_files"

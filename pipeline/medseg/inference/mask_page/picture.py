@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.inference.mask_page.colours import Colour
 from medseg.inference.mask_page.png import encode_png
 from medseg.inference.mask_page.preview import Preview
 from medseg.plane import PLANES
 from medseg.records import Array, Labelmap
+from medseg.scans.segment import Colour
 
 PICTURES = "pictures"
 SIDE = 176

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from medseg.delivery.terms.palette import colour_of
 from medseg.scans.segment import CodedTerm, Colour
+from medseg.terms.palette import colour_of
 
 TABLE = Path(__file__).with_name("structures.csv")
 SIDES = {"left": CodedTerm("7771000", "SCT", "Left"), "right": CodedTerm("24028007", "SCT", "Right")}

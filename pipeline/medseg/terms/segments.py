@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from medseg.delivery.terms.palette import distinct_colours
-from medseg.delivery.terms.table import ANATOMY, find_term
 from medseg.scans.segment import Segment
+from medseg.terms.structure_colours import structure_colours
+from medseg.terms.table import ANATOMY, find_term
 
 
 def segments_of(foreground: Mapping[str, int | tuple[int, ...]]) -> tuple[Segment, ...]:
@@ -17,24 +17,22 @@ def segments_of(foreground: Mapping[str, int | tuple[int, ...]]) -> tuple[Segmen
             `target.foreground` of `ExclusiveLabels` and `WrittenRegions`, whose masks hold one value per voxel.
 
     Returns:
-        A segment for each structure, with its code where the table has its exact name, and a colour of its own. One
-        without a code counts as an anatomical structure, and keeps its name.
+        A segment for each structure, with its code where the table has its exact name, and its colour as
+        `structure_colours` gives it. One without a code counts as an anatomical structure, and keeps its name.
     """
     found = [find_term(name) for name in foreground]
-    colours = distinct_colours([None if one is None else one[0].colour for one in found])
+    colours = structure_colours(foreground)
     return tuple(
         Segment(
             number=number,
             name=name,
             values=values if isinstance(values, tuple) else (values,),
-            colour=colour,
+            colour=colours[name],
             category=ANATOMY if one is None else one[0].category,
             kind=None if one is None else one[0].kind,
             laterality=None if one is None else one[1],
         )
-        for number, ((name, values), one, colour) in enumerate(
-            zip(foreground.items(), found, colours, strict=True), start=1
-        )
+        for number, ((name, values), one) in enumerate(zip(foreground.items(), found, strict=True), start=1)
     )
 
 

@@ -6,9 +6,9 @@ import csv
 import re
 
 import pytest
-from medseg.delivery.terms import Term, distinct_colours, find_term, read_terms, segments_of, uncoded
-from medseg.delivery.terms.table import CATEGORIES, SIDES, TABLE
 from medseg.targets import ExclusiveLabels
+from medseg.terms import Term, find_term, read_terms, segments_of, uncoded
+from medseg.terms.table import CATEGORIES, SIDES, TABLE
 from pydicom.sr._concepts_dict import concepts
 
 
@@ -91,16 +91,3 @@ def test_a_tumour_is_an_abnormal_structure_and_fat_a_tissue() -> None:
     assert tumour.category.meaning == "Morphologically Abnormal Structure"
     assert fat.category.meaning == "Tissue"
     assert whole.values == (1, 2)
-
-
-def test_255_segments_have_255_colours() -> None:
-    names = [f"vertebrae_T{n}" for n in range(1, 13)] + [f"part {n}" for n in range(243)]
-    colours = {one.colour for one in segments_of({name: n for n, name in enumerate(names, start=1)})}
-    assert len(colours) == 255
-
-
-def test_the_first_structure_keeps_the_colour_that_several_want() -> None:
-    bone = (241, 214, 145)
-    colours = distinct_colours([None, bone, bone])
-    assert colours[1] == bone
-    assert len(set(colours)) == 3
