@@ -89,6 +89,7 @@ class Reference:
     device = torch.device("cpu")
     seen_cases: tuple[str, ...] = ()
     statistics = None
+    member_statistics = (None,)
 
     def __init__(self, root: Path, chosen: RealSet, count: int) -> None:
         self.root, self.chosen, self.channels = root, chosen, chosen.channels

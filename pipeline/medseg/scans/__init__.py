@@ -15,9 +15,11 @@ from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
 from medseg.scans.picture import is_picture_file, read_picture, write_picture
+from medseg.scans.promised_voxels import promised_voxels
 from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan, scan_stem
 from medseg.scans.seg_nrrd import write_seg_nrrd
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
+from medseg.scans.voxel_files import voxel_files
 from medseg.scans.whole_values import few_whole_values
 from medseg.scans.write import mask_suffix, write_mask, write_scan, write_share_map
 
@@ -34,6 +36,7 @@ __all__ = [
     "is_picture_file",
     "mask_suffix",
     "pair_of",
+    "promised_voxels",
     "read_grid",
     "read_label",
     "read_layers",
@@ -50,6 +53,7 @@ __all__ = [
     "scan_stem",
     "segment_names",
     "slicer_segments",
+    "voxel_files",
     "whole_label",
     "write_mask",
     "write_picture",

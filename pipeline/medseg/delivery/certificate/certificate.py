@@ -8,6 +8,7 @@ from pathlib import Path
 from medseg.atomic import write_json
 from medseg.configuration import Config, parse_config
 from medseg.delivery.certificate.check_file import CheckedReader
+from medseg.delivery.certificate.contents import CheckedContents
 from medseg.delivery.certificate.sides import SideCheck
 from medseg.errors import ConfigError, DeliveryError
 from medseg.inference.model_identity import ModelOrigin
@@ -41,7 +42,8 @@ class CertifiedFile(Config):
         form: Form that was asked for, such as `nifti` or `seg`.
         sha256: SHA-256 of the file.
         holds_identity: Whether it holds the patient's name and id out of the scan, as archives need them.
-        readers: What libraries read of it; empty for files that hold no voxels, such as tables.
+        readers: What libraries read of its voxels; empty for files that hold none, such as tables.
+        contents: What libraries read of its words and numbers, such as names, measurements, patient and study.
     """
 
     name: str
@@ -49,11 +51,14 @@ class CertifiedFile(Config):
     sha256: str
     holds_identity: bool = False
     readers: tuple[CheckedReader, ...] = ()
+    contents: tuple[CheckedContents, ...] = ()
 
     @property
     def reason(self) -> str:
         """First reason why the file fails, in words; "" if it passes."""
-        return next((f"{one.library}: {one.reason}" for one in self.readers if not one.is_passed), "")
+        voxels = [f"{one.library}: {one.reason}" for one in self.readers if not one.is_passed]
+        words = [f"{one.library}: {one.reason}" for one in self.contents if not one.is_passed]
+        return next(iter(voxels + words), "")
 
 
 class Certificate(Config):
@@ -61,7 +66,7 @@ class Certificate(Config):
 
     Attributes:
         case_id: Id of the case.
-        is_passed: Whether every file holds the mask where the scan says that it lies.
+        is_passed: Whether every file holds the mask where the scan says that it lies, and says what was measured of it.
         reasons: Reasons why files fail, in words.
         software: Name and version of the software that delivered the case, and what it is not.
         date: Time of the delivery in UTC, as ISO 8601 writes it.
@@ -84,6 +89,18 @@ class Certificate(Config):
     files: tuple[CertifiedFile, ...]
     sides: tuple[SideCheck, ...] = ()
     uncoded: tuple[str, ...] = ()
+
+    def with_file(self, file: CertifiedFile) -> Certificate:
+        """The certificate of the case with one file more."""
+        reasons = (*self.reasons, *([f"{file.name}: {file.reason}"] if file.reason else []))
+        return self.model_copy(
+            update={"files": (*self.files, file), "reasons": reasons, "is_passed": not reasons},
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file was read back; not so in certificates of versions that left out files without voxels."""
+        return all(file.readers or file.contents for file in self.files)
 
     @property
     def doubts(self) -> tuple[str, ...]:

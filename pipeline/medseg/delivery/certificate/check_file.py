@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from medseg.configuration import Config
 from medseg.delivery.certificate.expected import ExpectedMask, ExpectedStructure, mean_voxel
+from medseg.delivery.certificate.lattice import Lattice
 from medseg.errors import GeometryError
 from medseg.geometry import Geometry
 from medseg.records import Mask
 from medseg.scans.read_back import ReadBack
 from medseg.text import printable
 
-_ON_GRID = 0.1  # of a voxel: by which any voxel of the file may miss one of the scan, and be that voxel
-_SAME_VOLUME = 1e-4  # relative, for voxel sizes in single precision
+SAME_VOLUME = 1e-4  # relative, for voxel sizes in single precision
 
 
 class CheckedStructure(Config):
@@ -66,6 +65,18 @@ class CheckedReader(Config):
     structures: tuple[CheckedStructure, ...] = ()
 
 
+class ReadMasks(NamedTuple):
+    """What a library read, compared with the mask.
+
+    Attributes:
+        checked: The comparison.
+        masks: Voxels of each structure as they were read, within the box of the structure; none where the grid differs.
+    """
+
+    checked: CheckedReader
+    masks: tuple[Mask, ...]
+
+
 def check_reader(expected: ExpectedMask, found: ReadBack, *, least_dice: float = 1.0) -> CheckedReader:
     """Compare what a library reads with the mask.
 
@@ -75,97 +86,42 @@ def check_reader(expected: ExpectedMask, found: ReadBack, *, least_dice: float =
         least_dice: Overlap that each structure must reach. Below 1, as for contours, centroids may differ by a quarter
             of a voxel; else by no more than a hundredth of a millimetre or a tenth of a voxel.
     """
+    return compare_masks(expected, found, least_dice=least_dice).checked
+
+
+def compare_masks(expected: ExpectedMask, found: ReadBack, *, least_dice: float = 1.0) -> ReadMasks:
+    """The same, with the voxels that were read."""
     try:
-        lattice = _Lattice.of(expected.geometry, found.geometry)
+        lattice = Lattice.of(expected.geometry, found.geometry)
     except GeometryError as error:
-        return CheckedReader(library=found.library, least_dice=least_dice, is_passed=False, reason=error.fact)
-    smallest = min(expected.geometry.spacing_mm)
-    tolerance = min(1e-2, 0.1 * smallest) if least_dice >= 1 else 0.25 * smallest
-    rows, reasons = [], []
+        refused = CheckedReader(library=found.library, least_dice=least_dice, is_passed=False, reason=error.fact)
+        return ReadMasks(refused, ())
+    tolerance = same_place_mm(expected.geometry) if least_dice >= 1 else 0.25 * min(expected.geometry.spacing_mm)
+    rows, masks, reasons = [], [], []
     for structure in expected.structures:
-        row = _compare(structure, expected.geometry, found, lattice)
+        row, mask = _compare(structure, expected.geometry, found, lattice)
         rows.append(row)
+        masks.append(mask)
         reasons.append(_difference(row, structure, found, least_dice, tolerance))
     reasons.append(_surplus(expected, found))
     reason = next(filter(None, reasons), "")
-    return CheckedReader(
+    checked = CheckedReader(
         library=found.library, least_dice=least_dice, is_passed=not reason, reason=reason, structures=tuple(rows)
     )
+    return ReadMasks(checked, tuple(masks))
 
 
-class _Lattice(NamedTuple):
-    """How the axes of the scan's grid run through a file's grid.
-
-    Attributes:
-        axes: Axis of the file along which each axis of the scan runs.
-        flips: Whether it runs the other way.
-        offsets: Voxel of the file at which voxel 0 of the scan lies, along the scan's axes.
-    """
-
-    axes: tuple[int, int, int]
-    flips: tuple[bool, bool, bool]
-    offsets: tuple[int, int, int]
-
-    @classmethod
-    def of(cls, scan: Geometry, file: Geometry) -> _Lattice:
-        """Find the voxels of one grid in the other.
-
-        Raises:
-            GeometryError: If the voxels of the file are not voxels of the scan.
-        """
-        maps = scan.axis_maps(file)
-        offsets = [round(one.offset) for one in maps]
-        for one, offset, size in zip(maps, offsets, scan.shape, strict=True):
-            miss = abs(abs(one.scale) - 1) * size + abs(one.offset - offset)
-            if miss > _ON_GRID:
-                raise GeometryError(
-                    f"voxels of the file must be voxels of the scan, got a step of {one.scale:.4g} and a shift of "
-                    f"{one.offset - offset:.2g} voxels along axis {one.source_axis}"
-                )
-        i, j, k = maps
-        return cls(
-            (i.source_axis, j.source_axis, k.source_axis),
-            (i.scale < 0, j.scale < 0, k.scale < 0),
-            (offsets[0], offsets[1], offsets[2]),
-        )
-
-    def cut(self, mask: Mask, structure: ExpectedStructure) -> Mask:
-        """The box of a structure out of a file's mask; False where the file's grid does not reach."""
-        if structure.box is None:
-            return structure.mask
-        inside, target = [], []
-        turned = mask.transpose(self.axes)
-        for extent, flip, offset, size in zip(structure.box, self.flips, self.offsets, turned.shape, strict=True):
-            # along this axis, voxel n of the scan is voxel offset - n or offset + n of the file
-            first, last = (
-                (offset - extent.start, offset - extent.stop + 1)
-                if flip
-                else (offset + extent.start, offset + extent.stop - 1)
-            )
-            low, high = max(min(first, last), 0), min(max(first, last), size - 1)
-            if low > high:
-                return np.zeros(structure.mask.shape, bool)
-            start = first - high if flip else low - first
-            inside.append(slice(high, low - 1 if low else None, -1) if flip else slice(low, high + 1))
-            target.append(slice(start, start + high - low + 1))
-        part = turned[tuple(inside)]
-        if part.shape == structure.mask.shape:
-            return part
-        cut = np.zeros(structure.mask.shape, bool)
-        cut[tuple(target)] = part
-        return cut
-
-    def file_voxel(self, voxel: Sequence[float]) -> list[float]:
-        """A place in voxels of the scan as one in voxels of the file."""
-        place = [0.0, 0.0, 0.0]
-        for axis, flip, offset, index in zip(self.axes, self.flips, self.offsets, voxel, strict=True):
-            place[axis] = offset - index if flip else offset + index
-        return place
+def same_place_mm(scan: Geometry) -> float:
+    """Distance by which one and the same place may differ between two libraries, in millimetres."""
+    return min(1e-2, 0.1 * min(scan.spacing_mm))
 
 
-def _compare(structure: ExpectedStructure, scan: Geometry, found: ReadBack, lattice: _Lattice) -> CheckedStructure:
+def _compare(
+    structure: ExpectedStructure, scan: Geometry, found: ReadBack, lattice: Lattice
+) -> tuple[CheckedStructure, Mask]:
     number = structure.segment.number
     voxels_found, wrong = 0, structure.voxels
+    cut: Mask = np.zeros(structure.mask.shape, bool)
     centre: tuple[float, float, float] | None = None
     if number in found.numbers:
         mask = found.mask(number)
@@ -180,7 +136,7 @@ def _compare(structure: ExpectedStructure, scan: Geometry, found: ReadBack, latt
             centre = _centroid(mask, found.geometry)
     total = structure.voxels + voxels_found
     distance = math.dist(structure.centroid_mm, centre) if structure.centroid_mm and centre else None
-    return CheckedStructure(
+    row = CheckedStructure(
         name=structure.segment.name,
         voxels=structure.voxels,
         voxels_found=voxels_found,
@@ -192,6 +148,7 @@ def _compare(structure: ExpectedStructure, scan: Geometry, found: ReadBack, latt
         centroid_mm_found=centre,
         distance_mm=distance,
     )
+    return row, cut
 
 
 def _centroid(mask: Mask, geometry: Geometry) -> tuple[float, float, float]:
@@ -217,7 +174,7 @@ def _difference(
         return f"{name}: {row.wrong_voxels} voxel(s) differ, Dice {row.dice:.4f}"
     if row.distance_mm is not None and row.distance_mm > tolerance_mm:
         return f"{name}: its centroid lies {row.distance_mm:.3g} mm away{_side(row)}"
-    if row.voxels and abs(row.volume_ml_found / row.volume_ml - 1) > max(_SAME_VOLUME, 2 * (1 - least_dice)):
+    if row.voxels and abs(row.volume_ml_found / row.volume_ml - 1) > max(SAME_VOLUME, 2 * (1 - least_dice)):
         return f"{name}: its volume is {row.volume_ml_found:.5g} ml and not {row.volume_ml:.5g} ml"
     number = structure.segment.number
     shown = found.names.get(number)

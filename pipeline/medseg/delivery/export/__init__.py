@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from medseg.delivery.export.deliver_case import FAILED, NOT_CERTIFIED, CaseDelivery, Delivery, deliver_case
+from medseg.delivery.export.certify_files import FAILED
+from medseg.delivery.export.deliver_case import NOT_CERTIFIED, CaseDelivery, Delivery, deliver_case
 from medseg.delivery.export.delivered_case import DeliveredCase
 from medseg.delivery.export.forms import FORMS, MEASUREMENTS_NAME, REPORT
 

@@ -63,6 +63,9 @@ def _checks(certificate: Certificate) -> Iterator[str]:
             f"{len(read)} file(s) were read back by {', '.join(libraries)}: each holds the mask where the scan has it; "
             "voxels, volumes and centroids are in certificate.json."
         )
+    said = [file for file in certificate.files if file.contents]
+    if certificate.is_passed and said:
+        yield f"What {len(said)} file(s) say of names, colours, codes, measurements or patient was read back, too."
     if certificate.uncoded:
         yield f"Without a code of a terminology: {', '.join(certificate.uncoded)}."
 

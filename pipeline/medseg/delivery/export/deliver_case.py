@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,20 +13,17 @@ from medseg.atomic import remove_folder, replacing_folder
 from medseg.delivery.certificate import (
     CERTIFICATE_NAME,
     Certificate,
-    CertifiedFile,
     CertifiedInputs,
-    CheckedReader,
-    ExpectedMask,
-    check_reader,
     check_sides,
     load_certificate,
     save_certificate,
 )
 from medseg.delivery.export.case_words import case_page_facts, structure_rows
+from medseg.delivery.export.certify_files import certify_file, certify_files
 from medseg.delivery.export.delivered_case import DeliveredCase
-from medseg.delivery.export.forms import FORMS, MEASUREMENTS_NAME, PAGE, WrittenFile, default_forms, write_form
+from medseg.delivery.export.form_checks import page_check
+from medseg.delivery.export.forms import MEASUREMENTS_NAME, PAGE, WrittenFile, default_forms, write_form
 from medseg.delivery.export.read_case import read_case
-from medseg.delivery.terms import uncoded
 from medseg.errors import DeliveryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.inference.case_record import CaseRecord
@@ -35,10 +32,9 @@ from medseg.inference.inputs.private_text import private_error, private_warnings
 from medseg.inference.mask_folder import file_sha256
 from medseg.inference.record import SOFTWARE, PredictionRecord
 from medseg.inference.segmentation.case_stages import utc_now
-from medseg.scans.read_back import ReadBack
+from medseg.terms import uncoded
 
 NOT_CERTIFIED = ".not_certified"
-FAILED = ".failed"
 _TAKEN = (Path(CERTIFICATE_NAME).stem, MEASUREMENTS_NAME, "delivery.json")
 _OF_THE_RUN = {
     "source",
@@ -115,7 +111,8 @@ def _deliver(record: CaseRecord, delivery: Delivery) -> CaseDelivery:
     folder = delivery.out / record.case_id
     apart = folder.with_name(f"{folder.name}{NOT_CERTIFIED}")
     earlier, _ = _earlier(folder, record.case_id), _earlier(apart, record.case_id)
-    if earlier and (earlier.inputs, earlier.forms, earlier.software) == (inputs, forms, SOFTWARE):
+    is_same = earlier and (earlier.inputs, earlier.forms, earlier.software) == (inputs, forms, SOFTWARE)
+    if earlier and is_same and earlier.is_whole:
         remove_folder(apart)
         return CaseDelivery(folder, earlier, is_kept=True)
     with replacing_folder(delivery.out) as (temporary, move):
@@ -140,12 +137,11 @@ def _fill(
     folder: Path, case: DeliveredCase, forms: Sequence[str], inputs: CertifiedInputs, delivery: Delivery
 ) -> Certificate:
     """Write and check all files, the page after the others, whose checks stand on it."""
-    expected = ExpectedMask.of(case.labels, case.segments, case.scan.geometry)
     written: list[tuple[str, WrittenFile]] = []
     for form in (one for one in forms if one != PAGE):
         made = tuple(file for _, file in written)
         written += [(form, file) for file in write_form(form, case, folder, made)]
-    files = [_certified(form, file, folder, expected) for form, file in written]
+    files, measured = certify_files(written, folder, case, is_measured=PAGE in forms)
     certificate = Certificate(
         case_id=case.case_id,
         is_passed=not any(file.reason for file in files),
@@ -155,50 +151,25 @@ def _fill(
         forms=tuple(forms),
         inputs=inputs,
         models=delivery.record.models,
-        files=tuple(files),
-        sides=() if case.is_picture else check_sides(expected),
+        files=files,
+        sides=() if case.is_picture else check_sides(case.expected),
         uncoded=uncoded(case.segments),
     )
     if PAGE in forms:
         page = _write_page(folder, case, certificate)
-        certificate = certificate.model_copy(update={"files": (*certificate.files, page)})
+        certificate = certificate.with_file(certify_file(PAGE, page, folder, measured))
     save_certificate(certificate, folder)
     return certificate
 
 
-def _certified(form: str, file: WrittenFile, folder: Path, expected: ExpectedMask) -> CertifiedFile:
-    """Read a file back; one that fails gets a name that says so."""
-    part = expected if file.structures is None else expected.only(file.structures)
-    readers = [_checked(part, read, file.least_dice) for read in file.readers]
-    path = file.path
-    if path.exists() and not all(reader.is_passed for reader in readers):
-        path = path.rename(path.with_name(f"{path.name}{FAILED}"))
-    return CertifiedFile(
-        name=path.relative_to(folder).as_posix(),
-        form=form,
-        sha256=file_sha256(path) or "",
-        holds_identity=FORMS[form].needs == "dicom",
-        readers=tuple(readers),
-    )
-
-
-def _checked(part: ExpectedMask, read: Callable[[], ReadBack], least_dice: float) -> CheckedReader:
-    """Read a file by one library; a file that it refuses fails, and is kept like any other that does."""
-    try:
-        return check_reader(part, read(), least_dice=least_dice)
-    except (PipelineError, RuntimeError, OSError, ValueError, LookupError) as error:
-        fact = error.fact if isinstance(error, PipelineError) else f"an error of the kind {type(error).__name__}"
-        words = getattr(read, "func", read).__name__.removeprefix("read_").replace("_", " ")
-        return CheckedReader(library=words, least_dice=least_dice, is_passed=False, reason=f"it cannot be read, {fact}")
-
-
-def _write_page(folder: Path, case: DeliveredCase, certificate: Certificate) -> CertifiedFile:
+def _write_page(folder: Path, case: DeliveredCase, certificate: Certificate) -> WrittenFile:
     from medseg.delivery.case_page import save_case_page
 
     path = folder / f"{case.case_id}.pdf"
     facts = case_page_facts(case, certificate)
     save_case_page(case.scan, case.labels, case.segments, structure_rows(case), facts, path)
-    return CertifiedFile(name=path.name, form=PAGE, sha256=file_sha256(path) or "")
+    digest = certificate.inputs.mask_sha256
+    return WrittenFile(path=path, checks=(page_check(case, path, digest, is_passed=certificate.is_passed),))
 
 
 def _inputs(case: DeliveredCase, delivery: Delivery) -> CertifiedInputs:
@@ -240,7 +211,7 @@ def _earlier(folder: Path, case_id: str) -> Certificate | None:
         found = "no certificate"
     elif certificate.case_id != case_id:
         found = "another case"
-    elif any(file_sha256(folder / file.name) != file.sha256 for file in certificate.files):
+    elif any((file_sha256(folder / file.name) or "") != file.sha256 for file in certificate.files):
         found = "files that were changed since"
     else:
         return certificate

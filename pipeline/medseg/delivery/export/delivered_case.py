@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from medseg.delivery.certificate import ExpectedMask
 from medseg.delivery.measurements import StructureMeasurements, measure_structures
 from medseg.inference.case_record import CaseRecord
 from medseg.origin import PictureOrigin, SeriesOrigin
@@ -42,6 +43,11 @@ class DeliveredCase:
     def measurements(self) -> tuple[StructureMeasurements, ...]:
         """Measurements of each structure, taken once for all files that show them."""
         return measure_structures(self.labels, self.segments, self.scan)
+
+    @cached_property
+    def expected(self) -> ExpectedMask:
+        """The mask that every file must hold, taken apart once."""
+        return ExpectedMask.of(self.labels, self.segments, self.scan.geometry)
 
     @property
     def is_picture(self) -> bool:

@@ -9,7 +9,17 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from medseg.delivery.certificate import ContentCheck
 from medseg.delivery.export.delivered_case import DeliveredCase
+from medseg.delivery.export.form_checks import (
+    identity_check,
+    itksnap_check,
+    map_check,
+    report_checks,
+    sidecar_check,
+    slicer_check,
+    table_check,
+)
 from medseg.errors import DeliveryError
 from medseg.scans.read_back import ReadBack
 from medseg.scans.segment import Segment
@@ -29,12 +39,19 @@ class WrittenFile:
         readers: Independent readers of its voxels; empty for files that hold none.
         least_dice: Overlap with the mask that each structure must reach.
         structures: Numbers of the structures that it holds; all if not given.
+        checks: Readers of its words and numbers, such as names and measurements.
     """
 
     path: Path
     readers: tuple[Callable[[], ReadBack], ...] = ()
     least_dice: float = 1.0
     structures: frozenset[int] | None = None
+    checks: tuple[ContentCheck, ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it holds every voxel of every structure."""
+        return bool(self.readers) and self.least_dice >= 1 and self.structures is None
 
 
 Made = tuple[WrittenFile, ...]
@@ -108,32 +125,42 @@ def _unfit(form: Form, case: DeliveredCase) -> DeliveryError:
     )
 
 
-def _write_nifti(case: DeliveredCase, folder: Path, made: Made) -> Made:
-    from medseg.delivery.label_files import write_itksnap_labels, write_label_sidecar, write_slicer_colours
-    from medseg.scans import read_nifti_with_nibabel, read_nifti_with_simpleitk, write_mask
+def mask_readers(case: DeliveredCase, path: Path) -> tuple[Callable[[], ReadBack], ...]:
+    """Two independent readers of a mask that `write_mask` wrote for a case."""
+    from medseg.scans import read_nifti_with_nibabel, read_nifti_with_simpleitk
+    from medseg.scans.picture_reading import read_picture_with_pillow, read_picture_with_simpleitk
 
-    path = write_mask(case.labels, case.scan, folder, case_id=case.case_id)
-    sidecar = folder / f"{case.case_id}.json"
-    write_label_sidecar(case.segments, sidecar, mask=path.name, algorithm=case.algorithm)
     if case.is_picture:
-        return WrittenFile(path=path, readers=_picture_readers(case, path)), WrittenFile(path=sidecar)
-    itksnap, slicer = folder / f"{case.case_id}.itksnap.txt", folder / f"{case.case_id}.ctbl"
-    write_itksnap_labels(case.segments, itksnap)
-    write_slicer_colours(case.segments, slicer)
-    readers = (
+        grid = case.scan.geometry
+        return (
+            partial(read_picture_with_pillow, path, case.segments, grid),
+            partial(read_picture_with_simpleitk, path, case.segments, grid),
+        )
+    return (
         partial(read_nifti_with_nibabel, path, case.segments),
         partial(read_nifti_with_simpleitk, path, case.segments),
     )
-    return WrittenFile(path=path, readers=readers), *(WrittenFile(path=one) for one in (sidecar, itksnap, slicer))
 
 
-def _picture_readers(case: DeliveredCase, path: Path) -> tuple[Callable[[], ReadBack], ...]:
-    from medseg.scans.picture_reading import read_picture_with_pillow, read_picture_with_simpleitk
+def _write_nifti(case: DeliveredCase, folder: Path, made: Made) -> Made:
+    from medseg.delivery.label_files import write_itksnap_labels, write_label_sidecar, write_slicer_colours
+    from medseg.scans import write_mask
 
-    grid = case.scan.geometry
+    path = write_mask(case.labels, case.scan, folder, case_id=case.case_id)
+    mask = WrittenFile(path=path, readers=mask_readers(case, path))
+    sidecar = folder / f"{case.case_id}.json"
+    write_label_sidecar(case.segments, sidecar, mask=path.name, algorithm=case.algorithm)
+    names = WrittenFile(path=sidecar, checks=(sidecar_check(case, sidecar, mask=path.name),))
+    if case.is_picture:
+        return mask, names
+    itksnap, slicer = folder / f"{case.case_id}.itksnap.txt", folder / f"{case.case_id}.ctbl"
+    write_itksnap_labels(case.segments, itksnap)
+    write_slicer_colours(case.segments, slicer)
     return (
-        partial(read_picture_with_pillow, path, case.segments, grid),
-        partial(read_picture_with_simpleitk, path, case.segments, grid),
+        mask,
+        names,
+        WrittenFile(path=itksnap, checks=(itksnap_check(case, itksnap),)),
+        WrittenFile(path=slicer, checks=(slicer_check(case, slicer),)),
     )
 
 
@@ -154,7 +181,8 @@ def _write_structures(case: DeliveredCase, folder: Path, made: Made) -> Made:
     files = [_structure_file(place / names[segment.number], segment) for segment in case.segments]
     index = place / "structures.json"
     write_label_sidecar(case.segments, index, mask=f"{case.case_id}.nii.gz", algorithm=case.algorithm, files=names)
-    return (*files, WrittenFile(path=index))
+    check = sidecar_check(case, index, mask=f"{case.case_id}.nii.gz", files=names)
+    return (*files, WrittenFile(path=index, checks=(check,)))
 
 
 def _structure_file(path: Path, segment: Segment) -> WrittenFile:
@@ -172,7 +200,7 @@ def _write_seg(case: DeliveredCase, folder: Path, made: Made, *, kind: Literal["
     path = folder / (f"{case.case_id}.seg.dcm" if kind == "labelmap" else f"{case.case_id}.binary.seg.dcm")
     write_seg(case.labels, case.segments, case.scan, path, kind=kind, algorithm=case.algorithm)
     readers = (partial(read_seg_with_highdicom, path), partial(read_seg_with_dcmqi, path))
-    return (WrittenFile(path=path, readers=readers),)
+    return (WrittenFile(path=path, readers=readers, checks=(identity_check(case, path),)),)
 
 
 def _write_rtstruct(case: DeliveredCase, folder: Path, made: Made) -> Made:
@@ -190,7 +218,8 @@ def _write_rtstruct(case: DeliveredCase, folder: Path, made: Made) -> Made:
         partial(read_rtstruct_with_medseg, path, case.scan),
         partial(read_rtstruct_independently, path, case.scan),
     )
-    return (WrittenFile(path=path, readers=readers, least_dice=LEAST_DICE_OF_CONTOURS),)
+    checks = (identity_check(case, path),)
+    return (WrittenFile(path=path, readers=readers, least_dice=LEAST_DICE_OF_CONTOURS, checks=checks),)
 
 
 def _write_measurements(case: DeliveredCase, folder: Path, made: Made) -> Made:
@@ -198,7 +227,7 @@ def _write_measurements(case: DeliveredCase, folder: Path, made: Made) -> Made:
 
     path = folder / MEASUREMENTS_NAME
     write_measurements_csv(case.measurements, path)
-    return (WrittenFile(path=path),)
+    return (WrittenFile(path=path, checks=(table_check(path),)),)
 
 
 def _write_report(case: DeliveredCase, folder: Path, made: Made) -> Made:
@@ -211,7 +240,7 @@ def _write_report(case: DeliveredCase, folder: Path, made: Made) -> Made:
         )
     path = folder / f"{case.case_id}.sr.dcm"
     write_measurement_report(case.measurements, case.segments, case.scan, seg, path, algorithm=case.algorithm)
-    return (WrittenFile(path=path),)
+    return (WrittenFile(path=path, checks=(identity_check(case, path), *report_checks(case, path, seg))),)
 
 
 def _write_probabilities(case: DeliveredCase, folder: Path, made: Made) -> Made:
@@ -223,7 +252,7 @@ def _write_probabilities(case: DeliveredCase, folder: Path, made: Made) -> Made:
         )
     place = folder / case.maps.parent.name
     shutil.copytree(case.maps, place)
-    return tuple(WrittenFile(path=path) for path in sorted(place.iterdir()))
+    return tuple(WrittenFile(path=path, checks=(map_check(case, path),)) for path in sorted(place.iterdir()))
 
 
 FORMS: dict[str, Form] = {

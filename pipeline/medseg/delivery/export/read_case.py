@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from medseg.delivery.export.delivered_case import DeliveredCase
-from medseg.delivery.terms import segments_of
 from medseg.errors import DeliveryError, GeometryError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs.find_source import SourcePlaces, find_source
@@ -16,6 +15,7 @@ from medseg.inference.record import PredictionRecord
 from medseg.records import Labelmap
 from medseg.scans import read_label
 from medseg.scans.segment import Algorithm
+from medseg.terms import segments_of
 from medseg.version import __version__
 
 _MOST_VALUES = 5

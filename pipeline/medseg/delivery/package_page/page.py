@@ -6,16 +6,18 @@ from collections.abc import Sequence
 
 import jinja2
 
+from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation.package_card import PackageCard
 from medseg.tracking.own_wheel import wheel_name
 
 
-def package_page(card: PackageCard, forms: Sequence[str]) -> str:
+def package_page(card: PackageCard, forms: Sequence[str], limits: RequestLimits) -> str:
     """What a package is and how it is used, as Markdown.
 
     Args:
         card: Card of the package.
         forms: Names of the forms in it.
+        limits: Limits of each request to a server.
     """
     labels = ", ".join(f"{name} ({value})" for name, value in card.labels.items() if value)
     datasets = ", ".join(dict.fromkeys(one.dataset for one in card.models))
@@ -26,4 +28,5 @@ def package_page(card: PackageCard, forms: Sequence[str]) -> str:
         keep_trailing_newline=True,
     )
     parts = [pages.get_template(f"{name}.md") for name in ("head", *forms)]
-    return "".join(part.render(card=card, labels=labels, datasets=datasets, wheel=wheel_name()) for part in parts)
+    shown = {"card": card, "labels": labels, "datasets": datasets, "wheel": wheel_name(), "limits": limits}
+    return "".join(part.render(**shown) for part in parts)

@@ -6,7 +6,9 @@ from medseg.scans.dicom.contour_reading import read_rtstruct_independently, read
 from medseg.scans.dicom.contour_writer import write_rtstruct
 from medseg.scans.dicom.contours import NO_CONTOUR
 from medseg.scans.dicom.damage import quiet_dicom, silence_dicom
+from medseg.scans.dicom.deflated import inflated_bytes
 from medseg.scans.dicom.identity import Identity
+from medseg.scans.dicom.identity_reading import read_patient_and_study
 from medseg.scans.dicom.instance import Instance, is_dicom, read_instance
 from medseg.scans.dicom.label_object import (
     Drawn,
@@ -18,7 +20,9 @@ from medseg.scans.dicom.label_object import (
 )
 from medseg.scans.dicom.planes import Problem
 from medseg.scans.dicom.repair import REPAIRS, straight_geometry
+from medseg.scans.dicom.report_reading import evidence_text, read_report_with_highdicom, read_report_with_pydicom
 from medseg.scans.dicom.report_writer import write_measurement_report
+from medseg.scans.dicom.seg_identity import SegIdentity, read_seg_identity
 from medseg.scans.dicom.seg_reading import read_seg_with_dcmqi, read_seg_with_highdicom
 from medseg.scans.dicom.seg_writer import SegKind, write_seg
 from medseg.scans.dicom.segmentation_writer import write_dicom_seg
@@ -38,18 +42,25 @@ __all__ = [
     "Instance",
     "LabelObject",
     "Problem",
+    "SegIdentity",
     "SegKind",
     "SeriesRules",
     "SeriesScan",
     "draw_label_object",
+    "evidence_text",
     "find_series",
+    "inflated_bytes",
     "is_dicom",
     "label_extents",
     "quiet_dicom",
     "read_instance",
     "read_label_object",
+    "read_patient_and_study",
+    "read_report_with_highdicom",
+    "read_report_with_pydicom",
     "read_rtstruct_independently",
     "read_rtstruct_with_medseg",
+    "read_seg_identity",
     "read_seg_with_dcmqi",
     "read_seg_with_highdicom",
     "read_series",
