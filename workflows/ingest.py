@@ -39,7 +39,7 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--repair", callback=_repairs, default="", metavar="LIST",
               help="Repair instead of refusing: tilt, gaps, grids (of labels), orientations (apart).")  # fmt: skip
 @click.option("--min-slices", type=click.IntRange(1), default=3, show_default=True, help="Fewest slices of a volume.")
-@click.option("--suv", is_flag=True, help="PET as SUV by body weight.")
+@click.option("--suv", is_flag=True, help="PET as SUV by body weight, in channels named for it.")
 @click.option("--kind", type=click.Choice(["volumes", "pictures"]), help="Kind of scans.  [default: volumes, if any]")
 @click.option("--modality", help="Take only series of this modality, such as CT.  [default: all]")
 @click.option("--patients-from", type=click.Choice(["id", "folder", "study", "file"]), default="id",

@@ -32,6 +32,10 @@ Examples:
 @click.option("--precision", type=click.Choice(["auto", "checked", "fp32"]), default="auto", show_default=True,
               help="Number format: each device's own as in the run; float32 where the comparison does not clear "
               "bfloat16; or float32.")  # fmt: skip
+@click.option("--most-voxels", type=click.IntRange(1), default=2**29, show_default=True,
+              help="Most voxels of a scan that a server takes, those of all channels together.")  # fmt: skip
+@click.option("--most-bytes", type=click.IntRange(1), default=2**31, show_default=True,
+              help="Most bytes of the files of such a scan, unpacked.")  # fmt: skip
 @options.device
 @click.option("--tracking-uri", help="MLflow store of a registered model.  [default: MLFLOW_TRACKING_URI, else here]")
 def command(runs: tuple[Path | str, ...], forms: tuple[Any, ...], **choices: Any) -> None:
@@ -43,9 +47,11 @@ def command(runs: tuple[Path | str, ...], forms: tuple[Any, ...], **choices: Any
     """
     console.share_cores()
 
+    from medseg.inference.requests import RequestLimits
     from medseg.runs.segmentation.package import PackageSettings, package_models
 
-    settings = PackageSettings(forms=forms or FORMS, **choices)
+    limits = RequestLimits(most_voxels=choices.pop("most_voxels"), most_bytes=choices.pop("most_bytes"))
+    settings = PackageSettings(forms=forms or FORMS, limits=limits, **choices)
     result = package_models(runs, settings, progress=bars.Bars())
     console.warn(result.warnings)
     for form, folder in result.forms.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from medseg.inference.segmentation.load_model import load_model
 from medseg.preprocess.nnunet import NnunetScheme
 from medseg.preprocess.nnunet.normalise import normalise
 from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
+from medseg.runs.segmentation.package import PackageSettings, package_models
 
 from tests.inference.nnunet.folders import Made, checkpoint_of, write_folder
 from tests.inference.nnunet.models import CASCADE, write_model
@@ -202,6 +204,16 @@ def _two_configurations(place: Path) -> Again:
     torch.save(checkpoint_of(Made(), "other"), folder / "fold_1" / "checkpoint_final.pth")
     yield adopting(folder, "spoilt")
     yield adopting(folder, "run", folds=("1",))
+
+
+@tries("runs/segmentation/package_models.py", "take the form mlflow or onnx")
+def _bundle_of_an_adopted_model(place: Path) -> Again:
+    run = adopt_model(write_model("slices", place), place / "run", FAST).folder
+    packaged = partial(PackageSettings, precision="fp32", device="cpu")
+    yield lambda: package_models(run, packaged(out=place / "bundle", forms=("bundle",)))
+    assert not (place / "bundle").exists()
+    yield lambda: package_models(run, packaged(out=place / "mlflow", forms=("mlflow",)))
+    yield lambda: package_models(run, packaged(out=place / "onnx", forms=("onnx",)))
 
 
 @tries("preprocess/nnunet/normalise.py", "give a picture with 8 bits per colour")

@@ -18,6 +18,7 @@ from medseg.scans import write_scan
 from pydicom.uid import generate_uid
 
 from tests.grids import grid
+from tests.inference.inputs.test_pet import write_pet
 from tests.ingest.sources import write_ct
 from tests.remedies.attempts import tries
 
@@ -74,6 +75,14 @@ def case_in(folder: Path) -> Path:
     content = {"name": "x", "channel_names": {"0": "MR"}, "labels": {"background": 0, "liver": 1}, "training": entries}
     (folder / "dataset.json").write_text(json.dumps(content))
     return folder
+
+
+@tries("inference/inputs/read_input.py", "predict a NIfTI file that holds SUV by body weight")
+def _pet_without_suv(place: Path) -> Again:
+    write_pet(place / "in", PatientWeight=None)
+    yield lambda: read(find(place / "in", channels=("SUV",)).cases[0], ("SUV",))
+    write_image(place / "suv" / "a.nii.gz")
+    yield lambda: read(find(place / "suv", channels=("SUV",)).cases[0], ("SUV",))
 
 
 @tries("inference/inputs/find_inputs.py", "leave them out, or give the manifest")

@@ -8,17 +8,31 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from medseg.delivery.bundle import MaskEvaluator
 from medseg.delivery.onnx_model import OnnxNetwork, export_onnx
 from medseg.delivery.optional_package import optional_package
 from medseg.errors import ScanError
-from medseg.inference import find_inputs
-from medseg.inference.requests import ScanRequest, allowed_path, only_case, read_requests, unpacked
+from medseg.geometry import Geometry
+from medseg.inference import CaseInput, find_inputs
+from medseg.inference.requests import (
+    RequestLimits,
+    ScanRequest,
+    allowed_path,
+    only_case,
+    read_requests,
+    unpacked,
+)
+from medseg.inference.requests.checked_files import check_files
+from medseg.inference.segmentation import Predictor
 from medseg.inference.segmentation.package_card import PackageCard, load_package_card, save_package_card
+from medseg.inference.segmentation.serving.network_size import check_network_size
 from medseg.networks.segmentation import build_network
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.runs.segmentation.package import PackageSettings, package_models
+from medseg.scans import write_scan
 from torch import Tensor, nn
 
 from tests.inference.classification.knowing import CPU
@@ -36,8 +50,8 @@ def read(row: dict[str, object]) -> ScanRequest:
     return request
 
 
-def unpack(request: ScanRequest, **limits: int) -> int:
-    with unpacked(request, **limits) as place:  # type: ignore[arg-type]
+def unpack(request: ScanRequest, limits: RequestLimits | None = None) -> int:
+    with unpacked(request, limits=limits) as place:
         return len(list(place.rglob("*")))
 
 
@@ -80,12 +94,31 @@ def _path_outside(place: Path) -> Again:
     yield lambda: unpack(ScanRequest((path.read_bytes(),)))
 
 
-@tries("inference/requests/unpacked.py", "send the series alone, or predict the study from its folder")
-def _large_zip(place: Path) -> Again:
+@tries("inference/requests/checked_files.py", "send a smaller part of it, or predict it with medseg predict")
+def _large_scan(place: Path) -> Again:
     scan = write_image(place / "study" / "a.nii.gz")
-    yield lambda: unpack(ScanRequest((zipped("1.dcm", "2.dcm"),)), most_bytes=4)
-    yield lambda: unpack(ScanRequest((zipped("1.dcm"),)), most_bytes=4)
+    limits = RequestLimits(most_bytes=len(zipped("1.dcm")))
+    yield lambda: unpack(ScanRequest((zipped("1.dcm", "2.dcm"),)), limits)
+    yield lambda: unpack(ScanRequest((zipped("1.dcm"),)), limits)
     yield lambda: find_inputs([scan.parent], channels=("MR",))
+
+
+@tries("inference/requests/checked_files.py", "send its series alone")
+def _many_files(place: Path) -> Again:
+    yield lambda: unpack(ScanRequest((zipped("1.dcm", "2.dcm"),)), RequestLimits(most_files=1))
+    yield lambda: unpack(ScanRequest((zipped("1.dcm"),)), RequestLimits(most_files=1))
+
+
+@tries("inference/requests/checked_files.py", "put the files themselves there")
+def _link_elsewhere(place: Path) -> Again:
+    scan, allowed = write_image(place / "a.nii.gz"), place / "scans"
+    (allowed / "study").mkdir(parents=True)
+    link = allowed / "study" / "a.nii.gz"
+    link.symlink_to(scan)
+    yield lambda: check_files(allowed / "study", allowed, RequestLimits())
+    link.unlink()
+    scan.rename(link)
+    yield lambda: check_files(allowed / "study", allowed, RequestLimits())
 
 
 @tries("inference/requests/named_files.py", "send the scan as one NIfTI, NRRD or MetaImage file")
@@ -107,6 +140,26 @@ def _two_cases(place: Path) -> Again:
     scans = [write_image(place / "in" / name) for name in ("a.nii.gz", "b.nii.gz")]
     yield lambda: only_case(place / "in", channels=("MR",))
     yield lambda: [only_case(scan, channels=("MR",)) for scan in scans]
+
+
+@tries(
+    "inference/segmentation/serving/network_size.py",
+    "check the voxel size in its header, or send a smaller part of it",
+)
+def _huge_voxels(place: Path) -> Again:
+    spaced = PreprocessConfig(
+        axcodes="RAS", spacing_mm=(1.0, 1.0, 1.0), normalisation=(ChannelNormalisation(kind="none"),)
+    )
+    model = Predictor.load(model_run(place / "run", preprocess=spaced), device=CPU)
+
+    def check(size: int, spacing_mm: float) -> None:
+        shape, path = (size, size, size), place / "a.nii.gz"
+        write_scan(np.ones((1, *shape), np.float32), Geometry(shape, np.diag([spacing_mm] * 3 + [1.0])), path)
+        check_network_size(model, CaseInput("a", (path,)), RequestLimits(most_voxels=4096))
+
+    yield lambda: check(16, 10.0)
+    yield lambda: check(16, 1.0)
+    yield lambda: check(1, 10.0)
 
 
 @tries("inference/segmentation/package_card.py", "copy the whole package again, or make it again with medseg package")

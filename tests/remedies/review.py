@@ -15,9 +15,11 @@ from medseg.errors import ManifestError
 from medseg.inference.mask_folder import file_sha256
 from medseg.inference.mask_page import AxisOrder
 from medseg.manifest import save_manifest
+from medseg.manifest.load import open_manifest
 from medseg.records import Case, Manifest
 from medseg.runs.segmentation.review import AppliedReview, ApplySettings, BuildSettings, apply_reviews, build_review
 from medseg.runs.segmentation.review.log import load_log, load_queue
+from medseg.runs.segmentation.review.one_at_a_time import alone_in, check_unchanged
 from medseg.scans import write_scan
 
 from tests.delivery.review.phantoms import LABELS, box_mask, oblique_grid, write_masks
@@ -123,6 +125,35 @@ def _no_table(place: Path) -> Again:
     yield lambda: applied(place, review_of(place, "b"), patients=table)
     write_table(place, ("case_id", "patient_id"))
     yield lambda: applied(place, review_of(place, "b"), patients=table)
+
+
+@tries(f"{REVIEW}/patients.py", "correct the lines of the case")
+def _two_patients(place: Path) -> Again:
+    data_of(place)
+    table = write_table(place, ("case_id", "patient_id"))
+    one = table.read_text(encoding="utf-8")
+    table.write_text(f"{one}b,other\n", encoding="utf-8")
+    yield lambda: applied(place, review_of(place, "b"), patients=table)
+    table.write_text(one, encoding="utf-8")
+    yield lambda: applied(place, review_of(place, "b"), patients=table)
+
+
+@tries(f"{REVIEW}/one_at_a_time.py", "wait for its end, and give the same files again")
+def _two_at_once(place: Path) -> Again:
+    data_of(place)
+    with alone_in(place):
+        yield lambda: applied(place, review_of(place))
+    yield lambda: applied(place, review_of(place))
+
+
+@tries(f"{REVIEW}/one_at_a_time.py", "give the same files again, for the manifest as it is now")
+def _changed_meanwhile(place: Path) -> Again:
+    data_of(place)
+    content = (place / "dataset.json").read_bytes()
+    source = open_manifest(place / "dataset.json")
+    data_of(place, name="renamed")
+    yield lambda: check_unchanged(source, content)
+    yield lambda: applied(place, review_of(place))
 
 
 def write_table(place: Path, columns: tuple[str, str]) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,16 @@ def _cut(place: Path) -> Again:
     yield lambda: read_scan(place / "a.nii", case_id="c")
     (place / "a.nii").write_bytes(whole)
     yield lambda: read_scan(place / "a.nii", case_id="c")
+
+
+@tries("scans/nifti.py", "save it without its header extensions")
+def _voxels_far_into_the_file(place: Path) -> Again:
+    path = save(place / "a.nii.gz", image())
+    whole = gzip.decompress(path.read_bytes())
+    path.write_bytes(gzip.compress(whole[:108] + np.array([1e9], "<f4").tobytes() + whole[112:]))
+    yield lambda: read_scan(path, case_id="c")
+    path.write_bytes(gzip.compress(whole))
+    yield lambda: read_scan(path, case_id="c")
 
 
 @tries("scans/nifti.py", "copy or export it again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ import pytest
 import torch
 from medseg.errors import CheckpointError, ConfigError, DeliveryError
 from medseg.geometry import Geometry
+from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation import load_card
 from medseg.inference.segmentation.package_card import load_package_card
 from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
@@ -278,6 +280,34 @@ def test_command_says_where_the_forms_are(run: Path, tmp_path: Path, medseg: Med
     ]
 
 
+def test_limits_of_a_request_are_kept_in_the_package_and_changed_by_who_loads_it(
+    run: Path, scans: list[Path], tmp_path: Path, medseg: Medseg
+) -> None:
+    outcome = medseg("package", run, "--out", tmp_path / "package", "--form", "mlflow", "--most-voxels", 99)
+    assert outcome.code == 0
+    model = tmp_path / "package" / "mlflow"
+    table = pandas.DataFrame({"scan": [scans[0].read_bytes()]})
+    with pytest.raises(mlflow.exceptions.MlflowException, match="a scan must have at most 99 voxels") as caught:
+        mlflow.pyfunc.load_model(str(model)).predict(table)
+    assert caught.value.get_http_status_code() == 400
+    more = {"most_voxels": 10**6}
+    assert mlflow.pyfunc.load_model(str(model), model_config=more).predict(table)["error"].tolist() == [None]
+    with pytest.raises(mlflow.exceptions.MlflowException, match="a scan must have at most 9 bytes"):
+        mlflow.pyfunc.load_model(str(model), model_config=more | {"most_bytes": 9}).predict(table)
+    with pytest.raises(ConfigError, match="settings of the model: most_voxels"):
+        mlflow.pyfunc.load_model(str(model), model_config={"most_voxels": 0})
+    page = (tmp_path / "package" / "README.md").read_text(encoding="utf-8")
+    assert "A scan may have 99 voxels, 2,147,483,648 bytes unpacked and\n20,000 files" in page
+
+
+def test_limits_of_the_command_are_those_of_the_library() -> None:
+    from medseg.workflows.package import command
+
+    defaults = {option.name: option.default for option in command.params}
+    limits = RequestLimits()
+    assert (defaults["most_voxels"], defaults["most_bytes"]) == (limits.most_voxels, limits.most_bytes)
+
+
 @pytest.fixture(scope="module")
 def server(package: Path) -> Iterator[str]:
     """Address of `mlflow models serve` with the package."""
@@ -356,6 +386,19 @@ def test_server_says_what_fails(server: str, scans: list[Path]) -> None:
     status, answer = ask(server, {"dataframe_records": [torn]})
     assert status == 400
     assert "case torn: " in answer["message"]
+
+
+def test_server_refuses_a_scan_that_promises_too_much_and_draws_the_others(server: str, scans: list[Path]) -> None:
+    header = bytearray(gzip.decompress(scans[0].read_bytes())[:352])
+    header[42:48] = np.array([2000] * 3, "<i2").tobytes()
+    row = {"scan": base64.b64encode(gzip.compress(bytes(header))).decode(), "name": "huge.nii.gz"}
+    status, answer = ask(server, {"dataframe_records": [row, record_of(scans[0])]})
+    refused, drawn = answer["predictions"]
+    assert (status, refused["case"], refused["mask"], drawn["error"]) == (200, "huge", None, None)
+    assert refused["error"].startswith("a scan must have at most 536870912 voxels")
+    status, answer = ask(server, {"dataframe_records": [row]})
+    assert status == 400
+    assert "got 8000000000; send a smaller part of it" in answer["message"]
 
 
 def test_client_names_no_path_on_the_server(server: str, scans: list[Path]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +21,7 @@ from medseg.manifest import load_manifest, manifest_digest, read_case_label, sav
 from medseg.phantom import write_cohort
 from medseg.records import Manifest
 from medseg.runs.segmentation.review import AppliedReview, ApplySettings, BuildSettings, apply_reviews, build_review
+from medseg.runs.segmentation.review.new_label import write_label
 from medseg.scans import read_label
 
 from tests.conftest import Medseg
@@ -143,6 +147,17 @@ def test_same_review_twice_changes_nothing(place: Place) -> None:
     assert {path: path.read_bytes() for path in place.data.rglob("*") if path.is_file()} == before
 
 
+def test_corrections_of_a_known_decision_are_not_passed_over(place: Place) -> None:
+    case = place.unlabelled[0]
+    place.apply(place.save("1.json", place.case(case, "accepted")))
+    voxel = int(np.flatnonzero(place.mask(case).ravel(order="F"))[0])
+    corrected = place.save("2.json", place.case(case, "accepted", edits=[{"value": 0, "runs": [voxel, 1]}]))
+    done = place.apply(corrected)  # of the same second
+    assert (done.known, len(done.failures)) == ((), 1)
+    assert place.apply(corrected, replace=True).corrected == (case,)
+    assert place.apply(corrected, replace=True).known == (case,)
+
+
 def test_call_that_was_killed_before_the_log_is_finished_by_the_next(place: Place) -> None:
     review = place.save("r.json", place.case(place.unlabelled[0], "accepted"))
     place.apply(review)
@@ -182,6 +197,82 @@ def test_mask_that_was_drawn_again_is_refused_and_the_others_are_taken(place: Pl
     assert done.accepted == (second,)
     (failure,) = done.failures
     assert f"case {first}: its mask must be the one that was read" in failure.reason
+
+
+@pytest.mark.parametrize("change", ["drawn again", "gone"])
+def test_rejection_of_a_mask_that_was_drawn_again_is_refused_as_its_acceptance_is(place: Place, change: str) -> None:
+    first, second, _ = place.unlabelled
+    review = place.save("r.json", place.case(first, "rejected"), place.case(second, "rejected"))
+    path = place.masks / f"{first}.nii.gz"
+    path.unlink() if change == "gone" else shutil.copyfile(place.masks / f"{second}.nii.gz", path)
+    done = place.apply(review)
+    assert done.queued == (second,)
+    (failure,) = done.failures
+    assert f"case {first}: its mask must be the one that was read" in failure.reason
+    (waiting,) = json.loads((place.data / "to_label.json").read_text(encoding="utf-8"))["cases"]
+    assert waiting["case_id"] == second
+
+
+def apply_in_another_process(place: Place, review: Path, **more: Any) -> subprocess.Popen[str]:
+    """A call that stops before its first case, and goes on when it reads a line."""
+    code = (
+        "import sys; from pathlib import Path;"
+        "from medseg.runs.segmentation.review import ApplySettings, apply_reviews;"
+        "from medseg.runs.segmentation.review import apply as module; load = module.check_labels;"
+        "module.check_labels = lambda *given: (load(*given), print('held', flush=True), sys.stdin.readline());"
+        "data, masks, review = map(Path, sys.argv[1:]);"
+        "apply_reviews(masks, [review], ApplySettings(dataset=data))"
+    )
+    command = [sys.executable, "-c", code, str(place.data), str(place.masks), str(review)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more)
+
+
+def test_second_review_at_the_same_time_is_refused_and_both_are_whole_in_the_end(place: Place) -> None:
+    first, second, _ = place.unlabelled
+    anna = place.save("a.json", place.case(first, "accepted"))
+    ben = place.save("b.json", place.case(second, "accepted"), reader="Ben")
+    with apply_in_another_process(place, anna) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(DeliveryError, match=r"changed by one review at a time.* wait for its end, and give the"):
+            place.apply(ben)
+        with pytest.raises(DeliveryError, match="changed by one review at a time"):
+            place.apply(ben, out=place.data.parent / "elsewhere.json")  # whose labels go to the same data root
+        other.communicate("go on\n")
+    assert other.returncode == 0
+    assert place.apply(ben).accepted == (second,)
+    manifest, _ = load_manifest(place.data)
+    labels = {case.case_id: case.label for case in manifest.cases}
+    assert (manifest.version, labels[first], labels[second]) == (
+        "3", f"reviewed/v2/labels/{first}.nii.gz", f"reviewed/v3/labels/{second}.nii.gz",
+    )  # fmt: skip
+    log = json.loads((place.data / "reviews.json").read_text(encoding="utf-8"))["reviews"]
+    assert [(one["case_id"], one["reader"]) for one in log] == [(first, "Anna"), (second, "Ben")]
+
+
+def test_review_that_was_killed_blocks_none_after_it(place: Place) -> None:
+    review = place.save("r.json", place.case(place.unlabelled[0], "accepted"))
+    with apply_in_another_process(place, review) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        other.kill()
+    assert place.apply(review).accepted == place.unlabelled[:1]
+
+
+def test_manifest_that_changes_under_a_review_is_not_replaced(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from medseg.runs.segmentation.review import apply as module
+
+    def split_meanwhile(*given: Any, **named: Any) -> Path:
+        save_manifest(place.manifest.model_copy(update={"version": "7"}), place.data / "dataset.json")
+        return write_label(*given, **named)
+
+    monkeypatch.setattr(module, "write_label", split_meanwhile)
+    review = place.save("r.json", place.case(place.unlabelled[0], "accepted"))
+    with pytest.raises(DeliveryError, match="must stay as it was read while a review is taken over"):
+        place.apply(review)
+    assert load_manifest(place.data)[0].version == "7"
+    monkeypatch.undo()
+    assert place.apply(review).manifest.version == "8"
 
 
 def test_label_is_replaced_only_when_it_is_asked_for(place: Place) -> None:
@@ -225,6 +316,26 @@ def test_new_scan_joins_only_with_its_patient(place: Place, tmp_path: Path) -> N
     assert case.images == next(one.images for one in place.manifest.cases if one.case_id == case_id)
     folds = [one.fold for one in before.select("training")]
     assert folds.count(case.fold) == min(map(folds.count, folds))
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        (("{},p_1", "{},p_2"), "got 'p_1' and 'p_2'"),
+        (("{},p_1", "{},"), "got 'p_1' and ''"),
+        (("{}",), "with patient_id ''"),
+        ((",p_1",), "case_id '' with patient_id 'p_1'"),
+    ],
+)
+def test_table_gives_each_case_one_patient(place: Place, tmp_path: Path, lines: tuple[str, ...], named: str) -> None:
+    case_id = place.unlabelled[0]
+    without(place, case_id)
+    table = tmp_path / "patients.csv"
+    table.write_text("\n".join(("case_id,patient_id", *lines)).format(*[case_id] * 2), encoding="utf-8")
+    with pytest.raises(ManifestError, match=re.escape(named)):
+        place.apply(place.save("r.json", place.case(case_id, "accepted")), patients=table)
+    table.write_text(f"case_id,patient_id\n{case_id},p_1\n,\n\n{case_id},p_1 \n", encoding="utf-8")
+    assert place.apply(place.save("r.json", place.case(case_id, "accepted")), patients=table).accepted == (case_id,)
 
 
 def test_new_scan_from_elsewhere_is_written_below_the_data_root(place: Place, tmp_path: Path) -> None:

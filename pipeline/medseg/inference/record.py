@@ -14,6 +14,7 @@ from medseg.errors import ConfigError, DeliveryError
 from medseg.inference.case_record import CaseRecord, FailureRecord, GateRecord, PassedOverRecord, QualityRecord
 from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.model_identity import ModelIdentity
+from medseg.inference.unchecked_record import UncheckedRecord
 from medseg.version import __version__
 
 RECORD_NAME = "predictions.json"
@@ -29,6 +30,7 @@ __all__ = [
     "PassedOverRecord",
     "PredictionRecord",
     "QualityRecord",
+    "UncheckedRecord",
     "load_record",
     "save_record",
 ]
@@ -46,6 +48,7 @@ class PredictionRecord(Config):
         passed_over: Files and series among its inputs that are no case.
         labels: Value of each label by name.
         settings: What decides the masks beside the scans.
+        unchecked: Flags that were computed without some of the models, or not at all.
         models: Models that drew the masks, several for an ensemble.
     """
 
@@ -57,6 +60,7 @@ class PredictionRecord(Config):
     passed_over: tuple[PassedOverRecord, ...] = ()
     labels: dict[str, int]
     settings: MaskSettings | None = None
+    unchecked: tuple[UncheckedRecord, ...] = ()
     models: tuple[ModelIdentity, ...]
 
     @model_validator(mode="before")

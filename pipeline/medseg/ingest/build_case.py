@@ -26,7 +26,8 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
         OSError: If one cannot be opened.
     """
     options = context.options
-    reading = {"repair": sorted(options.repair), "suv": options.suv, "checksums": "keyed"}
+    suv = options.suv or [n for n in range(len(context.mapping.channels)) if context.is_suv(n)] or False
+    reading: dict[str, object] = {"repair": sorted(options.repair), "suv": suv, "checksums": "keyed"}
     state, record = context.state, context.state.read(build.case_id)
     image_seal = state.image_seal(build, reading)
     if record is None or record.image_seal != image_seal or not _has_image(record, context.out):

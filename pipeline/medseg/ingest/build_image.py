@@ -63,7 +63,8 @@ def build_image(build: CaseBuild, context: IngestContext) -> ImageRecord:
 
 def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: IngestContext) -> _Channel:
     context.notes.forget()
-    scan, source, done = _read(image, build.case_id, repair=context.options.repair, suv=context.options.suv)
+    suv = context.is_suv(number)
+    scan, source, done = _read(image, build.case_id, repair=context.options.repair, suv=suv)
     notes = [*image.notes, *done, *context.notes.take(image.files[0], build.case_id)]
     array, grid, name = scan.array, scan.geometry, build.case_id
     risks = seen_risks(array, grid, is_picture=image.is_picture, modality=image.modality or None)

@@ -13,6 +13,7 @@ from medseg.ingest.patients_from import PatientsFrom
 from medseg.ingest.scan_notes import ScanNotes
 from medseg.ingest.scrub import Scrubber
 from medseg.ingest.state import State
+from medseg.ingest.suv_channels import is_suv
 
 Repair = Literal["tilt", "gaps", "grids", "orientations"]
 REPAIR_CHOICES: tuple[Repair, ...] = ("tilt", "gaps", "grids", "orientations")
@@ -25,7 +26,8 @@ class IngestOptions:
     Attributes:
         repair: Problems of series and labels that are repaired instead of refused.
         min_slices: Fewest slices of a volume.
-        suv: Whether PET is converted to SUV by body weight.
+        suv: Whether PET is converted to SUV by body weight, and its channel named for it; a channel of the mapping
+            that is named for SUV is converted anyway.
         shift_dates: Whether the manifest gets study dates, shifted by a number of days per patient.
         kind: Kind of scans to take; if not given, volumes where the source holds any, otherwise pictures.
         workers: Number of threads.
@@ -80,6 +82,11 @@ class IngestContext:
     def dataset_name(self) -> str:
         """Name of the dataset."""
         return self.options.name or self.out.name
+
+    def is_suv(self, channel: int) -> bool:
+        """Whether PET in a channel, by its number, becomes SUV."""
+        rules = self.mapping.channels
+        return self.options.suv or (bool(rules) and is_suv(rules[channel].name))
 
     def label_of(self, structure: str) -> str | None:
         """The label of a structure, by its own name or by its scrubbed name.

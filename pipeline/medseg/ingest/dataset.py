@@ -11,6 +11,7 @@ from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
 from medseg.ingest.modality import known_modality
 from medseg.ingest.outcome import Outcome
+from medseg.ingest.suv_channels import named_for_suv
 from medseg.manifest.load import load_manifest
 from medseg.manifest.save import save_manifest
 from medseg.records import Case, Manifest
@@ -116,15 +117,25 @@ def _case(build: CaseBuild, record: CaseRecord, context: IngestContext) -> Case:
 
 
 def _channels(outcome: Outcome, context: IngestContext) -> tuple[str, ...]:
+    """Names of the channels; those of PET say whether it is SUV."""
     if context.mapping.channels:
-        return tuple(rule.name for rule in context.mapping.channels)
+        return tuple(
+            named_for_suv(rule.name) if context.options.suv and _is_pet(outcome, number) else rule.name
+            for number, rule in enumerate(context.mapping.channels)
+        )
     first, record = outcome.done[0]
     count = record.image.channels
     if count == 3 and first.reference.is_picture:
         return ("red", "green", "blue")
     modalities = {build.reference.modality for build, _ in outcome.done}
     name = modalities.pop() if len(modalities) == 1 else ""
+    if name == "PT" and context.options.suv:
+        name = named_for_suv(name)
     return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
+
+
+def _is_pet(outcome: Outcome, number: int) -> bool:
+    return any(build.images[number].modality == "PT" for build, _ in outcome.done)
 
 
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:

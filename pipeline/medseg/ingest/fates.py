@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from medseg.ingest.case_build import CaseBuild
-from medseg.ingest.image_source import ImageSource, dicom_patient, voxel_files
+from medseg.ingest.image_source import ImageSource, dicom_patient
 from medseg.ingest.label_source import LabelSource
 from medseg.ingest.outcome import UNUSED, Outcome
 from medseg.ingest.refusal import Refusal
-from medseg.scans import is_picture_file
+from medseg.scans import is_picture_file, voxel_files
 
 Became = Literal["image", "label", "set aside", "failed", "copy", "unreadable", "no scan", "passed over", "unaccounted"]
 
@@ -148,7 +148,7 @@ def _of_labels(outcome: Outcome, failed: dict[str, str]) -> Iterator[Fate]:
 
 
 def _of_label(label: LabelSource, became: Became, refusal: Refusal | None, case_id: str | None = None) -> Fate:
-    files = (label.path, *voxel_files(label.path))
+    files = (label.path, *(one for one in voxel_files(label.path) if one.is_file()))
     why = refusal.message if refusal else ""
     names = ", ".join(label.names)
     return Fate(str(label.path), files, label.kind, became, why, case_id, label.patient, description=names)

@@ -11,7 +11,7 @@ from medseg.geometry import Geometry
 from medseg.ingest.patient_name import PatientName
 from medseg.ingest.refusal import Refusal
 from medseg.origin import PictureOrigin
-from medseg.scans import read_grid, scan_stem
+from medseg.scans import read_grid, scan_stem, voxel_files
 from medseg.scans.dicom import REPAIRS, FoundSeries, Instance, straight_geometry
 
 
@@ -98,13 +98,6 @@ class ImageSource:
         return self.found
 
 
-_VOXEL_ENDINGS = {
-    ".hdr": (".img", ".IMG"),
-    ".mhd": (".raw", ".zraw", ".raw.gz"),
-    ".nhdr": (".raw", ".raw.gz"),
-}
-
-
 def series_image(found: FoundSeries, *, repair: frozenset[str]) -> ImageSource:
     """The image of a DICOM series, with a refusal if it cannot be used."""
     first = found.first
@@ -178,7 +171,7 @@ def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
         scanner="",
         study_date="",
         frame_of_reference_uid="",
-        files=(path, *voxel_files(path)),
+        files=(path, *(one for one in voxel_files(path) if one.is_file())),
         folder=path.parent,
         channels=channels,
         is_picture=is_picture,
@@ -187,13 +180,6 @@ def file_image(path: Path, root: Path, name: PatientName) -> ImageSource:
         is_named_by_file=name.is_by_file,
         has_patient_id=name.is_id,
     )
-
-
-def voxel_files(path: Path) -> tuple[Path, ...]:
-    """The files beside a header that hold its voxels."""
-    endings = _VOXEL_ENDINGS.get(path.suffix.lower(), ())
-    candidates = (path.with_name(path.stem + ending) for ending in endings)
-    return tuple(found for found in candidates if found.is_file())
 
 
 def dicom_patient(instance: Instance) -> str:

@@ -36,6 +36,7 @@ _HEADER = textwrap.dedent(
     #   channels, reference: to make one case of several series of a study, for instance
     #     channels: [{name: CT, modality: CT}, {name: PET, modality: PT, description: "*AC*"}]
     #     reference: CT      # whose grid the others are resampled onto
+    #     PET in a channel that is named for SUV, such as SUV or PET_SUV, becomes SUV by body weight
     #     label_from: CT     # whose label is the case's
     """
 )

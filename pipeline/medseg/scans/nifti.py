@@ -32,6 +32,7 @@ _AXIS_CONFLICT_MM = 0.02
 _AXIS_CONFLICT_VOXELS = 0.1
 _NIFTI1_LONGEST = 32767
 _EXTENSION_PART = 1 << 16  # bytes; a damaged header may promise more extensions than there is memory
+_MOST_EXTENSIONS = 1 << 28  # bytes before the voxels of a packed file, which are held in memory
 _PLANES = 64  # that are put into the order of a file at a time
 _GRID_FIELDS = (
     "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
@@ -223,7 +224,7 @@ def _load(path: Path, *, case_id: str) -> tuple[Any, Path]:
     import nibabel
 
     if path.name.lower().endswith(".gz"):
-        content = _before_voxels(path)
+        content = _before_voxels(path, case_id=case_id)
         kind: Any = nibabel.Nifti2Image if is_nifti2(content) else nibabel.Nifti1Image
         return kind.from_bytes(content), path
     image: Any = nibabel.load(path)
@@ -234,12 +235,18 @@ def _load(path: Path, *, case_id: str) -> tuple[Any, Path]:
     return image, Path(image.file_map["image"].filename)
 
 
-def _before_voxels(path: Path) -> bytes:
+def _before_voxels(path: Path, *, case_id: str) -> bytes:
     """Header and extensions of a packed file."""
     header, content = read_header(path)
     size = int(header["vox_offset"])
     if size <= len(content):
         return content
+    if size > _MOST_EXTENSIONS:
+        raise ScanError(
+            f"file {path.name} must hold its voxels within its first {_MOST_EXTENSIONS} bytes, got byte {size}",
+            remedy="save it without its header extensions",
+            case_id=case_id,
+        )
     with open_unpacked(path) as stream:
         parts = [stream.read(_EXTENSION_PART)]
         while parts[-1] and len(parts) * _EXTENSION_PART < size:

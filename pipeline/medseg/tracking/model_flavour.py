@@ -2,7 +2,8 @@
 
 A table has a row for each scan: `scan` with the bytes of its file or their base64 text, for several channels a list of
 these, and perhaps `name`, whose ending tells its form. A row may hold a `path` instead where whoever loads the model
-names the folder that paths must lie below: `load_model(uri, model_config={"paths_below": "/data/scans"})`.
+names the folder that paths must lie below: `load_model(uri, model_config={"paths_below": "/data/scans"})`. Limits of a
+request, such as `most_voxels`, are settings of the same kind.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 
 import torch
 
+from medseg.configuration import parse_config
 from medseg.errors import PipelineError
 from medseg.inference import read_input
 from medseg.inference.classification import SlicePredictor
 from medseg.inference.classification.card import CLASSIFIER_NAME
-from medseg.inference.requests import only_case, read_requests, unpacked
+from medseg.inference.requests import RequestLimits, only_case, read_requests, unpacked
 from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.package_card import PACKAGE_NAME, check_weights, load_package_card
 from medseg.inference.segmentation.serving import MaskService
@@ -63,10 +65,13 @@ class SliceModel:
     Args:
         predictor: Loaded classifier.
         root: Folder below which requests may name paths; None if they must hold bytes.
+        limits: Limits of each request; the usual ones if not given.
     """
 
-    def __init__(self, predictor: SlicePredictor, *, root: Path | None = None) -> None:
-        self.predictor, self.root = predictor, root
+    def __init__(
+        self, predictor: SlicePredictor, *, root: Path | None = None, limits: RequestLimits | None = None
+    ) -> None:
+        self.predictor, self.root, self.limits = predictor, root, limits or RequestLimits()
 
     def predict(self, table: Any) -> Any:
         """Classify the slices of scans.
@@ -93,8 +98,8 @@ class SliceModel:
         if isinstance(request, PipelineError):
             raise request
         card = self.predictor.card
-        with unpacked(request, root=self.root) as place:
-            case = only_case(place, channels=card.channels)
+        with unpacked(request, root=self.root, limits=self.limits) as place:
+            case = only_case(place, channels=card.channels, limits=self.limits)
             scan = read_input(case, channels=card.channels)
         scores = self.predictor.scores(scan, case_id=case.case_id)
         return [
@@ -119,14 +124,20 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Ma
     """Called by MLflow with the folder of a model, or of a package, and the settings of whoever loads it."""
     folder = Path(path)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    named = (model_config or {}).get(PATHS_BELOW)
-    root = Path(named) if named else None
+    root, limits = _settings(model_config or {})
     if (folder / CLASSIFIER_NAME).is_file():
-        return SliceModel(SlicePredictor.load(folder, device=device), root=root)
+        return SliceModel(SlicePredictor.load(folder, device=device), root=root, limits=limits)
     if not (folder / PACKAGE_NAME).is_file():
-        return MaskModel(MaskService(load_models([folder], device=device), root=root))
+        return MaskModel(MaskService(load_models([folder], device=device), root=root, limits=limits))
     card = load_package_card(folder)
     members = [folder / one.folder for one in card.models]
     model = load_models(members, weights=card.weights, device=device)
     check_weights(card, model.identities)
-    return MaskModel(MaskService(model, root=root))
+    return MaskModel(MaskService(model, root=root, limits=limits))
+
+
+def _settings(model_config: Mapping[str, Any]) -> tuple[Path | None, RequestLimits]:
+    """Folder of paths that are allowed, and limits of a request."""
+    named = model_config.get(PATHS_BELOW)
+    given = {name: model_config[name] for name in RequestLimits.model_fields if name in model_config}
+    return Path(named) if named else None, parse_config(RequestLimits, given, source="settings of the model")

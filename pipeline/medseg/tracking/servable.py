@@ -12,6 +12,7 @@ import numpy as np
 
 from medseg.geometry import Geometry
 from medseg.inference.card import CLASSIFIER_NAME
+from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.inference.segmentation.package_card import PACKAGE_NAME
 from medseg.scans import write_scan
@@ -20,17 +21,21 @@ from medseg.tracking.quiet_mlflow import import_mlflow
 
 LOADER = "medseg.tracking.model_flavour"
 PATHS_BELOW = "paths_below"
-"""Setting of a loaded model: folder below which requests may name paths; "" if they must hold bytes."""
+"""Setting of a loaded model: folder below which requests may name paths; "" if they must hold bytes.
+
+The fields of `RequestLimits` are settings beside it.
+"""
 _EXAMPLE_SIZE = 16  # voxels along each axis
 
 
-def save_servable(data: Path, out: Path, *, described: Any = None) -> None:
+def save_servable(data: Path, out: Path, *, described: Any = None, limits: RequestLimits | None = None) -> None:
     """Write a model as MLflow's `pyfunc` flavour, with medseg as a wheel, requirements, signature and example.
 
     Args:
         data: Folder of a model or a package, which is copied.
         out: Target folder, new.
         described: `mlflow.models.Model` that the folder is of; a new one if not given.
+        limits: Limits of each request; the usual ones if not given.
     """
     pyfunc = import_mlflow().pyfunc
     with tempfile.TemporaryDirectory() as scratch:
@@ -44,7 +49,7 @@ def save_servable(data: Path, out: Path, *, described: Any = None) -> None:
             mlflow_model=described,
             signature=signature_of(data),
             input_example=example_of(data),
-            model_config={PATHS_BELOW: ""},
+            model_config={PATHS_BELOW: "", **(limits or RequestLimits()).model_dump()},
         )
 
 

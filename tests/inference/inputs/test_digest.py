@@ -14,6 +14,7 @@ from pydicom import dcmread
 
 from tests.inference.inputs.studies import find, write_study
 from tests.ingest.sources import GRID, run_ingest, voxels, write_ct, write_itk
+from tests.scans.test_voxel_files import HEADERS, write_named
 
 
 def sha256(content: bytes) -> str:
@@ -41,6 +42,22 @@ def test_digest_of_a_header_covers_the_voxels_beside_it(tmp_path: Path) -> None:
     voxel_file = tmp_path / "a.zraw"
     voxel_file.write_bytes(voxel_file.read_bytes()[:-1] + b"\7")
     assert input_digest(case) != before
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_digest_of_a_header_covers_the_voxels_that_it_names(name: str, tmp_path: Path) -> None:
+    case = CaseInput("a", (write_named(tmp_path, name),))
+    lines = "".join(f"{sha256((tmp_path / one).read_bytes())}\n" for one in (name, *HEADERS[name][1]))
+    assert input_digest(case) == sha256(lines.encode())
+
+
+def test_files_that_a_header_names_are_part_of_its_case(tmp_path: Path) -> None:
+    write_named(tmp_path, "one.mhd")
+    for path in (tmp_path / "parts").glob("s0*"):
+        path.unlink()
+    found = find(tmp_path)
+    assert [case.case_id for case in found.cases] == ["one"]
+    assert found.passed_over == ()
 
 
 def test_digest_of_a_series_is_that_of_ingest_and_of_any_order_of_its_files(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from medseg.scans import read_scan
 from pydicom import dcmread
 
 from tests.inference.inputs.studies import find, write_study
-from tests.ingest.sources import KEY, run_ingest, voxels, write_ct, write_nifti
+from tests.ingest.sources import KEY, run_ingest, voxels, write_ct, write_itk, write_nifti
 
 SECRETS = ("Mustermann", "Erika", "MRN-0047110815", "19640812", "1.2.826", "Zuweiser", "Beispielstadt", "venous")
 
@@ -71,6 +71,16 @@ def test_damaged_file_is_not_named_either(tmp_path: Path) -> None:
     (failure,) = find(tmp_path / "in", pseudonyms=tmp_path / "table.csv").failures
     assert "file … must be readable" in failure.reason
     assert not [secret for secret in SECRETS if secret in failure.reason]
+
+
+def test_missing_file_that_a_header_names_is_not_named(tmp_path: Path) -> None:
+    write_itk(tmp_path / "in" / "scan.nhdr", voxels())
+    header = tmp_path / "in" / "scan.nhdr"
+    header.write_bytes(header.read_bytes().replace(b"scan.raw.gz", b"Mustermann_Erika.raw.gz"))
+    (case,) = find(tmp_path / "in", channels=("image",), pseudonyms=tmp_path / "table.csv").cases
+    with pytest.raises(ScanError, match="must be a whole NRRD or MetaImage file") as raised:
+        read_input(case, channels=("image",))
+    assert "Mustermann" not in str(raised.value)
 
 
 def test_warning_of_a_reader_does_not_name_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

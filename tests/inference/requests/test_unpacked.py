@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from medseg.errors import ScanError
-from medseg.inference.requests import ScanRequest, allowed_path, unpacked
+from medseg.inference.requests import RequestLimits, ScanRequest, allowed_path, unpacked
 
 
 def names_in(request: ScanRequest) -> list[str]:
@@ -62,16 +62,50 @@ def test_nothing_is_left_of_a_request() -> None:
 
 def test_zip_that_grows_too_large_is_refused() -> None:
     with (
-        pytest.raises(ScanError, match="at most 7 bytes unpacked, got 8; send the series alone"),
-        unpacked(ScanRequest((zipped("1.dcm", "2.dcm"),)), most_bytes=7),
+        pytest.raises(ScanError, match="at most 999 bytes unpacked, got 1000 or more; send a smaller part of it"),
+        unpacked(ScanRequest((packed_zip("1.dcm", 1000),)), limits=RequestLimits(most_bytes=999)),
     ):
         pass
 
 
 def test_zips_of_a_request_are_counted_together() -> None:
+    parts = (packed_zip("1.dcm", 1000), packed_zip("2.dcm", 1000))
+    with unpacked(ScanRequest(parts), limits=RequestLimits(most_bytes=2000, most_files=2)):
+        pass
+    for limits, named in ((RequestLimits(most_bytes=1999), "1999 bytes"), (RequestLimits(most_files=1), "1 files")):
+        with pytest.raises(ScanError, match=f"at most {named}"), unpacked(ScanRequest(parts), limits=limits):
+            pass
+
+
+def packed_zip(name: str, size: int, kind: int = zipfile.ZIP_DEFLATED) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", kind) as archive:
+        archive.writestr(name, b"\0" * size)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_zip_that_is_packed_in_another_way_is_refused(kind: int) -> None:
+    request = ScanRequest((packed_zip("a.nii", 99, kind),))
+    with pytest.raises(ScanError, match="neither stored nor deflated"), unpacked(request):
+        pass
+
+
+@pytest.mark.parametrize("names", [("a" * 300,), ("a", "a/b")])
+def test_zip_whose_names_make_no_files_is_refused(names: tuple[str, ...]) -> None:
     with (
-        pytest.raises(ScanError, match="must hold at most 3 bytes unpacked, got 4"),
-        unpacked(ScanRequest((zipped("1.dcm"), zipped("2.dcm"))), most_bytes=7),
+        pytest.raises(ScanError, match=r"a name of a file with: .*pack the files again"),
+        unpacked(ScanRequest((zipped(*names),))),
+    ):
+        pass
+
+
+def test_list_of_a_zip_is_not_read_where_it_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = zipped(*map(str, range(50)))
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with (
+        pytest.raises(ScanError, match="at most 49 files, got 50 or more; send its series alone"),
+        unpacked(ScanRequest((content,)), limits=RequestLimits(most_files=49)),
     ):
         pass
 

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from tests.grids import grid
 from tests.inference.classification.knowing import CPU
 from tests.inference.segmentation.test_predict_cases import Steps
+from tests.scans.test_voxel_files import HEADERS, write_named
 
 CardBuilder = Callable[..., ModelCard]
 NAMES = ("a", "b", "c")
@@ -119,6 +120,24 @@ def test_changed_input_is_drawn_again(place: Place) -> None:
     assert place.predict() == (["b"], ["a", "c"], [])
     mask, _ = read_label(place.out / "b.nii.gz", case_id="b")
     assert set(np.unique(mask)) == {0, 7}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_input_whose_header_stays_and_whose_voxels_change_is_drawn_again(
+    name: str, build_card: CardBuilder, tmp_path: Path
+) -> None:
+    cases = [CaseInput(one, (write_named(tmp_path / one, name),)) for one in NAMES]
+    model = Predictor(Counting(), build_card(), device=CPU, precision="fp32")
+    model.weights, model.weights_digest = "last", "w" * 64
+    place = Place(cases, tmp_path / "out", model, Counting())
+    assert place.predict() == (["a", "b", "c"], [], [])
+    for changed in HEADERS[name][1]:
+        file = tmp_path / "b" / changed
+        file.write_bytes(b"\7" + file.read_bytes()[1:])
+        assert place.predict() == (["b"], ["a", "c"], [])
+    file.unlink()  # its mask stays, as that of an input that is gone
+    assert place.predict() == ([], ["a", "c"], ["b"])
+    assert place.listed() == ["a", "b", "c"]
 
 
 def test_input_that_was_only_copied_again_is_not(place: Place) -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medseg.inference.inputs.case_input import CaseInput
-
-_HEADERS = (".hdr", ".mhd", ".nhdr")
+from medseg.scans import voxel_files
 
 
 def input_digest(case: CaseInput) -> str:
@@ -22,9 +21,9 @@ def input_digest(case: CaseInput) -> str:
         SHA-256 as lines of hexadecimal digits: in order for channels, sorted for the files of a DICOM series.
 
     Raises:
-        OSError: If a file cannot be read.
+        OSError: If a file cannot be read, or one that a header names is missing.
     """
-    files = case.files if case.series else with_voxel_files(case.files)
+    files = case.files if case.series else with_named_files(case.files)
     return files_digest(files, is_series=bool(case.series), key=case.key)
 
 
@@ -50,11 +49,12 @@ def files_digest(files: Sequence[Path], *, is_series: bool, key: bytes | None) -
 
 
 def with_voxel_files(files: Sequence[Path]) -> tuple[Path, ...]:
-    """The files, each header followed by the files beside it that hold its voxels."""
-    if not any(path.suffix.lower() in _HEADERS for path in files):
-        return tuple(files)
-    from medseg.ingest.image_source import voxel_files
+    """The files, each followed by the other files that it is read from, as far as they exist."""
+    return tuple(one for path in files for one in (path, *filter(Path.is_file, voxel_files(path))))
 
+
+def with_named_files(files: Sequence[Path]) -> tuple[Path, ...]:
+    """The same with the files that a header names and that are missing."""
     return tuple(one for path in files for one in (path, *voxel_files(path)))
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medseg.errors import PipelineError
+from medseg.errors import PipelineError, ScanError
 from medseg.inference.inputs.case_input import CaseInput
+from medseg.inference.inputs.digest import with_named_files
 from medseg.inference.inputs.private_text import private_error, private_warnings
 from medseg.records import Array, Scan, lacks_memory
 from medseg.scans import read_scan
@@ -19,6 +20,7 @@ from medseg.scans.read import check_finite
 if TYPE_CHECKING:
     from medseg.ingest.image_source import ImageSource
 
+_AS_FILE = "predict a NIfTI file that holds SUV by body weight"
 _log = logging.getLogger(__name__)
 
 
@@ -26,7 +28,8 @@ def read_input(case: CaseInput, *, channels: Sequence[str]) -> Scan:
     """Read a case: NIfTI, NRRD, MetaImage, pictures and DICOM alike.
 
     DICOM channels are brought onto the grid of the first one as ingest does: linearly, where both lie in one frame of
-    reference. A channel named for SUV is converted to SUV by body weight.
+    reference. PET in a channel that is named for SUV becomes SUV by body weight; in any other it stays as it is
+    stored, in Bq/ml mostly. Files hold what the network takes, whatever the channel is called.
 
     Args:
         case: Case to read.
@@ -41,13 +44,14 @@ def read_input(case: CaseInput, *, channels: Sequence[str]) -> Scan:
     """
     if case.key is None:
         return _read(case, channels)
+    files = case.files if case.series else with_named_files(case.files)
     try:
-        with private_warnings(case.files):
+        with private_warnings(files):
             return _read(case, channels)
     except (PipelineError, RuntimeError, OSError) as error:
         if not isinstance(error, PipelineError) and lacks_memory(error):
             raise
-        raise private_error(error, case.files, case_id=case.case_id) from None  # its cause names the files
+        raise private_error(error, files, case_id=case.case_id) from None  # its cause names the files
 
 
 def _read(case: CaseInput, channels: Sequence[str]) -> Scan:
@@ -80,13 +84,16 @@ def _read_series(case: CaseInput, channels: Sequence[str]) -> Scan:
 def _read_one(image: ImageSource, channel: str, *, case_id: str) -> Scan:
     """One series, as SUV if the channel is named for it."""
     from medseg.ingest.build_image import as_suv
-    from medseg.ingest.structure_name import normalised
+    from medseg.ingest.suv_channels import is_suv
     from medseg.scans.dicom import read_series
 
     series = image.known_series()
     read = read_series(series)
-    if image.modality == "PT" and "suv" in normalised(channel).split("_"):
-        read = as_suv(read, series)
+    if image.modality == "PT" and is_suv(channel):
+        try:
+            read = as_suv(read, series)
+        except ScanError as error:
+            raise ScanError(f"channel {channel} is SUV by body weight: {error.fact}", remedy=_AS_FILE) from error
     for note in read.notes:
         _log.warning("case %s: %s", case_id, note)
     return read.scan

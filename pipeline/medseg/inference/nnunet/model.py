@@ -90,6 +90,11 @@ class AdoptedModel:
     def statistics(self) -> None:
         """Nothing: nnU-Net keeps no statistics of its training cases that masks could be compared with."""
 
+    @property
+    def member_statistics(self) -> tuple[None]:
+        """Nothing of the one model."""
+        return (None,)
+
     def faster(self) -> AdoptedModel:
         """The same folds with less work per scan: windows overlap by a quarter at most, and nothing is mirrored."""
         card = self.card.model_copy(update={"step": max(self.card.step, 0.75), "mirror_axes": ()})

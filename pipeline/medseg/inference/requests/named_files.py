@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from medseg.errors import ScanError
@@ -14,19 +14,19 @@ _NRRD = re.compile(rb"[\r\n]data ?file[ \t]*:\s*([^\r\n]*)")
 _BLOCK, _OVERLAP = 2**24, 2**14  # bytes; a path is shorter than the overlap
 
 
-def check_named_files(place: Path) -> None:
+def check_named_files(files: Sequence[Path]) -> None:
     """Refuse a request whose MetaImage or NRRD header keeps its voxels in a file that does not lie beside it.
 
     ITK reads the file whose name such a header holds, wherever it lies. Lists of files are refused, too.
 
     Args:
-        place: Folder with the request's files, as they were written from its bytes.
+        files: Files of the request.
 
     Raises:
         ScanError: If there is one.
     """
-    for path in sorted(place.rglob("*")):
-        if path.name.lower().endswith(ITK_SUFFIXES) and path.is_file() and not all(map(_is_beside, _named(path))):
+    for path in files:
+        if path.name.lower().endswith(ITK_SUFFIXES) and not all(map(_is_beside, _named(path))):
             raise ScanError(
                 f"file {path.name} of a request must hold its voxels or name a file beside it, got the name of another",
                 remedy="send the scan as one NIfTI, NRRD or MetaImage file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tempfile
 import zipfile
@@ -12,48 +13,59 @@ from pathlib import Path, PurePosixPath
 
 from medseg.errors import ScanError
 from medseg.inference.requests.allowed_path import allowed_path
-from medseg.inference.requests.named_files import check_named_files
+from medseg.inference.requests.checked_files import check_bytes, check_count, check_files
+from medseg.inference.requests.request_limits import RequestLimits
 from medseg.inference.requests.scan_request import ScanRequest
 from medseg.manifest.case_names import safe_name
 from medseg.scans import SCAN_SUFFIXES, scan_stem
 
-MOST_BYTES = 8 * 2**30
 _DICOM_PREAMBLE = 128
 _LONGEST_STEM = 60
+_ENTRY = b"PK\x01\x02"  # before each file in a zip's list of them
+_BAD_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ)
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take as much memory as the zip names
 
 
 @contextmanager
-def unpacked(request: ScanRequest, *, root: Path | None = None, most_bytes: int = MOST_BYTES) -> Iterator[Path]:
+def unpacked(request: ScanRequest, *, root: Path | None = None, limits: RequestLimits | None = None) -> Iterator[Path]:
     """The file or folder of a request's scan; what was written for it is gone afterwards.
 
     Args:
         request: Request with bytes or a path.
         root: Folder below which paths are allowed; None if none is.
-        most_bytes: Most bytes that the zips of a request may hold unpacked, all together.
+        limits: Limits of the request; the usual ones if not given.
 
     Raises:
-        ScanError: If the path is not allowed, a zip is damaged or too large, or a header names a file elsewhere.
+        ScanError: If the path is not allowed, a zip is damaged, files are too many or too large, or a header or link
+            leads to a file elsewhere.
     """
+    limits = limits or RequestLimits()
     if request.path:
-        yield allowed_path(request.path, root)
+        place = allowed_path(request.path, root)
+        check_files(place, root or place, limits)
+        yield place
         return
     with tempfile.TemporaryDirectory(prefix="medseg_request_") as folder:
         place = Path(folder) / "scan"
         place.mkdir()
-        _write(request, place, most_bytes)
-        check_named_files(place)
+        _write(request, place, limits)
+        check_files(place, place, limits)
         yield place
 
 
-def _write(request: ScanRequest, place: Path, most_bytes: int) -> None:
+def _write(request: ScanRequest, place: Path, limits: RequestLimits) -> None:
     stem, suffix = _name_of(request)
-    is_zip = suffix == ".zip"
-    for number, part in enumerate(request.parts):
-        if is_zip:
-            most_bytes -= _unzip(part, place / (f"{stem}_{number:04d}" if number else stem), most_bytes)
-        else:
+    check_count(len(request.parts), limits)
+    check_bytes(sum(map(len, request.parts)), limits)
+    if suffix != ".zip":
+        for number, part in enumerate(request.parts):
             channel = f"_{number:04d}" if len(request.parts) > 1 else ""
             (place / f"{stem}{channel}{suffix}").write_bytes(part)
+        return
+    check_count(sum(part.count(_ENTRY) for part in request.parts), limits)
+    size = 0
+    for number, part in enumerate(request.parts):
+        size = _unzip(part, place / (f"{stem}_{number:04d}" if number else stem), size, limits)
 
 
 def _name_of(request: ScanRequest) -> tuple[str, str]:
@@ -75,20 +87,24 @@ def _suffix_of(content: bytes) -> str:
     return ".nii.gz" if content.startswith(b"\x1f\x8b") else ".nii"
 
 
-def _unzip(content: bytes, folder: Path, most_bytes: int) -> int:
-    """Unpack a zip and count its bytes; names that lead out of the folder lead into it."""
+def _unzip(content: bytes, folder: Path, size: int, limits: RequestLimits) -> int:
+    """Unpack a zip and add its bytes to those before; names that lead out of the folder lead into it."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(one.file_size for one in archive.infolist())
-            if size > most_bytes:
-                raise ScanError(
-                    f"a zip must hold at most {most_bytes} bytes unpacked, got {size}",
-                    remedy="send the series alone, or predict the study from its folder",
-                )
+            size += sum(one.file_size for one in archive.infolist())
+            check_bytes(size, limits)
+            if any(one.compress_type not in _PACKINGS for one in archive.infolist()):
+                raise ValueError("files that are neither stored nor deflated")
             archive.extractall(folder)
             return size
     except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ScanError(
-            f"a zip must be whole and without a password, got: {reason}", remedy="pack the files again"
-        ) from error
+        raise _bad_zip(reason) from error
+    except OSError as error:
+        if error.errno not in _BAD_NAMES:
+            raise
+        raise _bad_zip(f"a name of a file with: {error.strerror}") from error
+
+
+def _bad_zip(reason: str) -> ScanError:
+    return ScanError(f"a zip must be whole and without a password, got: {reason}", remedy="pack the files again")

@@ -22,7 +22,7 @@ from medseg.errors import ScanError
 from medseg.inference.device_name import device_name
 from medseg.inference.inputs import CaseInput, check_channels, input_digest, read_input, warn_of_constant
 from medseg.inference.mask_folder import MAPS, MaskFolder, file_sha256
-from medseg.inference.mask_page import Preview, draw_preview, picture_path, structure_colours, take_preview
+from medseg.inference.mask_page import Preview, draw_preview, picture_path, take_preview
 from medseg.inference.record import RECORD_NAME, SOFTWARE
 from medseg.inference.reviewer import Review, Reviewer
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel, PreparedMask
@@ -32,6 +32,7 @@ from medseg.inference.source_record import SourceRecord
 from medseg.records import Labelmap, Prediction, Scan
 from medseg.scans import mask_suffix, write_mask
 from medseg.targets import VoxelTarget
+from medseg.terms import structure_colours
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.probability_maps import ProbabilityMaps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ from medseg.inference.segmentation.memory import check_free
 from medseg.inference.segmentation.native_values import Course, NativeValues, background
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.inference.segmentation.prepared_scan import PreparedScan, observed
-from medseg.inference.segmentation.quality import statistics_of_many
+from medseg.inference.segmentation.quality import MembersConfidence, statistics_of_many
 from medseg.inference.segmentation.value_planes import PreparedMember, ValuePlanes
 from medseg.inference.slab import Slab
 from medseg.preprocess.body import slices_of
@@ -27,11 +27,15 @@ from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget
 
 if TYPE_CHECKING:
+    from medseg.inference.segmentation.quality.calibration import ConfidenceCalibration
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
 
 Keep = Callable[[int, range, Tensor], None]
 """Function that takes an axis of the scan, a range of slices along it and their probabilities `(channels, I, J, K)`."""
+
+Watch = Callable[[Sequence[Tensor]], None]
+"""Function that sees the probabilities of each model before they are averaged."""
 
 
 class Ensemble:
@@ -91,7 +95,12 @@ class Ensemble:
     @property
     def statistics(self) -> TrainingStatistics | None:
         """Statistics of the member with the most training cases; its confidence is not the members' joint one."""
-        return statistics_of_many([member.statistics for member in self.members])
+        return statistics_of_many(self.member_statistics)
+
+    @property
+    def member_statistics(self) -> tuple[TrainingStatistics | None, ...]:
+        """Statistics of each member's training; None where its card has none."""
+        return tuple(one for member in self.members for one in member.member_statistics)
 
     @property
     def device(self) -> torch.device:
@@ -113,7 +122,9 @@ class Ensemble:
                 prepared[number] = scans[-1]
             else:
                 prepared[number] = member.prepare(scan, slab=slab)  # type: ignore[assignment]  # all kinds give planes
-        return PreparedEnsemble([prepared[number] for number in range(len(prepared))], self.target)
+        in_order = [prepared[number] for number in range(len(prepared))]
+        calibrations = [one.statistics.confidence if one.statistics else {} for one in self.members]
+        return PreparedEnsemble(in_order, self.target, calibrations=calibrations)
 
 
 def _is_flat(member: MaskModel) -> bool:
@@ -127,16 +138,26 @@ class PreparedEnsemble:
     Args:
         members: The scan on the grid of each.
         target: Meaning of the averaged values.
+        calibrations: Calibration of each model's confidence by structure; if not given, their confidence is not
+            measured.
 
     Raises:
         ScanError: If all of them together need more memory than is free.
     """
 
-    def __init__(self, members: Sequence[PreparedMember], target: VoxelTarget) -> None:
+    def __init__(
+        self,
+        members: Sequence[PreparedMember],
+        target: VoxelTarget,
+        *,
+        calibrations: Sequence[Mapping[str, ConfidenceCalibration]] = (),
+    ) -> None:
         self._target = target
         self._members = members
         self._shape = members[0].shape
         self._drawing = [member for member in members if all(member.box)]
+        drawing_first = sorted(zip(calibrations, members, strict=False), key=lambda pair: not all(pair[1].box))
+        self._calibrations = [calibration for calibration, _ in drawing_first]
         self._check_free()
 
     def draw(self, *, observe: Observer | None = None, keep: Keep | None = None) -> Drawing:
@@ -147,18 +168,24 @@ class PreparedEnsemble:
             keep: Takes the mean probabilities on the scan's own grid, each voxel once.
         """
         agreement = Agreement(self._target, len(self._members))
+        confidence = MembersConfidence(self._target, self._calibrations)
+
+        def watch(values: Sequence[Tensor]) -> None:
+            agreement.add(values)
+            confidence.observe(values)
+
         mask = self._target.blank(self._shape)
         if self._drawing:
             planes = [member.planes() for member in self._drawing]
             if keep is None and self._is_one_grid(planes):
-                chunks = _means(planes, agreement)
+                chunks = _means(planes, watch)
                 chunks = chunks if observe is None else observed(chunks, observe)
                 first = self._drawing[0]
                 part = restore_planes(chunks, planes[0].grid, first.native, target=self._target, axis=planes[0].axis)
                 mask[(..., *slices_of(first.box))] = part
             else:
-                self._draw_natively(mask, planes, agreement, _both(observe, keep))
-        return Drawing(mask, agreement.disagreement())
+                self._draw_natively(mask, planes, watch, _both(observe, keep))
+        return Drawing(mask, agreement.disagreement(), confidence.found())
 
     def _check_free(self, more: int = 0) -> None:
         needed = sum(member.needed_bytes for member in self._drawing) + more
@@ -176,7 +203,7 @@ class PreparedEnsemble:
             for member, other in zip(self._drawing, planes, strict=True)
         )
 
-    def _draw_natively(self, mask: Labelmap, planes: Sequence[ValuePlanes], agreement: Agreement, keep: Keep) -> None:
+    def _draw_natively(self, mask: Labelmap, planes: Sequence[ValuePlanes], watch: Watch, keep: Keep) -> None:
         """Average on the scan's own grid, a few slices at a time."""
         courses = [Course.of(member, part) for member, part in zip(self._drawing, planes, strict=True)]
         voxels = [math.prod(part.grid.shape) for part in planes]
@@ -193,7 +220,7 @@ class PreparedEnsemble:
             values = [source.take(slices) for source in sources]
             values += [background(self._target, values[0].shape[1:])] * (len(self._members) - len(values))
             values = _on_one_device(values)
-            agreement.add(values)
+            watch(values)
             mean = torch.stack(values).mean(dim=0)
             keep(along, slices, mean)
             place = tuple(slice(slices.start, slices.stop) if n == along else slice(None) for n in range(3))
@@ -227,7 +254,7 @@ def _on_one_device(values: Sequence[Tensor]) -> list[Tensor]:
     return [part.to(device) for part in values]
 
 
-def _means(planes: Sequence[ValuePlanes], agreement: Agreement) -> Iterator[Tensor]:
+def _means(planes: Sequence[ValuePlanes], watch: Watch) -> Iterator[Tensor]:
     """Mean of planes of the same grid, in pieces that all members have finished."""
     axis = planes[0].axis + 1
     sources = [iter(part.chunks) for part in planes]
@@ -241,7 +268,7 @@ def _means(planes: Sequence[ValuePlanes], agreement: Agreement) -> Iterator[Tens
         held = [part for part in waiting if part is not None]
         size = min(part.shape[axis] for part in held)
         values = [part.narrow(axis, 0, size) for part in held]
-        agreement.add(values)
+        watch(values)
         yield torch.stack(values).mean(dim=0)
         for number, part in enumerate(held):
             left = part.shape[axis] - size

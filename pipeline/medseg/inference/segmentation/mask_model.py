@@ -14,6 +14,7 @@ from medseg.targets import VoxelTarget
 if TYPE_CHECKING:
     import torch
 
+    from medseg.inference.segmentation.quality.members_confidence import MemberConfidence
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
 Observer = Callable[["torch.Tensor"], None]
@@ -31,10 +32,13 @@ class Drawing:
         mask: Native array on the scan's own grid, such as label values `(I, J, K)`.
         disagreement: For each structure 1 minus the mean Dice of the members' masks among each other, by name; NaN
             where no member found it. None for a single model.
+        members: Confidence of each member of an ensemble in its own mask, of those whose confidence can be compared;
+            empty for a single model.
     """
 
     mask: Labelmap
     disagreement: dict[str, float] | None = None
+    members: tuple[MemberConfidence, ...] = ()
 
 
 class PreparedMask(Protocol):
@@ -77,6 +81,10 @@ class MaskModel(Protocol):
     @property
     def statistics(self) -> TrainingStatistics | None:
         """Statistics of the training cases, by which masks are flagged; None where they were not taken."""
+
+    @property
+    def member_statistics(self) -> tuple[TrainingStatistics | None, ...]:
+        """The same of the model behind each network, in the order of `identities`."""
 
     @property
     def device(self) -> torch.device:

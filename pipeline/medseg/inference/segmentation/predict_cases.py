@@ -17,6 +17,7 @@ from medseg.inference.record import RECORD_NAME, SOFTWARE, CaseRecord, Predictio
 from medseg.inference.reviewer import Reviewer
 from medseg.inference.segmentation.case_stages import CaseStages, utc_now
 from medseg.inference.segmentation.mask_model import MaskModel
+from medseg.inference.segmentation.quality import unchecked_of
 from medseg.records import Failure, Prediction
 
 
@@ -104,6 +105,7 @@ class _Cohort:
             labels=self.model.labels,
             settings=self.folder.settings,
             models=self.model.identities,
+            unchecked=unchecked_of(self.model.member_statistics),
         )
 
     def _keep_finished(self, on_done: Callable[[str], None]) -> None:

@@ -79,6 +79,11 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
         """Statistics of the training cases; None where the card has none."""
         return self.card.training_statistics
 
+    @property
+    def member_statistics(self) -> tuple[TrainingStatistics | None, ...]:
+        """The same, as the only one."""
+        return (self.statistics,)
+
     def faster(self) -> Predictor:
         """The same network with less work per scan; see `InferenceConfig.faster`."""
         inference = self.card.inference.faster()

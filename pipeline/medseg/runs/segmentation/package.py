@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ from medseg.atomic import atomic_path, write_text
 from medseg.delivery.bundle import check_bundle_packages
 from medseg.delivery.onnx_model import check_onnx_packages
 from medseg.delivery.package_page import package_page
+from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation.package_card import PackageCard, save_package_card
 from medseg.networks.precision import PrecisionKind
 from medseg.runs.machine import DeviceName
@@ -19,7 +20,7 @@ from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
 from medseg.runs.segmentation.model_paths import found_models
 from medseg.runs.segmentation.package_forms import write_bundles, write_mlflow, write_onnx
-from medseg.runs.segmentation.package_models import Member, read_members, write_members
+from medseg.runs.segmentation.package_models import Member, check_forms, read_members, write_members
 from medseg.runs.segmentation.precision import checked_precision
 
 Form = Literal["mlflow", "bundle", "onnx"]
@@ -41,6 +42,7 @@ class PackageSettings:
             which is `fp32` for a model that the comparison does not clear.
         device: Device of the comparison.
         tracking_uri: MLflow store of a registered model; its own choice if not given.
+        limits: Limits of each request to a server, which are kept in the package.
     """
 
     out: Path
@@ -50,6 +52,7 @@ class PackageSettings:
     precision: PrecisionKind | Literal["checked"] = "auto"
     device: DeviceName = "auto"
     tracking_uri: str | None = None
+    limits: RequestLimits = field(default_factory=RequestLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def package_models(
         progress: Follows the work; nothing if not given.
 
     Raises:
-        ConfigError: If the output folder holds something, or the models do not fit each other.
+        ConfigError: If the output folder holds something, the models do not fit each other, or none fits the form.
         CheckpointError: If a model cannot be used.
         DeliveryError: If a package that a form needs is missing, or a form cannot be written.
     """
@@ -94,6 +97,7 @@ def package_models(
     places = [runs] if isinstance(runs, str | Path) else runs
     with found_models(places, tracking_uri=settings.tracking_uri) as found, atomic_path(settings.out) as folder:
         members = read_members(found.folders, settings.weights, settings.device)
+        check_forms(members, settings.forms)
         with (progress or Silence()).over_cases(len(members) + len(settings.forms), "package") as on_done:
             members = list(_checked(members, settings, on_done))
             data = folder / "model"
@@ -101,8 +105,8 @@ def package_models(
             left_out = list(_write_forms(folder, data, card, settings.forms, on_done))
         card = card.model_copy(update={"notes": (*card.notes, *left_out)})
         save_package_card(card, data)
-        write_text(folder / "README.md", package_page(card, settings.forms))
-        _finish(folder, data, is_served="mlflow" in settings.forms)
+        write_text(folder / "README.md", package_page(card, settings.forms, settings.limits))
+        _finish(folder, data, settings)
     written = {form: settings.out / form for form in settings.forms if (settings.out / form).is_dir()}
     return PackageResult(settings.out, written, card, card.notes)
 
@@ -125,10 +129,10 @@ def _write_forms(
         on_done(form)
 
 
-def _finish(folder: Path, data: Path, *, is_served: bool) -> None:
+def _finish(folder: Path, data: Path, settings: PackageSettings) -> None:
     """Turn the collected models into the MLflow model, once their card is complete."""
-    if is_served:
-        write_mlflow(data, folder / "mlflow")
+    if "mlflow" in settings.forms:
+        write_mlflow(data, folder / "mlflow", settings.limits)
         shutil.copyfile(folder / "README.md", folder / "mlflow" / "README.md")
     shutil.rmtree(data)
 

@@ -9,6 +9,7 @@ from medseg.delivery.bundle import write_bundle
 from medseg.delivery.onnx_model import OnnxNetwork, export_onnx
 from medseg.inference.nnunet import is_adopted, load_adopted_card
 from medseg.inference.nnunet.card import EARLIER
+from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation.card import load_card
 from medseg.inference.segmentation.package_card import PackageCard
 from medseg.networks.segmentation import build_network
@@ -16,14 +17,15 @@ from medseg.networks.weights import load_weights
 from medseg.tracking.servable import save_servable
 
 
-def write_mlflow(data: Path, out: Path) -> None:
+def write_mlflow(data: Path, out: Path, limits: RequestLimits) -> None:
     """Write all models as one MLflow model.
 
     Args:
         data: Folder of the package's card and models.
         out: Target folder, new.
+        limits: Limits of each request to a server.
     """
-    save_servable(data, out)
+    save_servable(data, out, limits=limits)
 
 
 def write_bundles(card: PackageCard, data: Path, out: Path) -> Iterator[str]:

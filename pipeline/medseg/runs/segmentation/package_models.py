@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.errors import ConfigError
 from medseg.inference.card import model_folder
 from medseg.inference.nnunet import AdoptedCard, AdoptedModel, is_adopted
 from medseg.inference.nnunet.card import save_adopted_card
@@ -70,6 +71,19 @@ def read_members(folders: Sequence[Path], weights: str, device: DeviceName) -> l
             )
         )
     return members
+
+
+def check_forms(members: Sequence[Member], forms: Sequence[str]) -> None:
+    """Refuse a package that would hold nothing: a bundle is made of models alone that medseg trained.
+
+    Raises:
+        ConfigError: If all models are adopted ones, and no other form is asked for.
+    """
+    if set(forms) == {"bundle"} and all(isinstance(member.model, AdoptedModel) for member in members):
+        raise ConfigError(
+            "form bundle: must be of a model that medseg trained, got adopted ones alone",
+            remedy="take the form mlflow or onnx",
+        )
 
 
 def write_members(members: Sequence[Member], folder: Path, *, warnings: Sequence[str]) -> PackageCard:

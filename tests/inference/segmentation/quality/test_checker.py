@@ -231,7 +231,7 @@ def test_one_network_s_calibration_is_not_taken_for_several(statistics: Training
     lenient = CALIBRATION.model_copy(update={"limit": 0.6})
     members = [statistics.model_copy(update={"confidence": {"organ": one}}) for one in (CALIBRATION, lenient)]
     joint = statistics_of_many([members[0], None, members[1]])
-    checker = QualityChecker(TARGET, CHANNELS, joint, members=2)
+    checker = QualityChecker(TARGET, CHANNELS, joint, members=members)
     quality = checker.begin(scan).finish(Drawing(mask, {"organ": 0.35}))
     assert quality.confidence is None
     assert quality.flags == ()

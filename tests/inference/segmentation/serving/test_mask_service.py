@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import tempfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,19 @@ import torch
 from medseg.errors import ScanError
 from medseg.geometry import Geometry
 from medseg.inference import CaseInput, find_inputs, load_record
-from medseg.inference.requests import ScanRequest, only_case
+from medseg.inference.nnunet import AdoptedModel
+from medseg.inference.requests import RequestLimits, ScanRequest, only_case
 from medseg.inference.segmentation import Predictor, predict_cases
+from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.serving import MaskAnswer, MaskService
+from medseg.inference.segmentation.serving.network_size import check_network_size
+from medseg.preprocess.nnunet import nnunet_grids
+from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
+from medseg.scans import read_grid, write_scan
 
 from tests.dicom_files import write_series
 from tests.inference.classification.knowing import CPU
+from tests.inference.nnunet.models import scan_for, write_model
 from tests.remedies.inference import model_run, write_image
 
 SEED = 11  # of weights that draw with little confidence
@@ -103,13 +112,54 @@ def test_many_cases_are_not_listed(model: Predictor, tmp_path: Path) -> None:
     assert "got 9: patient_0, patient_1, patient_2, …; send each" in answer.error
 
 
+def test_scan_beyond_the_limits_is_refused_and_the_others_are_drawn(
+    model: Predictor, image: Path, tmp_path: Path
+) -> None:
+    count = math.prod(read_grid(image, case_id="a").geometry.shape)
+    large = write_image(tmp_path / "large.nii.gz", channels=2)
+    service = MaskService(model, limits=RequestLimits(most_voxels=count))
+    refused, drawn = service.answer([ScanRequest((path.read_bytes(),), path.name) for path in (large, image)])
+    assert (refused.case, refused.mask, drawn.error) == ("large", None, None)
+    assert refused.error is not None
+    assert refused.error.startswith(f"a scan must have at most {count} voxels, those of all channels together, got")
+
+
+def test_small_scan_of_huge_voxels_is_refused_before_it_is_resampled(tmp_path: Path) -> None:
+    model = Predictor.load(model_run(tmp_path / "run", preprocess=preprocess_to(1.5)), device=CPU)
+    limits = RequestLimits(most_voxels=40**3)
+    answers = []
+    for spacing in (3.0, 9.0):  # 32 and 96 voxels of 1.5 mm along each axis
+        path = tmp_path / f"{spacing:.0f}.nii.gz"
+        write_scan(np.ones((1, 16, 16, 16), np.float32), Geometry((16, 16, 16), np.diag([spacing] * 3 + [1.0])), path)
+        answers += MaskService(model, limits=limits).answer([ScanRequest((path.read_bytes(),), path.name)])
+    assert answers[0].error is None
+    assert answers[1].error == (
+        f"a scan must have at most 64000 voxels on the grid of the network, got {96**3}; check the voxel size in its "
+        "header, or send a smaller part of it"
+    )
+
+
+@pytest.mark.parametrize("kind", ["two_folds", "thick", "slices"])
+def test_size_for_an_adopted_network_is_that_of_its_grid(kind: str, tmp_path: Path) -> None:
+    run = adopt_model(write_model(kind, tmp_path), tmp_path / "run", AdoptSettings(precision="fp32")).folder
+    model, scan = load_models([run], device=CPU), scan_for(kind)
+    assert isinstance(model, AdoptedModel)
+    whole = replace(scan, array=np.ones_like(scan.array))
+    expected = math.prod(nnunet_grids(whole, model.card.preprocess).network.shape)
+    write_scan(scan.array, scan.geometry, tmp_path / "a.nii.gz")
+    case = CaseInput("a", (tmp_path / "a.nii.gz",))
+    check_network_size(model, case, RequestLimits(most_voxels=expected))
+    with pytest.raises(ScanError, match=f"on the grid of the network, got {expected}"):
+        check_network_size(model, case, RequestLimits(most_voxels=expected - 1))
+
+
 @pytest.mark.parametrize("error", [RuntimeError("in /srv/x"), MemoryError(), OSError(28, "No space left")])
 def test_trouble_of_the_machine_does_not_stop_the_others(
     model: Predictor, image: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from medseg.inference.segmentation.serving import mask_service
 
-    def first_fails(place: Path, *, channels: tuple[str, ...]) -> CaseInput:
+    def first_fails(place: Path, *, channels: tuple[str, ...], limits: RequestLimits) -> CaseInput:
         monkeypatch.setattr(mask_service, "only_case", only_case)
         raise error
 
@@ -154,6 +204,14 @@ def test_several_channels_are_sent_as_a_list(tmp_path: Path) -> None:
     assert np.frombuffer(mask_of(answer), np.uint8).size
     assert answer.case == "p"
     assert lacking.error is not None
+
+
+def preprocess_to(spacing_mm: float) -> object:
+    from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+
+    return PreprocessConfig(
+        axcodes="RAS", spacing_mm=(spacing_mm,) * 3, normalisation=(ChannelNormalisation(kind="none"),)
+    )
 
 
 def _two_channels() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -16,9 +16,11 @@ from medseg.inference.segmentation.quality.confidence_checks import (
 )
 from medseg.inference.segmentation.quality.confidence_meter import ConfidenceMeter
 from medseg.inference.segmentation.quality.mask_checks import check_structures
+from medseg.inference.segmentation.quality.members_confidence import check_members
 from medseg.inference.segmentation.quality.observation import Observation
 from medseg.inference.segmentation.quality.scan_checks import check_constant, check_scan
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
+from medseg.inference.segmentation.quality.unchecked import unchecked_of
 from medseg.origin import SeriesOrigin
 from medseg.preprocess.scan_facts import ScanFacts
 from medseg.preprocess.segmentation.structure_facts import structure_facts
@@ -27,11 +29,6 @@ from medseg.targets import VoxelTarget
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_NO_STATISTICS = (
-    "the model's card holds no statistics of its training scans: masks are flagged for a constant scan, for doubts of "
-    "the network and for disagreement of several, but not for unusual volumes, parts or scans"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class QualityChecker:
         target: Meaning of the masks.
         channels: Names of the image channels.
         statistics: Statistics of the training; None where the model's card has none.
-        members: Number of networks whose probabilities are averaged.
+        members: Statistics of each of several models whose probabilities are averaged; `statistics` are those of all.
     """
 
     def __init__(
@@ -63,23 +60,24 @@ class QualityChecker:
         channels: tuple[str, ...],
         statistics: TrainingStatistics | None,
         *,
-        members: int = 1,
+        members: Sequence[TrainingStatistics | None] = (),
     ) -> None:
         self.target = target
         self.channels = channels
         self.statistics = statistics
         self.calibration = statistics.confidence if statistics is not None else {}
-        self.is_calibrated = bool(self.calibration) and members == 1
+        self.is_calibrated = bool(self.calibration) and len(members) < 2
+        self.unchecked = unchecked_of(members or [statistics])
 
     @classmethod
     def of(cls, model: MaskModel) -> Self:
         """The checker of a loaded model."""
-        return cls(model.target, model.channels, model.statistics, members=len(model.identities))
+        return cls(model.target, model.channels, model.statistics, members=model.member_statistics)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What cannot be checked, in sentences for the person who starts the prediction."""
-        return (_NO_STATISTICS,) if self.statistics is None else ()
+        return tuple(one.reason for one in self.unchecked)
 
     def begin(self, scan: Scan) -> CaseCheck:
         """Take what is needed of a scan, which is not kept."""
@@ -98,7 +96,10 @@ class QualityChecker:
         """
         usual = self.statistics
         yield from check_constant(scan, self.channels, usual.scans if usual else None)
-        yield from check_confidence(soft_dice, self.calibration if self.is_calibrated else {})
+        if drawing.members:
+            yield from check_members(drawing.members, soft_dice)
+        else:
+            yield from check_confidence(soft_dice, self.calibration if self.is_calibrated else {})
         yield from check_disagreement(drawing.disagreement, self.calibration)
         if usual is None:
             return

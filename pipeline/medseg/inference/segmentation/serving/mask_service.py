@@ -12,10 +12,11 @@ from medseg.cohort import CASE_ERRORS
 from medseg.errors import PipelineError, ScanError
 from medseg.inference.inputs import CaseInput
 from medseg.inference.record import load_record
-from medseg.inference.requests import ScanRequest, only_case, unpacked
+from medseg.inference.requests import RequestLimits, ScanRequest, only_case, unpacked
 from medseg.inference.segmentation.mask_model import MaskModel
 from medseg.inference.segmentation.predict_cases import predict_cases
 from medseg.inference.segmentation.serving.mask_answer import MaskAnswer
+from medseg.inference.segmentation.serving.network_size import check_network_size
 
 
 class MaskService:
@@ -26,10 +27,11 @@ class MaskService:
     Args:
         model: Loaded model.
         root: Folder below which requests may name paths; None if they must hold bytes.
+        limits: Limits of each request; the usual ones if not given.
     """
 
-    def __init__(self, model: MaskModel, *, root: Path | None = None) -> None:
-        self.model, self.root = model, root
+    def __init__(self, model: MaskModel, *, root: Path | None = None, limits: RequestLimits | None = None) -> None:
+        self.model, self.root, self.limits = model, root, limits or RequestLimits()
         self._faster: MaskModel | None = None
         self._lock = Lock()
 
@@ -49,8 +51,12 @@ class MaskService:
         if isinstance(request, ScanError):
             return self._failed("", request.statement)
         try:
-            with unpacked(request, root=self.root) as place, tempfile.TemporaryDirectory() as out:
-                case = only_case(place, channels=self.model.channels)
+            with (
+                unpacked(request, root=self.root, limits=self.limits) as place,
+                tempfile.TemporaryDirectory() as out,
+            ):
+                case = only_case(place, channels=self.model.channels, limits=self.limits)
+                check_network_size(self.model, case, self.limits)
                 return self._without_place(self._draw(case, Path(out), fast=fast), place.parent)
         except PipelineError as error:
             return self._failed(error.case_id or request.name, error.statement)

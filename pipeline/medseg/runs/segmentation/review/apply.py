@@ -32,7 +32,8 @@ from medseg.runs.segmentation.review.log import (
     waiting_case,
 )
 from medseg.runs.segmentation.review.new_case import make_case
-from medseg.runs.segmentation.review.new_label import check_labels, make_label, write_label
+from medseg.runs.segmentation.review.new_label import check_labels, check_mask, make_label, write_label
+from medseg.runs.segmentation.review.one_at_a_time import alone_in, check_unchanged
 from medseg.runs.segmentation.review.patients import patients_of_new_cases
 from medseg.runs.segmentation.review.same_scan import check_same_scan
 from medseg.scans import read_grid
@@ -71,7 +72,8 @@ def apply_reviews(masks: Path, reviews: Sequence[Path], settings: ApplySettings)
     """Make accepted and corrected masks labels of a data set, and queue rejected cases for labelling.
 
     Labels are written to `reviewed/v<version>/` below the data root; no file that was there is changed but the
-    manifest, whose old version is kept. The same review can be taken over again: what is known is passed over.
+    manifest, whose old version is kept. The same review can be taken over again: what is known is passed over. One call
+    at a time changes a data set; another is refused while it works.
 
     Args:
         masks: Folder of masks that was reviewed.
@@ -81,18 +83,24 @@ def apply_reviews(masks: Path, reviews: Sequence[Path], settings: ApplySettings)
     Raises:
         ConfigError: If the masks have other labels than the data set, or the target may not be written.
         ManifestError: If data set, review or table cannot be read, or a review names a case without a mask.
-        DeliveryError: If the record of the masks is damaged, or a file cannot be written.
+        DeliveryError: If the record of the masks is damaged, a file cannot be written, or another call is at work on
+            the data set.
     """
     record = masks_record(masks)
-    source = open_manifest(settings.dataset, data_root=settings.data_root)
-    check_labels(record, source.manifest)
     decisions = decisions_of([load_review(path) for path in reviews])
-    target = _target(source, settings)
-    check_writable(source.root, option="data root")
-    work = _Work(record, masks, source, target, settings)
-    for decision in decisions:
-        work.take(decision)
-    return work.finish()
+    places = open_manifest(settings.dataset, data_root=settings.data_root)
+    out = settings.out or places.path
+    with alone_in(places.root, places.path.parent, out.parent):
+        content = places.path.read_bytes()
+        source = open_manifest(settings.dataset, data_root=settings.data_root)  # as an earlier call has left it
+        check_labels(record, source.manifest)
+        target = _target(source, settings)
+        check_writable(source.root, option="data root")
+        work = _Work(record, masks, source, target, settings)
+        for decision in decisions:
+            work.take(decision)
+        check_unchanged(source, content)
+        return work.finish()
 
 
 def _target(source: ManifestFile, settings: ApplySettings) -> Path:
@@ -150,6 +158,8 @@ class _Work:
                     remedy="give the folder of masks that the page was made of",
                     case_id=case_id,
                 )
+            if outcome in ("rejected", "queued"):
+                check_mask(self.records[case_id], decision.review, self.masks)
             if outcome == "queued":
                 case, source = self.cases.get(case_id), self.records[case_id].source
                 self.queue.append(waiting_case(decision, case, source, patient=self.patients.get(case_id)))
@@ -231,7 +241,9 @@ class _Work:
         if case is None or case.label_review is None or not decision.decided or decision.is_disputed:
             return False
         review, held = decision.review, case.label_review
-        return review.verdict == "accepted" and (held.mask_sha256, held.decided, held.readers) == (
+        verdict = "corrected" if review.edited_voxels else "accepted"
+        return review.verdict == "accepted" and (held.verdict, held.mask_sha256, held.decided, held.readers) == (
+            verdict,
             review.mask_sha256,
             review.decided,
             decision.readers,

@@ -13,12 +13,13 @@ from medseg.errors import ConfigError, DeliveryError
 from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs.find_source import SourcePlaces, find_source
 from medseg.inference.mask_folder import file_sha256
-from medseg.inference.mask_page import draw_preview, picture_path, reading_order, structure_colours, take_preview
+from medseg.inference.mask_page import draw_preview, picture_path, reading_order, take_preview
 from medseg.inference.record import PredictionRecord, load_record
 from medseg.manifest.case_scans import check_same_grid
 from medseg.records import Failure, Labelmap, Scan
 from medseg.runs.progress import Progress, Silence
 from medseg.scans import read_label
+from medseg.terms import structure_colours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

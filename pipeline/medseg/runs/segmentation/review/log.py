@@ -101,11 +101,14 @@ def load_queue(path: Path) -> tuple[CaseToLabel, ...]:
 def is_known(decision: Decision, log: Sequence[LoggedReview]) -> bool:
     """Whether every reader's word on a case was taken over before; failures and disputes are tried again."""
     done = {
-        (one.case_id, one.reader, one.verdict, one.decided, one.comment) for one in log if one.outcome in _FINAL
-    }  # fmt: skip
+        (one.reader, one.verdict, one.decided, one.comment, one.mask_sha256, one.edited_voxels)
+        for one in log
+        if one.case_id == decision.case_id and one.outcome in _FINAL
+    }
     said = {
-        (decision.case_id, one.reader, one.review.verdict, one.review.decided, one.review.comment)
-        for one in decision.entries
+        (entry.reader, one.verdict, one.decided, one.comment, one.mask_sha256, one.edited_voxels)
+        for entry in decision.entries
+        for one in [entry.review]
     }
     return said <= done
 

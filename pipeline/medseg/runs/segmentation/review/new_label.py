@@ -53,6 +53,20 @@ def check_labels(record: PredictionRecord, manifest: Manifest) -> None:
         )
 
 
+def check_mask(record: CaseRecord, review: CaseReview, masks: Path) -> None:
+    """Refuse a decision on another mask than the one that lies in the folder now.
+
+    Raises:
+        DeliveryError: If the mask was drawn or changed since it was read, or is gone.
+    """
+    if file_sha256(masks / record.mask) != review.mask_sha256:
+        raise DeliveryError(
+            "its mask must be the one that was read, got one that was drawn or changed since",
+            remedy="review it again, on a new page made of this folder of masks",
+            case_id=record.case_id,
+        )
+
+
 def make_label(
     record: CaseRecord, review: CaseReview, masks: Path, *, labels: PredictionRecord, manifest: Manifest
 ) -> NewLabel:
@@ -62,13 +76,8 @@ def make_label(
         DeliveryError: If the mask is not the one that was read, or a correction does not fit it.
         ScanError: If the mask cannot be read, or is empty where the data set allows no empty labels.
     """
+    check_mask(record, review, masks)
     path = masks / record.mask
-    if file_sha256(path) != review.mask_sha256:
-        raise DeliveryError(
-            "its mask must be the one that was read, got one that was drawn or changed since",
-            remedy="review it again, on a new page made of this folder of masks",
-            case_id=record.case_id,
-        )
     scan = read_scan(path, case_id=record.case_id)
     mask, _ = read_label(path, case_id=record.case_id)
     values = sorted(labels.labels.values())

@@ -20,7 +20,7 @@ def patients_of_new_cases(table: Path | None, pseudonyms: Path | None) -> dict[s
             if not given. What `table` says goes before it.
 
     Raises:
-        ManifestError: If a table is missing or another file.
+        ManifestError: If a table is missing or another file, or gives a case no patient or two.
     """
     known = _of_pseudonyms(pseudonyms) if pseudonyms else {}
     return {**known, **(_of_table(table) if table else {})}
@@ -34,7 +34,25 @@ def _of_table(path: Path) -> dict[str, str]:
         raise _no_table(path, str(error)) from error
     if not rows or not set(_COLUMNS) <= rows[0].keys():
         raise _no_table(path, f"the columns {', '.join(rows[0]) if rows else 'of no row'}")
-    return {row["case_id"].strip(): row["patient_id"].strip() for row in rows if row["case_id"] and row["patient_id"]}
+    found: dict[str, str] = {}
+    for row in rows:
+        case_id, patient = ((row[column] or "").strip() for column in _COLUMNS)
+        if not (case_id or patient):
+            continue
+        known = found.setdefault(case_id, patient)
+        if not (case_id and patient) or known != patient:
+            raise _not_one_patient(path, case_id, (known, patient))
+    return found
+
+
+def _not_one_patient(path: Path, case_id: str, patients: tuple[str, str]) -> ManifestError:
+    first, second = patients
+    got = f"{first!r} and {second!r}" if first != second else f"case_id {case_id!r} with patient_id {first!r}"
+    return ManifestError(
+        f"table of patients {path.name}: must give each case one patient, got {got}",
+        remedy="correct the lines of the case",
+        case_id=case_id or None,
+    )
 
 
 def _no_table(path: Path, found: str) -> ManifestError:
