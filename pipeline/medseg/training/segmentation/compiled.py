@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
 
 _log = logging.getLogger(__name__)
 COMPILING_S = 40.0  # for the network of a plan, the first time on a machine (benchmarks/README.md)
@@ -47,6 +46,8 @@ def compiled_forward(
         rehearse: Function that runs a pass on a batch of the training's shape, number format and layout.
         backend: Backend of `torch.compile`.
     """
+    from torch._dynamo.exc import TorchDynamoException  # loads the compiler, which most trainings do without
+
     devices = {parameter.device for parameter in network.parameters() if parameter.device.type == "cuda"}
     buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
     compiled: Forward = torch.compile(forward, backend=backend, dynamic=False)
