@@ -66,6 +66,7 @@ def run_command(command: Callable[..., object]) -> None:
     """Run a command and exit: 0 done, 1 failed, 2 usage error, 130 stopped."""
     console.speak_utf8_to_the_disk()
     console.accept_every_name()
+    console.share_cores()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill closes the MLflow run too
     try:

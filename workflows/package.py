@@ -45,8 +45,6 @@ def command(runs: tuple[Path | str, ...], forms: tuple[Any, ...], **choices: Any
     models:/livers@clinical. Several models draw one mask together, as in `medseg predict`. Nothing in the package is a
     pickle, and it carries medseg itself, which no package index has.
     """
-    console.share_cores()
-
     from medseg.inference.requests import RequestLimits
     from medseg.runs.segmentation.package import PackageSettings, package_models
 

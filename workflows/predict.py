@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import bars, console, options
+from medseg.workflows import bars, options
 from medseg.workflows.mask_summary import echo_masks
 
 EPILOG = """\b
@@ -67,7 +67,6 @@ def command(places: tuple[Path | str, ...], folder: Path, **choices: Any) -> Non
     RUN is the folder of a training, that of a training of all folds, or a registered model such as
     models:/livers@clinical. Several models draw one mask together. Inputs begin with the first place that is no model.
     """
-    console.share_cores()
     runs, inputs = options.runs_and_inputs(places)
 
     from medseg.runs.segmentation.predict import PredictSettings, predict_run

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -148,21 +145,6 @@ def test_slice_classifier_among_the_places_is_a_usage_error(medseg: Medseg, plac
     assert outcome.code == 2
     assert "is a slice classifier, which draws no masks" in " ".join(outcome.err.split())
     assert not place.out.exists()
-
-
-@pytest.mark.parametrize(("own", "used"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_waiting_threads_sleep_unless_the_user_chose(own: str | None, used: str, place: Place) -> None:
-    script = (
-        "import os, sys, click.testing; from medseg.workflows.predict import command\n"
-        "assert 'torch' not in sys.modules\n"
-        "click.testing.CliRunner().invoke(command, sys.argv[1:])\n"
-        "print(os.environ['OMP_WAIT_POLICY'])"
-    )
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    environment |= {"OMP_WAIT_POLICY": own} if own else {}
-    arguments = [place.runs[0], place.out.with_name("gone"), "--out", place.out]
-    done = subprocess.run([sys.executable, "-c", script, *arguments], env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == [used], done.stderr
 
 
 def test_summary_names_flagged_masks_and_what_was_passed_over(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +77,25 @@ def test_prediction_of_a_scan_imports_only_what_it_uses(run: Path, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert (out / "scan.nii.gz").is_file()
     assert done.stdout.splitlines()[-1].split() == []
+
+
+@pytest.mark.parametrize(
+    ("own", "used"),
+    [
+        ({}, "PASSIVE 1000"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+        ({"GOMP_SPINCOUNT": "7"}, "None 7"),
+    ],
+)
+def test_waiting_threads_sleep_soon_in_every_command_unless_the_user_chose(own: dict[str, str], used: str) -> None:
+    script = (
+        "import os, sys; from medseg.workflows import cli\n"
+        "def command(**_):\n"
+        "    assert 'torch' not in sys.modules\n"
+        "    print(os.environ.get('OMP_WAIT_POLICY'), os.environ.get('GOMP_SPINCOUNT'))\n"
+        "cli.run_command(command)"
+    )
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    environment = {name: value for name, value in os.environ.items() if name not in names} | own
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == used, done.stderr
