@@ -74,14 +74,18 @@ def weights_digest(path: Path) -> str:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Load weights into a network of the same shape.
+    """Load weights into a network of the same shape, which may have been built without any, on the device `meta`.
 
     Raises:
         CheckpointError: If the file is missing, damaged or from another network.
     """
     state = read_weights(path)
+    is_weightless = any(parameter.is_meta for parameter in network.parameters())
+    if is_weightless:  # what is read becomes its weights, in memory and not as a part of the file
+        own = network.state_dict()
+        state = {name: read.to(own.get(name, read).dtype, copy=True) for name, read in state.items()}
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=is_weightless)
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise CheckpointError(

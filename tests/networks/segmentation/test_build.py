@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
 import pytest
 import torch
 from medseg.configuration import Config, parse_config
-from medseg.errors import ConfigError
+from medseg.errors import CheckpointError, ConfigError
 from medseg.networks import NetworkConfig, count_multiply_adds, count_parameters, load_weights, save_weights
 from medseg.networks.precision import autocast, memory_format, to_device
-from medseg.networks.segmentation import AnyNetwork, DynUNet, DynUNetConfig, UNet, build_network
+from medseg.networks.segmentation import AnyNetwork, DynUNet, DynUNetConfig, UNet, build_network, build_weightless
 from medseg.training.segmentation.loss import SegmentationLoss
 from monai.networks import nets
 from torch import Tensor, nn
@@ -201,3 +202,35 @@ def test_missing_einops_is_said_before_the_first_step() -> None:
         pytest.raises(ConfigError, match="the package einops must be installed; install einops"),
     ):
         build_network(small_net("swinunetr"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("dims", [2, 3])
+def test_network_that_is_built_without_weights_takes_those_of_a_file(kind: str, dims: Dims, tmp_path: Path) -> None:
+    config = small_net(kind, spatial_dims=dims)
+    trained = build_network(config).eval()
+    save_weights({name: tensor.half() for name, tensor in trained.state_dict().items()}, tmp_path / "w.safetensors")
+    save_weights(trained.state_dict(), tmp_path / "weights.safetensors")
+    for file in ("w.safetensors", "weights.safetensors"):  # those of half precision are no more than rounded
+        network = build_weightless(config).eval()
+        load_weights(network, tmp_path / file)
+        (tmp_path / file).write_bytes(bytes((tmp_path / file).stat().st_size))  # it is a copy, and no part of the file
+        with torch.no_grad():
+            torch.testing.assert_close(
+                network(image_for(config)), trained(image_for(config)), atol=0.02 if file[1] == "." else 0, rtol=0
+            )
+        assert all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in network.parameters())
+
+
+def test_building_without_weights_draws_no_random_numbers() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(2)
+    torch.manual_seed(5)
+    build_weightless(small_net("unet"))
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_weights_of_another_network_are_refused_by_one_without_weights(tmp_path: Path) -> None:
+    save_weights(build_network(small_net("unet", out_channels=2)).state_dict(), tmp_path / "weights.safetensors")
+    with pytest.raises(CheckpointError, match="must fit the network"):
+        load_weights(build_weightless(small_net("unet")), tmp_path / "weights.safetensors")

@@ -19,7 +19,7 @@ from medseg.inference.slab import Slab
 from medseg.preprocess import Box, box_around, part_of
 from medseg.preprocess.body import overlap, slices_of, whole_box
 from medseg.preprocess.nnunet import StageLabels, nnunet_grids, nnunet_image
-from medseg.preprocess.segmentation.restore import restore_planes
+from medseg.preprocess.segmentation.restore import begin_loading, restore_planes
 from medseg.records import Scan
 from medseg.targets import VoxelTarget, on_logits
 
@@ -67,6 +67,8 @@ class PreparedAdopted:
             classes=model.target.channels,
             device=model.device,
         )
+        target = on_logits(model.target)
+        begin_loading(network, self.native, target=target, axis=self._layout.axis, device=model.device)
         image = nnunet_image(scan, self._grids, model.card.preprocess, earlier=_earlier_labels(model, scan))
         self._image = image[(slice(None), *slices_of(self._layout.seen))]
 

@@ -16,7 +16,7 @@ from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.inference.segmentation.sliding import whole_volume_probabilities
 from medseg.inference.slab import Slab
 from medseg.networks.precision import PrecisionKind
-from medseg.networks.segmentation import build_network
+from medseg.networks.segmentation import build_weightless
 from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget
 
@@ -144,4 +144,4 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
                 f"model of {card.dataset}: was trained with the network {card.own_network}, which must be given",
                 remedy="load it in Python, by Predictor.load with the function that builds that network as build",
             )
-        return build_network(card.network)
+        return build_weightless(card.network)

@@ -16,7 +16,7 @@ from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
 from medseg.preprocess import Box, box_around, crop_to_body, network_grid, part_of, preprocess_scan
 from medseg.preprocess.body import overlap, slices_of, whole_box
-from medseg.preprocess.segmentation.restore import restore_planes
+from medseg.preprocess.segmentation.restore import begin_loading, restore_planes
 from medseg.records import Scan
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class PreparedScan:
             classes=model.target.channels,
             device=model.device,
         )
+        begin_loading(self._grid, self.native, target=model.target, axis=self._layout.axis, device=model.device)
         same = next((other for other in others if other._has_image_of(self)), None)
         self._image: Tensor = (
             same._image

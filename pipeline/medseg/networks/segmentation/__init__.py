@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medseg.networks.segmentation.build import AnyNetwork, build_network
+from medseg.networks.segmentation.build import AnyNetwork, build_network, build_weightless
 from medseg.networks.segmentation.dynunet import DynUNet, DynUNetConfig
 from medseg.networks.segmentation.segresnet import SegResNetConfig
 from medseg.networks.segmentation.swinunetr import SwinUNETRConfig
@@ -16,5 +16,6 @@ __all__ = [
     "SwinUNETRConfig",
     "UNet",
     "build_network",
+    "build_weightless",
     "unet_2015",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import torch
 from pydantic import Discriminator, Tag
 from torch import nn
 
@@ -51,3 +52,11 @@ def build_network(config: AnyNetwork) -> nn.Module:
             return build_swinunetr(config)
         case PlainConvUNetConfig() | ResidualEncoderUNetConfig():
             return build_nnunet(config)
+
+
+def build_weightless(config: AnyNetwork) -> nn.Module:
+    """The network of some settings for `load_weights`, without drawing random weights first where it can do without."""
+    if not isinstance(config, NetworkConfig):  # the others compute tables as they are built
+        return build_network(config)
+    with torch.device("meta"):
+        return build_network(config)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from threading import Lock, Thread
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from medseg.geometry import Geometry
+from medseg.preprocess.grid import part_of
 from medseg.preprocess.segmentation.cell_restoring import CellRestoring, RegionRestoring
 from medseg.preprocess.segmentation.slab_restoring import SlabRestoring
 from medseg.records import Array
@@ -16,6 +19,7 @@ from medseg.targets import VoxelTarget
 
 SLAB_BYTES = 128 * 2**20
 _MANY_VALUES = 2**23  # below, loading the compiled loops costs more than they save
+_LOADING = Lock()  # is taken once and never given back
 
 
 class _Restoring(Protocol):
@@ -89,6 +93,37 @@ def restore_planes(
     if work is None or planes != grid.shape[axis]:
         raise ValueError(f"chunks must have {grid.shape[axis]} planes, got {planes}")
     return work.finish()
+
+
+def begin_loading(grid: Geometry, native: Geometry, *, target: VoxelTarget, axis: int, device: torch.device) -> None:
+    """Load the compiled loops that `restore_planes` will need in a thread of their own, the first time in a process.
+
+    That takes the better part of a second, in which a scan can be prepared. Where no loops are needed, it does nothing.
+
+    Args:
+        grid: The network's grid.
+        native: The scan's grid.
+        target: Meaning of the channels.
+        axis: Axis of `grid` along which planes will follow each other.
+        device: Device of the planes.
+    """
+    is_needed = device.type == "cpu" and is_decided_by_cells(target.channels, native)
+    if is_needed and _LOADING.acquire(blocking=False):
+        corners = _corner(grid), _corner(native)
+        Thread(target=_rehearse, args=(*corners, target, axis), name="loading loops").start()
+
+
+def _corner(grid: Geometry) -> Geometry:
+    """The grid of a few voxels of another."""
+    i, j, k = (range(min(3, size)) for size in grid.shape)
+    return part_of(grid, (i, j, k))
+
+
+def _rehearse(grid: Geometry, native: Geometry, target: VoxelTarget, axis: int) -> None:
+    """Draw a tiny mask, which loads and, where they are not kept on disk, compiles the loops."""
+    work = _by_cells(grid, native, target, axis)
+    if work is not None:
+        work.add(torch.zeros(target.channels, *grid.shape))
 
 
 def is_decided_by_cells(channels: int, native: Geometry) -> bool:
