@@ -50,3 +50,13 @@ def test_rules_that_do_not_fit_are_refused() -> None:
         WrittenRegions(labels=LABELS, regions=((1,),), order=(1, 2))
     with pytest.raises(ValidationError, match=r"must hold values of labels, got \[7\]"):
         WrittenRegions(labels=LABELS, regions=((1,),), order=(7,))
+
+
+def test_logits_that_half_precision_makes_equal_go_to_the_lower_value() -> None:
+    logits = torch.tensor([0.0, 50.001, 50.003]).reshape(3, 1, 1, 1)
+    target = ExclusiveLabels(labels={"background": 0, "liver": 3, "spleen": 7})
+    assert on_logits(target).decide(logits).item() == 7
+    assert on_logits(target, in_half=True).decide(logits).item() == 3
+    many = torch.from_numpy(np.random.default_rng(0).normal(30, 0.1, (3, 9, 9, 9)).astype(np.float32))
+    expected = np.array([0, 3, 7])[many.numpy().astype(np.float16).argmax(axis=0)]
+    np.testing.assert_array_equal(on_logits(target, in_half=True).decide(many), expected)

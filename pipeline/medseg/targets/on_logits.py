@@ -10,6 +10,8 @@ from medseg.targets.written_regions import WrittenRegions
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from medseg.records import Array
+
 
 class LabelsOnLogits(ExclusiveLabels):
     """One of several labels per voxel: the largest logit wins."""
@@ -17,6 +19,14 @@ class LabelsOnLogits(ExclusiveLabels):
     def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """The logits as they are."""
         return logits
+
+
+class LabelsOnHalfLogits(LabelsOnLogits):
+    """The same in half precision, as nnU-Net decides: logits that rounding makes equal count as equal."""
+
+    def decide(self, values: Tensor) -> Array:
+        """Value of the largest logit of each voxel once all are rounded, the lower value of equals."""
+        return super().decide(values.half())
 
 
 class RegionsOnLogits(WrittenRegions):
@@ -29,7 +39,13 @@ class RegionsOnLogits(WrittenRegions):
         return logits
 
 
-def on_logits(target: ExclusiveLabels) -> ExclusiveLabels:
-    """The same target with logits for values."""
-    kind = RegionsOnLogits if isinstance(target, WrittenRegions) else LabelsOnLogits
+def on_logits(target: ExclusiveLabels, *, in_half: bool = False) -> ExclusiveLabels:
+    """The same target with logits for values.
+
+    Args:
+        target: Labels, or regions that are written as labels.
+        in_half: Whether logits of labels are rounded to half precision before they are compared.
+    """
+    labels = LabelsOnHalfLogits if in_half else LabelsOnLogits
+    kind = RegionsOnLogits if isinstance(target, WrittenRegions) else labels
     return kind.model_validate(target.model_dump())

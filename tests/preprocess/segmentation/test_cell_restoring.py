@@ -203,3 +203,46 @@ def test_no_thread_is_left_where_the_planes_end_in_an_error(monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         restore_planes(planes(), network, native, target=labels_of(*VALUES), axis=2)
     assert set(threading.enumerate()) == before
+
+
+@EXAMPLES
+@given(
+    native=grids(max_tilt=0.3),
+    axcodes=st.sampled_from(ALL_AXCODES),
+    spacing_mm=st.one_of(st.none(), st.tuples(*[st.floats(0.5, 5.0)] * 3)),
+    axis=st.integers(0, 2),
+    mean=st.sampled_from([0.0, 3.0, 60.0, -60.0]),
+    spread=st.sampled_from([0.02, 1.0]),
+    seed=st.integers(0, 99),
+)
+def test_logits_in_half_precision_are_rounded_before_they_are_compared(
+    native: Geometry,
+    axcodes: str,
+    spacing_mm: tuple[float, float, float] | None,
+    axis: int,
+    mean: float,
+    spread: float,
+    seed: int,
+) -> None:
+    network = grid_for(native, axcodes, spacing_mm)
+    noise = np.random.default_rng(seed).normal(mean, spread, (4, *network.shape))
+    values = torch.from_numpy(noise.astype(np.float16).astype(np.float32))
+    work = CellRestoring(
+        network, native, mask=np.zeros(native.shape, np.uint8), values=VALUES, axis=axis, is_rounded=True
+    )
+    work.add(values)
+    restored = resample_linear(values.double(), network, native).numpy()
+    near = np.maximum(1e-6 * np.abs(restored), 1e-7)  # what single precision may lose on the way
+    is_sure = ((restored - near).astype(np.float16) == (restored + near).astype(np.float16)).all(axis=0)
+    expected = np.array(VALUES)[restored.astype(np.float16).argmax(axis=0)]  # NumPy takes the first of equals
+    np.testing.assert_array_equal(work.finish()[is_sure], expected[is_sure])
+
+
+def test_rounding_is_that_of_half_precision() -> None:
+    from medseg.preprocess.segmentation.cell_kernel import _rounded
+
+    halves = np.arange(0, 0x7BFF, 7, dtype=np.uint16).view(np.float16).astype(np.float64)
+    between = (halves[:-1] + halves[1:]) / 2
+    numbers = np.concatenate([halves, between, between * (1 + 1e-7), between * (1 - 1e-7)]).astype(np.float32)
+    for value in np.concatenate([numbers[::3], -numbers[1::3]]):
+        assert _rounded(value) == np.float32(np.float16(value))

@@ -67,7 +67,7 @@ class PreparedAdopted:
             classes=model.target.channels,
             device=model.device,
         )
-        target = on_logits(model.target)
+        target = on_logits(model.target, in_half=True)
         begin_loading(network, self.native, target=target, axis=self._layout.axis, device=model.device)
         image = nnunet_image(scan, self._grids, model.card.preprocess, earlier=_earlier_labels(model, scan))
         self._image = image[(slice(None), *slices_of(self._layout.seen))]
@@ -86,7 +86,7 @@ class PreparedAdopted:
 
     def planes(self) -> ValuePlanes:
         """Mean logits of what is drawn."""
-        model, target = self._model, on_logits(self._model.target)
+        model, target = self._model, on_logits(self._model.target, in_half=True)
         chunks = probability_planes(
             model.network,
             self._image,

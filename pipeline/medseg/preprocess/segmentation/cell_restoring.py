@@ -26,10 +26,21 @@ class CellRestoring:
         mask: Native array `(I, J, K)` to fill.
         values: Value of each channel in the mask.
         axis: Axis of `grid` along which the planes follow each other.
+        is_rounded: Whether values are rounded to half precision before they are compared; the first of equals wins.
     """
 
-    def __init__(self, grid: Geometry, native: Geometry, *, mask: Array, values: tuple[int, ...], axis: int) -> None:
+    def __init__(
+        self,
+        grid: Geometry,
+        native: Geometry,
+        *,
+        mask: Array,
+        values: tuple[int, ...],
+        axis: int,
+        is_rounded: bool = False,
+    ) -> None:
         self.cells = _Cells(grid, native, axis)
+        self.is_rounded = is_rounded
         self.mask, self.out = mask, self.cells.view(mask)
         self.table = np.array(values, mask.dtype)
         self.last: _Plane | None = None
@@ -38,7 +49,7 @@ class CellRestoring:
         """Take the next planes `(C, I, J, K)` and decide everything up to the last of them."""
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             for values in self.cells.planes_of(chunk):
-                plane = _Plane(values.numpy())
+                plane = _Plane(values.numpy(), self.is_rounded)
                 slices = self.cells.next_slices()
                 self.cells.decide(self.last, plane, slices, table=self.table, out=self.out[slices], pool=pool)
                 self.last = plane
@@ -158,6 +169,7 @@ class _Cells:
                 high.values,
                 lower.largest,
                 high.largest,
+                (lower.leads, high.leads),
                 line.weights[slices],
                 (first, last, rows.starts, rows.weights, rows.step),
                 (0, columns.cells, columns.starts, columns.weights, columns.step),
@@ -171,18 +183,29 @@ class _Cells:
 
 @dataclass
 class _Plane:
-    """A plane of values `(J, K, C)`."""
+    """A plane of values `(J, K, C)`, which are compared as they are or rounded to half precision."""
 
     values: Array
+    is_rounded: bool = False
 
-    @cached_property
+    @property
     def largest(self) -> Array:
         """Index of the largest channel of each voxel, `(J, K)`."""
+        return self._found[0]
+
+    @property
+    def leads(self) -> Array:
+        """How much larger it is than the channels before it, `(J, K)`; empty unless values are rounded."""
+        return self._found[1]
+
+    @cached_property
+    def _found(self) -> tuple[Array, Array]:
         from medseg.preprocess.segmentation.cell_kernel import largest_channels
 
-        found = np.empty(self.values.shape[:2], np.int32)
-        largest_channels(self.values.reshape(-1, self.values.shape[2]), found.reshape(-1))
-        return found
+        shape = self.values.shape[:2]
+        largest, leads = np.empty(shape, np.int32), np.empty(shape if self.is_rounded else (0, 0), np.float32)
+        largest_channels(self.values.reshape(-1, self.values.shape[2]), largest.reshape(-1), leads.reshape(-1))
+        return largest, leads
 
 
 @dataclass(frozen=True)

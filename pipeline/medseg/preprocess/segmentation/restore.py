@@ -15,7 +15,7 @@ from medseg.preprocess.grid import part_of
 from medseg.preprocess.segmentation.cell_restoring import CellRestoring, RegionRestoring
 from medseg.preprocess.segmentation.slab_restoring import SlabRestoring
 from medseg.records import Array
-from medseg.targets import VoxelTarget
+from medseg.targets import LabelsOnHalfLogits, VoxelTarget
 
 SLAB_BYTES = 128 * 2**20
 _MANY_VALUES = 2**23  # below, loading the compiled loops costs more than they save
@@ -135,5 +135,6 @@ def _by_cells(grid: Geometry, native: Geometry, target: VoxelTarget, axis: int) 
     """The way by cells, if the target decides by the largest channel or by thresholds."""
     if target.channel_values is not None:
         mask = target.blank(native.shape)
-        return CellRestoring(grid, native, mask=mask, values=target.channel_values, axis=axis)
+        is_rounded = isinstance(target, LabelsOnHalfLogits)
+        return CellRestoring(grid, native, mask=mask, values=target.channel_values, axis=axis, is_rounded=is_rounded)
     return RegionRestoring(grid, native, target=target, axis=axis) if target.channel_threshold is not None else None
