@@ -211,7 +211,7 @@ def test_no_thread_is_left_where_the_planes_end_in_an_error(monkeypatch: pytest.
     axcodes=st.sampled_from(ALL_AXCODES),
     spacing_mm=st.one_of(st.none(), st.tuples(*[st.floats(0.5, 5.0)] * 3)),
     axis=st.integers(0, 2),
-    mean=st.sampled_from([0.0, 3.0, 60.0, -60.0]),
+    mean=st.sampled_from([0.0, 3.0, 60.0, -60.0, None]),
     spread=st.sampled_from([0.02, 1.0]),
     seed=st.integers(0, 99),
 )
@@ -220,13 +220,16 @@ def test_logits_in_half_precision_are_rounded_before_they_are_compared(
     axcodes: str,
     spacing_mm: tuple[float, float, float] | None,
     axis: int,
-    mean: float,
+    mean: float | None,
     spread: float,
     seed: int,
 ) -> None:
-    network = grid_for(native, axcodes, spacing_mm)
-    noise = np.random.default_rng(seed).normal(mean, spread, (4, *network.shape))
-    values = torch.from_numpy(noise.astype(np.float16).astype(np.float32))
+    network, rng = grid_for(native, axcodes, spacing_mm), np.random.default_rng(seed)
+    halves = rng.normal(mean or 0, spread, (4, *network.shape)).astype(np.float16)
+    if mean is None:  # at every voxel the last channel leads the others by the least step of a number of any size
+        sizes = np.power(10, rng.uniform(-2, 3, network.shape)).astype(np.float16)
+        halves = (sizes.view(np.uint16) + np.arange(4, dtype=np.uint16).reshape(4, 1, 1, 1)).view(np.float16)
+    values = torch.from_numpy(halves.astype(np.float32))
     work = CellRestoring(
         network, native, mask=np.zeros(native.shape, np.uint8), values=VALUES, axis=axis, is_rounded=True
     )
