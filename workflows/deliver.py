@@ -79,6 +79,8 @@ def _echo(result: DeliverResult, *, has_pseudonyms: bool) -> None:
         click.echo(f"without a code of a terminology, named by their label alone: {', '.join(result.uncoded)}")
     if result.without_mask:
         click.echo(f"without a mask, since the prediction failed: {', '.join(result.without_mask)}")
+    if result.left:
+        click.echo(f"left by an earlier delivery, of other masks than these: {', '.join(result.left)}")
     console.report_failures(result.failures, where=result.folder / DELIVERY_NAME)
 
 

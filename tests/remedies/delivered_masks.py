@@ -231,6 +231,17 @@ def _something_else_in_the_folder(place: Path) -> Again:
     yield lambda: one(place)
 
 
+@tries(f"{EXPORT}/deliver_case.py", "move them elsewhere, or deliver into another folder")
+def _notes_in_the_folder(place: Path) -> Again:
+    write_image(place / "scans" / "a.nii.gz")
+    draw(place)
+    one(place)
+    (place / "out" / "a" / "notes.txt").touch()
+    yield lambda: one(place, "nifti")
+    (place / "out" / "a" / "notes.txt").rename(place / "notes.txt")
+    yield lambda: one(place, "nifti")
+
+
 @tries(f"{EXPORT}/deliver_case.py", "rename the scan and predict it again")
 def _id_that_is_a_name_of_a_delivery(place: Path) -> Again:
     write_image(place / "scans" / "certificate.nii.gz")

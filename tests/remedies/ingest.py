@@ -240,6 +240,13 @@ def two_series(place: Path, geometry: Geometry = PET, **pet: str) -> tuple[Path,
     return place / "src", shared
 
 
+@tries("ingest/build_image.py", "give the channel another name in the mapping, in which PET stays as it is stored")
+def _named_for_suv(place: Path) -> Again:
+    source, _ = two_series(place)
+    yield ingesting(source, place / "out", mapping=MAPPING.replace("name: PET", "name: PET_SUV"))
+    yield ingesting(source, place / "out", mapping=MAPPING)
+
+
 @tries("ingest/build_image.py", "register it to the reference first")
 def _two_frames(place: Path) -> Again:
     source, shared = two_series(place, FrameOfReferenceUID=generate_uid())

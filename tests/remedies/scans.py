@@ -12,6 +12,10 @@ import numpy as np
 from medseg.geometry import straightened
 from medseg.records import Scan
 from medseg.scans import read_grid, read_label, read_scan, regrid, repair_nifti, write_scan
+from medseg.scans.nifti_words import read_nifti_words
+from medseg.scans.seg_nrrd import write_seg_nrrd
+from medseg.scans.seg_nrrd_words import read_seg_nrrd_words
+from medseg.terms import segments_of
 
 from tests.coded_labels import put_under_slope
 from tests.grids import OBLIQUE, grid
@@ -165,7 +169,10 @@ def _cut(place: Path) -> Again:
 def _voxels_far_into_the_file(place: Path) -> Again:
     path = save(place / "a.nii.gz", image())
     whole = gzip.decompress(path.read_bytes())
-    path.write_bytes(gzip.compress(whole[:108] + np.array([1e9], "<f4").tobytes() + whole[112:]))
+    with gzip.open(path, "wb", compresslevel=1) as stream:
+        stream.write(whole[:108] + np.array([1e9], "<f4").tobytes() + whole[112:])
+        for _ in range(260):
+            stream.write(bytes(1 << 20))
     yield lambda: read_scan(path, case_id="c")
     path.write_bytes(gzip.compress(whole))
     yield lambda: read_scan(path, case_id="c")
@@ -261,3 +268,27 @@ def _rotated(place: Path) -> Again:
     yield lambda: plain.axis_maps(rotated)
     moved = Scan(regrid(Scan(image((9, 9, 9))[None], rotated), plain, order="linear"), plain)
     yield lambda: plain.axis_maps(moved.geometry)
+
+
+@tries("scans/nifti_words.py", "deliver it again")
+def _delivered_mask_is_cut(place: Path) -> Again:
+    path = save(place / "mask.nii.gz", LABEL)
+    path.write_bytes(path.read_bytes()[:-6])
+    yield lambda: read_nifti_words(path)
+    save(path, LABEL)
+    yield lambda: read_nifti_words(path)
+
+
+@tries("scans/seg_nrrd_words.py", "deliver it again")
+def _delivered_segmentation_lacks_a_colour(place: Path) -> Again:
+    scan = Scan(LABEL[np.newaxis].astype(np.float32), OBLIQUE)
+    path = place / "case.seg.nrrd"
+
+    def deliver() -> None:
+        write_seg_nrrd(LABEL, segments_of({"liver": 1}), scan, path)
+
+    deliver()
+    path.write_bytes(path.read_bytes().replace(b"Segment0_Color:", b"Segment0_Shade:"))
+    yield lambda: read_seg_nrrd_words(path)
+    deliver()
+    yield lambda: read_seg_nrrd_words(path)

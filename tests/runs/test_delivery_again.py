@@ -12,6 +12,7 @@ from typing import Any
 import medseg.scans
 import numpy as np
 import pytest
+from medseg.errors import ConfigError
 
 from tests.conftest import Medseg
 from tests.runs.delivered import deliver, draw_masks
@@ -91,3 +92,51 @@ def test_no_form_is_not_every_form(medseg: Medseg, masks: Path, tmp_path: Path) 
     outcome = medseg("deliver", masks, "--formats", "", "--out", tmp_path / "out")
     assert outcome.code == 2
     assert "form must be one of nifti" in outcome.err
+
+
+def test_table_of_an_earlier_delivery_goes_where_no_case_has_one(masks: Path, tmp_path: Path) -> None:
+    deliver(masks, tmp_path / "out", "csv")
+    assert (tmp_path / "out" / "measurements.csv").exists()
+    deliver(masks, tmp_path / "out", "nifti")
+    assert not (tmp_path / "out" / "measurements.csv").exists()
+
+
+def test_table_that_no_delivery_wrote_is_not_replaced(masks: Path, tmp_path: Path) -> None:
+    (tmp_path / "measurements.csv").write_text("mine")
+    with pytest.raises(ConfigError, match=r"of an earlier delivery, got another measurements\.csv there"):
+        deliver(masks, tmp_path, "csv")
+    assert (tmp_path / "measurements.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "sent/to_pacs.txt"])
+def test_folder_with_files_of_a_person_is_kept_but_not_replaced(masks: Path, tmp_path: Path, name: str) -> None:
+    deliver(masks, tmp_path / "out", "csv", cases=("A",))
+    notes = tmp_path / "out" / "A" / name
+    notes.parent.mkdir(exist_ok=True)
+    notes.write_text("seen")
+    assert deliver(masks, tmp_path / "out", "csv", cases=("A",)).kept == 1
+    (failure,) = deliver(masks, tmp_path / "out", "nifti", cases=("A",)).failures
+    assert (
+        "folder A: must hold nothing but what an earlier delivery wrote to be replaced, got 1 file(s)" in failure.reason
+    )
+    assert notes.read_text() == "seen"
+
+
+def test_traces_of_a_file_browser_do_no_harm(masks: Path, tmp_path: Path) -> None:
+    deliver(masks, tmp_path / "out", "csv", cases=("A",))
+    for name in (".DS_Store", "Thumbs.db"):
+        (tmp_path / "out" / "A" / name).touch()
+    assert deliver(masks, tmp_path / "out", "nifti", cases=("A",)).delivered
+
+
+def test_cases_that_an_earlier_delivery_left_are_said(medseg: Medseg, masks: Path, tmp_path: Path) -> None:
+    deliver(masks, tmp_path / "out", "csv")
+    copy = tmp_path / "masks"
+    shutil.copytree(masks, copy)
+    content = json.loads((copy / "predictions.json").read_text())
+    content["cases"] = [case for case in content["cases"] if case["case_id"] != "A"]
+    (copy / "predictions.json").write_text(json.dumps(content))
+    said = medseg("deliver", copy, "--out", tmp_path / "out", "--formats", "csv")
+    assert "left by an earlier delivery, of other masks than these: A" in said.out
+    assert record(tmp_path)["left"] == ["A"]
+    assert deliver(masks, tmp_path / "out", "csv").left == ()

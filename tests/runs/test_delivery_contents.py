@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib
 import json
 import re
@@ -36,12 +37,15 @@ WRITERS = {
     ".csv": ("medseg.delivery.measurements", "write_measurements_csv"),
     ".sr.dcm": ("medseg.scans.dicom", "write_measurement_report"),
     ".seg.dcm": ("medseg.scans.dicom", "write_seg"),
+    ".seg.nrrd": ("medseg.scans", "write_seg_nrrd"),
     ".rtstruct.dcm": ("medseg.scans.dicom", "write_rtstruct"),
     ".pdf": ("medseg.delivery.case_page", "save_case_page"),
 }
+COARSE = Geometry((40, 12, 9), np.diag([1, 1, 2, 1.0]))
 FORM_OF = {
     ".json": ("nifti",), ".itksnap.txt": ("nifti",), ".ctbl": ("nifti",), ".csv": ("nifti", "csv"),
-    ".sr.dcm": ("seg", "sr"), ".seg.dcm": ("seg",), ".rtstruct.dcm": ("rtstruct",), ".pdf": ("nifti", "pdf"),
+    ".seg.nrrd": ("seg-nrrd",), ".sr.dcm": ("seg", "sr"), ".seg.dcm": ("seg",),
+    ".rtstruct.dcm": ("rtstruct",), ".pdf": ("nifti", "pdf"),
 }  # fmt: skip
 
 
@@ -287,6 +291,142 @@ def test_wrong_report_is_found(
     assert reason in spoiled_deliver(masks, tmp_path / "out", ".sr.dcm", dicom(change), monkeypatch)
 
 
+def segment(change: Callable[[Dataset], object]) -> Callable[[Dataset], object]:
+    """A change of the second structure of a SEG, behind its background in a labelmap."""
+    return lambda dataset: change(next(one for one in dataset.SegmentSequence if one.SegmentNumber == 2))
+
+
+SEG_FAULTS: list[tuple[Callable[[Dataset], object], str]] = [
+    (
+        segment(lambda one: setattr(one, "RecommendedDisplayCIELabValue", [40000, 30000, 30000])),
+        "segment 2: red is",
+    ),
+    (
+        segment(lambda one: setattr(one.SegmentedPropertyTypeCodeSequence[0], "CodeValue", "10200004")),
+        "segment 2: type is 'Kidney (10200004, SCT)' and not 'Kidney (64033007, SCT)'",
+    ),
+    (
+        segment(
+            lambda one: setattr(
+                one.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence[0],
+                "CodeValue", "24028007",
+            )
+        ),
+        "segment 2: side is 'Left (24028007, SCT)' and not 'Left (7771000, SCT)'",
+    ),
+    (
+        segment(lambda one: setattr(one.SegmentedPropertyCategoryCodeSequence[0], "CodeValue", "85756007")),
+        "segment 2: category is",
+    ),
+    (segment(lambda one: setattr(one, "SegmentAlgorithmType", "MANUAL")), "segment 2: drawn is 'MANUAL'"),
+    (
+        segment(lambda one: setattr(one.SegmentationAlgorithmIdentificationSequence[0], "AlgorithmVersion", "0")),
+        "segment 2: algorithm is",
+    ),
+    (lambda one: setattr(one, "FrameOfReferenceUID", "1.2.3"), "file: frame of reference is another one"),
+    (
+        lambda one: one.ReferencedSeriesSequence[0].ReferencedInstanceSequence.pop(),
+        "file: images is another one",
+    ),
+    (
+        lambda one: setattr(one.ReferencedSeriesSequence[0], "SeriesInstanceUID", "1.2.3"),
+        "file: images is another one",
+    ),
+    (
+        lambda one: setattr(
+            one.PerFrameFunctionalGroupsSequence[3].DerivationImageSequence[0].SourceImageSequence[0],
+            "ReferencedSOPInstanceUID", "1.2.3",
+        ),
+        "file: references to another image is 1 and not 0",
+    ),
+    (
+        lambda one: setattr(one, "SeriesInstanceUID", one.ReferencedSeriesSequence[0].SeriesInstanceUID),
+        "file: series of its own is 'no' and not 'yes'",
+    ),
+    (lambda one: setattr(one, "SOPInstanceUID", "1.2.3"), "file: one name in both headers is 'no' and not 'yes'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "reason"), SEG_FAULTS)
+def test_seg_with_wrong_words_is_found(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Dataset], object], reason: str
+) -> None:
+    def spoil(path: Path) -> None:
+        dataset = dcmread(path)
+        change(dataset)
+        dataset.save_as(path, enforce_file_format=False)
+
+    assert reason in spoiled_deliver(masks, tmp_path / "out", ".seg.dcm", spoil, monkeypatch)
+
+
+RTSTRUCT_FAULTS: list[tuple[Callable[[Dataset], object], str]] = [
+    (
+        lambda one: setattr(one.ROIContourSequence[1], "ROIDisplayColor", [1, 2, 3]),
+        "segment 2: colour is '1 2 3' and not",
+    ),
+    (
+        lambda one: setattr(one.RTROIObservationsSequence[1], "RTROIInterpretedType", "GTV"),
+        "segment 2: interpreted type is 'GTV' and not 'ORGAN'",
+    ),
+    (
+        lambda one: setattr(
+            one.RTROIObservationsSequence[1].RTROIIdentificationCodeSequence[0], "CodeValue", "10200004"
+        ),
+        "segment 2: type is",
+    ),
+    (lambda one: one.RTROIObservationsSequence.pop(), "segment 3: the file has no interpreted type"),
+    (
+        lambda one: setattr(one.StructureSetROISequence[1], "ReferencedFrameOfReferenceUID", "1.2.3"),
+        "file: frame of reference is another one",
+    ),
+    (
+        lambda one: setattr(
+            one.ROIContourSequence[0].ContourSequence[0].ContourImageSequence[0], "ReferencedSOPInstanceUID", "1.2.3"
+        ),
+        "file: references to another image is 1 and not 0",
+    ),
+    (
+        lambda one: one.ReferencedFrameOfReferenceSequence[0].RTReferencedStudySequence[0]
+        .RTReferencedSeriesSequence[0].ContourImageSequence.pop(),
+        "file: images is another one",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "reason"), RTSTRUCT_FAULTS)
+def test_rtstruct_with_wrong_words_is_found(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Dataset], object], reason: str
+) -> None:
+    assert reason in spoiled_deliver(masks, tmp_path / "out", ".rtstruct.dcm", dicom(change), monkeypatch)
+
+
+def nrrd_field(key: str, value: bytes) -> Spoil:
+    """A field of the header of a `.seg.nrrd` with another value."""
+
+    def changed(path: Path) -> None:
+        content, count = re.subn(rb"(?m)^%s:=.*$" % key.encode(), key.encode() + b":=" + value, path.read_bytes())
+        assert count == 1
+        path.write_bytes(content)
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (nrrd_field("Segment1_Color", b"0.1 0.2 0.3"), "segment 2: colour is '26 51 76' and not"),
+        (nrrd_field("Segment1_Color", b"0.1 red 0.3"), "it cannot be read"),
+        (nrrd_field("Segment1_Extent", b"0 1 0 1 0 1"), "segment 2: extent is '0 1 0 1 0 1' and not"),
+        (nrrd_field("Segment1_Tags", b""), "segment 2: the file has no category"),
+        (nrrd_field("Segment1_Tags", b"TerminologyEntry:"), "segment 2: the file has no category"),
+    ],
+)
+def test_seg_nrrd_with_wrong_words_is_found(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Spoil, reason: str
+) -> None:
+    assert reason in spoiled_deliver(masks, tmp_path / "out", ".seg.nrrd", spoil, monkeypatch)
+
+
 @pytest.mark.parametrize("content", [b"", b"x" * 5000])
 @pytest.mark.parametrize("ending", [".sr.dcm", ".pdf"])
 def test_file_that_nobody_can_read_is_kept_as_failed(
@@ -376,7 +516,8 @@ def test_every_file_is_read_back(masks: Path, tmp_path: Path) -> None:
     assert all(checked.is_passed and checked.compared for file in one.certificate.files for checked in file.contents)
     found = contents(one.certificate)
     assert found["A.sr.dcm"] == ["pydicom", "pydicom", "highdicom"]
-    assert found["A.seg.dcm"] == found["A.binary.seg.dcm"] == found["A.rtstruct.dcm"] == ["pydicom"]
+    assert found["A.seg.dcm"] == found["A.binary.seg.dcm"] == found["A.rtstruct.dcm"] == ["pydicom", "pydicom"]
+    assert found["A.seg.nrrd"] == ["rules"]
     assert found["A.pdf"] == ["pypdf"]
     assert found["measurements.csv"] == ["csv"]
     assert all(found[name] for name in ("A.json", "A.itksnap.txt", "A.ctbl", "structures/structures.json"))
@@ -412,10 +553,99 @@ def test_empty_structures_and_names_of_other_scripts_pass(tmp_path: Path) -> Non
         assert counts["volume in ml"] == 5
 
 
-def draw_masks_of(names: dict[str, int], place: Path) -> Path:
-    """The mask of a scan in which one structure is empty."""
-    grid = Geometry((40, 12, 9), np.diag([1, 1, 2, 1.0]))
-    write_scan(np.zeros((1, *grid.shape), np.float32), grid, place / "scans" / "a.nii.gz")
+def header_field(name: str, value: object) -> Spoil:
+    """A field of the header of a packed NIfTI file with another value."""
+
+    def changed(path: Path) -> None:
+        content = gzip.decompress(path.read_bytes())
+        header: Any = nibabel.Nifti1Header(content[:348], check=False)
+        header[name] = value
+        path.write_bytes(gzip.compress(header.binaryblock + content[348:]))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (header_field("qoffset_x", 55), "qform: first_r_mm is 55.0 and not"),
+        (header_field("qform_code", 0), "qform: code is 0 and not 1"),
+        (header_field("sform_code", 0), "sform: code is 0 and not 1"),
+        (header_field("xyzt_units", 0), "header: unit is 'unknown' and not 'mm'"),
+        (header_field("quatern_b", 3), "qform: the file has no first_r_mm"),
+        (
+            lambda path: path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"abc")),
+            "file: bytes beside header and voxels is 3 and not 0",
+        ),
+        (lambda path: path.write_bytes(path.read_bytes() + b"abc"), "must be whole, got damage"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "must be whole, got damage"),
+    ],
+)
+def test_wrong_header_is_found(
+    masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Spoil, reason: str
+) -> None:
+    import medseg.scans
+
+    write = medseg.scans.write_mask
+
+    def write_wrongly(*arguments: Any, **more: Any) -> Path:
+        path = write(*arguments, **more)
+        spoil(path)
+        return path
+
+    monkeypatch.setattr(medseg.scans, "write_mask", write_wrongly)
+    (one,) = deliver(masks, tmp_path / "out", "nifti", cases=("A",)).not_certified
+    assert reason in " ".join(one.certificate.reasons)
+
+
+FORMS_OF_HEADERS: dict[str, dict[str, object]] = {
+    "sform alone": {"qform_code": 0},
+    "qform alone": {"sform_code": 0},
+    "other codes": {"qform_code": 4, "sform_code": 3},
+    "broken qform": {"quatern_b": 3.0},
+    "no number in a qform that does not count": {"qform_code": 0, "qoffset_x": np.nan},
+    "unknown unit": {"xyzt_units": 7},
+}
+
+
+@pytest.mark.parametrize("fields", FORMS_OF_HEADERS.values(), ids=FORMS_OF_HEADERS)
+def test_mask_of_a_scan_with_an_odd_header_is_certified(tmp_path: Path, fields: dict[str, object]) -> None:
+    matrix = np.array([[0, -1, 0, 10], [1.5, 0, 0, -200], [0, 0, -2, 33], [0, 0, 0, 1.0]])
+    image: Any = nibabel.Nifti1Image(np.zeros(COARSE.shape, np.float32), matrix)
+    image.set_sform(matrix, code=1)
+    image.set_qform(matrix, code=1)
+    image.header.set_xyzt_units("mm")
+    for name, value in fields.items():
+        image.header[name] = value
+    (tmp_path / "scans").mkdir()
+    nibabel.save(image, tmp_path / "scans" / "a.nii.gz")
+    names = {"background": 0, "cell": 1}
+    result = deliver(draw_masks_of(names, tmp_path, None), tmp_path / "out", "nifti", "structures")
+    assert not result.failures, result.failures
+
+
+@pytest.mark.parametrize("filled", [(), (4,)])
+def test_mask_on_no_slice_or_one_is_certified_in_every_form(masks: Path, tmp_path: Path, filled: Sequence[int]) -> None:
+    copy = tmp_path / "masks"
+    shutil.copytree(masks, copy)
+    image: Any = nibabel.load(copy / "A.nii.gz")
+    drawn = np.zeros(image.shape, np.uint8)
+    drawn[3:6, 3:7, list(filled)] = 1
+    nibabel.save(nibabel.Nifti1Image(drawn, image.affine, image.header), copy / "A.nii.gz")
+    result = deliver(copy, tmp_path / "out", "seg", "seg-binary", "rtstruct", "sr", "csv", cases=("A",))
+    assert not result.failures, result.failures
+
+
+def test_place_far_from_the_origin_of_fine_voxels_is_certified(tmp_path: Path) -> None:
+    grid = Geometry((40, 12, 9), np.array([[1e-3, 0, 0, -1234.5], [0, 1e-3, 0, 99], [0, 0, 1e-3, 2000], [0, 0, 0, 1]]))
+    result = deliver(draw_masks_of({"background": 0, "cell": 1}, tmp_path, grid), tmp_path / "out", "nifti", "csv")
+    assert not result.failures, result.failures
+
+
+def draw_masks_of(names: dict[str, int], place: Path, grid: Geometry | None = COARSE) -> Path:
+    """The mask of a scan, which stands there already where no grid is given; the seventh structure is empty."""
+    if grid is not None:
+        write_scan(np.zeros((1, *grid.shape), np.float32), grid, place / "scans" / "a.nii.gz")
     network = NetworkConfig(
         spatial_dims=3, in_channels=1, out_channels=len(names), channels=(2, 4), strides=((1, 1, 1), (2, 2, 2)),
         kernels=((3, 3, 3),) * 2, blocks=(1, 1), decoder_blocks=(1,),
@@ -424,7 +654,7 @@ def draw_masks_of(names: dict[str, int], place: Path) -> Path:
     (one,) = predict_run(run, [place / "scans"], PredictSettings(out=place / "masks", device="cpu")).predictions
     image: Any = nibabel.load(one.mask_path)
     drawn = np.zeros(image.shape, np.uint8)
-    for value in (1, 2, 4, 5, 6, 3):
+    for value in {1, 2, 4, 5, 6, 3} & set(names.values()):
         drawn[value * 5 : value * 5 + value, 2:8, 2:6] = value
     nibabel.save(nibabel.Nifti1Image(drawn, image.affine, image.header), one.mask_path)
     return place / "masks"

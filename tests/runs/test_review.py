@@ -544,3 +544,22 @@ def test_names_that_lead_out_of_the_folder_of_masks_are_refused(place: Place, ch
     save_record(record.model_copy(update={"cases": changed}), place.masks)
     with pytest.raises(DeliveryError, match="ids and masks must be usable as names of files"):
         place.apply(place.save("r.json", place.case(place.unlabelled[1], "accepted")))
+
+
+def test_second_reader_who_accepts_the_mask_that_is_the_label_agrees(place: Place) -> None:
+    first, second, _ = place.unlabelled
+    cases = [place.case(one, "accepted") for one in (first, second)]
+    place.apply(place.save("a.json", *cases))
+    before = load_manifest(place.data)[0]
+    rejected = place.case(second, "rejected") | {"decided": "2026-11-02T10:00:00+00:00"}
+    assert place.apply(place.save("b.json", rejected, reader="Ben")).queued == (second,)
+    later = [one | {"decided": "2026-11-03T10:00:00+00:00"} for one in cases]
+    done = place.apply(place.save("c.json", *later, reader="Cleo"))
+    assert (done.known, done.failures, done.file) == ((first, second), (), None)
+    assert load_manifest(place.data)[0] == before
+    log = json.loads(done.log.read_text())["reviews"]
+    assert [(one["case_id"], one["outcome"]) for one in log if one["reader"] == "Cleo"] == [
+        (first, "label"),
+        (second, "label"),
+    ]
+    assert json.loads(done.queue.read_text())["cases"] == []

@@ -354,3 +354,70 @@ def test_real_nrrd_lies_where_simpleitk_says(real_data: Path) -> None:
         (geometry.to_lps() @ [*place, 1])[:3], image.TransformIndexToPhysicalPoint(place), atol=1e-6
     )
     np.testing.assert_array_equal(label, sitk.GetArrayFromImage(image).T)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "NDims = 11\nElementDataFile = a.raw",
+        "NDims = 90\nElementDataFile = a.raw",
+        "NDims = 3\nNDims: 9e3\nElementDataFile = a.raw",
+        "NDims = -3\nElementDataFile = a.raw",
+        "NDims = 0x40\nElementDataFile = a.raw",
+        "NDims = 3\nElementDataFile = %s%s%s%s 1 4 1",
+        "NDims = 3\nElementDataFile = %n%n 1 4 1",
+        "NDims = 3\nElementDataFile = %03d%s.raw 1 4 1",
+        "NDims = 3\nElementDataFile = a%d.raw 1 4 0",
+        "NDims = 3\nElementDataFile = a%d.raw 1 4 0.5",
+        "NDims = 3\nElementDataFile = a%d.raw 1 4 x",
+        "NDims = 3\nElementDataFile = a%d.raw 1 2",
+        "NDims = 3\nElementDataFile = a%d.raw 1 5",
+        "NDims = 3\nElementDataFile = a%d.raw 1 3 1",
+        "NDims = 3\nElementDataFile = a%d.raw 1 5 1",
+        "NDims = 3\nElementDataFile = a%d.raw 4 1 -1",
+        "NDims = 3\nElementDataFile = a%d.raw 1 4 1 2",
+        "NDims = 3\nElementDataFile = LIST\na1.raw\na2.raw\na3.raw",
+        "NDims = 3\nElementDataFile = LIST 7D\na1.raw",
+        "NDims = 3\nElementDataFile = LIST 0\na1.raw",
+        "NDims = 3\nElementDataFile = LIST 3D\na.raw",
+        "Comment = " + "x" * 2**20 + "\nNDims = 90\nElementDataFile = a.raw",
+    ],
+)
+def test_header_by_which_itk_would_crash_or_read_what_lies_in_memory_is_refused(lines: str, tmp_path: Path) -> None:
+    for name in ("a.raw", *(f"a{number}.raw" for number in range(1, 6))):
+        (tmp_path / name).write_bytes(bytes(24))
+    text = f"ObjectType = Image\n{lines}\n".replace(
+        "\nElementDataFile", "\nDimSize = 2 3 4\nElementType = MET_UCHAR\nElementDataFile"
+    )
+    for path in (tmp_path / "a.mhd", tmp_path / "b.mha"):
+        path.write_text(text)
+        for read in (read_scan, read_grid):
+            with pytest.raises(ScanError, match=f"case c: file {path.name} must be a whole NRRD or MetaImage file"):
+                read(path, case_id="c")
+
+
+@pytest.mark.parametrize("field", ["data file: a%0999999d.raw 1 4 1", "DataFile:a%999d.raw 1 4 1"])
+def test_number_that_is_wider_than_a_name_of_a_file_is_refused(field: str, tmp_path: Path) -> None:
+    for padding in ("# a", "# " + "x" * 2**20):
+        path = nrrd(tmp_path / "a.nhdr", padding, field)
+        with pytest.raises(ScanError, match=r"must be a whole NRRD or MetaImage file, got: (names|a header of more)"):
+            read_scan(path, case_id="c")
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "a%d.raw",
+        "a%d.raw 1",
+        "a%01d.raw 1 4 1",
+        "a%i.raw 1 4 1.0",
+        *(f"LIST{axes}\na1.raw\na2.raw\na3.raw\na4.raw" for axes in ("", " 2", " 2D")),
+    ],
+)
+def test_voxels_in_several_files_are_read(named: str, tmp_path: Path) -> None:
+    for number in range(1, 5):
+        (tmp_path / f"a{number}.raw").write_bytes(bytes(range(6 * number - 6, 6 * number)))
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 2 3 4\nElementType = MET_UCHAR\nElementDataFile = "
+    (tmp_path / "a.mhd").write_text(f"{header}{named}\n")
+    expected = np.arange(24).reshape(4, 3, 2).transpose(2, 1, 0)
+    np.testing.assert_array_equal(read_scan(tmp_path / "a.mhd", case_id="c").array[0], expected)

@@ -63,8 +63,7 @@ def build_image(build: CaseBuild, context: IngestContext) -> ImageRecord:
 
 def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: IngestContext) -> _Channel:
     context.notes.forget()
-    suv = context.is_suv(number)
-    scan, source, done = _read(image, build.case_id, repair=context.options.repair, suv=suv)
+    scan, source, done = _read(image, build.case_id, context, number)
     notes = [*image.notes, *done, *context.notes.take(image.files[0], build.case_id)]
     array, grid, name = scan.array, scan.geometry, build.case_id
     risks = seen_risks(array, grid, is_picture=image.is_picture, modality=image.modality or None)
@@ -77,11 +76,11 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
     return _Channel(path, context.names.seal(source), voxel_digest(array, grid), array.shape[0], tuple(notes), risks)
 
 
-def _read(image: ImageSource, case_id: str, *, repair: frozenset[str], suv: bool) -> SeriesScan:
-    """The voxels of an image as they are stored, or PET as SUV if requested."""
+def _read(image: ImageSource, case_id: str, context: IngestContext, channel: int) -> SeriesScan:
+    """The voxels of an image as they are stored, or PET as SUV if requested, or if its channel is named for it."""
     if image.found is not None:
-        read = read_series(image.found, repair=repair)
-        return as_suv(read, image.found) if suv and image.modality == "PT" else read
+        read = read_series(image.found, repair=context.options.repair)
+        return _suv(read, image.found, context) if context.is_suv(channel) and image.modality == "PT" else read
     path = image.files[0]
     digest = _digest(image.files)
     try:
@@ -97,6 +96,18 @@ def _without_name(error: ScanError | GeometryError, name: str) -> ScanError | Ge
     """An error without the name of its file, which may be a patient's."""
     fact, remedy = (part.replace(name, "…") for part in (error.fact, error.remedy))
     return type(error)(fact, remedy=remedy, case_id=error.case_id)
+
+
+def _suv(read: SeriesScan, found: FoundSeries, context: IngestContext) -> SeriesScan:
+    try:
+        return as_suv(read, found)
+    except ScanError as error:
+        if context.options.suv:
+            raise
+        raise ScanError(
+            f"PET in a channel that is named for SUV becomes SUV: {error.fact}",
+            remedy="give the channel another name in the mapping, in which PET stays as it is stored",
+        ) from error
 
 
 def as_suv(read: SeriesScan, found: FoundSeries) -> SeriesScan:

@@ -128,10 +128,10 @@ def _channels(outcome: Outcome, context: IngestContext) -> tuple[str, ...]:
     if count == 3 and first.reference.is_picture:
         return ("red", "green", "blue")
     modalities = {build.reference.modality for build, _ in outcome.done}
-    name = modalities.pop() if len(modalities) == 1 else ""
-    if name == "PT" and context.options.suv:
+    name = (next(iter(modalities)) if len(modalities) == 1 else "") or "image"
+    if "PT" in modalities and context.options.suv:
         name = named_for_suv(name)
-    return (name or "image",) if count == 1 else tuple(f"channel {number}" for number in range(count))
+    return (name,) if count == 1 else tuple(f"channel {number}" for number in range(count))
 
 
 def _is_pet(outcome: Outcome, number: int) -> bool:

@@ -14,10 +14,12 @@ from medseg.scans.label_values import are_whole, scaling_note, whole_label
 from medseg.scans.nifti import NIFTI_SUFFIXES, pair_of
 from medseg.scans.nifti_forms import NiftiForms, read_nifti_forms
 from medseg.scans.nifti_repair import repair_nifti
+from medseg.scans.nifti_words import form_places, nifti_words, read_nifti_words
 from medseg.scans.picture import is_picture_file, read_picture, write_picture
 from medseg.scans.promised_voxels import promised_voxels
 from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan, scan_stem
 from medseg.scans.seg_nrrd import write_seg_nrrd
+from medseg.scans.seg_nrrd_words import read_seg_nrrd_words
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
 from medseg.scans.voxel_files import voxel_files
 from medseg.scans.whole_values import few_whole_values
@@ -33,8 +35,10 @@ __all__ = [
     "are_whole",
     "covered_fraction",
     "few_whole_values",
+    "form_places",
     "is_picture_file",
     "mask_suffix",
+    "nifti_words",
     "pair_of",
     "promised_voxels",
     "read_grid",
@@ -43,10 +47,12 @@ __all__ = [
     "read_nifti_forms",
     "read_nifti_with_nibabel",
     "read_nifti_with_simpleitk",
+    "read_nifti_words",
     "read_picture",
     "read_scan",
     "read_seg_nrrd_with_pynrrd",
     "read_seg_nrrd_with_simpleitk",
+    "read_seg_nrrd_words",
     "regrid",
     "repair_nifti",
     "scaling_note",

@@ -14,6 +14,7 @@ from medseg.geometry import Geometry
 from medseg.origin import ItkOrigin
 from medseg.records import Array, Scan
 from medseg.scans.damage import reason_without_folders
+from medseg.scans.itk_header import check_itk_header
 from medseg.scans.itk_storage import check_storage
 
 if TYPE_CHECKING:
@@ -129,8 +130,10 @@ def _read_header(path: Path, *, case_id: str) -> sitk.ImageFileReader:
         )
     reader.SetFileName(name)
     try:
+        if form:
+            check_itk_header(path, is_nrrd=form == "NrrdImageIO")
         reader.ReadImageInformation()
-    except RuntimeError as error:
+    except (RuntimeError, OSError, ScanError) as error:
         raise _damage(error, path, case_id=case_id) from error
     return reader
 

@@ -241,16 +241,16 @@ def _before_voxels(path: Path, *, case_id: str) -> bytes:
     size = int(header["vox_offset"])
     if size <= len(content):
         return content
-    if size > _MOST_EXTENSIONS:
+    with open_unpacked(path) as stream:
+        parts = [stream.read(_EXTENSION_PART)]
+        while parts[-1] and len(parts) * _EXTENSION_PART < min(size, _MOST_EXTENSIONS):
+            parts.append(stream.read(_EXTENSION_PART))
+    if size > _MOST_EXTENSIONS and parts[-1]:
         raise ScanError(
             f"file {path.name} must hold its voxels within its first {_MOST_EXTENSIONS} bytes, got byte {size}",
             remedy="save it without its header extensions",
             case_id=case_id,
         )
-    with open_unpacked(path) as stream:
-        parts = [stream.read(_EXTENSION_PART)]
-        while parts[-1] and len(parts) * _EXTENSION_PART < size:
-            parts.append(stream.read(_EXTENSION_PART))
     return b"".join(parts)
 
 

@@ -10,7 +10,7 @@ from medseg.targets.written_regions import WrittenRegions
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from medseg.records import Array
+    from medseg.targets.voxel_target import Array
 
 
 class LabelsOnLogits(ExclusiveLabels):

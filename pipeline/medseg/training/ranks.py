@@ -22,3 +22,8 @@ def wait_for_first_rank() -> None:
     """Wait until all processes have come this far; a single process does not wait."""
     if idist.get_world_size() > 1:
         idist.barrier()
+
+
+def processes_on_this_machine() -> int:
+    """Processes of the training that share the memory of this machine."""
+    return max(1, int(idist.get_nproc_per_node()))

@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from tests.inference.inputs.studies import find
-from tests.ingest.sources import Ingested, run_ingest
+from tests.ingest.sources import Ingested, run_ingest, voxels, write_nifti
 from tests.ingest.test_channels import PET, ct_within, plane, write_plane
 from tests.scans.dicom.test_suv import PET as HEADER
 from tests.scans.dicom.test_suv import TRACER, left
@@ -52,6 +52,16 @@ def test_pet_alone_is_what_ingest_makes_of_it(tmp_path: Path, suv: bool, channel
     one, other = (read_input(case, channels=(channel,)) for case in (direct, of_dataset(done)))
     np.testing.assert_array_equal(one.array, other.array)
     np.testing.assert_allclose(one.array[0], plane(PET).reshape(PET.shape) * factor, atol=0.01 * factor, rtol=1e-5)
+
+
+def test_pet_beside_other_scans_is_what_ingest_makes_of_it(tmp_path: Path) -> None:
+    write_pet(tmp_path / "in" / "pet")
+    write_nifti(tmp_path / "in" / "a.nii.gz", voxels(seed=1))
+    done = run_ingest(tmp_path / "in", tmp_path / "out", suv=True)
+    assert done.manifest.channels == ("image SUV",)
+    (direct,) = find(tmp_path / "in" / "pet", channels=done.manifest.channels).cases
+    made = [done.image(case) for case in done.manifest.cases if case.modality == "PT"]
+    np.testing.assert_array_equal([read_input(direct, channels=done.manifest.channels).array], made)
 
 
 @pytest.mark.parametrize(

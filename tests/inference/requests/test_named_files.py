@@ -74,6 +74,43 @@ def test_header_may_name_a_file_beside_it_in_the_zip(name: str, secret: Path) ->
     assert read(ScanRequest((content,))) == sum(range(64))
 
 
+@pytest.mark.parametrize("name", ["a.mhd", "b.mha", "d.mhd", "e.nhdr", "f.nrrd", "h.nhdr"])
+@pytest.mark.parametrize("place", ["", "Voxels of 2026/"])
+def test_header_may_name_files_below_its_folder_also_in_a_list(
+    name: str, place: str, secret: Path, tmp_path: Path
+) -> None:
+    voxels = secret.read_bytes()
+    slices = {f"{place}{number}.raw": voxels[16 * number : 16 * number + 16] for number in range(4)}
+    parts = slices if name in ("d.mhd", "h.nhdr") else {f"{place}v.raw": voxels}
+    header = HEADERS[name]("\n".join(parts))
+    header = header.rstrip() + "\n" if name == "h.nhdr" else header  # whose empty line would be a name
+    content = zipped({name: header.encode(), **parts})
+    assert read(ScanRequest((content,))) == sum(range(64))
+    zipfile.ZipFile(io.BytesIO(content)).extractall(tmp_path / "scans")
+    with unpacked(ScanRequest(path=name), root=tmp_path / "scans") as path:
+        assert read_scan([path], case_id="a").array.sum() == sum(range(64))
+
+
+@pytest.mark.parametrize("named", ["in/../../secret.raw", "in/ ../../secret.raw", "~/secret.raw", "in/%c./%d 46 46 1"])
+@pytest.mark.parametrize("name", HEADERS)
+def test_no_way_leads_out_of_the_folder(name: str, named: str, tmp_path: Path) -> None:
+    content = zipped({name: HEADERS[name](named).encode(), "in/v.raw": bytes(64)})
+    with pytest.raises(ScanError, match="must hold its voxels or name a file beside it"):
+        read(ScanRequest((content,)))
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_named_file_below_a_link_counts_as_elsewhere(name: str, secret: Path, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / name).write_text(HEADERS[name]("Link/secret.raw"))
+    (tmp_path / "scans" / "Link").symlink_to(secret.parent)
+    with (
+        pytest.raises(ScanError, match="must lie below the folder that is allowed"),
+        unpacked(ScanRequest(path=name), root=tmp_path / "scans"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("ending", [".mha", ".nrrd"])
 def test_scan_in_one_file_is_read(ending: str, tmp_path: Path) -> None:
     image = sitk.GetImageFromArray(np.arange(64, dtype=np.uint8).reshape(4, 4, 4))

@@ -6,6 +6,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +46,19 @@ def test_no_more_is_held_than_may_be(prepared: tuple[StoredCase, ...]) -> None:
     first, *_ = prepared
     assert in_memory(KeptScans(bytes_of(first)), prepared) == [True, False, False]
     assert in_memory(KeptScans(bytes_of(first) - 1), (first,)) == [False]
+
+
+@pytest.mark.parametrize("processes", [1, 8])
+def test_processes_of_a_training_share_a_fifth_of_the_free_memory(
+    prepared: tuple[StoredCase, ...], processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *_ = prepared
+    free = 5 * processes * bytes_of(first)
+    monkeypatch.setattr("medseg.training.ranks.idist.get_nproc_per_node", lambda: processes)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free))
+    assert in_memory(KeptScans(), prepared) == [True, False, False]
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free - 5 * processes))
+    assert in_memory(KeptScans(), (first,)) == [False]
 
 
 def test_threads_that_ask_at_once_hold_a_scan_once(prepared: tuple[StoredCase, ...]) -> None:

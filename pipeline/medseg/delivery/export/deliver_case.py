@@ -36,6 +36,7 @@ from medseg.terms import uncoded
 
 NOT_CERTIFIED = ".not_certified"
 _TAKEN = (Path(CERTIFICATE_NAME).stem, MEASUREMENTS_NAME, "delivery.json")
+_TRACES = ("Thumbs.db", "desktop.ini")
 _OF_THE_RUN = {
     "source",
     "seconds",
@@ -110,11 +111,13 @@ def _deliver(record: CaseRecord, delivery: Delivery) -> CaseDelivery:
     inputs = _inputs(case, delivery)
     folder = delivery.out / record.case_id
     apart = folder.with_name(f"{folder.name}{NOT_CERTIFIED}")
-    earlier, _ = _earlier(folder, record.case_id), _earlier(apart, record.case_id)
+    earlier, set_apart = _earlier(folder, record.case_id), _earlier(apart, record.case_id)
+    _check_own(apart, set_apart)
     is_same = earlier and (earlier.inputs, earlier.forms, earlier.software) == (inputs, forms, SOFTWARE)
     if earlier and is_same and earlier.is_whole:
         remove_folder(apart)
         return CaseDelivery(folder, earlier, is_kept=True)
+    _check_own(folder, earlier)
     with replacing_folder(delivery.out) as (temporary, move):
         certificate = _fill(temporary, case, forms, inputs, delivery)
         target, superseded = (folder, apart) if certificate.is_passed else (apart, folder)
@@ -219,3 +222,27 @@ def _earlier(folder: Path, case_id: str) -> Certificate | None:
         f"folder {folder.name}: must hold what an earlier delivery wrote, got {found}",
         remedy="move it away, or deliver into another folder",
     )
+
+
+def _check_own(folder: Path, certificate: Certificate | None) -> None:
+    """Refuse to replace a folder into which somebody has put files, such as notes.
+
+    Raises:
+        DeliveryError: If it holds a file that its certificate does not name.
+    """
+    if certificate is None:
+        return
+    own = {CERTIFICATE_NAME, *(file.name for file in certificate.files)}
+    added = [path for path in folder.rglob("*") if not (path.is_dir() or _is_trace(path))]
+    strange = sum(path.relative_to(folder).as_posix() not in own for path in added)
+    if strange:
+        raise DeliveryError(
+            f"folder {folder.name}: must hold nothing but what an earlier delivery wrote to be replaced, got "
+            f"{strange} file(s) more",
+            remedy="move them elsewhere, or deliver into another folder",
+        )
+
+
+def _is_trace(path: Path) -> bool:
+    """Whether a file is one that systems leave in every folder that somebody opens."""
+    return path.name.startswith(".") or path.name in _TRACES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from medseg.delivery.certificate import ContentCheck
 from medseg.delivery.certificate.label_statements import (
@@ -17,6 +18,7 @@ from medseg.delivery.certificate.label_statements import (
 )
 from medseg.delivery.certificate.map_statements import expected_map, read_map
 from medseg.delivery.certificate.page_statements import expected_page, read_page
+from medseg.delivery.certificate.slicer_statements import expected_slicer_words
 from medseg.delivery.certificate.table_statements import expected_table, read_table
 from medseg.delivery.export.delivered_case import DeliveredCase
 from medseg.origin import SeriesOrigin
@@ -28,6 +30,15 @@ def sidecar_check(
     """Names, colours and codes in JSON."""
     expected = partial(expected_sidecar, case.segments, case.algorithm, mask=mask, files=files)
     return ContentCheck(reader="json", read=partial(read_sidecar, path), expected=expected)
+
+
+def header_check(case: DeliveredCase, path: Path) -> ContentCheck:
+    """Both forms by which the header of a NIfTI mask gives its place."""
+    from medseg.delivery.certificate.header_statements import expected_header
+    from medseg.scans import read_nifti_words
+
+    expected = partial(expected_header, case.scan)
+    return ContentCheck(reader="nibabel", read=partial(read_nifti_words, path), expected=expected)
 
 
 def itksnap_check(case: DeliveredCase, path: Path) -> ContentCheck:
@@ -60,6 +71,35 @@ def identity_check(case: DeliveredCase, path: Path) -> ContentCheck:
 
     expected = partial(expected_identity, _series(case).files[0])
     return ContentCheck(reader="pydicom", read=partial(read_patient_and_study, path), expected=expected)
+
+
+def seg_check(case: DeliveredCase, path: Path, kind: Literal["labelmap", "binary"]) -> ContentCheck:
+    """Images, colours, codes and algorithm of a SEG."""
+    from medseg.delivery.certificate.reference_statements import expected_seg
+    from medseg.scans.dicom import read_seg_references
+
+    origin = _series(case)
+    expected = partial(expected_seg, case.segments, case.algorithm, origin, kind)
+    read = partial(read_seg_references, path, case.scan.geometry, origin)
+    return ContentCheck(reader="pydicom", read=read, expected=expected)
+
+
+def rtstruct_check(case: DeliveredCase, path: Path) -> ContentCheck:
+    """Images, colours and codes of an RTSTRUCT."""
+    from medseg.delivery.certificate.reference_statements import expected_rtstruct
+    from medseg.scans.dicom import read_rtstruct_references
+
+    origin = _series(case)
+    read = partial(read_rtstruct_references, path, case.scan.geometry, origin)
+    return ContentCheck(reader="pydicom", read=read, expected=partial(expected_rtstruct, case.segments, origin))
+
+
+def seg_nrrd_check(case: DeliveredCase, path: Path) -> ContentCheck:
+    """Colours, codes and extents in a segmentation of 3D Slicer."""
+    from medseg.scans import read_seg_nrrd_words
+
+    expected = partial(expected_slicer_words, case.expected)
+    return ContentCheck(reader="rules of NRRD", read=partial(read_seg_nrrd_words, path), expected=expected)
 
 
 def report_checks(case: DeliveredCase, path: Path, seg: Path) -> tuple[ContentCheck, ContentCheck]:

@@ -12,10 +12,14 @@ from typing import Literal
 from medseg.delivery.certificate import ContentCheck
 from medseg.delivery.export.delivered_case import DeliveredCase
 from medseg.delivery.export.form_checks import (
+    header_check,
     identity_check,
     itksnap_check,
     map_check,
     report_checks,
+    rtstruct_check,
+    seg_check,
+    seg_nrrd_check,
     sidecar_check,
     slicer_check,
     table_check,
@@ -147,7 +151,8 @@ def _write_nifti(case: DeliveredCase, folder: Path, made: Made) -> Made:
     from medseg.scans import write_mask
 
     path = write_mask(case.labels, case.scan, folder, case_id=case.case_id)
-    mask = WrittenFile(path=path, readers=mask_readers(case, path))
+    headers = () if case.is_picture else (header_check(case, path),)
+    mask = WrittenFile(path=path, readers=mask_readers(case, path), checks=headers)
     sidecar = folder / f"{case.case_id}.json"
     write_label_sidecar(case.segments, sidecar, mask=path.name, algorithm=case.algorithm)
     names = WrittenFile(path=sidecar, checks=(sidecar_check(case, sidecar, mask=path.name),))
@@ -170,7 +175,7 @@ def _write_seg_nrrd(case: DeliveredCase, folder: Path, made: Made) -> Made:
     path = folder / f"{case.case_id}.seg.nrrd"
     write_seg_nrrd(case.labels, case.segments, case.scan, path)
     readers = (partial(read_seg_nrrd_with_simpleitk, path), partial(read_seg_nrrd_with_pynrrd, path))
-    return (WrittenFile(path=path, readers=readers),)
+    return (WrittenFile(path=path, readers=readers, checks=(seg_nrrd_check(case, path),)),)
 
 
 def _write_structures(case: DeliveredCase, folder: Path, made: Made) -> Made:
@@ -178,20 +183,21 @@ def _write_structures(case: DeliveredCase, folder: Path, made: Made) -> Made:
 
     place = folder / "structures"
     names = write_label_masks(case.labels, case.segments, case.scan, place)
-    files = [_structure_file(place / names[segment.number], segment) for segment in case.segments]
+    files = [_structure_file(case, place / names[segment.number], segment) for segment in case.segments]
     index = place / "structures.json"
     write_label_sidecar(case.segments, index, mask=f"{case.case_id}.nii.gz", algorithm=case.algorithm, files=names)
     check = sidecar_check(case, index, mask=f"{case.case_id}.nii.gz", files=names)
     return (*files, WrittenFile(path=index, checks=(check,)))
 
 
-def _structure_file(path: Path, segment: Segment) -> WrittenFile:
+def _structure_file(case: DeliveredCase, path: Path, segment: Segment) -> WrittenFile:
     """A mask in which a structure is 1, read back by two libraries."""
     from medseg.scans import read_nifti_with_nibabel, read_nifti_with_simpleitk
 
     alone = (replace(segment, values=(1,)),)
     readers = (partial(read_nifti_with_nibabel, path, alone), partial(read_nifti_with_simpleitk, path, alone))
-    return WrittenFile(path=path, readers=readers, structures=frozenset({segment.number}))
+    structures = frozenset({segment.number})
+    return WrittenFile(path=path, readers=readers, structures=structures, checks=(header_check(case, path),))
 
 
 def _write_seg(case: DeliveredCase, folder: Path, made: Made, *, kind: Literal["labelmap", "binary"]) -> Made:
@@ -200,7 +206,8 @@ def _write_seg(case: DeliveredCase, folder: Path, made: Made, *, kind: Literal["
     path = folder / (f"{case.case_id}.seg.dcm" if kind == "labelmap" else f"{case.case_id}.binary.seg.dcm")
     write_seg(case.labels, case.segments, case.scan, path, kind=kind, algorithm=case.algorithm)
     readers = (partial(read_seg_with_highdicom, path), partial(read_seg_with_dcmqi, path))
-    return (WrittenFile(path=path, readers=readers, checks=(identity_check(case, path),)),)
+    checks = (identity_check(case, path), seg_check(case, path, kind))
+    return (WrittenFile(path=path, readers=readers, checks=checks),)
 
 
 def _write_rtstruct(case: DeliveredCase, folder: Path, made: Made) -> Made:
@@ -218,7 +225,7 @@ def _write_rtstruct(case: DeliveredCase, folder: Path, made: Made) -> Made:
         partial(read_rtstruct_with_medseg, path, case.scan),
         partial(read_rtstruct_independently, path, case.scan),
     )
-    checks = (identity_check(case, path),)
+    checks = (identity_check(case, path), rtstruct_check(case, path))
     return (WrittenFile(path=path, readers=readers, least_dice=LEAST_DICE_OF_CONTOURS, checks=checks),)
 
 

@@ -11,6 +11,7 @@ from medseg.atomic import write_text
 from medseg.scans.structure_measurements import StructureMeasurements
 
 _DIGITS = 6  # significant digits of a value
+_PLACE_DIGITS = 10  # of a coordinate, which may be large where voxels are small
 _AXES = ("i", "j", "k")
 
 
@@ -48,7 +49,7 @@ def _fields(row: StructureMeasurements, channels: int) -> dict[str, str]:
         "slice_k": "" if row.slice_index is None else str(row.slice_index),
     }
     for axis, name in enumerate(("r", "a", "s")):
-        fields[f"centroid_{name}_mm"] = _number(None if row.centroid_mm is None else row.centroid_mm[axis])
+        fields[f"centroid_{name}_mm"] = _number(row.centroid_mm and row.centroid_mm[axis], _PLACE_DIGITS)
     for end, voxel in (("first", row.first_voxel), ("last", row.last_voxel)):
         fields |= {f"{end}_{name}": "" if voxel is None else str(voxel[axis]) for axis, name in enumerate(_AXES)}
     return fields | _intensity_fields(row, channels)
@@ -64,5 +65,5 @@ def _intensity_fields(row: StructureMeasurements, channels: int) -> dict[str, st
     return fields
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.{_DIGITS}g}"
+def _number(value: float | None, digits: int = _DIGITS) -> str:
+    return "" if value is None else f"{value:.{digits}g}"

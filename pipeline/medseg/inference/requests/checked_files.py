@@ -8,7 +8,7 @@ from pathlib import Path
 from medseg.errors import ScanError
 from medseg.inference.inputs.digest import with_voxel_files
 from medseg.inference.inputs.given_files import list_given
-from medseg.inference.requests.named_files import check_named_files
+from medseg.inference.requests.named_files import named_files
 from medseg.inference.requests.request_limits import RequestLimits
 from medseg.scans.dicom import inflated_bytes
 from medseg.scans.unpacked import open_unpacked
@@ -30,7 +30,7 @@ def check_files(place: Path, root: Path, limits: RequestLimits) -> None:
     """
     files = tuple(dict.fromkeys(with_voxel_files(list_given([place], without=None).listed.files)))
     check_count(len(files), limits)
-    check_named_files(files)
+    files = tuple(dict.fromkeys((*files, *sorted(named_files(files)))))
     folder = root.resolve()
     if not all(path.resolve().is_relative_to(folder) for path in files):
         raise ScanError(

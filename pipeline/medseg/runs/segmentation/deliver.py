@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from medseg.atomic import check_writable, remove_leftovers
 from medseg.cohort import run_cases
+from medseg.delivery.certificate import CERTIFICATE_NAME
 from medseg.delivery.export import (
     FORMS,
+    MEASUREMENTS_NAME,
     NOT_CERTIFIED,
     REPORT,
     CaseDelivery,
@@ -62,6 +64,7 @@ class DeliverResult:
         not_certified: Cases in which a file failed its checks.
         failures: Cases of which nothing was delivered, and those that are not certified, with the reasons.
         without_mask: Ids of the cases of which the prediction has no mask.
+        left: Names of folders that an earlier delivery wrote, and that are of none of these cases as they are now.
     """
 
     folder: Path
@@ -69,6 +72,7 @@ class DeliverResult:
     not_certified: tuple[CaseDelivery, ...]
     failures: tuple[Failure, ...]
     without_mask: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
     @property
     def kept(self) -> int:
@@ -124,8 +128,9 @@ def deliver_masks(masks: Path, settings: DeliverSettings, *, progress: Progress 
         if earlier is not None:
             others = {case.case_id for case in record.cases} - {case.case_id for case in cases}
             saved = saved.with_others_of(earlier, others, settings.out)
+        saved = saved.with_left_in(settings.out)
         save_delivery(saved, settings.out)
-    return result
+    return replace(result, left=saved.left)
 
 
 def _check(masks: Path, settings: DeliverSettings) -> None:
@@ -138,6 +143,12 @@ def _check(masks: Path, settings: DeliverSettings) -> None:
     if masks.resolve() in (settings.out.resolve(), *settings.out.resolve().parents):
         raise ConfigError(
             f"out must lie outside of the masks, got {settings.out.name} in their folder",
+            remedy="choose another folder",
+        )
+    is_delivery = (settings.out / DELIVERY_NAME).exists() or any(settings.out.glob(f"*/{CERTIFICATE_NAME}"))
+    if (settings.out / MEASUREMENTS_NAME).exists() and not is_delivery:
+        raise ConfigError(
+            f"out must be new, empty or of an earlier delivery, got another {MEASUREMENTS_NAME} there",
             remedy="choose another folder",
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medseg.atomic import write_json, write_text
 from medseg.configuration import Config, parse_config
+from medseg.delivery.certificate import CERTIFICATE_NAME
 from medseg.delivery.export import MEASUREMENTS_NAME
 from medseg.errors import ConfigError, DeliveryError
 from medseg.inference.case_record import FailureRecord
@@ -44,6 +45,7 @@ class DeliveryRecord(Config):
         failures: Cases of which nothing was delivered.
         without_mask: Cases of which the prediction has no mask.
         uncoded: Structures without a code of a terminology.
+        left: Folders that an earlier delivery wrote, and that are of none of these cases as they are now.
     """
 
     software: str
@@ -51,6 +53,7 @@ class DeliveryRecord(Config):
     failures: tuple[FailureRecord, ...]
     without_mask: tuple[str, ...]
     uncoded: tuple[str, ...]
+    left: tuple[str, ...] = ()
 
     def with_others_of(self, earlier: DeliveryRecord, others: Collection[str], folder: Path) -> DeliveryRecord:
         """The record with what an earlier delivery of the same masks says of cases that this one left alone.
@@ -70,6 +73,16 @@ class DeliveryRecord(Config):
                 "uncoded": tuple(uncoded),
             }
         )
+
+    def with_left_in(self, folder: Path) -> DeliveryRecord:
+        """The record with the folders of an earlier delivery that it does not list.
+
+        Args:
+            folder: Folder of the delivery.
+        """
+        listed = {one.folder for one in self.cases}
+        found = (path.parent.name for path in folder.glob(f"*/{CERTIFICATE_NAME}"))
+        return self.model_copy(update={"left": tuple(sorted(name for name in found if name not in listed))})
 
 
 def load_delivery(folder: Path) -> DeliveryRecord | None:
@@ -91,7 +104,7 @@ def load_delivery(folder: Path) -> DeliveryRecord | None:
 
 
 def save_delivery(record: DeliveryRecord, folder: Path) -> None:
-    """Write `delivery.json`, and one table of the measurements of all certified cases."""
+    """Write `delivery.json`, and one table of the measurements of all certified cases; none stays if none has any."""
     write_json(folder / DELIVERY_NAME, record.model_dump(mode="json"))
     rows: list[dict[str, str]] = []
     columns: dict[str, None] = {}
@@ -109,3 +122,5 @@ def save_delivery(record: DeliveryRecord, folder: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
         write_text(folder / MEASUREMENTS_NAME, text.getvalue())
+    else:
+        (folder / MEASUREMENTS_NAME).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from medseg.scans.dicom.label_object import (
     read_label_object,
 )
 from medseg.scans.dicom.planes import Problem
+from medseg.scans.dicom.reference_reading import images_text, read_rtstruct_references, read_seg_references
 from medseg.scans.dicom.repair import REPAIRS, straight_geometry
 from medseg.scans.dicom.report_reading import evidence_text, read_report_with_highdicom, read_report_with_pydicom
 from medseg.scans.dicom.report_writer import write_measurement_report
@@ -49,6 +50,7 @@ __all__ = [
     "draw_label_object",
     "evidence_text",
     "find_series",
+    "images_text",
     "inflated_bytes",
     "is_dicom",
     "label_extents",
@@ -59,8 +61,10 @@ __all__ = [
     "read_report_with_highdicom",
     "read_report_with_pydicom",
     "read_rtstruct_independently",
+    "read_rtstruct_references",
     "read_rtstruct_with_medseg",
     "read_seg_identity",
+    "read_seg_references",
     "read_seg_with_dcmqi",
     "read_seg_with_highdicom",
     "read_series",

@@ -63,6 +63,8 @@ def write_seg(
     images = sources.images_key
     digest = content_digest(planes.pixels, scan.geometry, planes.places, tuple(segments), algorithm, kind, images)
     dataset = _segmentation(planes, sources, segments, algorithm=algorithm, kind=kind, digest=digest)
+    # highdicom sets 1 mm between the slices of a file that has a single one
+    dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = _measures(sources)
     refer_to_sources(dataset, sources)
     add_patient(dataset, sources)
     dataset.SeriesDescription = shortened(f"Segmentation: {algorithm.name}")

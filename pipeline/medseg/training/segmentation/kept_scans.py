@@ -10,8 +10,9 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Array
+from medseg.training.ranks import processes_on_this_machine
 
-_SHARE = 0.2  # of the memory that is free when the training begins
+_SHARE = 0.2  # of the memory that is free when the training begins, of all its processes together
 
 
 class KeptScans:
@@ -20,11 +21,14 @@ class KeptScans:
     The others are opened anew each time, and only what is asked of them is read. Threads may share one object.
 
     Args:
-        most_bytes: Bytes that may be held; a fifth of what is free if not given.
+        most_bytes: Bytes that may be held; a fifth of what is free if not given, shared with the other processes of the
+            training on this machine.
     """
 
     def __init__(self, most_bytes: int | None = None) -> None:
-        self._free = int(_SHARE * psutil.virtual_memory().available) if most_bytes is None else most_bytes
+        if most_bytes is None:
+            most_bytes = int(_SHARE * psutil.virtual_memory().available / processes_on_this_machine())
+        self._free = most_bytes
         self._held: dict[str, tuple[Array, Array]] = {}
         self._lock = Lock()
 

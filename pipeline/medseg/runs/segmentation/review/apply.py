@@ -139,8 +139,9 @@ class _Work:
         if is_known(decision, self.log):
             self.by_outcome["known"].append(case_id)
             return
-        if self._is_in_manifest(decision):  # a call was killed between the manifest and the log
+        if self._is_in_manifest(decision):  # of another reader, or a call was killed between the manifest and the log
             self.by_outcome["known"].append(case_id)
+            self.queue = [one for one in self.queue if one.case_id != case_id]
             self._note(decision, "label", self.cases[case_id].label)
             return
         if not decision.decided:
@@ -241,13 +242,11 @@ class _Work:
         if case is None or case.label_review is None or not decision.decided or decision.is_disputed:
             return False
         review, held = decision.review, case.label_review
-        verdict = "corrected" if review.edited_voxels else "accepted"
-        return review.verdict == "accepted" and (held.verdict, held.mask_sha256, held.decided, held.readers) == (
-            verdict,
-            review.mask_sha256,
-            review.decided,
-            decision.readers,
-        )
+        if review.verdict != "accepted" or held.mask_sha256 != review.mask_sha256:
+            return False
+        if not review.edited_voxels:
+            return held.verdict == "accepted"  # whoever accepts it, the mask is the label
+        return (held.verdict, held.decided, held.readers) == ("corrected", review.decided, decision.readers)
 
     def _note(self, decision: Decision, outcome: str, label: str | None) -> None:
         self.log += log_entries(decision, outcome=outcome, label=label, models=self.models, before=self.log)
