@@ -67,6 +67,7 @@ def run_command(command: Callable[..., object]) -> None:
     console.speak_utf8_to_the_disk()
     console.accept_every_name()
     console.share_cores()
+    console.collect_rarely()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill closes the MLflow run too
     try:

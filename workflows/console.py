@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import os
 import sys
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from medseg.records import Failure
 
+_ALLOCATIONS = 10_000  # between two searches; Python's own number is 700 or 2,000
 _SPINS = "1000"  # benchmarks/README.md
 _MOST_LINES = 10
 
@@ -49,6 +52,16 @@ def share_cores() -> None:
     """
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
         os.environ |= {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": _SPINS}
+
+
+def collect_rarely() -> None:
+    """Let Python search for cycles of dead objects less often while packages load, and not at the end.
+
+    At the end of a process the search takes half a second once the packages of a prediction are loaded, and the memory
+    goes back to the system anyway.
+    """
+    gc.set_threshold(_ALLOCATIONS)
+    atexit.register(gc.freeze)
 
 
 def echo_first(lines: Sequence[str], what: str, where: str) -> None:

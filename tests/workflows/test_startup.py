@@ -99,3 +99,24 @@ def test_waiting_threads_sleep_soon_in_every_command_unless_the_user_chose(own: 
     environment = {name: value for name, value in os.environ.items() if name not in names} | own
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == used, done.stderr
+
+
+def test_dead_cycles_are_not_searched_at_the_end_and_files_of_the_process_are_removed_all_the_same() -> None:
+    script = (
+        "import gc, sys, tempfile, weakref; from medseg.workflows import cli\n"
+        "class Cycle:\n"
+        "    def __del__(self): print('searched')\n"
+        "def command(**_):\n"
+        "    assert gc.isenabled()\n"
+        "    gc.disable()\n"
+        "    one, two = Cycle(), Cycle()\n"
+        "    one.other, two.other = two, one\n"
+        "    globals()['folder'] = tempfile.TemporaryDirectory()\n"
+        "    print(folder.name)\n"
+        "cli.run_command(command)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    folder, *others = done.stdout.split()
+    assert others == []
+    assert not Path(folder).exists()

@@ -11,6 +11,7 @@ from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
 from medseg.manifest import manifest_target, mixed_channels
 from medseg.networks import NetworkConfig
+from medseg.planning.augmentation import with_augmentation
 from medseg.planning.body import body_rule, plan_body
 from medseg.planning.coarse_start import plan_coarse_start
 from medseg.planning.fingerprint import Fingerprint
@@ -46,6 +47,7 @@ def make_plan(
     structures: Sequence[LabelStructures] = (),
     preset: PresetName | None = None,
     is_even: bool = False,
+    epochs: int | None = None,
 ) -> Plan:
     """Decide every setting from the training scans, the device and the budget, and say why.
 
@@ -62,6 +64,7 @@ def make_plan(
         structures: Components and neighbours of the labels of some training cases, to be shown in the plan.
         preset: Name of a set of sizes that takes the place of the device's.
         is_even: Whether patches must be multiples of the network's reduction, as a network of the user's own may need.
+        epochs: Length of the training where no wall clock decides it; the plan's own if not given.
 
     Raises:
         ConfigError: If the network cannot take the scans.
@@ -84,6 +87,8 @@ def make_plan(
     else:
         voxels = resources.clock_voxels
         plan = choose_plan(plan_on, seen, spending, device=device, voxels=voxels, spacing_mm=spacing_mm)
+    views = plan.expected.views_per_scan if plan.expected else float(epochs or plan.training.epochs)
+    plan = with_augmentation(plan, views)
     return with_low_ceilings(plan.model_copy(update={"fingerprint": profile}))
 
 

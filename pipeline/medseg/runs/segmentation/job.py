@@ -225,6 +225,7 @@ class SegmentationJob:
             structures=structures,
             preset=self.preset,
             is_even=not is_known,
+            epochs=settings.epochs,
         )
         return _without_misfits(plan, settings.changes), fingerprint.failures
 
