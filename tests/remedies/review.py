@@ -274,6 +274,8 @@ def _renamed(place: Path) -> Path:
 def _has_a_label(place: Path) -> Again:
     data_of(place)
     applied(place, review_of(place))
+    other = np.ascontiguousarray(box_mask(GRID.shape)[::-1])  # the case is drawn again, otherwise
+    write_masks(place / "masks", {name: (place / f"{name}.nii.gz", other) for name in ("a", "b")})
     later = {"decided": "2026-12-01"}
     yield lambda: applied(place, review_of(place, **later))
     yield lambda: applied(place, review_of(place, **later), replace=True)

@@ -92,6 +92,7 @@ def _surplus_bytes(path: Path, header: Any) -> int:
 
 def _matrix(header: Any, name: str) -> Affine | None:
     """Matrix of a form; None if it is broken."""
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.spatialimages import HeaderDataError
 
     try:

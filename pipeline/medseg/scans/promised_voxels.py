@@ -28,6 +28,7 @@ def promised_voxels(path: Path, *, case_id: str) -> int:
     if not path.name.lower().endswith(NIFTI_SUFFIXES):
         grid = read_grid(path, case_id=case_id)
         return math.prod(grid.geometry.shape) * grid.channels
+    import nibabel  # noqa: F401 (whole before its parts: another thread may be importing it)
     from nibabel.wrapstruct import WrapStructError
 
     try:

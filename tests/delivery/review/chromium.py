@@ -61,7 +61,7 @@ class Page:
         to_browser, from_browser = os.pipe(), os.pipe()
         program = chromium()
         assert program is not None
-        with tempfile.TemporaryDirectory() as profile:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # its children may still write there
             command = [program, *_FLAGS, *flags, f"--window-size={size[0]},{size[1]}", f"--user-data-dir={profile}"]
             process = subprocess.Popen(
                 [sys.executable, "-c", _LAUNCHER, str(to_browser[0]), str(from_browser[1]), *command, "about:blank"],

@@ -52,9 +52,9 @@ def training_step(
             return forward(image.contiguous(memory_format=layout))
 
     if compiled_channels is not None:
-        noise = torch.zeros(config.batch_size, compiled_channels, *config.patch_size, device=device)
+        blank = torch.zeros(config.batch_size, compiled_channels, *config.patch_size, device=device)
         network.train()
-        forward = compiled_forward(forward, network, partial(scales_of, noise))
+        forward = compiled_forward(forward, network, partial(scales_of, blank))
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
         image, label = augment_batch(batch["image"], batch["label"], config.augment, seed=seed)
