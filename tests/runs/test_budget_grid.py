@@ -6,20 +6,24 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import medseg
 import pytest
 import torch
 from medseg.errors import ConfigError, ManifestError
+from medseg.inference.segmentation import InferenceConfig
 from medseg.networks.segmentation import build_network
 from medseg.phantom import LABELS, write_cohort
-from medseg.planning import load_plan
+from medseg.planning import Plan, load_plan
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.plan import PlanResult, plan_dataset
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import load_training_cases
-from medseg.training.segmentation import SegmentationParts
+from medseg.training.segmentation import SegmentationParts, TrainingConfig
+
+from tests.networks.segmentation.small_nets import small_net
 
 Medseg = Callable[..., Any]
 
@@ -193,3 +197,20 @@ def test_medseg_s_own_network_alone_is_compiled_on_a_gpu(
     assert not job.is_compiled(replace(settings, device="cpu"))
     monkeypatch.setattr("medseg.runs.segmentation.job.torch_device", lambda name: torch.device("cuda", 0))
     assert job.is_compiled(settings) == expected
+
+
+@pytest.mark.parametrize(("dims", "epochs", "expected"), [(3, 1000, True), (3, 2, False), (2, 1000, False)])
+def test_networks_of_volumes_alone_are_compiled_for_many_steps(
+    dims: Literal[2, 3], epochs: int, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medseg.runs.segmentation.job.torch_device", lambda name: torch.device("cuda", 0))
+    settings = TrainingSettings(out=tmp_path / "run", store=tmp_path / "store", epochs=epochs)
+    patch = (16, 16, 1 if dims == 2 else 16)
+    plan = Plan(
+        dataset="made up",
+        network=small_net("unet", spatial_dims=dims),
+        preprocess=PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),)),
+        training=TrainingConfig(patch_size=patch),
+        inference=InferenceConfig(patch_size=patch),
+    )
+    assert SegmentationJob().is_compiled(settings, plan, steps_per_epoch=10) == expected

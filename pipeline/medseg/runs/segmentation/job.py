@@ -213,7 +213,7 @@ class SegmentationJob:
         has_account = self.grid == "budget" or fingerprint.is_2d  # the option is about volumes
         if has_account and is_known and seconds is not None and seconds > _SHORTEST_S:
             left = seconds - (time.monotonic() - start - reading_s)
-            spending = self._spending(cases, settings, seconds=left, reading_s=reading_s)
+            spending = self._spending(cases, settings, seconds=left, reading_s=reading_s, is_2d=fingerprint.is_2d)
         plan = make_plan(
             fingerprint,
             manifest,
@@ -248,12 +248,12 @@ class SegmentationJob:
             )
 
     def _spending(
-        self, cases: TrainingCases, settings: TrainingSettings, *, seconds: float, reading_s: float
+        self, cases: TrainingCases, settings: TrainingSettings, *, seconds: float, reading_s: float, is_2d: bool
     ) -> Spending:
         """What is left of the budget after the cases are prepared, which takes longer than reading them did."""
         share = (len(cases.training) + len(cases.validation)) / len(cases.training)
         device = torch_device(settings.device)
-        is_compiled = self.is_compiled(settings)
+        is_compiled = not is_2d and self.is_compiled(settings)
         cost = self.step_cost(device, settings.store, is_compiled=is_compiled)
         before_s = reading_s * (1 + _PREPARING_TO_READING * share) + COMPILING_S * is_compiled
         return Spending(
@@ -267,13 +267,15 @@ class SegmentationJob:
         )
 
     def is_compiled(self, settings: TrainingSettings, plan: Plan | None = None, steps_per_epoch: int = 0) -> bool:
-        """Whether the network is compiled first: on a GPU, medseg's own alone, with which that was measured.
+        """Whether the network is compiled first: on a GPU, medseg's own of volumes, with which alone that was measured.
 
         Args:
             settings: Device and length of the training.
-            plan: Plan of the training; not yet made if not given, and then the training has a wall-clock budget.
+            plan: Plan of the training; if not given, one of volumes will be made for a wall-clock budget.
             steps_per_epoch: Steps of an epoch by that plan.
         """
+        if plan is not None and plan.network.spatial_dims == 2:
+            return False
         kind = plan.network.kind if plan is not None else self.network or "unet"
         epochs = settings.epochs or (plan.training.epochs if plan is not None else 0)
         is_worth = is_worth_compiling(
