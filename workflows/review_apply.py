@@ -24,7 +24,7 @@ Examples:
 @click.option("--replace", is_flag=True, help="Give cases that have a label the new one; old files stay.")
 @click.option("--patients", type=options.FILE,
               help="CSV with the columns case_id and patient_id, for scans that are new in the data set.")  # fmt: skip
-@click.option("--sources", multiple=True, type=options.FILE,
+@click.option("--source", "sources", multiple=True, type=options.FILE,
               help="Folder in which new scans are, if they are not where predict read them; repeat.")  # fmt: skip
 @click.option("--pseudonyms", type=options.FILE, help="Private table of the prediction, where it wrote one.")
 @options.data_root

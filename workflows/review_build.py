@@ -11,7 +11,7 @@ from medseg.workflows import bars, console, options
 EPILOG = """\b
 Examples:
   medseg review build masks --out review.html
-  medseg review build masks --sources data --cases p1,p2 --image-mb 20 --out review.html
+  medseg review build masks --source data --cases p1,p2 --image-mb 20 --out review.html
 """
 
 
@@ -28,7 +28,7 @@ def _ids(context: click.Context, parameter: click.Parameter, value: str) -> tupl
               help="Most megabytes of scans and masks in a page.")  # fmt: skip
 @click.option("--image-mb", type=click.FloatRange(0.1), default=8.0, show_default=True,
               help="About the most megabytes of a scan; larger scans are shown with averaged voxels.")  # fmt: skip
-@click.option("--sources", multiple=True, type=options.FILE,
+@click.option("--source", "sources", multiple=True, type=options.FILE,
               help="Folder in which the scans are, if they are not where predict read them; repeat.")  # fmt: skip
 @click.option("--pseudonyms", type=options.FILE, help="Private table of the prediction, where it wrote one.")
 def command(masks: Path, out: Path, **choices: Any) -> None:

@@ -38,7 +38,7 @@ def test_scans_are_found_in_the_folders_that_are_given(medseg: Medseg, place: Pa
     outcome = medseg("review", "build", place / "masks", "--out", place / "r.html")
     assert outcome.code == 1
     assert "must show at least one case" in outcome.err
-    assert medseg("review", "build", place / "masks", "--sources", place, "--out", place / "r.html").code == 0
+    assert medseg("review", "build", place / "masks", "--source", place, "--out", place / "r.html").code == 0
 
 
 def test_decisions_are_counted_and_the_next_command_is_said(medseg: Medseg, place: Path) -> None:
