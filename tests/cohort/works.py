@@ -51,6 +51,9 @@ def misspelt(case: Numbered) -> int:
 class Backwards:
     """An executor of somebody else's, as one for Ray would be: it ends with the first item."""
 
+    def __repr__(self) -> str:
+        return "Backwards()"
+
     def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
         for place in reversed(range(len(items))):
             yield place, work(items[place])
