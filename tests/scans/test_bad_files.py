@@ -239,7 +239,11 @@ def test_picture_of_sixteen_bits_per_colour_is_refused(tmp_path: Path) -> None:
         read_scan(tmp_path / "a.png", case_id="c")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 10, gzip.compress(b""), gzip.compress(b"\0" * 10)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 10, gzip.compress(b""), gzip.compress(b"\0" * 10)],
+    ids=["no bytes", "zeros", "nothing packed", "zeros packed"],
+)
 def test_empty_compressed_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.nii.gz").write_bytes(content)
     with pytest.raises(ScanError, match=r"case c: file a\.nii\.gz must be a whole NIfTI file"):

@@ -28,6 +28,7 @@ def read(path: Path) -> bytes:
         (gzip.compress(b""), b""),
         (b"", b""),
     ],
+    ids=["packed", "several members", "zeros behind", "nothing packed", "no bytes"],
 )
 def test_packed_content_is_that_of_gzip(tmp_path: Path, packed: bytes, content: bytes) -> None:
     (tmp_path / "A.NII.GZ").write_bytes(packed)

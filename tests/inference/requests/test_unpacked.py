@@ -110,7 +110,7 @@ def test_list_of_a_zip_is_not_read_where_it_is_too_long(monkeypatch: pytest.Monk
         pass
 
 
-@pytest.mark.parametrize("torn", [zipped("1.dcm")[:40], b"PK\x03\x04"])
+@pytest.mark.parametrize("torn", [zipped("1.dcm")[:40], b"PK\x03\x04"], ids=["middle", "start"])
 def test_torn_zip_is_refused(torn: bytes) -> None:
     with pytest.raises(ScanError, match="a zip must be whole"), unpacked(ScanRequest((torn,))):
         pass
