@@ -14,6 +14,7 @@ from pydantic import Field
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
+from medseg.targets.regions import Regions
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
 from medseg.targets.voxel_target import VoxelTarget
 from medseg.targets.written_regions import WrittenRegions
@@ -28,6 +29,7 @@ __all__ = [
     "ClassKind",
     "ExclusiveLabels",
     "LabelsOnHalfLogits",
+    "Regions",
     "SliceClasses",
     "Target",
     "TargetSource",

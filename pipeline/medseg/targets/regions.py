@@ -1,0 +1,167 @@
+"""Structures that may overlap, each of them some of the values of a label map."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from medseg.targets.exclusive_labels import IGNORED
+from medseg.targets.voxel_target import Array, Mask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MOST_REGIONS = 16  # whose combinations a table holds
+
+
+class Regions(BaseModel):
+    """Overlapping structures, each with a channel of its own; the native array is a map of label values.
+
+    A value stands for a combination of structures: a voxel of value 3 belongs to every structure whose values hold 3.
+    Nested structures (whole tumour, core) are written so, and any others that overlap, with a value for each
+    combination that occurs. A combination that no value stands for is written as nnU-Net writes it: the structures in
+    their order, later ones over earlier ones.
+
+    Attributes:
+        kind: Tag of this kind of target in saved files.
+        labels: Name and value of what a label file holds, the background included.
+        regions: Values that make up each structure.
+        order: Value that each structure writes where no value stands for the combination.
+        ignore: Value of voxels that nobody has annotated; None where every voxel is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["regions"] = "regions"
+    labels: dict[str, int] = Field(min_length=1)
+    regions: dict[str, tuple[int, ...]] = Field(min_length=1, max_length=_MOST_REGIONS)
+    order: tuple[int, ...]
+    ignore: int | None = None
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> Self:
+        values = self.values
+        if len(set(values)) < len(values) or values[0] < 0:
+            raise ValueError(f"labels must have different values from 0, got {self.labels}")
+        if len(self.order) != len(self.regions):
+            raise ValueError(f"order must have a value for each of {len(self.regions)} regions, got {len(self.order)}")
+        if unnamed := sorted(set(self.order) - set(values)):
+            raise ValueError(f"order must hold values of labels, got {unnamed}")
+        for name, held in self.regions.items():
+            if not held or 0 in held or not set(held) <= set(values):
+                raise ValueError(f"region {name!r} must hold values of labels other than 0, got {list(held)}")
+        if self.ignore in values:
+            raise ValueError(f"ignore must not be the value of a label, got {self.ignore} of {self.labels}")
+        return self
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Values of a label map, rising."""
+        return tuple(sorted(self.labels.values()))
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the network: one per structure."""
+        return len(self.regions)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the structures."""
+        return tuple(self.regions)
+
+    @property
+    def structures(self) -> tuple[str, ...]:
+        """Names of the structures."""
+        return tuple(self.regions)
+
+    @property
+    def channel_values(self) -> tuple[int, ...] | None:
+        """Nothing: each channel is decided apart."""
+        return None
+
+    @property
+    def channel_threshold(self) -> float | None:
+        """Probability above which a structure is found."""
+        return 0.5
+
+    def encode(self, label: Array) -> Tensor:
+        """Whether each voxel belongs to each structure.
+
+        Args:
+            label: Label values `(I, J, K)`, each of them named or ignored.
+
+        Returns:
+            int16 of shape `(channels, I, J, K)`; `IGNORED` where a voxel does not count.
+        """
+        import torch
+
+        held = np.stack([np.isin(label, values) for values in self.regions.values()]).astype(np.int16)
+        ignored = self.ignored(label)
+        if ignored is not None:
+            held[:, ignored] = IGNORED
+        return torch.from_numpy(held)
+
+    def ignored(self, label: Array) -> Mask | None:
+        """Voxels that nobody has annotated, `(I, J, K)`; None where every voxel is annotated."""
+        return None if self.ignore is None else np.asarray(label == self.ignore)
+
+    def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+        """Probability of each structure."""
+        return logits.sigmoid()
+
+    def blank(self, shape: tuple[int, ...]) -> Array:
+        """Map of background in the smallest unsigned type that holds every label value."""
+        return np.zeros(shape, np.min_scalar_type(self.values[-1]))
+
+    def decide(self, values: Tensor) -> Array:
+        """Label values of the structures whose probability is above one half.
+
+        Args:
+            values: Probabilities `(channels, I, J, K)` on any device.
+
+        Returns:
+            Label values `(I, J, K)` in the type of `blank`; 0 where no structure is found.
+        """
+        return self.combine((values > 0.5).cpu().numpy())
+
+    def combine(self, found: Mask) -> Array:
+        """Label values from the voxels `(channels, I, J, K)` of each structure; 0 where none is found."""
+        code = np.zeros(found.shape[1:], np.uint16)
+        for place, where in enumerate(found):
+            code |= where.astype(np.uint16) << place
+        return np.asarray(self._value_of_combination[code])
+
+    def soft_sums(self, values: Tensor) -> Tensor:
+        """Sums over all voxels of each structure's probability; see `VoxelTarget`."""
+        import torch
+
+        flat = values.flatten(1).double()
+        found = flat > 0.5
+        return torch.stack([(flat * found).sum(1), flat.sum(1), found.sum(1).double()]).cpu()
+
+    def shows(self, array: Array, structure: str) -> Mask:
+        """Voxels of a label map that belong to a structure."""
+        return np.asarray(np.isin(array, self.regions[structure]))
+
+    def voxels(self, array: Array) -> dict[str, int]:
+        """Number of voxels of every structure in a label map."""
+        return {name: int(self.shows(array, name).sum()) for name in self.regions}
+
+    @cached_property
+    def _value_of_combination(self) -> Array:
+        """Value of each combination of structures, of which the n-th has bit n."""
+        table = self.blank((1 << self.channels,))
+        codes = np.arange(len(table))
+        for place, value in enumerate(self.order):
+            table[codes >> place & 1 == 1] = value
+        for value in reversed(self.values):
+            code = self._code_of(value)
+            if self._code_of(int(table[code])) != code:
+                table[code] = value
+        return table
+
+    def _code_of(self, value: int) -> int:
+        return sum((value in held) << place for place, held in enumerate(self.regions.values()))
