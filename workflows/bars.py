@@ -11,6 +11,7 @@ from medseg.workflows.log_lines import LogLines
 
 if TYPE_CHECKING:
     from medseg.ingest import Progress
+    from medseg.training.forecast import Forecast
 
 _BUDGET_BAR = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
 
@@ -56,11 +57,13 @@ class Bars:
 
             yield on_step
 
-    def validated(self, score: float) -> None:
-        """Show the score of the last validation from now on."""
-        self._score = f"validation {score:.3f}"
+    def validated(self, score: float, forecast: Forecast | None) -> None:
+        """Show the score of the last validation, and what is expected at the end, from now on."""
+        at_end = forecast.score if forecast is not None else None
+        expected = f"expected at the end {at_end.low:.3f} to {at_end.high:.3f}" if at_end is not None else ""
+        self._score = ", ".join(filter(None, [f"validation {score:.3f}", expected]))
         if self._lines is not None:
-            self._lines.score = score
+            self._lines.score, self._lines.expected = score, expected
 
 
 @contextmanager

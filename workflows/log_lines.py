@@ -25,6 +25,7 @@ class LogLines:
         self.stage = stage
         self.count = 0
         self.score = math.nan
+        self.expected = ""
         self._clock = clock
         self._start = clock()
         self._next = self._start + _FIRST_S
@@ -54,6 +55,7 @@ class LogLines:
             parts = [f"step {self.count}"]
             parts += [f"loss {loss:.3f}"] if loss == loss else []
             parts += [f"last validation {self.score:.4f}"] if self.score == self.score else []
+            parts += [self.expected] if self.expected else []
             parts += [f"{self.count / (self._clock() - self._start):.2g} steps/s"]
             self._say(", ".join(parts), progress)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ Examples:
   medseg train data/dataset.json --out run --fold 0 --budget 10m
   medseg train other/dataset.json --out tuned --init run --budget 5m
   medseg train data/dataset.json --out folds --fold all-folds --budget 50m
+  medseg train data/dataset.json --out curve --learning-curve --budget 30m
 """
 
 
@@ -26,6 +28,13 @@ Examples:
     help="Earlier run of medseg train to fine-tune (or its model folder, or a file of weights in it): its network is "
     "kept, and its weights are taken by the names of labels and channels.",
 )
+@click.option(
+    "--learning-curve",
+    "has_curve",
+    is_flag=True,
+    help="Train on all cases, half of the patients and a quarter, with equal parts of --budget, and tell whether more "
+    "labels or more time would help.",
+)
 @options.grid
 @options.network
 @options.preset
@@ -37,14 +46,17 @@ def command(**arguments: Any) -> None:
     """
     started = time.monotonic()
     from medseg.runs.folds import train_folds
+    from medseg.runs.learning_curve import train_learning_curve
     from medseg.runs.segmentation.job import SegmentationJob
     from medseg.runs.settings import ALL_FOLDS, TrainingSettings
     from medseg.runs.train import train_job
 
-    dataset = arguments.pop("dataset")
+    dataset, has_curve = arguments.pop("dataset"), arguments.pop("has_curve")
     job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
     settings = options.training_settings(TrainingSettings, arguments)
-    if is_all := settings.fold == ALL_FOLDS:
+    if has_curve:
+        result = train_learning_curve(job, dataset, settings, progress=bars.Bars())
+    elif settings.fold == ALL_FOLDS:
         result = train_folds(job, dataset, settings, progress=bars.Bars())
     else:
         result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
@@ -52,13 +64,16 @@ def command(**arguments: Any) -> None:
     for note in result.notes:
         click.echo(note)
     console.warn(result.warnings)
-    what = (
-        "models in the folders fold_0, fold_1, ... of"
-        if is_all
-        else f"model in {result.folder / 'model'}, plan, curves and pictures in"
-    )
-    click.echo(f"{result.steps} steps in {result.seconds:.0f} s; {what} {result.folder}")
+    click.echo(f"{result.steps} steps in {result.seconds:.0f} s; {_what(result.folder)} {result.folder}")
     console.report_failures(result.failures)
+
+
+def _what(folder: Path) -> str:
+    """What a folder of a training holds."""
+    for several in ("fold", "cases"):
+        if names := sorted(path.name for path in folder.glob(f"{several}_*")):
+            return f"models in the folders {', '.join(names)} of"
+    return f"model in {folder / 'model'}, plan, curves and pictures in"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import pytest
 from medseg.errors import CheckpointError, ConfigError, ManifestError, TrainingError
 from medseg.records import Manifest
 from medseg.runs.train import TrainResult
+from medseg.training.forecast import Forecast
 
 SMALL: dict[str, Any] = {
     "network": {
@@ -49,7 +50,7 @@ class Diary:
         self.stages[stage] = 0
         yield lambda share, loss: self.shares.append(share)
 
-    def validated(self, score: float) -> None:
+    def validated(self, score: float, forecast: Forecast | None) -> None:
         self.scores.append(score)
 
 

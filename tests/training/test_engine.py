@@ -437,6 +437,7 @@ def test_weights_checkpoint_and_nothing_else_are_written(tmp_path: Path) -> None
         "last_validation",
         "compared_cases",
         "reported",
+        "curve",
     }
     assert facts_of(tmp_path)["step"] == 4
 

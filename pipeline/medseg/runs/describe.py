@@ -12,6 +12,7 @@ from medseg.runs.machine import torch_device
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.training.engine import Outcome
+from medseg.training.task import Validation
 
 _MOST_DIFFERENCES = 3
 _SEVERAL = {"all": "all cases", "all-folds": "all folds"}
@@ -25,6 +26,18 @@ def fold_text(fold: str) -> str:
 def length_text(budget: str | None, epochs: int | None) -> str:
     """Budget or epochs, as the user gave them."""
     return budget or (f"{epochs} epochs" if epochs else "planned epochs")
+
+
+def forecast_notes(validation: Validation | None) -> tuple[str, ...]:
+    """What a training of twice the length is expected to gain, for the person who started this one."""
+    if validation is None or validation.forecast is None:
+        return ()
+    middle, low, high = validation.forecast.gain
+    text = (
+        f"a training of twice this length is expected to change the score by {middle:+.3f} ({low:+.3f} to {high:+.3f}, "
+        "four times out of five)"
+    )
+    return (text,)
 
 
 def size_text(sizes: Sequence[float]) -> str:

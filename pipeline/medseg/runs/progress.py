@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from medseg.training.forecast import Forecast
     from medseg.training.task import Validation
 
 OnCase = Callable[[str], None]
@@ -38,11 +39,12 @@ class Progress(Protocol):
             from 0 to 1, and the loss, NaN where it would have to be waited for.
         """
 
-    def validated(self, score: float) -> None:
+    def validated(self, score: float, forecast: Forecast | None) -> None:
         """Take note of a validation of the training that is open.
 
         Args:
             score: Its score, such as the mean volume Dice.
+            forecast: How the training is expected to go on; None as long as nothing can be said.
         """
 
 
@@ -57,7 +59,7 @@ class Silence:
         """A function that does nothing."""
         return nullcontext(_ignore_step)
 
-    def validated(self, score: float) -> None:
+    def validated(self, score: float, forecast: Forecast | None) -> None:
         """Nothing."""
 
 
@@ -81,9 +83,9 @@ class Named:
         """Open a training under its longer name."""
         return self.progress.over_budget(f"{self.name}: {stage}")
 
-    def validated(self, score: float) -> None:
-        """Pass the score on."""
-        self.progress.validated(score)
+    def validated(self, score: float, forecast: Forecast | None) -> None:
+        """Pass the score and its forecast on."""
+        self.progress.validated(score, forecast)
 
 
 def _ignore_case(case_id: str) -> None:
@@ -108,5 +110,5 @@ class ProgressListener:
         """No effect: steps are told one by one."""
 
     def on_validation(self, step: int, validation: Validation) -> None:
-        """Tell the score."""
-        self.progress.validated(validation.score)
+        """Tell the score and the forecast."""
+        self.progress.validated(validation.score, validation.forecast)

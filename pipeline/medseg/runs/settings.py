@@ -28,6 +28,7 @@ class TrainingSettings:
         plan: File of a plan to use instead of planning.
         changes: Sections and keys of the plan to change, as in a YAML file of settings.
         changes_name: Name under which the plan's reasons mention the changes.
+        cases: Ids of the training cases to learn from; all of the fold's if not given.
         seed: Seed of weights, sampling and augmentation; the plan's if not given.
         resume: Whether to continue the run in `out`, with its own settings.
         store: Folder of prepared cases.
@@ -45,6 +46,7 @@ class TrainingSettings:
     plan: Path | None = None
     changes: Mapping[str, Any] = field(default_factory=dict)
     changes_name: str = "settings"
+    cases: tuple[str, ...] | None = None
     seed: int | None = None
     resume: bool = False
     store: Path = Path("medseg_store")

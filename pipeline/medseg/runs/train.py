@@ -16,7 +16,14 @@ from medseg.errors import CheckpointError, ConfigError
 from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.records import Failure
-from medseg.runs.describe import describe_training, renamed, run_name, training_parameters, training_tags
+from medseg.runs.describe import (
+    describe_training,
+    forecast_notes,
+    renamed,
+    run_name,
+    training_parameters,
+    training_tags,
+)
 from medseg.runs.initial_weights import initial_weights, resumed_initial
 from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
@@ -29,6 +36,7 @@ from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
+from medseg.training.forecast import Interval
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +54,7 @@ class TrainResult:
         warnings: Sentences for the person who started the training.
         notes: Facts beside the summary.
         run_id: MLflow run; None without tracking.
+        more_time: Expected gain of the score with twice the length; None where nothing can be said.
     """
 
     folder: Path
@@ -56,6 +65,7 @@ class TrainResult:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     run_id: str | None
+    more_time: Interval | None = None
 
 
 def train_job(
@@ -90,7 +100,7 @@ def train_job(
         check_empty(folder.path)
     budget_s = parse_duration_s(settings.budget) if settings.budget else None
     torch_device(settings.device)  # a device that is not there is refused before any work
-    cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
+    cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root, only=settings.cases)
     job.check(cases.manifest)
     check_writable(settings.out, option="out")
     check_writable(settings.store, option="store")
@@ -175,8 +185,9 @@ def _train(
             *prepared.warnings,
             *delivered.warnings,
         ),
-        notes=(*prepared.notes, *delivered.notes),
+        notes=(*prepared.notes, *delivered.notes, *forecast_notes(outcome.last)),
         run_id=run.run_id if run else None,
+        more_time=outcome.last.forecast.gain if outcome.last and outcome.last.forecast else None,
     )
 
 
@@ -224,6 +235,7 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
     return replace(
         settings,
         fold=earlier.fold,
+        cases=earlier.training,
         seed=earlier.seed,
         plan=folder.plan,
         changes={},

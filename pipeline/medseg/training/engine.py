@@ -11,6 +11,7 @@ import torch
 from ignite.engine import Engine
 from torch.optim import SGD, AdamW, Optimizer
 
+from medseg.training.attach_forecast import attach_forecast
 from medseg.training.averaging import attach_average, averaged_copy
 from medseg.training.budget import Budget, attach_budget
 from medseg.training.events import TrainingEvents
@@ -109,6 +110,7 @@ def run_task(
     guard = attach_step_guard(trainer, state)
     reporter = attach_report(trainer, state, budget)
     attach_validation(trainer, evaluator, state, task, budget)
+    attach_forecast(evaluator, state)
     attach_budget(trainer, state, budget)
     attach_milestones(trainer, state, budget, validations=task.optimisation.validations)
     attach_listeners(trainer, evaluator, state, listeners=listeners, on_step=on_step)

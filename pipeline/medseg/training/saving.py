@@ -90,6 +90,7 @@ class Checkpoints:
             "last_validation": state.last_validation,
             "compared_cases": state.compared_cases,
             "reported": state.reported,
+            "curve": state.curve,
             **more,
         }
         save_checkpoint(
@@ -125,6 +126,7 @@ def restore(state: TrainingState, folder: Path) -> None:
     state.last_validation = facts["last_validation"]
     state.compared_cases = facts.get("compared_cases")
     state.reported = float(facts.get("reported", 0.0))
+    state.curve = [(int(step), float(score)) for step, score in facts.get("curve", ())]
     if "losses" in facts:
         device = next(state.network.parameters()).device
         state.losses = [torch.tensor(loss, device=device) for loss in facts["losses"]]

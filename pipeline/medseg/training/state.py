@@ -32,6 +32,7 @@ class TrainingState:
         validated_cases: Number of cases of the last validation.
         last: Last validation; None before the first.
         score: Score of the last validation over the cases that every validation measures.
+        curve: Step and score of every validation.
         validated_step: Step of the last validation since the run began or was resumed.
         is_pause_open: Whether the run was resumed after an error at a pause, which is still to be made.
     """
@@ -51,6 +52,7 @@ class TrainingState:
     validated_cases: int = 0
     last: Validation | None = None
     score: float = float("-inf")
+    curve: list[tuple[int, float]] = field(default_factory=list)
     validated_step: int | None = None
     is_pause_open: bool = False
 

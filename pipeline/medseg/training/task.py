@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from medseg.training.config import OptimisationConfig
+from medseg.training.forecast import Forecast
 
 Step = Callable[[Engine, Any], Tensor]
 CaseStep = Callable[[Engine, Any], Sequence[Any]]
@@ -26,11 +27,13 @@ class Validation:
         score: Number that decides which weights are best; higher is better.
         values: Numbers by name, for tracking.
         rows: Records of the task, one per case and label, or one per case.
+        forecast: How the training is expected to go on; None as long as nothing can be said.
     """
 
     score: float
     values: dict[str, float]
     rows: Sequence[Any]
+    forecast: Forecast | None = None
 
 
 class Task(Protocol):

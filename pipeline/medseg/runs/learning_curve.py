@@ -1,0 +1,287 @@
+"""The same training on a quarter, a half and all of the cases: would more labels help, or more time?"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from medseg.atomic import check_writable, write_json, write_text
+from medseg.delivery.segmentation import CurvePoint, save_learning_curve
+from medseg.errors import ConfigError, TrainingError
+from medseg.evaluation.segmentation import read_metrics
+from medseg.records import Case, Failure
+from medseg.runs.describe import differences, differences_text, length_text, run_name, training_tags
+from medseg.runs.progress import Named, Progress, Silence
+from medseg.runs.run_folder import RunFolder, check_empty, spool_of
+from medseg.runs.segmentation.job import SegmentationJob
+from medseg.runs.settings import ALL_FOLDS, TrainingSettings
+from medseg.runs.tracking import recorded, start_tracking, unsent
+from medseg.runs.train import TrainResult, merge_failures, train_job
+from medseg.runs.training_cases import TrainingCases, load_training_cases
+from medseg.tracking import TrackedRun
+from medseg.training import parse_duration_s
+from medseg.training.forecast import Interval
+from medseg.training.forecast_cases import gain_of_more_cases
+
+TABLE_NAME = "learning_curve.csv"
+PICTURE_NAME = "learning_curve.png"
+RECORD_NAME = "learning_curve.json"
+_SHARES = (1.0, 0.5, 0.25)
+_FEWEST_PATIENTS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """What trainings on parts of the cases have shown; its text is a table with a verdict.
+
+    Attributes:
+        points: A point per training, with rising numbers of cases.
+        more_cases: Expected gain of twice the cases; None where nothing can be said.
+        more_time: Expected gain of a training of twice the length, on all cases; None likewise.
+    """
+
+    points: tuple[CurvePoint, ...]
+    more_cases: Interval | None
+    more_time: Interval | None
+
+    @property
+    def verdict(self) -> str:
+        """What would help more, as far as that can be told."""
+        if self.more_cases is None or self.more_time is None:
+            return "what would help more cannot be told from these trainings"
+        if self.more_cases.low > self.more_time.high:
+            return "more labelled cases would help more than more time"
+        if self.more_time.low > self.more_cases.high:
+            return "more time would help more than more labelled cases"
+        if max(self.more_cases.low, self.more_time.low) <= 0:
+            return "neither is sure to help"
+        return "which of both would help more cannot be told from these trainings"
+
+    def __str__(self) -> str:
+        lines = ["cases  patients  steps   Dice"]
+        lines += [f"{one.cases:5}  {one.patients:8}  {one.steps:5}  {one.score:.4f}" for one in self.points]
+        lines += [f"twice the labelled cases: {_gain_text(self.more_cases)}"]
+        lines += [f"twice the time:           {_gain_text(self.more_time)}", self.verdict]
+        return "\n".join(lines)
+
+
+def train_learning_curve(
+    job: SegmentationJob, dataset: Path, settings: TrainingSettings, *, progress: Progress | None = None
+) -> TrainResult:
+    """Train on all cases of a fold, on half of its patients and on a quarter, each in a folder `cases_<n>`.
+
+    The patients of a smaller training are among those of the larger ones. All have the plan of the largest, an equal
+    part of a wall-clock budget (or the same number of epochs, in which fewer cases are fewer steps), and the same
+    validation cases.
+
+    Args:
+        job: Segmentation training.
+        dataset: A `dataset.json` or the folder that holds one.
+        settings: Choices; the output folder must be new or empty.
+        progress: Follows the work; nothing if not given.
+
+    Returns:
+        The folder, with a `LearningCurve` as summary. A training that fails is listed, and its point is missing.
+
+    Raises:
+        PipelineError: If the dataset or a setting is wrong, there are too few patients, or no training succeeds.
+    """
+    started = time.monotonic()
+    if settings.resume or settings.fold in {"all", ALL_FOLDS}:
+        raise ConfigError(
+            "learning curve: takes a single fold and a new folder", remedy="give the number of a fold, and no resume"
+        )
+    check_empty(settings.out)
+    cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
+    job.check(cases.manifest)
+    parts = _parts(cases, seed=settings.seed or 0)
+    check_writable(settings.out, option="out")
+    parent = start_tracking(
+        settings.tracking,
+        cases.manifest,
+        stage=job.stage,
+        name=f"learning curve, {run_name(job.stage, settings, job.named_choices)}",
+        tags={"medseg.fold": settings.fold},
+    )
+    with recorded(parent):
+        if parent is not None:
+            parent.begin(spool_of(settings.out))
+            parent.log_tags(training_tags(settings))
+            parent.log_parameters({"differs_from_default": differences_text(settings, job.named_choices)})
+        work = _Work(job, dataset, settings, parent, progress or Silence(), started)
+        for place, part in enumerate(parts):
+            work.train(part, left=len(parts) - place)
+        if not work.results:
+            raise TrainingError(
+                f"learning curve of {cases.manifest.name}: no training succeeded; {work.failures[0].reason}",
+                remedy="train on all cases, to see what is wrong",
+            )
+        curve = _curve(work.results, cases)
+        _write(settings.out, curve, cases)
+        result = _result(work, curve, settings, started=started)
+        if parent is not None:
+            _log(parent, settings, curve)
+    return replace(result, warnings=(*result.warnings, *unsent(parent, settings.out)))
+
+
+@dataclass(slots=True)
+class _Work:
+    """The trainings of one after the other; the largest first, since it makes the plan."""
+
+    job: SegmentationJob
+    dataset: Path
+    settings: TrainingSettings
+    parent: TrackedRun | None
+    progress: Progress
+    started: float
+    results: list[TrainResult] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def train(self, part: Sequence[Case], *, left: int) -> None:
+        """Train on a part of the cases; a failure is listed."""
+        own, job = self._settings_of(part, left=left), self.job
+        if self.results:
+            plan = RunFolder(self.results[0].folder).plan
+            job, own = job.with_plan(differences(own, job.named_choices)), replace(own, plan=plan, changes={})
+        try:
+            self.results.append(train_job(job, self.dataset, own, progress=Named(self.progress, f"{len(part)} cases")))
+        except TrainingError as error:
+            self.failures.append(Failure.of(f"{len(part)} cases", "train", error))
+
+    def _settings_of(self, part: Sequence[Case], *, left: int) -> TrainingSettings:
+        budget = None
+        if self.settings.budget is not None:
+            total = parse_duration_s(self.settings.budget)
+            budget = f"{max(1.0, (total - (time.monotonic() - self.started)) / left):.1f}s"
+        return replace(
+            self.settings,
+            out=self.settings.out / f"cases_{len(part)}",
+            budget=budget,
+            cases=tuple(case.case_id for case in part),
+            tracking=replace(self.settings.tracking, parent=self.parent.run_id if self.parent else None),
+        )
+
+
+def _parts(cases: TrainingCases, *, seed: int) -> list[list[Case]]:
+    """Cases of all patients, of half of them and of a quarter, each part within the one before.
+
+    Raises:
+        TrainingError: If there are too few patients.
+    """
+    patients = list(dict.fromkeys(case.patient_id for case in cases.training))
+    if len(patients) < _FEWEST_PATIENTS or not cases.validation:
+        raise TrainingError(
+            f"learning curve of {cases.manifest.name}: must have {_FEWEST_PATIENTS} training patients and a validation "
+            f"case, got {len(patients)} and {len(cases.validation)}",
+            remedy="take a fold with more training cases",
+        )
+    order = [patients[place] for place in np.random.default_rng([seed, 3]).permutation(len(patients))]
+    kept = [set(order[: max(1, round(share * len(order)))]) for share in _SHARES]
+    return [[case for case in cases.training if case.patient_id in one] for one in kept]
+
+
+def _curve(results: Sequence[TrainResult], cases: TrainingCases) -> LearningCurve:
+    """Points over the validation cases that every training measured."""
+    rows = [_dice_by_case(RunFolder(result.folder).validation.with_suffix(".csv")) for result in results]
+    common = sorted(set.intersection(*(set(one) for one in rows)))
+    if not common:
+        return LearningCurve((), None, None)
+    patient_of = {case.case_id: case.patient_id for case in cases.training}
+    points = []
+    for result, dice in zip(results, rows, strict=True):
+        ids = RunFolder(result.folder).load_record().training
+        points.append(
+            CurvePoint(
+                cases=len(ids),
+                patients=len({patient_of[case_id] for case_id in ids}),
+                steps=result.steps,
+                seconds=result.seconds,
+                score=fmean(dice[case_id] for case_id in common),
+                deviation=_deviation([dice[case_id] - rows[0][case_id] for case_id in common]),
+            )
+        )
+    points.reverse()
+    gain = gain_of_more_cases(
+        [point.cases for point in points],
+        [point.score for point in points],
+        deviations=[point.deviation for point in points],
+    )
+    whole = results[0] if len(points) == len(results) else None
+    return LearningCurve(tuple(points), gain, whole.more_time if whole is not None else None)
+
+
+def _dice_by_case(table: Path) -> dict[str, float]:
+    """Mean Dice of each validation case over its labels."""
+    values: dict[str, list[float]] = {}
+    for row in read_metrics(table) if table.is_file() else ():
+        if math.isfinite(row.values["dice"]):
+            values.setdefault(row.case_id, []).append(row.values["dice"])
+    return {case_id: fmean(found) for case_id, found in values.items()}
+
+
+def _deviation(changes: Sequence[float]) -> float:
+    """Standard error of a mean change over cases."""
+    return stdev(changes) / math.sqrt(len(changes)) if len(changes) > 1 else 0.0
+
+
+def _gain_text(gain: Interval | None) -> str:
+    if gain is None:
+        return "cannot be told"
+    return f"Dice {gain.middle:+.4f} expected ({gain.low:+.4f} to {gain.high:+.4f}, four times out of five)"
+
+
+def _write(folder: Path, curve: LearningCurve, cases: TrainingCases) -> None:
+    lines = ["cases,patients,steps,seconds,dice,difference_standard_error"]
+    lines += [
+        f"{one.cases},{one.patients},{one.steps},{one.seconds:.1f},{one.score:.6f},{one.deviation:.6f}"
+        for one in curve.points
+    ]
+    write_text(folder / TABLE_NAME, "\n".join(lines) + "\n")
+    write_json(folder / RECORD_NAME, _content(curve, cases))
+    if curve.points:
+        save_learning_curve(curve.points, folder / PICTURE_NAME, more_cases=curve.more_cases, title=cases.manifest.name)
+
+
+def _content(curve: LearningCurve, cases: TrainingCases) -> dict[str, Any]:
+    return {
+        "dataset": cases.manifest.name,
+        "validation_cases": [case.case_id for case in cases.validation],
+        "gain_of_twice_the_cases": curve.more_cases._asdict() if curve.more_cases else None,
+        "gain_of_twice_the_time": curve.more_time._asdict() if curve.more_time else None,
+        "interval": "80 %",
+        "verdict": curve.verdict,
+    }
+
+
+def _result(work: _Work, curve: LearningCurve, settings: TrainingSettings, *, started: float) -> TrainResult:
+    return TrainResult(
+        folder=settings.out,
+        steps=sum(result.steps for result in work.results),
+        seconds=time.monotonic() - started,
+        summary=curve,
+        failures=merge_failures(*(result.failures for result in work.results), work.failures),
+        warnings=tuple(dict.fromkeys(warning for result in work.results for warning in result.warnings)),
+        notes=(f"table, record and picture in {settings.out / TABLE_NAME}, {RECORD_NAME} and {PICTURE_NAME}",),
+        run_id=work.parent.run_id if work.parent else None,
+        more_time=curve.more_time,
+    )
+
+
+def _log(run: TrackedRun, settings: TrainingSettings, curve: LearningCurve) -> None:
+    for point in curve.points:
+        run.log_metrics({"learning_curve_dice": point.score}, step=point.cases)
+    for name, gain in (("cases", curve.more_cases), ("time", curve.more_time)):
+        if gain is not None:
+            run.log_metrics({f"gain_of_more_{name}": gain.middle}, step=curve.points[-1].cases)
+    for file in (TABLE_NAME, RECORD_NAME, PICTURE_NAME):
+        if (settings.out / file).is_file():
+            run.log_file(settings.out / file)
+    length = length_text(settings.budget, settings.epochs)
+    run.describe(f"Learning curve ({length} in all)\n\n```\n{curve}\n```\n\nThe trainings are the runs below this one.")

@@ -1,0 +1,142 @@
+"""The same training on parts of the cases, and what it tells."""
+
+from __future__ import annotations
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from medseg.delivery.segmentation import CurvePoint
+from medseg.errors import ConfigError, TrainingError
+from medseg.manifest import assign_folds, split_fold
+from medseg.records import Manifest
+from medseg.runs.learning_curve import LearningCurve, train_learning_curve
+from medseg.runs.run_folder import RunFolder
+from medseg.runs.segmentation.job import SegmentationJob
+from medseg.runs.settings import TrainingSettings
+from medseg.runs.tracking import Tracking
+from medseg.runs.train import TrainResult, train_job
+from medseg.training.forecast import Interval
+from PIL import Image
+
+from tests.runs.test_api import SMALL
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("curve")
+
+
+def settings(place: Path, name: str = "out", **choices: Any) -> TrainingSettings:
+    kept: dict[str, Any] = {
+        "epochs": 1,
+        "changes": SMALL,
+        "store": place / "store",
+        "device": "cpu",
+        "tracking": Tracking(uri=f"sqlite:///{place}/mlflow.db"),
+    }
+    return TrainingSettings(out=place / name, **(kept | choices))
+
+
+@pytest.fixture(scope="module")
+def result(cohort: tuple[Manifest, Path], place: Path) -> TrainResult:
+    return train_learning_curve(SegmentationJob(), cohort[1], settings(place))
+
+
+def test_smaller_trainings_take_whole_patients_of_the_larger_ones(
+    cohort: tuple[Manifest, Path], place: Path, result: TrainResult
+) -> None:
+    manifest = assign_folds(cohort[0])
+    training, validation = split_fold(manifest, 0)
+    patient_of = {case.case_id: case.patient_id for case in manifest.cases}
+    parts = [
+        set(RunFolder(result.folder / f"cases_{one.cases}").load_record().training) for one in result.summary.points
+    ]
+    assert parts[-1] == {case.case_id for case in training}
+    for small, large in pairwise(parts):
+        assert small < large
+        held = {patient_of[case_id] for case_id in small}
+        assert small == {case.case_id for case in training if case.patient_id in held}
+    for part in parts:
+        assert not part & {case.case_id for case in validation}
+
+
+def test_all_have_one_plan_and_lie_below_one_run(place: Path, result: TrainResult) -> None:
+    import mlflow
+
+    folders = sorted(result.folder.glob("cases_*"))
+    assert len(folders) == len(result.summary.points) == 3
+    assert len({RunFolder(folder).load_record().plan_digest for folder in folders}) == 1
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place}/mlflow.db")
+    children = [RunFolder(folder).load_record().mlflow_run_id for folder in folders]
+    parents = {client.get_run(str(child)).data.tags["mlflow.parentRunId"] for child in children}
+    assert parents == {result.run_id}
+    history = client.get_metric_history(str(result.run_id), "learning_curve_dice")
+    assert sorted(one.step for one in history) == [one.cases for one in result.summary.points]
+    assert client.get_run(str(result.run_id)).info.status == "FINISHED"
+
+
+def test_table_and_record_hold_every_training(result: TrainResult) -> None:
+    with (result.folder / "learning_curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["cases"]) for row in rows] == [one.cases for one in result.summary.points]
+    assert [float(row["dice"]) for row in rows] == pytest.approx([one.score for one in result.summary.points], abs=1e-6)
+    record = json.loads((result.folder / "learning_curve.json").read_text())
+    assert record["verdict"] == result.summary.verdict
+    with Image.open(result.folder / "learning_curve.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_smaller_training_is_resumed_with_its_own_cases(
+    cohort: tuple[Manifest, Path], place: Path, result: TrainResult
+) -> None:
+    smallest = result.folder / f"cases_{result.summary.points[0].cases}"
+    before = RunFolder(smallest).load_record().training
+    train_job(
+        SegmentationJob(),
+        cohort[1],
+        settings(place, f"out/{smallest.name}", epochs=2, changes={}, resume=True, tracking=Tracking(is_on=False)),
+    )
+    assert RunFolder(smallest).load_record().training == before
+
+
+def test_unknown_case_is_refused(cohort: tuple[Manifest, Path], place: Path) -> None:
+    with pytest.raises(ConfigError, match="must be training cases of the fold, got nobody"):
+        train_job(SegmentationJob(), cohort[1], settings(place, "unknown", cases=("nobody",)))
+
+
+@pytest.mark.parametrize("choices", [{"fold": "all"}, {"fold": "all-folds"}, {"resume": True}])
+def test_curve_needs_a_fold_and_a_new_folder(cohort: tuple[Manifest, Path], place: Path, choices: Any) -> None:
+    with pytest.raises(ConfigError, match="takes a single fold and a new folder"):
+        train_learning_curve(SegmentationJob(), cohort[1], settings(place, "refused", **choices))
+
+
+def test_three_patients_make_no_curve(tmp_path: Path, place: Path) -> None:
+    from medseg.phantom import write_cohort
+
+    write_cohort(tmp_path, patients=4, test_patients=0)
+    with pytest.raises(TrainingError, match="must have 4 training patients and a validation case, got 3"):
+        train_learning_curve(SegmentationJob(), tmp_path, settings(place, "few"))
+
+
+def point(cases: int, score: float) -> CurvePoint:
+    return CurvePoint(cases, cases, 10, 1.0, score, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("cases", "time", "verdict"),
+    [
+        (Interval(0.02, 0.01, 0.03), Interval(0.0, -0.002, 0.005), "more labelled cases would help more"),
+        (Interval(0.0, -0.01, 0.01), Interval(0.03, 0.02, 0.04), "more time would help more"),
+        (Interval(0.0, -0.01, 0.01), Interval(0.0, -0.01, 0.01), "neither is sure to help"),
+        (Interval(0.02, 0.01, 0.03), Interval(0.02, 0.01, 0.03), "which of both would help more cannot be told"),
+        (None, Interval(0.02, 0.01, 0.03), "what would help more cannot be told"),
+    ],
+)
+def test_verdict_needs_intervals_apart(cases: Interval | None, time: Interval, verdict: str) -> None:
+    curve = LearningCurve((point(10, 0.8), point(20, 0.85)), cases, time)
+    assert verdict in curve.verdict
+    assert verdict in str(curve)
