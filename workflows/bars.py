@@ -19,8 +19,8 @@ class Bars:
     """Draws a run's progress; where the output is not a terminal, a line now and then says how far it is."""
 
     def __init__(self) -> None:
+        self._scores: list[float] = []  # of the training that was heard of last
         self._lines: LogLines | None = None
-        self._score = ""
 
     @contextmanager
     def over_cases(self, total: int, stage: str) -> Iterator[Callable[[str], None]]:
@@ -44,21 +44,29 @@ class Bars:
         from tqdm import tqdm
 
         if not sys.stderr.isatty():
-            self._lines = LogLines(stage)
-            yield self._lines.on_step
+            lines = self._lines = LogLines(stage)
+
+            def on_line(progress: float, loss: float) -> None:
+                self._lines = lines
+                lines.on_step(progress, loss)
+
+            yield on_line
             return
+        scores = self._scores = []
         with tqdm(total=100.0, desc=stage, bar_format=_BUDGET_BAR) as bar:
 
             def on_step(progress: float, loss: float) -> None:
+                self._scores = scores
                 shown = [f"loss {loss:.3f}"] if loss == loss else []
-                bar.set_postfix_str(", ".join([*shown, *([self._score] if self._score else [])]), refresh=False)
+                shown += [f"validation {score:.3f}" for score in scores[-1:]]
+                bar.set_postfix_str(", ".join(shown), refresh=False)
                 bar.update(100 * progress - bar.n)
 
             yield on_step
 
     def validated(self, score: float) -> None:
-        """Show the score of the last validation from now on."""
-        self._score = f"validation {score:.3f}"
+        """Show the score of the last validation from now on, beside the training that was heard of last."""
+        self._scores.append(score)
         if self._lines is not None:
             self._lines.score = score
 

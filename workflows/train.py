@@ -12,7 +12,7 @@ EPILOG = """\b
 Examples:
   medseg train data/dataset.json --out run --fold 0 --budget 10m
   medseg train other/dataset.json --out tuned --init run --budget 5m
-  medseg train data/dataset.json --out folds --fold all-folds --budget 50m
+  medseg train data/dataset.json --out folds --fold all-folds --budget 50m --parallel 2
 """
 
 
@@ -26,14 +26,16 @@ Examples:
     help="Earlier run of medseg train to fine-tune (or its model folder, or a file of weights in it): its network is "
     "kept, and its weights are taken by the names of labels and channels.",
 )
+@click.option("--parallel", type=click.IntRange(1), default=1, show_default=True,
+              help="Folds of all-folds to train at once, each with its part of the cores or a GPU.")  # fmt: skip
 @options.grid
 @options.network
 @options.preset
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder.
 
-    With --fold all-folds every fold is trained in turn, in a folder of its own, with equal parts of --budget; the
-    numbers are then over the validation cases of all folds.
+    With --fold all-folds every fold is trained, in a folder of its own, with equal parts of --budget. The numbers are
+    then over the training cases of all folds; their masks are in out_of_fold, each by the network that has not seen it.
     """
     started = time.monotonic()
     from medseg.runs.folds import train_folds
@@ -53,7 +55,7 @@ def command(**arguments: Any) -> None:
         click.echo(note)
     console.warn(result.warnings)
     what = (
-        "models in the folders fold_0, fold_1, ... of"
+        "models in the folders fold_0, fold_1, ..., masks in out_of_fold of"
         if is_all
         else f"model in {result.folder / 'model'}, plan, curves and pictures in"
     )

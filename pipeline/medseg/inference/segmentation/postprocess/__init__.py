@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medseg.inference.segmentation.postprocess.apply import is_below, postprocess, postprocessed
+from medseg.inference.segmentation.postprocess.apply import first_largest, is_below, postprocess, postprocessed
 from medseg.inference.segmentation.postprocess.config import Postprocessing, StructureRule
 from medseg.inference.segmentation.postprocess.parts import Parts, holes, numbered_parts
 
@@ -10,6 +10,7 @@ __all__ = [
     "Parts",
     "Postprocessing",
     "StructureRule",
+    "first_largest",
     "holes",
     "is_below",
     "numbered_parts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,11 @@ def postprocess(
     return mask, tuple(changes)
 
 
+def first_largest(voxels: Sequence[int]) -> int | None:
+    """Place of the largest part, the first of equals; None without any."""
+    return max(range(len(voxels)), key=voxels.__getitem__, default=None)
+
+
 def is_below(voxels: float, smallest_ml: float, *, voxel_ml: float) -> bool:
     """Whether a part of so many voxels is smaller than a volume; rounding aside."""
     return voxels * voxel_ml < smallest_ml * (1 - _ROUNDING)
@@ -81,8 +86,9 @@ def _with_rule(
 
 def _removed(parts: Parts, rule: StructureRule, voxel_ml: float) -> Iterator[int]:
     """Numbers of the parts that a rule removes."""
-    largest = int(np.argmax(parts.voxels)) if len(parts.voxels) else 0
-    for place, voxels in enumerate(parts.voxels.tolist()):
+    sizes = parts.voxels.tolist()
+    largest = first_largest(sizes)
+    for place, voxels in enumerate(sizes):
         if rule.keep_largest:
             is_removed = place != largest
         else:
