@@ -65,17 +65,27 @@ def carry_out(link: Connection, order: TrainingOrder) -> None:
     """
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C reaches the process that began this one, and asks this one to save and to end, once
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     told = Told(link)
     logging.getLogger().addHandler(_ToldLog(told))
     try:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        hold_stops(is_held=False)
         _take_share(order)
         told.tell("done", train_job(order.job, order.dataset, order.settings, progress=told))
     except KeyboardInterrupt:
         return
     except Exception as error:  # all of them reach the process that began this one
         told.tell("failed", _sendable(error))
+
+
+def hold_stops(*, is_held: bool) -> None:
+    """Let SIGINT wait, or take it again; a process that is started meanwhile begins as its parent is.
+
+    It is held while a new process imports what it needs, which must not end in a traceback.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK if is_held else signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class Told:

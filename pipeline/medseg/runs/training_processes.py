@@ -10,13 +10,14 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.resource_tracker import ensure_running
 from typing import Any, TypeVar
 
 from medseg.errors import ConfigError, TrainingError
 from medseg.runs.job import Job
 from medseg.runs.progress import Progress
 from medseg.runs.train import TrainResult
-from medseg.runs.training_order import TrainingOrder, carry_out
+from medseg.runs.training_order import TrainingOrder, carry_out, hold_stops
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,8 +53,13 @@ class TrainingProcess:
         context = get_context("spawn")
         self.link, there = context.Pipe(duplex=False)
         self._process = context.Process(target=carry_out, args=(there, order), name=order.name)
-        self._process.start()
-        there.close()
+        ensure_running()  # which takes stops again where it is started
+        hold_stops(is_held=True)
+        try:
+            self._process.start()
+        finally:
+            hold_stops(is_held=False)
+            there.close()
         self._stages = ExitStack()
         self._steps: dict[int, tuple[ExitStack, Callable[..., None]]] = {}
         self._score: float | None = None

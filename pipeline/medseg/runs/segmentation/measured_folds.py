@@ -17,7 +17,7 @@ from medseg.evaluation.segmentation import (
 )
 from medseg.inference.segmentation.load_model import load_model
 from medseg.manifest import assign_folds, load_manifest
-from medseg.records import Case, CaseMetrics, Failure, Manifest
+from medseg.records import Case, CaseMetrics, Failure
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
@@ -103,13 +103,7 @@ def measure_folds(
 
 
 def drawing_seconds(
-    run: Path,
-    job: SegmentationJob,
-    settings: TrainingSettings,
-    *,
-    cases: Sequence[Case],
-    manifest: Manifest,
-    root: Path,
+    run: Path, job: SegmentationJob, settings: TrainingSettings, *, cases: Sequence[Case], root: Path
 ) -> float:
     """Seconds that drawing and measuring all cases out of fold takes about; 0 if that cannot be tried."""
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,8 +43,8 @@ def draw_out_of_fold(
 ) -> PredictResult:
     """Draw the masks of all training cases, or those that an earlier call with the same networks has not finished.
 
-    Masks of other networks, as before the folds were trained on, are removed; if a person has changed one of them, the
-    folder is set aside.
+    Masks of other networks, as before the folds were trained on, are removed. If a person has changed a mask, which
+    would flatter the networks, the folder is set aside under another name, and a warning says so.
 
     Args:
         runs: Trainings of all folds; of several, the networks that have not seen a case draw it together.
@@ -57,11 +58,12 @@ def draw_out_of_fold(
     Raises:
         PipelineError: If models or dataset cannot be used, or the folder holds something else.
     """
-    _make_room(runs, out)
+    warnings = _make_room(runs, out)
     settings = PredictSettings(
         out=out, split="training", out_of_fold=True, data_root=data_root, device=device, network=network
     )
-    return predict_run(list(runs), [dataset], settings, progress=Named(progress or Silence(), "out of fold"))
+    drawn = predict_run(list(runs), [dataset], settings, progress=Named(progress or Silence(), "out of fold"))
+    return replace(drawn, warnings=(*warnings, *drawn.warnings))
 
 
 def seconds_per_case(model: MaskModel, cases: Sequence[Case], root: Path) -> float:
@@ -82,18 +84,21 @@ def seconds_per_case(model: MaskModel, cases: Sequence[Case], root: Path) -> flo
     return sum(taken) / len(taken) if taken else 0.0
 
 
-def _make_room(runs: Sequence[Path], out: Path) -> None:
-    """Take masks of other networks out of the way."""
+def _make_room(runs: Sequence[Path], out: Path) -> tuple[str, ...]:
+    """Take masks of other networks and of people out of the way; where they are now, in a sentence."""
     record = load_record(out) if out.is_dir() else None
     if record is None or record.settings is None:
-        return
+        return ()
     with found_models(runs) as found:
         weights = tuple(weights_digest(model_folder(folder) / "last.safetensors") for folder in found.folders)
         cards = card_digest(found.folders, CARD_NAME)
-    if record.settings.weights == weights and record.settings.choices.get(CARD_NAME) == cards:
-        return
-    if all(file_sha256(out / case.mask) == case.mask_sha256 for case in record.cases):
-        shutil.rmtree(out)
-        return
+    is_same = record.settings.weights == weights and record.settings.choices.get(CARD_NAME) == cards
+    masks = {case.mask: case.mask_sha256 for case in record.cases if (out / case.mask).is_file()}
+    if all(file_sha256(out / name) == digest for name, digest in masks.items()):
+        if not is_same:
+            shutil.rmtree(out)
+        return ()
     names = (f"{out.name}_earlier{'' if number == 1 else f'_{number}'}" for number in count(1))
-    out.rename(next(out.with_name(name) for name in names if not out.with_name(name).exists()))
+    aside = next(out.with_name(name) for name in names if not out.with_name(name).exists())
+    out.rename(aside)
+    return (f"masks in {out} had been changed since they were drawn: they are kept in {aside.name}, and drawn again",)

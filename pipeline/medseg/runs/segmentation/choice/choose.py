@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from medseg.atomic import check_writable
 from medseg.cohort import run_cases
@@ -45,6 +46,9 @@ from medseg.runs.segmentation.chosen_model import CHOSEN_NAME, ChosenCard, save_
 from medseg.runs.segmentation.out_of_fold import OUT_OF_FOLD, draw_out_of_fold
 from medseg.runs.train import merge_failures
 
+if TYPE_CHECKING:
+    from medseg.training.segmentation.parts import BuildNetwork
+
 TRIES = "tries"
 """Folder of the masks of ensembles in the folder of a choice."""
 _TOGETHER = "all taken rules together"
@@ -59,12 +63,14 @@ class ChooseSettings:
         names: Name of each training; the folders' if not given.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         device: Device of the networks.
+        network: Builds the untrained network, for trainings with a network of your own.
     """
 
     out: Path
     names: Sequence[str] | None = None
     data_root: Path | None = None
     device: DeviceName = "auto"
+    network: BuildNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +214,7 @@ class _Choice:
             out=masks,
             data_root=self.settings.data_root,
             device=self.settings.device,
+            network=self.settings.network,
             progress=self.progress,
         )
         cases = self._labelled()
