@@ -208,7 +208,8 @@ class _Work:
         job, own = self._order_of(fold)
         threads = max(1, worker_count(None) // self.settings.parallel)
         own = replace(own, workers=own.workers or threads)
-        order = TrainingOrder(f"fold {fold.number}", job, self.dataset, own, Share(threads, slot))
+        share = Share(threads, slot)
+        order = TrainingOrder(f"fold {fold.number}", job, self.dataset, own, share, started=time.monotonic())
         self.processes[fold.number] = TrainingProcess(order, Named(self.progress, self._name_of(fold)))
         return self.processes[fold.number]
 

@@ -44,6 +44,7 @@ class TrainingOrder:
         dataset: A `dataset.json` or the folder that holds one.
         settings: Choices.
         share: What it may use of the machine.
+        started: Reading of `time.monotonic()` at which a wall-clock budget begins, which all processes share.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TrainingOrder:
     dataset: Path
     settings: TrainingSettings
     share: Share
+    started: float
 
 
 def carry_out(link: Connection, order: TrainingOrder) -> None:
@@ -72,7 +74,8 @@ def carry_out(link: Connection, order: TrainingOrder) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         hold_stops(is_held=False)
         _take_share(order)
-        told.tell("done", train_job(order.job, order.dataset, order.settings, progress=told))
+        result = train_job(order.job, order.dataset, order.settings, started=order.started, progress=told)
+        told.tell("done", result)
     except KeyboardInterrupt:
         return
     except Exception as error:  # all of them reach the process that began this one

@@ -24,6 +24,7 @@ from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.out_of_fold import OUT_OF_FOLD, draw_out_of_fold, seconds_per_case
 from medseg.runs.settings import TrainingSettings
+from medseg.runs.train import merge_failures
 
 _MARGIN = 1.2  # for pictures, files and metrics
 
@@ -91,7 +92,8 @@ def measure_folds(
         )
         with progress.over_cases(len(cases), "out of fold: evaluate") as on_done:
             rows, failed = evaluate_cases(cases, manifest, root, masks=drawn.folder, contract=contract, on_done=on_done)
-        failures, warnings = (*drawn.failures, *failed), drawn.warnings
+        undrawn = [one for one in drawn.failures if one.case_id in folds]  # those of a fold that failed go with it
+        failures, warnings = merge_failures(failed, undrawn), drawn.warnings
     except CASE_ERRORS as error:
         masks = None
         rows = [row for fold in finished.values() for row in _validated(fold)]
