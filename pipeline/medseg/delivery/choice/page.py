@@ -35,13 +35,17 @@ class TriedChoice:
     difference: PairedDifference
     is_taken: bool
 
+    def __str__(self) -> str:
+        """The try in a line."""
+        return f"{self.name}: {self.difference}" + ("; taken" if self.is_taken else "")
+
     @property
     def verdict(self) -> str:
         """Why it was taken or not, in words."""
         if self.is_taken:
             return "taken"
         if self.difference.verdict == "second":
-            return "better, but another is better still, or not so together with others"
+            return "better, but another is at least as good, or all taken together are not"
         known = {"first": "worse", "equal": "changes nothing", "unknown": "too few patients to tell"}
         return known.get(self.difference.verdict, "may be chance")
 
@@ -109,7 +113,7 @@ class ChoicePage:
         lines = []
         for step in self.steps:
             lines.append(f"{step.title}, {step.what}:")
-            lines += [f"  {one.name}: {one.difference}; {one.verdict}" for one in step.tries] or ["  nothing to try"]
+            lines += [f"  {one}" for one in step.tries] or ["  nothing to try"]
         rules = "; ".join(self.rules) or "none"
         return "\n".join([*lines, f"chosen: {self.chosen}; postprocessing: {rules}", str(self.result)])
 
