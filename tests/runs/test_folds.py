@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean, stdev
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from medseg.errors import ConfigError, TrainingError
 from medseg.evaluation.segmentation import EvaluationContract, load_evaluation, read_metrics
 from medseg.inference import load_record
 from medseg.manifest import assign_folds
-from medseg.records import Manifest
+from medseg.records import CaseMetrics, Manifest
 from medseg.runs import folds as folds_module
 
 from tests.conftest import Medseg
@@ -73,7 +74,7 @@ def test_every_labelled_case_is_measured_once_by_a_network_that_has_not_seen_it(
     count = f"{len(stored.patients)} validation cases of {len(by_fold)} of {len(by_fold)} folds"
     spread = [SimpleNamespace(**entry) for entry in stored.notes["spread"] if entry["metric"] == "dice"]
     assert [note.split(":")[0] for note in result.notes] == [count, *(f"{one.label} Dice" for one in spread)]
-    means = {fold: read_means(place / "out" / f"fold_{fold}" / "validation.csv") for fold in by_fold}
+    means = {fold: means_of(row for row in stored.rows if row.case_id in cases) for fold, cases in by_fold.items()}
     for one in spread:
         by_fold_mean = {str(fold): mean[one.label] for fold, mean in means.items() if one.label in mean}
         assert one.by_fold == {fold: pytest.approx(mean, abs=1e-6) for fold, mean in by_fold_mean.items()}
@@ -110,10 +111,10 @@ def test_every_labelled_case_is_measured_once_by_a_network_that_has_not_seen_it(
     assert f"**{shown}**, all folds" in parent.data.tags["mlflow.note.content"]
 
 
-def read_means(path: Path) -> dict[str, float]:
+def means_of(rows: Iterable[CaseMetrics]) -> dict[str, float]:
     """Mean Dice of each structure that any case has."""
     found: dict[str, list[float]] = {}
-    for row in read_metrics(path):
+    for row in rows:
         found.setdefault(row.label, []).extend([value] if (value := row.values["dice"]) == value else [])
     return {label: fmean(values) for label, values in found.items() if values}
 
