@@ -20,8 +20,8 @@ class Bars:
     """Draws a run's progress; where the output is not a terminal, a line now and then says how far it is."""
 
     def __init__(self) -> None:
+        self._shown: list[str] = []  # of the validations of the training that was heard of last
         self._lines: LogLines | None = None
-        self._score = ""
 
     @contextmanager
     def over_cases(self, total: int, stage: str) -> Iterator[Callable[[str], None]]:
@@ -45,23 +45,34 @@ class Bars:
         from tqdm import tqdm
 
         if not sys.stderr.isatty():
-            self._lines = LogLines(stage)
-            yield self._lines.on_step
+            lines = self._lines = LogLines(stage)
+
+            def on_line(progress: float, loss: float) -> None:
+                self._lines = lines
+                lines.on_step(progress, loss)
+
+            yield on_line
             return
+        said = self._shown = []
         with tqdm(total=100.0, desc=stage, bar_format=_BUDGET_BAR) as bar:
 
             def on_step(progress: float, loss: float) -> None:
+                self._shown = said
                 shown = [f"loss {loss:.3f}"] if loss == loss else []
-                bar.set_postfix_str(", ".join([*shown, *([self._score] if self._score else [])]), refresh=False)
+                shown += said[-1:]
+                bar.set_postfix_str(", ".join(shown), refresh=False)
                 bar.update(100 * progress - bar.n)
 
             yield on_step
 
     def validated(self, score: float, forecast: Forecast | None) -> None:
-        """Show the score of the last validation, and what is expected at the end, from now on."""
+        """Show the score of the last validation, and what is expected at the end, from now on.
+
+        It stands beside the training that was heard of last.
+        """
         at_end = forecast.score if forecast is not None else None
         expected = f"expected at the end {at_end.low:.3f} to {at_end.high:.3f}" if at_end is not None else ""
-        self._score = ", ".join(filter(None, [f"validation {score:.3f}", expected]))
+        self._shown.append(", ".join(filter(None, [f"validation {score:.3f}", expected])))
         if self._lines is not None:
             self._lines.score, self._lines.expected = score, expected
 

@@ -16,6 +16,7 @@ Examples:
   medseg predict run_a run_b study/ --series 3 --out masks
   medseg predict run scans/ --gate classifier --out masks
   medseg predict models:/livers@clinical scans/ --out masks
+  medseg predict folds data/dataset.json --out-of-fold --out masks
 
 The same command again continues where it was stopped: masks that are finished and unchanged are kept.
 """
@@ -32,6 +33,8 @@ The same command again continues where it was stopped: masks that are finished a
 )
 @click.option("--fold", type=click.IntRange(0), help="Only this fold's validation cases of a manifest.")
 @click.option("--split", type=click.Choice(["training", "test"]), help="Only this split of a manifest.")
+@click.option("--out-of-fold", is_flag=True,
+              help="Draw each case of a manifest with the models alone that have not seen its patient.")  # fmt: skip
 @options.studies
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", show_default=True,
               help="Weights at the end, or at the best validation (which flatters that validation set).")  # fmt: skip

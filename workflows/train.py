@@ -13,7 +13,7 @@ EPILOG = """\b
 Examples:
   medseg train data/dataset.json --out run --fold 0 --budget 10m
   medseg train other/dataset.json --out tuned --init run --budget 5m
-  medseg train data/dataset.json --out folds --fold all-folds --budget 50m
+  medseg train data/dataset.json --out folds --fold all-folds --budget 50m --parallel 2
   medseg train data/dataset.json --out curve --learning-curve --budget 30m
 """
 
@@ -35,14 +35,16 @@ Examples:
     help="Train on all cases, half of the patients and a quarter, with equal parts of --budget, and tell whether more "
     "labels or more time would help.",
 )
+@click.option("--parallel", type=click.IntRange(1), default=1, show_default=True,
+              help="Folds of all-folds to train at once, each with its part of the cores or a GPU.")  # fmt: skip
 @options.grid
 @options.network
 @options.preset
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder.
 
-    With --fold all-folds every fold is trained in turn, in a folder of its own, with equal parts of --budget; the
-    numbers are then over the validation cases of all folds.
+    With --fold all-folds every fold is trained, in a folder of its own, with equal parts of --budget. The numbers are
+    then over the training cases of all folds; their masks are in out_of_fold, each by the network that has not seen it.
     """
     started = time.monotonic()
     from medseg.runs.folds import train_folds
@@ -70,9 +72,9 @@ def command(**arguments: Any) -> None:
 
 def _what(folder: Path) -> str:
     """What a folder of a training holds."""
-    for several in ("fold", "cases"):
+    for several, more in (("fold", ", masks in out_of_fold"), ("cases", "")):
         if names := sorted(path.name for path in folder.glob(f"{several}_*")):
-            return f"models in the folders {', '.join(names)} of"
+            return f"models in the folders {', '.join(names)}{more} of"
     return f"model in {folder / 'model'}, plan, curves and pictures in"
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from medseg.manifest import load_manifest
     from medseg.runs.api import (
         adopt,
+        choose,
         compare,
         deliver,
         evaluate,
@@ -41,6 +42,7 @@ _HOMES = {
     "SegmentationParts": "medseg.training.segmentation",
     "SlicePredictor": "medseg.inference.classification",
     "adopt": "medseg.runs.api",
+    "choose": "medseg.runs.api",
     "compare": "medseg.runs.api",
     "deliver": "medseg.runs.api",
     "evaluate": "medseg.runs.api",
@@ -63,6 +65,7 @@ __all__ = [
     "SlicePredictor",
     "__version__",
     "adopt",
+    "choose",
     "compare",
     "deliver",
     "evaluate",

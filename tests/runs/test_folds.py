@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean, stdev
+from types import SimpleNamespace
 from typing import Any
 
 import medseg
 import pytest
 from medseg.errors import ConfigError, TrainingError
-from medseg.evaluation.segmentation import load_evaluation, read_metrics
+from medseg.evaluation.segmentation import EvaluationContract, load_evaluation, read_metrics
+from medseg.inference import load_record
 from medseg.manifest import assign_folds
-from medseg.records import Manifest
+from medseg.records import CaseMetrics, Manifest
 from medseg.runs import folds as folds_module
 
 from tests.conftest import Medseg
@@ -67,7 +71,27 @@ def test_every_labelled_case_is_measured_once_by_a_network_that_has_not_seen_it(
     ]
     assert {row.case_id for row in stored.rows} == set().union(*by_fold.values())
     assert stored.patients == {case.case_id: case.patient_id for case in manifest.select("training")}
-    assert result.notes == (f"{len(stored.patients)} validation cases of {len(by_fold)} of {len(by_fold)} folds",)
+    count = f"{len(stored.patients)} validation cases of {len(by_fold)} of {len(by_fold)} folds"
+    spread = [SimpleNamespace(**entry) for entry in stored.notes["spread"] if entry["metric"] == "dice"]
+    assert [note.split(":")[0] for note in result.notes] == [count, *(f"{one.label} Dice" for one in spread)]
+    means = {fold: means_of(row for row in stored.rows if row.case_id in cases) for fold, cases in by_fold.items()}
+    for one in spread:
+        by_fold_mean = {str(fold): mean[one.label] for fold, mean in means.items() if one.label in mean}
+        assert one.by_fold == {fold: pytest.approx(mean, abs=1e-6) for fold, mean in by_fold_mean.items()}
+        assert one.between_folds == pytest.approx(stdev(by_fold_mean.values()), abs=1e-6)
+
+    masks = load_record(place / "out" / "out_of_fold")
+    assert masks is not None
+    assert {case.case_id: case.drawn_by for case in masks.cases} == {
+        case.case_id: (case.fold,) for case in manifest.select("training")
+    }
+    contract = EvaluationContract(metrics=("dice", "iou"))
+    again = medseg.evaluate(
+        data, masks=place / "out" / "out_of_fold", out=place / "again", contract=contract, split="training",
+        tracking=False,
+    )  # fmt: skip
+    assert not any("flatter" in warning for warning in again.warnings)
+    assert again.summary.means == pytest.approx(result.summary.means)
 
     parent = client.get_run(result.run_id)
     children = client.search_runs(
@@ -85,6 +109,14 @@ def test_every_labelled_case_is_measured_once_by_a_network_that_has_not_seen_it(
     assert {"metrics.csv", "summary.json"} <= {item.path for item in client.list_artifacts(result.run_id)}
     shown = load_evaluation(place / "out").notes["dataset"]["name"]
     assert f"**{shown}**, all folds" in parent.data.tags["mlflow.note.content"]
+
+
+def means_of(rows: Iterable[CaseMetrics]) -> dict[str, float]:
+    """Mean Dice of each structure that any case has."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row.label, []).extend([value] if (value := row.values["dice"]) == value else [])
+    return {label: fmean(values) for label, values in found.items() if values}
 
 
 def read_ids(path: Path) -> list[str]:

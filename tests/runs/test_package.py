@@ -29,9 +29,12 @@ from medseg.errors import CheckpointError, ConfigError, DeliveryError
 from medseg.geometry import Geometry
 from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation import load_card
+from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.package_card import load_package_card
+from medseg.inference.segmentation.postprocess import Postprocessing, StructureRule
 from medseg.runs.segmentation.adopt import AdoptSettings, adopt_model
 from medseg.runs.segmentation.package import PackageSettings, package_models
+from medseg.runs.segmentation.package_models import read_members, write_members
 from medseg.scans import read_scan, write_scan
 from medseg.tracking.servable import example_of
 
@@ -406,3 +409,12 @@ def test_client_names_no_path_on_the_server(server: str, scans: list[Path]) -> N
         status, answer = ask(server, {"dataframe_records": [row]})
         assert status == 400
         assert "must hold the bytes of its scan, got a path" in answer["message"]
+
+
+def test_package_keeps_the_postprocessing_of_its_models_and_says_so(tmp_path: Path) -> None:
+    rules = Postprocessing(structures=(StructureRule(structure="liver", keep_largest=True),))
+    runs = [model_run(tmp_path / name, postprocessing=rules, trained_on=(name,)) for name in ("one", "two")]
+    card = write_members(read_members(runs, "last", "cpu"), tmp_path / "package", warnings=())
+    assert "after it is decided the mask is changed (liver: keep the largest part)" in card.notes[-1]
+    packaged = load_models([tmp_path / "package" / one.folder for one in card.models], device=torch.device("cpu"))
+    assert packaged.postprocessing == rules

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from medseg.configuration import Config
 from medseg.inference.flag_record import FlagRecord
+from medseg.inference.postprocessed_record import PostprocessedRecord
 from medseg.inference.source_record import SourceRecord
 
 
@@ -66,6 +69,9 @@ class CaseRecord(Config):
         mask_sha256: SHA-256 of the mask's file as it was drawn; None in records of earlier versions.
         is_edited: Whether the file had been changed since, when the last prediction into the folder kept it; all other
             fields are of the mask as it was drawn.
+        postprocessed: What was removed from the mask and filled in it after it was decided; None for a model without
+            postprocessing.
+        drawn_by: Places, among the models of the record, of those that drew the mask; None for all.
     """
 
     case_id: str
@@ -82,6 +88,8 @@ class CaseRecord(Config):
     source: SourceRecord | None = None
     mask_sha256: str | None = None
     is_edited: bool = False
+    postprocessed: tuple[PostprocessedRecord, ...] | None = Field(None, exclude_if=lambda value: value is None)
+    drawn_by: tuple[int, ...] | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class FailureRecord(Config):

@@ -82,6 +82,12 @@ class PredictionRecord(Config):
         """Ids of the cases that a model was trained on."""
         return tuple(dict.fromkeys(case_id for model in self.models for case_id in model.trained_on))
 
+    def trained_on_for(self, case_id: str) -> frozenset[str]:
+        """Ids of the cases that some model was trained on which drew the mask of a case."""
+        case = next((one for one in self.cases if one.case_id == case_id), None)
+        places = case.drawn_by if case is not None and case.drawn_by is not None else range(len(self.models))
+        return frozenset(seen for place in places for seen in self.models[place].trained_on)
+
 
 def save_record(record: PredictionRecord, folder: Path) -> None:
     """Write `predictions.json`."""

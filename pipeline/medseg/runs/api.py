@@ -16,6 +16,7 @@ from medseg.runs.machine import DeviceName
 from medseg.runs.progress import Progress
 from medseg.runs.report import ReportResult, report_run
 from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_model
+from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose_model
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.deliver import DeliverResult, DeliverSettings, deliver_masks
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
@@ -360,6 +361,34 @@ def compare(
         tracking=_tracking(tracking),
     )
     return compare_evaluations([Path(folder) for folder in evaluations], asked, progress=progress)
+
+
+def choose(
+    dataset: AnyPath,
+    folds: AnyPath | Sequence[AnyPath],
+    *,
+    out: AnyPath,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> ChoiceResult:
+    """Choose configuration, ensemble and postprocessing among trainings of all folds, each only if it is better.
+
+    Args:
+        dataset: Dataset of the trainings.
+        folds: Trainings of all folds with the same split, the one first that stays where none is better.
+        out: Folder of the chosen model and its page; of a choice that was stopped, it is continued.
+        progress: Follows the work; nothing if not given.
+        settings: Further fields of `medseg.runs.segmentation.choice.ChooseSettings`, such as `names` or `device`.
+
+    Returns:
+        The folder of the model, its card, and everything that was tried.
+
+    Raises:
+        PipelineError: If dataset or trainings cannot be used or do not fit each other, or no case is left.
+    """
+    several = [folds] if isinstance(folds, str | Path) else folds
+    asked = ChooseSettings(out=Path(out), **_with_paths(settings))
+    return choose_model(Path(dataset), [Path(folder) for folder in several], asked, progress=progress)
 
 
 def report(

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import torch
+
 from medseg.atomic import check_writable, write_json
-from medseg.cohort import run_cases
+from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError, TrainingError
 from medseg.evaluation.segmentation import (
     METRICS_NAME,
     SUMMARY_NAME,
-    EvaluationContract,
     Summary,
-    read_metrics,
     scoped_metrics,
     summarise,
     write_metrics,
@@ -27,14 +29,18 @@ from medseg.evaluation.segmentation import (
 )
 from medseg.inference.segmentation import load_card
 from medseg.manifest import assign_folds, load_manifest, manifest_digest
-from medseg.records import CaseMetrics, Failure, Manifest
+from medseg.records import Failure, Manifest
 from medseg.runs.describe import differences, differences_text, length_text, run_name, shortened, training_tags
+from medseg.runs.machine import torch_device, worker_count
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
+from medseg.runs.segmentation.measured_folds import MeasuredFolds, drawing_seconds, measure_folds
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.tracking import log_cases, recorded, resume_tracking, start_tracking, unsent
 from medseg.runs.train import TrainResult, merge_failures, train_job
+from medseg.runs.training_order import Share, TrainingOrder
+from medseg.runs.training_processes import ProcessSlots, TrainingProcess, check_sendable
 from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training import parse_duration_s
 
@@ -79,16 +85,19 @@ def train_folds(
 ) -> TrainResult:
     """Train a network for every fold, each in a folder `fold_<n>`, and sum their validations up.
 
-    All folds have the plan of the first. A wall-clock budget is shared: each fold gets an equal part of what is left. A
-    fold that fails is listed and does not stop the others. The folder holds `metrics.csv` and `summary.json` over the
-    validation cases of all folds, as an evaluation does.
+    All folds have the plan of the first. A wall-clock budget is shared: each fold gets an equal part of what is left,
+    and as many parts as folds are trained at once; the time to draw the masks at the end is set aside once a fold has
+    ended. A fold that fails, or whose process is killed, is listed and does not stop the others.
+
+    The folder holds the mask of every training case in `out_of_fold`, drawn by the networks that have not seen its
+    patient, and their numbers in `metrics.csv` and `summary.json`, as an evaluation does.
 
     Args:
         job: Segmentation training.
         dataset: A `dataset.json` or the folder that holds one.
         settings: Choices; the fold is passed over. A resumed training keeps the folds that are finished, unless another
             length is given, to which every fold is extended.
-        progress: Follows the work; nothing if not given.
+        progress: Follows the work; nothing if not given. Of folds that are trained at once it hears in one thread.
 
     Returns:
         The folder of all folds, with the summary over the validation cases of all of them.
@@ -97,13 +106,14 @@ def train_folds(
         PipelineError: If the dataset or a setting is wrong, or every fold failed.
     """
     started = time.monotonic()
+    _check_parallel(job, settings)
     record = _load_record(settings.out) if settings.resume else None
     is_extended = record is not None and _is_extended(record, settings)
     if record is None:
         check_empty(settings.out)
     elif not is_extended:
         settings = replace(settings, budget=record.budget, epochs=record.epochs)
-    manifest, _ = load_manifest(dataset, data_root=settings.data_root)
+    manifest, root = load_manifest(dataset, data_root=settings.data_root)
     job.check(manifest)
     manifest = assign_folds(manifest)
     numbers = sorted({case.fold for case in manifest.select("training") if case.fold is not None})
@@ -119,20 +129,30 @@ def train_folds(
                 differing = differences_text(settings, job.named_choices)
                 parent.log_parameters({"fold": ALL_FOLDS, "differs_from_default": differing})
         _save_record(settings, parent)
-        work = _Work(job, dataset, settings, folds, parent, progress or Silence(), started)
-        done = run_cases(wanted, work.train, stage="train")
+        cases = [case for case in manifest.select("training") if case.label]
+        drawing_s = partial(drawing_seconds, job=job, settings=settings, cases=cases, root=root)
+        work = _Work(job, dataset, settings, folds, wanted, parent, progress or Silence(), started, drawing_s)
+        done = run_cases(wanted, work.train, stage="train", executor=work.executor())
         finished = [fold for fold in folds if fold.is_finished]
         if not finished:
             _give_up(settings.out, work.usage, manifest, done.failures)
-        summary = _write_tables(settings.out, finished, manifest, done.failures)
+        numbers_of = {fold.number: fold.folder for fold in finished}
+        measured = measure_folds(job, dataset, settings, numbers_of, progress=progress or Silence())
+        failures = merge_failures(done.failures, measured.failures)
+        summary = _write_tables(settings.out, finished, manifest, measured, failures)
         result = TrainResult(
             folder=settings.out,
             steps=sum(_steps_of(fold) for fold in finished),
             seconds=time.monotonic() - started,
             summary=summary,
-            failures=merge_failures(*(one.failures for one in done.results), done.failures),
-            warnings=tuple(dict.fromkeys(warning for one in done.results for warning in one.warnings)),
-            notes=(f"{summary.cases} validation cases of {len(finished)} of {len(folds)} folds",),
+            failures=merge_failures(*(one.failures for one in done.results), failures),
+            warnings=tuple(
+                dict.fromkeys([*(warning for one in done.results for warning in one.warnings), *measured.warnings])
+            ),
+            notes=(
+                f"{summary.cases} validation cases of {len(finished)} of {len(folds)} folds",
+                *(str(spread) for spread in measured.spread if spread.metric == "dice"),
+            ),
             run_id=parent.run_id if parent else None,
         )
         if parent is not None:
@@ -143,34 +163,71 @@ def train_folds(
 
 @dataclass(slots=True)
 class _Work:
-    """The training of one fold after the other.
+    """The training of one fold after the other, or of several at once.
 
     Attributes:
+        wanted: Folds to train.
+        drawing_s: Seconds that the masks of all cases take with the network of a run.
         usage: Errors of usage, which concern every fold alike.
+        processes: Training of each fold that has a process of its own, by its number.
+        reserved_s: Seconds of the budget that are set aside for the masks; None as long as that is not known.
     """
 
     job: SegmentationJob
     dataset: Path
     settings: TrainingSettings
     folds: Sequence[_Fold]
+    wanted: Sequence[_Fold]
     parent: TrackedRun | None
     progress: Progress
     started: float
+    drawing_s: Callable[[Path], float]
     usage: list[ConfigError] = field(default_factory=list)
+    processes: dict[int, TrainingProcess] = field(default_factory=dict)
+    reserved_s: float | None = None
+
+    def executor(self) -> Executor:
+        """Runs the folds one after the other in this process, or several at once in processes of their own."""
+        if self.settings.parallel == 1:
+            return SERIAL
+        return ProcessSlots(self.settings.parallel, self._begin, lambda: self._shared_plan() is not None)
 
     def train(self, fold: _Fold) -> TrainResult:
-        """Train one fold."""
-        own, job = self._settings_of(fold), self.job
-        shared = next((other.folder.plan for other in self.folds if other.is_finished), None)
-        if shared is not None and not own.resume:
-            job = job.with_plan(differences(own, job.named_choices))
-            own = replace(own, plan=shared, changes={})
-        name = f"fold {fold.number} ({len(self.folds) - fold.remaining + 1} of {len(self.folds)})"
+        """Train one fold, or take the result of its process."""
         try:
-            return train_job(job, self.dataset, own, progress=Named(self.progress, name))
+            if fold.number in self.processes:
+                return self.processes[fold.number].result()
+            job, own = self._order_of(fold)
+            return train_job(job, self.dataset, own, progress=Named(self.progress, self._name_of(fold)))
         except ConfigError as error:
             self.usage.append(error)
             raise
+
+    def _begin(self, fold: _Fold, slot: int) -> TrainingProcess:
+        """Start the process of a fold."""
+        job, own = self._order_of(fold)
+        threads = max(1, worker_count(None) // self.settings.parallel)
+        own = replace(own, workers=own.workers or threads)
+        share = Share(threads, slot)
+        order = TrainingOrder(f"fold {fold.number}", job, self.dataset, own, share, started=time.monotonic())
+        self.processes[fold.number] = TrainingProcess(order, Named(self.progress, self._name_of(fold)))
+        return self.processes[fold.number]
+
+    def _order_of(self, fold: _Fold) -> tuple[SegmentationJob, TrainingSettings]:
+        """Job and settings of a fold, with the plan of the first."""
+        own, shared = self._settings_of(fold), self._shared_plan()
+        if shared is None or own.resume or shared == fold.folder.plan:
+            return self.job, own
+        return self.job.with_plan(differences(own, self.job.named_choices)), replace(own, plan=shared, changes={})
+
+    def _shared_plan(self) -> Path | None:
+        """Plan of a fold that is finished; of folds that are trained at once, of the first that has one."""
+        is_enough = self.settings.parallel > 1
+        plans = (fold.folder.plan for fold in self.folds if fold.is_finished or is_enough)
+        return next((plan for plan in plans if plan.is_file()), None)
+
+    def _name_of(self, fold: _Fold) -> str:
+        return f"fold {fold.number} ({len(self.folds) - fold.remaining + 1} of {len(self.folds)})"
 
     def _settings_of(self, fold: _Fold) -> TrainingSettings:
         """The settings of one fold, with its share of the budget."""
@@ -178,17 +235,44 @@ class _Work:
         budget = None
         if settings.budget is not None:
             total = parse_duration_s(settings.budget)
-            left = total if settings.resume else total - (time.monotonic() - self.started)
-            among = len(self.folds) if settings.resume else fold.remaining
-            budget = f"{max(1.0, left / among):.1f}s"
+            at_once = settings.parallel
+            left = total if settings.resume else total - (time.monotonic() - self.started) - self._reserve()
+            rounds = math.ceil(len(self.folds) / at_once)
+            past = 0 if settings.resume else (len(self.folds) - fold.remaining) // at_once
+            budget = f"{max(1.0, left / (rounds - past)):.1f}s"
         return replace(
             settings,
             out=fold.folder.path,
             fold=str(fold.number),
             budget=budget,
             resume=is_begun,
+            parallel=1,
             plan=None if is_begun else settings.plan,
             tracking=replace(settings.tracking, parent=self.parent.run_id if self.parent else None),
+        )
+
+    def _reserve(self) -> float:
+        """Seconds for the masks of all cases, tried once a fold has ended; 0 before."""
+        ended = next((fold for fold in self.folds if fold.is_finished), None)
+        if self.reserved_s is None and ended is not None:
+            self.reserved_s = self.drawing_s(ended.folder.path)
+        return self.reserved_s or 0.0
+
+
+def _check_parallel(job: SegmentationJob, settings: TrainingSettings) -> None:
+    """Refuse more folds at once than there are GPUs, and a job that no other process can take.
+
+    Raises:
+        ConfigError: If that is so.
+    """
+    if settings.parallel == 1:
+        return
+    check_sendable(job)
+    device = torch_device(settings.device)
+    if device.type == "cuda" and settings.parallel > (gpus := torch.cuda.device_count()):
+        raise ConfigError(
+            f"parallel must be at most the number of GPUs, {gpus}, got {settings.parallel}",
+            remedy="train fewer folds at once, or on the device cpu",
         )
 
 
@@ -249,28 +333,31 @@ def _load_record(folder: Path) -> FoldsRecord:
         ) from error
 
 
-def _write_tables(folder: Path, finished: Sequence[_Fold], manifest: Manifest, failures: Sequence[Failure]) -> Summary:
-    """The validation cases of all folds in one table, in the form of an evaluation."""
-    rows: list[CaseMetrics] = []
-    for fold in finished:
-        table = fold.folder.validation.with_suffix(".csv")
-        if table.is_file():  # the budget may have had no time for a case
-            rows += read_metrics(table)
+def _write_tables(
+    folder: Path,
+    finished: Sequence[_Fold],
+    manifest: Manifest,
+    measured: MeasuredFolds,
+    failures: Sequence[Failure],
+) -> Summary:
+    """The cases of all folds in one table, in the form of an evaluation."""
     patients = {case.case_id: case.patient_id for case in manifest.cases}
-    summary = summarise(rows, patients=patients)
-    write_metrics(rows, folder / METRICS_NAME)
-    measured = {row.case_id for row in rows}
+    summary = summarise(measured.rows, patients=patients)
+    write_metrics(measured.rows, folder / METRICS_NAME)
+    ids = {row.case_id for row in measured.rows}
     write_summary(
         summary,
         folder / SUMMARY_NAME,
-        contract=EvaluationContract(labels=manifest.foreground, metrics=("dice", "iou")),
+        contract=measured.contract,
         failures=failures,
         notes={
             "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
             "folds": [fold.number for fold in finished],
-            "patients": {case_id: patients[case_id] for case_id in sorted(measured)},
+            "patients": {case_id: patients[case_id] for case_id in sorted(ids)},
+            "spread": [asdict(spread) for spread in measured.spread],
+            "masks": measured.masks,
             "trained_on": _seen_before(finished),
-            "not_measured": sorted({case.case_id for case in manifest.select("training")} - measured),
+            "not_measured": sorted({case.case_id for case in manifest.select("training")} - ids),
         },
     )
     return summary

@@ -16,7 +16,7 @@ _MOST_WORKERS = 16
 
 
 def torch_device(name: DeviceName) -> torch.device:
-    """The device of that name; `auto` is the GPU where there is one.
+    """The device of that name; `auto` is the GPU where there is one, that of this process if it has chosen one.
 
     Raises:
         ConfigError: If CUDA is asked for and there is none.
@@ -25,6 +25,8 @@ def torch_device(name: DeviceName) -> torch.device:
         raise ConfigError("device cuda needs a CUDA GPU, got none", remedy="choose cpu")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and (number := torch.cuda.current_device()):
+        return torch.device(name, number)
     return torch.device(name)
 
 

@@ -40,7 +40,7 @@ class Progress(Protocol):
         """
 
     def validated(self, score: float, forecast: Forecast | None) -> None:
-        """Take note of a validation of the training that is open.
+        """Take note of a validation of the training that is open; of several, of the one that was heard of last.
 
         Args:
             score: Its score, such as the mean volume Dice.

@@ -36,6 +36,7 @@ class TrainingSettings:
         device: Device that trains.
         initial: Weights to begin with: a run of a segmentation training, its model folder, or a file of weights in it.
         workers: Threads that read scans; one per core, at most 16, if not given.
+        parallel: Number of folds that are trained at once, each in a process of its own.
         tracking: MLflow store.
     """
 
@@ -54,6 +55,7 @@ class TrainingSettings:
     device: DeviceName = "auto"
     initial: Path | None = None
     workers: int | None = None
+    parallel: int = 1
     tracking: Tracking = field(default_factory=Tracking)
 
     def __post_init__(self) -> None:
@@ -61,10 +63,14 @@ class TrainingSettings:
             raise ConfigError("budget and epochs exclude each other", remedy="give one")
         if self.budget is not None:
             parse_duration_s(self.budget)
-        for name, count in (("epochs", self.epochs), ("workers", self.workers)):
+        for name, count in (("epochs", self.epochs), ("workers", self.workers), ("parallel", self.parallel)):
             if count is not None and (not isinstance(count, int) or count < 1):
                 raise ConfigError(f"{name} must be a whole number of at least 1, got {count!r}")
         if self.device not in get_args(DeviceName):
             raise ConfigError(f"device must be one of {', '.join(get_args(DeviceName))}, got {self.device!r}")
         if self.fold not in {"all", ALL_FOLDS} and not (self.fold.isascii() and self.fold.isdigit()):
             raise ConfigError(f"fold must be a number, 'all' or '{ALL_FOLDS}', got {self.fold!r}")
+        if self.parallel > 1 and self.fold != ALL_FOLDS:
+            raise ConfigError(
+                f"parallel is for a training of all folds, got fold {self.fold}", remedy="give the fold all-folds"
+            )

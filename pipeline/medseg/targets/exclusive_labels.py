@@ -154,3 +154,15 @@ class ExclusiveLabels(BaseModel):
         # Layer by layer, because NumPy counts in a copy with eight bytes for each voxel.
         counts = sum((np.bincount(layer.ravel(), minlength=size) for layer in layers), np.zeros(size, np.int64))
         return {name: int(counts[value]) for name, value in self.foreground.items()}
+
+    def is_blank(self, array: Array) -> Mask:
+        """Voxels of a label map in which nothing is found."""
+        return np.asarray(array == 0)
+
+    def without(self, array: Array, where: Mask) -> Array:
+        """A label map in which nothing is found in some voxels; of regions, what lay below is not known there."""
+        return np.where(where, array.dtype.type(0), array)
+
+    def extended(self, array: Array, structure: str, where: Mask) -> Array:
+        """A label map in which some voxels belong to a structure."""
+        return np.where(where, array.dtype.type(self.labels[structure]), array)

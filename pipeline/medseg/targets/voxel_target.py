@@ -80,3 +80,12 @@ class VoxelTarget(Protocol):
 
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every structure in a native array."""
+
+    def is_blank(self, array: Array) -> Mask:
+        """Voxels of a native array in which nothing is found, `(I, J, K)`."""
+
+    def without(self, array: Array, where: Mask) -> Array:
+        """A copy of a native array in which nothing is found in the voxels `(I, J, K)` that are true."""
+
+    def extended(self, array: Array, structure: str, where: Mask) -> Array:
+        """A copy of a native array in which the voxels `(I, J, K)` that are true belong to a structure."""

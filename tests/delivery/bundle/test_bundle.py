@@ -19,6 +19,7 @@ from medseg.geometry import Geometry
 from medseg.inference import find_inputs
 from medseg.inference.card import model_folder
 from medseg.inference.segmentation import InferenceConfig, Predictor, predict_cases
+from medseg.inference.segmentation.postprocess import Postprocessing, StructureRule
 from medseg.networks import NetworkConfig
 from medseg.preprocess import BodyCrop, ChannelNormalisation, PreprocessConfig
 from medseg.scans import write_scan
@@ -44,6 +45,11 @@ CARDS = {
         "inference": InferenceConfig(patch_size=(8, 8, 8), mirror_axes=(0, 2), is_cut_to_image=True),
     },
     "body": {"preprocess": preprocess(body=BodyCrop(above=(0.0,), margin_mm=2.0))},
+    "postprocessed": {
+        "postprocessing": Postprocessing(
+            structures=(StructureRule(structure="liver", keep_largest=True, fill_holes=True),)
+        )
+    },
     "slices": {"network": FLAT, "inference": InferenceConfig(patch_size=(8, 8, 1))},
 }
 

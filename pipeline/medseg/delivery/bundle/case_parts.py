@@ -19,6 +19,7 @@ from medseg.inference import CaseInput, read_input
 from medseg.inference.inputs import check_channels
 from medseg.inference.requests import only_case
 from medseg.inference.segmentation.card import ModelCard, load_card
+from medseg.inference.segmentation.postprocess import postprocess
 from medseg.inference.segmentation.sliding import whole_volume_probabilities
 from medseg.preprocess import crop_to_body, part_of, preprocess_scan
 from medseg.preprocess.body import slices_of
@@ -105,6 +106,8 @@ class RestoreMaskd(MapTransform):  # type: ignore[misc]  # MONAI ships no types
         values = probabilities.as_tensor() if isinstance(probabilities, MetaTensor) else probabilities
         part = restore_mask(values, meta["grid"], part_of(geometry, meta["box"]), target=target)
         mask[slices_of(meta["box"])] = part
+        if self.card.postprocessing is not None:
+            mask, _ = postprocess(mask, self.card.postprocessing, target=target, voxel_ml=geometry.voxel_ml)
         kept = {key: value for key, value in meta.items() if key != "affine"}
         return MetaTensor(torch.from_numpy(mask.astype(np.int32))[None], affine=geometry.affine.copy(), meta=kept)
 

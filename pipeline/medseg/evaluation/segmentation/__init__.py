@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from medseg.evaluation.segmentation.accuracy import voxel_accuracy
+from medseg.evaluation.segmentation.beyond_chance import RULE, JudgedTry, Scores, best_of, judge_tries
 from medseg.evaluation.segmentation.case_metrics import case_metrics
 from medseg.evaluation.segmentation.contract import (
     METRICS,
@@ -18,6 +19,7 @@ from medseg.evaluation.segmentation.evaluate_cases import (
     existing_mask,
     find_mask,
 )
+from medseg.evaluation.segmentation.fold_spread import FoldSpread, fold_spread
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
 from medseg.evaluation.segmentation.inter_rater import InterRater, inter_rater
 from medseg.evaluation.segmentation.measure_case import measure_case
@@ -44,20 +46,25 @@ from medseg.evaluation.segmentation.tables import case_columns, write_metrics, w
 __all__ = [
     "METRICS",
     "METRICS_NAME",
+    "RULE",
     "SUMMARY_NAME",
     "CaseMetricName",
     "Detection",
     "EvaluationContract",
+    "FoldSpread",
     "InterRater",
+    "JudgedTry",
     "LabelSummary",
     "Metric",
     "MetricKind",
     "NonInferiority",
     "PairedDifference",
+    "Scores",
     "StoredEvaluation",
     "Subgroup",
     "Summary",
     "as_text",
+    "best_of",
     "bound_contract",
     "box_iou",
     "boxes",
@@ -69,9 +76,11 @@ __all__ = [
     "evaluate_cases",
     "existing_mask",
     "find_mask",
+    "fold_spread",
     "hausdorff_95_mm",
     "instances",
     "inter_rater",
+    "judge_tries",
     "kind_of",
     "load_contract",
     "load_evaluation",

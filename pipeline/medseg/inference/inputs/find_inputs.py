@@ -46,7 +46,7 @@ def find_inputs(
         ScanError: If a path does not exist, or nothing can be predicted.
     """
     choice = choice or InputChoice()
-    if any(map(_is_manifest, paths)) or (len(paths) == 1 and paths[0].suffix == ".json"):
+    if any(map(_holds_manifest, paths)) or (len(paths) == 1 and is_manifest(paths[0])):
         return _from_manifest(paths, choice)
     if choice.fold is not None or choice.split is not None:
         raise ManifestError(
@@ -56,7 +56,12 @@ def find_inputs(
     return _from_files(paths, channels, choice, on_file)
 
 
-def _is_manifest(path: Path) -> bool:
+def is_manifest(path: Path) -> bool:
+    """Whether a path, given alone, is a manifest or the folder of one."""
+    return _holds_manifest(path) or path.suffix == ".json"
+
+
+def _holds_manifest(path: Path) -> bool:
     return path.name == "dataset.json" or (path / "dataset.json").is_file()
 
 

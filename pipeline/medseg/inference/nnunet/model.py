@@ -95,6 +95,10 @@ class AdoptedModel:
         """Nothing of the one model."""
         return (None,)
 
+    @property
+    def postprocessing(self) -> None:
+        """Nothing: the mask stays as it is decided."""
+
     def faster(self) -> AdoptedModel:
         """The same folds with less work per scan: windows overlap by a quarter at most, and nothing is mirrored."""
         card = self.card.model_copy(update={"step": max(self.card.step, 0.75), "mirror_axes": ()})

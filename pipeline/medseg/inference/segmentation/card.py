@@ -14,6 +14,7 @@ from medseg.inference.model_cost import ModelCost
 from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
+from medseg.inference.segmentation.postprocess.config import Postprocessing
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.networks.precision import PrecisionKind
 from medseg.networks.segmentation import AnyNetwork
@@ -46,6 +47,7 @@ class ModelCard(Config):
         precision: Number format: `auto` for the device's own, or `fp32`, which `package` may write.
         precision_check: Comparison of bfloat16 and float32 when the model was packaged; None where it was not, or
             showed no label.
+        postprocessing: Rules that change a mask after it is decided; None where it stays as it is.
     """
 
     medseg_version: str
@@ -65,6 +67,7 @@ class ModelCard(Config):
     training_statistics: TrainingStatistics | None = Field(None, exclude_if=lambda statistics: statistics is None)
     precision: PrecisionKind = Field("auto", exclude_if=lambda kind: kind == "auto")
     precision_check: PrecisionCheck | None = Field(None, exclude_if=lambda check: check is None)
+    postprocessing: Postprocessing | None = Field(None, exclude_if=lambda rules: rules is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:
@@ -76,6 +79,14 @@ class ModelCard(Config):
             raise ValueError(
                 f"network.out_channels must be the number of labels {channels}, got {self.network.out_channels}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rules_are_of_structures(self) -> Self:
+        rules = self.postprocessing.structures if self.postprocessing is not None else ()
+        unknown = [rule.structure for rule in rules if rule.structure not in self.target.structures]
+        if unknown:
+            raise ValueError(f"postprocessing must be of the labels {self.target.structures}, got {unknown[0]!r}")
         return self
 
     @property

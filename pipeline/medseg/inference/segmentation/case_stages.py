@@ -26,6 +26,7 @@ from medseg.inference.mask_page import Preview, draw_preview, picture_path, take
 from medseg.inference.record import RECORD_NAME, SOFTWARE
 from medseg.inference.reviewer import Review, Reviewer
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel, PreparedMask
+from medseg.inference.segmentation.out_of_fold import OutOfFold
 from medseg.inference.segmentation.quality import CaseCheck, Quality, QualityChecker
 from medseg.inference.sidecar import Sidecar
 from medseg.inference.source_record import SourceRecord
@@ -47,6 +48,7 @@ class ReadCase:
     """A scan that was read and prepared; its voxels are gone.
 
     Attributes:
+        model: Model that draws the case.
         grid: The scan without its voxels.
         prepared: What the model needs of the scan; None once the mask is drawn.
         review: Review by a slice classifier; None without one.
@@ -56,6 +58,7 @@ class ReadCase:
         preview: Scan at the size of a small picture; None where no picture is wanted or it cannot be made.
     """
 
+    model: MaskModel
     grid: Scan
     prepared: PreparedMask | None
     review: Review | None
@@ -101,7 +104,7 @@ class CaseStages:
         has_pictures: bool = False,
     ) -> None:
         self.model, self.folder, self.reviewer = model, folder, reviewer
-        self.checker = QualityChecker.of(model)
+        self._checkers: dict[int, QualityChecker] = {}
         self._on_written, self._has_pictures = on_written, has_pictures
         self._has_maps = bool(folder.settings.choices.get(MAPS))
         self._device = device_name(model.device)
@@ -120,6 +123,7 @@ class CaseStages:
                     remedy="rename the scan or the case",
                     case_id=case.case_id,
                 )
+            model = self._model_of(case.case_id)
             source = _source_of(case)  # before the scan is read: if it changes in between, it is drawn again next time
             if source.sha256 is not None:
                 self.folder.discard(case.case_id)  # its mask is of another input, while one that is gone keeps its mask
@@ -128,9 +132,18 @@ class CaseStages:
             _check_length(f"{case.case_id}{mask_suffix(scan)}", case_id=case.case_id)
             warn_of_constant(scan, channels, case_id=case.case_id)
             review = self.reviewer.screen(scan, case_id=case.case_id) if self.reviewer else None
-            prepared = self.model.prepare(scan, slab=review.slab if review else None)
+            prepared = model.prepare(scan, slab=review.slab if review else None)
             preview = _preview_of(scan, case.case_id) if self._has_pictures else None
-            return ReadCase(_without_voxels(scan), prepared, review, self.checker.begin(scan), source, clock, preview)
+            check = self._checker_of(model).begin(scan)
+            return ReadCase(model, _without_voxels(scan), prepared, review, check, source, clock, preview)
+
+    def _model_of(self, case_id: str) -> MaskModel:
+        return self.model.for_case(case_id) if isinstance(self.model, OutOfFold) else self.model
+
+    def _checker_of(self, model: MaskModel) -> QualityChecker:
+        if id(model) not in self._checkers:
+            self._checkers[id(model)] = QualityChecker.of(model)
+        return self._checkers[id(model)]
 
     def draw(self, case: CaseInput, read: ReadCase) -> DrawnCase:
         """Draw a mask."""
@@ -152,6 +165,7 @@ class CaseStages:
     def write(self, case: CaseInput, drawn: DrawnCase) -> Prediction:
         """Check and write a mask, and its sidecar once it is whole."""
         read, mask = drawn.read, drawn.drawing.mask
+        _warn_of_emptied(case.case_id, drawn.drawing)
         with read.clock.running():
             review = read.review
             if self.reviewer and review:
@@ -170,7 +184,7 @@ class CaseStages:
             seconds=read.clock.seconds,
             peak_memory_bytes=_peak_memory_bytes(),
             volume_ml=volumes,
-            in_training=case.case_id in self.model.seen_cases,
+            in_training=case.case_id in read.model.seen_cases,
             review=review,
         )
         try:
@@ -182,7 +196,7 @@ class CaseStages:
         return prediction
 
     def _sidecar(self, prediction: Prediction, drawn: DrawnCase, quality: Quality) -> Sidecar:
-        review, model = prediction.review, self.model
+        review, model = prediction.review, drawn.read.model
         return Sidecar(
             case_id=prediction.case_id,
             mask=prediction.mask_path.name,
@@ -203,7 +217,22 @@ class CaseStages:
             device=self._device,
             models=tuple(identity.origin for identity in model.identities),
             settings_digest=self.folder.settings.digest,
+            postprocessed=drawn.drawing.changes if model.postprocessing is not None else None,
+            drawn_by=self.model.places_for(prediction.case_id) if isinstance(self.model, OutOfFold) else None,
         )
+
+
+def _warn_of_emptied(case_id: str, drawing: Drawing) -> None:
+    """Say where postprocessing has left nothing of a structure."""
+    for change in drawing.changes:
+        if change.is_emptied:
+            _log.warning(
+                "case %s: all of %s is removed, %g ml in %d part(s), each below the smallest volume of the model",
+                case_id,
+                change.structure,
+                change.volume_ml,
+                change.parts,
+            )
 
 
 def _write_maps(maps: ProbabilityMaps, grid: Scan, case_id: str, mask: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from medseg.inference.segmentation.agreement import Agreement
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel, Observer
 from medseg.inference.segmentation.memory import check_free
 from medseg.inference.segmentation.native_values import Course, NativeValues, background
+from medseg.inference.segmentation.postprocess import Postprocessing, postprocessed
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.inference.segmentation.prepared_scan import PreparedScan, observed
 from medseg.inference.segmentation.quality import MembersConfidence, statistics_of_many
@@ -45,19 +47,19 @@ class Ensemble:
         members: Loaded models, at least two.
 
     Raises:
-        ConfigError: If their channels or labels differ.
+        ConfigError: If their channels, labels or postprocessing differ.
     """
 
     def __init__(self, members: Sequence[MaskModel]) -> None:
         self.members = tuple(members)
         first = self.members[0]
         for number, other in enumerate(self.members[1:], start=2):
-            for what in ("channels", "labels"):
+            for what in ("channels", "labels", "postprocessing"):
                 one, two = getattr(first, what), getattr(other, what)
                 if one != two:
                     raise ConfigError(
-                        f"models must have the same {what} to draw one mask, got {one} in model 1 and {two} in model "
-                        f"{number}",
+                        f"models must have the same {what} to draw one mask, got {one or 'none'} in model 1 and "
+                        f"{two or 'none'} in model {number}",
                         remedy="predict with each model into a folder of its own",
                     )
             if (other.target.kind, other.target.channels) != (first.target.kind, first.target.channels):
@@ -103,6 +105,11 @@ class Ensemble:
         return tuple(one for member in self.members for one in member.member_statistics)
 
     @property
+    def postprocessing(self) -> Postprocessing | None:
+        """Rules that all members share, for the mask that they draw together."""
+        return self.members[0].postprocessing
+
+    @property
     def device(self) -> torch.device:
         """Device of the networks."""
         return self.members[0].device
@@ -124,7 +131,8 @@ class Ensemble:
                 prepared[number] = member.prepare(scan, slab=slab)  # type: ignore[assignment]  # all kinds give planes
         in_order = [prepared[number] for number in range(len(prepared))]
         calibrations = [one.statistics.confidence if one.statistics else {} for one in self.members]
-        return PreparedEnsemble(in_order, self.target, calibrations=calibrations)
+        finish = partial(postprocessed, rules=self.postprocessing, target=self.target, voxel_ml=scan.geometry.voxel_ml)
+        return PreparedEnsemble(in_order, self.target, calibrations=calibrations, finish=finish)
 
 
 def _is_flat(member: MaskModel) -> bool:
@@ -140,6 +148,7 @@ class PreparedEnsemble:
         target: Meaning of the averaged values.
         calibrations: Calibration of each model's confidence by structure; if not given, their confidence is not
             measured.
+        finish: Changes the mask once it is decided; it stays as it is if not given.
 
     Raises:
         ScanError: If all of them together need more memory than is free.
@@ -151,8 +160,10 @@ class PreparedEnsemble:
         target: VoxelTarget,
         *,
         calibrations: Sequence[Mapping[str, ConfidenceCalibration]] = (),
+        finish: Callable[[Drawing], Drawing] = lambda drawing: drawing,
     ) -> None:
         self._target = target
+        self._finish = finish
         self._members = members
         self._shape = members[0].shape
         self._drawing = [member for member in members if all(member.box)]
@@ -185,7 +196,7 @@ class PreparedEnsemble:
                 mask[(..., *slices_of(first.box))] = part
             else:
                 self._draw_natively(mask, planes, watch, _both(observe, keep))
-        return Drawing(mask, agreement.disagreement(), confidence.found())
+        return self._finish(Drawing(mask, agreement.disagreement(), confidence.found()))
 
     def _check_free(self, more: int = 0) -> None:
         needed = sum(member.needed_bytes for member in self._drawing) + more

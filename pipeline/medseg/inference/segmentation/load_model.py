@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,10 +71,50 @@ def load_models(
         CheckpointError: If card or weights are missing or damaged, or do not fit each other.
         ConfigError: If the models have different channels or labels.
     """
-    models = [load_model(run, weights=weights, device=device, build=build) for run in runs]
-    models = [model.faster() for model in models] if fast else models
+    models = load_each(runs, weights=weights, device=device, build=build, fast=fast)
     if len(models) == 1:
         return models[0]
     from medseg.inference.segmentation.ensemble import Ensemble
 
     return Ensemble(models)
+
+
+def load_out_of_fold(
+    runs: Sequence[Path],
+    patients: Mapping[str, str],
+    *,
+    weights: str = "last",
+    device: torch.device,
+    build: Callable[[Any], nn.Module] | None = None,
+    fast: bool = False,
+) -> MaskModel:
+    """Load the models of some runs, of which those alone draw a case that were not trained on its patient.
+
+    Args:
+        runs: Folders of runs, or their `model` folders.
+        patients: Patient of each case of the dataset.
+        weights: As for `load_models`.
+        device: Device to run on.
+        build: As for `load_model`.
+        fast: As for `load_models`.
+
+    Raises:
+        CheckpointError: If card or weights are missing or damaged, or do not fit each other.
+        ConfigError: If the models have different channels or labels.
+    """
+    from medseg.inference.segmentation.out_of_fold import OutOfFold
+
+    return OutOfFold(load_each(runs, weights=weights, device=device, build=build, fast=fast), patients)
+
+
+def load_each(
+    runs: Sequence[Path],
+    *,
+    weights: str,
+    device: torch.device,
+    build: Callable[[Any], nn.Module] | None = None,
+    fast: bool = False,
+) -> list[MaskModel]:
+    """Load the models of some runs, each alone; see `load_models`."""
+    models = [load_model(run, weights=weights, device=device, build=build) for run in runs]
+    return [model.faster() for model in models] if fast else models

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from medseg.inference.postprocessed_record import PostprocessedRecord
 from medseg.inference.record import ModelIdentity
 from medseg.inference.slab import Slab
 from medseg.records import Labelmap, Scan
@@ -14,6 +15,7 @@ from medseg.targets import VoxelTarget
 if TYPE_CHECKING:
     import torch
 
+    from medseg.inference.segmentation.postprocess.config import Postprocessing
     from medseg.inference.segmentation.quality.members_confidence import MemberConfidence
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
@@ -34,11 +36,13 @@ class Drawing:
             where no member found it. None for a single model.
         members: Confidence of each member of an ensemble in its own mask, of those whose confidence can be compared;
             empty for a single model.
+        changes: What the model's postprocessing has changed in the mask, in order.
     """
 
     mask: Labelmap
     disagreement: dict[str, float] | None = None
     members: tuple[MemberConfidence, ...] = ()
+    changes: tuple[PostprocessedRecord, ...] = ()
 
 
 class PreparedMask(Protocol):
@@ -85,6 +89,10 @@ class MaskModel(Protocol):
     @property
     def member_statistics(self) -> tuple[TrainingStatistics | None, ...]:
         """The same of the model behind each network, in the order of `identities`."""
+
+    @property
+    def postprocessing(self) -> Postprocessing | None:
+        """Rules that change a mask after it is decided; None where it stays as it is."""
 
     @property
     def device(self) -> torch.device:

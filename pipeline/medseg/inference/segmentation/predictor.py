@@ -11,6 +11,7 @@ from medseg.errors import CheckpointError
 from medseg.inference.loaded_model import LoadedModel
 from medseg.inference.record import ModelIdentity
 from medseg.inference.segmentation.card import ModelCard, load_card
+from medseg.inference.segmentation.postprocess import Postprocessing
 from medseg.inference.segmentation.prepared_scan import PreparedScan
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.inference.segmentation.sliding import whole_volume_probabilities
@@ -83,6 +84,11 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
     def member_statistics(self) -> tuple[TrainingStatistics | None, ...]:
         """The same, as the only one."""
         return (self.statistics,)
+
+    @property
+    def postprocessing(self) -> Postprocessing | None:
+        """Rules of the card that change a mask after it is decided."""
+        return self.card.postprocessing
 
     def faster(self) -> Predictor:
         """The same network with less work per scan; see `InferenceConfig.faster`."""

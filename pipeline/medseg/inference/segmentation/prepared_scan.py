@@ -10,6 +10,7 @@ from torch import Tensor
 from medseg.geometry import Geometry
 from medseg.inference.segmentation.mask_model import Drawing, Observer
 from medseg.inference.segmentation.memory import check_memory
+from medseg.inference.segmentation.postprocess import postprocessed
 from medseg.inference.segmentation.sliding import probability_planes
 from medseg.inference.segmentation.value_planes import ValuePlanes
 from medseg.inference.segmentation.windows import lay_out_windows
@@ -48,6 +49,7 @@ class PreparedScan:
     def __init__(self, model: Predictor, scan: Scan, slab: Slab | None, *, others: Sequence[PreparedScan] = ()) -> None:
         self._model = model
         self.shape = scan.geometry.shape
+        self._voxel_ml = scan.geometry.voxel_ml
         seen = crop_to_body(scan, model.card.preprocess)
         self.box = overlap(_wanted(slab, scan.geometry), seen.box)
         self.is_empty = not all(self.box)
@@ -88,10 +90,15 @@ class PreparedScan:
         chunks = planes.chunks if observe is None else observed(planes.chunks, observe)
         part = restore_planes(chunks, planes.grid, self.native, target=target, axis=planes.axis)
         if self.box == whole_box(self.shape):
-            return Drawing(part)
+            return self.finished(Drawing(part))
         mask = target.blank(self.shape)
         mask[(..., *slices_of(self.box))] = part
-        return Drawing(mask)
+        return self.finished(Drawing(mask))
+
+    def finished(self, drawing: Drawing) -> Drawing:
+        """A drawing of the whole scan after the model's postprocessing."""
+        model = self._model
+        return postprocessed(drawing, model.postprocessing, target=model.target, voxel_ml=self._voxel_ml)
 
     def _has_image_of(self, other: PreparedScan) -> bool:
         """Whether another network sees the same image."""

@@ -17,6 +17,7 @@ from medseg.atomic import replacing_folder, temporary_name
 from medseg.inference.mask_folder import maps_folder
 from medseg.inference.segmentation.ensemble import PreparedEnsemble
 from medseg.inference.segmentation.mask_model import Drawing, Observer, PreparedMask
+from medseg.inference.segmentation.prepared_scan import PreparedScan
 from medseg.manifest.case_names import safe_name
 from medseg.records import Scan
 from medseg.scans import write_share_map
@@ -84,7 +85,8 @@ def draw_with_maps(
     if isinstance(prepared, PreparedEnsemble):
         return prepared.draw(observe=observe, keep=maps.keep)
     alone = PreparedEnsemble([prepared], target)  # type: ignore[list-item]  # all kinds give planes
-    return Drawing(alone.draw(observe=observe, keep=maps.keep).mask)
+    drawing = Drawing(alone.draw(observe=observe, keep=maps.keep).mask)
+    return prepared.finished(drawing) if isinstance(prepared, PreparedScan) else drawing
 
 
 def _reserved(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:

@@ -29,7 +29,7 @@ from medseg.records import Case, CaseMetrics, Failure, Manifest, Split
 from medseg.runs.describe import shortened
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
-from medseg.runs.seen import seen_in_training
+from medseg.runs.seen import flattered_cases
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
 from medseg.runs.segmentation.second_reader import SecondReader
@@ -139,7 +139,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
                 metrics=settings.metrics,
                 on_done=on_done,
             )
-        seen = seen_in_training(record.trained_on if record else (), manifest, {row.case_id for row in rows})
+        seen = flattered_cases(record, manifest, {row.case_id for row in rows})
         patients = {case.case_id: case.patient_id for case in cases}
         summary = summarise(rows, patients=patients)
         power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)

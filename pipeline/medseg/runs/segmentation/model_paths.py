@@ -13,6 +13,7 @@ from medseg.inference.card import CLASSIFIER_NAME, model_folder
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.networks.weights import weights_digest
 from medseg.runs.run_folder import RunFolder
+from medseg.runs.segmentation.chosen_model import chosen_folders, is_chosen
 
 _REGISTERED = "models:/"
 
@@ -31,11 +32,11 @@ class FoundModels:
 
 
 def is_model(place: Path | str) -> bool:
-    """Whether a path or address means models: a registered model, a run, a model folder, or a training of all folds."""
+    """Whether a path or address means models: a registered or chosen model, a run, a model folder, or all folds."""
     if str(place).startswith(_REGISTERED):
         return True
     folder = Path(place)
-    return (model_folder(folder) / CARD_NAME).is_file() or RunFolder(folder).folds.is_file()
+    return (model_folder(folder) / CARD_NAME).is_file() or RunFolder(folder).folds.is_file() or is_chosen(folder)
 
 
 def unusable_run(place: Path | str) -> str:
@@ -57,10 +58,11 @@ def is_classifier(folder: Path) -> bool:
 
 @contextmanager
 def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = None) -> Iterator[FoundModels]:
-    """Find models; a training of all folds stands for the model of each fold.
+    """Find models; a training of all folds stands for the model of each fold, a chosen model for its networks.
 
     Args:
-        places: Runs, model folders, trainings of all folds, and addresses such as `models:/livers@clinical`.
+        places: Runs, model folders, trainings of all folds, chosen models, and addresses such as
+            `models:/livers@clinical`.
         tracking_uri: MLflow store of registered models; its own choice if not given.
 
     Yields:
@@ -68,7 +70,7 @@ def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = Non
 
     Raises:
         ConfigError: If none is given, one is given twice, or one is a slice classifier.
-        CheckpointError: If no fold of a training of all folds has a model.
+        CheckpointError: If no fold of a training of all folds has a model, or a chosen model is not whole.
         TrackingError: If the store cannot be used, or does not hold a model.
     """
     if not places:
@@ -84,6 +86,8 @@ def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = Non
                 with_model, without = _folds_of(Path(place))
                 folders += with_model
                 warnings += [f"{place}: {name} has no model and takes no part" for name in without]
+            elif is_chosen(Path(place)):
+                folders += chosen_folders(Path(place))
             else:
                 folders.append(Path(place))
         _check(folders)

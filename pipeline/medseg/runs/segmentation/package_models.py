@@ -100,6 +100,11 @@ def write_members(members: Sequence[Member], folder: Path, *, warnings: Sequence
         if not (folder / member.name / PLAN_NAME).is_file() and isinstance(member.card, ModelCard):
             notes.append(f"{member.name}: its plan is not beside it and not in the package")
     first = members[0].model
+    if first.postprocessing is not None:
+        notes.append(
+            f"after it is decided the mask is changed ({first.postprocessing}), in the forms mlflow and bundle; bare "
+            "networks leave that to the caller"
+        )
     card = PackageCard(
         software=SOFTWARE,
         date=utc_now(),

@@ -6,22 +6,23 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medseg.atomic import check_writable
 from medseg.errors import ConfigError
 from medseg.inference.card import CLASSIFIER_NAME, card_digest
 from medseg.inference.case_record import CaseRecord
-from medseg.inference.inputs import InputChoice, PassedOver, find_inputs
+from medseg.inference.inputs import InputChoice, PassedOver, find_inputs, is_manifest
 from medseg.inference.mask_folder import MAPS
 from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.mask_settings import Choice, MaskSettings
 from medseg.inference.record import load_record
 from medseg.inference.segmentation import predict_cases
 from medseg.inference.segmentation.card import CARD_NAME
-from medseg.inference.segmentation.load_model import load_models
+from medseg.inference.segmentation.load_model import load_models, load_out_of_fold
 from medseg.inference.segmentation.mask_model import MaskModel
 from medseg.inference.segmentation.quality import QualityChecker
+from medseg.manifest import load_manifest
 from medseg.records import Failure, Prediction, Split
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
@@ -40,6 +41,8 @@ class PredictSettings:
         out: Folder of the masks: new, empty, or of an earlier prediction with the same models and choices, of which
             what is finished and unchanged is kept.
         fold: Fold of a manifest whose validation cases are wanted.
+        out_of_fold: Whether each case of a manifest is drawn by the models alone that were not trained on its patient,
+            as those of all folds, so that its numbers do not flatter; all models draw what none of them has seen.
         split: Split of a manifest that is wanted.
         series: DICOM series to take, as in `medseg.inference.inputs.InputChoice`.
         pseudonyms: Private table that leads from pseudonyms back to patients; ids are not pseudonyms if not given.
@@ -58,6 +61,7 @@ class PredictSettings:
     out: Path
     fold: int | None = None
     split: Split | None = None
+    out_of_fold: bool = False
     series: tuple[str, ...] = ()
     pseudonyms: Path | None = None
     weights: str = "last"
@@ -146,13 +150,7 @@ def predict_run(
     with found_models(
         [runs] if isinstance(runs, str | Path) else runs, tracking_uri=settings.tracking_uri
     ) as found_runs:
-        model = load_models(
-            found_runs.folders,
-            weights=settings.weights,
-            device=torch_device(settings.device),
-            build=settings.network,
-            fast=settings.fast,
-        )
+        model = _load(found_runs.folders, inputs, settings)
         cards = card_digest(found_runs.folders, CARD_NAME)
     reviewer, warnings = _reviewer(settings, model)
     choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
@@ -174,6 +172,25 @@ def predict_run(
     )
 
 
+def _load(folders: Sequence[Path], inputs: Sequence[Path], settings: PredictSettings) -> MaskModel:
+    """The models as one; those of all folds, of which each draws what it has not seen, if that is asked for."""
+    choices: dict[str, Any] = {
+        "weights": settings.weights,
+        "device": torch_device(settings.device),
+        "build": settings.network,
+        "fast": settings.fast,
+    }
+    if not settings.out_of_fold:
+        return load_models(folders, **choices)
+    if len(inputs) != 1 or not is_manifest(inputs[0]):
+        raise ConfigError(
+            "out of fold: the input must be a manifest, which says whose scans they are, got others",
+            remedy="give the dataset of the training alone",
+        )
+    manifest, _ = load_manifest(inputs[0], data_root=settings.data_root)
+    return load_out_of_fold(folders, {case.case_id: case.patient_id for case in manifest.cases}, **choices)
+
+
 def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecord, ...]:
     record, asked = load_record(folder), {one.case_id for one in predictions}
     return tuple(case for case in record.cases if case.case_id in asked) if record else ()
@@ -183,6 +200,7 @@ def _choices(settings: PredictSettings, reviewer: SliceReviewer | None) -> dict[
     """What decides the masks and their reviews beside the models."""
     choices: dict[str, Choice] = {"fast": True} if settings.fast else {}
     choices |= {MAPS: True} if settings.probabilities else {}
+    choices |= {"out_of_fold": True} if settings.out_of_fold else {}
     run = settings.gate or settings.check
     if run is not None and reviewer is not None:
         choices["gate" if reviewer.gate else "check"] = reviewer.classifier.weights_digest
