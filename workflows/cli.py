@@ -16,7 +16,7 @@ from medseg.errors import ConfigError, PipelineError
 from medseg.workflows import console
 
 _ON_DATA = ("ingest", "audit", "split", "plan", "lens", "train", "predict", "evaluate", "compare", "report", "promote")
-VERBS = (*_ON_DATA, "deliver", "review", "package", "adopt", "classify", "demo", "ui", "sync")
+VERBS = (*_ON_DATA, "deliver", "review", "package", "serve", "watch", "adopt", "classify", "demo", "ui", "sync")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:
