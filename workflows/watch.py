@@ -19,8 +19,8 @@ Examples:
   medseg watch run_a run_b inbox --out masks --settle 60
   medseg watch run inbox --out masks --marker .done --once
 
-Masks are those of `medseg predict`, and `medseg deliver` takes their folder. A study that is finished is not drawn again,
-whatever stopped this command; one that has changed is.
+Masks are those of `medseg predict`, and `medseg deliver` takes their folder. A study that is finished is not drawn
+again, whatever stopped this command; one that has changed is.
 """
 
 
@@ -47,7 +47,7 @@ whatever stopped this command; one that has changed is.
 @options.device
 @click.option("--tracking-uri", help="MLflow store of a registered model.  [default: MLFLOW_TRACKING_URI, else here]")
 def command(places: tuple[Path | str, ...], folder: Path, once: bool, **choices: Any) -> None:
-    """Draw a mask of every study that arrives in INBOX, once, until Ctrl-C or SIGTERM, which end after the case in work.
+    """Draw a mask of every study that arrives in INBOX, once, until Ctrl-C or SIGTERM; the case in work is finished.
 
     INBOX holds files of scans, and folders such as those of DICOM studies. RUN is what `medseg predict` takes. What
     failed stands with its reason in OUT/predictions.json and OUT/index.html until it is mended or taken away.

@@ -15,6 +15,8 @@ from medseg.records import reason_of
 from medseg.runs.segmentation.watch.arrivals import LOOSE, Arrival
 from medseg.runs.segmentation.watch.state import KnownCase, WatchState
 
+_NO_PART = "it is no scan, nor a part of one"
+
 
 @dataclass(slots=True)
 class ArrivedCases:
@@ -59,8 +61,12 @@ class Finder:
         try:
             inputs = find_inputs(arrival.paths, channels=self.channels, choice=InputChoice(out=self.out))
         except (PipelineError, OSError) as error:
-            case_id = getattr(error, "case_id", None) or safe_name(arrival.name)
-            ids.take(self._key(arrival.paths), case_id, reason=reason_of(error, case_id=case_id))
+            case_id = getattr(error, "case_id", None)
+            if case_id is None and arrival.name == LOOSE:
+                passed = tuple((path.name, _NO_PART) for path in arrival.paths)
+            else:
+                case_id = case_id or safe_name(arrival.name)
+                ids.take(self._key(arrival.paths), case_id, reason=reason_of(error, case_id=case_id))
         else:
             for case in inputs.cases:
                 key = _series_key(case) if case.series else self._key(case.files)

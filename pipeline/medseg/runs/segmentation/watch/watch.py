@@ -168,9 +168,8 @@ class _Watcher:
             if one.stamp == self.state.arrivals.get(one.name):
                 continue
             if one.unfinished:
-                waiting.append(
-                    (one.name, f"waits for {one.unfinished}" if settings.marker else f"holds {one.unfinished}")
-                )
+                verb = "waits for" if settings.marker else "holds"
+                waiting.append((one.name, f"{verb} {one.unfinished}"))
             elif settings.marker or now - seen[one.name][1] >= settings.settle_s:
                 complete.append(one)
             else:
