@@ -23,8 +23,8 @@ from medseg.inference.segmentation.serving import DrawnMask, StoppedError
 from medseg.runs.serving.answer import Form, answer, finish_form
 from medseg.runs.serving.body import receive_body
 from medseg.runs.serving.desk import Desk, Ticket
+from medseg.runs.serving.error_answer import ErrorAnswer, ErrorBody, error_answer_of
 from medseg.runs.serving.guard import log_fault, refused
-from medseg.runs.serving.refusal import Refusal, RefusalBody, refusal_of
 from medseg.runs.serving.served_model import ModelDescription, ScanWork, ServedModel, SliceAnswer
 from medseg.runs.serving.settings import ServeSettings
 from medseg.runs.serving.tally import Tally
@@ -42,7 +42,7 @@ _BODY: dict[str, Any] = {
     }
 }
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": RefusalBody, "description": HTTPStatus(status).phrase}
+    status: {"model": ErrorBody, "description": HTTPStatus(status).phrase}
     for status in (400, 401, 403, 404, 408, 413, 421, 422, 500, 503, 504, 507)
 }
 _RESULTS: dict[int | str, dict[str, Any]] = {
@@ -83,7 +83,7 @@ class Routes:
     async def ready(self) -> State:
         """Whether the server has a place for another request."""
         if len(self.desk) >= self.desk.places:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "QueueFull", "all places are taken", retry_after_s=1)
+            raise ErrorAnswer(HTTPStatus.SERVICE_UNAVAILABLE, "QueueFull", "all places are taken", retry_after_s=1)
         return State(status="ready")
 
     async def descriptions(self) -> tuple[ModelDescription, ...]:
@@ -98,7 +98,7 @@ class Routes:
         """The description of a model.
 
         Raises:
-            Refusal: If there is no such model.
+            ErrorAnswer: If there is no such model.
         """
         served = self._model(name)
         return ModelDescription(
@@ -146,7 +146,7 @@ class Routes:
         if not work.done():
             if gone.done() and not gone.cancelled():
                 raise ClientDisconnect
-            raise Refusal(
+            raise ErrorAnswer(
                 HTTPStatus.GATEWAY_TIMEOUT,
                 "TooLong",
                 f"a request may take {self.settings.most_seconds:g} s, and took longer",
@@ -155,7 +155,7 @@ class Routes:
         try:
             return work.result()
         except Exception as error:
-            refusal = refusal_of(error, ticket.folder / "scan")
+            refusal = error_answer_of(error, ticket.folder / "scan")
             if refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 log_fault(request.state.request, error)
             raise refusal from None
@@ -164,7 +164,7 @@ class Routes:
         if not name and len(self.models) == 1:
             return next(iter(self.models.values()))
         if name not in self.models:
-            raise Refusal(
+            raise ErrorAnswer(
                 HTTPStatus.NOT_FOUND,
                 "UnknownModel",
                 f"the model must be one of {', '.join(self.models)}, got {'another' if name else 'none'}",
@@ -180,7 +180,7 @@ def build_app(routes: Routes) -> FastAPI:
         routes: What the server answers.
     """
     app = FastAPI(title=_TITLE, description=_ABOUT, version=__version__, docs_url=None, redoc_url=None)
-    app.add_exception_handler(Refusal, _refuse)
+    app.add_exception_handler(ErrorAnswer, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(RequestValidationError, _refuse_values)
     app.get("/health")(routes.health)
@@ -212,7 +212,7 @@ async def _until_gone(request: Request) -> None:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    if not isinstance(error, Refusal):
+    if not isinstance(error, ErrorAnswer):
         raise error
     return refused(error, request.state.request)
 
@@ -222,7 +222,7 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     status = HTTPStatus(error.status_code)
-    return refused(Refusal(status, status.name, status.phrase.lower()), request.state.request)
+    return refused(ErrorAnswer(status, status.name, status.phrase.lower()), request.state.request)
 
 
 async def _refuse_values(request: Request, error: Exception) -> Response:
@@ -231,4 +231,4 @@ async def _refuse_values(request: Request, error: Exception) -> Response:
         raise error
     told = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
     fact = f"parameters must have values that they can have, got {told}"
-    return refused(Refusal(HTTPStatus.BAD_REQUEST, "WrongParameter", fact), request.state.request)
+    return refused(ErrorAnswer(HTTPStatus.BAD_REQUEST, "WrongParameter", fact), request.state.request)

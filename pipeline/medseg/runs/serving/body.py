@@ -9,7 +9,7 @@ from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
-from medseg.runs.serving.refusal import Refusal
+from medseg.runs.serving.error_answer import ErrorAnswer
 
 LEAST_RATE = 16_384
 """Bytes a second that a client must send on the average, after its first moments."""
@@ -28,7 +28,7 @@ async def receive_body(request: Request, target: Path, *, most: int, patience_s:
         Bytes of the body.
 
     Raises:
-        Refusal: If the body is too large, empty or too slow.
+        ErrorAnswer: If the body is too large, empty or too slow.
         ClientDisconnect: If the client went away.
     """
     _check_size(_announced(request), most)
@@ -50,7 +50,7 @@ async def receive_body(request: Request, target: Path, *, most: int, patience_s:
             if not message.get("more_body", False):
                 break
     if size == 0:
-        raise Refusal(
+        raise ErrorAnswer(
             HTTPStatus.BAD_REQUEST,
             "EmptyBody",
             "a request must hold the bytes of a scan, got none",
@@ -67,7 +67,7 @@ def _announced(request: Request) -> int:
 
 def _check_size(size: int, most: int) -> None:
     if size > most:
-        raise Refusal(
+        raise ErrorAnswer(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             "BodyTooLarge",
             f"a request must have at most {most} bytes, got more",
@@ -75,8 +75,8 @@ def _check_size(size: int, most: int) -> None:
         )
 
 
-def _too_slow() -> Refusal:
-    return Refusal(
+def _too_slow() -> ErrorAnswer:
+    return ErrorAnswer(
         HTTPStatus.REQUEST_TIMEOUT,
         "BodyTooSlow",
         f"a client must send at least {LEAST_RATE} bytes a second, got fewer",

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Event
 from typing import TypeVar
 
-from medseg.runs.serving.refusal import Refusal
+from medseg.runs.serving.error_answer import ErrorAnswer
 
 Result = TypeVar("Result")
 _USUAL_S = 5.0  # of a request, until one has ended
@@ -80,10 +80,10 @@ class Desk:
         """Give a request its place.
 
         Raises:
-            Refusal: If there is none.
+            ErrorAnswer: If there is none.
         """
         if len(self._open) >= self.places:
-            raise Refusal(
+            raise ErrorAnswer(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "QueueFull",
                 f"at most {self.places} requests may be in work or wait, got one more",

@@ -17,8 +17,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medseg.runs.serving.error_answer import ErrorAnswer, error_answer_of
 from medseg.runs.serving.names import is_of_another_site, name_in
-from medseg.runs.serving.refusal import Refusal, refusal_of
 from medseg.runs.serving.tally import Tally
 
 REQUEST_HEADER = "X-Medseg-Request"
@@ -82,25 +82,25 @@ class Guard:
         except Exception as error:
             log_fault(name, error)
             if not status:
-                await refused(refusal_of(error), name)(scope, receive, send_marked)
+                await refused(error_answer_of(error), name)(scope, receive, send_marked)
         finally:
             self._note(scope, name, status, time.monotonic() - start)
 
-    def _refusal(self, scope: Scope) -> Refusal | None:
+    def _refusal(self, scope: Scope) -> ErrorAnswer | None:
         """The reason why a request may not be answered; None if it may."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self.rules.names is not None and name_in(host) not in self.rules.names:
-            return Refusal(
+            return ErrorAnswer(
                 HTTPStatus.MISDIRECTED_REQUEST,
                 "UnknownHost",
                 "the server must be called by a name that it knows, got another",
                 remedy="call it by its address, or let whoever runs it allow the name",
             )
         if is_of_another_site(origin=headers.get("origin"), fetch_site=headers.get("sec-fetch-site"), host=host):
-            return Refusal(HTTPStatus.FORBIDDEN, "AnotherSite", "pages of other sites may not send requests")
+            return ErrorAnswer(HTTPStatus.FORBIDDEN, "AnotherSite", "pages of other sites may not send requests")
         if self.rules.token is not None and scope["path"] not in _OPEN_TO_ALL and not self._is_known(headers):
-            return Refusal(
+            return ErrorAnswer(
                 HTTPStatus.UNAUTHORIZED,
                 "Unauthorised",
                 "a request must bring the server's token",
@@ -127,7 +127,7 @@ def log_fault(name: str, error: BaseException) -> None:
     _log.error("%s failed: %s%s", name, type(error).__name__, where)
 
 
-def refused(refusal: Refusal, name: str) -> JSONResponse:
+def refused(refusal: ErrorAnswer, name: str) -> JSONResponse:
     """The answer of a refusal to a request of this name."""
     return JSONResponse(refusal.body(name).model_dump(), status_code=refusal.status, headers=refusal.headers)
 

@@ -32,7 +32,7 @@ class Reason(Config):
     request: str = ""
 
 
-class RefusalBody(Config):
+class ErrorBody(Config):
     """Body of an answer that is no result.
 
     Attributes:
@@ -42,7 +42,7 @@ class RefusalBody(Config):
     error: Reason = Field(description="Reason why there is no result.")
 
 
-class Refusal(Exception):  # noqa: N818  # it is an answer
+class ErrorAnswer(Exception):  # noqa: N818  # it is an answer
     """An answer that is no result.
 
     Args:
@@ -66,12 +66,12 @@ class Refusal(Exception):  # noqa: N818  # it is an answer
         found = {} if self.retry_after_s is None else {"Retry-After": str(max(1, math.ceil(self.retry_after_s)))}
         return found | ({"WWW-Authenticate": "Bearer"} if self.status is HTTPStatus.UNAUTHORIZED else {})
 
-    def body(self, request: str) -> RefusalBody:
+    def body(self, request: str) -> ErrorBody:
         """Body of the answer to a request of this name."""
-        return RefusalBody(error=Reason(kind=self.kind, fact=self.fact, remedy=self.remedy, request=request))
+        return ErrorBody(error=Reason(kind=self.kind, fact=self.fact, remedy=self.remedy, request=request))
 
 
-def refusal_of(error: Exception, folder: Path | None = None) -> Refusal:
+def error_answer_of(error: Exception, folder: Path | None = None) -> ErrorAnswer:
     """The answer to a request whose work has failed: of the client's file, or of the server without its words.
 
     Args:
@@ -80,7 +80,7 @@ def refusal_of(error: Exception, folder: Path | None = None) -> Refusal:
     """
     kind = type(error).__name__
     if isinstance(error, MemoryShortageError | MemoryError):
-        return Refusal(
+        return ErrorAnswer(
             HTTPStatus.SERVICE_UNAVAILABLE,
             kind,
             "the scan needs more memory than is free now",
@@ -88,10 +88,10 @@ def refusal_of(error: Exception, folder: Path | None = None) -> Refusal:
             retry_after_s=60,
         )
     if isinstance(error, _OF_THE_CLIENT):
-        return Refusal(
+        return ErrorAnswer(
             HTTPStatus.UNPROCESSABLE_ENTITY, kind, _without(folder, error.fact), remedy=_without(folder, error.remedy)
         )
-    return Refusal(_status_of(error), kind, "the server could not do its part", remedy="tell who runs it")
+    return ErrorAnswer(_status_of(error), kind, "the server could not do its part", remedy="tell who runs it")
 
 
 def _status_of(error: Exception) -> HTTPStatus:
