@@ -29,7 +29,7 @@ _ON_DATA = (
     "report",
     "promote",
 )
-VERBS = (*_ON_DATA, "deliver", "review", "package", "adopt", "classify", "demo", "ui", "sync")
+VERBS = (*_ON_DATA, "deliver", "review", "package", "serve", "watch", "adopt", "classify", "demo", "ui", "sync")
 
 EXAMPLE = """\b
 Example, from scans to measured masks:

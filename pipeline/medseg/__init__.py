@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         report,
         train,
         train_classifier,
+        watch,
     )
     from medseg.scans import read_label, read_scan, write_mask
     from medseg.training.segmentation import SegmentationParts
@@ -55,6 +56,7 @@ _HOMES = {
     "report": "medseg.runs.api",
     "train": "medseg.runs.api",
     "train_classifier": "medseg.runs.api",
+    "watch": "medseg.runs.api",
     "write_mask": "medseg.scans",
 }
 
@@ -78,6 +80,7 @@ __all__ = [
     "report",
     "train",
     "train_classifier",
+    "watch",
     "write_mask",
 ]
 

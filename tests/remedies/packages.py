@@ -129,7 +129,7 @@ def _voxels_elsewhere(place: Path) -> Again:
     yield lambda: unpack(ScanRequest((write_image(place / "a.nii.gz").read_bytes(),)))
 
 
-@tries("inference/requests/unpacked.py", "pack the files again")
+@tries("inference/requests/unzip.py", "pack the files again")
 def _torn_zip(place: Path) -> Again:
     yield lambda: unpack(ScanRequest((zipped("1.dcm")[:30],)))
     yield lambda: unpack(ScanRequest((zipped("1.dcm"),)))

@@ -24,6 +24,7 @@ from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.segmentation.package import PackageResult, PackageSettings, package_models
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
 from medseg.runs.segmentation.promote import PromoteSettings, Promotion, promote_model
+from medseg.runs.segmentation.watch import Batch, WatchSettings, watch_folder
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
@@ -198,6 +199,31 @@ def predict(
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     runs = [run] if isinstance(run, str | Path) else list(run)
     return predict_run(runs, [Path(path) for path in paths], asked, progress=progress)
+
+
+def watch(
+    run: AnyPath | Sequence[AnyPath], inbox: AnyPath, *, out: AnyPath, once: bool = True, **settings: Any
+) -> Batch:
+    """Draw a mask of every study that arrives in a folder, each once.
+
+    Args:
+        run: Run or runs, as for `predict`.
+        inbox: Folder in which scans arrive: files, and folders of files such as DICOM studies.
+        out: Folder of the masks, as for `predict`.
+        once: Whether to end once everything that is there is done; if not, it goes on for ever.
+        settings: Further fields of `medseg.runs.segmentation.watch.WatchSettings`, such as `settle_s`, or of
+            `medseg.runs.segmentation.predict.PredictSettings`, such as `device`.
+
+    Returns:
+        Failures that are not mended, and what is not complete.
+
+    Raises:
+        PipelineError: If a model or the inbox cannot be used, or the output folder holds something else.
+    """
+    own = {name: settings.pop(name) for name in ("settle_s", "every_s", "marker") if name in settings}
+    predict = PredictSettings(out=Path(out), **_with_paths(settings))
+    runs = [run] if isinstance(run, str | Path) else list(run)
+    return watch_folder(runs, Path(inbox), WatchSettings(predict=predict, is_lasting=not once, **own))
 
 
 def evaluate(

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from medseg.errors import ScanError
 from medseg.inference.requests.allowed_path import allowed_path
 from medseg.inference.requests.checked_files import check_bytes, check_count, check_files
+from medseg.inference.requests.file_name import ZIP, file_name
 from medseg.inference.requests.request_limits import RequestLimits
 from medseg.inference.requests.scan_request import ScanRequest
-from medseg.manifest.case_names import safe_name
-from medseg.scans import SCAN_SUFFIXES, scan_stem
-
-_DICOM_PREAMBLE = 128
-_LONGEST_STEM = 60
-_ENTRY = b"PK\x01\x02"  # before each file in a zip's list of them
-_BAD_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ)
-_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take as much memory as the zip names
+from medseg.inference.requests.unzip import entry_count, unzip
 
 
 @contextmanager
@@ -54,57 +44,17 @@ def unpacked(request: ScanRequest, *, root: Path | None = None, limits: RequestL
 
 
 def _write(request: ScanRequest, place: Path, limits: RequestLimits) -> None:
-    stem, suffix = _name_of(request)
+    stem, suffix = file_name(request.name, request.parts[0] if request.parts else b"")
     check_count(len(request.parts), limits)
     check_bytes(sum(map(len, request.parts)), limits)
-    if suffix != ".zip":
+    if suffix != ZIP:
         for number, part in enumerate(request.parts):
             channel = f"_{number:04d}" if len(request.parts) > 1 else ""
             (place / f"{stem}{channel}{suffix}").write_bytes(part)
         return
-    check_count(sum(part.count(_ENTRY) for part in request.parts), limits)
+    zips = [io.BytesIO(part) for part in request.parts]
+    counts = [entry_count(content) for content in zips]
     size = 0
-    for number, part in enumerate(request.parts):
-        size = _unzip(part, place / (f"{stem}_{number:04d}" if number else stem), size, limits)
-
-
-def _name_of(request: ScanRequest) -> tuple[str, str]:
-    """Stem and ending of the file to write; the bytes tell the form where the name does not."""
-    first = request.parts[0] if request.parts else b""
-    name = PurePosixPath(request.name.replace("\\", "/")).name
-    known = next((one for one in (*SCAN_SUFFIXES, ".dcm", ".zip") if name.lower().endswith(one)), None)
-    suffix = ".zip" if first.startswith(b"PK\x03\x04") else known or _suffix_of(first)
-    stem = scan_stem(PurePosixPath(name)) if known else name
-    return safe_name(stem or "scan")[:_LONGEST_STEM], suffix
-
-
-def _suffix_of(content: bytes) -> str:
-    """The ending of bytes without a name: NIfTI, unless they say that they are something else."""
-    if content[_DICOM_PREAMBLE : _DICOM_PREAMBLE + 4] == b"DICM":
-        return ".dcm"
-    if content.startswith(b"\x89PNG"):
-        return ".png"
-    return ".nii.gz" if content.startswith(b"\x1f\x8b") else ".nii"
-
-
-def _unzip(content: bytes, folder: Path, size: int, limits: RequestLimits) -> int:
-    """Unpack a zip and add its bytes to those before; names that lead out of the folder lead into it."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size += sum(one.file_size for one in archive.infolist())
-            check_bytes(size, limits)
-            if any(one.compress_type not in _PACKINGS for one in archive.infolist()):
-                raise ValueError("files that are neither stored nor deflated")
-            archive.extractall(folder)
-            return size
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _bad_zip(reason) from error
-    except OSError as error:
-        if error.errno not in _BAD_NAMES:
-            raise
-        raise _bad_zip(f"a name of a file with: {error.strerror}") from error
-
-
-def _bad_zip(reason: str) -> ScanError:
-    return ScanError(f"a zip must be whole and without a password, got: {reason}", remedy="pack the files again")
+    for number, content in enumerate(zips):
+        folder = place / (f"{stem}_{number:04d}" if number else stem)
+        size = unzip(content, folder, limits, size=size, count=sum(counts) - counts[number])

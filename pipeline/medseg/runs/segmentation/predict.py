@@ -143,6 +143,58 @@ def predict_run(
         PipelineError: If a model or the inputs cannot be used, or the output folder holds something else.
     """
     progress = progress or Silence()
+    loaded = load_runs(runs, settings)
+    model = loaded.model
+    found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
+    start = time.monotonic()
+    with progress.over_cases(len(found.cases), "predict") as on_done:
+        predictions, failures = predict_cases(
+            model,
+            found,
+            settings.out,
+            reviewer=loaded.reviewer,
+            choices=loaded.choices,
+            on_done=on_done,
+            has_page=True,
+        )
+    return PredictResult(
+        settings.out,
+        tuple(predictions),
+        tuple(failures),
+        loaded.warnings,
+        cases=_records(settings.out, predictions),
+        passed_over=found.passed_over,
+        seconds=time.monotonic() - start,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRuns:
+    """What draws the masks of a folder.
+
+    Attributes:
+        model: Loaded models as one.
+        reviewer: Slice classifier that gates or checks; None without one.
+        choices: What decides the masks beside the models.
+        warnings: Sentences for the person who started the prediction.
+    """
+
+    model: MaskModel
+    reviewer: SliceReviewer | None
+    choices: dict[str, Choice]
+    warnings: tuple[str, ...]
+
+
+def load_runs(runs: Path | str | Sequence[Path | str], settings: PredictSettings) -> LoadedRuns:
+    """Load the models of a prediction, once its folder is known to fit them.
+
+    Args:
+        runs: As for `predict_run`.
+        settings: Choices.
+
+    Raises:
+        PipelineError: If a model cannot be used, or the output folder holds something else.
+    """
     if settings.gate and settings.check:
         raise ConfigError("gate checks masks too", remedy="leave check out")
     check_mask_folder(settings.out)
@@ -155,21 +207,7 @@ def predict_run(
     reviewer, warnings = _reviewer(settings, model)
     choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
     check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
-    found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
-    start = time.monotonic()
-    with progress.over_cases(len(found.cases), "predict") as on_done:
-        predictions, failures = predict_cases(
-            model, found, settings.out, reviewer=reviewer, choices=choices, on_done=on_done, has_page=True
-        )
-    return PredictResult(
-        settings.out,
-        tuple(predictions),
-        tuple(failures),
-        (*found_runs.warnings, *warnings, *QualityChecker.of(model).warnings),
-        cases=_records(settings.out, predictions),
-        passed_over=found.passed_over,
-        seconds=time.monotonic() - start,
-    )
+    return LoadedRuns(model, reviewer, choices, (*found_runs.warnings, *warnings, *QualityChecker.of(model).warnings))
 
 
 def _load(folders: Sequence[Path], inputs: Sequence[Path], settings: PredictSettings) -> MaskModel:
