@@ -143,7 +143,7 @@ def predict_run(
         PipelineError: If a model or the inputs cannot be used, or the output folder holds something else.
     """
     progress = progress or Silence()
-    loaded = load_runs(runs, settings)
+    loaded = load_runs(runs, settings, inputs=inputs)
     model = loaded.model
     found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
     start = time.monotonic()
@@ -185,12 +185,15 @@ class LoadedRuns:
     warnings: tuple[str, ...]
 
 
-def load_runs(runs: Path | str | Sequence[Path | str], settings: PredictSettings) -> LoadedRuns:
+def load_runs(
+    runs: Path | str | Sequence[Path | str], settings: PredictSettings, *, inputs: Sequence[Path] = ()
+) -> LoadedRuns:
     """Load the models of a prediction, once its folder is known to fit them.
 
     Args:
         runs: As for `predict_run`.
         settings: Choices.
+        inputs: Inputs, which masks out of fold need beforehand.
 
     Raises:
         PipelineError: If a model cannot be used, or the output folder holds something else.
