@@ -375,7 +375,7 @@ class SegmentationJob:
         cost: ModelCost | None = None,
         rows: Sequence[CaseMetrics] = (),
     ) -> None:
-        """Write `model/model.json`, `cases.json` and, if weights of an earlier run were taken, `initialisation.json`."""
+        """Write `model/model.json`, `cases.json`, and `initialisation.json` after an earlier run."""
         statistics = training_statistics(cases, plan, task)
         if statistics is not None and rows:
             statistics = with_validation(statistics, cases, task, rows)
