@@ -63,10 +63,16 @@ def with_update(prepared: Prepared[SegmentationTask], folder: RunFolder) -> Prep
     counts, measured = record.counts, len(prepared.task.validation_cases)
     validation = record.validation
     cases = sum(map(len, (validation.old, validation.fresh)))
-    few = f"the validation is of {measured} of {cases} cases, because the budget pays for no more before and after"
+    said = []
+    if not cases:
+        said.append("there are no validation cases: what the update forgets is not measured")
+    elif measured < cases:
+        said.append(
+            f"the validation is of {measured} of {cases} cases, which the budget pays for before and after"
+        )
     return replace(
         prepared,
-        warnings=(*prepared.warnings, *record.warnings, *([few] if measured < cases else [])),
+        warnings=(*prepared.warnings, *record.warnings, *said),
         notes=(*prepared.notes, *record.notes),
         parameters={**prepared.parameters, "update": {"fresh_share": round(record.fresh_share, 4), **counts}},
         tags={**prepared.tags, **{f"medseg.update_{name}": str(count) for name, count in counts.items()}},
