@@ -126,7 +126,7 @@ def test_weights_that_it_begins_with_are_measured_as_the_run_measured_them(
     for case_id, dice in measured.items():
         assert dice == pytest.approx(float(known[case_id] or "nan"), abs=1e-6, nan_ok=True)
     content = json.loads((updated.folder / "validation.json").read_text())["update"]
-    assert {name: group["cases"] for name, group in content.items()} == {"old": 6, "new": 2}
+    assert {name: content[name]["cases"] for name in ("old", "new")} == {"old": 6, "new": 2}
     assert updated.notes[3].startswith("old validation cases (6), Dice ")
     assert updated.notes[4].endswith("too few patients to tell it from chance (2)")
 
@@ -136,8 +136,17 @@ def test_card_tells_the_chain_of_runs(earlier: TrainResult, updated: TrainResult
     assert card.initialised_from is not None
     assert card.initialised_from.weights_digest == weights_digest(earlier.folder / LAST)
     assert card.initialised_from.taken_share == 1.0
+    assert json.loads((updated.folder / "validation.json").read_text())["update"]["labels_drawn_by_earlier"] == 0
     assert set(card.seen_cases) == {"c1", "c3", "c5", "c7", "c9", "c11", "c13", "c15"}
-    third = update(updated, write_next(tmp_path / "data", count=COUNT + 8), tmp_path / "third")
+    review = {"verdict": "accepted", "readers": ["Anna"], "decided": "2026-11-28", "mask_sha256": ""}
+    drawn = review | {"models": [f"boxes 2, {weights_digest(updated.folder / LAST)[:12]}"]}
+    data = rewrite(
+        write_next(tmp_path / "data", count=COUNT + 8),
+        lambda case: case | ({"label_review": drawn} if case["case_id"] == "c16" else {}),
+    )
+    third = update(updated, data, tmp_path / "third")
+    assert third.notes[-1].startswith("1 validation cases do not enter there")
+    assert json.loads((third.folder / "validation.json").read_text())["update"]["new"]["cases"] == 1  # c18
     again = load_card(third.folder).initialised_from
     assert again is not None
     assert again.initialised_from == card.initialised_from

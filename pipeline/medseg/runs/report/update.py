@@ -45,9 +45,14 @@ def _facts(record: UpdateRecord) -> dict[str, str]:
 
 
 def _changes(groups: Mapping[str, Any]) -> Iterator[Block]:
+    if groups.get("labels_drawn_by_earlier"):
+        drawn = count(groups["labels_drawn_by_earlier"], "validation case")
+        yield Text(
+            f"{drawn} with labels that the earlier weights drew, which would flatter them, do not enter.", "note"
+        )
     for name, title in _GROUPS.items():
         if name not in groups:
-            yield Text(f"{title}: none was measured before and after.", "missing")
+            yield Text(f"{title}: none can be compared.", "missing")
             continue
         group = groups[name]
         changes = group["changes"]

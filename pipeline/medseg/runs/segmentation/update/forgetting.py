@@ -75,14 +75,23 @@ class GroupChange:
 
 @dataclass(frozen=True, slots=True)
 class UpdateChange:
-    """Both groups; one without a case is left out."""
+    """Both groups; one without a case is left out.
+
+    Attributes:
+        groups: The groups.
+        drawn: Count of cases that do not enter, because the earlier weights drew their labels.
+    """
 
     groups: tuple[GroupChange, ...]
+    drawn: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A sentence for each group."""
-        return tuple(group.note for group in self.groups)
+        """A sentence for each group, and one for cases that would flatter the earlier weights."""
+        drawn = (
+            f"{self.drawn} validation cases do not enter there: their labels are masks that the earlier weights drew"
+        )
+        return (*(group.note for group in self.groups), *([drawn] if self.drawn else []))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -104,7 +113,7 @@ class UpdateChange:
     @property
     def content(self) -> dict[str, Any]:
         """Both groups for `validation.json`."""
-        return {group.name: group.content for group in self.groups}
+        return {group.name: group.content for group in self.groups} | {"labels_drawn_by_earlier": self.drawn}
 
 
 def measure_change(
@@ -114,6 +123,7 @@ def measure_change(
     *,
     patients: Mapping[str, str],
     seen: Collection[str] = (),
+    drawn: Collection[str] = (),
 ) -> UpdateChange:
     """Compare the weights that an update began with to those that it ended with.
 
@@ -123,8 +133,10 @@ def measure_change(
         after: Validation of the new weights.
         patients: Patient of each case.
         seen: Cases of patients that the earlier run was trained on, which would flatter it.
+        drawn: Cases whose labels are masks of the earlier weights, accepted or corrected by people: the same.
     """
-    both = {row.case_id for row in before} & {row.case_id for row in after} - set(seen)
+    both = ({row.case_id for row in before} & {row.case_id for row in after}) - set(seen)
+    left_out, both = both & set(drawn), both - set(drawn)
     groups = {"old": record.validation.old, "new": record.validation.fresh}
     found = []
     for name, members in groups.items():
@@ -132,7 +144,7 @@ def measure_change(
         rows = [[row for row in some if row.case_id in wanted] for some in (before, after)]
         if wanted:
             found.append(_group(name, rows[0], rows[1], patients, record.margin))
-    return UpdateChange(tuple(found))
+    return UpdateChange(tuple(found), drawn=len(left_out))
 
 
 def _group(

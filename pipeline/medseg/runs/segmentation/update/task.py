@@ -67,9 +67,7 @@ def with_update(prepared: Prepared[SegmentationTask], folder: RunFolder) -> Prep
     if not cases:
         said.append("there are no validation cases: what the update forgets is not measured")
     elif measured < cases:
-        said.append(
-            f"the validation is of {measured} of {cases} cases, which the budget pays for before and after"
-        )
+        said.append(f"the validation is of {measured} of {cases} cases, which the budget pays for before and after")
     return replace(
         prepared,
         warnings=(*prepared.warnings, *record.warnings, *said),
@@ -85,10 +83,17 @@ def change_of(done: Finished[Plan, SegmentationTask]) -> UpdateChange | None:
     if record is None or done.outcome.last is None:
         return None
     begun = done.task.inputs.initialisation
+    weights = begun.record.earlier.weights_digest[:12] if begun else ""
+    drawn = [
+        case.case_id
+        for case in done.cases.validation
+        if weights and case.label_review and any(model.endswith(weights) for model in case.label_review.models)
+    ]
     return measure_change(
         record,
         read_before(done.folder.before),
         list(done.outcome.last.rows),
         patients={case.case_id: case.patient_id for case in done.cases.validation},
         seen=begun.record.validation_cases_seen if begun else (),
+        drawn=drawn,
     )
