@@ -24,11 +24,11 @@ def plan_updated(plan: Plan) -> Plan:
         return plan
     reasons.pop("training.coarse_start", None)
     reasons["training.fresh_share"] = (
-        "half of the patches are of new and corrected cases, the others of those that the run knows, which keep it "
-        "from forgetting (benchmarks/README.md)"
+        "half of the patches are of new and corrected cases, the others of those that the run knows, so that it does "
+        "not forget them"
     )
     reasons["training.learning_rate"] = (
-        f"{RATE:g} of the run's {training.learning_rate:g}, because its weights are good already (benchmarks/README.md)"
+        f"{RATE:g} of the run's {training.learning_rate:g}, because its weights are good already"
     )
     reasons["training.warmup"] = "full steps of an optimiser that starts afresh would undo what is learned"
     changes = {
