@@ -11,7 +11,7 @@ EPILOG = """\b
 Example, from masks to a data set with the labels that a reader accepted or corrected:
   medseg review build masks --out review.html
   medseg review apply masks review.json --dataset data/dataset.json
-  medseg train data/dataset.json --out run_2 --fold 0
+  medseg train data/dataset.json --out run_2 --update run
 """
 
 

@@ -12,6 +12,7 @@ from medseg.workflows import bars, console, options
 EPILOG = """\b
 Example:
   medseg split data/dataset.json --folds 5 --test 0.2
+  medseg split data/dataset.json --like run
 """
 
 FEATURES = ("label", "volume", "site", "scanner", "modality")
@@ -41,6 +42,8 @@ def _features(context: click.Context, parameter: click.Parameter, value: str) ->
 @click.option(
     "--out", type=options.FOLDER, help="File of the new manifest.  [default: DATASET; its old version is kept]"
 )
+@click.option("--like", type=options.FILE,
+              help="Run whose cases keep their folds, as all that have one do; new patients join them.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace the folds that DATASET has, or the file at --out.")
 @click.option(
     "--cases-are-patients",
@@ -49,13 +52,26 @@ def _features(context: click.Context, parameter: click.Parameter, value: str) ->
 )
 @options.data_root
 @options.workers
-def command(dataset: Path, out: Path | None, data_root: Path | None, workers: int | None, **choices: Any) -> None:
+def command(
+    dataset: Path,
+    out: Path | None,
+    data_root: Path | None,
+    like: Path | None,
+    workers: int | None,
+    **choices: Any,
+) -> None:
     """Give every case of DATASET a fold: patients stay together; labels, volumes, sites and scanners are balanced."""
     from medseg.runs.split import split_dataset
     from medseg.split import SplitConfig, format_balance
 
     result = split_dataset(
-        dataset, SplitConfig(**choices), out=out, data_root=data_root, workers=workers, progress=bars.Bars()
+        dataset,
+        SplitConfig(**choices),
+        out=out,
+        data_root=data_root,
+        like=like,
+        workers=workers,
+        progress=bars.Bars(),
     )
     click.echo(format_balance(result.balance))
     console.warn(result.warnings)

@@ -13,6 +13,7 @@ EPILOG = """\b
 Examples:
   medseg train data/dataset.json --out run --fold 0 --budget 10m
   medseg train other/dataset.json --out tuned --init run --budget 5m
+  medseg train data/dataset.json --out run_2 --update run --budget 5m
   medseg train data/dataset.json --out folds --fold all-folds --budget 50m --parallel 2
   medseg train data/dataset.json --out curve --learning-curve --budget 30m
 """
@@ -27,6 +28,12 @@ Examples:
     type=options.FILE,
     help="Earlier run of medseg train to fine-tune (or its model folder, or a file of weights in it): its network is "
     "kept, and its weights are taken by the names of labels and channels.",
+)
+@click.option(
+    "--update",
+    type=options.FILE,
+    help="Finished run of medseg train that learns new and corrected cases of DATASET beside its own: its plan and "
+    "fold are kept, and what it forgets is measured on its own validation cases.",
 )
 @click.option(
     "--learning-curve",

@@ -17,7 +17,7 @@ from medseg.errors import ConfigError, DeliveryError, ManifestError
 from medseg.inference.flag_record import FlagRecord
 from medseg.inference.mask_folder import file_sha256
 from medseg.inference.record import load_record, save_record
-from medseg.manifest import load_manifest, manifest_digest, read_case_label, save_manifest
+from medseg.manifest import assign_folds, load_manifest, manifest_digest, read_case_label, save_manifest
 from medseg.phantom import write_cohort
 from medseg.records import Manifest
 from medseg.runs.segmentation.review import AppliedReview, ApplySettings, BuildSettings, apply_reviews, build_review
@@ -314,8 +314,28 @@ def test_new_scan_joins_only_with_its_patient(place: Place, tmp_path: Path) -> N
     (case,) = (one for one in load_manifest(place.data)[0].cases if one.case_id == case_id)
     assert (case.patient_id, case.split) == ("p_new", "training")
     assert case.images == next(one.images for one in place.manifest.cases if one.case_id == case_id)
-    folds = [one.fold for one in before.select("training")]
+    folds = [one.fold for one in assign_folds(before).select("training")]
     assert folds.count(case.fold) == min(map(folds.count, folds))
+
+
+def test_new_scans_of_a_data_set_without_folds_are_spread_and_change_none_of_its_trainings(
+    place: Place, tmp_path: Path
+) -> None:
+    new = place.unlabelled[:2]
+    known = tuple(
+        case.model_copy(update={"fold": None}) for case in place.manifest.cases if case.case_id not in place.unlabelled
+    )
+    more = [known[0].model_copy(update={"case_id": f"more_{n}", "patient_id": f"more_{n}"}) for n in range(4)]
+    before = place.manifest.model_copy(update={"cases": (*known, *more)})
+    save_manifest(before, place.data / "dataset.json")
+    with (tmp_path / "patients.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("case_id", "patient_id"), *((case_id, f"of_{case_id}") for case_id in new)])
+    review = place.save("r.json", *(place.case(case_id, "accepted") for case_id in new))
+    assert place.apply(review, patients=tmp_path / "patients.csv").accepted == new
+    folds = {case.case_id: case.fold for case in load_manifest(place.data)[0].select("training")}
+    trained = {case.case_id: case.fold for case in assign_folds(before).select("training")}
+    assert {case_id: folds[case_id] for case_id in trained} == trained
+    assert len({folds[case_id] for case_id in new}) == 2
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from medseg.errors import DeliveryError
-from medseg.manifest import load_manifest, save_manifest
+from medseg.manifest import assign_folds, load_manifest, save_manifest, split_fold
 from medseg.phantom import write_cohort
 
 from tests.conftest import Medseg
@@ -43,6 +43,38 @@ def test_balance_is_shown_with_its_largest_gap_and_the_next_command(medseg: Meds
     assert lines[-3].startswith("largest imbalance: ")
     assert lines[-2].startswith(f"version 2 in {tmp_path / 'dataset.json'}; version 1 kept as {tmp_path}")
     assert lines[-1] == f"next: medseg train {tmp_path / 'dataset.json'} --fold 0 --out run"
+
+
+@pytest.mark.usefixtures("quick_picture")
+@pytest.mark.parametrize("is_divided", [True, False])
+def test_cases_of_a_run_keep_their_folds_and_new_patients_join_them(
+    medseg: Medseg, tmp_path: Path, is_divided: bool
+) -> None:
+    old = assign_folds(skewed_cohort(patients=30))
+    before = {case.patient_id: case.fold for case in old.cases}
+    training, validation = split_fold(old, 2)
+    ids = {"training": [case.case_id for case in training], "validation": [case.case_id for case in validation]}
+    nothing = dict.fromkeys(("seed", "budget", "epochs", "mlflow_run_id", "tracking_uri"))
+    record = {**nothing, "fold": "2", "manifest_digest": "", "plan_digest": "", **ids}
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps(record))
+    more = skewed_cohort(patients=45)
+    cases = tuple(
+        case.model_copy(update={"fold": before.get(case.patient_id) if is_divided else None}) for case in more.cases
+    )
+    save_manifest(more.model_copy(update={"cases": cases}), tmp_path / "dataset.json")
+    outcome = medseg("split", tmp_path, "--like", tmp_path / "run")
+    assert outcome.code == 0, outcome.err
+    after = {case.patient_id: case.fold for case in load_manifest(tmp_path)[0].cases}
+    assert {patient: after[patient] for patient in before} == before
+    joined = [after[patient] for patient in after.keys() - before.keys()]
+    assert set(joined) == {0, 1, 2, 3, 4}
+    gone = tuple(case for case in more.cases if case.case_id != ids["validation"][0])
+    save_manifest(more.model_copy(update={"cases": gone, "version": "9"}), tmp_path / "dataset.json")
+    assert medseg("split", tmp_path, "--like", tmp_path / "run").code == 0
+    folds = {case.case_id: case.fold for case in load_manifest(tmp_path)[0].cases}
+    assert {folds[case_id] for case_id in ids["validation"][1:]} == {2}
+    assert 2 not in {folds[case_id] for case_id in ids["training"]}
 
 
 def test_picture_that_cannot_be_written_leaves_the_old_manifest(

@@ -71,7 +71,8 @@ def train(
             given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
-        settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device` or `resume`.
+        settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device`, `resume`, or
+            `update`, a finished run that learns new and corrected cases without forgetting its own.
 
     Returns:
         The run's folder, the summary of its validation, failed cases and warnings.
@@ -474,6 +475,7 @@ _PATHS = (
     "store",
     "data_root",
     "initial",
+    "update",
     "gate",
     "check",
     "contract",

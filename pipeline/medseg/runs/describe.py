@@ -93,11 +93,13 @@ def renamed(name: str, stage: str, settings: TrainingSettings, earlier: tuple[st
 def differences(settings: TrainingSettings, choices: Mapping[str, str]) -> dict[str, str]:
     """What a training has that the default plan has not, by the names of settings."""
     found = dict(choices)
-    if settings.plan is not None:
+    if settings.update is not None:
+        found["updates"] = settings.update.resolve().name
+    elif settings.plan is not None:
         plan, own = settings.plan.resolve(), settings.out.resolve()
         if plan.parent.parent != own.parent:  # else it is that of another fold
             found["plan"] = f"{plan.parent.name}/{plan.name}"
-    if settings.initial is not None:
+    if settings.initial is not None and settings.update is None:
         found["from"] = settings.initial.resolve().name
     if settings.seed is not None:
         found["seed"] = str(settings.seed)

@@ -80,6 +80,21 @@ class RunFolder:
         return self.path / "initialisation.json"
 
     @property
+    def cases(self) -> Path:
+        """Digests of the cases, by which a later training knows them again: `cases.json`."""
+        return self.path / "cases.json"
+
+    @property
+    def update(self) -> Path:
+        """What the dataset has that the updated run does not know: `update.json`, of an update alone."""
+        return self.path / "update.json"
+
+    @property
+    def before(self) -> Path:
+        """Validation of the weights that an update begins with: `before.json`."""
+        return self.path / "before.json"
+
+    @property
     def curves(self) -> Path:
         """Loss and rate of every epoch: `curves.csv`."""
         return self.path / "curves.csv"

@@ -35,6 +35,8 @@ class TrainingSettings:
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         device: Device that trains.
         initial: Weights to begin with: a run of a segmentation training, its model folder, or a file of weights in it.
+        update: Finished run that learns new and corrected cases of the dataset beside its own; excludes `initial` and
+            `plan`, which are the run's.
         workers: Threads that read scans; one per core, at most 16, if not given.
         parallel: Number of folds that are trained at once, each in a process of its own.
         tracking: MLflow store.
@@ -54,6 +56,7 @@ class TrainingSettings:
     data_root: Path | None = None
     device: DeviceName = "auto"
     initial: Path | None = None
+    update: Path | None = None
     workers: int | None = None
     parallel: int = 1
     tracking: Tracking = field(default_factory=Tracking)

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from medseg.atomic import check_writable
 from medseg.delivery.split import save_balance_picture
+from medseg.errors import ConfigError
 from medseg.manifest.load import open_manifest
 from medseg.records import Failure, Manifest
+from medseg.runs.kept_folds import kept_folds
 from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
+from medseg.runs.run_folder import RunFolder
 from medseg.split import (
     Balance,
     SplitConfig,
@@ -57,6 +60,7 @@ def split_dataset(
     *,
     out: Path | None = None,
     data_root: Path | None = None,
+    like: Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> SplitRun:
@@ -67,6 +71,7 @@ def split_dataset(
         config: Folds, share of the test set, seed, and what to balance.
         out: File of the new manifest; the dataset's own, whose old version is kept, if not given.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
+        like: Folder of a run whose cases keep their folds, as do those that have one in the dataset.
         workers: Threads that read labels.
         progress: Follows the work; nothing if not given.
 
@@ -76,7 +81,15 @@ def split_dataset(
     source = open_manifest(dataset, data_root=data_root)
     target = check_target(source, out, force=config.force)
     check_writable(target.parent, option="out")
-    check_splittable(source.manifest, config)
+    if like is not None and config.test:
+        raise ConfigError(
+            "like: keeps the cases of a run where they are, and cannot draw a test set from them",
+            remedy="leave the test share out, or give no run",
+        )
+    kept = kept_folds(source.manifest, RunFolder(like).load_record()) if like is not None else None
+    if kept:
+        config = config.model_copy(update={"folds": max(kept.values()) + 1})
+    check_splittable(source.manifest, config, kept=kept)
     notes = check_audited(source.manifest, source.path.parent)
     with (progress or Silence()).over_cases(
         len(cases_to_measure(source.manifest, config.by)), "measure labels"
@@ -84,7 +97,7 @@ def split_dataset(
         measured, failures = measure_labels(
             source.manifest, source.root, by=config.by, executor=threads(workers), on_done=on_done
         )
-    result = split_manifest(measured, config)
+    result = split_manifest(measured, config, kept=kept)
     result = result._replace(warnings=(*notes, *result.warnings))
     picture = record_path(target).with_suffix(".png")  # drawn first: a write that fails leaves the old manifest
     title = f"{result.manifest.name}, version {result.manifest.version}, seed {config.seed}"

@@ -32,6 +32,7 @@ from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import Tracking, log_cases, resume_tracking, start_tracking, unsent
 from medseg.runs.training_cases import TrainingCases, load_training_cases
+from medseg.runs.updated_run import check_resumed_update, settings_of_update
 from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
@@ -95,7 +96,7 @@ def train_job(
         fact = f"run {settings.out}: holds all folds, got fold {settings.fold}"
         raise ConfigError(fact, remedy="give the fold all-folds")
     earlier = folder.load_record() if settings.resume else None
-    settings = _as_before(settings, folder, earlier) if earlier else settings
+    settings = _as_before(settings, folder, earlier) if earlier else settings_of_update(settings, stage=job.stage)
     if earlier is None:
         check_empty(folder.path)
     budget_s = parse_duration_s(settings.budget) if settings.budget else None
@@ -232,6 +233,8 @@ def merge_failures(*groups: Sequence[Failure]) -> tuple[Failure, ...]:
 def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord) -> TrainingSettings:
     """The settings that the run began with; its length may be changed."""
     has_length = settings.budget is not None or settings.epochs is not None
+    check_resumed_update(settings, folder)
+    given = settings.initial or settings.update
     return replace(
         settings,
         fold=earlier.fold,
@@ -241,7 +244,7 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
         changes={},
         budget=settings.budget if has_length else earlier.budget,
         epochs=settings.epochs if has_length else earlier.epochs,
-        initial=resumed_initial(earlier.initial, settings.initial, has_checkpoint=folder.checkpoint.exists()),
+        initial=resumed_initial(earlier.initial, given, has_checkpoint=folder.checkpoint.exists()),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from medseg.errors import ManifestError
 from medseg.manifest.folds import check_patients
@@ -14,8 +14,13 @@ from medseg.split.config import SplitConfig
 _ONE_PATIENT = "train on all of it with the fold all, which needs no split"
 
 
-def check_splittable(manifest: Manifest, config: SplitConfig) -> None:
+def check_splittable(manifest: Manifest, config: SplitConfig, *, kept: Mapping[str, int] | None = None) -> None:
     """Stop a split that would leak, or that would replace existing folds unasked.
+
+    Args:
+        manifest: Manifest to split.
+        config: Settings of the split.
+        kept: Fold of each patient that stays where it is, if folds are kept.
 
     Raises:
         ManifestError: If patients are unknown or fewer than the folds, folds exist, or two patients share a scan.
@@ -25,10 +30,22 @@ def check_splittable(manifest: Manifest, config: SplitConfig) -> None:
             f"manifest {manifest.name}: patient_id must be given to keep each patient in one fold, got none",
             remedy="add it to every case, or set cases_are_patients if no patient has two cases",
         )
-    check_patients(manifest)
-    _check_no_folds(manifest, config)
+    check_patients(_filled(manifest, kept or {}))
+    if kept is None:
+        _check_no_folds(manifest, config)
     check_enough_patients(len({case.patient_id for case in manifest.select("training")}), config)
     _check_shared_scans(manifest)
+
+
+def _filled(manifest: Manifest, kept: Mapping[str, int]) -> Manifest:
+    """The manifest with the kept fold of each patient where a training case has none."""
+    cases = tuple(
+        case.model_copy(update={"fold": kept[case.patient_id]})
+        if case.split == "training" and case.fold is None and case.patient_id in kept
+        else case
+        for case in manifest.cases
+    )
+    return manifest.model_copy(update={"cases": cases})
 
 
 def check_enough_patients(patients: int, config: SplitConfig) -> None:

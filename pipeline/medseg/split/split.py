@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ class SplitResult(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def split_manifest(manifest: Manifest, config: SplitConfig) -> SplitResult:
+def split_manifest(manifest: Manifest, config: SplitConfig, *, kept: Mapping[str, int] | None = None) -> SplitResult:
     """Draw a test set if requested, and assign the other cases to folds; all cases of a patient stay together.
 
     Cases that the manifest holds out stay in the test set. If `label_ml` is missing, run `measure_labels` first;
@@ -45,16 +46,18 @@ def split_manifest(manifest: Manifest, config: SplitConfig) -> SplitResult:
     Args:
         manifest: Checked manifest, as from `load_manifest`; the order of its cases does not matter.
         config: Folds, test share, seed and features.
+        kept: Fold of each patient that stays where it is; folds of the manifest are replaced otherwise, if that is
+            asked for.
 
     Raises:
         ManifestError: If the split would leak, would replace folds, or there are fewer patients than folds.
     """
     with collector_paused():
-        check_splittable(manifest, config)
+        check_splittable(manifest, config, kept=kept)
         table = CaseTable.of(manifest)
         strata = make_strata(table, config.by, parts=config.folds)
         held_out, notes = _hold_out(table, strata, config)
-        fold_of = _assign_folds(table, strata, held_out, config)
+        fold_of = _assign_folds(table, strata, held_out, config, kept or {})
         split = _with_folds(manifest, fold_of)
         part_of = {case.case_id: "test" if case.fold is None else f"fold {case.fold}" for case in split.cases}
         notes += _lacking_labels(table, part_of, config.folds)
@@ -83,12 +86,15 @@ def _hold_out(table: CaseTable, strata: Strata, config: SplitConfig) -> tuple[Fl
     return drawn, notes
 
 
-def _assign_folds(table: CaseTable, strata: Strata, held_out: Flags, config: SplitConfig) -> dict[str, int]:
+def _assign_folds(
+    table: CaseTable, strata: Strata, held_out: Flags, config: SplitConfig, kept: Mapping[str, int]
+) -> dict[str, int]:
     """Fold of each training patient."""
     pool = np.flatnonzero(~held_out)
     check_enough_patients(len(pool), config)
     ratios = np.full(config.folds, 1 / config.folds)
-    folds = stratify(strata.counts[pool], ratios=ratios, seed=config.seed, covered=strata.covered)
+    given = np.array([kept.get(table.patients[patient], UNDECIDED) for patient in pool])
+    folds = stratify(strata.counts[pool], ratios=ratios, seed=config.seed, given=given, covered=strata.covered)
     return {table.patients[patient]: int(fold) for patient, fold in zip(pool, folds, strict=True)}
 
 

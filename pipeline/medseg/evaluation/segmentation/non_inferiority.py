@@ -92,7 +92,7 @@ def non_inferiority(
         raise ValueError(f"margin must be at least 0, got {margin}")
     if kind_of(metric).direction == 0:
         raise ValueError(f"metric must have a better side, got {metric}")
-    first, second = ([_with_absent(row, metric) for row in rows] for rows in (old, new))
+    first, second = ([with_absent(row, metric) for row in rows] for rows in (old, new))
     answers = []
     for entry in compare_pair(first, second, patients=patients):
         if entry.metric == metric:
@@ -100,8 +100,8 @@ def non_inferiority(
     return answers
 
 
-def _with_absent(row: CaseMetrics, metric: str) -> CaseMetrics:
-    """The row with its metric alone; a share is 1 where a structure is rightly not drawn, and 0 where one is empty."""
+def with_absent(row: CaseMetrics, metric: str) -> CaseMetrics:
+    """The row with one metric alone; a share is 1 where a structure is rightly not drawn, and 0 where one is empty."""
     value = row.values.get(metric, float("nan"))
     if kind_of(metric).is_share and value != value:
         value = 1.0 if row.label_voxels == 0 == row.mask_voxels else 0.0

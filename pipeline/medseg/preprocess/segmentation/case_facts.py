@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from medseg.configuration import Config
 from medseg.preprocess.scan_facts import ScanFacts
 from medseg.preprocess.segmentation.structure_facts import StructureFacts
@@ -13,7 +15,11 @@ class CaseFacts(Config):
     Attributes:
         scan: Facts about the scan.
         structures: Facts about each structure that its label has a voxel of, by name.
+        image_sha256: Digest of the scan's intensities; None in a store of an earlier version.
+        label_sha256: Digest of the label's values; None in a store of an earlier version.
     """
 
     scan: ScanFacts
     structures: dict[str, StructureFacts]
+    image_sha256: str | None = Field(None, exclude_if=lambda digest: digest is None)
+    label_sha256: str | None = Field(None, exclude_if=lambda digest: digest is None)

@@ -17,6 +17,7 @@ from medseg.preprocess.scan_facts import ScanFacts
 from medseg.preprocess.segmentation.case_facts import CaseFacts
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
 from medseg.preprocess.segmentation.structure_facts import structure_facts
+from medseg.preprocess.segmentation.voxel_digest import image_digest, label_digest
 from medseg.preprocess.transforms import transform_scan
 from medseg.records import Array, Case, Labelmap, Manifest
 
@@ -84,7 +85,12 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
         grid=grid,
         native=scan.geometry,
         box=cropped.box,
-        facts=CaseFacts(scan=ScanFacts.of(scan), structures=structure_facts(label, manifest_target(manifest))),
+        facts=CaseFacts(
+            scan=ScanFacts.of(scan),
+            structures=structure_facts(label, manifest_target(manifest)),
+            image_sha256=image_digest(scan.array),
+            label_sha256=label_digest(label),
+        ),
     )
 
 

@@ -23,6 +23,7 @@ from medseg.runs.report.results import Result
 from medseg.runs.report.settings import plan_section
 from medseg.runs.report.source import ReportSource, open_run
 from medseg.runs.report.training import NOT_ENDED, training_section, unfinished
+from medseg.runs.report.update import update_sections
 from medseg.runs.run_folder import check_empty
 from medseg.runs.tracking import Tracking, attach_pages
 
@@ -127,6 +128,7 @@ def _report(source: ReportSource, validation: Result, measured: Sequence[Result]
             training_section(source),
             curves_section(source),
             validation.section,
+            *update_sections(source),
             *(result.section for result in measured),
             limits_section(limits),
             card_section(source, (validation, *measured)),

@@ -48,8 +48,10 @@ from medseg.planning.initialised import plan_initialised
 from medseg.planning.rare_labels import check_extra_patches
 from medseg.planning.sizes import DeviceKind
 from medseg.planning.step_fit import MEMORY_SHARE
+from medseg.planning.updated import plan_updated
 from medseg.preprocess.segmentation import prepare_cases
 from medseg.records import Case, CaseMetrics, Failure, Manifest
+from medseg.runs.case_digests import save_digests
 from medseg.runs.describe import size_text
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
 from medseg.runs.machine import free_bytes, threads, torch_device
@@ -66,6 +68,8 @@ from medseg.runs.segmentation.initialise import (
 )
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.statistics import training_statistics, with_validation
+from medseg.runs.segmentation.update.begin import check_update
+from medseg.runs.segmentation.update.task import as_update, change_of, with_update
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks, log_trained_model
 from medseg.runs.training_cases import TrainingCases
@@ -155,9 +159,12 @@ class SegmentationJob:
         manifest = cases.manifest
         failures: tuple[Failure, ...] = ()
         earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
+        if settings.update is not None and earlier is not None and not settings.resume:
+            check_update(cases, earlier, RunFolder(settings.update).load_record())
         if settings.plan is not None:
             self._check_no_preset()
             plan = load_plan(settings.plan)
+            plan = plan_updated(plan) if settings.update is not None and not settings.resume else plan
             if not settings.resume:  # it may have been changed, or be for another budget
                 plan = plan.model_copy(update={"expected": None, "fingerprint": None})
             self._check_plan_s_network(plan, settings)
@@ -333,7 +340,8 @@ class SegmentationJob:
             initialisation=initialisation,
             is_compiled=self.is_compiled(settings, plan, steps_per_epoch(len(training.cases), plan.training)),
         )
-        prepared = prepared_with(SegmentationTask(inputs), cases, failures)
+        inputs = as_update(inputs, cases, plan, settings, progress=progress)
+        prepared = with_update(prepared_with(SegmentationTask(inputs), cases, failures), RunFolder(settings.out))
         warning = low_ceilings(plan)
         return replace(prepared, warnings=(*prepared.warnings, warning)) if warning else prepared
 
@@ -367,7 +375,7 @@ class SegmentationJob:
         cost: ModelCost | None = None,
         rows: Sequence[CaseMetrics] = (),
     ) -> None:
-        """Write `model/model.json`, and `initialisation.json` where the weights of an earlier run were taken."""
+        """Write `model/model.json`, `cases.json`, and `initialisation.json` after an earlier run."""
         statistics = training_statistics(cases, plan, task)
         if statistics is not None and rows:
             statistics = with_validation(statistics, cases, task, rows)
@@ -389,6 +397,8 @@ class SegmentationJob:
             training_statistics=statistics,
         )
         save_card(card, folder.model)
+        if not folder.cases.is_file():
+            save_digests((*task.inputs.training, *task.inputs.validation), folder.cases)
         if begins is not None:
             write_json(folder.initialisation, begins.record.model_dump(mode="json"))
 
@@ -396,6 +406,7 @@ class SegmentationJob:
         """Validation tables, overlays of the worst, median and best case, and the MLflow model."""
         cost = model_cost(self.parts.build(done.plan.network), done.plan, done.outcome, done.task.inputs.device)
         rows = list(done.outcome.last.rows) if done.outcome.last else []
+        change = change_of(done)
         self.save_card(
             done.folder, done.cases, done.plan, done.task, is_resumed=True, run_id=done.run_id, cost=cost, rows=rows
         )
@@ -413,6 +424,7 @@ class SegmentationJob:
                 "not_measured": sorted(
                     {case.case_id for case in done.task.validation_cases} - {row.case_id for row in rows}
                 ),
+                **({"update": change.content} if change else {}),
             },
         )
         if rows:
@@ -428,6 +440,7 @@ class SegmentationJob:
         )
         if done.run is not None:
             log_masks(done.run, rows, files=files, pictures=pictures, table="validation_cases.json")
+            done.run.log_metrics(change.values if change else {}, step=done.outcome.steps)
             if self.parts.network is None:
                 log_trained_model(
                     done.run,
@@ -440,7 +453,9 @@ class SegmentationJob:
             else:
                 warning = "no MLflow model was logged, because loading it would need your own network"
                 warnings = (*warnings, warning)
-        return Delivered(summary, (*_unmeasured(done.outcome, len(done.task.validation_cases)), *warnings))
+        unmeasured = _unmeasured(done.outcome, len(done.task.validation_cases))
+        learned, lost = (change.notes, change.warnings) if change else ((), ())
+        return Delivered(summary, (*unmeasured, *lost, *warnings), learned)
 
 
 def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:

@@ -21,6 +21,8 @@ class TrainingConfig(OptimisationConfig):
         extra_patches: Patches per epoch that are centred on a label, by its name, in addition to those that every case
             gives; they come from the cases that hold it.
         dice_weight: Weight of the Dice loss beside the cross-entropy.
+        fresh_share: Share of the patches that come from new and corrected cases, in a training that updates an earlier
+            run; it is held to what draws no case more than ten times as often as another. None in other trainings.
         coarse_start: First share of the training, on coarser voxels; None to train on the grid's own all along.
     """
 
@@ -31,6 +33,7 @@ class TrainingConfig(OptimisationConfig):
         default_factory=dict, exclude_if=lambda patches: not patches
     )
     dice_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    fresh_share: float | None = Field(None, ge=0, le=1, exclude_if=lambda share: share is None)
     coarse_start: CoarseStart | None = None
 
     def patches_per_epoch(self, cases: int) -> int:

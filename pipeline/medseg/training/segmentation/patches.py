@@ -15,6 +15,7 @@ from medseg.targets import VoxelTarget
 from medseg.training.segmentation.coarse import coarse_image, coarse_label
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.kept_scans import KeptScans
+from medseg.training.segmentation.replay import Replay, Turns
 
 
 class PatchDataset:
@@ -29,6 +30,8 @@ class PatchDataset:
         target: Meaning of the label.
         factor: Voxels of the grid that make one of a patch along each axis.
         kept: Scans that are held in memory; every patch is read from the store if not given.
+        replay: Cases that are new in a training that continues an earlier run, and their share of the patches; every
+            case comes equally often if not given.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class PatchDataset:
         target: VoxelTarget,
         factor: Sequence[int] = (1, 1, 1),
         kept: KeptScans | None = None,
+        replay: Replay | None = None,
     ) -> None:
         self.cases = cases
         self.config = config
@@ -47,6 +51,7 @@ class PatchDataset:
         self._factor = tuple(factor)
         self._extent = tuple(size * step for size, step in zip(config.patch_size, factor, strict=True))
         self._own = len(cases) * config.patches_per_case
+        self._turns = Turns([case.case_id for case in cases], replay, places=self._own) if replay else None
         self._extra = [name for name, count in config.extra_patches.items() for _ in range(count)]
         self._holders = {name: self._cases_with(name) for name in config.extra_patches}
         self._foreground: dict[int, dict[int, Array]] = {}
@@ -63,7 +68,7 @@ class PatchDataset:
         place = int(self._order(epoch, epoch_size)[position])
         rng = np.random.default_rng([self.config.seed, 2, index])
         name = self._extra[place - self._own] if place >= self._own else None
-        number = place % len(self.cases) if name is None else int(rng.choice(self._holders[name]))
+        number = self._case_at(epoch, place) if name is None else int(rng.choice(self._holders[name]))
         case = self.cases[number]
         try:
             start = self._start(number, rng, name)
@@ -75,6 +80,10 @@ class PatchDataset:
         if max(self._factor) > 1:
             image, label = coarse_image(image, self._factor), coarse_label(label, self._factor)
         return {"image": image, "label": label}
+
+    def _case_at(self, epoch: int, place: int) -> int:
+        """Number of the case at a place of an epoch that is no additional one."""
+        return self._turns.case_at(epoch, place) if self._turns else place % len(self.cases)
 
     def _cases_with(self, name: str) -> list[int]:
         """Numbers of the cases that hold a label; of all cases if none does."""

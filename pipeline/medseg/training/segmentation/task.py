@@ -30,6 +30,7 @@ from medseg.training.segmentation.kept_scans import KeptScans
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
+from medseg.training.segmentation.replay import Replay
 from medseg.training.segmentation.step import training_step
 from medseg.training.segmentation.validate import validate_volume
 from medseg.training.task import CaseStep, Step, Validation
@@ -50,6 +51,7 @@ class SegmentationInputs:
         folder: Target folder of the weights (`model/`) and of the checkpoint.
         parts: The user's own parts.
         initialisation: Weights of an earlier run that the network begins with, if there are any.
+        replay: Which training cases are new to those weights, and how often they are drawn; None for all alike.
         is_compiled: Whether the network's forward pass is compiled before the first step (`torch.compile`).
     """
 
@@ -63,6 +65,7 @@ class SegmentationInputs:
     folder: Path
     parts: SegmentationParts = field(default_factory=SegmentationParts)
     initialisation: Initialisation | None = None
+    replay: Replay | None = None
     is_compiled: bool = False
 
 
@@ -138,7 +141,7 @@ class SegmentationTask:
         factors = [start.factor, (1, 1, 1)] if start else [(1, 1, 1)]
         kept = KeptScans() if self.device.type == "cuda" else None
         samples = [
-            PatchDataset(inputs.training, config, target=inputs.target, factor=factor, kept=kept)
+            PatchDataset(inputs.training, config, target=inputs.target, factor=factor, kept=kept, replay=inputs.replay)
             for config, factor in zip(self._phases, factors, strict=True)
         ]
 

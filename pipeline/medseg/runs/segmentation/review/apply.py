@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +13,11 @@ from medseg.delivery.review import load_review
 from medseg.errors import ConfigError, ManifestError
 from medseg.inference.inputs.find_source import SourcePlaces
 from medseg.inference.record import PredictionRecord
-from medseg.manifest import save_manifest
+from medseg.manifest import assign_folds, save_manifest
 from medseg.manifest.case_scans import check_same_grid
 from medseg.manifest.load import ManifestFile, open_manifest
 from medseg.manifest.version import next_version
-from medseg.records import Case, Failure, LabelReview
+from medseg.records import Case, Failure, LabelReview, Manifest
 from medseg.runs.segmentation.review.applied import AppliedReview
 from medseg.runs.segmentation.review.build import masks_record
 from medseg.runs.segmentation.review.decisions import Decision, decisions_of
@@ -211,7 +212,7 @@ class _Work:
             )
         label = make_label(record, decision.review, self.masks, labels=self.record, manifest=manifest)
         case = known or make_case(
-            record, manifest, root, folder=self.folder / "images", patients=self.patients, places=self.places
+            record, self._with_folds(), root, folder=self.folder / "images", patients=self.patients, places=self.places
         )
         grid = read_grid(root / case.images[0], case_id=case_id).geometry
         check_same_grid(label.grid.geometry, grid, case_id=case_id, thing="mask", reference="image in the data set")
@@ -220,6 +221,17 @@ class _Work:
         path = write_label(label, self.folder / "labels", case_id=case_id, is_beside=self.settings.replace)
         self.cases[case_id] = self._labelled(case, path.relative_to(root).as_posix(), label.label_ml, decision, outcome)
         return path.relative_to(root).as_posix()
+
+    def _with_folds(self) -> Manifest:
+        """The data set that a new case joins, with those that joined before it.
+
+        Where it has no folds, it gets those that trainings on it have had: with more patients they would be others.
+        """
+        manifest = self.source.manifest.model_copy(update={"cases": tuple(self.cases.values())})
+        with suppress(ManifestError):  # as of a single patient, who makes no folds
+            manifest = assign_folds(manifest)
+        self.cases = {case.case_id: case for case in manifest.cases}
+        return manifest
 
     def _labelled(self, case: Case, label: str, label_ml: dict[str, float], decision: Decision, outcome: str) -> Case:
         review = LabelReview(
