@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Share = Literal["core", "device"]
-"""What a worker is given: a core, or a device to run networks on, which is a GPU or several cores."""
+Share = Literal["core", "cores", "device"]
+"""What a worker is given: one core; several cores to run networks on; or a GPU, and several cores where none has one."""
 
 _CORES_PER_NETWORK = 4
 _CORES_PER_GPU = 4
@@ -48,7 +48,7 @@ class Machine:
         """
         if share == "core":
             return [WorkerShare(1, 0)] * self.cores
-        if on_gpus:
+        if on_gpus and share == "device":
             cores = min(_CORES_PER_GPU, self.cores // self.gpus) if self.gpus else 0
             return [WorkerShare(cores, 1)] * self.gpus
         if self.cores == 0:

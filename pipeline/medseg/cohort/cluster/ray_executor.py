@@ -31,7 +31,7 @@ class RayExecutor:
 
     Attributes:
         cluster: The cluster.
-        share: What each process is given: a core, or a device for networks.
+        share: What each process is given; see `Share`.
         at_once: Items that a process works on at once, each in a thread of its own.
         most: Largest number of processes; as many as fit if not given.
     """

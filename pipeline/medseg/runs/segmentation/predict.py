@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ from medseg.atomic import check_writable
 from medseg.errors import ConfigError
 from medseg.inference.card import CLASSIFIER_NAME, card_digest
 from medseg.inference.case_record import CaseRecord
-from medseg.inference.inputs import InputChoice, PassedOver, find_inputs
+from medseg.inference.inputs import FoundInputs, InputChoice, PassedOver, find_inputs
 from medseg.inference.mask_folder import MAPS
 from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.mask_settings import Choice, MaskSettings
@@ -21,8 +23,10 @@ from medseg.inference.segmentation import predict_cases
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.mask_model import MaskModel
+from medseg.inference.segmentation.mask_work import Elsewhere
 from medseg.inference.segmentation.quality import QualityChecker
 from medseg.records import Failure, Prediction, Split
+from medseg.runs.cluster import check_folders, network_executor
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.segmentation.model_paths import found_models
@@ -53,6 +57,7 @@ class PredictSettings:
         device: Device of the network.
         network: Builds the untrained network from the plan's settings, for a run with a network of your own.
         tracking_uri: MLflow store of a registered model; its own choice if not given.
+        cluster: Cluster that draws the masks: `local`, `auto`, or host and port of its head; this process if not given.
     """
 
     out: Path
@@ -70,6 +75,7 @@ class PredictSettings:
     device: DeviceName = "auto"
     network: BuildNetwork | None = None
     tracking_uri: str | None = None
+    cluster: str | None = None
 
     @property
     def inputs(self) -> InputChoice:
@@ -146,22 +152,28 @@ def predict_run(
     with found_models(
         [runs] if isinstance(runs, str | Path) else runs, tracking_uri=settings.tracking_uri
     ) as found_runs:
-        model = load_models(
-            found_runs.folders,
-            weights=settings.weights,
-            device=torch_device(settings.device),
-            build=settings.network,
-            fast=settings.fast,
-        )
+        if settings.cluster is not None:
+            check_folders(runs)
+        model = _loaded(settings, found_runs.folders, device=settings.device if settings.cluster is None else "cpu")
         cards = card_digest(found_runs.folders, CARD_NAME)
     reviewer, warnings = _reviewer(settings, model)
     choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
     check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
     found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
     start = time.monotonic()
-    with progress.over_cases(len(found.cases), "predict") as on_done:
+    with (
+        _elsewhere(settings, found_runs.folders, found) as elsewhere,
+        progress.over_cases(len(found.cases), "predict") as on_done,
+    ):
         predictions, failures = predict_cases(
-            model, found, settings.out, reviewer=reviewer, choices=choices, on_done=on_done, has_page=True
+            model,
+            found,
+            settings.out,
+            reviewer=reviewer,
+            choices=choices,
+            on_done=on_done,
+            has_page=True,
+            elsewhere=elsewhere,
         )
     return PredictResult(
         settings.out,
@@ -172,6 +184,31 @@ def predict_run(
         passed_over=found.passed_over,
         seconds=time.monotonic() - start,
     )
+
+
+def _loaded(settings: PredictSettings, folders: Sequence[Path], *, device: DeviceName) -> MaskModel:
+    """The models, as one."""
+    return load_models(
+        folders, weights=settings.weights, device=torch_device(device), build=settings.network, fast=settings.fast
+    )
+
+
+def _load_there(settings: PredictSettings, folders: Sequence[Path]) -> tuple[MaskModel, SliceReviewer | None]:
+    """The models and the classifier, in a worker of a cluster, which sees only the device that it was given."""
+    model = _loaded(settings, folders, device=settings.device)
+    return model, _reviewer(settings, model)[0]
+
+
+@contextmanager
+def _elsewhere(settings: PredictSettings, folders: Sequence[Path], found: FoundInputs) -> Iterator[Elsewhere | None]:
+    """The cluster that draws the masks, if one is asked for."""
+    if settings.cluster is None:
+        yield None
+        return
+    read = [*folders, *{file.parent for case in found.cases for file in case.files}]
+    read += [run for run in (settings.gate, settings.check) if run is not None]
+    with network_executor(settings.cluster, settings.device, out=settings.out, folders=read) as executor:
+        yield Elsewhere(partial(_load_there, settings, folders), executor)
 
 
 def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecord, ...]:
