@@ -122,6 +122,4 @@ class Attempts:
         """Whether a worker does, or idles for, an item that ended a worker before."""
         if any(place in self._trials for place in seat.places):
             return True
-        return any(
-            self._is_alone(place) for other in seats if other.node_id == seat.node_id for place in other.places
-        )
+        return any(self._is_alone(place) for other in seats if other.node_id == seat.node_id for place in other.places)

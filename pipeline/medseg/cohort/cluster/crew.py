@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Any
 
 from medseg.cohort.cluster.machine import Share, WorkerShare
 from medseg.cohort.cluster.open_cluster import Cluster
-from medseg.cohort.cluster.view import check_view
 from medseg.cohort.cluster.worker import Worker
 from medseg.errors import ClusterError
 
@@ -19,7 +17,6 @@ _LOOK_S = 5.0
 _MOST_STARTS = 3
 _PATIENCE_S = 120.0
 _END_S = 20.0
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,8 +81,8 @@ class Crew:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > _PATIENCE_S:
             raise ClusterError(
-                f"cluster must have a free {self._share} for work, got none for {_PATIENCE_S:.0f} s",
-                remedy="add a machine with `ray start`, or end the other work on the cluster; then give the command again",
+                f"cluster must have free cores or GPUs for work, got none for {_PATIENCE_S:.0f} s",
+                remedy="add a machine with `ray start`, or wait for the other work on the cluster; then give the command again",
             )
         if time.monotonic() < self._next_look:
             return
@@ -98,11 +95,6 @@ class Crew:
             if machine.node_id in self._machines or not shares:
                 continue
             self._machines.add(machine.node_id)
-            try:
-                check_view(self._ray, self._cluster.view, [machine])
-            except ClusterError as error:
-                _log.warning("machine %s takes no part: %s", machine.name, error)
-                continue
             for share in shares:
                 self._begin(machine.node_id, share)
 

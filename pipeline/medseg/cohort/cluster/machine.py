@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Share = Literal["core", "cores", "device"]
-"""What a worker is given: one core; several cores to run networks on; or a GPU, and several cores where none has one."""
+"""What a worker is given: one core; several cores to run networks on; or a GPU, if any machine has one, else cores."""
 
 _CORES_PER_NETWORK = 4
 _CORES_PER_GPU = 4

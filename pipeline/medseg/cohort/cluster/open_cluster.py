@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -25,30 +24,56 @@ LOCAL = "local"
 _RUNNING = "auto"
 _CONNECT_S = 30
 _STORE_BYTES = 100 * 2**20  # cases go to the workers by name, and results come back as records
+_log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"(?P<host>[^:/\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Cluster:
     """A cluster that this process is connected to.
 
-    Attributes:
+    Args:
         ray: The module of Ray.
         view: What every machine must see.
-        is_local: Whether it was begun for the work.
     """
 
-    ray: ModuleType
-    view: View
-    is_local: bool
+    def __init__(self, ray: ModuleType, view: View) -> None:
+        self.ray, self.view = ray, view
+        self._fit: dict[str, bool] = {}
+
+    def check(self) -> None:
+        """Look at all machines.
+
+        Raises:
+            ClusterError: If one does not see the same files and the same medseg as this one.
+        """
+        machines = self._alive()
+        check_view(self.ray, self.view, machines)
+        self._fit |= {machine.node_id: True for machine in machines}
 
     def machines(self) -> list[Machine]:
-        """The machines that are alive now."""
+        """The machines that are alive now; one that has joined is looked at first, and left out if it does not fit."""
+        machines = self._alive()
+        for machine in machines:
+            if machine.node_id not in self._fit:
+                self._fit[machine.node_id] = self._is_fit(machine)
+        return [machine for machine in machines if self._fit[machine.node_id]]
+
+    def _alive(self) -> list[Machine]:
         return [Machine.of(node) for node in self.ray.nodes() if node["Alive"]]
+
+    def _is_fit(self, machine: Machine) -> bool:
+        try:
+            check_view(self.ray, self.view, [machine])
+        except ClusterError as error:
+            _log.warning("machine %s has joined, but takes no part: %s", machine.name, error)
+            return False
+        return True
 
 
 @contextmanager
-def opened_cluster(address: str, *, out: Path, folders: Sequence[Path] = (), cores: int | None = None) -> Iterator[Cluster]:
+def opened_cluster(
+    address: str, *, out: Path, folders: Sequence[Path] = (), cores: int | None = None
+) -> Iterator[Cluster]:
     """Connect to a cluster, and make sure that all of its machines see the same files and the same medseg.
 
     Nothing is reported to anybody: neither usage statistics nor a dashboard are begun.
@@ -73,9 +98,8 @@ def opened_cluster(address: str, *, out: Path, folders: Sequence[Path] = (), cor
         else:
             _join(ray, address)
         stack.callback(ray.shutdown)
-        view = stack.enter_context(View.shown(out, folders))
-        cluster = Cluster(ray, view, address == LOCAL)
-        check_view(ray, view, cluster.machines())
+        cluster = Cluster(ray, View.of(out, folders))
+        cluster.check()
         yield cluster
 
 
@@ -91,7 +115,8 @@ def _imported_ray() -> ModuleType:
             "this process must not be connected to a cluster yet, got a connection of its own",
             remedy="end it with ray.shutdown()",
         )
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 def _begin(ray: ModuleType, stack: ExitStack, cores: int | None) -> None:

@@ -69,9 +69,7 @@ class RayExecutor:
             crew.dismiss()
 
 
-def _outcomes(
-    ray: Any, crew: Crew, attempts: Attempts, member: Member, ended: Any
-) -> list[tuple[int, Any]]:
+def _outcomes(ray: Any, crew: Crew, attempts: Attempts, member: Member, ended: Any) -> list[tuple[int, Any]]:
     """What came of the items that are done, with what ended in a worker."""
     try:
         answer = ray.get(ended)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -25,32 +24,23 @@ class View:
     """What this machine sees.
 
     Attributes:
-        token: File in the folder of the results.
-        content: Content of that file.
+        out: Folder of the results.
         folder: Folder in which the command runs, to which relative paths lead.
         folders: Files and folders that are read.
     """
 
-    token: Path
-    content: str
+    out: Path
     folder: Path
     folders: tuple[Path, ...]
 
     @classmethod
-    @contextmanager
-    def shown(cls, out: Path, folders: Sequence[Path]) -> Iterator[View]:
-        """Write the token, which is removed in the end."""
-        token = out.absolute() / temporary_name()
-        content = uuid.uuid4().hex
-        write_text(token, content)
-        try:
-            yield cls(token, content, Path.cwd(), tuple(path.absolute() for path in folders))
-        finally:
-            token.unlink(missing_ok=True)
+    def of(cls, out: Path, folders: Sequence[Path]) -> View:
+        """What is seen from the folder of this process."""
+        return cls(out.absolute(), Path.cwd(), tuple(dict.fromkeys(path.absolute() for path in folders)))
 
 
 def check_view(ray: ModuleType, view: View, machines: Sequence[Machine]) -> None:
-    """Refuse machines that do not see the same.
+    """Refuse machines that do not see the same; a file that they read is in the folder of the results meanwhile.
 
     Args:
         ray: The module of Ray.
@@ -60,32 +50,38 @@ def check_view(ray: ModuleType, view: View, machines: Sequence[Machine]) -> None
     Raises:
         ClusterError: If a machine does not answer, has another medseg, or does not see a folder.
     """
-    for machine, answer in zip(machines, [_ask(ray, view, machine) for machine in machines], strict=True):
-        _check_answer(ray, view, machine, answer)
+    token, content = view.out / temporary_name(), uuid.uuid4().hex
+    write_text(token, content)
+    try:
+        answers = [_ask(ray, machine, view, token, content) for machine in machines]
+        for machine, answer in zip(machines, answers, strict=True):
+            _check_answer(ray, machine, answer)
+    finally:
+        token.unlink(missing_ok=True)
 
 
-def _ask(ray: ModuleType, view: View, machine: Machine) -> object:
+def _ask(ray: ModuleType, machine: Machine, *question: object) -> object:
     place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(machine.node_id, soft=False)
-    return ray.remote(look).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(view)
+    return ray.remote(look).options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(*question)
 
 
-def look(view: View) -> tuple[str, tuple[str, ...]]:
+def look(view: View, token: Path, content: str) -> tuple[str, tuple[str, ...]]:
     """Version of medseg here, and what is not seen here of a view."""
     end = time.monotonic() + _APPEAR_S
-    while (is_hidden := not _holds_token(view)) and time.monotonic() < end:
+    while (is_hidden := not _holds(token, content)) and time.monotonic() < end:
         time.sleep(0.2)
-    missing = [str(view.token.parent)] if is_hidden else []
+    missing = [str(view.out)] if is_hidden else []
     return __version__, (*missing, *(str(path) for path in (view.folder, *view.folders) if not os.path.lexists(path)))
 
 
-def _holds_token(view: View) -> bool:
+def _holds(path: Path, content: str) -> bool:
     try:
-        return view.token.read_text(encoding="utf-8") == view.content
+        return path.read_text(encoding="utf-8") == content
     except OSError:
         return False
 
 
-def _check_answer(ray: ModuleType, view: View, machine: Machine, answer: object) -> None:
+def _check_answer(ray: ModuleType, machine: Machine, answer: object) -> None:
     try:
         version, missing = ray.get(answer, timeout=_ANSWER_S)
     except ray.exceptions.GetTimeoutError as error:

@@ -100,9 +100,7 @@ class _Cohort:
     def here(self, reviewer: Reviewer | None) -> _Draw:
         """Draw in this process, while the next scan is read and the last mask written."""
 
-        def draw(
-            cases: Sequence[CaseInput], record: GrowingRecord
-        ) -> Generator[CaseOutcome[Prediction], None, None]:
+        def draw(cases: Sequence[CaseInput], record: GrowingRecord) -> Generator[CaseOutcome[Prediction], None, None]:
             work = CaseStages(
                 self.model, self.folder, reviewer=reviewer, on_written=record.grow, has_pictures=self.has_page
             )
@@ -115,9 +113,7 @@ class _Cohort:
     def there(self, elsewhere: Elsewhere) -> _Draw:
         """Draw in other processes, in any order; what those that died have left half-written is removed in the end."""
 
-        def draw(
-            cases: Sequence[CaseInput], record: GrowingRecord
-        ) -> Generator[CaseOutcome[Prediction], None, None]:
+        def draw(cases: Sequence[CaseInput], record: GrowingRecord) -> Generator[CaseOutcome[Prediction], None, None]:
             work = MaskWork(elsewhere.load, self.folder.path, self.folder.settings, has_pictures=self.has_page)
             sent = [SentCase(case, self.folder.finished.get(case.case_id)) for case in cases]
             try:
