@@ -82,7 +82,7 @@ class Crew:
         elif time.monotonic() - self._idle_since > _PATIENCE_S:
             raise ClusterError(
                 f"cluster must have free cores or GPUs for work, got none for {_PATIENCE_S:.0f} s",
-                remedy="add a machine with `ray start`, or wait for the other work on the cluster; then give the command again",
+                remedy="add a machine with `ray start`, or wait for the end of other work; then give the command again",
             )
         if time.monotonic() < self._next_look:
             return

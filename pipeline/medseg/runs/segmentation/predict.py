@@ -160,11 +160,11 @@ def predict_run(
     choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
     check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
     found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
-    start = time.monotonic()
     with (
         _elsewhere(settings, found_runs.folders, found) as elsewhere,
         progress.over_cases(len(found.cases), "predict") as on_done,
     ):
+        start = time.monotonic()
         predictions, failures = predict_cases(
             model,
             found,
