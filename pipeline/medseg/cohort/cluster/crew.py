@@ -92,7 +92,7 @@ class Crew:
         on_gpus = any(machine.gpus for machine in machines)
         for machine in machines:
             shares = machine.workers(self._share, on_gpus=on_gpus)
-            if machine.node_id in self._machines or not shares:
+            if machine.node_id in self._machines or not shares or not machine.answers():
                 continue
             self._machines.add(machine.node_id)
             for share in shares:
@@ -124,7 +124,9 @@ class Crew:
         """
         self._ray.kill(member.actor)  # one that only cannot be reached must not write any more
         self.members.remove(member)
-        is_lost = all(machine.node_id != member.node_id for machine in self._cluster.machines())
+        is_lost = not any(one.node_id == member.node_id and one.answers() for one in self._cluster.machines())
+        if is_lost:
+            self._machines.discard(member.node_id)
         self._failed_starts[member.node_id] += member.starting is not None
         if not is_lost and self._failed_starts[member.node_id] < _MOST_STARTS:
             self._begin(member.node_id, member.share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ Share = Literal["core", "cores", "device"]
 
 _CORES_PER_NETWORK = 4
 _CORES_PER_GPU = 4
+_ANSWER_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +21,15 @@ class Machine:
 
     Attributes:
         node_id: Its id in the cluster.
-        name: Its address, for messages.
+        name: Its address.
+        port: Port at which Ray answers on it.
         cores: Cores that the cluster may use on it.
         gpus: GPUs that the cluster may use on it.
     """
 
     node_id: str
     name: str
+    port: int
     cores: int
     gpus: int
 
@@ -33,8 +37,16 @@ class Machine:
     def of(cls, node: Mapping[str, Any]) -> Machine:
         """The machine that an entry of `ray.nodes()` describes."""
         resources = node["Resources"]
-        address = str(node["NodeManagerAddress"])
-        return cls(str(node["NodeID"]), address, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
+        address, port = str(node["NodeManagerAddress"]), int(node["NodeManagerPort"])
+        return cls(str(node["NodeID"]), address, port, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
+
+    def answers(self) -> bool:
+        """Whether Ray runs on it; a machine that is lost is still listed for half a minute."""
+        try:
+            with socket.create_connection((self.name, self.port), timeout=_ANSWER_S):
+                return True
+        except OSError:
+            return False
 
     def workers(self, share: Share, *, on_gpus: bool = False) -> list[WorkerShare]:
         """The workers that fit on the machine.
