@@ -66,7 +66,8 @@ def _predict(
     start = time.monotonic()
     with subprocess.Popen([sys.executable, "-m", "medseg.workflows.cli", *command[1:]]) as process:
         while process.poll() is None:
-            if lost_after is not None and len(list(folder.glob("*.nii.gz"))) >= lost_after:
+            if lost_after is not None and (there := len(list(folder.glob("*.nii.gz")))) >= lost_after:
+                print(f"a machine is lost: {there} masks are there")
                 machines.remove_node(next(iter(machines.worker_nodes)), allow_graceful=False)
                 lost_after = None
             time.sleep(0.02)

@@ -60,7 +60,7 @@ def hungry(case: Deadly) -> int:
 def warned(case: Numbered) -> str:
     """Log a warning, and give the folder of the process."""
     logging.getLogger("medseg.scans").warning("case %s: its header is odd", case.case_id)
-    return os.getcwd()
+    return str(Path.cwd())
 
 
 class CountedModel:

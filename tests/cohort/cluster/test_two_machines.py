@@ -72,10 +72,8 @@ def test_case_that_ends_its_workers_is_listed_and_the_others_are_done(cluster: C
     cases = [Deadly(f"c{n}", tmp_path, deaths={1: 99, 2: 1}.get(n, 0)) for n in range(4)]
     done = count(cases, die, cluster, at_once=2)
     assert done.case_ids == ("c0", "c2", "c3")
-    assert [failure.reason for failure in done.failures] == [
-        "case c1: its workers must live until it is done, got 3 that died, killed or crashed; give it a machine with "
-        "more memory, or leave it out"
-    ]
+    (failure,) = done.failures
+    assert failure.reason.startswith("case c1: its workers must live until it is done, got 3 that died")
     assert len(list((tmp_path / "c1").iterdir())) == 3
 
 
@@ -93,7 +91,7 @@ def test_worker_s_warnings_are_logged_here_and_paths_lead_from_here(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         folders = count(MIXED[:2], warned, cluster).results
-    assert set(folders) == {os.getcwd()}
+    assert set(folders) == {str(Path.cwd())}
     assert sorted(caplog.messages) == ["case c0: its header is odd", "case c1: its header is odd"]
 
 
