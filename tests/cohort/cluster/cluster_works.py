@@ -12,8 +12,6 @@ from pathlib import Path
 from medseg.inference.classification import SlicePredictor
 from medseg.inference.segmentation import Predictor
 
-from tests.cohort.works import Numbered
-
 
 @dataclass(frozen=True)
 class Deadly:
@@ -37,13 +35,14 @@ def die(case: Deadly) -> int:
     return attempt
 
 
-def meet(case: Deadly) -> int:
-    """Wait for another process to work at the same time, and give the number of this one."""
+def meet(case: Deadly) -> tuple[int, str]:
+    """Wait for another process to work at the same time, warn, and give the number and the folder of this one."""
     (case.folder / str(os.getpid())).touch()
     end = time.monotonic() + 120
     while len(list(case.folder.iterdir())) < 2 and time.monotonic() < end:
         time.sleep(0.05)
-    return os.getpid()
+    logging.getLogger("medseg.scans").warning("case %s: its header is odd", case.case_id)
+    return os.getpid(), str(Path.cwd())
 
 
 def hungry(case: Deadly) -> int:
@@ -55,12 +54,6 @@ def hungry(case: Deadly) -> int:
     if attempt <= case.deaths:
         raise MemoryError
     return attempt
-
-
-def warned(case: Numbered) -> str:
-    """Log a warning, and give the folder of the process."""
-    logging.getLogger("medseg.scans").warning("case %s: its header is odd", case.case_id)
-    return str(Path.cwd())
 
 
 class CountedModel:

@@ -30,7 +30,7 @@ PATIENCE_S = 120
 def test_local_cluster_listens_on_loopback_only_and_an_interrupt_ends_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as scratch:  # noqa: S108  # a socket's path must be short
+    with tempfile.TemporaryDirectory(prefix="m", dir="/tmp") as scratch:  # a socket's path must be short
         monkeypatch.setenv("TMPDIR", scratch)
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
         with subprocess.Popen(

@@ -18,7 +18,7 @@ from medseg.inference import CaseInput
 from medseg.inference.segmentation import predict_cases
 from medseg.inference.segmentation.mask_work import Elsewhere
 
-from tests.cohort.cluster.cluster_works import CountedModel, Deadly, die, hungry, meet, warned
+from tests.cohort.cluster.cluster_works import CountedModel, Deadly, die, hungry, meet
 from tests.cohort.test_every_loop import Place, place, segmenter
 from tests.cohort.works import CAUGHT, Numbered, double, misspelt
 
@@ -57,9 +57,14 @@ def test_results_and_failures_are_those_of_this_process(cluster: Cluster) -> Non
     assert sorted(seen) == sorted(case.case_id for case in MIXED)
 
 
-def test_each_machine_does_its_part_in_a_process_of_its_own(cluster: Cluster, tmp_path: Path) -> None:
-    processes = count([Deadly("c0", tmp_path), Deadly("c1", tmp_path)], meet, cluster).results
-    assert len({os.getpid(), *processes}) == 3
+def test_each_machine_does_its_part_in_this_folder_and_its_warnings_are_logged_here(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        met = count([Deadly("c0", tmp_path), Deadly("c1", tmp_path)], meet, cluster).results
+    assert len({os.getpid(), *(process for process, _ in met)}) == 3
+    assert {folder for _, folder in met} == {str(Path.cwd())}
+    assert sorted(caplog.messages) == ["case c0: its header is odd", "case c1: its header is odd"]
 
 
 def test_mistake_in_the_code_surfaces_with_its_own_type_and_line(cluster: Cluster) -> None:
@@ -84,15 +89,6 @@ def test_case_that_lacks_memory_is_tried_again_with_less_beside_it(cluster: Clus
     assert [failure.case_id for failure in done.failures] == ["c1"]
     assert "memory must hold it" in done.failures[0].reason
     assert len(list((tmp_path / "c1").iterdir())) == 3
-
-
-def test_worker_s_warnings_are_logged_here_and_paths_lead_from_here(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.WARNING):
-        folders = count(MIXED[:2], warned, cluster).results
-    assert set(folders) == {str(Path.cwd())}
-    assert sorted(caplog.messages) == ["case c0: its header is odd", "case c1: its header is odd"]
 
 
 def test_closing_ends_the_workers(cluster: Cluster, tmp_path: Path) -> None:
