@@ -84,15 +84,13 @@ def _holds(path: Path, content: str) -> bool:
 def _check_answer(ray: ModuleType, machine: Machine, answer: object) -> None:
     try:
         version, missing = ray.get(answer, timeout=_ANSWER_S)
-    except ray.exceptions.GetTimeoutError as error:
+    except ray.exceptions.RayError as error:
+        if isinstance(error, ray.exceptions.RayTaskError) and "No module named" in str(error):
+            raise _other_version(machine, "none") from error
         raise ClusterError(
-            f"machine {machine.name} must answer within {_ANSWER_S} s, got no answer",
+            f"machine {machine.name} must answer within {_ANSWER_S} s, got {type(error).__name__}",
             remedy="end Ray there with `ray stop`, or begin it again",
         ) from error
-    except ray.exceptions.RayError as error:
-        if not isinstance(error, ray.exceptions.RuntimeEnvSetupError) and "No module named" not in str(error):
-            raise
-        raise _other_version(machine, "none") from error
     if version != __version__:
         raise _other_version(machine, version)
     if missing:
