@@ -26,6 +26,7 @@ Examples:
 @click.option("--out", "folder", type=options.FOLDER, help="Folder of audit.json and audit.html.  [default: DATASET's]")
 @click.option("--fix", "target", type=options.FOLDER, help="New folder for a version with the safe repairs applied.")
 @options.workers
+@options.cluster
 def command(dataset: Path, folder: Path | None, target: Path | None, **choices: Any) -> None:
     """Examine every case of DATASET and write audit.json and audit.html; exit code 1 if there are errors."""
     from medseg.runs.audit import audit_dataset

@@ -20,6 +20,7 @@ _ON_DATA = (
     "audit",
     "split",
     "plan",
+    "prepare",
     "lens",
     "train",
     "predict",

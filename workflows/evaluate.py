@@ -40,6 +40,7 @@ Example:
     help="Folder of a second reader's labels, named like masks; how far two readers agree is shown beside the model.",
 )
 @options.data_root
+@options.cluster
 @options.tracking
 def command(dataset: Path, folder: Path, **arguments: Any) -> None:
     """Measure the masks of DATASET's cases on the scans' own grids; every selected case needs a mask."""

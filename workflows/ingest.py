@@ -50,6 +50,7 @@ def _repairs(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--shift-dates", is_flag=True, help="Keep study dates, moved by 1 to 365 days per patient.")
 @click.option("--name", help="Name of the dataset.  [default: that of the folder]")
 @options.workers
+@options.cluster
 def command(source: Path, folder: Path, **choices: Any) -> None:
     """Find every scan below SOURCE, DICOM or not, and write a dataset with pseudonyms, labels and a manifest."""
     from medseg.runs.ingest import IngestSettings, ingest_source

@@ -103,6 +103,16 @@ def workers(function: Function) -> Function:
     )(function)
 
 
+def cluster(function: Function) -> Function:
+    """Add `--cluster`."""
+    return click.option(
+        "--cluster",
+        metavar="local|auto|HOST:PORT",
+        help="Work on a Ray cluster: processes of this machine, the cluster that it is part of, or the head of one; "
+        "needs the extra `cluster`.  [default: this process]",
+    )(function)
+
+
 def grid(function: Function) -> Function:
     """Add `--grid`."""
     return click.option(

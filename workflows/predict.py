@@ -63,6 +63,7 @@ The same command again continues where it was stopped: masks that are finished a
 )
 @options.data_root
 @options.device
+@options.cluster
 @click.option("--tracking-uri", help="MLflow store of a registered model.  [default: MLFLOW_TRACKING_URI, else here]")
 def command(places: tuple[Path | str, ...], folder: Path, **choices: Any) -> None:
     """Draw masks with the models of RUN... for INPUT...: a manifest, or files and folders of scans, DICOM among them.

@@ -10,6 +10,7 @@
     ├── TrainingError     training cannot continue (a loss that is not finite, no case left)
     ├── TrackingError     the MLflow store cannot be reached, or refuses a run
     ├── EvaluationError   results cannot be read, or cannot be compared
+    ├── ClusterError      a cluster cannot be used, or work on it ended its workers
     └── DeliveryError     a result could not be written
 
 Messages read *case: thing must be rule, got value; remedy.* An error holds these parts, so that its message never has
@@ -74,6 +75,10 @@ class TrackingError(PipelineError):
 
 class EvaluationError(PipelineError):
     """Results of an evaluation are missing or damaged, or were measured so that they cannot be compared."""
+
+
+class ClusterError(PipelineError):
+    """A cluster cannot be reached or used, or its workers died of some work."""
 
 
 class DeliveryError(PipelineError):

@@ -10,7 +10,9 @@ from concurrent.futures import Executor as Pool
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from medseg.errors import PipelineError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,10 +20,32 @@ Result = TypeVar("Result")
 _SUBMITTED_PER_WORKER = 2  # one in work and one waiting, so that no worker idles while a result is consumed
 
 
-class Executor(Protocol):
-    """Anything that runs the same work on many items. Ray, Dask or a cluster enter by a class with this one method."""
+class LostItem(NamedTuple):
+    """An item that has no result, since whatever worked on it died.
 
-    def run(self, work: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[int, Result], None, None]:
+    Attributes:
+        error: What happened.
+    """
+
+    error: PipelineError
+
+
+class LackedMemory(NamedTuple):
+    """Outcome of an item whose work lacked memory, and may not do so once other work has ended.
+
+    Attributes:
+        outcome: What the work gave.
+    """
+
+    outcome: Any
+
+
+class Executor(Protocol):
+    """Anything that runs the same work on many items. Dask or another cluster enter by a class with this one method."""
+
+    def run(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Generator[tuple[int, Result | LostItem], None, None]:
         """Do the work on every item.
 
         Args:
@@ -29,7 +53,8 @@ class Executor(Protocol):
             items: Items to work on.
 
         Yields:
-            Place of each item and its result as it ends, in any order; the executor keeps no result after it.
+            Place of each item and its result as it ends, in any order; the executor keeps no result after it. One whose
+            workers may die alone yields `LostItem` for an item that they die of.
 
         Raises:
             BaseException: The first error of the work. An error or closing the generator cancels items not yet begun.
@@ -90,9 +115,18 @@ TWO_THREADS = ThreadExecutor(2)
 
 
 def map_in_order(executor: Executor, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Results of all items in their order, for work that turns the failure of an item into a result."""
+    """Results of all items in their order, for work that turns the failure of an item into a result.
+
+    Raises:
+        PipelineError: If the executor has lost an item.
+    """
+    results: list[tuple[int, Result]] = []
     with closing(executor.run(work, items)) as ended:
-        return [result for _, result in sorted(ended, key=lambda pair: pair[0])]
+        for place, result in ended:
+            if isinstance(result, LostItem):
+                raise result.error
+            results.append((place, result))
+    return [result for _, result in sorted(results, key=lambda pair: pair[0])]
 
 
 def _run_in(

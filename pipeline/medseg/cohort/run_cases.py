@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from medseg.cohort.executors import SERIAL, Executor
+from medseg.cohort.executors import SERIAL, Executor, LackedMemory, LostItem
 from medseg.errors import PipelineError
-from medseg.records import Failure
+from medseg.records import Failure, lacks_memory
 
 CASE_ERRORS = (PipelineError, MemoryError, RuntimeError, OSError)
 """Errors of a single case that do not stop the others.
@@ -116,13 +116,24 @@ def iterate_cases(
     """
     with closing(executor.run(partial(_attempt, work=work, stage=stage), cases)) as ended:
         for place, result in ended:
-            yield CaseOutcome(place, cases[place].case_id, result)
+            yield CaseOutcome(place, cases[place].case_id, _outcome(cases[place].case_id, result, stage=stage))
             del result  # or it would stay in memory until the next case ends
 
 
-def _attempt(case: CaseLike, *, work: Callable[[CaseLike], Result], stage: str) -> Result | Failure:
+def _outcome(case_id: str, result: Result | Failure | LackedMemory | LostItem, *, stage: str) -> Result | Failure:
+    """What a caller is told of what an executor gave."""
+    if isinstance(result, LostItem):
+        return Failure.of(case_id, stage, result.error)
+    if isinstance(result, LackedMemory):
+        failure: Failure = result.outcome
+        return failure
+    return result
+
+
+def _attempt(case: CaseLike, *, work: Callable[[CaseLike], Result], stage: str) -> Result | Failure | LackedMemory:
     """Catch errors where the work runs: an error's traceback would keep the arrays of its case in memory."""
     try:
         return work(case)
     except CASE_ERRORS as error:
-        return Failure.of(case.case_id, stage, error)
+        failure = Failure.of(case.case_id, stage, error)
+        return LackedMemory(failure) if lacks_memory(error) else failure

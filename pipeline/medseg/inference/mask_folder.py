@@ -34,15 +34,17 @@ class MaskFolder:
     Args:
         path: The folder, which exists.
         settings: What decides the masks beside the scans.
+        finished: Records of the finished cases by their id; read from the folder if not given.
 
     Attributes:
         finished: Records of the finished cases by their id.
     """
 
-    def __init__(self, path: Path, settings: MaskSettings) -> None:
+    def __init__(self, path: Path, settings: MaskSettings, *, finished: dict[str, CaseRecord] | None = None) -> None:
         self.path = path
         self.settings = settings
-        self.finished = {record.case_id: record for record in self._read_finished()}
+        read = finished is None
+        self.finished = {record.case_id: record for record in self._read_finished()} if read else dict(finished or {})
 
     @classmethod
     @contextmanager
@@ -61,10 +63,15 @@ class MaskFolder:
         path.mkdir(parents=True, exist_ok=True)
         with locked_folder(path):
             check_mask_folder(path, settings)  # it may have been begun just now
-            remove_leftovers(path)
-            if (path / PICTURES).is_dir():
-                remove_leftovers(path / PICTURES)
-            yield cls(path, settings)
+            folder = cls(path, settings)
+            folder.remove_leftovers()
+            yield folder
+
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left half-written; no process may be writing to the folder."""
+        for path in (self.path, self.path / PICTURES, self.path / MAPS):
+            if path.is_dir():
+                remove_leftovers(path)
 
     def holds(self, case_id: str, input_sha256: str) -> bool:
         """Whether a case is finished: its mask was drawn from an input of this checksum, and is whole.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from medseg.ingest.build_image import build_image
@@ -10,6 +11,8 @@ from medseg.ingest.build_label import build_label
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
+from medseg.ingest.scan_notes import catching_notes
+from medseg.scans.dicom import quiet_dicom
 
 
 def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
@@ -42,6 +45,17 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
         record = record.model_copy(update={"label": label, "label_seal": label_seal})
         state.write(build.case_id, record)
     return record
+
+
+def build_case_alone(build: CaseBuild, context: IngestContext) -> CaseRecord:
+    """Do the same in a process of its own, in which nothing else collects the readers' warnings.
+
+    Args:
+        build: Images and labels of the case.
+        context: Settings and state that all cases share.
+    """
+    with quiet_dicom(), catching_notes() as notes:
+        return build_case(build, replace(context, notes=notes))
 
 
 def _has_image(record: CaseRecord, out: Path) -> bool:

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from medseg.atomic import write_json, write_text
-from medseg.cohort import ThreadExecutor, run_cases
+from medseg.cohort import Executor, ThreadExecutor, run_cases
 from medseg.errors import ConfigError, ManifestError
-from medseg.ingest.build_case import build_case
+from medseg.ingest.build_case import build_case, build_case_alone
 from medseg.ingest.case_build import CaseBuild, group_cases, labels_left_over, labels_not_drawn
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext, IngestOptions, Progress
@@ -47,6 +47,7 @@ def ingest(
     options: IngestOptions,
     private: Path | None = None,
     progress: Progress,
+    elsewhere: Executor | None = None,
 ) -> IngestReport:
     """Build a dataset from everything below a folder.
 
@@ -61,6 +62,7 @@ def ingest(
         options: Settings of the ingest.
         private: File for what became of every series and file, under their own names; outside of `out`.
         progress: Callbacks that follow the work.
+        elsewhere: Executor that builds the cases in other processes; threads of this one if not given.
 
     Returns:
         Report of the work, as written to `ingest.json`.
@@ -88,7 +90,7 @@ def ingest(
             raise _no_modality(options.modality, images)
         _check_ids(grouped, keep_ids=names.keep_ids)
         progress.on_cases(len(grouped))
-        builds, records, failures = _build_each_once(grouped, context, progress)
+        builds, records, failures = _build_each_once(grouped, context, progress, elsewhere)
     unused = labels_left_over(grouped, labels.matched)
     unused += [(one, LABEL_OF_COPY) for build in builds if build.refusal == COPY for one in build.labels]
     unused += [found for build in builds if not build.refusal for found in labels_not_drawn(build, records)]
@@ -162,18 +164,18 @@ def _check_ids(builds: Sequence[CaseBuild], *, keep_ids: bool) -> None:
 
 
 def _build_each_once(
-    grouped: Sequence[CaseBuild], context: IngestContext, progress: Progress
+    grouped: Sequence[CaseBuild], context: IngestContext, progress: Progress, elsewhere: Executor | None
 ) -> tuple[list[CaseBuild], dict[str, CaseRecord], list[Failure]]:
     """Build all cases, and set aside copies of other cases."""
-    records, failures = _build_all(grouped, context, progress)
+    records, failures = _build_all(grouped, context, progress, elsewhere)
     builds = set_aside_copies(grouped, records)
     records, orphans = _without_copies(builds, records, context.state)
-    more, failed = _build_all(orphans, context, progress)
+    more, failed = _build_all(orphans, context, progress, elsewhere)
     return builds, {**records, **more}, [*failures, *failed]
 
 
 def _build_all(
-    builds: Sequence[CaseBuild], context: IngestContext, progress: Progress
+    builds: Sequence[CaseBuild], context: IngestContext, progress: Progress, elsewhere: Executor | None
 ) -> tuple[dict[str, CaseRecord], list[Failure]]:
     """Build every case that is not finished, in parallel."""
     failures: dict[str, Failure] = {}
@@ -184,10 +186,9 @@ def _build_all(
                 refused = ManifestError(build.refusal.fact, remedy=build.refusal.remedy)
                 failures[build.case_id] = Failure.of(build.case_id, "ingest", refused)
             progress.on_case(build.case_id)
-    threads = ThreadExecutor(context.options.workers)
-    done = run_cases(
-        wanted, partial(build_case, context=context), stage="ingest", executor=threads, on_done=progress.on_case
-    )
+    executor = elsewhere or ThreadExecutor(context.options.workers)
+    work = partial(build_case_alone if elsewhere else build_case, context=context)
+    done = run_cases(wanted, work, stage="ingest", executor=executor, on_done=progress.on_case)
     failures |= {failure.case_id: failure for failure in done.failures}
     return done.by_id(), [failures[build.case_id] for build in builds if build.case_id in failures]
 

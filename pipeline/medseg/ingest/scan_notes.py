@@ -19,6 +19,10 @@ class ScanNotes(logging.Handler):
         super().__init__(logging.WARNING)
         self._warnings: dict[int, list[str]] = defaultdict(list)
 
+    def __reduce__(self) -> tuple[type[ScanNotes], tuple[()]]:
+        """In another process nothing is collected yet."""
+        return ScanNotes, ()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a warning."""
         self._warnings[threading.get_ident()].append(record.getMessage())

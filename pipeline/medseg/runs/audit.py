@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from medseg.audit import Audit, Fix, audit_manifest, fix_dataset, load_for_audit, write_audit
 from medseg.delivery.audit import draw_planes, save_audit_page
 from medseg.errors import ConfigError
+from medseg.runs.cluster import case_executor
 from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
 
@@ -38,6 +39,7 @@ def audit_dataset(
     fix: Path | None = None,
     data_root: Path | None = None,
     workers: int | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
     """Examine every case, and write `audit.json` and `audit.html`.
@@ -47,7 +49,9 @@ def audit_dataset(
         out: Folder of both files; the dataset's if not given.
         fix: New folder for a version of the dataset with the safe repairs applied.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
-        workers: Threads that read scans.
+        workers: Threads that read scans, or processes on a cluster.
+        cluster: Cluster that examines the cases: `local`, `auto`, or host and port of its head; this process if not
+            given.
         progress: Follows the work; nothing if not given.
 
     Raises:
@@ -58,13 +62,17 @@ def audit_dataset(
         raise ConfigError(f"target of the repairs {fix} must be a new folder", remedy="choose another name")
     source = load_for_audit(dataset, data_root=data_root)
     folder = _writable(out or source.folder)
-    with _quiet_readers(), progress.over_cases(len(source.manifest.cases), "audit") as on_done:
+    with (
+        _quiet_readers(),
+        case_executor(cluster, here=threads(workers), out=folder, folders=[source.root], workers=workers) as executor,
+        progress.over_cases(len(source.manifest.cases), "audit") as on_done,
+    ):
         audit = audit_manifest(
             source.manifest,
             source.root,
             known=source.findings,
             draw=draw_planes,
-            executor=threads(workers),
+            executor=executor,
             on_done=on_done,
         )
     fixes: tuple[Fix, ...] = ()

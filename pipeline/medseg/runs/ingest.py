@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from medseg.atomic import check_writable
+from medseg.cohort import SERIAL, Executor
 from medseg.errors import ConfigError
 from medseg.ingest import IngestOptions, IngestReport, PatientsFrom, Pseudonyms, ingest, load_key
 from medseg.ingest import Progress as IngestProgress
+from medseg.runs.cluster import case_executor
 from medseg.runs.machine import worker_count
 
 
@@ -31,6 +35,8 @@ class IngestSettings:
         workers: Threads that read scans.
         patients_from: Property that makes a patient: the header's id, the folder, the study or the file's name.
         modality: Only modality to take, such as CT; all if not given.
+        cluster: Cluster that builds the cases: `local`, `auto`, or host and port of its head; this process if not
+            given. It is given the key of the pseudonyms.
     """
 
     out: Path
@@ -46,6 +52,7 @@ class IngestSettings:
     workers: int | None = None
     patients_from: PatientsFrom = "id"
     modality: str | None = None
+    cluster: str | None = None
 
     @property
     def key_file(self) -> Path:
@@ -86,12 +93,25 @@ def ingest_source(source: Path, settings: IngestSettings, *, progress: IngestPro
         patients_from=settings.patients_from,
         modality=settings.modality,
     )
-    return ingest(
-        source,
-        settings.out,
-        names=names,
-        mapping_file=settings.mapping,
-        options=options,
-        private=settings.sources_file,
-        progress=progress or IngestProgress(),
-    )
+    with _elsewhere(settings, source) as elsewhere:
+        return ingest(
+            source,
+            settings.out,
+            names=names,
+            mapping_file=settings.mapping,
+            options=options,
+            private=settings.sources_file,
+            progress=progress or IngestProgress(),
+            elsewhere=elsewhere,
+        )
+
+
+@contextmanager
+def _elsewhere(settings: IngestSettings, source: Path) -> Iterator[Executor | None]:
+    """The cluster that builds the cases, if one is asked for."""
+    if settings.cluster is None:
+        yield None
+        return
+    folders, workers = [source], settings.workers
+    with case_executor(settings.cluster, here=SERIAL, out=settings.out, folders=folders, workers=workers) as executor:
+        yield executor

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.cohort import TWO_THREADS, Executor, run_cases
+from medseg.cohort import TWO_THREADS, Done, Executor, run_cases
 from medseg.manifest import manifest_target, read_case
 from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
@@ -53,6 +53,35 @@ def prepare_cases(
     prepare = partial(_prepare_case, manifest=manifest, root=root, config=config, store=store)
     done = run_cases(cases, prepare, stage="prepare", executor=executor, on_done=on_done)
     return PreparedCases(done.results, done.failures)
+
+
+def fill_store(
+    cases: Sequence[Case],
+    manifest: Manifest,
+    root: Path,
+    *,
+    config: PreprocessConfig,
+    store: Path,
+    executor: Executor = TWO_THREADS,
+    on_done: Callable[[str], None] = lambda case_id: None,
+) -> Done[None]:
+    """Preprocess as `prepare_cases` does, and open nothing here: other processes may do it all.
+
+    Args:
+        cases: Cases to prepare.
+        manifest: Manifest of the cases.
+        root: Data root.
+        config: Grid and intensities.
+        store: Folder of the store.
+        executor: Runner of the work on the cases.
+        on_done: Called with the case id after each case, from this thread.
+    """
+    fill = partial(_fill_case, manifest=manifest, root=root, config=config, store=store)
+    return run_cases(cases, fill, stage="prepare", executor=executor, on_done=on_done)
+
+
+def _fill_case(case: Case, manifest: Manifest, root: Path, *, config: PreprocessConfig, store: Path) -> None:
+    _prepare_case(case, manifest, root, config=config, store=store)
 
 
 def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: PreprocessConfig, store: Path) -> StoredCase:

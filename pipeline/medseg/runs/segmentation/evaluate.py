@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from medseg.cohort import SERIAL
 from medseg.evaluation.segmentation import (
     EvaluationContract,
     InterRater,
@@ -26,6 +27,7 @@ from medseg.evaluation.segmentation import (
 from medseg.inference import PredictionRecord, load_record
 from medseg.manifest import load_manifest, manifest_digest, select_cases
 from medseg.records import Case, CaseMetrics, Failure, Manifest, Split
+from medseg.runs.cluster import case_executor
 from medseg.runs.describe import shortened
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
@@ -68,6 +70,8 @@ class EvaluateSettings:
         metrics: Metrics of your own by name, beside those of the contract.
         rater: Folder of a second reader's labels, named like masks, whose agreement is shown beside the model's.
         tracking: MLflow store.
+        cluster: Cluster that measures the masks: `local`, `auto`, or host and port of its head; this process if not
+            given.
     """
 
     masks: Path
@@ -80,6 +84,7 @@ class EvaluateSettings:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     rater: Path | None = None
     tracking: Tracking = field(default_factory=Tracking)
+    cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,11 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
     run = _start_run(settings, manifest, record)
     with recorded(run):
-        with progress.over_cases(len(cases), "evaluate") as on_done:
+        read = [root, settings.masks]
+        with (
+            case_executor(settings.cluster, here=SERIAL, out=folder, folders=read) as executor,
+            progress.over_cases(len(cases), "evaluate") as on_done,
+        ):
             rows, failures = evaluate_cases(
                 cases,
                 manifest,
@@ -137,6 +146,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
                 masks=settings.masks,
                 contract=contract,
                 metrics=settings.metrics,
+                executor=executor,
                 on_done=on_done,
             )
         seen = flattered_cases(record, manifest, {row.case_id for row in rows})

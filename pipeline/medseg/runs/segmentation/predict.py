@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from medseg.atomic import check_writable
 from medseg.errors import ConfigError
 from medseg.inference.card import CLASSIFIER_NAME, card_digest
 from medseg.inference.case_record import CaseRecord
-from medseg.inference.inputs import InputChoice, PassedOver, find_inputs, is_manifest
+from medseg.inference.inputs import FoundInputs, InputChoice, PassedOver, find_inputs, is_manifest
 from medseg.inference.mask_folder import MAPS
 from medseg.inference.mask_folder_check import check_mask_folder
 from medseg.inference.mask_settings import Choice, MaskSettings
@@ -21,9 +23,11 @@ from medseg.inference.segmentation import predict_cases
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.inference.segmentation.load_model import load_models, load_out_of_fold
 from medseg.inference.segmentation.mask_model import MaskModel
+from medseg.inference.segmentation.mask_work import Elsewhere
 from medseg.inference.segmentation.quality import QualityChecker
 from medseg.manifest import load_manifest
 from medseg.records import Failure, Prediction, Split
+from medseg.runs.cluster import check_folders, network_executor
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.segmentation.model_paths import found_models
@@ -56,6 +60,7 @@ class PredictSettings:
         device: Device of the network.
         network: Builds the untrained network from the plan's settings, for a run with a network of your own.
         tracking_uri: MLflow store of a registered model; its own choice if not given.
+        cluster: Cluster that draws the masks: `local`, `auto`, or host and port of its head; this process if not given.
     """
 
     out: Path
@@ -74,6 +79,7 @@ class PredictSettings:
     device: DeviceName = "auto"
     network: BuildNetwork | None = None
     tracking_uri: str | None = None
+    cluster: str | None = None
 
     @property
     def inputs(self) -> InputChoice:
@@ -146,8 +152,11 @@ def predict_run(
     loaded = load_runs(runs, settings, inputs=inputs)
     model = loaded.model
     found = find_inputs(inputs, channels=model.channels, choice=settings.inputs)
-    start = time.monotonic()
-    with progress.over_cases(len(found.cases), "predict") as on_done:
+    with (
+        _elsewhere(settings, loaded.folders, inputs, found) as elsewhere,
+        progress.over_cases(len(found.cases), "predict") as on_done,
+    ):
+        start = time.monotonic()
         predictions, failures = predict_cases(
             model,
             found,
@@ -156,6 +165,7 @@ def predict_run(
             choices=loaded.choices,
             on_done=on_done,
             has_page=True,
+            elsewhere=elsewhere,
         )
     return PredictResult(
         settings.out,
@@ -177,12 +187,14 @@ class LoadedRuns:
         reviewer: Slice classifier that gates or checks; None without one.
         choices: What decides the masks beside the models.
         warnings: Sentences for the person who started the prediction.
+        folders: Folders of the models.
     """
 
     model: MaskModel
     reviewer: SliceReviewer | None
     choices: dict[str, Choice]
     warnings: tuple[str, ...]
+    folders: tuple[Path, ...]
 
 
 def load_runs(
@@ -205,19 +217,25 @@ def load_runs(
     with found_models(
         [runs] if isinstance(runs, str | Path) else runs, tracking_uri=settings.tracking_uri
     ) as found_runs:
-        model = _load(found_runs.folders, inputs, settings)
+        if settings.cluster is not None:
+            check_folders(runs)
+        device = settings.device if settings.cluster is None else "cpu"
+        model = _load(found_runs.folders, inputs, settings, device=device)
         cards = card_digest(found_runs.folders, CARD_NAME)
     reviewer, warnings = _reviewer(settings, model)
     choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
     check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
-    return LoadedRuns(model, reviewer, choices, (*found_runs.warnings, *warnings, *QualityChecker.of(model).warnings))
+    warnings = (*found_runs.warnings, *warnings, *QualityChecker.of(model).warnings)
+    return LoadedRuns(model, reviewer, choices, warnings, tuple(found_runs.folders))
 
 
-def _load(folders: Sequence[Path], inputs: Sequence[Path], settings: PredictSettings) -> MaskModel:
+def _load(
+    folders: Sequence[Path], inputs: Sequence[Path], settings: PredictSettings, *, device: DeviceName
+) -> MaskModel:
     """The models as one; those of all folds, of which each draws what it has not seen, if that is asked for."""
     choices: dict[str, Any] = {
         "weights": settings.weights,
-        "device": torch_device(settings.device),
+        "device": torch_device(device),
         "build": settings.network,
         "fast": settings.fast,
     }
@@ -230,6 +248,28 @@ def _load(folders: Sequence[Path], inputs: Sequence[Path], settings: PredictSett
         )
     manifest, _ = load_manifest(inputs[0], data_root=settings.data_root)
     return load_out_of_fold(folders, {case.case_id: case.patient_id for case in manifest.cases}, **choices)
+
+
+def _load_there(
+    settings: PredictSettings, folders: Sequence[Path], inputs: Sequence[Path]
+) -> tuple[MaskModel, SliceReviewer | None]:
+    """The models and the classifier, in a worker of a cluster, which sees only the device that it was given."""
+    model = _load(folders, inputs, settings, device=settings.device)
+    return model, _reviewer(settings, model)[0]
+
+
+@contextmanager
+def _elsewhere(
+    settings: PredictSettings, folders: Sequence[Path], inputs: Sequence[Path], found: FoundInputs
+) -> Iterator[Elsewhere | None]:
+    """The cluster that draws the masks, if one is asked for."""
+    if settings.cluster is None:
+        yield None
+        return
+    read = [*folders, *{file.parent for case in found.cases for file in case.files}]
+    read += [run for run in (settings.gate, settings.check) if run is not None]
+    with network_executor(settings.cluster, settings.device, out=settings.out, folders=read) as executor:
+        yield Elsewhere(partial(_load_there, settings, folders, inputs), executor)
 
 
 def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecord, ...]:
