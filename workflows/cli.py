@@ -15,7 +15,20 @@ from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
 from medseg.workflows import console
 
-_ON_DATA = ("ingest", "audit", "split", "plan", "lens", "train", "predict", "evaluate", "compare", "report", "promote")
+_ON_DATA = (
+    "ingest",
+    "audit",
+    "split",
+    "plan",
+    "lens",
+    "train",
+    "search",
+    "predict",
+    "evaluate",
+    "compare",
+    "report",
+    "promote",
+)
 VERBS = (*_ON_DATA, "deliver", "review", "package", "adopt", "classify", "demo", "ui", "sync")
 
 EXAMPLE = """\b
