@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         predict,
         promote,
         report,
+        search,
         train,
         train_classifier,
     )
@@ -51,6 +52,7 @@ _HOMES = {
     "read_label": "medseg.scans",
     "read_scan": "medseg.scans",
     "report": "medseg.runs.api",
+    "search": "medseg.runs.api",
     "train": "medseg.runs.api",
     "train_classifier": "medseg.runs.api",
     "write_mask": "medseg.scans",
@@ -73,6 +75,7 @@ __all__ = [
     "read_label",
     "read_scan",
     "report",
+    "search",
     "train",
     "train_classifier",
     "write_mask",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 from medseg.runs.search.clock import SearchClock
@@ -126,9 +127,11 @@ class Desk:
         return "wait" if busy else "done"
 
     def _is_paid_for(self, record: SearchRecord) -> bool:
-        """Whether the budget has time for one more training."""
+        """Whether the budget has time for one more training, which takes as long as those before it at least."""
         needed_s = parse_duration_s(record.trial_budget) if record.trial_budget else 0.0
-        return self.left_s(record) > max(0.0, needed_s)
+        before = [float(trial.facts["whole_s"]) for trial in self._study.trials() if "whole_s" in trial.facts]
+        needed_s = max(needed_s, fmean(before)) if before else needed_s
+        return self.left_s(record) > needed_s
 
 
 def finalists_of(folder: SearchFolder, study: Study, record: SearchRecord) -> list[int]:

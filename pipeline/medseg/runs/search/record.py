@@ -101,6 +101,10 @@ class SearchFolder:
         """Plan that a training begins with."""
         return self.path / "plans" / f"{name}.yaml"
 
+    def scores(self, name: str) -> Path:
+        """Metrics of a training's validation cases."""
+        return self.path / "scores" / f"{name}.csv"
+
     def lock(self, name: str) -> Path:
         """Lock of a training, or of the search."""
         return self.path / "locks" / f"{name}.lock"

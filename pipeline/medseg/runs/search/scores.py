@@ -8,7 +8,6 @@ from statistics import fmean
 
 from medseg.evaluation.segmentation import PairedDifference, compare_pair, read_metrics, signed_text
 from medseg.records import CaseMetrics
-from medseg.runs.run_folder import RunFolder
 from medseg.runs.search.record import SearchFolder, repeat_name, trial_name
 
 METRIC = "dice"
@@ -56,8 +55,8 @@ class Contest:
 
 
 def case_scores(folder: SearchFolder, name: str) -> CaseScores:
-    """Scores of the cases that a training's last validation measured; none if it measured none."""
-    table = RunFolder(folder.training(name)).validation.with_suffix(".csv")
+    """Scores of a training's validation cases; none as long as it is not measured."""
+    table = folder.scores(name)
     if not table.is_file():
         return {}
     values: dict[str, list[float]] = {}

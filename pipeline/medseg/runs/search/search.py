@@ -133,6 +133,7 @@ def search_plan(
             _describe(parent, record, cases)
         found = worker.work()
     keeper.release()
+    study.close()
     return SearchResult(
         folder=folder.path,
         findings=found,

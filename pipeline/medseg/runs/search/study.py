@@ -76,9 +76,10 @@ class Study:
         self._seed = seed
         warmup = round(_WARMUP * validations)
         pruner = self._optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=warmup)
+        self._storage = self._once(lambda: _storage(self._optuna, storage, folder))
         self._study = self._once(
             lambda: self._optuna.create_study(
-                storage=_storage(self._optuna, storage, folder),
+                storage=self._storage,
                 study_name=name,
                 direction="maximize",
                 pruner=pruner,
@@ -86,9 +87,18 @@ class Study:
             )
         )
 
+    def close(self) -> None:
+        """Let go of the database."""
+        if hasattr(self._storage, "engine"):
+            self._storage.remove_session()
+            self._storage.engine.dispose()
+
     def trials(self) -> list[Trial]:
         """Every trial, by its number."""
-        return [_trial_of(found) for found in self._patiently(lambda: self._study.get_trials(deepcopy=False))]
+        return self._patiently(self._trials)
+
+    def _trials(self) -> list[Trial]:
+        return [_trial_of(found) for found in self._study.get_trials(deepcopy=False)]
 
     def add(self, spaces: Mapping[str, Span | tuple[Any, ...]], planned: Mapping[str, Any]) -> Trial:
         """Begin one more trial; the caller sees to it that no other process does so at the same time.
@@ -114,14 +124,14 @@ class Study:
     def suggest(self, number: int, spaces: Mapping[str, Span | tuple[Any, ...]]) -> Mapping[str, Any]:
         """The values of a trial; those are drawn to which its worker did not come."""
         if number > 0:
-            trial = self._begun(number)
+            trial = self._patiently(lambda: self._begun(number))
             for name, space in spaces.items():
                 self._patiently(partial(_draw, trial, name, space))
         return self._of(number).choice
 
     def attempt(self, number: int, *, count: int = 1) -> int:
         """Count one more start of a trial, and say how many there were."""
-        trial = self._begun(number)
+        trial = self._patiently(lambda: self._begun(number))
         attempts = int(trial.user_attrs.get(_ATTEMPTS, 0)) + count
         self._patiently(lambda: trial.set_user_attr(_ATTEMPTS, attempts))
         return attempts
@@ -145,7 +155,7 @@ class Study:
 
     def _report(self, number: int, score: float, step: int) -> str | None:
         trial = self._begun(number)
-        known = self._of(number).curve
+        known = self._trials()[number].curve
         if step not in known:
             trial.report(score, step)
         if number == 0 or not trial.should_prune():
@@ -155,7 +165,7 @@ class Study:
 
     def end(self, number: int, state: State, *, score: float, reason: str = "", **facts: Any) -> None:
         """Take note of a trial that has ended."""
-        trial = self._begun(number)
+        trial = self._patiently(lambda: self._begun(number))
         kind = self._optuna.trial.TrialState
         kinds = {"complete": kind.COMPLETE, "pruned": kind.PRUNED, "failed": kind.FAIL}
         self._patiently(lambda: trial.set_user_attr(_REASON, reason))
@@ -168,7 +178,7 @@ class Study:
 
     def _begun(self, number: int) -> optuna.Trial:
         """A trial that is running, in this process or in one that was killed."""
-        frozen = self._patiently(lambda: self._study.get_trials(deepcopy=False))[number]
+        frozen = self._study.get_trials(deepcopy=False)[number]
         trial: optuna.Trial = self._optuna.trial.Trial(self._study, frozen._trial_id)
         return trial
 

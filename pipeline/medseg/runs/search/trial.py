@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +12,13 @@ from medseg.atomic import remove_folder, write_json
 from medseg.cohort import CASE_ERRORS
 from medseg.errors import DeliveryError, TrackingError
 from medseg.planning import NetworkName, Plan, PresetName, load_plan, save_plan
-from medseg.records import reason_of
+from medseg.records import Failure, reason_of
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.search.curve_watch import CurveWatch, pruned_because
 from medseg.runs.search.desk import Work
+from medseg.runs.search.measure import measure_rest
 from medseg.runs.search.record import SearchFolder, SearchRecord, trial_name
 from medseg.runs.search.scores import case_scores, mean_score
 from medseg.runs.search.settings import SearchSettings
@@ -63,8 +65,11 @@ class Trainer:
                 does not lie in its plan.
             TrackingError: If the store of the trials or of MLflow cannot be used.
         """
+        started = time.monotonic()
+        facts: dict[str, Any]
         try:
             result = self._train(work, progress)
+            failures = self._measure(work, progress)
         except KeyboardInterrupt:
             if not work.repeat:
                 self.study.attempt(work.number, count=-1)
@@ -74,16 +79,19 @@ class Trainer:
                 raise
             self._end(work, "failed", score=float("nan"), reason=reason_of(error))
             return
-        scores = case_scores(self.folder, work.name)
-        facts: dict[str, Any] = {"seconds": round(result.seconds, 1), "steps": result.steps, "run_id": result.run_id}
-        facts |= {"cases": len(scores), "warnings": list(result.warnings)}
-        score, reason = mean_score(scores, list(scores)), pruned_because(self.folder.training(work.name))
+        facts = {"seconds": round(result.seconds, 1), "steps": result.steps, "run_id": result.run_id}
+        reason = pruned_because(self.folder.training(work.name))
         if reason is not None and not work.repeat:
-            self._end(work, "pruned", score=score, reason=reason, **facts)
-        elif score != score:
-            self._end(work, "failed", score=score, reason="its last validation has no number for any case", **facts)
-        else:
+            self._end(work, "pruned", score=float("nan"), reason=reason, **facts)
+            return
+        scores = case_scores(self.folder, work.name)
+        facts |= {"whole_s": round(time.monotonic() - started, 1), "cases": len(scores)}
+        facts |= {"unmeasured": [failure.reason for failure in failures]}
+        score = mean_score(scores, list(scores))
+        if score == score:
             self._end(work, "complete", score=score, **facts)
+        else:
+            self._end(work, "failed", score=score, reason="no validation case could be measured", **facts)
 
     def _end(self, work: Work, state: Any, *, score: float, reason: str = "", **facts: Any) -> None:
         """Take note, in the store or, of a repeat, beside its plan."""
@@ -92,6 +100,20 @@ class Trainer:
             write_json(self.folder.end_of(work.name), content)
         else:
             self.study.end(work.number, state, score=score, reason=reason, **facts)
+
+    def _measure(self, work: Work, progress: Progress) -> tuple[Failure, ...]:
+        """The table of all validation cases; a trial that was pruned is not ranked and needs none."""
+        run = RunFolder(self.folder.training(work.name))
+        if pruned_because(run.path) is not None:
+            return ()
+        return measure_rest(
+            run,
+            self.folder.scores(work.name),
+            cases=self.cases,
+            settings=self.settings,
+            parts=self.parts,
+            progress=progress,
+        )
 
     def _train(self, work: Work, progress: Progress) -> TrainResult:
         """The training itself; one that was begun is continued, with the plan that it has."""
