@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _WAIT_S = 300.0  # for a database that is silent
 _STARTUP = 4  # whole trials before one is stopped by its curve
+_FEWEST = 3  # trials with a validation at the same share, below whose median one is stopped
 _WARMUP = 0.3  # of the validations, before a trial is stopped by its curve
 _REASON, _FACTS, _ATTEMPTS = "reason", "facts", "attempts"
 
@@ -75,7 +76,9 @@ class Study:
         self._uri = storage or "journal"
         self._seed = seed
         warmup = round(_WARMUP * validations)
-        pruner = self._optuna.pruners.MedianPruner(n_startup_trials=_STARTUP, n_warmup_steps=warmup)
+        pruner = self._optuna.pruners.MedianPruner(
+            n_startup_trials=_STARTUP, n_warmup_steps=warmup, n_min_trials=_FEWEST
+        )
         self._storage = self._once(lambda: _storage(self._optuna, storage, folder))
         self._study = self._once(
             lambda: self._optuna.create_study(
