@@ -2,8 +2,8 @@
 
     python -m benchmarks.search --data data_manifests/nuclei_2d.json --data-root DATA --out OUT [--storage URL]
 
-Two processes of `medseg search` share a folder. One is killed by SIGKILL in the middle of its first trial but one, and
-is not started again: the other takes the trial up. Then the trials in the store, their folders, their curves and their
+Two processes of `medseg search` share a folder. One is killed by SIGKILL in the middle of a training and is not
+started again: the other takes the trial up. Then the trials in the store, their folders, their curves and their
 MLflow runs are counted and held against each other.
 """
 

@@ -30,7 +30,10 @@ The same command on another machine that sees the folder joins as one more worke
 @click.option("--trial-epochs", type=click.IntRange(1), help="Length of each training in epochs.")
 @click.option("--space", "space_path", type=options.FILE, help="YAML of what the trials may change.")
 @click.option(
-    "--storage", help="Database of the trials, such as postgresql://.... [default: a journal file in the folder]"
+    "--storage",
+    envvar="MEDSEG_SEARCH_STORAGE",
+    help="Database of the trials, such as postgresql://...; also MEDSEG_SEARCH_STORAGE, which shows its password to "
+    "fewer.  [default: a journal file in the folder]",
 )
 @click.option("--fold", default="0", show_default=True, help="Validation fold, on whose cases trials are compared.")
 @click.option("--plan", "plan_path", type=options.FILE, help="A plan.yaml to begin with instead of planning.")

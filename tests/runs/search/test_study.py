@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,6 +171,25 @@ def test_time_without_a_worker_is_not_in_the_budget(tmp_path: Path) -> None:
     (tmp_path / "clock.json").write_text('{"used_s": 40.0, "seen": 1000.0}')  # long ago
     assert clock.used_s() == 70
     assert 70 <= clock.used_s() < 75
+
+
+def test_starts_that_a_person_has_stopped_are_not_counted(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    desk = desk_of(tmp_path, study, trials=1)
+    for _ in range(8):
+        work = work_of(desk)
+        study.stopped(work.number)
+        work.claim.release()
+    assert study.trials()[0].state == "running"
+
+
+def test_worker_counts_while_it_is_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("medseg.runs.search.clock._BEAT_S", 0.02)
+    clock = SearchClock(tmp_path)
+    with clock.running():
+        time.sleep(0.3)
+    counted = json.loads((tmp_path / "clock.json").read_text(encoding="utf-8"))["used_s"]
+    assert 0.05 < counted < 5
 
 
 def test_claim_is_held_by_one(tmp_path: Path) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 from medseg.atomic import write_json
-from medseg.runs.progress import OnCase, OnStep, Progress
+from medseg.errors import DeliveryError
 from medseg.runs.search.locks import locked
 
-_TICK_S = 5.0
-_GAP_S = 30.0  # without a tick from any worker, after which nobody is taken to be at work
+_BEAT_S = 5.0
+_GAP_S = 30.0  # without a beat from any worker, after which nobody is taken to be at work
 
 
 class SearchClock:
@@ -25,63 +26,32 @@ class SearchClock:
 
     def __init__(self, folder: Path) -> None:
         self._path, self._lock = folder / "clock.json", folder / "locks" / "clock.lock"
-        self._last = -_TICK_S
 
     def used_s(self) -> float:
         """Seconds used so far, by this moment."""
-        now = time.time()
         with locked(self._lock):
-            used, seen = now, now
+            now = time.time()
+            used, seen = 0.0, now
             if self._path.is_file():
                 content = json.loads(self._path.read_text(encoding="utf-8"))
                 used, seen = float(content["used_s"]), float(content["seen"])
-            else:
-                used = 0.0
             used += min(max(0.0, now - seen), _GAP_S)
             write_json(self._path, {"used_s": used, "seen": max(seen, now)})
-        self._last = time.monotonic()
         return used
 
-    def tick(self) -> None:
-        """Say that this worker is at work; cheap enough for every step."""
-        if time.monotonic() - self._last >= _TICK_S:
-            self.used_s()
-
-
-class Ticking:
-    """Follows a training, and tells the search's clock that it goes on.
-
-    Args:
-        progress: What follows the search.
-        clock: Clock of the search.
-    """
-
-    def __init__(self, progress: Progress, clock: SearchClock) -> None:
-        self.progress = progress
-        self.clock = clock
-
     @contextmanager
-    def over_cases(self, total: int, stage: str) -> Iterator[OnCase]:
-        """Open a stage over cases."""
-        with self.progress.over_cases(total, stage) as on_case:
+    def running(self) -> Iterator[None]:
+        """A context in which this worker is at work, whatever it does."""
+        stop = Event()
+        thread = Thread(target=self._beat, args=(stop,), name="search clock", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
-            def on_done(case_id: str) -> None:
-                self.clock.tick()
-                on_case(case_id)
-
-            yield on_done
-
-    @contextmanager
-    def over_budget(self, stage: str) -> Iterator[OnStep]:
-        """Open a training."""
-        with self.progress.over_budget(stage) as on_step:
-
-            def on_done(progress: float, loss: float) -> None:
-                self.clock.tick()
-                on_step(progress, loss)
-
-            yield on_done
-
-    def validated(self, score: float) -> None:
-        """Pass the score on."""
-        self.progress.validated(score)
+    def _beat(self, stop: Event) -> None:
+        while not stop.wait(_BEAT_S):
+            with suppress(DeliveryError, OSError):  # the work itself meets a full disk, too
+                self.used_s()

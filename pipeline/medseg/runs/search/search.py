@@ -18,7 +18,7 @@ from medseg.runs.describe import length_text
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
-from medseg.runs.search.clock import SearchClock, Ticking
+from medseg.runs.search.clock import SearchClock
 from medseg.runs.search.desk import Desk, Work
 from medseg.runs.search.locks import Claim, locked
 from medseg.runs.search.record import SearchFolder, SearchRecord, trial_name
@@ -126,7 +126,7 @@ def search_plan(
     )
     worker = _Worker(folder, study, clock, desk, trainer, cases, parent, progress)
     keeper = Claim(folder.lock("mlflow"))  # one worker keeps what a silent store does not take
-    with recorded(parent):
+    with recorded(parent), clock.running():
         if parent is not None:
             if keeper.take():
                 parent.begin(spool_of(folder.path))
@@ -166,12 +166,11 @@ class _Worker:
         while (work := self.desk.next()) != "done":
             if isinstance(work, Work):
                 try:
-                    self.trainer.run(work, Named(Ticking(self.progress, self.clock), self._title(work)))
+                    self.trainer.run(work, Named(self.progress, self._title(work)))
                     self._conclude(is_over=False)
                 finally:
                     work.claim.release()
             else:
-                self.clock.tick()
                 time.sleep(_PAUSE_S)
         found = self._conclude(is_over=True)
         if not found.scores:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,11 +133,19 @@ class Study:
                 self._patiently(partial(_draw, trial, name, space))
         return self._of(number).choice
 
-    def attempt(self, number: int, *, count: int = 1) -> int:
+    def attempt(self, number: int) -> int:
         """Count one more start of a trial, and say how many there were."""
-        trial = self._patiently(lambda: self._begun(number))
-        attempts = int(trial.user_attrs.get(_ATTEMPTS, 0)) + count
-        self._patiently(lambda: trial.set_user_attr(_ATTEMPTS, attempts))
+        return self._patiently(lambda: self._count(number, 1))
+
+    def stopped(self, number: int) -> None:
+        """Take back a start that a person or a scheduler has ended; a store that is silent is not waited for."""
+        with suppress(TrackingError):
+            self._once(lambda: self._count(number, -1))
+
+    def _count(self, number: int, more: int) -> int:
+        trial = self._begun(number)
+        attempts = int(trial.user_attrs.get(_ATTEMPTS, 0)) + more
+        trial.set_user_attr(_ATTEMPTS, attempts)
         return attempts
 
     def report(self, number: int, score: float, step: int) -> str | None:

@@ -72,7 +72,7 @@ class Trainer:
             failures = self._measure(work, progress)
         except KeyboardInterrupt:
             if not work.repeat:
-                self.study.attempt(work.number, count=-1)
+                self.study.stopped(work.number)
             raise
         except CASE_ERRORS as error:
             if isinstance(error, _SURFACING):
