@@ -23,6 +23,7 @@ _ON_DATA = (
     "prepare",
     "lens",
     "train",
+    "search",
     "predict",
     "evaluate",
     "compare",

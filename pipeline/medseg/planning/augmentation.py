@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from medseg.planning.plan import Plan
+from typing import Any, Literal
 
+from medseg.planning.plan import Plan
+from medseg.training import AugmentConfig
+
+Strength = Literal["weaker", "planned", "stronger"]
 MANY_VIEWS = 150.0
-_STRONGER: dict[str, object] = {
+_STRONGER: dict[str, Any] = {
     "affine_share": 0.8,
     "rotation_degrees": 30.0,
     "scale": 0.3,
@@ -40,3 +44,26 @@ def with_augmentation(plan: Plan, views: float) -> Plan:
             "reasons": plan.reasons | {"training.augment": why},
         }
     )
+
+
+def with_strength(augment: AugmentConfig, strength: Strength) -> AugmentConfig:
+    """Changes of patches that are weaker or stronger than planned.
+
+    Args:
+        augment: Changes as planned.
+        strength: `weaker` changes half as many patches; `stronger` changes at least as many, and at least as much, as a
+            training that sees each scan very often.
+    """
+    if strength == "planned":
+        return augment
+    if strength == "weaker":
+        shares = {name: getattr(augment, name) / 2 for name in AugmentConfig.model_fields if name.endswith("_share")}
+        return augment.model_copy(update=shares)
+    changes: dict[str, Any] = {}
+    for name, value in _STRONGER.items():
+        planned = getattr(augment, name)
+        if isinstance(value, tuple):
+            changes[name] = (min(value[0], planned[0]), max(value[1], planned[1]))
+        else:
+            changes[name] = max(value, planned)
+    return augment.model_copy(update=changes)

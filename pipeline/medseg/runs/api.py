@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medseg.configuration import read_yaml
+from medseg.configuration import parse_config, read_yaml
 from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
@@ -15,6 +15,9 @@ from medseg.runs.folds import train_folds
 from medseg.runs.machine import DeviceName
 from medseg.runs.progress import Progress
 from medseg.runs.report import ReportResult, report_run
+from medseg.runs.search.search import SearchResult, search_plan
+from medseg.runs.search.settings import SearchSettings
+from medseg.runs.search.space import SearchSpace
 from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_model
 from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose_model
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
@@ -94,6 +97,57 @@ def train(
     if asked.fold == ALL_FOLDS:
         return train_folds(job, Path(dataset), asked, progress=progress)
     return train_job(job, Path(dataset), asked, progress=progress)
+
+
+def search(
+    dataset: AnyPath,
+    *,
+    out: AnyPath,
+    budget: str | None = None,
+    trials: int | None = None,
+    space: AnyPath | Mapping[str, Any] | None = None,
+    fold: int | str = 0,
+    config: AnyPath | Mapping[str, Any] | None = None,
+    parts: SegmentationParts | None = None,
+    progress: Progress | None = None,
+    tracking: AnyPath | bool = True,
+    **settings: Any,
+) -> SearchResult:
+    """Search for settings that do better than the plan, by whole short trainings; or join a search as a worker.
+
+    Args:
+        dataset: A `dataset.json`, a Decathlon or nnU-Net file, or the folder that holds one.
+        out: Folder of the search, which every worker must see; one that was begun is joined.
+        budget: Wall clock of the whole search, such as `4h`.
+        trials: Number of trials, the first of which is the plan as it is.
+        space: What the trials may change, as a mapping or a YAML file of `medseg.runs.search.space.SearchSpace`.
+        fold: Validation fold, on whose cases trials are held against each other.
+        config: Settings of the plan to change in every trial, as a mapping or a YAML file.
+        parts: Network, loss, transform, metrics and handlers of your own, for every trial.
+        progress: Follows the work; nothing if not given.
+        tracking: MLflow store; True for MLflow's own choice, False for none.
+        settings: Further fields of `medseg.runs.search.settings.SearchSettings`, such as `storage` or `trial_budget`.
+
+    Returns:
+        Every trial, the best against the plan, and the plan to train with: that of the search, unless another is
+        better beyond chance.
+
+    Raises:
+        PipelineError: If the dataset or a setting is wrong, or no trial could be trained.
+    """
+    if space is not None:
+        content = dict(space) if isinstance(space, Mapping) else read_yaml(Path(space), what="space")
+        settings["space"] = parse_config(SearchSpace, content, source="space")
+    asked = SearchSettings(
+        out=Path(out),
+        budget=budget,
+        trials=trials,
+        fold=str(fold),
+        tracking=_tracking(tracking),
+        **_changes(config),
+        **_with_paths(settings),
+    )
+    return search_plan(Path(dataset), asked, parts=parts, progress=progress)
 
 
 def train_classifier(

@@ -37,7 +37,7 @@ def _pass(engine: Engine, state: TrainingState, budget: Budget, validations: int
 def _is_due(state: TrainingState, budget: Budget, validations: int) -> bool:
     """Whether the next validation is due; validations take at most a small share of a wall-clock budget."""
     last = state.last_validation or 0.0
-    if validations == 1 or _points(state.progress, validations) == _points(last, validations):
+    if validations == 1 or points_passed(state.progress, validations) == points_passed(last, validations):
         return False
     total_s, remaining_s = budget.total_s(), budget.remaining_s()
     if total_s is None or remaining_s is None:
@@ -48,6 +48,6 @@ def _is_due(state: TrainingState, budget: Budget, validations: int) -> bool:
     return is_paid_for and remaining_s >= validation_s * 2
 
 
-def _points(progress: float, validations: int) -> int:
+def points_passed(progress: float, validations: int) -> int:
     """Number of points up to a share of the budget, the first at half the distance of the others."""
     return math.floor(progress * (validations - 0.5) + 0.5 + 1e-9)
