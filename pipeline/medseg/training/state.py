@@ -33,7 +33,9 @@ class TrainingState:
         last: Last validation; None before the first.
         score: Score of the last validation over the cases that every validation measures.
         validated_step: Step of the last validation since the run began or was resumed.
-        is_pause_open: Whether the run was resumed after an error at a pause, which is still to be made.
+        is_pause_open: Whether the run was resumed in the middle of a pause, or of what belongs to a step, which is to be
+            made up for.
+        finished: Steps and validated cases of a training that had come to its end; None of any other.
     """
 
     network: nn.Module
@@ -53,6 +55,7 @@ class TrainingState:
     score: float = float("-inf")
     validated_step: int | None = None
     is_pause_open: bool = False
+    finished: tuple[int, int] | None = None
 
     @property
     def epoch(self) -> int:
