@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import click
-from medseg.workflows import bars, console, options
+from medseg.workflows import bars, console, interruption, options
 
 EPILOG = """\b
 Examples:
@@ -36,6 +36,7 @@ def command(**arguments: Any) -> None:
     numbers are then over the validation cases of all folds.
     """
     started = time.monotonic()
+    interruption.end_hastily()
     from medseg.runs.folds import train_folds
     from medseg.runs.segmentation.job import SegmentationJob
     from medseg.runs.settings import ALL_FOLDS, TrainingSettings

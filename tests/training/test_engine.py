@@ -17,8 +17,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from medseg.errors import CheckpointError, DeliveryError, TrainingError
-from medseg.training import ClockBudget, CurvesListener, StepBudget, TrainingEvents, TrainingState
-from medseg.training import saving
+from medseg.training import ClockBudget, CurvesListener, StepBudget, TrainingEvents, TrainingState, saving
 from medseg.training.averaging import averaged_copy
 from medseg.training.budget import TAIL_S
 from medseg.training.checkpoint import CHECKPOINT_NAME, checkpoint_facts

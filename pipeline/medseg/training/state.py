@@ -33,8 +33,8 @@ class TrainingState:
         last: Last validation; None before the first.
         score: Score of the last validation over the cases that every validation measures.
         validated_step: Step of the last validation since the run began or was resumed.
-        is_pause_open: Whether the run was resumed in the middle of a pause, or of what belongs to a step, which is to be
-            made up for.
+        is_pause_open: Whether the run was resumed within a pause, or within what belongs to a step, which is to be made
+            up for.
         finished: Steps and validated cases of a training that had come to its end; None of any other.
     """
 

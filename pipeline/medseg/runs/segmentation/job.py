@@ -156,7 +156,8 @@ class SegmentationJob:
         failures: tuple[Failure, ...] = ()
         earlier = load_earlier_card(settings.initial) if settings.initial is not None else None
         if settings.plan is not None:
-            self._check_no_preset()
+            if not settings.resume:
+                self._check_no_preset()
             plan = load_plan(settings.plan)
             if not settings.resume:  # it may have been changed, or be for another budget
                 plan = plan.model_copy(update={"expected": None, "fingerprint": None})
@@ -243,7 +244,7 @@ class SegmentationJob:
         """Refuse a preset beside a plan."""
         if self.preset is not None:
             raise ConfigError(
-                f"preset must not be given beside a plan or a resumed run, which hold their sizes, got {self.preset}",
+                f"preset must not be given beside a plan, which holds its sizes, got {self.preset}",
                 remedy="leave the preset out",
             )
 
