@@ -4,7 +4,7 @@
     python -m benchmarks.kills [--kills 100] [--seed 0] [--folder FOLDER]
 
 Moments are drawn uniformly over the duration of the undisturbed training, from its start to the end of its process; a
-training is killed up to five times in a row, each time begun again by the same command, and then left to end. What it
+training is killed up to eight times in a row, each time begun again by the same command, and then left to end. What it
 leaves must be the same, byte for byte, but for what a clock or a run's id decides: weights, checkpoint, tables, curves,
 pictures, and the masks that both models draw. Its MLflow run must be one, finished, with the same steps and values of
 every metric, each once. Trainings are forks of this process, which has imported everything; the last kills are of the
@@ -45,7 +45,7 @@ from tests.runs.killed_trainings import (
 )
 
 SHARES: dict[Kind, float] = {"segmentation": 0.45, "classification": 0.35, "folds": 0.15}
-MOST_IN_A_ROW = 5
+MOST_IN_A_ROW = 8
 
 
 @dataclass
@@ -82,13 +82,14 @@ def main() -> int:
         if kind in arguments.kinds:
             place = make_place(folder, kind)
             import_what_a_training_does(place)
-            draw = random.Random(f"{arguments.seed} {kind}")
+            draw = random.Random(f"{arguments.seed} {kind}")  # noqa: S311
             found[kind] = kill_many(place, round(share * arguments.kills), draw)
             print_table(found)
     if "command" in arguments.kinds:
         commands = make_place(folder, "segmentation")
         count = arguments.kills - sum(round(share * arguments.kills) for share in SHARES.values())
-        found["command"] = kill_commands(commands, count, random.Random(f"{arguments.seed} command"))
+        draw = random.Random(f"{arguments.seed} command")  # noqa: S311
+        found["command"] = kill_commands(commands, count, draw)
     print_table(found)
     if arguments.folder is None:
         shutil.rmtree(folder)

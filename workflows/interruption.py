@@ -30,6 +30,7 @@ class Interruption:
     def __init__(self) -> None:
         self.number: int | None = None
         self.is_hasty = False
+        self._watch: threading.Timer | None = None
 
     @property
     def code(self) -> int:
@@ -46,6 +47,8 @@ class Interruption:
         finally:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
+            if self._watch is not None:
+                self._watch.cancel()
 
     def end(self) -> NoReturn:
         """End the command, whose work has been left in order."""
@@ -58,9 +61,9 @@ class Interruption:
             self._end_now()
         self.number = number
         if self.is_hasty:
-            watch = threading.Timer(_PATIENCE_S, self._end_now)
-            watch.daemon = True
-            watch.start()
+            self._watch = threading.Timer(_PATIENCE_S, self._end_now)
+            self._watch.daemon = True
+            self._watch.start()
         raise KeyboardInterrupt
 
     def _end_now(self) -> NoReturn:

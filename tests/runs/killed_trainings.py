@@ -43,7 +43,7 @@ SMALL: dict[str, Any] = {
 }
 SLICES: dict[str, Any] = {
     "slices": {"pixel_mm": 8.0, "size": [32, 32]},
-    "network": {"widths": [4, 8, 8, 8]},
+    "network": {"width": 4},
     "training": {"batch_size": 16, "longest_epoch": 4, "validations": 4},
 }
 CLOCKS = {"steps_per_second", "elapsed_seconds"}
@@ -71,13 +71,11 @@ class Place(NamedTuple):
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
 
-def make_place(
-    folder: Path, kind: Kind, *, patients: int = 5, saves_s: float = 0.2, epochs: int | None = None
-) -> Place:
+def make_place(folder: Path, kind: Kind) -> Place:
     """A working folder with a few phantoms."""
     if not (folder / "data").exists():
-        write_cohort(folder / "data", patients=patients, test_patients=1)
-    return Place(folder, kind, saves_s, epochs or EPOCHS[kind])
+        write_cohort(folder / "data", patients=6, test_patients=1)
+    return Place(folder, kind, 0.2, EPOCHS[kind])
 
 
 class Stages:
@@ -130,6 +128,7 @@ def train(place: Place, out: str, stages: Stages, *, is_tracked: bool = True) ->
         fold = "all-folds" if place.kind == "folds" else 0
         parts = medseg.SegmentationParts(attach=[stages.attach])
         medseg.train(place.folder / "data", config=SMALL, fold=fold, parts=parts, **common)
+    stages.note("end")
 
 
 def begin(place: Place, out: str, *, on_stage: Callable[[str], None] = lambda stage: None, **choices: Any) -> int:
@@ -202,14 +201,14 @@ def kill_after(place: Place, out: str, seconds: float) -> bool:
 
 def import_what_a_training_does(place: Place) -> None:
     """Run a training in a fork and import the modules that it had, so that later forks have them at once."""
-    listed = place.folder / "modules.json"
+    listed, first = place.folder / "modules.json", f"{place.kind}_first"
 
     def work() -> None:
-        train(place, "first", Stages(stage_file(place, "first")))
+        train(place, first, Stages(stage_file(place, first)))
         listed.write_text(json.dumps(list(sys.modules)))
 
-    if wait_for(fork(place, work, "first.log")):
-        raise RuntimeError((place.folder / "first.log").read_text(errors="replace"))
+    if wait_for(fork(place, work, f"{first}.log")):
+        raise RuntimeError((place.folder / f"{first}.log").read_text(errors="replace"))
     for name in json.loads(listed.read_text()):
         with suppress(Exception):
             importlib.import_module(name)
