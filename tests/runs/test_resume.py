@@ -46,7 +46,8 @@ def test_same_command_begins_what_was_killed_before_its_record_and_then_resumes_
     left = {path.name for path in (tmp_path / "killed").rglob("*")}
     assert not left & {half_written, "begun.json", "initialisation.json"}
     again = train(tmp_path, "killed", resume=True)
-    assert (again.steps, again.notes) == (first.steps, ("continued after step 1, when 0 s were used",))
+    assert again.steps == first.steps
+    assert again.notes[0].startswith("continued after step 1, when ")
     assert weights(tmp_path, "killed") == weights(tmp_path, "whole")
 
 
@@ -66,7 +67,7 @@ def test_start_that_fails_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path / 'junk.db'}"
     (tmp_path / "junk.db").write_text("no database " * 100)
     for resume, left in ((False, False), (True, True)):
-        with pytest.raises(medseg.PipelineError, match="junk.db"):
+        with pytest.raises(medseg.PipelineError, match=r"junk\.db"):
             train(tmp_path, "deep/run", tracking=store, resume=resume)
         assert (tmp_path / "deep" / "run" / "begun.json").exists() == left
 
