@@ -74,6 +74,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="Working folder, which is kept.  [default: a temporary one]")
     parser.add_argument("--kinds", nargs="*", default=[*SHARES, "command"])
+    parser.add_argument("--no-tracking", action="store_true", help="Without MLflow, which takes most of the time.")
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,9 +82,10 @@ def main() -> int:
     for kind, share in SHARES.items():
         if kind in arguments.kinds:
             place = make_place(folder, kind)
-            import_what_a_training_does(place)
+            import_what_a_training_does(place, is_tracked=not arguments.no_tracking)
             draw = random.Random(f"{arguments.seed} {kind}")  # noqa: S311
-            found[kind] = kill_many(place, round(share * arguments.kills), draw)
+            count = round(share * arguments.kills)
+            found[kind] = kill_many(place, count, draw, is_tracked=not arguments.no_tracking)
             print_table(found)
     if "command" in arguments.kinds:
         commands = make_place(folder, "segmentation")
@@ -96,24 +98,24 @@ def main() -> int:
     return int(any(one.differing for one in found.values()))
 
 
-def kill_many(place: Place, kills: int, draw: random.Random) -> Killed:
+def kill_many(place: Place, kills: int, draw: random.Random, *, is_tracked: bool) -> Killed:
     """Kill trainings so often in all, and compare each with an undisturbed one."""
     found, whole = Killed(), f"{place.kind}_whole"
     started = time.monotonic()
-    finish(place, whole)
+    finish(place, whole, is_tracked=is_tracked)
     found.whole_s = time.monotonic() - started
-    expected, expected_runs = seen(place, whole)
+    expected, expected_runs = seen(place, whole, is_tracked=is_tracked)
     while sum(found.stages.values()) < kills:
         out = f"{place.kind}_{found.trainings}"
         in_a_row = min(draw.randint(1, MOST_IN_A_ROW), kills - sum(found.stages.values()))
         for _ in range(in_a_row):
-            if not kill_after(place, out, draw.uniform(0, found.whole_s)):
+            if not kill_after(place, out, draw.uniform(0, found.whole_s), is_tracked=is_tracked):
                 break
             found.stages[stage_of(place, out)] += 1
             found.writing += bool(leftovers(place.folder / out))
-        finish(place, out)
+        finish(place, out, is_tracked=is_tracked)
         found.trainings += 1
-        content, runs = seen(place, out)
+        content, runs = seen(place, out, is_tracked=is_tracked)
         if differing := [*differences(expected, content), *differences(expected_runs, runs, "mlflow")]:
             found.differing[out] = differing
         done = sum(found.stages.values())
@@ -170,7 +172,7 @@ def kill_commands(place: Place, kills: int, draw: random.Random) -> Killed:
     return found
 
 
-def seen(place: Place, out: str) -> tuple[object, object]:
+def seen(place: Place, out: str, *, is_tracked: bool = True) -> tuple[object, object]:
     """What a training left in its folder, with the masks that its model draws, and in MLflow."""
     content = content_of(place.folder / out)
     masks = place.folder / f"{out}_masks"
@@ -184,7 +186,7 @@ def seen(place: Place, out: str) -> tuple[object, object]:
         if wait_for(fork(place, draw, f"{out}.log")):
             raise RuntimeError((place.folder / f"{out}.log").read_text())
         content |= {f"masks/{path.name}": path.read_bytes() for path in sorted(masks.glob("*.nii.gz"))}
-    return content, tracked(place, out)
+    return content, tracked(place, out) if is_tracked else {}
 
 
 def print_table(found: dict[str, Killed]) -> None:

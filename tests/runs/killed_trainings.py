@@ -187,9 +187,9 @@ def finish(place: Place, out: str, **choices: Any) -> None:
         raise RuntimeError((place.folder / f"{out}.log").read_text(errors="replace"))
 
 
-def kill_after(place: Place, out: str, seconds: float) -> bool:
+def kill_after(place: Place, out: str, seconds: float, **choices: Any) -> bool:
     """Begin a training, or go on with it, and kill it; False if it has ended before."""
-    process = begin(place, out)
+    process = begin(place, out, **choices)
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if os.waitpid(process, os.WNOHANG) != (0, 0):
@@ -199,12 +199,12 @@ def kill_after(place: Place, out: str, seconds: float) -> bool:
     return wait_for(process) == -signal.SIGKILL
 
 
-def import_what_a_training_does(place: Place) -> None:
+def import_what_a_training_does(place: Place, **choices: Any) -> None:
     """Run a training in a fork and import the modules that it had, so that later forks have them at once."""
     listed, first = place.folder / "modules.json", f"{place.kind}_first"
 
     def work() -> None:
-        train(place, first, Stages(stage_file(place, first)))
+        train(place, first, Stages(stage_file(place, first)), **choices)
         listed.write_text(json.dumps(list(sys.modules)))
 
     if wait_for(fork(place, work, f"{first}.log")):
