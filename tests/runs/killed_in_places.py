@@ -34,12 +34,12 @@ from tests.runs.killed_trainings import (
 )
 
 Hook = Callable[[str], None]
-SEGMENTATION = ("before run.json", "stage train 6", "after best.safetensors", "after validation.json")
-CLASSIFICATION = ("before checkpoint.safetensors 2", "after classification.json")
-SIGNALS = ("prepare", "train")
+SEGMENTATION = ("before run.json", "after best.safetensors", "after validation.json")
+CLASSIFICATION = ("before checkpoint.safetensors 2",)
+SIGNALS = ("prepare",)
 MORE = (
     "stage start", "before plan.yaml", "after plan.yaml", "after run.json", "before checkpoint.safetensors 3",
-    "stage validate 2", "stage end",
+    "stage train 6", "stage validate 2", "stage end",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def main(folder: Path, *, is_all: bool) -> None:
     told["classification"] = killed_at(slices, CLASSIFICATION, whole="slices", is_tracked=False)
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
     (folder / "slices.yaml").write_text(yaml.safe_dump(SLICES))
-    names = SIGNALS + (("plan", "validate", "twice") if is_all else ())
+    names = SIGNALS + (("plan", "train", "validate", "twice") if is_all else ())
     told["signals"] = {name: signalled(masks, name) for name in names}
     told["signals"]["classify"] = signalled(slices, "train", verb=("classify", "train"), config="slices.yaml")
     print(json.dumps(told))  # noqa: T201  # its answer

@@ -38,7 +38,7 @@ def test_training_killed_in_many_places_leaves_the_same_files_and_one_mlflow_run
     assert told[kind]["differing"] == []
 
 
-@pytest.mark.parametrize("stage", ["prepare", "train", "classify"])
+@pytest.mark.parametrize("stage", ["prepare", "classify"])
 def test_scheduler_s_signal_ends_a_training_soon_and_resumably(told: dict[str, Any], stage: str) -> None:
     """Also where a thread that prepares a scan would take another minute."""
     found = told["signals"][stage]

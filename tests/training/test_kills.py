@@ -103,7 +103,7 @@ def test_kill_at_every_rename_changes_nothing(
     copies = moments(tmp_path / "running")
     train(task("running"))
     assert len(copies) > 40
-    for copy in list(copies):
+    for copy in copies[:: 1 if steps_per_epoch == 3 else 3]:
         for place in (copy, copy / "model"):
             remove_leftovers(place)
         train(task(copy.name))
