@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 from medseg.networks.classification.architecture import ARCHITECTURES, NAMED_ARCHITECTURES
 from medseg.plane import PLANES
-from medseg.workflows import bars, console, options
+from medseg.workflows import bars, console, interruption, options
 
 EPILOG = """\b
 Examples:
@@ -48,7 +48,8 @@ _RIMS = ", ".join(f"{facts.label} {facts.smallest_side}" for facts in ARCHITECTU
 def command(**arguments: Any) -> None:
     """Learn which slices of DATASET's scans show which labels."""
     started = time.monotonic()
-    if arguments["plan_path"] or arguments["resume"]:
+    interruption.end_hastily()
+    if arguments["plan_path"] and not arguments["resume"]:
         context = click.get_current_context()
         given = [name for name in _PLANNED if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
         if given:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
-import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -14,6 +13,7 @@ import click
 from medseg import __version__
 from medseg.errors import ConfigError, PipelineError
 from medseg.workflows import console
+from medseg.workflows.interruption import Interruption
 
 _ON_DATA = (
     "ingest",
@@ -78,15 +78,16 @@ def main() -> None:
 
 
 def run_command(command: Callable[..., object]) -> None:
-    """Run a command and exit: 0 done, 1 failed, 2 usage error, 130 stopped."""
+    """Run a command and exit: 0 done, 1 failed, 2 usage error, 130 stopped, 143 stopped by a scheduler."""
     console.speak_utf8_to_the_disk()
     console.accept_every_name()
     console.share_cores()
     console.collect_rarely()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler's kill closes the MLflow run too
+    interruption = Interruption()
     try:
-        result = command(standalone_mode=False)
+        with interruption.received():  # a scheduler's kill closes the MLflow run too
+            result = command(standalone_mode=False, obj=interruption)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -98,7 +99,7 @@ def run_command(command: Callable[..., object]) -> None:
         sys.exit(1)
     except (KeyboardInterrupt, click.Abort):
         click.echo("stopped", err=True)
-        sys.exit(130)
+        interruption.end()
     sys.exit(result if isinstance(result, int) else 0)
 
 

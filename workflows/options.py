@@ -184,7 +184,11 @@ def training(function: Function) -> Function:
         click.option(
             "--seed", type=click.IntRange(0), help="Seed of weights, sampling and augmentation.  [default: the plan's]"
         ),
-        click.option("--resume", is_flag=True, help="Continue the run in --out, with its own settings."),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Continue the run in --out, with its own settings; begin it if there is none yet.",
+        ),
         click.option("--store", type=FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases."),
         data_root,
         device,

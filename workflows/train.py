@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import bars, console, options
+from medseg.workflows import bars, console, interruption, options
 
 EPILOG = """\b
 Examples:
@@ -54,6 +54,7 @@ def command(**arguments: Any) -> None:
     then over the training cases of all folds; their masks are in out_of_fold, each by the network that has not seen it.
     """
     started = time.monotonic()
+    interruption.end_hastily()
     from medseg.runs.folds import train_folds
     from medseg.runs.learning_curve import train_learning_curve
     from medseg.runs.segmentation.job import SegmentationJob

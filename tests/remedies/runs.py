@@ -367,3 +367,11 @@ def _common(place: Path) -> Again:
     yield lambda: medseg.compare([one, other], out=place / "out")
     evaluated(place / "y", "a", "b")
     yield lambda: medseg.compare([one, other], out=place / "out")
+
+
+@tries("runs/choices.py", "leave out {}, or start a new run")
+def _other_choices(place: Path) -> Again:
+    finished_run(place)
+    yield lambda: train(place, "run", resume=True, config=None, seed=5)
+    yield resume(place)
+    yield lambda: train(place, "new", seed=5)

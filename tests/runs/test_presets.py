@@ -22,9 +22,9 @@ def test_training_takes_a_preset(tmp_path: Path) -> None:
     plan = load_plan(run.folder / "plan.yaml")
     assert plan.network.widths[0] == 8
     assert plan.reasons["network.channels"].startswith("8 in the first stage in preset nano")
-    with pytest.raises(ConfigError, match="preset must not be given beside a plan or a resumed run, which hold"):
-        train(tmp_path, preset="nano", resume=True, epochs=2)
-    assert train(tmp_path, resume=True, epochs=2).steps == 2 * run.steps
+    with pytest.raises(ConfigError, match="preset nano, got L; leave out preset, or start a new run"):
+        train(tmp_path, preset="L", resume=True, epochs=2)
+    assert train(tmp_path, preset="nano", resume=True, epochs=2).steps == 2 * run.steps
 
 
 def test_settings_come_after_the_preset(tmp_path: Path) -> None:

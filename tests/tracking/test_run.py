@@ -322,9 +322,7 @@ def test_counters_of_disk_and_network_are_not_logged(client: Any, run: TrackedRu
     from medseg.tracking import system_metrics
 
     logged: dict[str, float] = {}
-    monitor = system_metrics.start_monitor(
-        run.run_id, run.tracking_uri, first_step=0, log=lambda values, step: logged.update(values)
-    )
+    monitor = system_metrics.start_monitor(run.run_id, run.tracking_uri, log=logged.update)
     monitor.publish_metrics(
         {"cpu_utilization_percentage": 5.0, "disk_usage_megabytes": 9.0, "network_receive_megabytes": 1}
     )
@@ -362,3 +360,38 @@ def test_hosts_that_may_open_the_ui_are_passed_on(uri: str) -> None:
     command = ui_command(uri, host="0.0.0.0", port=5001, allowed_hosts="a.example,b.example:5001")  # noqa: S104
     assert command[command.index("--allowed-hosts") + 1] == "a.example,b.example:5001"
     assert "--allowed-hosts" not in ui_command(uri, host="127.0.0.1", port=5001)
+
+
+def test_run_that_is_asked_for_again_under_its_id_is_made_once(client: Any, uri: str) -> None:
+    """A training that is killed before it has written down which run it has."""
+    from medseg.tracking import new_start_id
+
+    start_id = new_start_id()
+    asked = {"experiment": "asked", "name": "train", "tracking_uri": uri, "start_id": start_id}
+    first = TrackedRun.start(**asked)
+    client.set_terminated(first.run_id, status="KILLED")
+    again = TrackedRun.start(**asked)
+    assert again.run_id == first.run_id
+    assert status(client, again) == "RUNNING"
+
+
+def test_metrics_of_the_machine_go_on_after_those_that_a_killed_part_had_kept(
+    client: Any, uri: str, run: TrackedRun, tmp_path: Path
+) -> None:
+    spool, values = tmp_path / "run" / "tracking.jsonl", {"system/cpu": 1.0}
+    with run.recording(system_metrics=False):
+        run.begin(spool)
+        run._log_system(values)
+    from medseg.tracking.entry import Entry
+    from medseg.tracking.spool import Spool
+
+    kept = Spool(spool, run_id=run.run_id, tracking_uri=uri)
+    kept.append(1, Entry("metrics", {"values": values, "step": 1, "at": 1}))
+    kept.close(is_sent=False)
+    resumed = TrackedRun.resume(run.run_id, tracking_uri=uri)
+    with resumed.recording(system_metrics=False):
+        resumed._log_system(values)  # before it is known what was kept
+        resumed.begin(spool)
+        resumed._log_system(values)
+    history = client.get_metric_history(run.run_id, "system/cpu")
+    assert sorted(point.step for point in history) == [0, 1, 2, 3]

@@ -17,7 +17,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import EarlyStopping
 from medseg.errors import CheckpointError, DeliveryError, TrainingError
-from medseg.training import ClockBudget, CurvesListener, StepBudget, TrainingEvents, TrainingState
+from medseg.training import ClockBudget, CurvesListener, StepBudget, TrainingEvents, TrainingState, saving
 from medseg.training.averaging import averaged_copy
 from medseg.training.budget import TAIL_S
 from medseg.training.checkpoint import CHECKPOINT_NAME, checkpoint_facts
@@ -433,25 +433,45 @@ def test_weights_checkpoint_and_nothing_else_are_written(tmp_path: Path) -> None
         "optimiser",
         "step",
         "elapsed_s",
+        "total_s",
+        "progress",
         "best_score",
         "last_validation",
         "compared_cases",
         "reported",
         "curve",
+        "final_cases",
     }
     assert facts_of(tmp_path)["step"] == 4
 
 
 @pytest.mark.parametrize(
-    ("validations", "step_s", "expected"),
-    [(2, 0, [0, 6, 6]), (1, 0, [0, 0, 0]), (1, 60, [0, 6, 6]), (1, 101, [3, 6, 9])],
+    ("validations", "step_s", "saving_s", "expected"),
+    [
+        (2, 0, 0, [0, 6, 6]),
+        (1, 0, 0, [0, 0, 0]),
+        (1, 1.1, 0, [0, 5, 5]),  # at least 5 s lie between two
+        (1, 2, 0.05, [3, 6, 9]),
+        (1, 2, 0.07, [3, 3, 7]),  # 7 s, a hundred times 0.07
+        (1, 101, 60, [1, 4, 7]),  # at most 300 s
+    ],
 )
-def test_checkpoints_come_with_the_milestones_and_every_five_minutes(
-    tmp_path: Path, clock: list[float], validations: int, step_s: float, expected: list[int]
+def test_checkpoints_come_with_the_milestones_and_take_a_hundredth_of_the_time(
+    tmp_path: Path,
+    clock: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    validations: int,
+    step_s: float,
+    saving_s: float,
+    expected: list[int],
 ) -> None:
     """The step of the checkpoint after each of the first three epochs; 0 where there is none."""
     saved: list[int] = []
     path = tmp_path / CHECKPOINT_NAME
+    real = saving.save_checkpoint
+    monkeypatch.setattr(
+        saving, "save_checkpoint", lambda *parts, **facts: (passing(clock, saving_s)(), real(*parts, **facts))
+    )
 
     def note(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
         trainer.add_event_handler(

@@ -132,9 +132,13 @@ def map_in_order(executor: Executor, work: Callable[[Item], Result], items: Sequ
 def _run_in(
     pool: Pool, workers: int, work: Callable[[Item], Result], items: Sequence[Item]
 ) -> Generator[tuple[int, Result], None, None]:
-    """Submit only a few items ahead of those in work: waiting results must not fill the memory."""
+    """Submit only a few items ahead of those in work: waiting results must not fill the memory.
+
+    An interruption does not wait for threads, whose items may take minutes: they end by themselves or with the process.
+    """
     waiting = iter(enumerate(items))
     pending: dict[Future[Result], int] = {}
+    is_awaited = True
     try:
         while True:
             for place, item in islice(waiting, _SUBMITTED_PER_WORKER * workers - len(pending)):
@@ -147,5 +151,8 @@ def _run_in(
             place = pending.pop(future)
             yield place, future.result()
             del future
+    except KeyboardInterrupt:
+        is_awaited = isinstance(pool, ProcessPoolExecutor)
+        raise
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=is_awaited, cancel_futures=True)

@@ -12,7 +12,7 @@ from medseg.errors import DeliveryError
 
 
 @contextmanager
-def locked_folder(folder: Path, *, is_awaited: bool = False) -> Iterator[None]:
+def locked_folder(folder: Path, *, is_awaited: bool = False, by: str = "prediction") -> Iterator[None]:
     """Hold a folder, which must exist, against other processes and threads; the system lets go of it at the end.
 
     Where the file system has no locks, as on some network drives, nothing is held.
@@ -20,6 +20,7 @@ def locked_folder(folder: Path, *, is_awaited: bool = False) -> Iterator[None]:
     Args:
         folder: Folder to hold.
         is_awaited: Whether to wait for another one that holds it, and not to refuse.
+        by: What holds it, for the error.
 
     Raises:
         DeliveryError: If another one holds it, and is not waited for.
@@ -31,7 +32,7 @@ def locked_folder(folder: Path, *, is_awaited: bool = False) -> Iterator[None]:
             fcntl.flock(descriptor, kind)
         except BlockingIOError as error:
             raise DeliveryError(
-                f"output folder {folder} must not be in use, got another prediction that writes there",
+                f"output folder {folder} must not be in use, got another {by} that writes there",
                 remedy="wait for its end, or choose another folder",
             ) from error
         except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -21,9 +21,18 @@ _WRAPPER = "state_dict"
 _DAMAGED = (OSError, SafetensorError, UnpicklingError, RuntimeError, ValueError, EOFError, KeyError)
 
 
-def save_weights(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write a state dict, whole or not at all."""
-    write_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path)
+def save_weights(state: Mapping[str, Tensor], path: Path, *, facts: dict[str, str] | None = None) -> None:
+    """Write a state dict and facts about it, whole or not at all."""
+    write_tensors({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}, path, facts=facts)
+
+
+def weights_facts(path: Path) -> dict[str, str]:
+    """Facts that were written with weights; none where the file has none or cannot be read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError):
+        return {}
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path, *, facts: dict[str, str] | None = None) -> None:

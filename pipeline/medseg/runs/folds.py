@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import torch
 
-from medseg.atomic import check_writable, write_json
+from medseg.atomic import check_writable, is_leftover, remove_leftovers, write_json
 from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError, TrainingError
@@ -30,7 +30,9 @@ from medseg.evaluation.segmentation import (
 from medseg.inference.segmentation import load_card
 from medseg.manifest import assign_folds, load_manifest, manifest_digest
 from medseg.records import Failure, Manifest
+from medseg.runs.choices import asked_choices, check_choices
 from medseg.runs.describe import differences, differences_text, length_text, run_name, shortened, training_tags
+from medseg.runs.held_folder import freed_without_a_record, held_folder
 from medseg.runs.machine import torch_device, worker_count
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
@@ -53,12 +55,14 @@ class FoldsRecord(Config):
         epochs: Epochs of each fold.
         mlflow_run_id: MLflow run above those of the folds, if there is one.
         tracking_uri: MLflow store of that run.
+        choices: What was asked for beside the length, by name; None where an earlier version did not note it.
     """
 
     budget: str | None
     epochs: int | None
     mlflow_run_id: str | None
     tracking_uri: str | None
+    choices: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,9 @@ class _Fold:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the fold's last file is there."""
-        return self.folder.validation.with_suffix(".json").is_file()
+        """Whether the fold has its tables, and was closed after them."""
+        is_measured = self.folder.validation.with_suffix(".json").is_file()
+        return is_measured and self.folder.record.is_file() and self.folder.load_record().is_finished is not False
 
 
 def train_folds(
@@ -107,11 +112,23 @@ def train_folds(
     """
     started = time.monotonic()
     _check_parallel(job, settings)
-    record = _load_record(settings.out) if settings.resume else None
-    is_extended = record is not None and _is_extended(record, settings)
-    if record is None:
+    if not settings.resume:
         check_empty(settings.out)
-    elif not is_extended:
+    with held_folder(settings.out), freed_without_a_record(settings):
+        return _train_held(job, dataset, settings, started=started, progress=progress or Silence())
+
+
+def _train_held(
+    job: SegmentationJob, dataset: Path, settings: TrainingSettings, *, started: float, progress: Progress
+) -> TrainResult:
+    """All folds, in a folder that no other training writes to."""
+    record = _earlier(settings)
+    is_extended = record is not None and _is_extended(record, settings)
+    choices = asked_choices(settings, job.named_choices)
+    if record is not None:
+        check_choices(record.choices, choices)
+        choices = record.choices or choices
+    if record is not None and not is_extended:
         settings = replace(settings, budget=record.budget, epochs=record.epochs)
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     job.check(manifest)
@@ -128,16 +145,16 @@ def train_folds(
             if record is None:
                 differing = differences_text(settings, job.named_choices)
                 parent.log_parameters({"fold": ALL_FOLDS, "differs_from_default": differing})
-        _save_record(settings, parent)
+        _save_record(settings, parent, choices)
         cases = [case for case in manifest.select("training") if case.label]
         drawing_s = partial(drawing_seconds, job=job, settings=settings, cases=cases, root=root)
-        work = _Work(job, dataset, settings, folds, wanted, parent, progress or Silence(), started, drawing_s)
+        work = _Work(job, dataset, settings, folds, wanted, parent, progress, started, is_extended, drawing_s)
         done = run_cases(wanted, work.train, stage="train", executor=work.executor())
         finished = [fold for fold in folds if fold.is_finished]
         if not finished:
             _give_up(settings.out, work.usage, manifest, done.failures)
         numbers_of = {fold.number: fold.folder for fold in finished}
-        measured = measure_folds(job, dataset, settings, numbers_of, progress=progress or Silence())
+        measured = measure_folds(job, dataset, settings, numbers_of, progress=progress)
         failures = merge_failures(done.failures, measured.failures)
         summary = _write_tables(settings.out, finished, manifest, measured, failures)
         result = TrainResult(
@@ -157,7 +174,7 @@ def train_folds(
         )
         if parent is not None:
             _log(parent, settings, manifest, result)
-    _save_record(settings, parent)  # a store that was silent at the start may have given the run another id
+    _save_record(settings, parent, choices)  # a store that was silent at the start may have given the run another id
     return replace(result, warnings=(*result.warnings, *unsent(parent, settings.out)))
 
 
@@ -181,6 +198,7 @@ class _Work:
     parent: TrackedRun | None
     progress: Progress
     started: float
+    is_extended: bool
     drawing_s: Callable[[Path], float]
     usage: list[ConfigError] = field(default_factory=list)
     processes: dict[int, TrainingProcess] = field(default_factory=dict)
@@ -216,15 +234,17 @@ class _Work:
     def _order_of(self, fold: _Fold) -> tuple[SegmentationJob, TrainingSettings]:
         """Job and settings of a fold, with the plan of the first."""
         own, shared = self._settings_of(fold), self._shared_plan()
-        if shared is None or own.resume or shared == fold.folder.plan:
+        if fold.folder.record.is_file():  # it has its plan, of what it was asked for or of another fold
+            return self.job.with_plan({}), replace(own, plan=None, changes={}, seed=None)
+        if shared is None:
             return self.job, own
         return self.job.with_plan(differences(own, self.job.named_choices)), replace(own, plan=shared, changes={})
 
     def _shared_plan(self) -> Path | None:
-        """Plan of a fold that is finished; of folds that are trained at once, of the first that has one."""
+        """Plan of a fold that is finished; of folds that are trained at once, of the first that has begun."""
         is_enough = self.settings.parallel > 1
-        plans = (fold.folder.plan for fold in self.folds if fold.is_finished or is_enough)
-        return next((plan for plan in plans if plan.is_file()), None)
+        begun = (fold for fold in self.folds if fold.is_finished or (is_enough and fold.folder.record.is_file()))
+        return next((fold.folder.plan for fold in begun), None)
 
     def _name_of(self, fold: _Fold) -> str:
         return f"fold {fold.number} ({len(self.folds) - fold.remaining + 1} of {len(self.folds)})"
@@ -232,8 +252,10 @@ class _Work:
     def _settings_of(self, fold: _Fold) -> TrainingSettings:
         """The settings of one fold, with its share of the budget."""
         settings, is_begun = self.settings, fold.folder.record.is_file()
-        budget = None
-        if settings.budget is not None:
+        budget, epochs = None, settings.epochs
+        if is_begun and not self.is_extended:
+            epochs = None  # its own length, which its record holds
+        elif settings.budget is not None:
             total = parse_duration_s(settings.budget)
             at_once = settings.parallel
             left = total if settings.resume else total - (time.monotonic() - self.started) - self._reserve()
@@ -245,9 +267,9 @@ class _Work:
             out=fold.folder.path,
             fold=str(fold.number),
             budget=budget,
-            resume=is_begun,
+            epochs=epochs,
+            resume=is_begun or settings.resume,
             parallel=1,
-            plan=None if is_begun else settings.plan,
             tracking=replace(settings.tracking, parent=self.parent.run_id if self.parent else None),
         )
 
@@ -310,17 +332,34 @@ def _parent(
             return resume_tracking(record.mlflow_run_id, uri=uri)
     named = replace(settings, fold=ALL_FOLDS)
     name = run_name(job.stage, named, job.named_choices)
-    return start_tracking(settings.tracking, manifest, stage=job.stage, name=name, tags={"medseg.fold": ALL_FOLDS})
+    tags, noted_in = {"medseg.fold": ALL_FOLDS}, RunFolder(settings.out)
+    return start_tracking(settings.tracking, manifest, stage=job.stage, name=name, tags=tags, noted_in=noted_in)
 
 
-def _save_record(settings: TrainingSettings, parent: TrackedRun | None) -> None:
+def _earlier(settings: TrainingSettings) -> FoldsRecord | None:
+    """The record of a training to resume; None if there is nothing to resume yet, as where it was killed early."""
+    if not settings.resume:
+        return None
+    folder = RunFolder(settings.out)
+    if not folder.folds.is_file() and {path for path in folder.path.iterdir() if not is_leftover(path)} <= {
+        folder.begun,
+        folder.spool,
+    }:
+        return None
+    remove_leftovers(folder.path)
+    return _load_record(folder.path)
+
+
+def _save_record(settings: TrainingSettings, parent: TrackedRun | None, choices: dict[str, str]) -> None:
     record = FoldsRecord(
         budget=settings.budget,
         epochs=settings.epochs,
         mlflow_run_id=parent.run_id if parent else None,
         tracking_uri=without_password(parent.tracking_uri) if parent else None,
+        choices=choices,
     )
     write_json(RunFolder(settings.out).folds, record.model_dump(mode="json"))
+    RunFolder(settings.out).begun.unlink(missing_ok=True)
 
 
 def _load_record(folder: Path) -> FoldsRecord:

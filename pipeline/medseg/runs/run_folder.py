@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from medseg.atomic import check_writable, write_json
+from medseg.atomic import check_writable, is_leftover, remove_leftovers, write_json
 from medseg.configuration import Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
 from medseg.runs.initial_weights import InitialWeights
@@ -32,6 +32,10 @@ class RunRecord(Config):
         labels_digest: SHA-256 of the CSV file of classes, if there is one.
         own_parts: Names of the user's own network, loss and transform, if there are any.
         initial: Weights that the run began with; None for fresh ones.
+        choices: What was asked for beside the length, by name; None where an earlier version did not note it.
+        differs_from_default: The same as one line, for people; None likewise.
+        is_described: Whether the MLflow run has parameters and datasets; None likewise.
+        is_finished: Whether everything is delivered, and the MLflow run closed; None likewise.
     """
 
     fold: str
@@ -47,6 +51,20 @@ class RunRecord(Config):
     labels_digest: str | None = None
     own_parts: tuple[str, ...] = Field((), exclude_if=lambda names: not names)
     initial: InitialWeights | None = Field(None, exclude_if=lambda weights: weights is None)
+    choices: dict[str, str] | None = None
+    differs_from_default: str | None = None
+    is_described: bool | None = None
+    is_finished: bool | None = None
+
+
+class StartRecord(Config):
+    """What a training notes before it has anything else: `begun.json`, which its record replaces.
+
+    Attributes:
+        start_id: Id under which the MLflow run is asked for, so that one killed on the way finds it again.
+    """
+
+    start_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +147,60 @@ class RunFolder:
         """What the training was started with: `run.json`."""
         return self.path / "run.json"
 
+    @property
+    def begun(self) -> Path:
+        """Under which id the MLflow run was asked for, before there is a record: `begun.json`."""
+        return self.path / "begun.json"
+
+    @property
+    def is_before_record(self) -> bool:
+        """Whether the folder is missing, or holds nothing but what a run writes before its record."""
+        if not self.path.exists():
+            return True
+        if not self.path.is_dir():
+            return False
+        early = {self.begun, self.plan, self.model, self.initialisation, self.spool, *self._of_cases}
+        found = [path for path in self.path.iterdir() if not is_leftover(path)]
+        cards = [path for path in self.model.iterdir() if not is_leftover(path)] if self.model.is_dir() else []
+        return set(found) <= early and all(card.suffix == ".json" for card in cards)
+
+    @property
+    def _of_cases(self) -> tuple[Path, ...]:
+        return self.cases, self.update, self.before
+
+    def remove_start(self) -> None:
+        """Remove what a run that has no record was told of its cases and weights, which may be told otherwise now."""
+        for path in (self.initialisation, *self._of_cases):
+            path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Remove what a killed process left half-written; to be called while the folder is held."""
+        for place in (self.path, *(path for path in self.path.rglob("*") if path.is_dir() and not is_leftover(path))):
+            if place.is_dir():
+                remove_leftovers(place)
+
+    def start_id(self, new: str) -> str:
+        """The id under which an MLflow run is asked for: that of a start that was killed, else a new one, noted here.
+
+        Args:
+            new: The new one.
+        """
+        try:
+            content = json.loads(self.begun.read_text(encoding="utf-8"))
+            return parse_config(StartRecord, content, source=self.begun.name).start_id
+        except (OSError, ValueError, ConfigError):
+            write_json(self.begun, StartRecord(start_id=new).model_dump(mode="json"))
+            return new
+
+    def forget_start(self) -> None:
+        """Leave nothing of a start that came to no record."""
+        if not self.record.is_file() and not self.folds.is_file():
+            self.begun.unlink(missing_ok=True)
+
     def save_record(self, record: RunRecord) -> None:
-        """Write `run.json`."""
+        """Write `run.json`, in place of what was noted before."""
         write_json(self.record, record.model_dump(mode="json"))
+        self.begun.unlink(missing_ok=True)
 
     def load_record(self) -> RunRecord:
         """Read `run.json`.

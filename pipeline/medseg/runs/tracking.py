@@ -26,6 +26,7 @@ from medseg.tracking import (
     attach_files,
     begun_at,
     is_passing,
+    new_start_id,
     send_spool,
     working_commit,
 )
@@ -56,6 +57,7 @@ def start_tracking(
     name: str,
     tags: Mapping[str, str] | None = None,
     parent: str | None = None,
+    noted_in: RunFolder | None = None,
 ) -> TrackedRun | None:
     """Start an MLflow run in the dataset's experiment, before any work; None without tracking.
 
@@ -69,6 +71,8 @@ def start_tracking(
         tags: Further tags.
         parent: MLflow run below which the UI shows this one, if the dataset's experiment holds it; that of `tracking`
             if not given.
+        noted_in: Folder of a training, which keeps in mind that the run was asked for, so that a start that is killed
+            and repeated finds it again.
 
     Raises:
         TrackingError: If the store cannot be used, and is not only silent.
@@ -88,6 +92,7 @@ def start_tracking(
         "tags": common | working_commit() | dict(tags or {}),
         "about": _about(manifest),
         "parent": parent or tracking.parent,
+        "start_id": noted_in.start_id(new_start_id()) if noted_in else "",
     }
     try:
         return TrackedRun.start(**asked)

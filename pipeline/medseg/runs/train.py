@@ -9,21 +9,24 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from medseg.atomic import check_writable
 from medseg.errors import CheckpointError, ConfigError
 from medseg.manifest import manifest_digest, mixed_channels
 from medseg.planning import plan_digest, save_plan
 from medseg.records import Failure
+from medseg.runs.choices import asked_choices, check_choices
 from medseg.runs.describe import (
     describe_training,
+    differences_text,
     forecast_notes,
     renamed,
     run_name,
     training_parameters,
     training_tags,
 )
+from medseg.runs.held_folder import freed_without_a_record, held_folder
 from medseg.runs.initial_weights import initial_weights, resumed_initial
 from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
@@ -90,15 +93,23 @@ def train_job(
         PipelineError: If the dataset, a setting or the earlier run is wrong, no case is left, or training cannot go on.
     """
     started = time.monotonic() if started is None else started
-    progress = progress or Silence()
+    if not settings.resume:
+        check_empty(settings.out)
+    with held_folder(settings.out), freed_without_a_record(settings):
+        return _train_held(job, dataset, settings, started=started, progress=progress or Silence())
+
+
+def _train_held(
+    job: Job[AnyPlan, AnyTask], dataset: Path, settings: TrainingSettings, *, started: float, progress: Progress
+) -> TrainResult:
+    """A training in a folder that no other one writes to."""
     folder = RunFolder(settings.out)
-    if settings.resume and not folder.record.is_file() and folder.folds.is_file():
-        fact = f"run {settings.out}: holds all folds, got fold {settings.fold}"
-        raise ConfigError(fact, remedy="give the fold all-folds")
-    earlier = folder.load_record() if settings.resume else None
-    settings = _as_before(settings, folder, earlier) if earlier else settings_of_update(settings, stage=job.stage)
+    earlier = _earlier(folder, settings)
     if earlier is None:
-        check_empty(folder.path)
+        settings = settings_of_update(replace(settings, resume=False), stage=job.stage)
+    else:
+        check_choices(earlier.choices, asked_choices(settings, job.named_choices))
+        settings = _as_before(settings, folder, earlier)
     budget_s = parse_duration_s(settings.budget) if settings.budget else None
     torch_device(settings.device)  # a device that is not there is refused before any work
     cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root, only=settings.cases)
@@ -112,6 +123,7 @@ def train_job(
         result = _train(
             job, cases, settings, earlier=earlier, clock=clock, deadline=deadline, run=run, progress=progress
         )
+    folder.save_record(folder.load_record().model_copy(update={"is_finished": True}))
     return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
 
 
@@ -140,23 +152,27 @@ def _train(
     prepared = job.prepare(cases, plan, settings, progress=progress)
     task = prepared.task
     failures = merge_failures(planned.failures, prepared.failures)
+    reached = _Reached.of(folder) if settings.resume else _Reached()
     budget = clock(
         steps=task.optimisation.epochs * task.steps_per_epoch,
         steps_per_epoch=task.steps_per_epoch,
-        used_s=_used_s(folder) if settings.resume else 0.0,
+        used_s=reached.seconds,
+        **({"started": time.monotonic()} if reached.step else {}),  # coming so far again costs nothing
     )
-    is_described = earlier is not None and earlier.mlflow_run_id is not None
+    is_described = _is_described(earlier)
     if run is not None:
         if run.replaces and not folder.spool.is_file():
             is_described = False
         run.begin(folder.spool)
         run.log_tags(training_tags(settings))
     save_plan(plan, folder.plan)
-    record = _record(settings, cases, plan, run, earlier, job)
+    record = _record(settings, cases, plan, run, earlier, job).model_copy(update={"is_described": is_described})
     job.save_card(folder, cases, plan, task, is_resumed=settings.resume, run_id=record.mlflow_run_id)
     folder.save_record(record)
     if run is not None and not is_described:
-        _describe(run, job, settings, cases, plan, folder, prepared, failures=failures)
+        _describe(run, job, settings, cases, plan, folder, prepared, record, failures=failures)
+        record = record.model_copy(update={"is_described": True})
+        folder.save_record(record)
     with progress.over_budget("train") as on_step:
         outcome = run_task(
             task,
@@ -186,7 +202,7 @@ def _train(
             *prepared.warnings,
             *delivered.warnings,
         ),
-        notes=(*prepared.notes, *delivered.notes, *forecast_notes(outcome.last)),
+        notes=(*prepared.notes, *reached.notes(settings), *delivered.notes, *forecast_notes(outcome.last)),
         run_id=run.run_id if run else None,
         more_time=outcome.last.forecast.gain if outcome.last and outcome.last.forecast else None,
     )
@@ -248,8 +264,60 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
     )
 
 
-def _used_s(folder: RunFolder) -> float:
-    return float(checkpoint_facts(folder.checkpoint)["elapsed_s"]) if folder.checkpoint.exists() else 0.0
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """How far a run had come in its last checkpoint.
+
+    Attributes:
+        step: Steps done; 0 without a checkpoint.
+        seconds: Seconds that they took of the budget.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Self:
+        """What the checkpoint of a run says."""
+        if not folder.checkpoint.exists():
+            return cls()
+        facts = checkpoint_facts(folder.checkpoint)
+        return cls(int(facts["step"]), float(facts["elapsed_s"]))
+
+    def notes(self, settings: TrainingSettings) -> tuple[str, ...]:
+        """What to say of a training that was continued."""
+        if not self.step:
+            return ()
+        of_budget = f" of {parse_duration_s(settings.budget):.0f}" if settings.budget else ""
+        return (f"continued after step {self.step:,}, when {self.seconds:.0f}{of_budget} s were used",)
+
+
+def _earlier(folder: RunFolder, settings: TrainingSettings) -> RunRecord | None:
+    """The record of a run to resume; None if there is nothing to resume yet, as where a run was killed early.
+
+    Raises:
+        CheckpointError: If the folder holds something else.
+        ConfigError: If it holds all folds, or the run is of another fold.
+    """
+    if not settings.resume:
+        return None
+    if not folder.record.is_file() and folder.folds.is_file():
+        fact = f"run {settings.out}: holds all folds, got fold {settings.fold}"
+        raise ConfigError(fact, remedy="give the fold all-folds")
+    if folder.is_before_record:
+        folder.remove_leftovers()
+        folder.remove_start()
+        return None
+    earlier = folder.load_record()
+    folder.remove_leftovers()
+    return earlier
+
+
+def _is_described(earlier: RunRecord | None) -> bool:
+    """Whether the MLflow run of an earlier part has parameters and datasets."""
+    if earlier is None:
+        return False
+    return earlier.mlflow_run_id is not None if earlier.is_described is None else earlier.is_described
 
 
 def _check_same_run(earlier: RunRecord | None, cases: TrainingCases, plan: AnyPlan, job: Job[AnyPlan, AnyTask]) -> None:
@@ -302,7 +370,8 @@ def _new_run(
 ) -> TrackedRun | None:
     tags = {"medseg.fold": settings.fold}
     name = run_name(job.stage, settings, job.named_choices)
-    return start_tracking(tracking, cases.manifest, stage=job.stage, name=name, tags=tags)
+    noted_in = RunFolder(settings.out)
+    return start_tracking(tracking, cases.manifest, stage=job.stage, name=name, tags=tags, noted_in=noted_in)
 
 
 def _replacing(lost: str, run: TrackedRun | None) -> TrackedRun | None:
@@ -336,6 +405,11 @@ def _record(
         labels_digest=job.labels_digest,
         own_parts=job.own_parts,
         initial=earlier.initial if earlier else initial_weights(settings.initial),
+        choices=earlier.choices if earlier else asked_choices(settings, job.named_choices),
+        differs_from_default=(
+            earlier.differs_from_default if earlier else differences_text(settings, job.named_choices)
+        ),
+        is_finished=False,
     )
 
 
@@ -347,6 +421,7 @@ def _describe(
     plan: AnyPlan,
     folder: RunFolder,
     prepared: Prepared[AnyTask],
+    record: RunRecord,
     *,
     failures: Sequence[Failure],
 ) -> None:
@@ -359,6 +434,8 @@ def _describe(
         parameters=job.count_parameters(plan),
         failed=len(failures),
     )
+    if record.differs_from_default is not None:  # the settings of a resumed run no longer say it
+        parameters["differs_from_default"] = record.differs_from_default
     run.log_parameters({**parameters, **prepared.parameters})
     run.log_file(folder.plan)
     if folder.initialisation.is_file():

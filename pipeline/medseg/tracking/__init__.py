@@ -10,6 +10,7 @@ from medseg.tracking.registry import MODEL_SCHEME, ModelRegistry, RegisteredVers
 from medseg.tracking.run import TrackedRun
 from medseg.tracking.send_spool import SentSpool, send_spool
 from medseg.tracking.spool import begun_at
+from medseg.tracking.start_id import new_start_id
 from medseg.tracking.store import is_passing
 from medseg.tracking.store_errors import MissingRunError, without_password
 from medseg.tracking.ui import UI_ENVIRONMENT, check_ui, default_tracking_uri, experiment_addresses, ui_command
@@ -32,6 +33,7 @@ __all__ = [
     "experiment_addresses",
     "fetch_model",
     "is_passing",
+    "new_start_id",
     "pinned_requirements",
     "send_spool",
     "ui_command",

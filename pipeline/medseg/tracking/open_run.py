@@ -57,6 +57,8 @@ def create_run(tracking_uri: str | None, origin: Origin, *, start_id: str = "") 
     def create() -> Any:
         experiment_id = _experiment_id(client, origin.experiment, uri, about=origin.about)
         if known := runs_started_as(client, start_id, [experiment_id]):
+            if known[0].info.status != "RUNNING":  # it was ended before it had anything
+                client.set_terminated(known[0].info.run_id, status="RUNNING", end_time=None)
             return known[0]
         parent = find_run(client, origin.parent) if origin.parent else None
         nested = {PARENT: parent.info.run_id} if parent is not None and _is_in(parent, experiment_id) else {}

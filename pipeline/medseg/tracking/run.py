@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import shlex
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from medseg.tracking.store_errors import explained, without_password
 from medseg.tracking.system_metrics import next_step, start_monitor
 
 _log = logging.getLogger(__name__)
-_IN_HASTE = {"grace_s": 3.0, "stall_s": 10.0}  # a scheduler that ends a job waits for seconds only
+_IN_HASTE = {"grace_s": 3.0, "stall_s": 10.0, "total_s": 15.0}  # a scheduler that ends a job waits for seconds only
 
 
 class TrackedRun:
@@ -46,6 +47,7 @@ class TrackedRun:
     Attributes:
         origin: Experiment, name and tags, from which the run can be made anew.
         replaces: Id of the run in whose place this one was made, because the store has lost it; "" if there is none.
+        start_id: Id under which it was asked for, if the caller keeps that in mind; else "".
         kept: After `recording`, a sentence about what the store did not take; "" if it has everything.
     """
 
@@ -53,12 +55,14 @@ class TrackedRun:
         self.client = client
         self.run_id = run_id
         self.tracking_uri = tracking_uri
-        self.kept = self.replaces = ""
+        self.kept = self.replaces = self.start_id = ""
         self.origin = Origin()
         self._status_before: str | None = None
-        self._first_system_step = 0
+        self._early_system: list[Mapping[str, float]] | None = []
+        self._system_step = 0
         self._logged_steps: dict[str, int] = {}
         self._late_steps: dict[str, int] = {}
+        self._system_lock = threading.Lock()
         self._sender: Sender | None = None
         self._folder: Path | None = None
         self._spool: Spool | None = None
@@ -73,6 +77,7 @@ class TrackedRun:
         tags: Mapping[str, str] | None = None,
         about: str = "",
         parent: str | None = None,
+        start_id: str = "",
     ) -> Self:
         """Create a run, and its experiment if it does not exist.
 
@@ -83,14 +88,16 @@ class TrackedRun:
             tags: Tags of the run.
             about: Description of the experiment, if it does not exist yet.
             parent: Run below which the UI shows this one, if the experiment holds it.
+            start_id: Id under which the run is asked for; one that was made under it before is continued.
 
         Raises:
             TrackingError: If the store cannot be used, which shows within seconds, or the experiment was deleted.
         """
         origin = _origin(experiment, name, tags, about, parent)
-        client, found, uri = create_run(tracking_uri, origin)
+        client, found, uri = create_run(tracking_uri, origin, start_id=start_id)
         run = cls(client, found.info.run_id, uri)
-        run.origin = origin
+        run.origin, run.start_id = origin, start_id
+        run._logged_steps = _steps_of(found)
         return run
 
     @classmethod
@@ -103,12 +110,13 @@ class TrackedRun:
         tags: Mapping[str, str] | None = None,
         about: str = "",
         parent: str | None = None,
+        start_id: str = "",
     ) -> Self:
         """A run that the store will be asked for once it answers; the arguments are those of `start`.
 
         Its id is not the store's own until then, but names the run for good: evaluations find it by either.
         """
-        run = cls(None, new_start_id(), resolved_uri(tracking_uri))
+        run = cls(None, start_id or new_start_id(), resolved_uri(tracking_uri))
         run.origin = _origin(experiment, name, tags, about, parent)
         return run
 
@@ -130,7 +138,6 @@ class TrackedRun:
         tags = {key: value for key, value in found.data.tags.items() if key != LOGGED_ARTIFACTS}
         run.origin = Origin(experiment, found.info.run_name, tags)
         run._status_before = found.info.status
-        run._first_system_step = next_step(found)
         run._logged_steps = _steps_of(found)
         return run
 
@@ -147,9 +154,7 @@ class TrackedRun:
         )
         monitor = None
         if system_metrics:
-            monitor = start_monitor(
-                self.run_id, self.tracking_uri, first_step=self._first_system_step, log=self._log_system
-            )
+            monitor = start_monitor(self.run_id, self.tracking_uri, log=self._log_system)
         status = "FAILED"
         try:
             yield self
@@ -160,6 +165,7 @@ class TrackedRun:
         finally:
             if monitor is not None:
                 monitor.finish()
+                self._begin_system_steps()
             if status != "FINISHED" and self._folder is None and self._status_before:
                 status = self._status_before
             self._put("status", status=status, at=_now())
@@ -179,7 +185,7 @@ class TrackedRun:
         earlier = read_spool(spool)
         if earlier is not None and self.client is None and is_start_id(self.run_id):
             self.run_id, self.origin = earlier.run_id, earlier.origin
-        if earlier is not None and earlier.run_id not in {self.run_id, self.replaces}:
+        if earlier is not None and earlier.run_id not in {self.run_id, self.replaces, self.start_id}:
             raise TrackingError(
                 f"{spool}: must be of the MLflow run {self.run_id}, got {earlier.run_id}",
                 remedy=f"send it first: medseg sync {spool.parent}",
@@ -197,6 +203,7 @@ class TrackedRun:
             self._logged_steps = _with_spooled(self._logged_steps, earlier.entries.values())
         kept.holds_more = earlier is not None and earlier.unknown > 0
         self._sender.keep_in(kept, earlier.entries if earlier else {}, last=earlier.last if earlier else 0)
+        self._begin_system_steps()
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Log settings; a nested mapping becomes dotted names."""
@@ -309,8 +316,23 @@ class TrackedRun:
         with explained(self.tracking_uri):
             post(self.client, self.run_id, [entry])
 
-    def _log_system(self, metrics: Mapping[str, float], step: int) -> None:
-        self.log_metrics(metrics, step=step)
+    def _log_system(self, metrics: Mapping[str, float]) -> None:
+        """Log what the monitor measured, at steps of its own; later, while those of an earlier part are not known."""
+        with self._system_lock:
+            if self._early_system is not None:
+                self._early_system.append(metrics)
+                return
+            self.log_metrics(metrics, step=self._system_step)
+            self._system_step += 1
+
+    def _begin_system_steps(self) -> None:
+        """Log what was measured before it was known which steps an earlier part of the run has."""
+        with self._system_lock:
+            early, self._early_system = self._early_system, None
+            if early is not None:
+                self._system_step = next_step(self._logged_steps)
+        for metrics in early or ():
+            self._log_system(metrics)
 
     def _close(self, sender: Sender, *, is_interrupted: bool) -> None:
         """Wait for the sender, and say what it could not send."""

@@ -9,16 +9,13 @@ _PREFIX = "system/"
 _UNHELPFUL = ("disk_", "network_")  # counters since the machine began
 
 
-def start_monitor(
-    run_id: str, tracking_uri: str, *, first_step: int, log: Callable[[Mapping[str, float], int], None]
-) -> Any:
+def start_monitor(run_id: str, tracking_uri: str, *, log: Callable[[Mapping[str, float]], None]) -> Any:
     """Start MLflow's monitor of processor, memory and GPU; its `finish` ends it.
 
     Args:
         run_id: MLflow run.
         tracking_uri: MLflow store, which the monitor does not speak to.
-        first_step: Step of the first metrics.
-        log: Function that is called with metrics and their step, in the monitor's thread.
+        log: Function that is called with metrics, in the monitor's thread.
     """
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -37,18 +34,19 @@ def start_monitor(
             """Log metrics under their names in MLflow."""
             node = f"{self.node_id}/" if self.node_id else ""
             helpful = {name: value for name, value in metrics.items() if not name.startswith(_UNHELPFUL)}
-            log({f"{_PREFIX}{node}{name}": value for name, value in helpful.items()}, self._logging_step)
-            self._logging_step += 1
+            log({f"{_PREFIX}{node}{name}": value for name, value in helpful.items()})
             for one in self.monitors:
                 one.clear_metrics()
 
     monitor = Monitor(run_id, sampling_interval=5, tracking_uri=tracking_uri)
-    monitor._logging_step = first_step
     monitor.start()
     return monitor
 
 
-def next_step(run: Any) -> int:
-    """The step that follows the system metrics which a run has."""
-    steps = [metric.step for metric in run.data._metric_objs if metric.key.startswith(_PREFIX)]
-    return max(steps, default=-1) + 1
+def next_step(steps: Mapping[str, int]) -> int:
+    """The step that follows the system metrics which a run has.
+
+    Args:
+        steps: Last step of each metric of the run.
+    """
+    return max((step for name, step in steps.items() if name.startswith(_PREFIX)), default=-1) + 1

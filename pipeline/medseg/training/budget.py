@@ -24,6 +24,9 @@ class Budget(Protocol):
     def progress(self, step: int) -> float:
         """Share of the budget that is used after `step` steps, from 0 to 1."""
 
+    def continue_at(self, progress: float) -> None:
+        """Go on from the progress that a resumed run had reached, with the seconds that are left."""
+
     def keep_back(self, seconds: float) -> None:
         """Reserve seconds for the work after the last step."""
 
@@ -53,6 +56,9 @@ class StepBudget:
         """Steps done over all steps."""
         return min(1.0, step / self.steps)
 
+    def continue_at(self, progress: float) -> None:
+        """No effect: progress is that of the steps."""
+
     def keep_back(self, seconds: float) -> None:
         """No effect: steps are counted, not seconds."""
 
@@ -80,15 +86,21 @@ class ClockBudget:
         self.seconds = seconds
         self._start = started - used_s
         self._first_step: float | None = None
+        self._begun = 0.0
         self._kept_s = 0.0
 
     def progress(self, step: int) -> float:
-        """Time since the first step over the time that all steps may take."""
+        """Time since the first step over the time that all steps may take; of a resumed run, those that are left."""
         elapsed = self.elapsed_s()
         if self._first_step is None:
             self._first_step = 0.0 if step else elapsed
         usable = self.seconds - self._kept_s - self._first_step
-        return min(1.0, (elapsed - self._first_step) / usable) if usable > 0 else 1.0
+        share = (elapsed - self._first_step) / usable if usable > 0 else 1.0
+        return min(1.0, self._begun + (1 - self._begun) * share)
+
+    def continue_at(self, progress: float) -> None:
+        """Go on from the progress that a resumed run had reached, with the seconds that are left."""
+        self._begun, self._first_step = progress, self.elapsed_s()
 
     def keep_back(self, seconds: float) -> None:
         """Reserve seconds of the budget, at most half of it, for the work after the last step."""
@@ -132,6 +144,7 @@ def attach_budget(trainer: Engine, state: TrainingState, budget: Budget) -> None
         state: State of the training.
         budget: Steps or wall clock.
     """
+    trainer.add_event_handler(Events.STARTED, _continue, state, budget)
     trainer.add_event_handler(Events.STARTED, _spend, state, budget)
     trainer.add_event_handler(Events.STARTED, _forget_longer_shares, state)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, _spend, state, budget)
@@ -142,6 +155,11 @@ def _spend(engine: Engine, state: TrainingState, budget: Budget) -> None:
     state.progress = of_first_rank(budget.progress(state.step))
     if state.progress >= 1:
         engine.terminate()
+
+
+def _continue(state: TrainingState, budget: Budget) -> None:
+    if state.step:
+        budget.continue_at(state.progress)
 
 
 def _forget_longer_shares(state: TrainingState) -> None:

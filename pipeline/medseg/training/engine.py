@@ -18,8 +18,15 @@ from medseg.training.events import TrainingEvents
 from medseg.training.ignite_log import make_engine
 from medseg.training.listener import OnStep, TrainingListener, attach_listeners
 from medseg.training.milestones import attach_milestones
+from medseg.training.randomness import seeded_step
 from medseg.training.report import attach_early_reports, attach_report
-from medseg.training.saving import Checkpoints, attach_checkpoints, attach_open_pause, restore
+from medseg.training.saving import (
+    Checkpoints,
+    attach_checkpoints,
+    attach_open_pause,
+    attach_saves_on_the_way,
+    restore,
+)
 from medseg.training.schedule import attach_schedule
 from medseg.training.state import TrainingState
 from medseg.training.step_guard import attach_step_guard
@@ -102,24 +109,25 @@ def run_task(
     """
     state = _build(task)
     if resume:
-        restore(state, task.folder)
+        restore(state, task.folder, budget)
     trainer = _trainer(task, state)
     evaluator = build_evaluator(task, state.average.module)
     attach_schedule(trainer, state, budget, task.optimisation)
     attach_average(trainer, state)
     guard = attach_step_guard(trainer, state)
     reporter = attach_report(trainer, state, budget)
+    checkpoints = Checkpoints(task.folder, state, budget, guard)
+    attach_saves_on_the_way(trainer, checkpoints)
     attach_validation(trainer, evaluator, state, task, budget)
     attach_forecast(evaluator, state)
     attach_budget(trainer, state, budget)
     attach_milestones(trainer, state, budget, validations=task.optimisation.validations)
     attach_listeners(trainer, evaluator, state, listeners=listeners, on_step=on_step)
     attach_early_reports(trainer, reporter)
-    checkpoints = Checkpoints(task.folder, state, budget, guard)
     attach_checkpoints(trainer, evaluator, checkpoints)
     for attach_handlers in attach:
         attach_handlers(trainer, evaluator, state)
-    attach_open_pause(trainer, state)
+    attach_open_pause(trainer, state, reporter)
     with checkpoints:
         trainer.run(task.batches(state.step, budget.progress))
     best = state.best_score if math.isfinite(state.best_score) else float("nan")
@@ -145,7 +153,8 @@ def _build(task: Task) -> TrainingState:
 
 def _trainer(task: Task, state: TrainingState) -> Engine:
     """The engine of the steps, at the step that the state has reached."""
-    trainer = make_engine(task.step(state.network, state.optimiser))
+    step = task.step(state.network, state.optimiser)
+    trainer = make_engine(seeded_step(step, task.optimisation.seed, task.device))
     trainer.register_events(*TrainingEvents)
     length = state.steps_per_epoch
     trainer.load_state_dict({"iteration": state.step, "epoch_length": length, "max_epochs": 2**31})

@@ -34,7 +34,9 @@ class TrainingState:
         score: Score of the last validation over the cases that every validation measures.
         curve: Step and score of every validation.
         validated_step: Step of the last validation since the run began or was resumed.
-        is_pause_open: Whether the run was resumed after an error at a pause, which is still to be made.
+        is_pause_open: Whether the run was resumed within a pause, or within what belongs to a step, which is to be made
+            up for.
+        finished: Steps and validated cases of a training that had come to its end; None of any other.
     """
 
     network: nn.Module
@@ -55,6 +57,7 @@ class TrainingState:
     curve: list[tuple[int, float]] = field(default_factory=list)
     validated_step: int | None = None
     is_pause_open: bool = False
+    finished: tuple[int, int] | None = None
 
     @property
     def epoch(self) -> int:

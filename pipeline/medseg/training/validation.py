@@ -112,13 +112,13 @@ class _Validator:
         if self._state.step > 0 and self._state.validated_step != self._state.step:
             first = self._compared()
             others = [case for case in self._task.validation_cases if not any(case is other for other in first)]
-            more = max(0, self._affordable(_FINAL_SHARE) - len(first))
+            more = max(0, self._final_count() - len(first))
             self._run([*first, *_spread(others, more)], is_final=True)
 
     def stop_in_time(self, evaluator: Engine) -> None:
         """End the last validation before the budget is overrun, however slow the machine has become."""
         total_s = self._budget.total_s()
-        if not self._is_final or total_s is None:
+        if not self._is_final or total_s is None or self._is_repeated():
             return
         done = evaluator.state.iteration
         end_s = self._budget.elapsed_s() + self._clock.seconds() / done + TAIL_S
@@ -136,6 +136,15 @@ class _Validator:
         state.score = found.score
         if state.compared_cases is not None and state.compared_cases < len(rows):
             state.score = self._task.summarise(list(chain.from_iterable(rows[: state.compared_cases]))).score
+
+    def _final_count(self) -> int:
+        """Cases of the validation at the end; a training that had ended is measured again as it was."""
+        finished = self._state.finished
+        return finished[1] if finished and self._is_repeated() else self._affordable(_FINAL_SHARE)
+
+    def _is_repeated(self) -> bool:
+        finished = self._state.finished
+        return finished is not None and finished[0] == self._state.step
 
     def _compared(self) -> list[Any]:
         return _spread(self._task.validation_cases, self._state.compared_cases or 0)

@@ -162,7 +162,8 @@ class SegmentationJob:
         if settings.update is not None and earlier is not None and not settings.resume:
             check_update(cases, earlier, RunFolder(settings.update).load_record())
         if settings.plan is not None:
-            self._check_no_preset()
+            if not settings.resume:
+                self._check_no_preset()
             plan = load_plan(settings.plan)
             plan = plan_updated(plan) if settings.update is not None and not settings.resume else plan
             if not settings.resume:  # it may have been changed, or be for another budget
@@ -250,7 +251,7 @@ class SegmentationJob:
         """Refuse a preset beside a plan."""
         if self.preset is not None:
             raise ConfigError(
-                f"preset must not be given beside a plan or a resumed run, which hold their sizes, got {self.preset}",
+                f"preset must not be given beside a plan, which holds its sizes, got {self.preset}",
                 remedy="leave the preset out",
             )
 
