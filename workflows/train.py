@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import click
-from medseg.workflows import bars, console, options
+from medseg.workflows import bars, console, options, processes
 
 EPILOG = """\b
 Examples:
@@ -42,12 +42,15 @@ def command(**arguments: Any) -> None:
     from medseg.runs.train import train_job
 
     dataset = arguments.pop("dataset")
-    job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
-    settings = options.training_settings(TrainingSettings, arguments)
-    if is_all := settings.fold == ALL_FOLDS:
-        result = train_folds(job, dataset, settings, progress=bars.Bars())
-    else:
-        result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    with processes.joined(arguments["device"]) as is_first:
+        job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
+        settings = options.training_settings(TrainingSettings, arguments)
+        if is_all := settings.fold == ALL_FOLDS:
+            result = train_folds(job, dataset, settings, progress=bars.Bars())
+        else:
+            result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    if not is_first:
+        return
     click.echo(result.summary)
     for note in result.notes:
         click.echo(note)

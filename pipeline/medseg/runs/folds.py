@@ -29,6 +29,7 @@ from medseg.inference.segmentation import load_card
 from medseg.manifest import assign_folds, load_manifest, manifest_digest
 from medseg.records import CaseMetrics, Failure, Manifest
 from medseg.runs.describe import differences, differences_text, length_text, run_name, shortened, training_tags
+from medseg.runs.processes import check_single_fold
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
@@ -97,6 +98,7 @@ def train_folds(
         PipelineError: If the dataset or a setting is wrong, or every fold failed.
     """
     started = time.monotonic()
+    check_single_fold()
     record = _load_record(settings.out) if settings.resume else None
     is_extended = record is not None and _is_extended(record, settings)
     if record is None:

@@ -20,6 +20,7 @@ from medseg.runs.describe import describe_training, renamed, run_name, training_
 from medseg.runs.initial_weights import initial_weights, resumed_initial
 from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
+from medseg.runs.processes import Order, check_batches, follow_training, give_order
 from medseg.runs.progress import Progress, ProgressListener, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
@@ -29,6 +30,7 @@ from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
+from medseg.training.ranks import is_first_rank, wait_for_all
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +70,9 @@ def train_job(
 ) -> TrainResult:
     """Plan, prepare, train within the budget, measure and deliver.
 
+    In a distributed training (`ignite.distributed`) every process calls this with the same arguments; the first alone
+    reports and writes, and the result of the others has neither summary nor warnings.
+
     Args:
         job: Kind of training.
         dataset: A `dataset.json` or the folder that holds one.
@@ -81,6 +86,9 @@ def train_job(
     started = time.monotonic() if started is None else started
     progress = progress or Silence()
     folder = RunFolder(settings.out)
+    if not is_first_rank():
+        outcome = follow_training(job, dataset, settings)
+        return TrainResult(folder.path, outcome.steps, outcome.seconds, None, (), (), (), None)
     if settings.resume and not folder.record.is_file() and folder.folds.is_file():
         fact = f"run {settings.out}: holds all folds, got fold {settings.fold}"
         raise ConfigError(fact, remedy="give the fold all-folds")
@@ -101,6 +109,7 @@ def train_job(
         result = _train(
             job, cases, settings, earlier=earlier, clock=clock, deadline=deadline, run=run, progress=progress
         )
+    wait_for_all()
     return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
 
 
@@ -126,6 +135,7 @@ def _train(
     )
     plan = planned.plan
     _check_same_run(earlier, cases, plan, job)
+    check_batches(plan)
     prepared = job.prepare(cases, plan, settings, progress=progress)
     task = prepared.task
     failures = merge_failures(planned.failures, prepared.failures)
@@ -146,6 +156,8 @@ def _train(
     folder.save_record(record)
     if run is not None and not is_described:
         _describe(run, job, settings, cases, plan, folder, prepared, failures=failures)
+    is_resumed = settings.resume and folder.checkpoint.exists()
+    give_order(Order(plan, settings.fold, prepared.failures, budget, is_resumed))
     with progress.over_budget("train") as on_step:
         outcome = run_task(
             task,
@@ -153,7 +165,7 @@ def _train(
             listeners=_listeners(folder, progress, run),
             on_step=on_step,
             attach=job.attach,
-            resume=settings.resume and folder.checkpoint.exists(),
+            resume=is_resumed,
         )
     name = f"{cases.manifest.name}-{settings.out.resolve().name}"
     if run is not None and run.run_id != record.mlflow_run_id:  # the store was silent at the start
