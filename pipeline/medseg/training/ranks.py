@@ -43,9 +43,10 @@ def join_processes(*, local_rank: int, is_on_gpu: bool) -> Store:
         )
     if is_on_gpu:
         torch.cuda.set_device(local_rank)
+    store: Store
     store, rank, processes = next(iter(rendezvous("env://", timeout=_LONGEST_WAIT)))
     dist.init_process_group(
-        "cpu:gloo,cuda:nccl" if is_on_gpu else "cpu:gloo",
+        "cpu:gloo,cuda:nccl" if is_on_gpu else "gloo",
         store=store,
         rank=rank,
         world_size=processes,

@@ -204,7 +204,7 @@ class ClassificationTask:
             return np.ones(rows.shape[1])
         return class_weights(rows, kind=inputs.targets.kind, strongest=inputs.config.strongest_weight)
 
-    def _augmented(self, image: Tensor, seed: int, share: Share | None) -> Tensor:
+    def _augmented(self, image: Tensor, seed: int, share: Share | None = None) -> Tensor:
         """Augmented pictures `(B, C', I, J)`, which may be a share of the batch."""
         flat = image[..., None]  # (B, C', I, J, 1)
         dummy = torch.zeros_like(flat[:, :1])
