@@ -45,8 +45,9 @@ class Pair(NamedTuple):
 
 
 def start(rank: int, port: int, *arguments: object) -> subprocess.Popen[str]:
-    """One of two processes, named in the environment as torchrun names it."""
+    """One of two processes, named in the environment as torchrun names it that SLURM has started once."""
     names = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    names |= {"SLURM_JOB_ID": 7, "SLURM_PROCID": 0, "SLURM_LOCALID": 0}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.trainings", *map(str, arguments)],
         env=os.environ | {name: str(value) for name, value in names.items()} | {"OMP_NUM_THREADS": "1"},

@@ -1,7 +1,7 @@
 """Trainings to which one process and two are to give the same numbers.
 
-Two run them as `python -m tests.training.trainings`. The environment names the processes as torchrun does. Each leaves what it found in a file of its own, and at last the
-second fails in the middle of a training.
+Two run them as `python -m tests.training.trainings`, and the environment names them as torchrun does. Each leaves what
+it found in a file of its own; at last the second fails in the middle of a training.
 """
 
 from __future__ import annotations
