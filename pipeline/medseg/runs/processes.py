@@ -61,7 +61,7 @@ def check_batches(plan: PlanFile) -> None:
         own_share(plan.training.batch_size)
     if isinstance(plan, Plan):
         own_share(plan.training.batch_size)
-        own_share(plan.training.coarse.batch_size)
+        own_share(plan.training.coarse.batch_size, setting="training.coarse_start.batch_size")
 
 
 def give_order(order: Order) -> None:

@@ -35,8 +35,12 @@ class Share(NamedTuple):
         return Share(self.first * count, self.stop * count, self.size * count)
 
 
-def own_share(batch_size: int) -> Share:
+def own_share(batch_size: int, *, setting: str = "training.batch_size") -> Share:
     """This process's share of a batch; shares differ by a sample at most, and a single process takes all.
+
+    Args:
+        batch_size: Samples of the whole batch.
+        setting: Name of the setting that says so.
 
     Raises:
         ConfigError: If a process would be left without a sample.
@@ -46,7 +50,7 @@ def own_share(batch_size: int) -> Share:
     rank, processes = idist.get_rank(), idist.get_world_size()
     if batch_size < processes:
         raise ConfigError(
-            f"training.batch_size must be at least the {processes} processes, each of which takes a sample of every "
+            f"{setting} must be at least {processes}, so that each of the {processes} processes has a sample of every "
             f"batch, got {batch_size}",
             remedy=f"start {batch_size} or fewer, or plan larger batches",
         )
