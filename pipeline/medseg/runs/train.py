@@ -30,7 +30,7 @@ from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, TrackingListener, parse_duration_s
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
-from medseg.training.ranks import is_first_rank, wait_for_all
+from medseg.training.ranks import is_first_rank, wait_for_all, working_alone
 
 _log = logging.getLogger(__name__)
 
@@ -126,13 +126,14 @@ def _train(
 ) -> TrainResult:
     """Everything from the plan to the delivered model, in an MLflow run that is open."""
     folder, device = RunFolder(settings.out), torch_device(settings.device)
-    planned = job.plan(
-        cases,
-        settings,
-        device="cuda" if device.type == "cuda" else "cpu",
-        progress=progress,
-        seconds=None if deadline is None else deadline - time.monotonic(),
-    )
+    with working_alone():
+        planned = job.plan(
+            cases,
+            settings,
+            device="cuda" if device.type == "cuda" else "cpu",
+            progress=progress,
+            seconds=None if deadline is None else deadline - time.monotonic(),
+        )
     plan = planned.plan
     _check_same_run(earlier, cases, plan, job)
     check_batches(plan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from torch.distributed.rendezvous import rendezvous
 from medseg.errors import ConfigError, LostProcessError
 
 Anything = TypeVar("Anything")
+_is_apart: ContextVar[bool] = ContextVar("is_apart", default=False)
 _LONGEST_WAIT = timedelta(days=7)  # for a process that prepares a large dataset, or delivers
 
 
@@ -63,8 +65,18 @@ def leave_processes() -> None:
 
 
 def is_alone() -> bool:
-    """Whether the training has a single process."""
-    return bool(idist.get_world_size() == 1)
+    """Whether the training has a single process, or this one works by itself at the moment."""
+    return _is_apart.get() or bool(idist.get_world_size() == 1)
+
+
+@contextmanager
+def working_alone() -> Iterator[None]:
+    """What one process does while the others wait for it, such as steps that are measured for a plan."""
+    before = _is_apart.set(True)
+    try:
+        yield
+    finally:
+        _is_apart.reset(before)
 
 
 def is_first_rank() -> bool:
