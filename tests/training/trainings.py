@@ -27,7 +27,7 @@ from medseg.preprocess.segmentation import prepare_cases
 from medseg.targets import ExclusiveLabels
 from medseg.training import AugmentConfig, StepBudget
 from medseg.training.classification import ClassificationTask
-from medseg.training.engine import run_task
+from medseg.training.engine import Attach, run_task
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts, SegmentationTask, TrainingConfig
 from medseg.training.state import TrainingState
 from medseg.training.task import Task
@@ -158,12 +158,18 @@ def train(name: str, place: Path, folder: Path, *, steps: int = STEPS) -> dict[s
     }
 
 
-def whole(place: Path, out: Path, **settings: Any) -> medseg.TrainResult:
-    """A training from the dataset to the delivered model, in an MLflow store."""
-    return medseg.train(
+def whole(place: Path, out: Path, *more: Attach) -> dict[str, Any]:
+    """Losses and summary of a training from the dataset to the delivered model, in an MLflow store."""
+    losses: list[float] = []
+
+    def attach(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
+        trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: losses.append(float(trainer.state.output)))
+
+    result = medseg.train(
         place / "boxes", out=out, store=place / "boxes_store", device="cpu", config=SMALL, epochs=3,
-        tracking=f"sqlite:///{out.parent}.db", **settings,
+        tracking=f"sqlite:///{out.parent}.db", parts=SegmentationParts(attach=[attach, *more]),
     )  # fmt: skip
+    return {"losses": losses, "summary": str(result.summary)}
 
 
 def fail_in_the_second(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
@@ -185,10 +191,10 @@ def main(place: Path, out: Path) -> None:
     torch.set_num_threads(1)
     with joined("cpu"):
         found = {name: train(name, place, out / name) for name in TRAININGS}
-        found["whole"] = {"summary": str(whole(place, out / "whole").summary)}
+        found["whole"] = whole(place, out / "whole")
         (out / f"rank{idist.get_rank()}.json").write_text(json.dumps(found), encoding="utf-8")
         (out / f"failing{idist.get_rank()}").write_text(str(time.time()), encoding="utf-8")
-        whole(place, out / "failed", parts=SegmentationParts(attach=[fail_in_the_second]))
+        whole(place, out / "failed", fail_in_the_second)
 
 
 if __name__ == "__main__":

@@ -172,5 +172,7 @@ def _talking() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        first = str(error).splitlines()[0]
-        raise LostProcessError(f"training: all of its processes must last to the end, got: {first}") from error
+        processes = idist.get_world_size()
+        raise LostProcessError(
+            f"training: all of its {processes} processes must last to the end, got one that has ended"
+        ) from error
