@@ -60,7 +60,7 @@ def mixed(image: Tensor, label: Tensor, /, *, seed: int) -> tuple[Tensor, Tensor
 
 
 # AdamW divides gradients by their size, those that are nothing but rounding among them.
-STEADY = {**SMALL, "training": {**SMALL["training"], "optimiser": "sgd", "learning_rate": 0.01}}
+STEADY = {**SMALL, "training": {**SMALL["training"], "optimiser": "sgd", "learning_rate": 0.001}}
 OWN = SegmentationParts(loss=lambda config: PooledOverlap(), transform=mixed)
 
 
