@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 from medseg.networks.classification.architecture import ARCHITECTURES, NAMED_ARCHITECTURES
 from medseg.plane import PLANES
-from medseg.workflows import bars, console, interruption, options
+from medseg.workflows import bars, console, interruption, options, processes
 
 EPILOG = """\b
 Examples:
@@ -61,9 +61,12 @@ def command(**arguments: Any) -> None:
     from medseg.runs.train import train_job
 
     dataset = arguments.pop("dataset")
-    settings = options.training_settings(ClassificationSettings, arguments)
-    job = ClassificationJob(settings)
-    result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    with processes.joined(arguments["device"]) as is_first:
+        settings = options.training_settings(ClassificationSettings, arguments)
+        job = ClassificationJob(settings)
+        result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    if not is_first:
+        return
     if result.summary is not None:
         click.echo(result.summary)
     for note in result.notes:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import bars, console, interruption, options
+from medseg.workflows import bars, console, interruption, options, processes
 
 EPILOG = """\b
 Examples:
@@ -62,14 +62,17 @@ def command(**arguments: Any) -> None:
     from medseg.runs.train import train_job
 
     dataset, has_curve = arguments.pop("dataset"), arguments.pop("has_curve")
-    job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
-    settings = options.training_settings(TrainingSettings, arguments)
-    if has_curve:
-        result = train_learning_curve(job, dataset, settings, progress=bars.Bars())
-    elif settings.fold == ALL_FOLDS:
-        result = train_folds(job, dataset, settings, progress=bars.Bars())
-    else:
-        result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    with processes.joined(arguments["device"]) as is_first:
+        job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
+        settings = options.training_settings(TrainingSettings, arguments)
+        if has_curve:
+            result = train_learning_curve(job, dataset, settings, progress=bars.Bars())
+        elif settings.fold == ALL_FOLDS:
+            result = train_folds(job, dataset, settings, progress=bars.Bars())
+        else:
+            result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+    if not is_first:
+        return
     click.echo(result.summary)
     for note in result.notes:
         click.echo(note)

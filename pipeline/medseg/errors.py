@@ -8,6 +8,7 @@
     ├── ConfigError       a plan, an option or a YAML key is wrong
     ├── CheckpointError   a model or checkpoint is missing, damaged or does not fit
     ├── TrainingError     training cannot continue (a loss that is not finite, no case left)
+    │   └── LostProcessError      another of its processes has ended
     ├── TrackingError     the MLflow store cannot be reached, or refuses a run
     ├── EvaluationError   results cannot be read, or cannot be compared
     ├── ClusterError      a cluster cannot be used, or work on it ended its workers
@@ -67,6 +68,10 @@ class CheckpointError(PipelineError):
 
 class TrainingError(PipelineError):
     """Training cannot continue."""
+
+
+class LostProcessError(TrainingError):
+    """Another process of a distributed training has ended, for a reason of its own."""
 
 
 class TrackingError(PipelineError):

@@ -34,6 +34,7 @@ from medseg.runs.choices import asked_choices, check_choices
 from medseg.runs.describe import differences, differences_text, length_text, run_name, shortened, training_tags
 from medseg.runs.held_folder import freed_without_a_record, held_folder
 from medseg.runs.machine import torch_device, worker_count
+from medseg.runs.processes import check_single_training
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
@@ -111,6 +112,7 @@ def train_folds(
         PipelineError: If the dataset or a setting is wrong, or every fold failed.
     """
     started = time.monotonic()
+    check_single_training("all-folds")
     _check_parallel(job, settings)
     if not settings.resume:
         check_empty(settings.out)

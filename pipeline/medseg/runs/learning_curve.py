@@ -18,6 +18,7 @@ from medseg.errors import ConfigError, TrainingError
 from medseg.evaluation.segmentation import read_metrics
 from medseg.records import Case, Failure
 from medseg.runs.describe import differences, differences_text, length_text, run_name, training_tags
+from medseg.runs.processes import check_single_training
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
@@ -94,6 +95,7 @@ def train_learning_curve(
         PipelineError: If the dataset or a setting is wrong, there are too few patients, or no training succeeds.
     """
     started = time.monotonic()
+    check_single_training("a learning curve")
     if settings.resume or settings.fold in {"all", ALL_FOLDS}:
         raise ConfigError(
             "learning curve: takes a single fold and a new folder", remedy="give the number of a fold, and no resume"

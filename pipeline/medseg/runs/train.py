@@ -30,6 +30,7 @@ from medseg.runs.held_folder import freed_without_a_record, held_folder
 from medseg.runs.initial_weights import initial_weights, resumed_initial
 from medseg.runs.job import AnyPlan, AnyTask, Finished, Job, Prepared
 from medseg.runs.machine import torch_device
+from medseg.runs.processes import Order, check_batches, check_single_training, follow_training, give_order
 from medseg.runs.progress import Progress, ProgressListener, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
@@ -41,6 +42,7 @@ from medseg.training import Budget, ClockBudget, CurvesListener, StepBudget, Tra
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
 from medseg.training.forecast import Interval
+from medseg.training.ranks import is_first_rank, wait_for_all, working_alone
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +84,9 @@ def train_job(
 ) -> TrainResult:
     """Plan, prepare, train within the budget, measure and deliver.
 
+    In a distributed training (`ignite.distributed`) every process calls this with the same arguments; the first alone
+    reports and writes, and the result of the others has neither summary nor warnings.
+
     Args:
         job: Kind of training.
         dataset: A `dataset.json` or the folder that holds one.
@@ -93,6 +98,11 @@ def train_job(
         PipelineError: If the dataset, a setting or the earlier run is wrong, no case is left, or training cannot go on.
     """
     started = time.monotonic() if started is None else started
+    if settings.update is not None or RunFolder(settings.out).update.is_file():
+        check_single_training("an update")
+    if not is_first_rank():
+        outcome = follow_training(job, dataset, settings)
+        return TrainResult(settings.out, outcome.steps, outcome.seconds, None, (), (), (), None)
     if not settings.resume:
         check_empty(settings.out)
     with held_folder(settings.out), freed_without_a_record(settings):
@@ -124,6 +134,7 @@ def _train_held(
             job, cases, settings, earlier=earlier, clock=clock, deadline=deadline, run=run, progress=progress
         )
     folder.save_record(folder.load_record().model_copy(update={"is_finished": True}))
+    wait_for_all()
     return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
 
 
@@ -140,15 +151,17 @@ def _train(
 ) -> TrainResult:
     """Everything from the plan to the delivered model, in an MLflow run that is open."""
     folder, device = RunFolder(settings.out), torch_device(settings.device)
-    planned = job.plan(
-        cases,
-        settings,
-        device="cuda" if device.type == "cuda" else "cpu",
-        progress=progress,
-        seconds=None if deadline is None else deadline - time.monotonic(),
-    )
+    with working_alone():
+        planned = job.plan(
+            cases,
+            settings,
+            device="cuda" if device.type == "cuda" else "cpu",
+            progress=progress,
+            seconds=None if deadline is None else deadline - time.monotonic(),
+        )
     plan = planned.plan
     _check_same_run(earlier, cases, plan, job)
+    check_batches(plan)
     prepared = job.prepare(cases, plan, settings, progress=progress)
     task = prepared.task
     failures = merge_failures(planned.failures, prepared.failures)
@@ -173,6 +186,8 @@ def _train(
         _describe(run, job, settings, cases, plan, folder, prepared, record, failures=failures)
         record = record.model_copy(update={"is_described": True})
         folder.save_record(record)
+    is_resumed = settings.resume and folder.checkpoint.exists()
+    give_order(Order(plan, settings.fold, prepared.failures, budget, is_resumed, settings.cases))
     with progress.over_budget("train") as on_step:
         outcome = run_task(
             task,
@@ -180,7 +195,7 @@ def _train(
             listeners=_listeners(folder, progress, run),
             on_step=on_step,
             attach=job.attach,
-            resume=settings.resume and folder.checkpoint.exists(),
+            resume=is_resumed,
         )
     name = f"{cases.manifest.name}-{settings.out.resolve().name}"
     if run is not None and run.run_id != record.mlflow_run_id:  # the store was silent at the start

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from medseg.configuration import Axis, Config
 from medseg.training.intensity import blurred, contrasted, lowered, noised, powered
+from medseg.training.share import Share
 
 _WIDEST_BLUR = 1.5  # a kernel of seven taps holds two of its standard deviations
 
@@ -72,7 +73,9 @@ class AugmentConfig(Config):
         return self
 
 
-def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: int) -> tuple[Tensor, Tensor]:
+def augment_batch(
+    image: Tensor, label: Tensor, config: AugmentConfig, *, seed: int, share: Share | None = None
+) -> tuple[Tensor, Tensor]:
     """Augment a batch.
 
     Args:
@@ -80,33 +83,37 @@ def augment_batch(image: Tensor, label: Tensor, config: AugmentConfig, *, seed: 
         label: Labels `(B, 1, I, J, K)`, class indices.
         config: Probabilities and ranges of the changes.
         seed: Seed of this batch.
+        share: Part of a larger batch that these are, each changed as it would be within the whole; all of it if not
+            given.
 
     Returns:
         New images and labels of the same shapes and types.
     """
+    share = share or Share(0, image.shape[0], image.shape[0])
     generator = torch.Generator().manual_seed(seed)
-    theta = _affine_matrices(image.shape, config, generator)
+    theta = _affine_matrices(torch.Size([share.size, *image.shape[1:]]), config, generator)
     if theta is not None:
-        image, label = _transform(image, label, theta.to(image.device))
-    image = powered(image, *_range(image, config.gamma, config.gamma_share, generator))
-    factor, chosen = _range(image, config.contrast, config.contrast_share, generator)
-    shift, _ = _range(image, (-config.brightness, config.brightness), 1.0, generator)
+        image, label = _transform(image, label, theta[share.own].to(image.device))
+    image = powered(image, *_range(share, config.gamma, config.gamma_share, generator))
+    factor, chosen = _range(share, config.contrast, config.contrast_share, generator)
+    shift, _ = _range(share, (-config.brightness, config.brightness), 1.0, generator)
     image = contrasted(image, factor, shift, chosen)
-    image = blurred(image, *_range(image, config.blur_voxels, config.blur_share, generator))
-    image = lowered(image, *_range(image, (config.low_resolution, 1.0), config.low_resolution_share, generator))
-    deviation, chosen = _range(image, (0.0, config.noise), config.noise_share, generator)
+    image = blurred(image, *_range(share, config.blur_voxels, config.blur_share, generator))
+    image = lowered(image, *_range(share, (config.low_resolution, 1.0), config.low_resolution_share, generator))
+    whole = Share(0, share.size, share.size)
+    deviation, chosen = _range(whole, (0.0, config.noise), config.noise_share, generator)
     noise_seed = int(torch.randint(2**62, (), generator=generator))
     on_device = torch.Generator(image.device).manual_seed(noise_seed)
-    return noised(image, deviation, chosen, on_device), label
+    return noised(image, deviation, chosen, on_device, share=share), label
 
 
 def _range(
-    image: Tensor, bounds: tuple[float, float], share: float, generator: torch.Generator
+    share: Share, bounds: tuple[float, float], chance: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """One uniform number per sample, and which samples are chosen; both on the CPU."""
-    count = image.shape[0]
-    values = torch.empty(count).uniform_(*bounds, generator=generator)
-    return values, torch.rand(count, generator=generator) < share
+    """One uniform number per sample of the share, and which samples are chosen; both on the CPU."""
+    values = torch.empty(share.size).uniform_(*bounds, generator=generator)
+    chosen = torch.rand(share.size, generator=generator) < chance
+    return values[share.own], chosen[share.own]
 
 
 def _affine_matrices(shape: torch.Size, config: AugmentConfig, generator: torch.Generator) -> Tensor | None:

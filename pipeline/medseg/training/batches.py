@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from medseg.training.config import OptimisationConfig
-from medseg.training.ranks import of_first_rank
+from medseg.training.ranks import of_first_rank, processes_on_this_machine
+from medseg.training.share import own_share
 
 Batch = dict[str, Tensor]
 _CPU = torch.device("cpu")
@@ -56,6 +57,8 @@ def batches(
     other, which costs more than the reading does (`benchmarks/README.md`), so that batches are read when they are asked
     for, as long as that takes less than a quarter of the time; where it takes more, a slow disk say, one thread reads.
 
+    In a distributed training every process reads its own share of each batch.
+
     Args:
         samples: Samples, taken in order of their number.
         first_step: Number of the first batch.
@@ -89,7 +92,8 @@ def phased_batches(
         for phased in _read_when_asked(load, phase_at, first_step):
             yield phased
             first_step += 1
-    loaders = loaders or (min(_MOST_LOADERS, os.cpu_count() or 1) if is_cuda else 1)
+    cores = max(1, (os.cpu_count() or 1) // processes_on_this_machine()) if is_cuda else 1
+    loaders = loaders or min(_MOST_LOADERS, cores)
     pool = ThreadPoolExecutor(loaders, thread_name_prefix="samples")
     try:
         ahead = 2 * loaders
@@ -103,9 +107,10 @@ def phased_batches(
 
 
 def _load(samples: Sequence[Samples], step: int, phase: int, *, is_pinned: bool) -> Phased:
-    """The batch of a step."""
+    """The batch of a step, or this process's share of it."""
     size = samples[phase].config.batch_size
-    chosen = [samples[phase][index] for index in range(step * size, (step + 1) * size)]
+    share = own_share(size)
+    chosen = [samples[phase][index] for index in range(step * size + share.first, step * size + share.stop)]
     batch = {key: torch.stack([sample[key] for sample in chosen]) for key in chosen[0]}
     return Phased(phase, {key: tensor.pin_memory() for key, tensor in batch.items()} if is_pinned else batch)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from ignite.engine import Engine, Events
 
 from medseg.errors import ConfigError, TrainingError
-from medseg.training.ranks import of_first_rank
+from medseg.training.ranks import any_rank, of_first_rank
 from medseg.training.state import TrainingState
 
 TAIL_S = 3.0  # seconds for what follows the last validation
@@ -149,6 +149,16 @@ def attach_budget(trainer: Engine, state: TrainingState, budget: Budget) -> None
     trainer.add_event_handler(Events.STARTED, _forget_longer_shares, state)
     trainer.add_event_handler(Events.ITERATION_COMPLETED, _spend, state, budget)
     trainer.add_event_handler(Events.COMPLETED, _check_first_step, state)
+
+
+def attach_common_end(trainer: Engine) -> None:
+    """End the run in all processes where a handler ends it in one; attached after the handlers of the user's."""
+    trainer.add_event_handler(Events.ITERATION_COMPLETED | Events.EPOCH_COMPLETED, _end_with_others)
+
+
+def _end_with_others(engine: Engine) -> None:
+    if any_rank(bool(engine.should_terminate)) and not engine.should_terminate:
+        engine.terminate()
 
 
 def _spend(engine: Engine, state: TrainingState, budget: Budget) -> None:

@@ -13,12 +13,13 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from medseg.training.attach_forecast import attach_forecast
 from medseg.training.averaging import attach_average, averaged_copy
-from medseg.training.budget import Budget, attach_budget
+from medseg.training.budget import Budget, attach_budget, attach_common_end
 from medseg.training.events import TrainingEvents
 from medseg.training.ignite_log import make_engine
 from medseg.training.listener import OnStep, TrainingListener, attach_listeners
 from medseg.training.milestones import attach_milestones
 from medseg.training.randomness import seeded_step
+from medseg.training.ranks import take_weights_of_first_rank
 from medseg.training.report import attach_early_reports, attach_report
 from medseg.training.saving import (
     Checkpoints,
@@ -32,6 +33,7 @@ from medseg.training.state import TrainingState
 from medseg.training.step_guard import attach_step_guard
 from medseg.training.task import Task, Validation
 from medseg.training.validation import attach_validation, build_evaluator
+from medseg.training.whole_batch_norm import with_whole_batch_norms
 
 __all__ = ["Attach", "Outcome", "Task", "run_task"]
 
@@ -95,6 +97,10 @@ def run_task(
     validation is kept beside it (`model/best.safetensors`). An error anywhere, even in a handler of the user's, leaves
     a checkpoint of the last whole step, from which `resume` continues.
 
+    In a distributed training (`ignite.distributed`) every process calls this with the same arguments. Each trains on
+    its share of every batch and validates its share of the cases, the first alone reports and writes, and all have the
+    numbers of a single process.
+
     Args:
         task: Task to train.
         budget: Steps or wall clock.
@@ -127,6 +133,7 @@ def run_task(
     attach_checkpoints(trainer, evaluator, checkpoints)
     for attach_handlers in attach:
         attach_handlers(trainer, evaluator, state)
+    attach_common_end(trainer)
     attach_open_pause(trainer, state, reporter)
     with checkpoints:
         trainer.run(task.batches(state.step, budget.progress))
@@ -140,7 +147,8 @@ def _build(task: Task) -> TrainingState:
     config = task.optimisation
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = task.build()
+        network = with_whole_batch_norms(task.build())
+    take_weights_of_first_rank(network)
     average = averaged_copy(network, decay=config.average_decay)
     if config.optimiser == "sgd":
         optimiser: Optimizer = SGD(

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from medseg.training.share import Share
+
 _Change = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -36,13 +38,27 @@ def contrasted(image: Tensor, factor: Tensor, shift: Tensor, chosen: Tensor) -> 
     return _on_chosen(image, factor, chosen, change)
 
 
-def noised(image: Tensor, deviation: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
-    """Add Gaussian noise from a generator on the image's device."""
+def noised(
+    image: Tensor, deviation: Tensor, chosen: Tensor, generator: torch.Generator, *, share: Share | None = None
+) -> Tensor:
+    """Add Gaussian noise from a generator on the image's device.
+
+    Args:
+        image: Batch, or a share of one.
+        deviation: Standard deviation of every sample of the whole batch.
+        chosen: Samples of the whole batch that get noise.
+        generator: Generator, from which the noise of the whole batch is drawn.
+        share: Share that the image is; the whole if not given.
+    """
+    own = share.own if share else slice(None)
+    before = int(chosen[: own.start or 0].sum())
 
     def change(part: Tensor, value: Tensor) -> Tensor:
-        return part + torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype) * value
+        shape = (int(chosen.sum()), *part.shape[1:])
+        noise = torch.randn(shape, generator=generator, device=part.device, dtype=part.dtype)
+        return part + noise[before : before + len(part)] * value
 
-    return _on_chosen(image, deviation, chosen, change)
+    return _on_chosen(image, deviation[own], chosen[own], change)
 
 
 def blurred(image: Tensor, deviation_voxels: Tensor, chosen: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ def attach_milestones(trainer: Engine, state: TrainingState, budget: Budget, *, 
 
 def _pass(engine: Engine, state: TrainingState, budget: Budget, validations: int) -> None:
     is_over = state.progress >= 1 or engine.should_terminate
-    if not is_over and of_first_rank(_is_due(state, budget, validations)):
+    if of_first_rank(not is_over and _is_due(state, budget, validations)):
         engine.fire_event(TrainingEvents.MILESTONE)
 
 

@@ -48,8 +48,8 @@ class Reporter:
         """Report within an epoch that takes long."""
         state = self._state
         is_last = state.step % state.steps_per_epoch == 0 or engine.should_terminate
-        since = of_first_rank(state.progress - state.reported)
-        if not is_last and len(state.losses) >= _FEWEST_STEPS and since >= _GAP - 1e-9:
+        is_long = state.progress - state.reported >= _GAP - 1e-9
+        if of_first_rank(not is_last and len(state.losses) >= _FEWEST_STEPS and is_long):
             self.close(engine)
 
     def _report(self, engine: Engine) -> None:

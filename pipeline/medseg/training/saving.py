@@ -75,6 +75,8 @@ class Checkpoints:
 
     def save_best(self) -> None:
         """Write the averaged weights if this validation is the best so far, or the first."""
+        if not is_first_rank():
+            return
         path = self.folder / "model" / "best.safetensors"
         score = self._state.score if math.isfinite(self._state.score) else -math.inf
         if score > self._state.best_score or not path.exists():

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from medseg.training.batches import Batch
 from medseg.training.config import OptimisationConfig
+from medseg.training.gradients import add_gradients
 from medseg.training.task import Step
 
 BatchLoss = Callable[[Batch, int], Tensor]
@@ -21,6 +22,9 @@ def make_step(
     network: nn.Module, optimiser: Optimizer, config: OptimisationConfig, device: torch.device, *, loss_of: BatchLoss
 ) -> Step:
     """Build the step: to the device, augment and forward (`loss_of`), backward, clip, update.
+
+    In a distributed training every process has its share of the batch, and the loss is that of the whole batch: its
+    gradients by the samples of all processes add up to the gradient of a single one.
 
     Args:
         network: Network on the device.
@@ -39,6 +43,7 @@ def make_step(
         value = loss_of(moved, config.seed * _SEED_STRIDE + engine.state.iteration)
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(value)
+        add_gradients(network)
         nn.utils.clip_grad_norm_(network.parameters(), config.gradient_clip)
         optimiser.step()
         return value.detach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from ignite.engine import Engine
@@ -77,3 +77,14 @@ class Task(Protocol):
 
     def summarise(self, rows: Sequence[Any]) -> Validation:
         """The validation, from the rows of all its cases."""
+
+
+@runtime_checkable
+class KeepsCases(Protocol):
+    """A task that keeps more of a validated case than its rows, masks say; the first process is handed all of it."""
+
+    def kept(self) -> Any:
+        """What this process keeps of the cases that it has validated."""
+
+    def keep_others(self, others: Sequence[Any]) -> None:
+        """Add what other processes keep of theirs."""

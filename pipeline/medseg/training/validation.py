@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from ignite.handlers import EpochOutputStore
 from torch import nn
@@ -14,10 +15,10 @@ from torch import nn
 from medseg.training.budget import TAIL_S, Budget, tolerance_s
 from medseg.training.events import TrainingEvents
 from medseg.training.ignite_log import make_engine
-from medseg.training.ranks import is_first_rank, wait_for_first_rank
+from medseg.training.ranks import is_alone, of_first_rank, said_by_all, said_to_first_rank
 from medseg.training.state import TrainingState
 from medseg.training.stopwatch import Stopwatch
-from medseg.training.task import Task, Validation
+from medseg.training.task import KeepsCases, Task, Validation
 
 _MIDWAY_SHARE = 0.02  # of a wall-clock budget, for one validation on the way
 _FINAL_SHARE = 0.2  # and for the one at the end
@@ -45,24 +46,30 @@ def build_evaluator(task: Task, network: nn.Module) -> Engine:
     """An engine that measures a network case by case.
 
     After a run over cases, `evaluator.state.validation` holds the task's `Validation`, and `evaluator.state.metrics`
-    its values and, as `score`, its score.
+    its values and, as `score`, its score. In a distributed training each process measures its share of the cases, and
+    all have the rows of all.
     """
     evaluator = make_engine(task.evaluation_step(network))
     EpochOutputStore().attach(evaluator, "rows_by_case")
+    evaluator.add_event_handler(Events.COMPLETED, _gather, task)
     evaluator.add_event_handler(Events.COMPLETED, _summarise, task)
     return evaluator
 
 
 def measure_case_s(task: Task, network: nn.Module) -> float:
-    """Seconds that a validation case takes, from the first; 0 without any."""
+    """Seconds that a validation case takes, from the first; 0 without any.
+
+    They are those of a validation by all processes, over its cases.
+    """
     clock = Stopwatch()
     for case in task.validation_cases[:1]:
         make_engine(task.evaluation_step(network)).run([case])
-    return clock.seconds() if task.validation_cases else 0.0
+    at_once = min(int(idist.get_world_size()), len(task.validation_cases))
+    return of_first_rank(clock.seconds() / at_once) if task.validation_cases else 0.0
 
 
 def attach_validation(trainer: Engine, evaluator: Engine, state: TrainingState, task: Task, budget: Budget) -> None:
-    """Run the evaluator at every milestone and at the end, in the first process alone.
+    """Run the evaluator at every milestone and at the end, in every process on its share of the cases.
 
     Args:
         trainer: Engine of the training.
@@ -131,11 +138,13 @@ class _Validator:
         found: Validation = evaluator.state.validation
         state.last = replace(found, values=found.values | {"validated_cases": float(len(rows))})
         evaluator.state.validation = state.last
-        state.case_s = self._clock.seconds() / len(rows)
+        state.case_s = of_first_rank(self._clock.seconds() / len(rows))
         state.validated_cases = len(rows)
         state.score = found.score
         if state.compared_cases is not None and state.compared_cases < len(rows):
-            state.score = self._task.summarise(list(chain.from_iterable(rows[: state.compared_cases]))).score
+            numbered = zip(evaluator.state.case_numbers, rows, strict=True)
+            compared = [of_case for number, of_case in numbered if number < state.compared_cases]
+            state.score = self._task.summarise(list(chain.from_iterable(compared))).score
 
     def _final_count(self) -> int:
         """Cases of the validation at the end; a training that had ended is measured again as it was."""
@@ -155,18 +164,40 @@ class _Validator:
         return affordable_cases(len(self._task.validation_cases), self._state.case_s, seconds=seconds)
 
     def _run(self, cases: Sequence[Any], *, is_final: bool) -> None:
-        if is_first_rank() and cases:
+        if cases:
             self._is_final = is_final
             self._clock.restart()
-            self._evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
-            self._evaluator.run(cases)
-        wait_for_first_rank()
+            self._evaluate(cases)
         self._state.validated_step = self._state.step
         self._keep_back()
+
+    def _evaluate(self, cases: Sequence[Any]) -> None:
+        """Measure this process's cases; one without any has a part in what follows, too."""
+        own = cases if is_alone() else cases[idist.get_rank() :: idist.get_world_size()]
+        self._evaluator.state.max_epochs = None  # Ignite takes a run that an error ended for unfinished
+        if own:
+            self._evaluator.run(own)
+        else:
+            self._evaluator.state.rows_by_case = []
+            self._evaluator.fire_event(Events.COMPLETED)
 
     def _keep_back(self) -> None:
         """Reserve the time of the validation at the end."""
         self._budget.keep_back(self._affordable(_FINAL_SHARE) * self._state.case_s + TAIL_S)
+
+
+def _gather(evaluator: Engine, task: Task) -> None:
+    """Put the rows of all processes in the order of the cases, and hand the first what else is kept of them."""
+    parts = said_by_all(evaluator.state.rows_by_case)
+    numbered = sorted(
+        ((rank + place * len(parts), rows) for rank, part in enumerate(parts) for place, rows in enumerate(part)),
+        key=lambda one: one[0],
+    )
+    evaluator.state.case_numbers = [number for number, _ in numbered]
+    evaluator.state.rows_by_case = [rows for _, rows in numbered]
+    if not is_alone() and isinstance(task, KeepsCases):
+        kept = said_to_first_rank(task.kept())
+        task.keep_others(kept[1:])
 
 
 def _summarise(evaluator: Engine, task: Task) -> None:

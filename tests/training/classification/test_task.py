@@ -353,7 +353,7 @@ def test_every_step_is_augmented_anew(build_inputs: InputsBuilder, monkeypatch: 
     """Seven steps of two epochs, of two seeds."""
     seeds: list[int] = []
 
-    def note(image: torch.Tensor, label: torch.Tensor, config: AugmentConfig, *, seed: int) -> Any:
+    def note(image: torch.Tensor, label: torch.Tensor, config: AugmentConfig, *, seed: int, share: Any) -> Any:
         seeds.append(seed)
         return image, label
 

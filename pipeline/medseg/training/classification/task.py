@@ -29,6 +29,8 @@ from medseg.training.classification.config import SliceTrainingConfig
 from medseg.training.classification.loss import ClassLoss
 from medseg.training.classification.samples import SliceSamples, StudySamples, steps_per_epoch
 from medseg.training.classification.weights import class_weights
+from medseg.training.ranks import is_alone
+from medseg.training.share import Share, gathered, own_share
 from medseg.training.step import make_step
 from medseg.training.task import CaseStep, Step, Validation
 
@@ -122,17 +124,19 @@ class ClassificationTask:
         classifier = _classifier(network)
         config = self.inputs.config
         loss = ClassLoss(self.inputs.targets.kind, self.weights).to(self.device)
+        share = own_share(config.batch_size)
 
         def loss_of(batch: Batch, seed: int) -> Tensor:
             image = batch["image"]
             lengths = [image.shape[1]] * len(image) if image.ndim == 5 else None
             image = image.flatten(0, 1) if lengths else image  # (studies × slices, C', I, J)
-            image = self._augmented(image, seed)
+            part = None if is_alone() else share.times(len(image) // len(batch["image"]))
+            image = self._augmented(image, seed, part)
             with autocast(self.device, config.precision):
                 features = classifier.features(image.contiguous(memory_format=torch.channels_last))
             features = features.float()
             logits = classifier.study_logits(features, lengths) if lengths else classifier.classify(features)
-            value: Tensor = loss(logits, batch["target"])
+            value: Tensor = loss(gathered(logits, share), gathered(batch["target"], share))
             return value
 
         return make_step(classifier, optimiser, config, self.device, loss_of=loss_of)
@@ -200,11 +204,11 @@ class ClassificationTask:
             return np.ones(rows.shape[1])
         return class_weights(rows, kind=inputs.targets.kind, strongest=inputs.config.strongest_weight)
 
-    def _augmented(self, image: Tensor, seed: int) -> Tensor:
-        """Augmented pictures `(B, C', I, J)`."""
+    def _augmented(self, image: Tensor, seed: int, share: Share | None = None) -> Tensor:
+        """Augmented pictures `(B, C', I, J)`, which may be a share of the batch."""
         flat = image[..., None]  # (B, C', I, J, 1)
         dummy = torch.zeros_like(flat[:, :1])
-        return augment_batch(flat, dummy, self.inputs.config.augment, seed=seed)[0][..., 0]
+        return augment_batch(flat, dummy, self.inputs.config.augment, seed=seed, share=share)[0][..., 0]
 
 
 def _classifier(network: nn.Module) -> SliceClassifier:

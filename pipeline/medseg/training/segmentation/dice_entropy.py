@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from medseg.training.ranks import is_alone, summed
+
 _SMOOTH = 1e-5
 _FEW_CLASSES = 8
 _SLOTS = 256  # partial sums per class, so that a GPU's threads seldom wait for the same one
@@ -20,6 +22,9 @@ _SLOTS = 256  # partial sums per class, so that a GPU's threads seldom wait for 
 
 def dice_and_entropy(logits: Tensor, label: Tensor, dice_weight: float) -> Tensor:
     """Cross-entropy plus weighted 1 − Dice, mean over the foreground classes, voxels pooled over the batch.
+
+    In a distributed training they are pooled over the shares of all processes, and every process has the loss of the
+    whole batch with the gradient by its own logits.
 
     Args:
         logits: Shape `(B, classes, …)`, any floating type; class 0 is the background.
@@ -53,13 +58,19 @@ class _DiceAndEntropy(torch.autograd.Function):
         probability.exp_()
         true = probability.gather(axis, index)
         overlap, truth = _sums_per_class(true, index, classes), _sums_per_class(torch.ones_like(true), index, classes)
-        total = probability.sum((0, 3 - axis)) + truth + _SMOOTH
+        drawn, voxels = probability.sum((0, 3 - axis)), index.numel()
+        if not is_alone():
+            own = torch.stack([entropy.double() * voxels, entropy.new_tensor(voxels, dtype=torch.float64)])
+            sums = summed(torch.cat([own, overlap.double(), truth.double(), drawn.double()]))
+            voxels, entropy = int(sums[1]), (sums[0] / sums[1]).float()
+            overlap, truth, drawn = sums[2:].float().view(3, classes)
+        total = drawn + truth + _SMOOTH
         dice = (2 * overlap + _SMOOTH) / total
         weight = dice_weight / max(1, classes - 1)
         per_voxel, per_true_voxel = weight * dice / total, -2 * weight / total
         per_voxel[0] = per_true_voxel[0] = 0.0
         ctx.save_for_backward(probability, index, true, per_voxel, per_true_voxel)
-        ctx.axis, ctx.shape, ctx.dtype = axis, logits.shape, logits.dtype
+        ctx.axis, ctx.shape, ctx.dtype, ctx.voxels = axis, logits.shape, logits.dtype, voxels
         return entropy + dice_weight * (1 - dice[1:].mean())
 
     @staticmethod
@@ -68,7 +79,7 @@ class _DiceAndEntropy(torch.autograd.Function):
         """Through softmax: p · (g − Σ p g), with what the label's class adds put where it is."""
         probability, index, true, per_voxel, per_true_voxel = ctx.saved_tensors
         axis = ctx.axis
-        at_label = true * per_true_voxel[index] - 1 / index.numel()
+        at_label = true * per_true_voxel[index] - 1 / ctx.voxels
         with torch.autocast(probability.device.type, enabled=False):
             if axis == 1:
                 every, summed = per_voxel[:, None], torch.einsum("bcv,c->bv", probability, per_voxel)

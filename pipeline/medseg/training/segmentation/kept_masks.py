@@ -29,6 +29,10 @@ class KeptMasks:
         content = zlib.compress(np.ascontiguousarray(mask[box]).tobytes(), level=1)
         self._packed[case_id] = _Packed(mask.shape, mask.dtype, box, content)
 
+    def add(self, others: KeptMasks) -> None:
+        """Keep the masks of others too, each in place of the case's last one."""
+        self._packed |= others._packed
+
     def __contains__(self, case_id: str) -> bool:
         return case_id in self._packed
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from medseg.errors import ConfigError
 from medseg.targets import ExclusiveLabels, VoxelTarget
 from medseg.training.segmentation.dice_entropy import dice_and_entropy
+from medseg.training.share import gathered, own_share
 
 
 def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0) -> nn.Module:
@@ -56,3 +57,23 @@ class SegmentationLoss(nn.Module):
                 target = functional.interpolate(label.float(), size=logits.shape[2:], mode="nearest-exact")
             total = total + weight * dice_and_entropy(logits, target, self.dice_weight)
         return total / sum(weights)
+
+
+class WholeBatchLoss(nn.Module):
+    """A loss of any kind over the whole batch of a distributed training, whose logits every process gathers.
+
+    Args:
+        loss: Loss of a whole batch.
+        batch_size: Samples of a whole batch.
+    """
+
+    def __init__(self, loss: nn.Module, batch_size: int) -> None:
+        super().__init__()
+        self.loss = loss
+        self.batch_size = batch_size
+
+    def forward(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
+        """Loss of the whole batch, with the gradient by this process's logits."""
+        share = own_share(self.batch_size)
+        value: Tensor = self.loss([gathered(logits, share) for logits in scales], gathered(label, share))
+        return value

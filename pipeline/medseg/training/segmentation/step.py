@@ -12,9 +12,11 @@ from torch.optim import Optimizer
 from medseg.networks.precision import autocast, memory_format
 from medseg.training.augment import augment_batch
 from medseg.training.batches import Batch
+from medseg.training.ranks import is_alone
 from medseg.training.segmentation.compiled import Forward, compiled_forward
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.parts import BatchTransform
+from medseg.training.share import gathered, own_share
 from medseg.training.step import make_step
 from medseg.training.task import Step
 
@@ -44,6 +46,8 @@ def training_step(
             not compiled if not given.
     """
     layout = memory_format(spatial_dims, device)
+    share = own_share(config.batch_size)
+    part = None if is_alone() else share
     forward: Forward = getattr(network, "scales", None) or (lambda image: [network(image)])
 
     def scales_of(image: Tensor, forward: Forward) -> Sequence[Tensor]:
@@ -52,14 +56,15 @@ def training_step(
             return forward(image.contiguous(memory_format=layout))
 
     if compiled_channels is not None:
-        blank = torch.zeros(config.batch_size, compiled_channels, *config.patch_size, device=device)
+        blank = torch.zeros(share.stop - share.first, compiled_channels, *config.patch_size, device=device)
         network.train()
         forward = compiled_forward(forward, network, partial(scales_of, blank))
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
-        image, label = augment_batch(batch["image"], batch["label"], config.augment, seed=seed)
+        image, label = augment_batch(batch["image"], batch["label"], config.augment, seed=seed, share=part)
         if transform is not None:
-            image, label = transform(image, label, seed=seed)
+            image, label = transform(gathered(image, share), gathered(label, share), seed=seed)
+            image, label = (image[share.own], label[share.own]) if part else (image, label)
         value: Tensor = loss(scales_of(image, forward), label[..., 0] if spatial_dims == 2 else label)
         return value
 

@@ -27,7 +27,7 @@ from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.initialisation import Initialisation
 from medseg.training.segmentation.kept_masks import KeptMasks
 from medseg.training.segmentation.kept_scans import KeptScans
-from medseg.training.segmentation.loss import loss_for
+from medseg.training.segmentation.loss import WholeBatchLoss, loss_for
 from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.replay import Replay
@@ -113,14 +113,13 @@ class SegmentationTask:
         """Steps on augmented patches of either phase, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
-        loss = (
-            build_loss(inputs.config) if build_loss else loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
-        )
+        loss = build_loss(inputs.config) if build_loss else None
+        own = loss or loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
         steps = [
             training_step(
                 network,
                 optimiser,
-                loss.to(self.device),
+                (WholeBatchLoss(own, config.batch_size) if loss else own).to(self.device),
                 config,
                 self.device,
                 spatial_dims=inputs.network.spatial_dims,
@@ -177,6 +176,16 @@ class SegmentationTask:
             return rows
 
         return measure
+
+    def kept(self) -> tuple[KeptMasks, dict[str, dict[str, float]]]:
+        """Masks and soft Dice of the cases that this process has validated."""
+        return self.masks, self.soft_dice
+
+    def keep_others(self, others: Sequence[tuple[KeptMasks, dict[str, dict[str, float]]]]) -> None:
+        """Add those of other processes."""
+        for masks, soft_dice in others:
+            self.masks.add(masks)
+            self.soft_dice |= soft_dice
 
     def summarise(self, rows: Sequence[CaseMetrics]) -> Validation:
         """Mean Dice of whole volumes."""
