@@ -9,8 +9,10 @@ demo: .venv/installed
 	rm -rf medseg_demo
 	$(BIN)/medseg demo --out medseg_demo
 
+# Files of tests are shared out among as many processes; `make test WORKERS=8` where there are more cores.
+WORKERS ?= 2
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff check .
