@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.manifest.case_scans import check_named
 from medseg.records import Case, CaseMetrics, Scan, SliceScores
 from medseg.scans import write_mask
-from medseg.targets import ExclusiveLabels
+from medseg.targets import ExclusiveLabels, Regions
 
 from tests.grids import OBLIQUE
 from tests.manifest.datasets import manifest_of
@@ -79,10 +80,11 @@ def measure(target: Any, **metrics: Any) -> Callable[[], object]:
     return lambda: measure_case(LABEL, LABEL, target=target, case_id="a", spacing_mm=(1.0, 1.0, 1.0), metrics=metrics)
 
 
-@tries("evaluation/segmentation/measure_case.py", "evaluate exclusive labels of every voxel")
-def _ignored(place: Path) -> Again:
-    yield measure(ExclusiveLabels(labels=LABELS, ignore=9))
+@tries("evaluation/segmentation/measure_case.py", "evaluate labels or regions")
+def _no_structures(place: Path) -> Again:
+    yield measure(SimpleNamespace(kind="quantities"))
     yield measure(ExclusiveLabels(labels=LABELS))
+    yield measure(Regions(labels=LABELS, regions={"liver": (1,)}, order=(1,)))
 
 
 @tries("evaluation/segmentation/measure_case.py", "choose another name")

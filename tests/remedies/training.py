@@ -15,7 +15,7 @@ from medseg.manifest import load_manifest
 from medseg.networks.segmentation import UNet
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
-from medseg.targets import ExclusiveLabels, SliceClasses
+from medseg.targets import ExclusiveLabels, Regions, SliceClasses, WrittenRegions
 from medseg.training import ClockBudget
 from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.classification import ClassificationTask
@@ -73,11 +73,12 @@ def _own_network_for_another_s_settings(place: Path) -> Again:
     yield lambda: SegmentationParts().build(small_net("dynunet"))
 
 
-@tries("training/segmentation/loss.py", "train on exclusive labels of every voxel")
-def _ignored_voxels(place: Path) -> Again:
+@tries("training/segmentation/loss.py", "train on exclusive labels or on regions")
+def _written_regions(place: Path) -> Again:
     labels = {"background": 0, "liver": 1}
+    yield lambda: loss_for(WrittenRegions(labels=labels, regions=((1,),), order=(1,)))
     yield lambda: loss_for(ExclusiveLabels(labels=labels, ignore=255))
-    yield lambda: loss_for(ExclusiveLabels(labels=labels))
+    yield lambda: loss_for(Regions(labels=labels, regions={"liver": (1,)}, order=(1,)))
 
 
 @tries("training/report.py", "lower learning_rate in the plan")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from medseg.errors import ConfigError
+from medseg.errors import ConfigError, GeometryError
 from medseg.evaluation.segmentation import measure_case, overlap_metrics
 from medseg.geometry import Geometry
 from medseg.inference.segmentation import InferenceConfig
@@ -17,9 +17,9 @@ from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.preprocess.resample import resample_linear
 from medseg.preprocess.segmentation import restore_mask
 from medseg.preprocess.segmentation.restore import restore_planes
-from medseg.targets import ExclusiveLabels, VoxelTarget
+from medseg.targets import ExclusiveLabels, Regions, VoxelTarget
 from medseg.training.segmentation import TrainingConfig
-from medseg.training.segmentation.loss import SegmentationLoss, loss_for
+from medseg.training.segmentation.loss import RegionLoss, SegmentationLoss, loss_for
 from medseg.training.segmentation.patches import PatchDataset
 from torch import Tensor, nn
 
@@ -148,9 +148,12 @@ def test_patches_of_quantities_keep_channels_and_fractions() -> None:
 
 def test_loss_is_chosen_by_the_target() -> None:
     assert isinstance(loss_for(labels_of(0, 1), dice_weight=0.5), SegmentationLoss)
-    for target, fact in ((Dose(), "got quantities"), (ExclusiveLabels(labels={"a": 0}, ignore=1), "ignored voxels")):
-        with pytest.raises(ConfigError, match=fact):
-            loss_for(target)
+    partial = loss_for(ExclusiveLabels(labels={"background": 0, "a": 1}, ignore=9))
+    assert isinstance(partial, SegmentationLoss)
+    assert partial.is_partial
+    assert isinstance(loss_for(Regions(labels={"background": 0, "a": 1}, regions={"a": (1,)}, order=(1,))), RegionLoss)
+    with pytest.raises(ConfigError, match="got quantities"):
+        loss_for(Dose())
 
 
 def test_metrics_are_chosen_by_the_target() -> None:
@@ -158,6 +161,45 @@ def test_metrics_are_chosen_by_the_target() -> None:
     label, mask = rng.integers(0, 3, (2, 4, 5, 6))
     found = measure_case(label, mask, target=labels_of(0, 1, 2), case_id="a")
     assert found == overlap_metrics(label, mask, labels={"label 1": 1, "label 2": 2}, case_id="a")
-    for target, fact in ((Nested(), "got regions"), (ExclusiveLabels(labels={"a": 0}, ignore=1), "ignored voxels")):
-        with pytest.raises(ConfigError, match=fact):
-            measure_case(label, mask, target=target, case_id="a")
+    with pytest.raises(ConfigError, match="got quantities"):
+        measure_case(label, mask, target=Dose(), case_id="a")
+
+
+def test_ignored_voxels_count_in_no_overlap_whatever_the_mask_draws_there() -> None:
+    rng = np.random.default_rng(0)
+    label, mask = rng.integers(0, 3, (2, 4, 5, 6))
+    hidden = rng.random(label.shape) < 0.4
+    target = ExclusiveLabels(labels={"background": 0, "a": 1, "b": 2}, ignore=9)
+    found = measure_case(np.where(hidden, 9, label), mask, target=target, case_id="a")
+    kept = ~hidden
+    assert found == overlap_metrics(label[kept], mask[kept], labels={"a": 1, "b": 2}, case_id="a")
+
+
+def test_structures_that_overlap_are_measured_each_by_all_of_their_values() -> None:
+    rng = np.random.default_rng(0)
+    label, mask = rng.integers(0, 4, (2, 4, 5, 6))
+    label[0] = 9
+    regions = {"whole": (1, 2, 3), "core": (2, 3)}
+    labels = {"background": 0, "edema": 1, "core alone": 2, "rim": 3}
+    target = Regions(labels=labels, regions=regions, order=(1, 2), ignore=9)
+    for row in measure_case(label, mask, target=target, case_id="a"):
+        truth, drawn = (np.isin(array[1:], regions[row.label]) for array in (label, mask))
+        assert row.values["dice"] == pytest.approx(2 * (truth & drawn).sum() / (truth.sum() + drawn.sum()))
+        assert row.values["iou"] == pytest.approx((truth & drawn).sum() / (truth | drawn).sum())
+        assert (row.label_voxels, row.mask_voxels) == (truth.sum(), drawn.sum())
+
+
+def test_own_metric_of_a_structure_sees_its_voxels() -> None:
+    def voxels(label: np.ndarray, mask: np.ndarray, *, spacing_mm: object) -> float:
+        return float(label.sum() + 1000 * mask.sum())
+
+    label = np.array([0, 1, 2, 2]).reshape(4, 1, 1)
+    target = Regions(labels={"background": 0, "a": 1, "b": 2}, regions={"all": (1, 2), "b": (2,)}, order=(1, 2))
+    rows = measure_case(label, label[::-1], target=target, case_id="a", metrics={"voxels": voxels})
+    assert [row.values["voxels"] for row in rows] == [3003.0, 2002.0]
+
+
+def test_mask_of_another_shape_is_refused() -> None:
+    target = Regions(labels={"background": 0, "a": 1}, regions={"a": (1,)}, order=(1,), ignore=9)
+    with pytest.raises(GeometryError, match=r"case a: mask must have the label's shape \(2, 2, 2\), got \(2, 2, 3\)"):
+        measure_case(np.zeros((2, 2, 2), int), np.zeros((2, 2, 3), int), target=target, case_id="a")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from medseg.training.segmentation.loss import SegmentationLoss
-from monai.losses.dice import DiceCELoss
+from medseg.training.segmentation.loss import RegionLoss, SegmentationLoss
+from monai.losses.dice import DiceCELoss, DiceLoss
 from torch import Tensor
 from torch.nn import functional
 
@@ -110,3 +110,75 @@ def test_gradient_is_that_of_finite_differences(classes: int) -> None:
     direction = torch.randn(logits.shape, generator=torch.Generator().manual_seed(3))
     ahead, behind = (by_hand(logits.detach() + step * direction, label, dice_weight=2.0) for step in (1e-3, -1e-3))
     assert float((logits.grad * direction).sum()) == pytest.approx(float(ahead - behind) / 2e-3, rel=1e-3)
+
+
+def with_ignored(label: Tensor) -> tuple[Tensor, Tensor]:
+    """The label with two voxels in five ignored, and which voxels count."""
+    counted = torch.rand(label.shape, generator=torch.Generator().manual_seed(7)) > 0.4
+    return label.masked_fill(~counted, -1), counted
+
+
+@pytest.mark.parametrize("classes", [3, 12])
+def test_ignored_voxels_count_in_neither_part_nor_in_the_gradient(classes: int) -> None:
+    logits, label = random_case(classes=classes)
+    partial, counted = with_ignored(label)
+    found = logits.clone().requires_grad_()
+    SegmentationLoss(1.5, is_partial=True)([found], partial).backward()
+    kept = counted[:, 0]
+    columns = logits.movedim(1, -1)[kept].T[None]  # (1, classes, voxels that count)
+    columns = columns.double().clone().requires_grad_()
+    expected = by_hand(columns, label[counted].view(1, 1, -1), dice_weight=1.5)
+    expected.backward()
+    assert found.grad is not None
+    assert columns.grad is not None
+    loss = SegmentationLoss(1.5, is_partial=True)([logits], partial)
+    assert float(loss) == pytest.approx(float(expected.detach()), abs=1e-5)
+    torch.testing.assert_close(found.grad.movedim(1, -1)[kept].T[None].double(), columns.grad, atol=1e-6, rtol=1e-4)
+    assert not found.grad.movedim(1, -1)[~kept].any()
+
+
+def test_wrong_labels_of_ignored_voxels_change_nothing() -> None:
+    logits, label = random_case()
+    partial, counted = with_ignored(label)
+    wild = torch.where(counted[:, 0, None], logits, 50 * torch.randn_like(logits))
+    loss = SegmentationLoss(is_partial=True)
+    assert float(loss([wild], partial)) == pytest.approx(float(loss([logits], partial)), abs=1e-6)
+
+
+def test_loss_of_labels_without_ignored_voxels_is_that_of_every_voxel() -> None:
+    logits, label = random_case()
+    assert float(SegmentationLoss(is_partial=True)([logits], label)) == pytest.approx(
+        float(SegmentationLoss()([logits], label)), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_patch_without_a_voxel_that_counts_is_no_reason_to_learn(channels: int) -> None:
+    logits = torch.randn(2, channels + 1, 4, 4, 4, requires_grad=True)
+    SegmentationLoss(is_partial=True)([logits], torch.full((2, 1, 4, 4, 4), -1)).backward()
+    regions = torch.randn(2, channels, 4, 4, 4, requires_grad=True)
+    RegionLoss()([regions], torch.full((2, channels, 4, 4, 4), -1)).backward()
+    assert logits.grad is not None
+    assert regions.grad is not None
+    assert not logits.grad.any()
+    assert not regions.grad.any()
+
+
+def test_loss_of_regions_is_binary_cross_entropy_plus_dice_as_monai_has_them() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 3, 4, 5, 6, generator=generator)
+    label = torch.randint(0, 2, (2, 3, 4, 5, 6), generator=generator).to(torch.int16)
+    dice = DiceLoss(sigmoid=True, batch=True, smooth_nr=1e-5, smooth_dr=1e-5)(logits, label.float())
+    entropy = functional.binary_cross_entropy_with_logits(logits, label.float())
+    found = RegionLoss(dice_weight=0.7)([logits], label)
+    assert float(found) == pytest.approx(float(entropy + 0.7 * dice), abs=1e-5)
+
+
+def test_ignored_voxels_count_in_no_region() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(1, 2, 4, 4, 4, generator=generator)
+    label = torch.randint(0, 2, (1, 2, 4, 4, 4), generator=generator).to(torch.int16)
+    counted = torch.rand(1, 1, 4, 4, 4, generator=generator) > 0.5
+    whole = RegionLoss()([logits], label.masked_fill(~counted, -1))
+    columns = [array[:, :, counted[0, 0]] for array in (logits, label)]
+    assert float(whole) == pytest.approx(float(RegionLoss()([columns[0]], columns[1])), abs=1e-6)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from medseg.errors import ConfigError
 from medseg.evaluation.segmentation.metric import Metric
-from medseg.evaluation.segmentation.overlap import overlap_metrics
+from medseg.evaluation.segmentation.overlap import check_same_grid, overlap_metrics, region_overlap
 from medseg.geometry import Triple
 from medseg.records import Array, CaseMetrics, Mask
-from medseg.targets import ExclusiveLabels, VoxelTarget
+from medseg.targets import ExclusiveLabels, Regions, VoxelTarget
 
 _NONE: Mapping[str, Metric] = {}
 
@@ -26,6 +28,9 @@ def measure_case(
 ) -> list[CaseMetrics]:
     """Metrics of every structure of a case.
 
+    Voxels that nobody has annotated are taken for background in the reference and in the mask, so that they count in no
+    overlap; a distance of the user's own may end at their border.
+
     Args:
         label: Reference, a native array.
         mask: Prediction, a native array on the same grid.
@@ -38,15 +43,24 @@ def measure_case(
         GeometryError: If the shapes differ.
         ConfigError: If there are no metrics for the target, or one of the user's has the name of another.
     """
-    if isinstance(target, ExclusiveLabels) and target.ignore is None:
+    if not isinstance(target, ExclusiveLabels | Regions):
+        fact = f"target: metrics must exist for it, got {target.kind}"
+        raise ConfigError(fact, remedy="evaluate labels or regions")
+    check_same_grid(label, mask, case_id=case_id)
+    ignored = target.ignored(label)
+    if ignored is not None:
+        label, mask = (np.where(ignored, 0, array) for array in (label, mask))
+    if isinstance(target, ExclusiveLabels):
         rows = overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
-        if not metrics:
-            return rows
-        shown = [(target.shows(label, row.label), target.shows(mask, row.label)) for row in rows]
-        return [with_own_metrics(row, *both, spacing_mm, metrics) for row, both in zip(rows, shown, strict=True)]
-    what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
-    fact = f"target: metrics must exist for it, got {what}"
-    raise ConfigError(fact, remedy="evaluate exclusive labels of every voxel")
+    else:
+        rows = [
+            region_overlap(target.shows(label, name), target.shows(mask, name), name=name, case_id=case_id)
+            for name in target.structures
+        ]
+    if not metrics:
+        return rows
+    shown = [(target.shows(label, row.label), target.shows(mask, row.label)) for row in rows]
+    return [with_own_metrics(row, *both, spacing_mm, metrics) for row, both in zip(rows, shown, strict=True)]
 
 
 def check_new_names(known: Iterable[str], metrics: Mapping[str, Metric]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medseg.errors import GeometryError
-from medseg.records import CaseMetrics, Labelmap
+from medseg.records import Array, CaseMetrics, Labelmap, Mask
 
 NAN = float("nan")
 
@@ -26,8 +26,7 @@ def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], 
 
     Source: Dice 1945, https://doi.org/10.2307/1932409; Jaccard 1912, https://doi.org/10.1111/j.1469-8137.1912.tb05611.x.
     """
-    if label.shape != mask.shape:
-        raise GeometryError(f"mask must have the label's shape {label.shape}, got {mask.shape}", case_id=case_id)
+    check_same_grid(label, mask, case_id=case_id)
     size = max(int(label.max(initial=0)), int(mask.max(initial=0)), *labels.values()) + 1
     in_label = np.bincount(label.ravel(), minlength=size)
     in_mask = np.bincount(mask.ravel(), minlength=size)
@@ -42,6 +41,30 @@ def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], 
         )
         for name, value in labels.items()
     ]
+
+
+def check_same_grid(label: Array, mask: Array, *, case_id: str) -> None:
+    """Refuse a case whose mask has another shape than its label.
+
+    Raises:
+        GeometryError: If that is so.
+    """
+    if label.shape != mask.shape:
+        raise GeometryError(f"mask must have the label's shape {label.shape}, got {mask.shape}", case_id=case_id)
+
+
+def region_overlap(label: Mask, mask: Mask, *, name: str, case_id: str) -> CaseMetrics:
+    """Dice and IoU of one structure, which others may overlap; undefined as in `overlap_metrics`.
+
+    Args:
+        label: Voxels of the structure in the reference, bool, shape `(I, J, K)`.
+        mask: Its voxels in the prediction, on the same grid.
+        name: Name of the structure.
+        case_id: Id of the case.
+    """
+    in_label, in_mask = int(label.sum()), int(mask.sum())
+    values = _overlap(in_label, in_mask, int((label & mask).sum()))
+    return CaseMetrics(case_id=case_id, label=name, values=values, label_voxels=in_label, mask_voxels=in_mask)
 
 
 def _overlap(label: int, mask: int, both: int) -> dict[str, float]:

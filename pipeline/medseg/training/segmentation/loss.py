@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from medseg.errors import ConfigError
-from medseg.targets import ExclusiveLabels, VoxelTarget
+from medseg.targets import ExclusiveLabels, Regions, VoxelTarget, WrittenRegions
 from medseg.training.segmentation.dice_entropy import dice_and_entropy
+from medseg.training.segmentation.region_loss import region_loss
 from medseg.training.share import gathered, own_share
 
 
@@ -24,11 +25,12 @@ def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0) -> nn.Module:
     Raises:
         ConfigError: If there is no loss for the target.
     """
-    if isinstance(target, ExclusiveLabels) and target.ignore is None:
-        return SegmentationLoss(dice_weight)
-    what = "ignored voxels" if isinstance(target, ExclusiveLabels) else target.kind
+    if isinstance(target, ExclusiveLabels) and not isinstance(target, WrittenRegions):
+        return SegmentationLoss(dice_weight, is_partial=target.ignore is not None)
+    if isinstance(target, Regions):
+        return RegionLoss(dice_weight)
     raise ConfigError(
-        f"target: a loss must exist for it, got {what}", remedy="train on exclusive labels of every voxel"
+        f"target: a loss must exist for it, got {target.kind}", remedy="train on exclusive labels or on regions"
     )
 
 
@@ -39,8 +41,34 @@ class SegmentationLoss(nn.Module):
 
     Args:
         dice_weight: Weight of the Dice part beside the cross-entropy.
+        is_partial: Whether voxels that nobody has annotated may be there; they count in neither part.
 
     Source: Isensee et al. 2021, https://doi.org/10.1038/s41592-020-01008-z, online methods.
+    """
+
+    def __init__(self, dice_weight: float = 1.0, *, is_partial: bool = False) -> None:
+        super().__init__()
+        self.dice_weight = dice_weight
+        self.is_partial = is_partial
+
+    def forward(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
+        """Loss of logits `(B, classes, …)` per scale, finest first, against class indices `(B, 1, …)`."""
+        return over_scales(
+            lambda logits, target: dice_and_entropy(logits, target, self.dice_weight, is_partial=self.is_partial),
+            scales,
+            label,
+        )
+
+
+class RegionLoss(nn.Module):
+    """Loss of overlapping structures: batch Dice of each plus its binary cross-entropy.
+
+    Each coarser scale has half the weight of the one before.
+
+    Args:
+        dice_weight: Weight of the Dice part beside the cross-entropy.
+
+    Source: Isensee et al. 2020, https://arxiv.org/abs/2011.00848, section 2.2 (region-based training).
     """
 
     def __init__(self, dice_weight: float = 1.0) -> None:
@@ -48,15 +76,26 @@ class SegmentationLoss(nn.Module):
         self.dice_weight = dice_weight
 
     def forward(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
-        """Loss of logits `(B, classes, …)` per scale, finest first, against class indices `(B, 1, …)`."""
-        weights = [0.5**n for n in range(len(scales))]
-        total = torch.zeros((), device=label.device)
-        for weight, logits in zip(weights, scales, strict=True):
-            target = label
-            if logits.shape[2:] != label.shape[2:]:
-                target = functional.interpolate(label.float(), size=logits.shape[2:], mode="nearest-exact")
-            total = total + weight * dice_and_entropy(logits, target, self.dice_weight)
-        return total / sum(weights)
+        """Loss of logits `(B, structures, …)` per scale, finest first, against 0, 1 or `IGNORED` of the same shape."""
+        return over_scales(lambda logits, target: region_loss(logits, target, self.dice_weight), scales, label)
+
+
+def over_scales(loss: Callable[[Tensor, Tensor], Tensor], scales: Sequence[Tensor], label: Tensor) -> Tensor:
+    """Mean of a loss over scales, each coarser one with half the weight of the one before.
+
+    Args:
+        loss: Loss of logits and of the label at their size.
+        scales: Logits of each scale, finest first.
+        label: Label at the finest size, from which those of the others are taken voxel by voxel.
+    """
+    weights = [0.5**n for n in range(len(scales))]
+    total = torch.zeros((), device=label.device)
+    for weight, logits in zip(weights, scales, strict=True):
+        target = label
+        if logits.shape[2:] != label.shape[2:]:
+            target = functional.interpolate(label.float(), size=logits.shape[2:], mode="nearest-exact")
+        total = total + weight * loss(logits, target)
+    return total / sum(weights)
 
 
 class WholeBatchLoss(nn.Module):

@@ -27,7 +27,7 @@ from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.initialisation import Initialisation
 from medseg.training.segmentation.kept_masks import KeptMasks
 from medseg.training.segmentation.kept_scans import KeptScans
-from medseg.training.segmentation.loss import WholeBatchLoss, loss_for
+from medseg.training.segmentation.loss import SegmentationLoss, WholeBatchLoss, loss_for
 from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.replay import Replay
@@ -113,13 +113,15 @@ class SegmentationTask:
         """Steps on augmented patches of either phase, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
-        loss = build_loss(inputs.config) if build_loss else None
-        own = loss or loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
+        loss = (
+            build_loss(inputs.config) if build_loss else loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
+        )
+        pools_itself = isinstance(loss, SegmentationLoss)  # over the processes of a training
         steps = [
             training_step(
                 network,
                 optimiser,
-                (WholeBatchLoss(own, config.batch_size) if loss else own).to(self.device),
+                (loss if pools_itself else WholeBatchLoss(loss, config.batch_size)).to(self.device),
                 config,
                 self.device,
                 spatial_dims=inputs.network.spatial_dims,
