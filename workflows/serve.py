@@ -64,7 +64,7 @@ def command(runs: tuple[Path | str, ...], named: tuple[str, ...], token_file: Pa
     from medseg.runs.serving import ServeSettings, open_server
 
     _log_without_names()
-    token = token_file.read_text(encoding="utf-8").strip() if token_file else os.environ.get(TOKEN) or None
+    token = _token(token_file) if token_file else os.environ.get(TOKEN) or None
     limits = RequestLimits(most_voxels=choices.pop("most_voxels"), most_bytes=choices.pop("most_bytes"))
     with open_server(models, ServeSettings(token=token, limits=limits, **choices)) as server:
         for sign in (signal.SIGTERM, signal.SIGINT):
@@ -93,8 +93,18 @@ def _models(runs: tuple[Path | str, ...], named: tuple[str, ...]) -> dict[str, l
     return found
 
 
+def _token(path: Path) -> str:
+    """The secret in a file."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeError) as error:
+        raise click.BadParameter("must be a text file that can be read", param_hint="'--token-file'") from error
+
+
 def _log_without_names() -> None:
     """Log requests, and nothing of what other parts say of scans, whose names may be those of patients."""
+    logging.captureWarnings(True)  # or they would be printed past the log, with values of headers in them
+    logging.getLogger("nibabel.global").addFilter(lambda record: False)  # it has a handler of its own
     logging.getLogger("medseg.runs.serving").setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -42,8 +42,16 @@ again, whatever stopped this command; one that has changed is.
 @click.option("--fast", is_flag=True, help="Draw faster, at a small loss of accuracy.")
 @click.option("--probabilities", is_flag=True,
               help="Write each structure's probability, too, into OUT/probabilities/CASE.")  # fmt: skip
+@click.option("--gate", type=options.FILE,
+              help="A run of `medseg classify train`: segment only the slab in which it finds a structure, and check "
+              "masks there; slices outside the slab are not checked.")  # fmt: skip
+@click.option("--sensitivity", type=click.FloatRange(0.5, 1), default=0.99, show_default=True,
+              help="Share of the slices with a label that the gate is to keep.")  # fmt: skip
 @click.option("--check", type=options.FILE,
               help="A run of `medseg classify train`: flag masks that disagree with it.")  # fmt: skip
+@click.option("--series", multiple=True,
+              help="DICOM series to take of each study, by number, UID or words of its description. May be given "
+              "several times.  [default: the one that fits the model]")  # fmt: skip
 @options.device
 @click.option("--tracking-uri", help="MLflow store of a registered model.  [default: MLFLOW_TRACKING_URI, else here]")
 def command(places: tuple[Path | str, ...], folder: Path, once: bool, **choices: Any) -> None:
@@ -51,6 +59,9 @@ def command(places: tuple[Path | str, ...], folder: Path, once: bool, **choices:
 
     INBOX holds files of scans, and folders such as those of DICOM studies. RUN is what `medseg predict` takes. What
     failed stands with its reason in OUT/predictions.json and OUT/index.html until it is mended or taken away.
+
+    OUT keeps names of files and folders of INBOX, by which it knows what it has seen, so there are no pseudonyms here:
+    `medseg predict` and `medseg deliver` have them.
     """
     runs, inputs = options.runs_and_inputs(places)
     if len(inputs) > 1:
@@ -74,6 +85,11 @@ def command(places: tuple[Path | str, ...], folder: Path, once: bool, **choices:
 
 def _echo(batch: Batch) -> None:
     """Count what was done; names, which may be those of patients, are in the folder of the masks."""
+    from medseg.runs.segmentation.watch import LOOK
+
+    if trouble := [one.reason for one in batch.failures if one.stage == LOOK]:
+        console.warn(trouble)
+        return
     kept = sum(one.is_kept for one in batch.predictions)
     kept_text = f", {kept} kept" if kept else ""
     click.echo(

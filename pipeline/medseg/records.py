@@ -256,13 +256,15 @@ class Failure:
         case_id: Id of the case.
         stage: Name of the work that failed, as a verb.
         reason: One sentence that begins with the case.
+        kind: Class of the error; "" if that is not known.
     """
 
     case_id: str
     stage: str
     reason: str
+    kind: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def of(cls, case_id: str, stage: str, error: Exception) -> Self:
         """Failure of a case because of an error; the reason names the case once."""
-        return cls(case_id, stage, f"case {case_id}: {reason_of(error, case_id=case_id)}")
+        return cls(case_id, stage, f"case {case_id}: {reason_of(error, case_id=case_id)}", type(error).__name__)

@@ -58,6 +58,12 @@ def _short_token(place: Path) -> Again:
     yield lambda: open_once({}, token="0f" * 32, folder=place / "work")
 
 
+@tries("runs/serving/server.py", "choose one of its own, such as 127.0.0.1")
+def _host_of_another_machine(place: Path) -> Again:
+    yield lambda: open_once({}, host="192.0.2.1", token="0123456789abcdef", folder=place / "work")  # noqa: S106
+    yield lambda: open_once({}, host="127.0.0.1", folder=place / "work")
+
+
 @tries("runs/serving/server.py", "choose another port")
 def _port_taken(place: Path) -> Again:
     with socket.create_server(("127.0.0.1", 0)) as taken:

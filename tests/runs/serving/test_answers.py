@@ -103,6 +103,7 @@ def test_zip_of_a_dicom_study_is_answered(client: Client, place: Path, tmp_path:
     files = {path.name: path.read_bytes() for path in sorted((tmp_path / "study").iterdir())}
     answer = client.predict(zipped(files), "?model=ct")
     assert answer.status == 200, answer.body
+    assert answer.headers["content-disposition"] == 'attachment; filename="mask.nii.gz"'  # and no id of a patient
     assert answer.body == mask_by_predict(place / "ct", tmp_path / "study", tmp_path / "masks")
 
 
@@ -143,11 +144,20 @@ def linked_zip() -> bytes:
     return content.getvalue()
 
 
+def displaced_zip() -> bytes:
+    """A zip whose list is longer than all that stands before it."""
+    content = bytearray(zipped({"a.nii": b"1234"}))
+    end = content.rindex(b"PK\x05\x06")
+    content[end + 12 : end + 16] = (end + 900).to_bytes(4, "little")
+    return bytes(content)
+
+
 BAD: dict[str, bytes] = {
     "no scan": b"torn",
     "a torn scan": b"\x1f\x8b\x08\x00" + bytes(200),
     "a torn zip": zipped({"1.dcm": b"1234"})[:40],
     "a zip of nothing": zipped({}),
+    "a zip of a file before its begin": displaced_zip(),
     "a link": linked_zip(),
     "a zip that grows": zipped({"a.nii": bytes(MOST_BYTES + 1)}, zipfile.ZIP_DEFLATED),
     "a zip of many files": zipped({f"{number}.dcm": b"" for number in range(60)}),

@@ -15,6 +15,7 @@ import pytest
 from medseg.errors import DeliveryError, MemoryShortageError
 from medseg.inference.requests import RequestLimits
 from medseg.inference.segmentation.serving import check_stop
+from medseg.runs.serving import app
 from medseg.runs.serving.names import is_of_another_site, known_names, name_in
 from medseg.runs.serving.served_model import ScanWork, SliceAnswer
 
@@ -220,11 +221,35 @@ def test_trouble_of_the_server_is_told_without_its_words(
     assert client.predict(b"x").status == 200
 
 
+def test_disk_that_is_full_while_a_body_comes_in_is_told(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left", "/srv/secret")
+
+    monkeypatch.setattr(app, "receive_body", refuse)
+    answer = client.predict(b"x")
+    assert (answer.status, answer.error["kind"]) == (507, "OSError")
+    assert "secret" not in answer.body.decode() + caplog.text
+    assert client.leftovers() == []
+
+
+def test_method_of_the_clients_own_words_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "medseg.runs.serving"):
+        assert client.ask("MEIER_ANNA", "/predict").status == 405
+        deadline = time.monotonic() + 10
+        while " /predict 405 " not in caplog.text and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert " - /predict 405 " in caplog.text
+
+
 def test_names_of_a_server_on_this_machine_are_its_own() -> None:
     known = known_names("127.0.0.1", ("seg.example",))
     assert known is not None
     assert {name_in(one) in known for one in ("localhost:80", "127.0.0.1", "[::1]:8000", "SEG.example:443")} == {True}
-    assert {name_in(one) in known for one in ("evil.example", "", "[", "127.0.0.1.evil.example")} == {False}
+    assert {name_in(one) in known for one in ("evil.example", "", "[", "127.0.0.1.evil.example", "a@localhost")} == {
+        False
+    }
     assert known_names("0.0.0.0", ()) is None  # noqa: S104  # any name, since it has a token
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from medseg.errors import ConfigError
 from medseg.runs.serving import ServeSettings, open_server
 from medseg.runs.serving.spool import opened_spool
 
+from tests.conftest import Medseg
 from tests.remedies.inference import model_run, write_image
 from tests.runs.serving.running import Answer, Client
 
@@ -56,6 +58,40 @@ def test_server_for_other_machines_needs_a_token(host: str) -> None:
         pass
 
 
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_host_that_is_not_this_machine_is_told(host: str) -> None:
+    settings = ServeSettings(host=host, port=0, token="0123456789abcdef")  # noqa: S106
+    with pytest.raises(ConfigError, match="must be an address or name of this machine"), open_server({}, settings):
+        pass
+
+
+def test_server_that_ends_while_another_starts_is_no_leftover(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = tmp_path / "work" / temporary_name()
+    ended.mkdir(parents=True)
+    (tmp_path / "work").chmod(0o700)
+    os_open = os.open
+
+    def open_late(path: Path, *details: int) -> int:
+        if path == ended:
+            ended.rmdir()
+        return os_open(path, *details)
+
+    monkeypatch.setattr(os, "open", open_late)
+    with opened_spool(tmp_path / "work") as own:
+        assert list((tmp_path / "work").iterdir()) == [own]
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_token_that_cannot_be_read_is_told(medseg: Medseg, tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path
+    if content is not None:
+        file = tmp_path / "token"
+        file.write_bytes(content)
+    outcome = medseg("serve", tmp_path, "--token-file", file)
+    assert outcome.code == 2
+    assert "must be a text file that can be read" in outcome.err
+
+
 def test_port_that_is_taken_is_told_before_models_are_loaded(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -68,7 +104,8 @@ def test_port_that_is_taken_is_told_before_models_are_loaded(tmp_path: Path) -> 
 
 
 def test_stopped_server_ends_what_it_has_begun_and_logs_no_name(tmp_path: Path) -> None:
-    scan = write_image(tmp_path / "a.nii.gz").read_bytes()
+    scan = bytearray(gzip.decompress(write_image(tmp_path / "a.nii.gz").read_bytes()))
+    scan[252:254] = b"\x01\x73"  # a code of the qform that does not exist, of which readers print a warning
     arguments = [model_run(tmp_path / "run"), "--port", 0, "--work-folder", tmp_path / "work", "--device", "cpu"]
     environment = {**os.environ, "MEDSEG_TOKEN": "0123456789abcdef"}
     server = subprocess.Popen(
@@ -84,7 +121,9 @@ def test_stopped_server_ends_what_it_has_begun_and_logs_no_name(tmp_path: Path) 
     client = Client(("127.0.0.1", int(lines[1].split(",")[0].rsplit(":", 1)[1])), tmp_path / "work")
     answers: list[Answer] = []
     headers = {"Authorization": "Bearer 0123456789abcdef"}
-    asking = Thread(target=lambda: answers.append(client.ask("POST", "/predict?name=Meier_Anna.nii.gz", scan, headers)))
+    asking = Thread(
+        target=lambda: answers.append(client.ask("POST", "/predict?name=Meier_Anna.nii", bytes(scan), headers))
+    )
     asking.start()
     while not list(client.folder.glob("*/*")) and asking.is_alive():
         time.sleep(0.005)
@@ -94,4 +133,5 @@ def test_stopped_server_ends_what_it_has_begun_and_logs_no_name(tmp_path: Path) 
     assert ([one.status for one in answers], server.returncode) == ([200], 0), log
     assert "POST /predict 200" in log
     assert "Meier" not in log
+    assert "qform" not in log
     assert list((tmp_path / "work").iterdir()) == []

@@ -16,12 +16,15 @@ import pytest
 import torch
 from medseg.errors import ConfigError, DeliveryError, ScanError
 from medseg.geometry import Geometry
-from medseg.inference import load_record
+from medseg.inference import load_record, mask_folder
 from medseg.inference.folder_lock import locked_folder
+from medseg.records import Failure
 from medseg.runs.segmentation.deliver import DeliverSettings, deliver_masks
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
 from medseg.runs.segmentation.watch import Batch, WatchSettings, watch_folder
-from medseg.runs.segmentation.watch.arrivals import list_arrivals
+from medseg.runs.segmentation.watch.arrivals import Arrival
+from medseg.runs.segmentation.watch.retries import Retries
+from medseg.runs.segmentation.watch.state import KnownCase
 from medseg.scans import write_scan
 
 from tests.conftest import Medseg
@@ -169,11 +172,69 @@ def test_marked_study_is_taken_when_its_mark_is_there(run: Path, inbox: Path) ->
     assert look(run, inbox, marker=".done") == (["c"], Batch())
 
 
-def test_channels_of_a_scan_arrive_together(inbox: Path) -> None:
-    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b.mha", "1.dcm", "2.dcm"):
-        (inbox / name).touch()
-    found = {one.name: sorted(path.name for path in one.paths) for one in list_arrivals(inbox, without=inbox / "masks")}
-    assert found == {"a": ["a_0000.nii.gz", "a_0001.nii.gz"], "b": ["b.mha"], ".": ["1.dcm", "2.dcm"]}
+def test_study_that_arrives_twice_is_drawn_once_and_a_part_of_it_by_its_own(run: Path, inbox: Path) -> None:
+    shutil.copytree(write_study(inbox / "one"), inbox / "two")
+    shutil.copytree(inbox / "one", inbox / "torn")
+    for path in sorted((inbox / "torn").iterdir())[3:]:
+        path.unlink()
+    drawn, _ = look(run, inbox)
+    assert drawn == ["MRN-0047110815", "torn_MRN-0047110815"]
+    record = load_record(inbox.parent / "masks")
+    assert record is not None
+    assert [(one.path, one.reason) for one in record.passed_over] == [
+        ("two", "it holds a series that has arrived as one, too")
+    ]
+    shutil.rmtree(inbox / "one")
+    assert look(run, inbox) == ([], Batch())
+
+
+def test_name_that_is_no_utf8_is_known_again(run: Path, inbox: Path) -> None:
+    name = os.fsdecode(b"M\xfcller.nii.gz")
+    write_image(inbox / name)
+    assert len(look(run, inbox)[0]) == 1
+    batches: list[Batch] = []
+    watch_folder([run], inbox, settings_of(inbox.parent / "masks"), on_batch=batches.append)
+    assert batches == []
+
+
+def test_masks_within_a_study_do_not_make_it_new(run: Path, inbox: Path) -> None:
+    write_image(inbox / "study" / "a.nii.gz")
+    batches: list[Batch] = []
+    for _ in range(2):
+        watch_folder([run], inbox, settings_of(inbox / "study" / "masks"), on_batch=batches.append)
+    assert [len(one.predictions) for one in batches] == [1]
+
+
+def test_failure_of_the_machine_is_tried_again(run: Path, inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(inbox / "a.nii.gz")
+    (inbox / "b.nii.gz").write_bytes(b"torn")
+    save = mask_folder.save_sidecar
+
+    def refuse(*_: object) -> None:  # as a disk does that is full
+        raise DeliveryError("a.json: must be writable, got: the disk is full")
+
+    monkeypatch.setattr(mask_folder, "save_sidecar", refuse)
+    assert sorted(one.case_id for one in look(run, inbox)[1].failures) == ["a", "b"]
+    monkeypatch.setattr(mask_folder, "save_sidecar", save)
+    drawn, end = look(run, inbox)
+    assert (drawn, [one.case_id for one in end.failures]) == (["a"], ["b"])
+
+
+def test_retries_are_rarer_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("medseg.runs.segmentation.watch.retries.time.monotonic", lambda: now[0])
+    retries, one = Retries(), Arrival("a", (), "")
+    cases, failed = {"k": KnownCase(case_id="c", arrival="a")}, [Failure.of("c", "predict", MemoryError())]
+    waits = []
+    for _ in range(9):
+        assert retries.after(failed, cases, taken={"a"}) == {"a"}
+        begin = now[0]
+        while not retries.is_due(one):
+            now[0] += 30
+        waits.append(now[0] - begin)
+    assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+    torn = [Failure.of("c", "predict", ScanError("torn"))]
+    assert retries.after(torn, cases, taken={"a"}) == set()
 
 
 def test_killed_watcher_draws_nothing_twice(run: Path, inbox: Path, tmp_path: Path) -> None:
@@ -240,8 +301,11 @@ def test_folder_that_cannot_be_read_stops_nothing(run: Path, inbox: Path, monkey
 
 def test_one_watcher_writes_to_a_folder(run: Path, inbox: Path, tmp_path: Path) -> None:
     look(run, inbox)
-    with locked_folder(tmp_path / "masks" / ".watch"), pytest.raises(DeliveryError, match="must not be in use"):
+    record = tmp_path / "masks" / "predictions.json"
+    before = record.stat().st_mtime_ns
+    with locked_folder(tmp_path / "masks" / ".watch"), pytest.raises(DeliveryError, match="another watcher"):
         look(run, inbox)
+    assert record.stat().st_mtime_ns == before
 
 
 def test_wrong_folders_are_refused(run: Path, inbox: Path, tmp_path: Path) -> None:

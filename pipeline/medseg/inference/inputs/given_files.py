@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import ScanError
-from medseg.ingest.source_files import AGAIN, PassedFile, SourceFiles, list_source
+from medseg.ingest.source_files import AGAIN, SPECIAL, PassedFile, SourceFiles, list_source
 from medseg.ingest.walk import Source, read_listed
 from medseg.scans.dicom import is_dicom
 
@@ -85,6 +85,8 @@ def _list(path: Path, without: Path | None) -> SourceFiles:
         return list_source(path, without=without)
     if not path.exists():
         raise ScanError(f"input {path.name}: must exist, found nothing", remedy="check the path")
+    if not path.is_file():  # such as a pipe, which would be waited for
+        return SourceFiles(passed_over=[PassedFile(path, SPECIAL)])
     return SourceFiles(files=[path])
 
 

@@ -16,6 +16,7 @@ _ENTRY = b"PK\x01\x02"  # before each file in a zip's list of them
 _PIECE = 1 << 20
 _DEEPEST = 32
 _BAD_NAMES = (errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EILSEQ)
+_BAD_PLACES = (errno.EINVAL, errno.EOVERFLOW)  # a place before the begin of the zip, or far beyond any file's end
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take as much memory as the zip names
 
 
@@ -62,6 +63,8 @@ def unzip(content: BinaryIO, folder: Path, limits: RequestLimits, *, size: int =
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise _bad_zip(reason) from error
     except OSError as error:
+        if error.errno in _BAD_PLACES:
+            raise _bad_zip("files at places that it does not have") from error
         if error.errno not in _BAD_NAMES:
             raise
         raise _bad_zip(f"a name of a file with: {error.strerror}") from error

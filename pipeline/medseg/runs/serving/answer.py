@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
+from medseg.inference.requests.file_name import file_name
 from medseg.inference.segmentation.serving import DrawnMask
 from medseg.inference.sidecar import Sidecar
 from medseg.runs.serving.served_model import SliceAnswer
@@ -42,23 +43,26 @@ def finish_form(drawn: DrawnMask, form: Form) -> None:
         archive.writestr(f"{drawn.sidecar.case_id}.json", json.dumps(drawn.sidecar.model_dump(mode="json"), indent=2))
 
 
-def answer(result: DrawnMask | SliceAnswer, form: Form) -> Response:
+def answer(result: DrawnMask | SliceAnswer, form: Form, *, name: str = "") -> Response:
     """The answer with a result; its files must stay until it is sent.
 
     Args:
         result: Result of a request.
         form: Form of an answer with a mask; probabilities are always JSON.
+        name: Name that the client gave, which its headers may hold; no word of the scan's own is in them.
     """
     if isinstance(result, SliceAnswer):
         return Response(result.model_dump_json(), media_type="application/json")
-    name, headers = result.sidecar.mask, _headers(result.sidecar)
+    stem = file_name(name, b"")[0] if name else "mask"
+    headers = _headers(result.sidecar)
     if form is Form.JSON:
         return StreamingResponse(_json(result), media_type="application/json", headers=headers)
     if form is Form.ZIP:
-        path, name = result.path.with_name(_ZIP), f"{result.sidecar.case_id}.zip"
-        return FileResponse(path, filename=name, media_type="application/zip", headers=headers)
+        path = result.path.with_name(_ZIP)
+        return FileResponse(path, filename=f"{stem}.zip", media_type="application/zip", headers=headers)
     media = _MEDIA.get(result.path.suffix, "application/octet-stream")
-    return FileResponse(result.path, filename=name, media_type=media, headers=headers)
+    ending = ".nii.gz" if result.path.suffix == ".gz" else result.path.suffix
+    return FileResponse(result.path, filename=f"{stem}{ending}", media_type=media, headers=headers)
 
 
 async def _json(drawn: DrawnMask) -> AsyncIterator[str]:

@@ -129,7 +129,7 @@ class Routes:
         await receive_body(request, received, most=limits.most_body_bytes, patience_s=limits.patience_s)
         scan = ScanWork(ticket.folder / "scan", ticket.folder / "mask", request.state.request, ticket.stop, fast)
         result = await self._awaited(request, ticket.begin(partial(_work, served, scan, name, form)), ticket)
-        return answer(result, form)
+        return answer(result, form, name=name)
 
     async def _awaited(
         self, request: Request, work: asyncio.Future[DrawnMask | SliceAnswer], ticket: Ticket
@@ -183,6 +183,7 @@ def build_app(routes: Routes) -> FastAPI:
     app.add_exception_handler(ErrorAnswer, _refuse)
     app.add_exception_handler(HTTPException, _refuse_route)
     app.add_exception_handler(RequestValidationError, _refuse_values)
+    app.add_exception_handler(Exception, _refuse_fault)
     app.get("/health")(routes.health)
     app.get("/ready", responses={503: _REFUSALS[503]})(routes.ready)
     app.get("/models")(routes.descriptions)
@@ -223,6 +224,11 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
         raise error
     status = HTTPStatus(error.status_code)
     return refused(ErrorAnswer(status, status.name, status.phrase.lower()), request.state.request)
+
+
+async def _refuse_fault(request: Request, error: Exception) -> Response:
+    """Trouble of the server outside of the work, such as a full disk while a body comes in; the guard logs it."""
+    return refused(error_answer_of(error), request.state.request)
 
 
 async def _refuse_values(request: Request, error: Exception) -> Response:

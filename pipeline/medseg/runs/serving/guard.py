@@ -9,7 +9,7 @@ import traceback
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,6 +23,7 @@ from medseg.runs.serving.tally import Tally
 
 REQUEST_HEADER = "X-Medseg-Request"
 _CLIENT_LEFT = 499  # in the log alone
+_METHODS = frozenset(HTTPMethod)  # any other is the client's own words, of any length
 _OPEN_TO_ALL = ("/health", "/ready")  # for those who watch over the machine; they tell nothing
 _log = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class Guard:
         route = _route_of(scope)
         self.tally.add(route, status, seconds)
         client = (scope.get("client") or ("",))[0]
-        _log.info("%s %s %s %s %d %.3f s", name, client, scope["method"], route, status, seconds)
+        method = scope["method"] if scope["method"] in _METHODS else "-"
+        _log.info("%s %s %s %s %d %.3f s", name, client, method, route, status, seconds)
 
 
 def log_fault(name: str, error: BaseException) -> None:

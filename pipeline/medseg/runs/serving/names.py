@@ -30,7 +30,9 @@ def known_names(host: str, allowed: Sequence[str]) -> frozenset[str] | None:
 
 
 def name_in(header: str) -> str:
-    """The name in a Host header, without its port, in lower case; "" where there is none."""
+    """The name in a Host header, without its port, in lower case; "" where there is none, or more than that."""
+    if any(sign in header for sign in "@/?#"):
+        return ""
     try:
         return (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ from medseg.runs.serving.tally import Tally
 _SHORTEST_TOKEN = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BACKLOG = 128
+_NOT_OURS = (errno.EADDRNOTAVAIL, errno.EINVAL)
 Places = Mapping[str, Sequence[Path | str]]
 
 
@@ -154,9 +157,15 @@ def _listening(settings: ServeSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        number = error.errno or 0 if isinstance(error, OSError) else -1
+        if number < 0 or number in _NOT_OURS:  # those below 0 are of names that nobody knows
+            raise ConfigError(
+                f"host {settings.host!r} must be an address or name of this machine, got another",
+                remedy="choose one of its own, such as 127.0.0.1",
+            ) from error
         raise ConfigError(
-            f"port {settings.port} of {settings.host}: must be free to listen on, got: {error.strerror}",
+            f"port {settings.port} of {settings.host}: must be free to listen on, got: {os.strerror(number)}",
             remedy="choose another port",
         ) from error
     with listener:

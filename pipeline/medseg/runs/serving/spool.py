@@ -57,14 +57,17 @@ def _check_private(base: Path) -> None:
 
 def _remove_leftovers(base: Path) -> None:
     """Remove the folders of servers that do not run any more."""
-    for path in base.iterdir():
+    for path in tuple(base.iterdir()):
         if is_leftover(path) and path.is_dir() and not path.is_symlink() and _is_abandoned(path):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_abandoned(folder: Path) -> bool:
     """Whether no process holds a folder; not known, and so False, where the file system has no locks."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # its server has ended just now
+        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from medseg.runs.segmentation.watch.watch import Batch, WatchSettings, watch_folder
+from medseg.runs.segmentation.watch.watch import LOOK, Batch, WatchSettings, watch_folder
 
-__all__ = ["Batch", "WatchSettings", "watch_folder"]
+__all__ = ["LOOK", "Batch", "WatchSettings", "watch_folder"]

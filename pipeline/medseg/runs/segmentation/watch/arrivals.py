@@ -11,12 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.inference.inputs.digest import with_voxel_files
+from medseg.ingest.source_files import HIDDEN, SPECIAL
+from medseg.runs.segmentation.watch.listing import FileFacts, facts_below, facts_of, is_of_a_system, is_unfinished
 from medseg.scans import SCAN_SUFFIXES, scan_stem
+from medseg.text import printable
 
 LOOSE = "."
 """Name of the arrival of all files that no name binds to a scan, such as those of DICOM."""
 _CHANNEL = re.compile(r"_\d{4}$")
-_UNFINISHED = re.compile(r"(^[.~])|(\.(part|partial|filepart|tmp|temp|crdownload|download|swp|lck)$)|~$", re.IGNORECASE)
+_NOT_WHOLE = "has the name of an unfinished upload"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +28,21 @@ class Arrival:
 
     Attributes:
         name: Name of the folder, or what the names of the files share.
-        paths: The folder alone, or the files.
+        paths: The folder alone, or the files; empty if nothing of it is to be read.
         stamp: Checksum of the names, sizes and times of all its files, which changes while it is being written.
-        unfinished: Name of a file that its sender has not finished yet; "" if there is none.
+        unfinished: Reason why it is not complete, as its sender has left it, after its name; "" if there is none.
+        no_case: Reason why it is no case; "" if it may be one.
     """
 
     name: str
     paths: tuple[Path, ...]
     stamp: str
     unfinished: str = ""
+    no_case: str = ""
 
 
 def list_arrivals(inbox: Path, *, without: Path, marker: str = "") -> list[Arrival]:
-    """Everything in the inbox, by its name.
+    """Everything in the inbox, by its name, which no two share.
 
     Args:
         inbox: Folder in which scans arrive.
@@ -47,71 +52,83 @@ def list_arrivals(inbox: Path, *, without: Path, marker: str = "") -> list[Arriv
     """
     with os.scandir(inbox) as listed:
         entries = sorted(listed, key=lambda entry: entry.name)
-    folders = [Path(one.path) for one in entries if one.is_dir() and not _is_passed(Path(one.path), without)]
-    files = [Path(one.path) for one in entries if not one.is_dir()]
-    names = {path.name for path in files}
-    marks = {path for path in files if marker and path.name.endswith(marker)}
-    found = [_of_folder(path) for path in folders]
-    found += _of_files([path for path in files if path not in marks])
-    return [_marked(one, inbox, names, marker) for one in found] if marker else found
+    folders = [Path(one.path) for one in entries if one.is_dir()]
+    marks = {one.name for one in entries if marker and one.name.endswith(marker)}
+    files = [one for one in entries if not one.is_dir() and one.name not in marks]
+    found = [_of_folder(path, without, marker) for path in folders if path.resolve() != without.resolve()]
+    taken = {one.name for one in found}
+    found += [
+        replace(one, name=printable(one.paths[0].name)) if one.name in taken and one.paths else one
+        for one in _of_files(files)
+    ]
+    return [_marked(one, marks, marker) for one in found] if marker else found
 
 
-def _is_passed(folder: Path, without: Path) -> bool:
-    return folder.name.startswith(".") or folder.resolve() == without.resolve()
+def _of_folder(folder: Path, without: Path, marker: str) -> Arrival:
+    name = printable(folder.name)
+    if is_of_a_system(folder.name) or folder.name.startswith("."):
+        return Arrival(name, (), _digest(()), no_case=HIDDEN)
+    facts = sorted(facts_below(folder, without=without))
+    names = (os.path.basename(one.path) for one in facts)  # noqa: PTH119  # of strings, as there are many
+    partial = next((one for one in names if one != marker and is_unfinished(one)), "")
+    return Arrival(name, (folder,), _digest(facts), f"holds {printable(partial)}" if partial else "")
 
 
-def _of_folder(folder: Path) -> Arrival:
-    facts = sorted(_facts_below(folder))
-    unfinished = next((Path(name).name for name, *_ in facts if _UNFINISHED.search(Path(name).name)), "")
-    return Arrival(folder.name, (folder,), _digest(facts), unfinished)
+def _of_files(entries: Sequence[os.DirEntry[str]]) -> Iterator[Arrival]:
+    """Files that are whole by their groups, those that are not, and those that are no case."""
+    no_cases = {one.name: reason for one in entries if (reason := _no_case(one))}
+    partial = [Path(one.path) for one in entries if one.name not in no_cases and is_unfinished(one.name)]
+    names = {path.name for path in partial}
+    whole = [Path(one.path) for one in entries if one.name not in no_cases and one.name not in names]
+    waited: set[Path] = set()
+    for name, group in _groups(whole).items():
+        own = [path for path in partial if name != LOOSE and _belongs(path.name, name)]
+        waited.update(own)
+        stamp = _digest(sorted(map(facts_of, with_voxel_files(group))))
+        yield Arrival(printable(name), tuple(group), stamp, f"holds {printable(own[0].name)}" if own else "")
+    for path in partial:
+        if path not in waited:
+            yield Arrival(printable(path.name), (), _digest([facts_of(path)]), unfinished=_NOT_WHOLE)
+    for name, reason in no_cases.items():
+        yield Arrival(printable(name), (), _digest(()), no_case=reason)
 
 
-def _of_files(files: Sequence[Path]) -> Iterator[Arrival]:
-    """Scans of one file or of one for each channel, with what belongs to them; then all other files as one."""
-    unfinished = [path for path in files if _UNFINISHED.search(path.name)]
+def _groups(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Scans of one file or of one for each channel, by what their names share; then all files that belong to none."""
     groups: dict[str, list[Path]] = defaultdict(list)
-    known = set(unfinished)
     for path in files:
-        if path not in known and path.name.lower().endswith(SCAN_SUFFIXES):
+        if path.name.lower().endswith(SCAN_SUFFIXES):
             groups[_CHANNEL.sub("", scan_stem(path))].append(path)
-    for group in groups.values():
-        known.update(with_voxel_files(group))
+    known = {path for group in groups.values() for path in with_voxel_files(group)}
     rest = [path for path in files if path not in known]
-    for name, group in {**groups, **({LOOSE: rest} if rest else {})}.items():
-        partial = next((path.name for path in unfinished if path.name.lstrip(".~").startswith(group[0].name)), "")
-        yield Arrival(name, tuple(group), _digest(sorted(map(_facts, with_voxel_files(group)))), partial)
+    return groups | ({LOOSE: rest} if rest else {})
 
 
-def _facts_below(folder: Path) -> Iterator[tuple[str, int, int]]:
-    locked: list[str] = []
-    for parent, _, names in os.walk(folder, onerror=lambda error: locked.append(str(error.filename)), followlinks=True):
-        yield from (_facts(Path(parent) / name) for name in names)
-    yield from ((name, -1, 0) for name in locked)  # so that it is taken again once it can be read
+def _no_case(entry: os.DirEntry[str]) -> str:
+    """Reason why a file is no case and is never opened; "" if it may be one."""
+    if is_of_a_system(entry.name):
+        return HIDDEN
+    return SPECIAL if not entry.is_file() and Path(entry.path).exists() else ""
 
 
-def _facts(path: Path) -> tuple[str, int, int]:
-    """Path, size and time of a file; of one that is gone or locked the path alone."""
-    try:
-        found = path.stat()
-    except OSError:
-        return str(path), -1, 0
-    return str(path), found.st_size, found.st_mtime_ns
+def _belongs(partial: str, stem: str) -> bool:
+    """Whether an unfinished file becomes one of a scan's, by their names."""
+    final = partial.lstrip(".~")
+    return final.startswith((f"{stem}.", f"{stem}_"))
 
 
-def _digest(facts: Sequence[tuple[str, int, int]]) -> str:
-    return hashlib.sha256("".join(f"{fact!r}\n" for fact in facts).encode("utf-8", "surrogateescape")).hexdigest()
+def _digest(facts: Sequence[FileFacts]) -> str:
+    text = "".join(f"{tuple(fact)!r}\n" for fact in facts)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _marked(arrival: Arrival, inbox: Path, names: set[str], marker: str) -> Arrival:
+def _marked(arrival: Arrival, marks: set[str], marker: str) -> Arrival:
     """The arrival; unfinished as long as its mark is missing."""
+    if not arrival.paths:
+        return arrival
     first = arrival.paths[0]
     own = {f"{path.name}{marker}" for path in arrival.paths} | {f"{arrival.name}{marker}"}
-    is_marked = bool(own & names) or (first.is_dir() and (first / marker).exists())
+    is_marked = bool(own & marks) or (first.is_dir() and (first / marker).exists())
     if arrival.name == LOOSE:
-        is_marked = marker in names
-    unfinished = "" if _only_marker(arrival.unfinished, marker) else arrival.unfinished
-    return replace(arrival, unfinished=unfinished if is_marked else f"{arrival.name}{marker}")
-
-
-def _only_marker(name: str, marker: str) -> bool:
-    return name == marker
+        is_marked = marker in marks
+    return arrival if is_marked else replace(arrival, unfinished=f"waits for {arrival.name}{marker}")

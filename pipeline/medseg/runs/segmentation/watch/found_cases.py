@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 
-from medseg.errors import PipelineError, ScanError
-from medseg.inference.inputs import CaseInput, InputChoice, find_inputs
+from medseg.cohort import CASE_ERRORS
+from medseg.errors import ScanError
+from medseg.inference.inputs import CaseInput, FoundInputs, InputChoice, find_inputs, input_digest
 from medseg.inference.inputs.case_ids import folded, free_id
+from medseg.inference.inputs.given_files import holds_dicom, list_given
+from medseg.inference.sidecar import load_sidecar, sidecar_path
 from medseg.manifest.case_names import safe_name
 from medseg.records import reason_of
 from medseg.runs.segmentation.watch.arrivals import LOOSE, Arrival
 from medseg.runs.segmentation.watch.state import KnownCase, WatchState
+from medseg.text import printable
 
 _NO_PART = "it is no scan, nor a part of one"
 
@@ -37,53 +44,86 @@ class Finder:
     Args:
         inbox: Folder in which scans arrive.
         channels: Names of the channels that the network takes.
-        out: Folder of the masks.
+        choice: Choices among the inputs, the folder of the masks among them.
     """
 
-    def __init__(self, inbox: Path, channels: Sequence[str], out: Path) -> None:
-        self.inbox, self.channels, self.out = inbox, channels, out
+    def __init__(self, inbox: Path, channels: Sequence[str], choice: InputChoice) -> None:
+        self.inbox, self.channels, self.choice = inbox, channels, choice
 
-    def find(self, arrivals: Sequence[Arrival], state: WatchState) -> ArrivedCases:
+    def find(self, arrivals: Sequence[Arrival], state: WatchState, *, stop: Event) -> ArrivedCases:
         """The cases of arrivals that are new or have changed.
 
         Args:
             arrivals: Arrivals.
             state: What is known so far.
+            stop: Ends the search before the next arrival once it is set.
         """
         found = ArrivedCases(state)
         for arrival in arrivals:
+            if stop.is_set():
+                break
             self._add(arrival, found)
         return found
 
     def _add(self, arrival: Arrival, found: ArrivedCases) -> None:
         ids = _Ids(arrival, found.state)
-        passed: tuple[tuple[str, str], ...] = ()
+        passed: list[tuple[str, str]] = [(arrival.name, arrival.no_case)] if arrival.no_case else []
         try:
-            inputs = find_inputs(arrival.paths, channels=self.channels, choice=InputChoice(out=self.out))
-        except (PipelineError, OSError) as error:
+            inputs = self._inputs(arrival) if arrival.paths else FoundInputs(())
+        except (*CASE_ERRORS, ValueError) as error:
             case_id = getattr(error, "case_id", None)
             if case_id is None and arrival.name == LOOSE:
-                passed = tuple((path.name, _NO_PART) for path in arrival.paths)
+                passed = [(printable(path.name), _NO_PART) for path in arrival.paths]
             else:
                 case_id = case_id or safe_name(arrival.name)
                 ids.take(self._key(arrival.paths), case_id, reason=reason_of(error, case_id=case_id))
         else:
-            for case in inputs.cases:
-                key = _series_key(case) if case.series else self._key(case.files)
-                found.cases[key] = replace(case, case_id=ids.take(key, case.case_id))
-            for one in inputs.refused:
-                key = self._key(one.files) if one.files else _digest([arrival.name, one.case_id])
-                ids.take(key, one.case_id, reason=reason_of(one.error, case_id=one.case_id))
-            passed = tuple((one.path, one.reason) for one in inputs.passed_over)
-        found.state = WatchState(
-            arrivals=found.state.arrivals | {arrival.name: arrival.stamp},
-            cases=ids.cases,
-            passed_over=found.state.passed_over | {arrival.name: passed},
+            passed += self._add_cases(inputs, arrival, found, ids)
+        found.state = found.state.model_copy(
+            update={
+                "arrivals": found.state.arrivals | {arrival.name: arrival.stamp},
+                "cases": ids.cases,
+                "passed_over": found.state.passed_over | {arrival.name: tuple(passed)},
+            }
         )
+
+    def _inputs(self, arrival: Arrival) -> FoundInputs:
+        choice = self.choice
+        if choice.series and not holds_dicom(list_given(arrival.paths, without=choice.out).listed.files):
+            choice = replace(choice, series=())  # which is one among the series of studies
+        return find_inputs(arrival.paths, channels=self.channels, choice=choice)
+
+    def _add_cases(
+        self, inputs: FoundInputs, arrival: Arrival, found: ArrivedCases, ids: _Ids
+    ) -> list[tuple[str, str]]:
+        """Add what was found in an arrival; what is no case is given back with the reasons."""
+        passed = [(printable(one.path), one.reason) for one in inputs.passed_over]
+        for case in inputs.cases:
+            key = _series_key(case) if case.series else self._key(case.files)
+            other = found.state.cases.get(key)
+            if other and other.arrival != arrival.name and other.arrival in found.state.arrivals:
+                if self._is_same(case, other, found.cases.get(key)):
+                    passed.append((arrival.name, f"it holds a series that has arrived as {other.arrival}, too"))
+                    continue
+                key = _digest([key, arrival.name])
+            found.cases[key] = replace(case, case_id=ids.take(key, case.case_id))
+        for one in inputs.refused:
+            key = self._key(one.files) if one.files else _digest([arrival.name, one.case_id])
+            ids.take(key, one.case_id, reason=reason_of(one.error, case_id=one.case_id))
+        return passed
+
+    def _is_same(self, case: CaseInput, other: KnownCase, found: CaseInput | None) -> bool:
+        """Whether the files of a series are those of the same series that arrived elsewhere."""
+        with suppress(OSError):
+            if found is not None:
+                return input_digest(case) == input_digest(found)
+            sidecar = load_sidecar(sidecar_path(self.choice.out or self.inbox, other.case_id))
+            return sidecar is not None and sidecar.source is not None and sidecar.source.sha256 == input_digest(case)
+        return False
 
     def _key(self, files: Sequence[Path]) -> str:
         """What a case of files is, wherever the inbox lies."""
-        return _digest([str(path.relative_to(self.inbox)) for path in files])
+        return _digest([os.path.relpath(path, self.inbox) for path in files])
 
 
 class _Ids:
