@@ -19,6 +19,7 @@ from medseg.runs.segmentation.chosen_model import chosen_folders
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
 from medseg.runs.settings import TrainingSettings
+from medseg.runs.tracking import Tracking
 from medseg.runs.training_processes import check_sendable
 from medseg.training.segmentation import SegmentationParts
 
@@ -36,7 +37,7 @@ def write_data(folder: Path, count: int = 3) -> Path:
 
 
 def choice(data: Path, out: Path, *folds: Path, **choices: Any) -> Callable[[], object]:
-    settings = ChooseSettings(out=out, network=levels, device="cpu", **choices)
+    settings = ChooseSettings(out=out, network=levels, device="cpu", tracking=Tracking(is_on=False), **choices)
     return lambda: choose_model(data, folds, settings)
 
 
