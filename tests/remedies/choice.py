@@ -19,6 +19,7 @@ from medseg.runs.segmentation.chosen_model import chosen_folders
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
 from medseg.runs.settings import TrainingSettings
+from medseg.runs.shared_budget import SharedBudget
 from medseg.runs.tracking import Tracking
 from medseg.runs.training_processes import check_sendable
 from medseg.training.segmentation import SegmentationParts
@@ -84,6 +85,19 @@ def _few_gpus(place: Path) -> Again:
     yield lambda: check(parallel=3)
     yield lambda: check(parallel=2)
     yield lambda: check(parallel=3, device="cpu")
+
+
+@tries("runs/shared_budget.py", "give more, or a length in epochs")
+def _little_budget(place: Path) -> Again:
+    def check(**length: Any) -> None:
+        settings = TrainingSettings(out=place, fold="all-folds", **length)
+        shared = SharedBudget.of(settings, 3)
+        if shared is not None:
+            shared.check()
+
+    yield lambda: check(budget="20s")
+    yield lambda: check(budget="30s")
+    yield lambda: check(epochs=1)
 
 
 @tries(
