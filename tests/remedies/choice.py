@@ -16,6 +16,7 @@ from medseg.networks.segmentation import UNet
 from medseg.runs.folds import _check_parallel
 from medseg.runs.segmentation.choice import ChooseSettings, choose_model
 from medseg.runs.segmentation.chosen_model import chosen_folders
+from medseg.runs.segmentation.initialise import load_earlier_card
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
 from medseg.runs.settings import TrainingSettings
@@ -169,6 +170,14 @@ def _no_case(place: Path) -> Again:
     for label in data.glob("*.hidden"):
         label.rename(label.with_suffix(".gz"))
     yield choice(data, place / "out", folds)
+
+
+@tries("runs/segmentation/model_paths.py", "give one of them, such as {}")
+def _several_networks(place: Path) -> Again:
+    data = write_data(place / "data")
+    choice(data, place / "chosen", write_folds(place / "folds", data))()
+    yield lambda: load_earlier_card(place / "chosen")
+    yield lambda: load_earlier_card(place / "chosen" / "models" / "folds_fold_0")
 
 
 @tries("runs/segmentation/chosen_model.py", "copy the whole folder again, or make the choice again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from medseg.inference.segmentation import load_card
 from medseg.inference.segmentation.postprocess import Postprocessing, StructureRule
 from medseg.manifest import load_manifest
 from medseg.networks import save_weights
+from medseg.runs.report.source import open_run
 from medseg.runs.seen import flattered_cases
 from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose_model
 from medseg.runs.segmentation.choice.part_table import StructureParts, cross_fitted_volumes, smallest_volume
 from medseg.runs.segmentation.chosen_model import load_chosen_card
+from medseg.runs.segmentation.initialise import load_earlier_card
 from medseg.runs.segmentation.model_paths import found_models, is_model
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
 from medseg.runs.tracking import Tracking
@@ -153,6 +156,23 @@ def test_chosen_folder_is_a_model_whose_masks_have_the_rules(chosen: ChoiceResul
     np.testing.assert_array_equal(mask, patients(1)["c00"][1])
     manifest, _ = load_manifest(dataset)
     assert flattered_cases(record, manifest, {case.case_id for case in manifest.cases}) == []
+
+
+def test_where_one_network_is_needed_a_chosen_model_is_refused_and_one_of_its_networks_named(
+    chosen: ChoiceResult, place: Path
+) -> None:
+    needing_one: list[Callable[[], object]] = [
+        lambda: load_earlier_card(chosen.folder),
+        lambda: open_run(chosen.folder, None, None),
+    ]
+    for needs_one in needing_one:
+        with pytest.raises(
+            CheckpointError, match="must be the folder of one network, got a chosen model of 3"
+        ) as raised:
+            needs_one()
+        assert raised.value.remedy == "give one of them, such as models/first_fold_0"
+    with pytest.raises(CheckpointError, match="got a training of all folds"):
+        load_earlier_card(place / "first")
 
 
 def test_mask_by_all_members_is_said_to_flatter_and_one_out_of_fold_is_not(

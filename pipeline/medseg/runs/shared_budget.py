@@ -56,8 +56,8 @@ class SharedBudget:
         least_s = _LEAST_S if self.at_once == 1 else _LEAST_IN_PROCESS_S
         if self.equal_s < least_s:
             raise ConfigError(
-                f"budget of {self.folds} folds must be at least {least_s * self.rounds:.0f}s, {least_s:.0f} s for each, "
-                f"got {self.total_s:.0f}s",
+                f"budget of {self.folds} folds must be at least {least_s * self.rounds:.0f}s, {least_s:.0f} s for "
+                f"each, got {self.total_s:.0f}s",
                 remedy="give more, or a length in epochs",
             )
 
