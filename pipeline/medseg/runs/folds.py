@@ -91,8 +91,8 @@ def train_folds(
     """Train a network for every fold, each in a folder `fold_<n>`, and sum their validations up.
 
     All folds have the plan of the first. A wall-clock budget is shared: each fold gets an equal part of what is left,
-    and as many parts as folds are trained at once; the time to draw the masks at the end is set aside once a fold has
-    ended. A fold that fails, or whose process is killed, is listed and does not stop the others.
+    and as many parts as folds are trained at once; the time to draw the masks at the end is set aside, see
+    `SharedBudget`. A fold that fails, or whose process is killed, is listed and does not stop the others.
 
     The folder holds the mask of every training case in `out_of_fold`, drawn by the networks that have not seen its
     patient, and their numbers in `metrics.csv` and `summary.json`, as an evaluation does.
