@@ -30,6 +30,7 @@ Example:
 @click.option("--name", "names", multiple=True, help="Name of a training, once for each, in their order.")
 @options.data_root
 @options.device
+@options.tracking
 def command(dataset: Path, folds: tuple[Path, ...], folder: Path, names: tuple[str, ...], **arguments: Any) -> None:
     """Choose among FOLDS, trainings of all folds of DATASET with the same split, the simplest first.
 
@@ -38,7 +39,7 @@ def command(dataset: Path, folds: tuple[Path, ...], folder: Path, names: tuple[s
     """
     from medseg.runs.segmentation.choice import ChooseSettings, choose_model
 
-    settings = ChooseSettings(out=folder, names=names or None, **arguments)
+    settings = ChooseSettings(out=folder, names=names or None, tracking=options.tracking_of(arguments), **arguments)
     result = choose_model(dataset, folds, settings, progress=bars.Bars())
     console.warn(result.warnings)
     click.echo(result.page)

@@ -84,7 +84,7 @@ def command(**arguments: Any) -> None:
 def _what(folder: Path) -> str:
     """What a folder of a training holds."""
     for several, more in (("fold", ", masks in out_of_fold"), ("cases", "")):
-        if names := sorted(path.name for path in folder.glob(f"{several}_*")):
+        if names := sorted(path.parents[1].name for path in folder.glob(f"{several}_*/model/last.safetensors")):
             return f"models in the folders {', '.join(names)}{more} of"
     return f"model in {folder / 'model'}, plan, curves and pictures in"
 

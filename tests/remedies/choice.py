@@ -16,9 +16,12 @@ from medseg.networks.segmentation import UNet
 from medseg.runs.folds import _check_parallel
 from medseg.runs.segmentation.choice import ChooseSettings, choose_model
 from medseg.runs.segmentation.chosen_model import chosen_folders
+from medseg.runs.segmentation.initialise import load_earlier_card
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
 from medseg.runs.settings import TrainingSettings
+from medseg.runs.shared_budget import SharedBudget
+from medseg.runs.tracking import Tracking
 from medseg.runs.training_processes import check_sendable
 from medseg.training.segmentation import SegmentationParts
 
@@ -36,7 +39,7 @@ def write_data(folder: Path, count: int = 3) -> Path:
 
 
 def choice(data: Path, out: Path, *folds: Path, **choices: Any) -> Callable[[], object]:
-    settings = ChooseSettings(out=out, network=levels, device="cpu", **choices)
+    settings = ChooseSettings(out=out, network=levels, device="cpu", tracking=Tracking(is_on=False), **choices)
     return lambda: choose_model(data, folds, settings)
 
 
@@ -83,6 +86,19 @@ def _few_gpus(place: Path) -> Again:
     yield lambda: check(parallel=3)
     yield lambda: check(parallel=2)
     yield lambda: check(parallel=3, device="cpu")
+
+
+@tries("runs/shared_budget.py", "give more, or a length in epochs")
+def _little_budget(place: Path) -> Again:
+    def check(**length: Any) -> None:
+        settings = TrainingSettings(out=place, fold="all-folds", **length)
+        shared = SharedBudget.of(settings, 3)
+        if shared is not None:
+            shared.check()
+
+    yield lambda: check(budget="20s")
+    yield lambda: check(budget="30s")
+    yield lambda: check(epochs=1)
 
 
 @tries(
@@ -154,6 +170,14 @@ def _no_case(place: Path) -> Again:
     for label in data.glob("*.hidden"):
         label.rename(label.with_suffix(".gz"))
     yield choice(data, place / "out", folds)
+
+
+@tries("runs/segmentation/model_paths.py", "give one of them, such as {}")
+def _several_networks(place: Path) -> Again:
+    data = write_data(place / "data")
+    choice(data, place / "chosen", write_folds(place / "folds", data))()
+    yield lambda: load_earlier_card(place / "chosen")
+    yield lambda: load_earlier_card(place / "chosen" / "models" / "folds_fold_0")
 
 
 @tries("runs/segmentation/chosen_model.py", "copy the whole folder again, or make the choice again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from medseg.inference.segmentation import load_card
 from medseg.inference.segmentation.postprocess import Postprocessing, StructureRule
 from medseg.manifest import load_manifest
 from medseg.networks import save_weights
+from medseg.runs.report.source import open_run
 from medseg.runs.seen import flattered_cases
 from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose_model
 from medseg.runs.segmentation.choice.part_table import StructureParts, cross_fitted_volumes, smallest_volume
 from medseg.runs.segmentation.chosen_model import load_chosen_card
+from medseg.runs.segmentation.initialise import load_earlier_card
 from medseg.runs.segmentation.model_paths import found_models, is_model
 from medseg.runs.segmentation.predict import PredictSettings, predict_run
+from medseg.runs.tracking import Tracking
 from medseg.scans import read_label
 
 from tests.runs.fold_runs import Levels, levels, patients, write_dataset, write_folds
@@ -30,6 +34,7 @@ SPECKLED = 12
 
 
 def choose(dataset: Path, folds: list[Path], out: Path, **choices: Any) -> ChoiceResult:
+    choices = {"tracking": Tracking(is_on=False)} | choices
     return choose_model(dataset, folds, ChooseSettings(out=out, network=levels, device="cpu", **choices))
 
 
@@ -54,7 +59,18 @@ def chosen(place: Path, dataset: Path) -> ChoiceResult:
     """A choice between two trainings alike, of which each mask has a speckle."""
     first = write_folds(place / "first", dataset)
     second = write_folds(place / "second", dataset, shifts=(0.1, 0.1, 0.1))
-    return choose(dataset, [first, second], place / "chosen")
+    note_run(first, "0" * 32)
+    return choose(dataset, [first, second], place / "chosen", tracking=Tracking(uri=store_of(place)))
+
+
+def store_of(place: Path) -> str:
+    return f"sqlite:///{place}/mlflow.db"
+
+
+def note_run(folds: Path, run_id: str) -> None:
+    """Let a training of all folds have an MLflow run."""
+    path = folds / "folds.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"mlflow_run_id": run_id}), encoding="utf-8")
 
 
 def test_rule_is_taken_that_removes_speckles_and_none_that_takes_a_true_part_away(chosen: ChoiceResult) -> None:
@@ -103,6 +119,26 @@ def test_every_try_stands_in_json_table_and_page(chosen: ChoiceResult) -> None:
     assert "Holm" in page
 
 
+def test_choice_is_a_run_in_mlflow_with_its_figures_and_its_page(chosen: ChoiceResult, place: Path) -> None:
+    import mlflow
+
+    client = mlflow.MlflowClient(store_of(place))
+    run = client.get_run(str(chosen.card.mlflow_run_id))
+    assert run.info.status == "FINISHED"
+    tags, metrics = run.data.tags, run.data.metrics
+    assert (tags["medseg.stage"], tags["medseg.chosen"]) == ("choose", "first")
+    assert tags["medseg.postprocessing"] == "organ: keep the largest part"
+    assert tags["medseg.training_run_ids"] == "0" * 32
+    assert "Holm" in tags["mlflow.note.content"]
+    assert run.data.params | {"networks": "3", "cases": "12", "tries": "9"} == run.data.params
+    assert metrics["val/dice/mean"] == 1
+    assert metrics["tried/first/dice/organ"] < 1
+    assert metrics["gain/Ensemble of two/first _ second"] == 0  # MLflow takes no plus
+    assert metrics["gain/Postprocessing/organ_ keep the largest part"] > 0
+    files = {item.path for folder in ("", "choose") for item in client.list_artifacts(run.info.run_id, folder)}
+    assert {"choose/index.html", "chosen.json", "choice.json", "tries.csv", "tries.json"} <= files
+
+
 def test_chosen_folder_is_a_model_whose_masks_have_the_rules(chosen: ChoiceResult, dataset: Path, place: Path) -> None:
     assert is_model(chosen.folder)
     with found_models([chosen.folder]) as found:
@@ -120,6 +156,23 @@ def test_chosen_folder_is_a_model_whose_masks_have_the_rules(chosen: ChoiceResul
     np.testing.assert_array_equal(mask, patients(1)["c00"][1])
     manifest, _ = load_manifest(dataset)
     assert flattered_cases(record, manifest, {case.case_id for case in manifest.cases}) == []
+
+
+def test_where_one_network_is_needed_a_chosen_model_is_refused_and_one_of_its_networks_named(
+    chosen: ChoiceResult, place: Path
+) -> None:
+    needing_one: list[Callable[[], object]] = [
+        lambda: load_earlier_card(chosen.folder),
+        lambda: open_run(chosen.folder, None, None),
+    ]
+    for needs_one in needing_one:
+        with pytest.raises(
+            CheckpointError, match="must be the folder of one network, got a chosen model of 3"
+        ) as raised:
+            needs_one()
+        assert raised.value.remedy == "give one of them, such as models/first_fold_0"
+    with pytest.raises(CheckpointError, match="got a training of all folds"):
+        load_earlier_card(place / "first")
 
 
 def test_mask_by_all_members_is_said_to_flatter_and_one_out_of_fold_is_not(

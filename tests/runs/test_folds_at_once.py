@@ -140,7 +140,7 @@ def test_all_are_asked_to_end_where_the_caller_stops() -> None:
     assert running == []
 
 
-@pytest.mark.parametrize(("parallel", "shares"), [(1, [20, 25, 33.3, 50, 100]), (2, [33.3, 33.3, 50, 50, 100])])
+@pytest.mark.parametrize(("parallel", "shares"), [(1, [18, 22.5, 30, 45, 90]), (2, [30, 30, 45, 45, 90])])
 def test_budget_of_a_fold_is_that_of_as_many_rounds_as_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parallel: int, shares: list[float]
 ) -> None:

@@ -450,6 +450,7 @@ def choose(
     *,
     out: AnyPath,
     progress: Progress | None = None,
+    tracking: AnyPath | bool = True,
     **settings: Any,
 ) -> ChoiceResult:
     """Choose configuration, ensemble and postprocessing among trainings of all folds, each only if it is better.
@@ -459,6 +460,7 @@ def choose(
         folds: Trainings of all folds with the same split, the one first that stays where none is better.
         out: Folder of the chosen model and its page; of a choice that was stopped, it is continued.
         progress: Follows the work; nothing if not given.
+        tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.segmentation.choice.ChooseSettings`, such as `names` or `device`.
 
     Returns:
@@ -468,7 +470,7 @@ def choose(
         PipelineError: If dataset or trainings cannot be used or do not fit each other, or no case is left.
     """
     several = [folds] if isinstance(folds, str | Path) else folds
-    asked = ChooseSettings(out=Path(out), **_with_paths(settings))
+    asked = ChooseSettings(out=Path(out), tracking=_tracking(tracking), **_with_paths(settings))
     return choose_model(Path(dataset), [Path(folder) for folder in several], asked, progress=progress)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -40,12 +39,12 @@ from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.measured_folds import MeasuredFolds, drawing_seconds, measure_folds
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
+from medseg.runs.shared_budget import SharedBudget
 from medseg.runs.tracking import log_cases, recorded, resume_tracking, start_tracking, unsent
 from medseg.runs.train import TrainResult, merge_failures, train_job
 from medseg.runs.training_order import Share, TrainingOrder
 from medseg.runs.training_processes import ProcessSlots, TrainingProcess, check_sendable
 from medseg.tracking import MissingRunError, TrackedRun, without_password
-from medseg.training import parse_duration_s
 
 
 class FoldsRecord(Config):
@@ -92,8 +91,8 @@ def train_folds(
     """Train a network for every fold, each in a folder `fold_<n>`, and sum their validations up.
 
     All folds have the plan of the first. A wall-clock budget is shared: each fold gets an equal part of what is left,
-    and as many parts as folds are trained at once; the time to draw the masks at the end is set aside once a fold has
-    ended. A fold that fails, or whose process is killed, is listed and does not stop the others.
+    and as many parts as folds are trained at once; the time to draw the masks at the end is set aside, see
+    `SharedBudget`. A fold that fails, or whose process is killed, is listed and does not stop the others.
 
     The folder holds the mask of every training case in `out_of_fold`, drawn by the networks that have not seen its
     patient, and their numbers in `metrics.csv` and `summary.json`, as an evaluation does.
@@ -139,6 +138,8 @@ def _train_held(
     check_writable(settings.out, option="out")
     folds = [_Fold(n, RunFolder(settings.out / f"fold_{n}"), len(numbers) - i) for i, n in enumerate(numbers)]
     wanted = [fold for fold in folds if is_extended or not fold.is_finished]
+    if (shared := SharedBudget.of(settings, len(folds))) is not None:
+        shared.check()
     parent = _parent(job, settings, manifest, record)
     with recorded(parent):
         if parent is not None:
@@ -190,6 +191,9 @@ class _Work:
         usage: Errors of usage, which concern every fold alike.
         processes: Training of each fold that has a process of its own, by its number.
         reserved_s: Seconds of the budget that are set aside for the masks; None as long as that is not known.
+        shares_s: Share of the budget of each fold that has begun, by its number.
+        begun: Reading of `time.monotonic()` at which each fold began, by its number.
+        taken_s: Seconds that a fold took that has ended, by its number.
     """
 
     job: SegmentationJob
@@ -205,6 +209,9 @@ class _Work:
     usage: list[ConfigError] = field(default_factory=list)
     processes: dict[int, TrainingProcess] = field(default_factory=dict)
     reserved_s: float | None = None
+    shares_s: dict[int, float] = field(default_factory=dict)
+    begun: dict[int, float] = field(default_factory=dict)
+    taken_s: dict[int, float] = field(default_factory=dict)
 
     def executor(self) -> Executor:
         """Runs the folds one after the other in this process, or several at once in processes of their own."""
@@ -222,6 +229,8 @@ class _Work:
         except ConfigError as error:
             self.usage.append(error)
             raise
+        finally:
+            self.taken_s[fold.number] = time.monotonic() - self.begun[fold.number]
 
     def _begin(self, fold: _Fold, slot: int) -> TrainingProcess:
         """Start the process of a fold."""
@@ -235,6 +244,7 @@ class _Work:
 
     def _order_of(self, fold: _Fold) -> tuple[SegmentationJob, TrainingSettings]:
         """Job and settings of a fold, with the plan of the first."""
+        self.begun[fold.number] = time.monotonic()
         own, shared = self._settings_of(fold), self._shared_plan()
         if fold.folder.record.is_file():  # it has its plan, of what it was asked for or of another fold
             return self.job.with_plan({}), replace(own, plan=None, changes={}, seed=None)
@@ -255,15 +265,11 @@ class _Work:
         """The settings of one fold, with its share of the budget."""
         settings, is_begun = self.settings, fold.folder.record.is_file()
         budget, epochs = None, settings.epochs
-        if is_begun and not self.is_extended:
+        if fold.folder.checkpoint.is_file() and not self.is_extended:
             epochs = None  # its own length, which its record holds
-        elif settings.budget is not None:
-            total = parse_duration_s(settings.budget)
-            at_once = settings.parallel
-            left = total if settings.resume else total - (time.monotonic() - self.started) - self._reserve()
-            rounds = math.ceil(len(self.folds) / at_once)
-            past = 0 if settings.resume else (len(self.folds) - fold.remaining) // at_once
-            budget = f"{max(1.0, left / (rounds - past)):.1f}s"
+        elif (shared := SharedBudget.of(settings, len(self.folds))) is not None:
+            self.shares_s[fold.number] = self._share_s(shared, fold)
+            budget = f"{self.shares_s[fold.number]:.1f}s"
         return replace(
             settings,
             out=fold.folder.path,
@@ -275,12 +281,24 @@ class _Work:
             tracking=replace(settings.tracking, parent=self.parent.run_id if self.parent else None),
         )
 
-    def _reserve(self) -> float:
-        """Seconds for the masks of all cases, tried once a fold has ended; 0 before."""
+    def _share_s(self, shared: SharedBudget, fold: _Fold) -> float:
+        """Seconds of a fold that begins now; of a training that is resumed, as if it had begun anew."""
+        if self.settings.resume:
+            return shared.equal_s
+        passed_s = time.monotonic() - self.started
+        place = len(self.folds) - fold.remaining
+        return shared.share_s(place, passed_s=passed_s, drawing_s=self._known_drawing_s(), overrun_s=self._overrun_s())
+
+    def _overrun_s(self) -> float:
+        """Seconds by which a fold took longer than its share, at most."""
+        return max([0.0, *(taken - self.shares_s.get(number, taken) for number, taken in self.taken_s.items())])
+
+    def _known_drawing_s(self) -> float | None:
+        """Seconds for the masks of all cases, tried once a fold has ended; None before."""
         ended = next((fold for fold in self.folds if fold.is_finished), None)
         if self.reserved_s is None and ended is not None:
             self.reserved_s = self.drawing_s(ended.folder.path)
-        return self.reserved_s or 0.0
+        return self.reserved_s
 
 
 def _check_parallel(job: SegmentationJob, settings: TrainingSettings) -> None:

@@ -143,16 +143,21 @@ def _join(ray: ModuleType, address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         ray.shutdown()
-        text = str(error).strip().splitlines() or [type(error).__name__]
         if "ersion mismatch" in str(error):
+            said = " ".join(str(error).split())
             raise ClusterError(
-                f"cluster {address} must run the same Ray and Python as this machine, got: {' '.join(text)}",
+                f"cluster {address} must run the same Ray and Python as this machine, got: {said}",
                 remedy="install the same versions everywhere",
             ) from error
         raise ClusterError(
-            f"cluster {address} must be one that this machine is part of, got: {text[0]}",
+            f"cluster {address} must be one that this machine is part of, got {_first_sentence(error)}",
             remedy="begin or join it here with `ray start`, or choose local",
         ) from error
+
+
+def _first_sentence(error: Exception) -> str:
+    """What Ray has to say, without its advice, which names options of other commands."""
+    return str(error).strip().split("\n")[0].split(". ")[0].removesuffix(".") or type(error).__name__
 
 
 def _check_reachable(address: str) -> None:

@@ -20,6 +20,7 @@ from medseg.planning import Plan, SlicePlan
 from medseg.planning.plan import load_plan_of
 from medseg.records import Case, Manifest
 from medseg.runs.run_folder import RunFolder, RunRecord
+from medseg.runs.segmentation.model_paths import check_single_network
 from medseg.runs.training_cases import TrainingCases, load_training_cases
 
 Part = TypeVar("Part")
@@ -119,12 +120,13 @@ def open_run(run: Path, dataset: Path | None, data_root: Path | None) -> ReportS
 
 
 def _check_single(run: Path) -> None:
-    """Refuse the folder of all folds, which holds a training per fold and no model of its own.
+    """Refuse the folder of all folds, which holds a training per fold and no model of its own, and a chosen model.
 
     Raises:
         CheckpointError: If it is one.
     """
     if not RunFolder(run).folds.is_file():
+        check_single_network(run)
         return
     first = next((path.name for path in sorted(run.glob("fold_*")) if path.is_dir()), "fold_0")
     raise CheckpointError(

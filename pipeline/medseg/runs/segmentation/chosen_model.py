@@ -50,6 +50,7 @@ class ChosenCard(Config):
         members: Networks that draw one mask together.
         postprocessing: Rules that change the mask after it is decided, as in the card of every member; None without.
         rule: Rule of the choice, in words.
+        mlflow_run_id: MLflow run of the choice; None without tracking.
     """
 
     software: str
@@ -60,6 +61,7 @@ class ChosenCard(Config):
     members: tuple[ChosenMember, ...] = Field(min_length=1)
     postprocessing: Postprocessing | None = None
     rule: str
+    mlflow_run_id: str | None = None
 
 
 def is_chosen(folder: Path) -> bool:

@@ -25,6 +25,7 @@ from medseg.runs.initial_weights import weights_file
 from medseg.runs.job import Prepared
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.seen import seen_in_training
+from medseg.runs.segmentation.model_paths import check_single_network
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import ExclusiveLabels
 from medseg.training.segmentation import SegmentationParts
@@ -36,10 +37,11 @@ def load_earlier_card(initial: Path) -> ModelCard:
     """The card of an earlier run, of its model folder, or of a file of weights in it.
 
     Raises:
-        CheckpointError: If it is missing or broken.
+        CheckpointError: If it is missing or broken, or holds several networks.
     """
     if not initial.exists():
         raise CheckpointError(f"init: {initial} must be there, got nothing", remedy="give the folder of an earlier run")
+    check_single_network(initial)
     return load_card(initial if initial.is_dir() else initial.parent)
 
 

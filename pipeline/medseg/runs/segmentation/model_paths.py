@@ -13,7 +13,7 @@ from medseg.inference.card import CLASSIFIER_NAME, model_folder
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.networks.weights import weights_digest
 from medseg.runs.run_folder import RunFolder
-from medseg.runs.segmentation.chosen_model import chosen_folders, is_chosen
+from medseg.runs.segmentation.chosen_model import chosen_folders, is_chosen, load_chosen_card
 
 _REGISTERED = "models:/"
 
@@ -54,6 +54,24 @@ def unusable_run(place: Path | str) -> str:
 def is_classifier(folder: Path) -> bool:
     """Whether a folder is a run of a slice classifier, or its model folder."""
     return (model_folder(folder) / CLASSIFIER_NAME).is_file()
+
+
+def check_single_network(folder: Path) -> None:
+    """Refuse a folder of several networks where one is asked for.
+
+    Raises:
+        CheckpointError: If it is a training of all folds, or a chosen model.
+    """
+    if RunFolder(folder).folds.is_file():
+        found, example = "a training of all folds", "fold_0"
+    elif is_chosen(folder):
+        card = load_chosen_card(folder)
+        found, example = f"a chosen model of {len(card.members)}", card.members[0].folder
+    else:
+        return
+    raise CheckpointError(
+        f"{folder}: must be the folder of one network, got {found}", remedy=f"give one of them, such as {example}"
+    )
 
 
 @contextmanager

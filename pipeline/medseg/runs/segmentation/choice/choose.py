@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -32,6 +32,7 @@ from medseg.runs.machine import DeviceName
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty
 from medseg.runs.segmentation.choice.candidates import Candidate, read_candidates
+from medseg.runs.segmentation.choice.choice_run import log_choice, start_choice_run
 from medseg.runs.segmentation.choice.chosen_folder import copy_members
 from medseg.runs.segmentation.choice.postprocessing_tries import (
     RuleTry,
@@ -44,7 +45,9 @@ from medseg.runs.segmentation.choice.postprocessing_tries import (
 )
 from medseg.runs.segmentation.chosen_model import CHOSEN_NAME, ChosenCard, save_chosen_card
 from medseg.runs.segmentation.out_of_fold import OUT_OF_FOLD, draw_out_of_fold
+from medseg.runs.tracking import Tracking, recorded, unsent
 from medseg.runs.train import merge_failures
+from medseg.tracking import TrackedRun
 
 if TYPE_CHECKING:
     from medseg.training.segmentation.parts import BuildNetwork
@@ -64,6 +67,7 @@ class ChooseSettings:
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         device: Device of the networks.
         network: Builds the untrained network, for trainings with a network of your own.
+        tracking: MLflow store.
     """
 
     out: Path
@@ -71,6 +75,7 @@ class ChooseSettings:
     data_root: Path | None = None
     device: DeviceName = "auto"
     network: BuildNetwork | None = None
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +120,12 @@ def choose_model(
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     manifest = assign_folds(manifest)
     candidates = read_candidates(folders, settings.names, manifest)
-    work = _Choice(dataset, manifest, root, settings, progress or Silence())
-    return work.make(candidates)
+    run = start_choice_run(settings.tracking, manifest, candidates, out=settings.out)
+    with recorded(run):
+        result = _Choice(dataset, manifest, root, settings, progress or Silence(), run).make(candidates)
+        if run is not None:
+            log_choice(run, manifest, result.page, result.card, folder=result.folder)
+    return replace(result, warnings=(*result.warnings, *unsent(run, settings.out)))
 
 
 def _check_out(folder: Path) -> None:
@@ -165,6 +174,7 @@ class _Choice:
     root: Path
     settings: ChooseSettings
     progress: Progress
+    run: TrackedRun | None
     failures: list[Failure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -197,6 +207,7 @@ class _Choice:
             rule=RULE,
         )
         card = copy_members(folder, chosen.name, chosen.parts, manifest=self.manifest, rules=rules, rule=RULE)
+        card = card.model_copy(update={"mlflow_run_id": self.run.run_id if self.run else None})
         save_choice_page(page, folder, card=card.model_dump(mode="json"))
         save_chosen_card(card, folder)
         failures, warnings = merge_failures(self.failures), tuple(dict.fromkeys(self.warnings))
