@@ -25,6 +25,7 @@ from ignite.engine import Engine, Events
 from medseg.atomic import is_leftover
 from medseg.phantom import write_cohort
 from medseg.training import TrainingState, saving
+from medseg.training.forecast import Forecast
 from safetensors.torch import load_file
 
 Kind = Literal["segmentation", "classification", "folds"]
@@ -105,7 +106,7 @@ class Stages:
     def _on_step(self, progress: float, loss: float) -> None:
         self.note("train")
 
-    def validated(self, score: float) -> None:
+    def validated(self, score: float, forecast: Forecast | None) -> None:
         """No stage of its own."""
 
     def attach(self, trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
