@@ -48,6 +48,7 @@ SLICES: dict[str, Any] = {
     "training": {"batch_size": 16, "longest_epoch": 4, "validations": 4},
 }
 CLOCKS = {"steps_per_second", "elapsed_seconds"}
+_OF_A_MASK = {"seconds", "peak_memory_bytes", "date", "training_s", "run_id", "model.json", "settings_digest"}
 _STAGE_BYTES = 32
 
 
@@ -227,6 +228,10 @@ def content_of(folder: Path) -> dict[str, Any]:
             found[name] = {key: tensor.numpy().tobytes() for key, tensor in load_file(path).items()}
         elif path.name in {"run.json", "folds.json", "model.json", "classifier.json"}:
             found[name] = _without_clocks(json.loads(path.read_text(encoding="utf-8")))
+        elif path.suffix == ".json" and path.parent.name == "out_of_fold":
+            found[name] = _without(json.loads(path.read_text(encoding="utf-8")), _OF_A_MASK)
+        elif path.suffix == ".html":
+            found[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", path.read_text(encoding="utf-8"))
         else:
             found[name] = path.read_bytes()
     return found
@@ -236,6 +241,13 @@ def _without_clocks(content: dict[str, Any]) -> dict[str, Any]:
     cost = content.get("cost")
     kept = {key: value for key, value in content.items() if key != "mlflow_run_id"}
     return kept | ({"cost": {**cost, "training_s": 0}} if cost else {})
+
+
+def _without(content: Any, names: set[str]) -> Any:
+    """JSON without some names, however deep; the digests of `_OF_A_MASK` are of files that hold a run's id."""
+    if isinstance(content, dict):
+        return {name: _without(value, names) for name, value in content.items() if name not in names}
+    return [_without(value, names) for value in content] if isinstance(content, list) else content
 
 
 def tracked(place: Place, out: str) -> dict[str, Any]:
