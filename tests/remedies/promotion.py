@@ -240,6 +240,8 @@ def _one_fold_at_a_time(place: Path) -> Again:
 def _gone_folds(place: Path) -> Again:
     data = write_patients(place / "data")
     settings: dict[str, Any] = {"config": SMALL, "epochs": 1, "store": place / "store", "tracking": False}
+    (place / "gone").mkdir()
+    (place / "gone" / "folds.json").write_text("{")
     yield lambda: medseg.train(data, out=place / "gone", fold="all-folds", resume=True, **settings)
     yield lambda: medseg.train(data, out=place / "new", fold="all-folds", **settings)
 

@@ -226,7 +226,7 @@ def _parts(cases: TrainingCases, *, seed: int) -> list[list[Case]]:
         raise TrainingError(
             f"learning curve of {cases.manifest.name}: must have {_FEWEST_PATIENTS} training patients and a validation "
             f"case, got {len(patients)} and {len(cases.validation)}",
-            remedy="take a fold with more training cases",
+            remedy="label more cases",
         )
     order = [patients[place] for place in np.random.default_rng([seed, 3]).permutation(len(patients))]
     kept = [set(order[: max(1, round(share * len(order)))]) for share in _SHARES]
