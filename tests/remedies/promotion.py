@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,6 @@ from medseg.inference.classification import save_classifier_card
 from medseg.networks import save_weights
 from medseg.networks.classification import SliceClassifier
 from medseg.networks.weights import weights_digest
-from medseg.runs.learning_curve import train_learning_curve
-from medseg.runs.segmentation.job import SegmentationJob
-from medseg.runs.settings import TrainingSettings
-from medseg.runs.tracking import Tracking
-from medseg.runs.train import train_job
 from medseg.scans import write_scan
 from medseg.tracking import TrackedRun, fetch_model
 
@@ -265,19 +259,6 @@ def _resumed_folds(place: Path) -> Again:
     medseg.train(data, out=place / "out", fold="all-folds", **settings)
     yield lambda: medseg.train(data, out=place / "out", resume=True, tracking=False)
     yield lambda: medseg.train(data, out=place / "out", fold="all-folds", resume=True, tracking=False)
-
-
-@tries("runs/train.py", "resume the learning curve, or the training in one of its folders")
-def _resumed_curve(place: Path) -> Again:
-    data = write_patients(place / "data", count=8)
-    off = Tracking(is_on=False)
-    settings = TrainingSettings(out=place / "out", changes=SMALL, epochs=1, store=place / "store", tracking=off)
-    train_learning_curve(SegmentationJob(), data, settings)
-    again = replace(settings, changes={}, resume=True)
-    folder = next((place / "out").glob("cases_*"))
-    yield lambda: train_job(SegmentationJob(), data, again)
-    yield lambda: train_learning_curve(SegmentationJob(), data, again)
-    yield lambda: train_job(SegmentationJob(), data, replace(again, out=folder))
 
 
 @tries("runs/segmentation/model_paths.py", "give the address of a model of medseg train")

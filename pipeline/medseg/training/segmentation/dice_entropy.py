@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from medseg.networks.precision import widened
 from medseg.training.ranks import is_alone, summed
 
 _SMOOTH = 1e-5
@@ -32,7 +33,7 @@ def dice_and_entropy(logits: Tensor, label: Tensor, dice_weight: float) -> Tenso
         dice_weight: Weight of the Dice part.
 
     Returns:
-        The loss, a float32 scalar.
+        The loss, a float32 scalar; float64 of such logits.
     """
     loss: Tensor = _DiceAndEntropy.apply(logits, label, dice_weight)  # type: ignore[no-untyped-call]
     return loss
@@ -53,7 +54,7 @@ class _DiceAndEntropy(torch.autograd.Function):
         axis = 1 if classes <= _FEW_CLASSES else 2
         flat = logits.reshape(batch, classes, -1) if axis == 1 else logits.movedim(1, -1).reshape(batch, -1, classes)
         index = label.reshape(batch, -1).long().unsqueeze(axis)
-        probability = flat.float().log_softmax(axis)
+        probability = widened(flat).log_softmax(axis)
         entropy = -probability.gather(axis, index).mean()
         probability.exp_()
         true = probability.gather(axis, index)
@@ -62,8 +63,8 @@ class _DiceAndEntropy(torch.autograd.Function):
         if not is_alone():
             own = torch.stack([entropy.double() * voxels, entropy.new_tensor(voxels, dtype=torch.float64)])
             sums = summed(torch.cat([own, overlap.double(), truth.double(), drawn.double()]))
-            voxels, entropy = int(sums[1]), (sums[0] / sums[1]).float()
-            overlap, truth, drawn = sums[2:].float().view(3, classes)
+            voxels, entropy = int(sums[1]), (sums[0] / sums[1]).to(probability.dtype)
+            overlap, truth, drawn = sums[2:].to(probability.dtype).view(3, classes)
         total = drawn + truth + _SMOOTH
         dice = (2 * overlap + _SMOOTH) / total
         weight = dice_weight / max(1, classes - 1)
