@@ -262,7 +262,8 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
     """The settings that the run began with; its length may be changed."""
     has_length = settings.budget is not None or settings.epochs is not None
     check_resumed_update(settings, folder)
-    given = settings.initial or settings.update
+    given, option = settings.initial or settings.update, "init" if settings.initial else "update"
+    has_checkpoint = folder.checkpoint.exists()
     return replace(
         settings,
         fold=earlier.fold,
@@ -272,7 +273,7 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
         changes={},
         budget=settings.budget if has_length else earlier.budget,
         epochs=settings.epochs if has_length else earlier.epochs,
-        initial=resumed_initial(earlier.initial, given, has_checkpoint=folder.checkpoint.exists()),
+        initial=resumed_initial(earlier.initial, given, has_checkpoint=has_checkpoint, option=option),
     )
 
 
