@@ -178,7 +178,7 @@ def test_resumed_update_has_the_same_weights_and_patches_half_of_them_new(
     assert seen == drawn * 2
     assert (again.folder / "before.json").stat().st_mtime_ns == before
     assert again.notes == run.notes
-    with pytest.raises(CheckpointError, match="resume: update must be as the run began .*leave update out"):
+    with pytest.raises(CheckpointError, match=r"resume: update must be as the run began .*leave update out"):
         update(again, data, tmp_path / "run", resume=True)
 
 
