@@ -1,9 +1,9 @@
 """Two processes of a training against one with the same batches, step by step.
 
-    python benchmarks/processes.py DATASET [--epochs 1]
+    python -m benchmarks.processes DATASET [--epochs 1] [--float64] [--only "2 patches"]
 
 Each training is run by one process and by two that gloo joins. The largest differences are printed as a table; that of
-SGD shows what AdamW makes of rounding, since it divides gradients by their size.
+SGD shows what AdamW makes of rounding, since it divides gradients by their size, and float64 what is not rounding.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from medseg.runs.train import train_job
 from medseg.training.segmentation import SegmentationParts
 from medseg.training.state import TrainingState
 from medseg.workflows.processes import joined
+from safetensors.torch import load_file
+
+from tests.training.float64 import in_float64
 
 NETWORK = {
     "channels": [8, 16],
@@ -77,25 +80,29 @@ def train(name: str, optimiser: str, dataset: Path, out: Path, *, epochs: int) -
     return {"losses": losses, "score": scores[-1]}
 
 
-def run(dataset: Path, out: Path, epochs: int) -> None:
+def run(given: argparse.Namespace) -> None:
     """All trainings, by one process or by one of two; the first leaves what it found."""
     torch.set_num_threads(1)
-    with joined("cpu") if "WORLD_SIZE" in os.environ else nullcontext(True) as is_first:
+    format_of_numbers, out = in_float64() if given.float64 else nullcontext(), given.out
+    with format_of_numbers, joined("cpu") if "WORLD_SIZE" in os.environ else nullcontext(True) as is_first:
         found = {
-            f"{name}, {optimiser}": train(name, optimiser, dataset, out / f"{name} {optimiser}", epochs=epochs)
+            f"{name}, {optimiser}": train(
+                name, optimiser, given.dataset, out / f"{name}, {optimiser}", epochs=given.epochs
+            )
             for name, optimiser in TRAININGS
+            if not given.only or name in given.only
         }
         if is_first:
             (out / "found.json").write_text(json.dumps(found), encoding="utf-8")
 
 
-def start(dataset: Path, out: Path, epochs: int, names: dict[str, str]) -> subprocess.Popen[bytes]:
-    """This script as one process of a training."""
-    arguments = [str(dataset), "--out", str(out), "--epochs", str(epochs)]
-    return subprocess.Popen([sys.executable, __file__, *arguments], env=os.environ | names)
+def start(out: Path, names: dict[str, str]) -> subprocess.Popen[bytes]:
+    """This script, with its own options, as one process of a training."""
+    command = [sys.executable, "-m", "benchmarks.processes", *sys.argv[1:], "--out", str(out)]
+    return subprocess.Popen(command, env=os.environ | names)
 
 
-def compare(dataset: Path, epochs: int) -> None:
+def compare() -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -107,28 +114,37 @@ def compare(dataset: Path, epochs: int) -> None:
             out.mkdir()
             common = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
             ranks = [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
-            codes = [one.wait() for one in [start(dataset, out, epochs, names) for names in ranks]]
+            codes = [one.wait() for one in [start(out, names) for names in ranks]]
             if any(codes):
                 sys.exit(f"exit codes {codes}")
             found[processes] = json.loads((out / "found.json").read_text(encoding="utf-8"))
-    print("| training | steps | loss, first and last | largest difference, first 10 steps | all steps | of the score |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for name, one in found[1].items():
-        two = found[2][name]
-        gaps = [abs(a - b) for a, b in zip(one["losses"], two["losses"], strict=True)]
-        print(
-            f"| {name} | {len(gaps)} | {one['losses'][0]:.3f}, {one['losses'][-1]:.3f} | {max(gaps[:10]):.1e} | "
-            f"{max(gaps):.1e} | {abs(one['score'] - two['score']):.1e} |"
-        )
+        print("| training | steps | loss, first and last | largest difference, 10 steps | all | weights | score |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for name, one in found[1].items():
+            two = found[2][name]
+            gaps = [abs(a - b) for a, b in zip(one["losses"], two["losses"], strict=True)]
+            folders = [Path(folder) / str(processes) / name for processes in (1, 2)]
+            print(
+                f"| {name} | {len(gaps)} | {one['losses'][0]:.3f}, {one['losses'][-1]:.3f} | {max(gaps[:10]):.1e} | "
+                f"{max(gaps):.1e} | {weights_apart(*folders):.1e} | {abs(one['score'] - two['score']):.1e} |"
+            )
+
+
+def weights_apart(first: Path, second: Path) -> float:
+    """Largest difference of the delivered weights of two trainings."""
+    one, two = (load_file(folder / "model" / "last.safetensors") for folder in (first, second))
+    return max(float((one[name] - two[name]).abs().max()) for name in one)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--float64", action="store_true", help="Compute in float64.")
+    parser.add_argument("--only", nargs="*", help="Names of the trainings to run.  [default: all]")
     parser.add_argument("--out", type=Path, help="Folder of one process's results; used by the script itself.")
     given = parser.parse_args()
     if given.out is None:
-        compare(given.dataset, given.epochs)
+        compare()
     else:
-        run(given.dataset, given.out, given.epochs)
+        run(given)

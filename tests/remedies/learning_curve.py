@@ -24,17 +24,34 @@ def curve(data: Path, out: Path, **choices: Any) -> Callable[[], object]:
     return lambda: train_learning_curve(SegmentationJob(), data, settings)
 
 
-@tries("runs/learning_curve.py", "give the number of a fold, and no resume")
+@tries("runs/learning_curve.py", "give the number of a fold")
 def _all_cases(place: Path) -> Again:
     data = write_patients(place / "data", count=8)
     yield curve(data, place / "a", fold="all")
     yield curve(data, place / "a", fold="1")
 
 
+@tries("runs/learning_curve.py", "leave update out")
+def _of_an_update(place: Path) -> Again:
+    data = write_patients(place / "data", count=8)
+    train(data, "begun")
+    yield curve(data, place / "a", update=place / "data" / "begun")
+    yield curve(data, place / "a")
+
+
 @tries("runs/learning_curve.py", "label more cases")
 def _three_patients(place: Path) -> Again:
     yield curve(write_patients(place / "few", count=6), place / "a")
     yield curve(write_patients(place / "more", count=8), place / "a")
+
+
+@tries("runs/train.py", "resume the learning curve, or the training in one of its folders")
+def _resumed_as_a_single_training(place: Path) -> Again:
+    data = write_patients(place / "data", count=8)
+    curve(data, place / "data" / "a")()
+    yield lambda: train(data, "a", resume=True, config=None, epochs=None)
+    yield curve(data, place / "data" / "a", resume=True, changes={})
+    yield lambda: train(data, "a/cases_4", resume=True, config=None, epochs=None)
 
 
 @tries("runs/learning_curve.py", "train on all cases, to see what is wrong")

@@ -230,7 +230,7 @@ def _one_fold_at_a_time(place: Path) -> Again:
     yield lambda: medseg.train_classifier(data, out=place / "all", fold="all", **settings)
 
 
-@tries("runs/folds.py", "start a new training")
+@tries("runs/trainings_record.py", "start a new training")
 def _gone_folds(place: Path) -> Again:
     data = write_patients(place / "data")
     settings: dict[str, Any] = {"config": SMALL, "epochs": 1, "store": place / "store", "tracking": False}

@@ -249,7 +249,7 @@ def _damaged_initialisation(place: Path) -> Again:
     yield lambda: train(place, "new", init=folder.path)
 
 
-@tries("runs/initial_weights.py", "leave init out, or start a new run")
+@tries("runs/initial_weights.py", "leave {} out, or start a new run")
 def _other_initial_weights(place: Path) -> Again:
     folder = finished_run(place)
     train(place, "tuned", init=folder.path)

@@ -25,10 +25,11 @@ from ignite.engine import Engine, Events
 from medseg.atomic import is_leftover
 from medseg.phantom import write_cohort
 from medseg.training import TrainingState, saving
+from medseg.training.forecast import Forecast
 from safetensors.torch import load_file
 
-Kind = Literal["segmentation", "classification", "folds"]
-EPOCHS: dict[Kind, int] = {"segmentation": 8, "classification": 8, "folds": 3}
+Kind = Literal["segmentation", "classification", "folds", "update", "curve"]
+EPOCHS: dict[Kind, int] = {"segmentation": 8, "classification": 8, "folds": 3, "update": 8, "curve": 3}
 SMALL: dict[str, Any] = {
     "network": {
         "channels": [4, 8],
@@ -47,6 +48,7 @@ SLICES: dict[str, Any] = {
     "training": {"batch_size": 16, "longest_epoch": 4, "validations": 4},
 }
 CLOCKS = {"steps_per_second", "elapsed_seconds"}
+_OF_A_MASK = {"seconds", "peak_memory_bytes", "date", "training_s", "run_id", "model.json", "settings_digest"}
 _STAGE_BYTES = 32
 
 
@@ -75,7 +77,20 @@ def make_place(folder: Path, kind: Kind) -> Place:
     """A working folder with a few phantoms."""
     if not (folder / "data").exists():
         write_cohort(folder / "data", patients=6, test_patients=1)
+    if kind == "update" and not (folder / "base").exists():
+        _write_parts(folder / "data")
     return Place(folder, kind, 0.2, EPOCHS[kind])
+
+
+def _write_parts(data: Path) -> None:
+    """Two datasets of the same folds: `earlier.json`, for a run to be updated, and `later.json` of one patient more."""
+    content = json.loads((data / "dataset.json").read_text(encoding="utf-8"))
+    patients = sorted({case["patient_id"] for case in content["training"]})
+    for case in content["training"]:
+        case["fold"] = patients.index(case["patient_id"]) % 2
+    (data / "later.json").write_text(json.dumps(content), encoding="utf-8")
+    content["training"] = [case for case in content["training"] if case["patient_id"] != patients[-2]]
+    (data / "earlier.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 class Stages:
@@ -105,7 +120,7 @@ class Stages:
     def _on_step(self, progress: float, loss: float) -> None:
         self.note("train")
 
-    def validated(self, score: float) -> None:
+    def validated(self, score: float, forecast: Forecast | None) -> None:
         """No stage of its own."""
 
     def attach(self, trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
@@ -124,11 +139,34 @@ def train(place: Place, out: str, stages: Stages, *, is_tracked: bool = True) ->
     }  # fmt: skip
     if place.kind == "classification":
         medseg.train_classifier(place.folder / "data", config=SLICES, plane="coronal", attach=[stages.attach], **common)
+    elif place.kind == "curve":
+        _train_curve(place, stages, common)
+    elif place.kind == "update":
+        base, data = place.folder / "base", place.folder / "data"
+        if not base.exists():
+            medseg.train(data / "earlier.json", config=SMALL, **{**common, "out": base, "tracking": False})
+        parts = medseg.SegmentationParts(attach=[stages.attach])
+        medseg.train(data / "later.json", update=base, parts=parts, **common)
     else:
         fold = "all-folds" if place.kind == "folds" else 0
         parts = medseg.SegmentationParts(attach=[stages.attach])
         medseg.train(place.folder / "data", config=SMALL, fold=fold, parts=parts, **common)
     stages.note("end")
+
+
+def _train_curve(place: Place, stages: Stages, common: dict[str, Any]) -> None:
+    """A learning curve, which the library has no shorter call for."""
+    from medseg.runs.learning_curve import train_learning_curve
+    from medseg.runs.segmentation.job import SegmentationJob
+    from medseg.runs.settings import TrainingSettings
+    from medseg.runs.tracking import Tracking
+    from medseg.training.segmentation import SegmentationParts
+
+    kept = {name: value for name, value in common.items() if name not in {"progress", "tracking"}}
+    tracking = Tracking(uri=common["tracking"]) if common["tracking"] else Tracking(is_on=False)
+    settings = TrainingSettings(changes=SMALL, tracking=tracking, **kept)
+    job = SegmentationJob(SegmentationParts(attach=[stages.attach]))
+    train_learning_curve(job, place.folder / "data", settings, progress=stages)
 
 
 def begin(place: Place, out: str, *, on_stage: Callable[[str], None] = lambda stage: None, **choices: Any) -> int:
@@ -224,8 +262,15 @@ def content_of(folder: Path) -> dict[str, Any]:
             found[name] = [{key: value for key, value in row.items() if key not in CLOCKS} for row in rows]
         elif path.name == "checkpoint.safetensors":
             found[name] = {key: tensor.numpy().tobytes() for key, tensor in load_file(path).items()}
-        elif path.name in {"run.json", "folds.json", "model.json", "classifier.json"}:
+        elif path.name in {"run.json", "folds.json", "curve.json", "model.json", "classifier.json"}:
             found[name] = _without_clocks(json.loads(path.read_text(encoding="utf-8")))
+        elif path.suffix == ".json" and path.parent.name == "out_of_fold":
+            found[name] = _without(json.loads(path.read_text(encoding="utf-8")), _OF_A_MASK)
+        elif path.suffix == ".html":
+            found[name] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", path.read_text(encoding="utf-8"))
+        elif path.name == "learning_curve.csv":
+            rows = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8")))
+            found[name] = [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
         else:
             found[name] = path.read_bytes()
     return found
@@ -235,6 +280,13 @@ def _without_clocks(content: dict[str, Any]) -> dict[str, Any]:
     cost = content.get("cost")
     kept = {key: value for key, value in content.items() if key != "mlflow_run_id"}
     return kept | ({"cost": {**cost, "training_s": 0}} if cost else {})
+
+
+def _without(content: Any, names: set[str]) -> Any:
+    """JSON without some names, however deep; the digests of `_OF_A_MASK` are of files that hold a run's id."""
+    if isinstance(content, dict):
+        return {name: _without(value, names) for name, value in content.items() if name not in names}
+    return [_without(value, names) for value in content] if isinstance(content, list) else content
 
 
 def tracked(place: Place, out: str) -> dict[str, Any]:

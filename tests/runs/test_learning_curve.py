@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from medseg.errors import ConfigError, TrainingError
 from medseg.manifest import assign_folds, split_fold
 from medseg.records import Manifest
 from medseg.runs.learning_curve import LearningCurve, train_learning_curve
+from medseg.runs.progress import Silence
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.settings import TrainingSettings
@@ -90,6 +93,75 @@ def test_table_and_record_hold_every_training(result: TrainResult) -> None:
         assert min(picture.size) > 300
 
 
+def test_unknown_case_is_refused(cohort: tuple[Manifest, Path], place: Path) -> None:
+    with pytest.raises(ConfigError, match="must be training cases of the fold, got nobody"):
+        train_job(SegmentationJob(), cohort[1], settings(place, "unknown", cases=("nobody",)))
+
+
+@pytest.mark.parametrize("choices", [{"fold": "all"}, {"fold": "all-folds"}])
+def test_curve_is_of_one_fold(cohort: tuple[Manifest, Path], place: Path, choices: Any) -> None:
+    with pytest.raises(ConfigError, match="is of a single fold, got all"):
+        train_learning_curve(SegmentationJob(), cohort[1], settings(place, "refused", **choices))
+
+
+def test_curve_of_an_update_is_refused_before_any_work(cohort: tuple[Manifest, Path], place: Path) -> None:
+    with pytest.raises(ConfigError, match="got an update of a run that may know them"):
+        train_learning_curve(SegmentationJob(), cohort[1], settings(place, "updated", update=place / "out"))
+    assert not (place / "updated").exists()
+
+
+class Interrupting(Silence):
+    """Ctrl-C when the second training begins its steps.
+
+    Args:
+        largest: Cases of the first.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._first = f"{largest} cases"
+
+    @contextmanager
+    def over_budget(self, stage: str) -> Iterator[Callable[[float, float], None]]:
+        if self._first not in stage:
+            raise KeyboardInterrupt
+        yield lambda progress, loss: None
+
+
+def test_interrupted_curve_is_resumed_to_the_same_table_in_the_same_run(
+    cohort: tuple[Manifest, Path], place: Path, result: TrainResult
+) -> None:
+    import mlflow
+
+    interrupting = Interrupting(result.summary.points[-1].cases)
+    with pytest.raises(KeyboardInterrupt):
+        train_learning_curve(SegmentationJob(), cohort[1], settings(place, "cut"), progress=interrupting)
+    assert not (place / "cut" / "learning_curve.csv").exists()
+    begun = json.loads((place / "cut" / "curve.json").read_text())
+    resumed = train_learning_curve(SegmentationJob(), cohort[1], settings(place, "cut", resume=True))
+    assert resumed.run_id == begun["mlflow_run_id"]
+    assert timeless(place / "cut") == timeless(result.folder)
+    for name in (f"cases_{point.cases}/model/last.safetensors" for point in result.summary.points):
+        assert (place / "cut" / name).read_bytes() == (result.folder / name).read_bytes()
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{place}/mlflow.db")
+    experiment = client.get_run(str(resumed.run_id)).info.experiment_id
+    below = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{resumed.run_id}'")
+    assert [one.info.status for one in below] == ["FINISHED"] * 3
+    history = client.get_metric_history(str(resumed.run_id), "learning_curve_dice")
+    assert [one.step for one in history] == [one.cases for one in result.summary.points]
+
+
+def test_other_length_is_refused(cohort: tuple[Manifest, Path], place: Path, result: TrainResult) -> None:
+    with pytest.raises(ConfigError, match="must be as the run began with them: epochs 1, got 2"):
+        train_learning_curve(SegmentationJob(), cohort[1], settings(place, epochs=2, changes={}, resume=True))
+
+
+def test_resume_of_a_single_training_names_the_curve(
+    cohort: tuple[Manifest, Path], place: Path, result: TrainResult
+) -> None:
+    with pytest.raises(ConfigError, match="holds a learning curve, got a single training"):
+        train_job(SegmentationJob(), cohort[1], settings(place, changes={}, resume=True))
+
+
 def test_smaller_training_is_resumed_with_its_own_cases(
     cohort: tuple[Manifest, Path], place: Path, result: TrainResult
 ) -> None:
@@ -103,15 +175,10 @@ def test_smaller_training_is_resumed_with_its_own_cases(
     assert RunFolder(smallest).load_record().training == before
 
 
-def test_unknown_case_is_refused(cohort: tuple[Manifest, Path], place: Path) -> None:
-    with pytest.raises(ConfigError, match="must be training cases of the fold, got nobody"):
-        train_job(SegmentationJob(), cohort[1], settings(place, "unknown", cases=("nobody",)))
-
-
-@pytest.mark.parametrize("choices", [{"fold": "all"}, {"fold": "all-folds"}, {"resume": True}])
-def test_curve_needs_a_fold_and_a_new_folder(cohort: tuple[Manifest, Path], place: Path, choices: Any) -> None:
-    with pytest.raises(ConfigError, match="takes a single fold and a new folder"):
-        train_learning_curve(SegmentationJob(), cohort[1], settings(place, "refused", **choices))
+def timeless(folder: Path) -> list[list[str]]:
+    """The table without its clock."""
+    with (folder / "learning_curve.csv").open() as file:
+        return [[value for name, value in row.items() if name != "seconds"] for row in csv.DictReader(file)]
 
 
 def test_three_patients_make_no_curve(tmp_path: Path, place: Path) -> None:

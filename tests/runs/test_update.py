@@ -11,7 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from medseg.errors import ConfigError, ManifestError
+from medseg.errors import CheckpointError, ConfigError, ManifestError
 from medseg.inference.segmentation import load_card
 from medseg.networks.weights import weights_digest
 from medseg.planning import load_plan
@@ -178,6 +178,8 @@ def test_resumed_update_has_the_same_weights_and_patches_half_of_them_new(
     assert seen == drawn * 2
     assert (again.folder / "before.json").stat().st_mtime_ns == before
     assert again.notes == run.notes
+    with pytest.raises(CheckpointError, match=r"resume: update must be as the run began .*leave update out"):
+        update(again, data, tmp_path / "run", resume=True)
 
 
 def test_validation_cases_of_the_run_are_not_trained_on_under_any_name(earlier: TrainResult, tmp_path: Path) -> None:

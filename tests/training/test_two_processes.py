@@ -16,11 +16,13 @@ import mlflow
 import pytest
 import torch
 from medseg.phantom import write_cohort
+from safetensors.torch import load_file
 
 from tests.remedies.runs import write_patients
-from tests.training.trainings import TRAININGS, train, whole
+from tests.training.trainings import AMPLIFYING, MANY_STEPS, TRAININGS, train, train_in_float64, whole
 
 MOST = 1e-5
+EXACT = 1e-9
 ENDED_S = 30.0  # the two are killed after it
 
 
@@ -98,6 +100,20 @@ def test_two_processes_give_the_numbers_of_one(name: str, pair: Pair, tmp_path: 
         for mine, theirs in zip(first[what], one[what], strict=True):
             assert mine == pytest.approx(theirs, abs=MOST, nan_ok=True)
     assert (first["rows"], first["masks"]) == (one["rows"], one["masks"])
+
+
+@pytest.mark.parametrize("name", AMPLIFYING)
+def test_two_processes_end_with_the_weights_of_one_where_nothing_is_rounded_to_float32(
+    name: str, pair: Pair, tmp_path: Path
+) -> None:
+    one, two = (train_in_float64(name, pair.place, tmp_path / "one"), pair.found[0][f"{name}, float64"])
+    assert len(one["losses"]) == MANY_STEPS
+    assert two["losses"] == pytest.approx(one["losses"], abs=EXACT)
+    delivered, theirs = (
+        load_file(folder / "model" / "last.safetensors") for folder in (tmp_path / "one", pair.out / f"{name}, float64")
+    )
+    for part, weights in delivered.items():
+        torch.testing.assert_close(theirs[part], weights, atol=EXACT, rtol=0)
 
 
 @pytest.mark.parametrize("name", TRAININGS)

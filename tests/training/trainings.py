@@ -36,8 +36,9 @@ from torch import Tensor, nn
 
 from tests.remedies.runs import SMALL
 from tests.training.classification.toys import BOTH, SLICES, inputs_of, known, prepare, toy_case, toy_truth
+from tests.training.float64 import in_float64
 
-STEPS = 6
+STEPS, MANY_STEPS = 6, 24
 PATCH = (16, 16, 16)
 STRONG = AugmentConfig(
     affine_share=1, mirror_axes=(0,), gamma_share=0.5, contrast_share=0.5, noise_share=0.7, blur_share=0.5,
@@ -122,6 +123,8 @@ TRAININGS: dict[str, Callable[[Path, Path], Task]] = {
     ),
 }
 
+AMPLIFYING = ("three patches and batch normalisation", "five slices")  # of rounding
+
 
 class Notes:
     """What the listeners of a training hear."""
@@ -160,6 +163,12 @@ def train(name: str, place: Path, folder: Path, *, steps: int = STEPS) -> dict[s
     }
 
 
+def train_in_float64(name: str, place: Path, folder: Path) -> dict[str, Any]:
+    """The same over many steps, which amplify what is not rounding of float64."""
+    with in_float64():
+        return train(name, place, folder, steps=MANY_STEPS)
+
+
 def whole(place: Path, out: Path, *more: Attach) -> dict[str, Any]:
     """Losses and summary of a training from the dataset to the delivered model, in an MLflow store."""
     losses: list[float] = []
@@ -193,6 +202,7 @@ def main(place: Path, out: Path) -> None:
     torch.set_num_threads(1)
     with joined("cpu"):
         found = {name: train(name, place, out / name) for name in TRAININGS}
+        found |= {f"{name}, float64": train_in_float64(name, place, out / f"{name}, float64") for name in AMPLIFYING}
         found["whole"] = whole(place, out / "whole")
         (out / f"rank{idist.get_rank()}.json").write_text(json.dumps(found), encoding="utf-8")
         (out / f"failing{idist.get_rank()}").write_text(str(time.time()), encoding="utf-8")

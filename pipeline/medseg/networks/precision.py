@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.networks.small_maps import make_careful
 
@@ -53,3 +53,8 @@ def to_device(network: nn.Module, device: torch.device, *, spatial_dims: int) ->
         if parameter.ndim == spatial_dims + 2:
             parameter.data = parameter.data.contiguous(memory_format=memory_format(spatial_dims, device))
     return network
+
+
+def widened(values: Tensor) -> Tensor:
+    """The same values in float32, for sums over many of them; float64 stays what it is."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,9 @@ from typing import NoReturn
 
 import torch
 
-from medseg.atomic import check_writable, is_leftover, remove_leftovers, write_json
+from medseg.atomic import check_writable
 from medseg.cohort import SERIAL, Executor, run_cases
-from medseg.configuration import Config, parse_config
-from medseg.errors import CheckpointError, ConfigError, TrainingError
+from medseg.errors import ConfigError, TrainingError
 from medseg.evaluation.segmentation import (
     METRICS_NAME,
     SUMMARY_NAME,
@@ -40,29 +38,12 @@ from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.segmentation.measured_folds import MeasuredFolds, drawing_seconds, measure_folds
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.shared_budget import SharedBudget
-from medseg.runs.tracking import log_cases, recorded, resume_tracking, start_tracking, unsent
+from medseg.runs.tracking import log_cases, recorded, unsent
 from medseg.runs.train import TrainResult, merge_failures, train_job
 from medseg.runs.training_order import Share, TrainingOrder
 from medseg.runs.training_processes import ProcessSlots, TrainingProcess, check_sendable
-from medseg.tracking import MissingRunError, TrackedRun, without_password
-
-
-class FoldsRecord(Config):
-    """What the training of all folds was started with: `folds.json`.
-
-    Attributes:
-        budget: Wall clock of all folds together.
-        epochs: Epochs of each fold.
-        mlflow_run_id: MLflow run above those of the folds, if there is one.
-        tracking_uri: MLflow store of that run.
-        choices: What was asked for beside the length, by name; None where an earlier version did not note it.
-    """
-
-    budget: str | None
-    epochs: int | None
-    mlflow_run_id: str | None
-    tracking_uri: str | None
-    choices: dict[str, str] | None = None
+from medseg.runs.trainings_record import earlier_trainings, run_above, save_trainings
+from medseg.tracking import TrackedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +104,9 @@ def _train_held(
     job: SegmentationJob, dataset: Path, settings: TrainingSettings, *, started: float, progress: Progress
 ) -> TrainResult:
     """All folds, in a folder that no other training writes to."""
-    record = _earlier(settings)
-    is_extended = record is not None and _is_extended(record, settings)
+    path = RunFolder(settings.out).folds
+    record = earlier_trainings(settings, path)
+    is_extended = record is not None and record.has_other_length(settings)
     choices = asked_choices(settings, job.named_choices)
     if record is not None:
         check_choices(record.choices, choices)
@@ -140,15 +122,17 @@ def _train_held(
     wanted = [fold for fold in folds if is_extended or not fold.is_finished]
     if (shared := SharedBudget.of(settings, len(folds))) is not None:
         shared.check()
-    parent = _parent(job, settings, manifest, record)
+    named = replace(settings, fold=ALL_FOLDS)
+    name = run_name(job.stage, named, job.named_choices)
+    parent = run_above(named, manifest, record, stage=job.stage, name=name)
     with recorded(parent):
         if parent is not None:
             parent.begin(spool_of(settings.out))
             parent.log_tags(training_tags(settings))  # at once, so that a late run is made before those below it
-            if record is None:
+            if record is None or parent.replaces:
                 differing = differences_text(settings, job.named_choices)
                 parent.log_parameters({"fold": ALL_FOLDS, "differs_from_default": differing})
-        _save_record(settings, parent, choices)
+        save_trainings(path, settings, parent, choices, earlier=record)
         cases = [case for case in manifest.select("training") if case.label]
         drawing_s = partial(drawing_seconds, job=job, settings=settings, cases=cases, root=root)
         work = _Work(job, dataset, settings, folds, wanted, parent, progress, started, is_extended, drawing_s)
@@ -177,7 +161,8 @@ def _train_held(
         )
         if parent is not None:
             _log(parent, settings, manifest, result)
-    _save_record(settings, parent, choices)  # a store that was silent at the start may have given the run another id
+    # A store that was silent at the start may have given the run another id.
+    save_trainings(path, settings, parent, choices, earlier=record)
     return replace(result, warnings=(*result.warnings, *unsent(parent, settings.out)))
 
 
@@ -318,12 +303,6 @@ def _check_parallel(job: SegmentationJob, settings: TrainingSettings) -> None:
         )
 
 
-def _is_extended(record: FoldsRecord, settings: TrainingSettings) -> bool:
-    """Whether another length is asked for than the training began with."""
-    asked = (settings.budget, settings.epochs)
-    return asked not in {(None, None), (record.budget, record.epochs)}
-
-
 def _give_up(folder: Path, usage: Sequence[ConfigError], manifest: Manifest, failures: Sequence[Failure]) -> NoReturn:
     """Raise the error of a training without a single fold.
 
@@ -340,56 +319,6 @@ def _give_up(folder: Path, usage: Sequence[ConfigError], manifest: Manifest, fai
         f"folds of {manifest.name}: none could be trained; {reason}",
         remedy="train one alone, to see what is wrong with it",
     )
-
-
-def _parent(
-    job: SegmentationJob, settings: TrainingSettings, manifest: Manifest, record: FoldsRecord | None
-) -> TrackedRun | None:
-    """The MLflow run above those of the folds; a new one where the store has lost it."""
-    if settings.tracking.is_on and record is not None and record.mlflow_run_id and record.tracking_uri:
-        uri = settings.tracking.uri or record.tracking_uri
-        with suppress(MissingRunError):
-            return resume_tracking(record.mlflow_run_id, uri=uri)
-    named = replace(settings, fold=ALL_FOLDS)
-    name = run_name(job.stage, named, job.named_choices)
-    tags, noted_in = {"medseg.fold": ALL_FOLDS}, RunFolder(settings.out)
-    return start_tracking(settings.tracking, manifest, stage=job.stage, name=name, tags=tags, noted_in=noted_in)
-
-
-def _earlier(settings: TrainingSettings) -> FoldsRecord | None:
-    """The record of a training to resume; None if there is nothing to resume yet, as where it was killed early."""
-    if not settings.resume:
-        return None
-    folder = RunFolder(settings.out)
-    if not folder.folds.is_file() and {path for path in folder.path.iterdir() if not is_leftover(path)} <= {
-        folder.begun,
-        folder.spool,
-    }:
-        return None
-    remove_leftovers(folder.path)
-    return _load_record(folder.path)
-
-
-def _save_record(settings: TrainingSettings, parent: TrackedRun | None, choices: dict[str, str]) -> None:
-    record = FoldsRecord(
-        budget=settings.budget,
-        epochs=settings.epochs,
-        mlflow_run_id=parent.run_id if parent else None,
-        tracking_uri=without_password(parent.tracking_uri) if parent else None,
-        choices=choices,
-    )
-    write_json(RunFolder(settings.out).folds, record.model_dump(mode="json"))
-    RunFolder(settings.out).begun.unlink(missing_ok=True)
-
-
-def _load_record(folder: Path) -> FoldsRecord:
-    path = RunFolder(folder).folds
-    try:
-        return parse_config(FoldsRecord, json.loads(path.read_text(encoding="utf-8")), source=path.name)
-    except (OSError, ValueError, ConfigError) as error:
-        raise CheckpointError(
-            f"folds {folder}: {path.name} must be readable to resume, got: {error}", remedy="start a new training"
-        ) from error
 
 
 def _write_tables(

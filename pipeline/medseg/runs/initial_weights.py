@@ -39,22 +39,25 @@ def initial_weights(initial: Path | None) -> InitialWeights | None:
     return InitialWeights(path=str(path.resolve()), digest=weights_digest(path))
 
 
-def resumed_initial(recorded: InitialWeights | None, given: Path | None, *, has_checkpoint: bool) -> Path | None:
+def resumed_initial(
+    recorded: InitialWeights | None, given: Path | None, *, has_checkpoint: bool, option: str = "init"
+) -> Path | None:
     """The weights that a resumed run begins with again; None where its checkpoint has all, or it began with fresh ones.
 
     Args:
         recorded: Weights that the run began with.
         given: Weights that the resume was asked for.
         has_checkpoint: Whether the run has reached its first checkpoint.
+        option: Name of the option that gave them.
 
     Raises:
         CheckpointError: If the run began with other weights, or they are needed and are no longer what they were.
     """
     if given is not None and (recorded is None or weights_digest(weights_file(given)) != recorded.digest):
         raise CheckpointError(
-            f"resume: init must be as the run began ({recorded.path if recorded else 'with fresh weights'}), got "
+            f"resume: {option} must be as the run began ({recorded.path if recorded else 'with fresh weights'}), got "
             f"{given}",
-            remedy="leave init out, or start a new run",
+            remedy=f"leave {option} out, or start a new run",
         )
     if recorded is None or has_checkpoint:
         return None

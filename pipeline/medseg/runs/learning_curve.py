@@ -17,15 +17,18 @@ from medseg.delivery.segmentation import CurvePoint, save_learning_curve
 from medseg.errors import ConfigError, TrainingError
 from medseg.evaluation.segmentation import read_metrics
 from medseg.records import Case, Failure
+from medseg.runs.choices import asked_choices, check_choices
 from medseg.runs.describe import differences, differences_text, length_text, run_name, training_tags
+from medseg.runs.held_folder import freed_without_a_record, held_folder
 from medseg.runs.processes import check_single_training
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
-from medseg.runs.tracking import recorded, start_tracking, unsent
+from medseg.runs.tracking import recorded, unsent
 from medseg.runs.train import TrainResult, merge_failures, train_job
 from medseg.runs.training_cases import TrainingCases, load_training_cases
+from medseg.runs.trainings_record import earlier_trainings, run_above, save_trainings
 from medseg.tracking import TrackedRun
 from medseg.training import parse_duration_s
 from medseg.training.forecast import Interval
@@ -85,7 +88,8 @@ def train_learning_curve(
     Args:
         job: Segmentation training.
         dataset: A `dataset.json` or the folder that holds one.
-        settings: Choices; the output folder must be new or empty.
+        settings: Choices; the output folder must be new or empty. A resumed curve trains what is missing, and measures
+            again what is there.
         progress: Follows the work; nothing if not given.
 
     Returns:
@@ -96,28 +100,56 @@ def train_learning_curve(
     """
     started = time.monotonic()
     check_single_training("a learning curve")
-    if settings.resume or settings.fold in {"all", ALL_FOLDS}:
+    _check_settings(settings)
+    if not settings.resume:
+        check_empty(settings.out)
+    with held_folder(settings.out), freed_without_a_record(settings):
+        return _train_held(job, dataset, settings, started=started, progress=progress or Silence())
+
+
+def _check_settings(settings: TrainingSettings) -> None:
+    """Refuse what a learning curve cannot be of, before any work.
+
+    Raises:
+        ConfigError: If the settings ask for it.
+    """
+    if settings.fold in {"all", ALL_FOLDS}:
         raise ConfigError(
-            "learning curve: takes a single fold and a new folder", remedy="give the number of a fold, and no resume"
+            f"learning curve: is of a single fold, got {settings.fold}", remedy="give the number of a fold"
         )
-    check_empty(settings.out)
+    if settings.update is not None:
+        raise ConfigError(
+            "learning curve: its trainings begin without the cases that they leave out, got an update of a run that "
+            "may know them",
+            remedy="leave update out",
+        )
+
+
+def _train_held(
+    job: SegmentationJob, dataset: Path, settings: TrainingSettings, *, started: float, progress: Progress
+) -> TrainResult:
+    """All trainings, in a folder that no other training writes to."""
+    path = RunFolder(settings.out).curve
+    record = earlier_trainings(settings, path)
+    choices = asked_choices(settings, job.named_choices)
+    if record is not None:
+        check_choices(record.choices, choices | _length(settings))
+        settings = replace(settings, budget=record.budget, epochs=record.epochs)
+        choices = record.choices or choices
     cases = load_training_cases(dataset, fold=settings.fold, data_root=settings.data_root)
     job.check(cases.manifest)
     parts = _parts(cases, seed=settings.seed or 0)
     check_writable(settings.out, option="out")
-    parent = start_tracking(
-        settings.tracking,
-        cases.manifest,
-        stage=job.stage,
-        name=f"learning curve, {run_name(job.stage, settings, job.named_choices)}",
-        tags={"medseg.fold": settings.fold},
-    )
+    name = f"learning curve, {run_name(job.stage, settings, job.named_choices)}"
+    parent = run_above(settings, cases.manifest, record, stage=job.stage, name=name)
     with recorded(parent):
         if parent is not None:
             parent.begin(spool_of(settings.out))
             parent.log_tags(training_tags(settings))
-            parent.log_parameters({"differs_from_default": differences_text(settings, job.named_choices)})
-        work = _Work(job, dataset, settings, parent, progress or Silence(), started)
+            if record is None or parent.replaces:
+                parent.log_parameters({"differs_from_default": differences_text(settings, job.named_choices)})
+        save_trainings(path, settings, parent, choices | _length(settings), earlier=record)
+        work = _Work(job, dataset, settings, parent, progress, started)
         for place, part in enumerate(parts):
             work.train(part, left=len(parts) - place)
         if not work.results:
@@ -130,7 +162,15 @@ def train_learning_curve(
         result = _result(work, curve, settings, started=started)
         if parent is not None:
             _log(parent, settings, curve)
+    # A store that was silent at the start may have given the run another id.
+    save_trainings(path, settings, parent, choices | _length(settings), earlier=record)
     return replace(result, warnings=(*result.warnings, *unsent(parent, settings.out)))
+
+
+def _length(settings: TrainingSettings) -> dict[str, str]:
+    """The length as a choice, since points of trainings of several lengths make no curve."""
+    asked = {"budget": settings.budget, "epochs": settings.epochs}
+    return {name: str(value) for name, value in asked.items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -149,7 +189,9 @@ class _Work:
     def train(self, part: Sequence[Case], *, left: int) -> None:
         """Train on a part of the cases; a failure is listed."""
         own, job = self._settings_of(part, left=left), self.job
-        if self.results:
+        if RunFolder(own.out).record.is_file():  # it has its plan, seed and length
+            job, own = job.with_plan({}), replace(own, plan=None, changes={}, seed=None, budget=None, epochs=None)
+        elif self.results:
             plan = RunFolder(self.results[0].folder).plan
             job, own = job.with_plan(differences(own, job.named_choices)), replace(own, plan=plan, changes={})
         try:
@@ -161,7 +203,9 @@ class _Work:
         budget = None
         if self.settings.budget is not None:
             total = parse_duration_s(self.settings.budget)
-            budget = f"{max(1.0, (total - (time.monotonic() - self.started)) / left):.1f}s"
+            each = (total - (time.monotonic() - self.started)) / left
+            each = total / len(_SHARES) if self.settings.resume else each  # what was spent before is not known
+            budget = f"{max(1.0, each):.1f}s"
         return replace(
             self.settings,
             out=self.settings.out / f"cases_{len(part)}",

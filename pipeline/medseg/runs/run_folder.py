@@ -138,6 +138,11 @@ class RunFolder:
         return self.path / "folds.json"
 
     @property
+    def curve(self) -> Path:
+        """What a learning curve was started with, in the folder above those of its trainings: `curve.json`."""
+        return self.path / "curve.json"
+
+    @property
     def spool(self) -> Path:
         """Numbers that the MLflow store does not have yet, `tracking.jsonl`."""
         return spool_of(self.path)
@@ -194,7 +199,7 @@ class RunFolder:
 
     def forget_start(self) -> None:
         """Leave nothing of a start that came to no record."""
-        if not self.record.is_file() and not self.folds.is_file():
+        if not any(record.is_file() for record in (self.record, self.folds, self.curve)):
             self.begun.unlink(missing_ok=True)
 
     def save_record(self, record: RunRecord) -> None:

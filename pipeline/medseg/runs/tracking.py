@@ -119,6 +119,14 @@ def resume_tracking(run_id: str, *, uri: str) -> TrackedRun:
         return TrackedRun.resume_late(run_id, tracking_uri=uri)
 
 
+def replacing(lost: str, run: TrackedRun | None) -> TrackedRun | None:
+    """The new run, which takes over what is kept for a run that the store has lost."""
+    if run is not None:
+        run.replaces = lost
+        _log.warning("the MLflow store does not hold run %s; the training goes on in a new run, %s", lost, run.run_id)
+    return run
+
+
 def _check_passing(error: TrackingError) -> None:
     """Raise the error of a store that will not come back by itself; of one that is silent, warn.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -34,7 +33,7 @@ from medseg.runs.processes import Order, check_batches, check_single_training, f
 from medseg.runs.progress import Progress, ProgressListener, Silence
 from medseg.runs.run_folder import RunFolder, RunRecord, check_empty
 from medseg.runs.settings import TrainingSettings
-from medseg.runs.tracking import Tracking, log_cases, resume_tracking, start_tracking, unsent
+from medseg.runs.tracking import Tracking, log_cases, replacing, resume_tracking, start_tracking, unsent
 from medseg.runs.training_cases import TrainingCases, load_training_cases
 from medseg.runs.updated_run import check_resumed_update, settings_of_update
 from medseg.tracking import MissingRunError, TrackedRun, without_password
@@ -43,8 +42,6 @@ from medseg.training.checkpoint import checkpoint_facts
 from medseg.training.engine import run_task
 from medseg.training.forecast import Interval
 from medseg.training.ranks import is_first_rank, wait_for_all, working_alone
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +262,8 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
     """The settings that the run began with; its length may be changed."""
     has_length = settings.budget is not None or settings.epochs is not None
     check_resumed_update(settings, folder)
-    given = settings.initial or settings.update
+    given, option = settings.initial or settings.update, "init" if settings.initial else "update"
+    has_checkpoint = folder.checkpoint.exists()
     return replace(
         settings,
         fold=earlier.fold,
@@ -275,7 +273,7 @@ def _as_before(settings: TrainingSettings, folder: RunFolder, earlier: RunRecord
         changes={},
         budget=settings.budget if has_length else earlier.budget,
         epochs=settings.epochs if has_length else earlier.epochs,
-        initial=resumed_initial(earlier.initial, given, has_checkpoint=folder.checkpoint.exists()),
+        initial=resumed_initial(earlier.initial, given, has_checkpoint=has_checkpoint, option=option),
     )
 
 
@@ -312,13 +310,16 @@ def _earlier(folder: RunFolder, settings: TrainingSettings) -> RunRecord | None:
 
     Raises:
         CheckpointError: If the folder holds something else.
-        ConfigError: If it holds all folds, or the run is of another fold.
+        ConfigError: If it holds several trainings.
     """
     if not settings.resume:
         return None
     if not folder.record.is_file() and folder.folds.is_file():
         fact = f"run {settings.out}: holds all folds, got fold {settings.fold}"
         raise ConfigError(fact, remedy="give the fold all-folds")
+    if not folder.record.is_file() and folder.curve.is_file():
+        fact = f"run {settings.out}: holds a learning curve, got a single training to resume"
+        raise ConfigError(fact, remedy="resume the learning curve, or the training in one of its folders")
     if folder.is_before_record:
         folder.remove_leftovers()
         folder.remove_start()
@@ -372,9 +373,7 @@ def _start_run(
         try:
             run = resume_tracking(earlier.mlflow_run_id, uri=uri)
         except MissingRunError:
-            return _replacing(
-                earlier.mlflow_run_id, _new_run(job, replace(settings.tracking, uri=uri), cases, settings)
-            )
+            return replacing(earlier.mlflow_run_id, _new_run(job, replace(settings.tracking, uri=uri), cases, settings))
         run.rename(renamed(run.origin.name, job.stage, settings, (earlier.budget, earlier.epochs)))
         return run
     return _new_run(job, settings.tracking, cases, settings)
@@ -387,14 +386,6 @@ def _new_run(
     name = run_name(job.stage, settings, job.named_choices)
     noted_in = RunFolder(settings.out)
     return start_tracking(tracking, cases.manifest, stage=job.stage, name=name, tags=tags, noted_in=noted_in)
-
-
-def _replacing(lost: str, run: TrackedRun | None) -> TrackedRun | None:
-    """The new run, which takes over what is kept for a run that the store has lost."""
-    if run is not None:
-        run.replaces = lost
-        _log.warning("the MLflow store does not hold run %s; the training goes on in a new run, %s", lost, run.run_id)
-    return run
 
 
 def _record(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from medseg.networks.precision import widened
 from medseg.training.ranks import is_alone, summed
 
 
@@ -48,8 +49,8 @@ class _WholeBatchNorm(_BatchNorm):
             return super().forward(x)
         axes = (0, *range(2, x.ndim))
         shape = (1, -1, *[1] * (x.ndim - 2))
-        values = x.float()
-        count = float(summed(torch.tensor(float(values.numel() // values.shape[1]))))
+        values = widened(x)
+        count = float(summed(torch.tensor(values.numel() // values.shape[1])))
         mean = _summed(values.sum(axes)) / count
         centred = values - mean.view(shape)
         variance = _summed(centred.square().sum(axes)) / count

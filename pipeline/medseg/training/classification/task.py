@@ -18,7 +18,7 @@ from medseg.errors import TrainingError
 from medseg.evaluation.classification import flat_metrics, summarise_scores
 from medseg.inference.classification import SliceOutputs, slice_outputs, slice_probabilities, study_probabilities
 from medseg.networks.classification import ClassifierConfig, SliceClassifier
-from medseg.networks.precision import autocast, to_device
+from medseg.networks.precision import autocast, to_device, widened
 from medseg.preprocess.classification import SliceConfig, StoredSlices
 from medseg.preprocess.classification.targets import SliceTargets
 from medseg.records import Array, SliceScores
@@ -134,7 +134,7 @@ class ClassificationTask:
             image = self._augmented(image, seed, part)
             with autocast(self.device, config.precision):
                 features = classifier.features(image.contiguous(memory_format=torch.channels_last))
-            features = features.float()
+            features = widened(features)
             logits = classifier.study_logits(features, lengths) if lengths else classifier.classify(features)
             value: Tensor = loss(gathered(logits, share), gathered(batch["target"], share))
             return value

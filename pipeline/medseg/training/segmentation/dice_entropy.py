@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from medseg.networks.precision import widened
 from medseg.training.ranks import is_alone, summed
 
 _SMOOTH = 1e-5
@@ -33,7 +34,7 @@ def dice_and_entropy(logits: Tensor, label: Tensor, dice_weight: float, *, is_pa
         is_partial: Whether voxels of a negative index may be there, which count in neither part.
 
     Returns:
-        The loss, a float32 scalar; 0 with the gradient 0 where no voxel counts.
+        The loss, a float32 scalar, float64 of such logits; 0 with the gradient 0 where no voxel counts.
     """
     loss: Tensor = _DiceAndEntropy.apply(logits, label, dice_weight, is_partial)  # type: ignore[no-untyped-call]
     return loss
@@ -56,7 +57,7 @@ class _DiceAndEntropy(torch.autograd.Function):
         index = label.reshape(batch, -1).long().unsqueeze(axis)
         counted = (index >= 0) if is_partial else None
         index = index.clamp(min=0) if counted is not None else index
-        probability = flat.float().log_softmax(axis)
+        probability = widened(flat).log_softmax(axis)
         true = probability.gather(axis, index)
         voxels = index.numel() if counted is None else int(counted.sum())
         entropy = -true.mean() if counted is None else -(true * counted).sum() / max(1, voxels)
@@ -64,14 +65,14 @@ class _DiceAndEntropy(torch.autograd.Function):
         true = probability.gather(axis, index)
         if counted is not None:
             probability, true = probability * counted, true * counted
-        ones = torch.ones_like(true) if counted is None else counted.float()
+        ones = torch.ones_like(true) if counted is None else counted.to(true.dtype)
         overlap, truth = _sums_per_class(true, index, classes), _sums_per_class(ones, index, classes)
         drawn = probability.sum((0, 3 - axis))
         if not is_alone():
             own = torch.stack([entropy.double() * voxels, entropy.new_tensor(voxels, dtype=torch.float64)])
             sums = summed(torch.cat([own, overlap.double(), truth.double(), drawn.double()]))
-            voxels, entropy = int(sums[1]), (sums[0] / sums[1].clamp(min=1)).float()
-            overlap, truth, drawn = sums[2:].float().view(3, classes)
+            voxels, entropy = int(sums[1]), (sums[0] / sums[1].clamp(min=1)).to(probability.dtype)
+            overlap, truth, drawn = sums[2:].to(probability.dtype).view(3, classes)
         total = drawn + truth + _SMOOTH
         dice = (2 * overlap + _SMOOTH) / total
         weight = dice_weight / max(1, classes - 1)
