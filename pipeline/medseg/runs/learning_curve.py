@@ -16,8 +16,11 @@ from medseg.atomic import check_writable, write_json, write_text
 from medseg.delivery.segmentation import CurvePoint, save_learning_curve
 from medseg.errors import ConfigError, TrainingError
 from medseg.evaluation.segmentation import read_metrics
+from medseg.planning import save_plan
+from medseg.preprocess.segmentation.prepare import fill_store
 from medseg.records import Case, Failure
 from medseg.runs.describe import differences, differences_text, length_text, run_name, training_tags
+from medseg.runs.machine import threads, torch_device
 from medseg.runs.processes import check_single_training
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
@@ -44,7 +47,7 @@ class LearningCurve:
 
     Attributes:
         points: A point per training, with rising numbers of cases.
-        more_cases: Expected gain of twice the cases; None where nothing can be said.
+        more_cases: Expected gain of twice the cases; None where nothing can be said, as without a training on all.
         more_time: Expected gain of a training of twice the length, on all cases; None likewise.
     """
 
@@ -78,9 +81,10 @@ def train_learning_curve(
 ) -> TrainResult:
     """Train on all cases of a fold, on half of its patients and on a quarter, each in a folder `cases_<n>`.
 
-    The patients of a smaller training are among those of the larger ones. All have the plan of the largest, an equal
-    part of a wall-clock budget (or the same number of epochs, in which fewer cases are fewer steps), and the same
-    validation cases.
+    The patients of a smaller training are among those of the larger ones. All have the plan of all cases, the same
+    validation cases, and the same number of epochs (in which fewer cases are fewer steps) or an equal part of a
+    wall-clock budget. Cases are prepared before it is shared, so that the largest training has no less time for its
+    steps.
 
     Args:
         job: Segmentation training.
@@ -118,6 +122,7 @@ def train_learning_curve(
             parent.log_tags(training_tags(settings))
             parent.log_parameters({"differs_from_default": differences_text(settings, job.named_choices)})
         work = _Work(job, dataset, settings, parent, progress or Silence(), started)
+        work.prepare(cases, trainings=len(parts))
         for place, part in enumerate(parts):
             work.train(part, left=len(parts) - place)
         if not work.results:
@@ -135,7 +140,7 @@ def train_learning_curve(
 
 @dataclass(slots=True)
 class _Work:
-    """The trainings of one after the other; the largest first, since it makes the plan."""
+    """The trainings, one after the other, the largest first."""
 
     job: SegmentationJob
     dataset: Path
@@ -146,12 +151,39 @@ class _Work:
     results: list[TrainResult] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    @property
+    def _plan(self) -> Path:
+        return self.settings.out / "plan.yaml"
+
+    def prepare(self, cases: TrainingCases, *, trainings: int) -> None:
+        """Plan for a training on all cases, and prepare them for every training."""
+        settings, named = self.settings, Named(self.progress, "all cases")
+        seconds = None if settings.budget is None else parse_duration_s(settings.budget) / trainings
+        planned = self.job.plan(
+            cases,
+            settings,
+            device="cuda" if torch_device(settings.device).type == "cuda" else "cpu",
+            progress=named,
+            seconds=seconds,
+        )
+        save_plan(planned.plan, self._plan)
+        wanted = [*cases.training, *cases.validation]
+        with named.over_cases(len(wanted), "prepare") as on_done:
+            fill_store(
+                wanted,
+                cases.manifest,
+                cases.root,
+                config=planned.plan.preprocess,
+                store=settings.store,
+                executor=threads(settings.workers),
+                on_done=on_done,
+            )
+
     def train(self, part: Sequence[Case], *, left: int) -> None:
         """Train on a part of the cases; a failure is listed."""
-        own, job = self._settings_of(part, left=left), self.job
-        if self.results:
-            plan = RunFolder(self.results[0].folder).plan
-            job, own = job.with_plan(differences(own, job.named_choices)), replace(own, plan=plan, changes={})
+        own = self._settings_of(part, left=left)
+        job = self.job.with_plan(differences(own, self.job.named_choices))
+        own = replace(own, plan=self._plan, changes={})
         try:
             self.results.append(train_job(job, self.dataset, own, progress=Named(self.progress, f"{len(part)} cases")))
         except TrainingError as error:
@@ -209,14 +241,15 @@ def _curve(results: Sequence[TrainResult], cases: TrainingCases) -> LearningCurv
                 deviation=_deviation([dice[case_id] - rows[0][case_id] for case_id in common]),
             )
         )
+    if points[0].cases < len(cases.training):  # the training on all cases has failed
+        return LearningCurve(tuple(reversed(points)), None, None)
     points.reverse()
     gain = gain_of_more_cases(
         [point.cases for point in points],
         [point.score for point in points],
         deviations=[point.deviation for point in points],
     )
-    whole = results[0] if len(points) == len(results) else None
-    return LearningCurve(tuple(points), gain, whole.more_time if whole is not None else None)
+    return LearningCurve(tuple(points), gain, results[0].more_time)
 
 
 def _dice_by_case(table: Path) -> dict[str, float]:

@@ -24,7 +24,7 @@ from medseg.runs.search.study import Study
 from tests.conftest import Medseg
 from tests.runs.test_api import SMALL
 
-EPOCHS = 3
+EPOCHS = 2
 SPACE = {"batch_factor": [1, 0.5], "patch_factor": [], "spacing_factor": [], "width_factor": []}
 KILLED = """
 import json, os, signal, sys
@@ -132,7 +132,7 @@ def test_best_is_trained_again_with_another_seed_and_chance_is_no_answer(
     rates = {"learning_rate_factor": {"low": 4000, "high": 8000}}  # a plan that hardly learns is easily beaten
     slow = {**SMALL, "training": {**SMALL["training"], "learning_rate": 1e-6}}
     given = choices(cohort[1], place, out=place / "again", space=SPACE | rates, config=slow, tracking=False)
-    result = medseg.search(**given | {"trial_epochs": 20, "repeats": 1, "finalists": 1})
+    result = medseg.search(**given | {"trial_epochs": 8, "repeats": 1, "finalists": 1})
     found = result.findings
     assert found.scores[1] > found.scores[0]
     assert sorted(found.repeats) == ["trial_0000_again_1", "trial_0001_again_1"]
@@ -204,13 +204,13 @@ def test_trial_behind_the_others_ends_early_and_again_after_a_kill(cohort: tuple
     number, out = study.add({}, {}).number, place / "behind"
     given: dict[str, Any] = {"config": SMALL, "store": place / "store", "device": "cpu", "tracking": False}
     parts = medseg.SegmentationParts(attach=[CurveWatch(study, number, out, validations=10)])
-    ended = medseg.train(cohort[1], out=out, epochs=20, parts=parts, **given)
-    whole = 20 * ended.steps // steps_of(out).index(ended.steps)
+    ended = medseg.train(cohort[1], out=out, epochs=10, parts=parts, **given)
+    whole = 10 * ended.steps // steps_of(out).index(ended.steps)
     assert ended.steps < whole
     assert (out / "model" / "last.safetensors").is_file()
     assert str(pruned_because(out)).startswith("at validation 3 its best score")
     given["config"] = None
-    again = medseg.train(cohort[1], out=out, epochs=20, parts=parts, resume=True, **given)
+    again = medseg.train(cohort[1], out=out, epochs=10, parts=parts, resume=True, **given)
     assert again.steps == ended.steps
 
 

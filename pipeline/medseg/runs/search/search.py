@@ -34,7 +34,13 @@ from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training.segmentation import SegmentationParts
 
 _PAUSE_S = 1.0  # between two looks at whether another worker has ended
-_BEFORE = {"locks", "plan.yaml", "clock.json", JOURNAL_NAME, "begun.json"}  # in a folder whose first worker was killed at once
+_BEFORE = {
+    "locks",
+    "plan.yaml",
+    "clock.json",
+    JOURNAL_NAME,
+    "begun.json",
+}  # in a folder whose first worker was killed at once
 
 
 @dataclass(frozen=True, slots=True)
