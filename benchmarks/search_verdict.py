@@ -28,7 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--searches", type=int, default=300)
     options = parser.parse_args()
-    print("| spread over patients | new seeds | advantage of every trial | a trial is named |\n| --- | --- | --- | --- |")
+    print(
+        "| spread over patients | new seeds | advantage of every trial | a trial is named |\n| --- | --- | --- | --- |"
+    )
     for patient_sd in (0.01, 0.03):
         for repeats in (1, 2, 3):
             for gain in (0.0, 3 * SEED_SD):

@@ -133,7 +133,7 @@ def test_without_the_training_on_all_cases_nothing_is_said(cohort: tuple[Manifes
     given = settings(place, "torn", tracking=Tracking(is_on=False))
     curve = train_learning_curve(SegmentationJob(SegmentationParts(attach=(fail_once,))), cohort[1], given)
     assert len(curve.summary.points) == 2
-    assert [failure.reason for failure in curve.failures] == ["no time"]
+    assert [failure.reason for failure in curve.failures] == ["case cases_6: no time"]
     assert (curve.summary.more_cases, curve.summary.more_time) == (None, None)
     assert "cannot be told" in curve.summary.verdict
 

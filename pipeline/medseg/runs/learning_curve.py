@@ -187,7 +187,7 @@ class _Work:
         try:
             self.results.append(train_job(job, self.dataset, own, progress=Named(self.progress, f"{len(part)} cases")))
         except TrainingError as error:
-            self.failures.append(Failure.of(f"{len(part)} cases", "train", error))
+            self.failures.append(Failure.of(own.out.name, "train", error))
 
     def _settings_of(self, part: Sequence[Case], *, left: int) -> TrainingSettings:
         budget = None
