@@ -116,6 +116,9 @@ def test_few_patients_tell_nothing(folder: SearchFolder) -> None:
     again(folder, 5, 0.75, 0.76)
     owners = {case_id: f"p{number % 5}" for number, case_id in enumerate(CASES)}
     assert not held(folder, patients=owners).is_won
+    alone = held(folder, patients=dict.fromkeys(CASES, "p0"))
+    assert not alone.is_won
+    assert "(no interval of so few) with other seeds; over patients (1) too few for a test" in str(alone)
 
 
 def test_level_is_corrected_for_every_trial_that_was_held_against_the_plan(folder: SearchFolder) -> None:

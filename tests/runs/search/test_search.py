@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import medseg
 import pytest
@@ -17,9 +18,14 @@ import yaml
 from medseg.errors import ConfigError, TrainingError
 from medseg.planning import load_plan
 from medseg.records import Manifest
+from medseg.runs.search import search
 from medseg.runs.search.curve_watch import CurveWatch, pruned_because
+from medseg.runs.search.record import SearchFolder
 from medseg.runs.search.search import SearchResult
+from medseg.runs.search.settings import SearchSettings
 from medseg.runs.search.study import Study
+from medseg.runs.tracking import Tracking
+from medseg.runs.training_cases import load_training_cases
 
 from tests.conftest import Medseg
 from tests.runs.test_api import SMALL
@@ -113,6 +119,28 @@ def test_trials_are_runs_below_one_and_the_killed_one_goes_on_in_its_own(searche
     assert {"search.json", "trials.csv", "index.html", "best.yaml"} <= {
         item.path for item in client.list_artifacts(str(searched.run_id))
     }
+
+
+def test_first_worker_that_is_killed_before_the_record_leaves_one_mlflow_run(
+    searched: SearchResult, cohort: tuple[Manifest, Path], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{place}/mlflow.db"
+    folder, cases = SearchFolder(place / "early"), load_training_cases(cohort[1], fold="0")
+    folder.path.mkdir()
+    settings = SearchSettings(out=folder.path, trials=1, trial_epochs=1, tracking=Tracking(uri=uri))
+    plan = load_plan(searched.folder / "plan.yaml")
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "save_record", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            search._record(folder, plan, cases, settings)
+    record, _ = search._record(folder, plan, cases, settings)
+    client = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name(cases.manifest.name)
+    found = client.search_runs([experiment.experiment_id], filter_string="attributes.run_name LIKE 'search early%'")
+    assert [run.info.run_id for run in found] == [record.mlflow_run_id]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["study.json"]
 
 
 def test_first_trial_is_the_plan_and_the_others_have_the_values_that_are_listed(searched: SearchResult) -> None:

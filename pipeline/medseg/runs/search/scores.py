@@ -48,12 +48,13 @@ class Contest:
         pair, name = self.pair, trial_name(self.number)
         if pair is None:
             return f"{name}: not trained again beside the plan, so that luck cannot be told from progress"
-        interval = f"95 % {signed_text(METRIC, pair.low)} to {signed_text(METRIC, pair.high)}"
+        low, high = (signed_text(METRIC, bound) for bound in (pair.low, pair.high))
+        interval = f"95 % {low} to {high}" if pair.low == pair.low else "no interval of so few"
         patients = f"p = {pair.p_value:.3f}" if pair.p_value == pair.p_value else "too few for a test"
         seeds = f"p = {self.seed_p:.3f}" if self.seed_p == self.seed_p else "too few for a test"
         return (
             f"{name}: {signed_text(METRIC, pair.difference)} Dice against the plan ({interval}) with other seeds; over "
-            f"{pair.patients} patients {patients}, over trainings {seeds}, and each must be below "
+            f"patients ({pair.patients}) {patients}, over trainings {seeds}, and each p must be below "
             f"{_LEVEL / self.rivals:.3g}"
         )
 
