@@ -27,8 +27,11 @@ def main() -> None:
     options.out.mkdir(parents=True)
     command = [
         sys.executable, "-m", "medseg.workflows.cli", "search", str(options.data.resolve()), "--out", "search",
-        "--trials", str(options.trials), "--trial-budget", options.trial_budget, "--repeats", str(options.repeats),
-        "--store", "store", "--device", options.device,
+        "--trials", str(options.trials), "--repeats", str(options.repeats), "--store", "store",
+        "--device", options.device,
+        *(["--trial-epochs", str(options.trial_epochs)] if options.trial_epochs else
+          ["--trial-budget", options.trial_budget]),
+        *(["--plan", str(options.plan.resolve())] if options.plan else []),
         *(["--data-root", str(options.data_root.resolve())] if options.data_root else []),
         *(["--storage", options.storage] if options.storage else []),
     ]  # fmt: skip
@@ -59,9 +62,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--data-root", type=Path)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--plan", type=Path, help="Plan to begin with, such as that of a small network.")
     parser.add_argument("--storage")
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--trial-budget", default="60s")
+    parser.add_argument("--trial-epochs", type=int, help="Length of a trial in epochs, in place of its budget.")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--kill-after", type=float, default=10.0, help="Seconds after the first report of a curve.")
     parser.add_argument("--device", default="cpu")

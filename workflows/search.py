@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from medseg.workflows import bars, console, options
+from medseg.workflows import bars, console, interruption, options
 
 EPILOG = """\b
 Examples:
@@ -42,7 +42,7 @@ The same command on another machine that sees the folder joins as one more worke
 @click.option(
     "--finalists", type=click.IntRange(1), default=2, show_default=True, help="Best trials to train again, as the plan."
 )
-@click.option("--repeats", type=click.IntRange(0), default=1, show_default=True, help="Other seeds to train them with.")
+@click.option("--repeats", type=click.IntRange(0), default=2, show_default=True, help="Other seeds to train them with.")
 @click.option("--store", type=options.FOLDER, default=Path("medseg_store"), show_default=True, help="Prepared cases.")
 @options.data_root
 @options.device
@@ -50,6 +50,7 @@ The same command on another machine that sees the folder joins as one more worke
 @options.tracking
 def command(**arguments: Any) -> None:
     """Search for settings that do better on DATASET, a dataset.json or its folder, than the plan, the first trial."""
+    interruption.end_hastily()
     from medseg.configuration import parse_config, read_yaml
     from medseg.runs.search.search import search_plan
     from medseg.runs.search.settings import SearchSettings

@@ -13,7 +13,7 @@ import medseg
 from medseg.runs.search.locks import Claim
 from medseg.runs.search.record import SearchFolder
 from medseg.runs.search.settings import SearchSettings
-from medseg.runs.search.study import Study
+from medseg.runs.search.study import Study, check_storage
 
 from tests.remedies.attempts import tries
 from tests.remedies.runs import SMALL, train, write_patients
@@ -28,6 +28,7 @@ def search(place: Path, out: str, **settings: Any) -> object:
 
 def study(place: Path, storage: str | None = None) -> Study:
     place.mkdir(exist_ok=True)
+    check_storage(storage, place)
     return Study(storage, place, name="boxes", seed=0, validations=10)
 
 
@@ -100,6 +101,22 @@ def _no_locks(place: Path) -> Again:
 def _no_such_storage(place: Path) -> Again:
     yield lambda: study(place, f"sqlite:///{place}/no/such/folder/a.db")
     yield lambda: study(place, f"sqlite:///{place}/a.db").close()
+
+
+@tries("runs/search/study.py", "check that the folder can be written")
+def _journal_that_is_a_folder(place: Path) -> Again:
+    (place / "a" / "journal.log").mkdir(parents=True)
+    yield lambda: study(place / "a")
+    (place / "a" / "journal.log").rmdir()
+    yield lambda: study(place / "a")
+
+
+@tries("runs/search/study.py", "start a new search in another folder")
+def _damaged_journal(place: Path) -> Again:
+    place.mkdir(exist_ok=True)
+    (place / "journal.log").write_text("not a line of a journal\n")
+    yield lambda: study(place)
+    yield lambda: study(place / "other")
 
 
 @tries("runs/search/study.py", "install medseg with its extra search")

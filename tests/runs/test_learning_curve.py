@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -15,6 +16,7 @@ from medseg.delivery.segmentation import CurvePoint
 from medseg.errors import ConfigError, TrainingError
 from medseg.manifest import assign_folds, split_fold
 from medseg.records import Manifest
+from medseg.runs import learning_curve
 from medseg.runs.learning_curve import LearningCurve, train_learning_curve
 from medseg.runs.progress import Silence
 from medseg.runs.run_folder import RunFolder
@@ -22,7 +24,10 @@ from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
+from medseg.runs.training_cases import load_training_cases
+from medseg.training import parse_duration_s
 from medseg.training.forecast import Interval
+from medseg.training.segmentation import SegmentationParts
 from PIL import Image
 
 from tests.runs.test_api import SMALL
@@ -179,6 +184,35 @@ def timeless(folder: Path) -> list[list[str]]:
     """The table without its clock."""
     with (folder / "learning_curve.csv").open() as file:
         return [[value for name, value in row.items() if name != "seconds"] for row in csv.DictReader(file)]
+
+
+def test_cases_are_prepared_before_the_budget_is_shared(
+    cohort: tuple[Manifest, Path], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget_s, slow_s = 30.0, 15.0
+    begun = time.monotonic() - slow_s  # as if so much had passed while cases were prepared
+    monkeypatch.setattr(learning_curve, "fill_store", lambda *given, **named: setattr(work, "started", begun))
+    given = settings(place, "shared", budget=f"{budget_s:.0f}s", epochs=None)
+    work = learning_curve._Work(SegmentationJob(), cohort[1], given, None, Silence(), time.monotonic())
+    work.prepare(load_training_cases(cohort[1], fold="0"), trainings=3)
+    first = work._settings_of((), left=3)
+    assert parse_duration_s(str(first.budget)) <= (budget_s - slow_s) / 3
+
+
+def test_without_the_training_on_all_cases_nothing_is_said(cohort: tuple[Manifest, Path], place: Path) -> None:
+    begun = []
+
+    def fail_once(trainer: Any, evaluator: Any, state: Any) -> None:
+        begun.append(state)
+        if len(begun) == 1:
+            raise TrainingError("no time")
+
+    given = settings(place, "torn", tracking=Tracking(is_on=False))
+    curve = train_learning_curve(SegmentationJob(SegmentationParts(attach=(fail_once,))), cohort[1], given)
+    assert len(curve.summary.points) == 2
+    assert [failure.reason for failure in curve.failures] == ["case cases_6: no time"]
+    assert (curve.summary.more_cases, curve.summary.more_time) == (None, None)
+    assert "cannot be told" in curve.summary.verdict
 
 
 def test_three_patients_make_no_curve(tmp_path: Path, place: Path) -> None:

@@ -16,10 +16,13 @@ from medseg.atomic import check_writable, write_json, write_text
 from medseg.delivery.segmentation import CurvePoint, save_learning_curve
 from medseg.errors import ConfigError, TrainingError
 from medseg.evaluation.segmentation import read_metrics
+from medseg.planning import save_plan
+from medseg.preprocess.segmentation.prepare import fill_store
 from medseg.records import Case, Failure
 from medseg.runs.choices import asked_choices, check_choices
 from medseg.runs.describe import differences, differences_text, length_text, run_name, training_tags
 from medseg.runs.held_folder import freed_without_a_record, held_folder
+from medseg.runs.machine import threads, torch_device
 from medseg.runs.processes import check_single_training
 from medseg.runs.progress import Named, Progress, Silence
 from medseg.runs.run_folder import RunFolder, check_empty, spool_of
@@ -47,7 +50,7 @@ class LearningCurve:
 
     Attributes:
         points: A point per training, with rising numbers of cases.
-        more_cases: Expected gain of twice the cases; None where nothing can be said.
+        more_cases: Expected gain of twice the cases; None where nothing can be said, as without a training on all.
         more_time: Expected gain of a training of twice the length, on all cases; None likewise.
     """
 
@@ -81,9 +84,10 @@ def train_learning_curve(
 ) -> TrainResult:
     """Train on all cases of a fold, on half of its patients and on a quarter, each in a folder `cases_<n>`.
 
-    The patients of a smaller training are among those of the larger ones. All have the plan of the largest, an equal
-    part of a wall-clock budget (or the same number of epochs, in which fewer cases are fewer steps), and the same
-    validation cases.
+    The patients of a smaller training are among those of the larger ones. All have the plan of all cases, the same
+    validation cases, and the same number of epochs (in which fewer cases are fewer steps) or an equal part of a
+    wall-clock budget. Cases are prepared before it is shared, so that the largest training has no less time for its
+    steps.
 
     Args:
         job: Segmentation training.
@@ -150,6 +154,8 @@ def _train_held(
                 parent.log_parameters({"differs_from_default": differences_text(settings, job.named_choices)})
         save_trainings(path, settings, parent, choices | _length(settings), earlier=record)
         work = _Work(job, dataset, settings, parent, progress, started)
+        if not work.is_planned:
+            work.prepare(cases, trainings=len(parts))
         for place, part in enumerate(parts):
             work.train(part, left=len(parts) - place)
         if not work.results:
@@ -175,7 +181,7 @@ def _length(settings: TrainingSettings) -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Work:
-    """The trainings of one after the other; the largest first, since it makes the plan."""
+    """The trainings, one after the other, the largest first."""
 
     job: SegmentationJob
     dataset: Path
@@ -186,18 +192,50 @@ class _Work:
     results: list[TrainResult] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    @property
+    def _plan(self) -> Path:
+        return self.settings.out / "plan.yaml"
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether an earlier call has made the plan, and prepared the cases or begun to."""
+        return self._plan.is_file()
+
+    def prepare(self, cases: TrainingCases, *, trainings: int) -> None:
+        """Plan for a training on all cases, and prepare them for every training."""
+        settings, named = self.settings, Named(self.progress, "all cases")
+        seconds = None if settings.budget is None else parse_duration_s(settings.budget) / trainings
+        planned = self.job.plan(
+            cases,
+            settings,
+            device="cuda" if torch_device(settings.device).type == "cuda" else "cpu",
+            progress=named,
+            seconds=seconds,
+        )
+        save_plan(planned.plan, self._plan)
+        wanted = [*cases.training, *cases.validation]
+        with named.over_cases(len(wanted), "prepare") as on_done:
+            fill_store(
+                wanted,
+                cases.manifest,
+                cases.root,
+                config=planned.plan.preprocess,
+                store=settings.store,
+                executor=threads(settings.workers),
+                on_done=on_done,
+            )
+
     def train(self, part: Sequence[Case], *, left: int) -> None:
         """Train on a part of the cases; a failure is listed."""
         own, job = self._settings_of(part, left=left), self.job
         if RunFolder(own.out).record.is_file():  # it has its plan, seed and length
             job, own = job.with_plan({}), replace(own, plan=None, changes={}, seed=None, budget=None, epochs=None)
-        elif self.results:
-            plan = RunFolder(self.results[0].folder).plan
-            job, own = job.with_plan(differences(own, job.named_choices)), replace(own, plan=plan, changes={})
+        else:
+            job, own = job.with_plan(differences(own, job.named_choices)), replace(own, plan=self._plan, changes={})
         try:
             self.results.append(train_job(job, self.dataset, own, progress=Named(self.progress, f"{len(part)} cases")))
         except TrainingError as error:
-            self.failures.append(Failure.of(f"{len(part)} cases", "train", error))
+            self.failures.append(Failure.of(own.out.name, "train", error))
 
     def _settings_of(self, part: Sequence[Case], *, left: int) -> TrainingSettings:
         budget = None
@@ -253,14 +291,15 @@ def _curve(results: Sequence[TrainResult], cases: TrainingCases) -> LearningCurv
                 deviation=_deviation([dice[case_id] - rows[0][case_id] for case_id in common]),
             )
         )
+    if points[0].cases < len(cases.training):  # the training on all cases has failed
+        return LearningCurve(tuple(reversed(points)), None, None)
     points.reverse()
     gain = gain_of_more_cases(
         [point.cases for point in points],
         [point.score for point in points],
         deviations=[point.deviation for point in points],
     )
-    whole = results[0] if len(points) == len(results) else None
-    return LearningCurve(tuple(points), gain, whole.more_time if whole is not None else None)
+    return LearningCurve(tuple(points), gain, results[0].more_time)
 
 
 def _dice_by_case(table: Path) -> dict[str, float]:

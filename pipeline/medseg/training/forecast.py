@@ -60,8 +60,8 @@ def forecast_score(steps: Sequence[float], scores: Sequence[float], *, end: floa
 
     Curves of the error (1 − score) that fall as a power of the steps or exponentially to some limit are drawn at
     random and weighted by how well they agree with the validations, the later ones above all. What no curve tells (the
-    gain of the last, small learning rates; overfitting) widens the interval with every doubling of the steps; how wide
-    was chosen on trainings of several datasets (`benchmarks/README.md`).
+    gain of the last, small learning rates; overfitting) widens the interval with every doubling of the steps. How often
+    it held the truth is in `benchmarks/README.md`.
 
     Args:
         steps: Step of each validation, rising.

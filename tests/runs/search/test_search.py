@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import medseg
 import pytest
@@ -17,14 +18,19 @@ import yaml
 from medseg.errors import ConfigError, TrainingError
 from medseg.planning import load_plan
 from medseg.records import Manifest
+from medseg.runs.search import search
 from medseg.runs.search.curve_watch import CurveWatch, pruned_because
+from medseg.runs.search.record import SearchFolder
 from medseg.runs.search.search import SearchResult
+from medseg.runs.search.settings import SearchSettings
 from medseg.runs.search.study import Study
+from medseg.runs.tracking import Tracking
+from medseg.runs.training_cases import load_training_cases
 
 from tests.conftest import Medseg
 from tests.runs.test_api import SMALL
 
-EPOCHS = 3
+EPOCHS = 2
 SPACE = {"batch_factor": [1, 0.5], "patch_factor": [], "spacing_factor": [], "width_factor": []}
 KILLED = """
 import json, os, signal, sys
@@ -115,6 +121,28 @@ def test_trials_are_runs_below_one_and_the_killed_one_goes_on_in_its_own(searche
     }
 
 
+def test_first_worker_that_is_killed_before_the_record_leaves_one_mlflow_run(
+    searched: SearchResult, cohort: tuple[Manifest, Path], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{place}/mlflow.db"
+    folder, cases = SearchFolder(place / "early"), load_training_cases(cohort[1], fold="0")
+    folder.path.mkdir()
+    settings = SearchSettings(out=folder.path, trials=1, trial_epochs=1, tracking=Tracking(uri=uri))
+    plan = load_plan(searched.folder / "plan.yaml")
+    with monkeypatch.context() as patch:
+        patch.setattr(SearchFolder, "save_record", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            search._record(folder, plan, cases, settings)
+    record, _ = search._record(folder, plan, cases, settings)
+    client = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name(cases.manifest.name)
+    found = client.search_runs([experiment.experiment_id], filter_string="attributes.run_name LIKE 'search early%'")
+    assert [run.info.run_id for run in found] == [record.mlflow_run_id]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["study.json"]
+
+
 def test_first_trial_is_the_plan_and_the_others_have_the_values_that_are_listed(searched: SearchResult) -> None:
     plan = load_plan(searched.folder / "plan.yaml")
     first = load_plan(searched.folder / "trial_0000" / "plan.yaml")
@@ -132,7 +160,7 @@ def test_best_is_trained_again_with_another_seed_and_chance_is_no_answer(
     rates = {"learning_rate_factor": {"low": 4000, "high": 8000}}  # a plan that hardly learns is easily beaten
     slow = {**SMALL, "training": {**SMALL["training"], "learning_rate": 1e-6}}
     given = choices(cohort[1], place, out=place / "again", space=SPACE | rates, config=slow, tracking=False)
-    result = medseg.search(**given | {"trial_epochs": 20, "repeats": 1, "finalists": 1})
+    result = medseg.search(**given | {"trial_epochs": 8, "repeats": 1, "finalists": 1})
     found = result.findings
     assert found.scores[1] > found.scores[0]
     assert sorted(found.repeats) == ["trial_0000_again_1", "trial_0001_again_1"]
@@ -204,13 +232,13 @@ def test_trial_behind_the_others_ends_early_and_again_after_a_kill(cohort: tuple
     number, out = study.add({}, {}).number, place / "behind"
     given: dict[str, Any] = {"config": SMALL, "store": place / "store", "device": "cpu", "tracking": False}
     parts = medseg.SegmentationParts(attach=[CurveWatch(study, number, out, validations=10)])
-    ended = medseg.train(cohort[1], out=out, epochs=20, parts=parts, **given)
-    whole = 20 * ended.steps // steps_of(out).index(ended.steps)
+    ended = medseg.train(cohort[1], out=out, epochs=10, parts=parts, **given)
+    whole = 10 * ended.steps // steps_of(out).index(ended.steps)
     assert ended.steps < whole
     assert (out / "model" / "last.safetensors").is_file()
     assert str(pruned_because(out)).startswith("at validation 3 its best score")
     given["config"] = None
-    again = medseg.train(cohort[1], out=out, epochs=20, parts=parts, resume=True, **given)
+    again = medseg.train(cohort[1], out=out, epochs=10, parts=parts, resume=True, **given)
     assert again.steps == ended.steps
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,14 +12,21 @@ from medseg.configuration import parse_config
 from medseg.errors import ConfigError
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks import NetworkConfig
-from medseg.planning import Plan
+from medseg.planning import Plan, save_plan
 from medseg.planning.augmentation import with_strength
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.runs.progress import Silence
+from medseg.runs.run_folder import RunFolder
+from medseg.runs.search import trial
+from medseg.runs.search.desk import Work
+from medseg.runs.search.locks import Claim
+from medseg.runs.search.record import SearchFolder
 from medseg.runs.search.settings import SearchSettings
 from medseg.runs.search.space import SearchSpace, Span
 from medseg.runs.search.trial_plan import trial_plan
+from medseg.runs.settings import TrainingSettings
 from medseg.training import AugmentConfig
-from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation import SegmentationParts, TrainingConfig
 
 
 def plan_of(*, axes: int = 3, **training: Any) -> Plan:
@@ -136,3 +145,21 @@ def test_budget_is_shared_among_trials_and_finalists(tmp_path: Any) -> None:
     assert SearchSettings(out=tmp_path, budget="1h").most_trials == 20
     assert SearchSettings(out=tmp_path, budget="1h", trial_budget="5m").most_trials is None
     assert SearchSettings(out=tmp_path, trials=3, trial_epochs=2).trial_length is None
+
+
+def test_trial_whose_worker_was_killed_before_its_record_keeps_its_mlflow_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainingSettings] = []
+    monkeypatch.setattr(trial, "train_job", lambda job, dataset, settings, progress: asked.append(settings))
+    folder = SearchFolder(tmp_path)
+    save_plan(plan_of(), folder.plan_of("trial_0001"))
+    begun = RunFolder(folder.training("trial_0001"))
+    start_id = begun.start_id("a" * 32)
+    settings = SearchSettings(out=tmp_path, trials=2, trial_epochs=1)
+    given: Any = {"dataset": tmp_path, "cases": None, "study": None, "parts": SegmentationParts(), "parent": None}
+    record: Any = SimpleNamespace(trial_budget=None, trial_epochs=1)
+    trainer = trial.Trainer(settings=settings, record=record, folder=folder, **given)
+    trainer._train(Work("trial_0001", 1, 0, {}, Claim(folder.lock("trial_0001"))), Silence())
+    assert [one.resume for one in asked] == [True]
+    assert begun.start_id("b" * 32) == start_id

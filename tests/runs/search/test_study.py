@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import medseg
 import pytest
 from medseg.errors import ConfigError, TrackingError
+from medseg.records import Manifest
 from medseg.runs.search.clock import SearchClock
 from medseg.runs.search.desk import Desk, Work
 from medseg.runs.search.locks import Claim
@@ -105,6 +110,42 @@ def test_wrong_password_is_refused_and_not_shown(cluster: Cluster, tmp_path: Pat
     ) as found:
         open_study(tmp_path, cluster.uri.replace(PASSWORD, "falsch-5518"))
     assert "falsch" not in f"{found.value!r}{found.value}"
+
+
+def test_wrong_password_leaves_the_folder_as_it_was(
+    cluster: Cluster, cohort: tuple[Manifest, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "search"
+    given: dict[str, Any] = {"out": out, "trials": 1, "trial_epochs": 1, "tracking": f"sqlite:///{tmp_path}/runs.db"}
+    with pytest.raises(TrackingError, match="must be reachable"):
+        medseg.search(cohort[1], **given, storage=cluster.uri.replace(PASSWORD, "falsch-5518"))
+    assert not (out / "study.json").exists()
+    assert not (out / "plan.yaml").exists()
+    assert not (tmp_path / "runs.db").exists()  # no MLflow run is left open
+
+
+def test_journal_whose_last_line_is_torn_goes_on(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    first = study.add(SPACES, PLANNED)
+    with (tmp_path / "journal.log").open("ab") as stream:
+        stream.write(b'{"op_code":9,"worker_id":"')  # as a kill or a full disk leaves it
+    assert [trial.number for trial in open_study(tmp_path).trials()] == [0]
+    again = open_study(tmp_path)
+    again.end(first.number, "complete", score=0.5)
+    assert [(trial.state, trial.score) for trial in study.trials()] == [("complete", 0.5)]
+    assert all(json.loads(line) for line in (tmp_path / "journal.log").read_bytes().splitlines())
+
+
+def test_worker_that_is_killed_while_it_writes_does_not_hold_the_others_up(tmp_path: Path) -> None:
+    study = open_study(tmp_path)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from medseg.runs.search.journal import _JournalLock; "
+        "_JournalLock(Path(sys.argv[1])).acquire(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "journal.log")], check=False)
+    started = time.monotonic()
+    study.add(SPACES, PLANNED)
+    assert time.monotonic() - started < 10  # Optuna's own lock is given up after 30 s
 
 
 def test_database_that_is_gone_lets_a_trial_go_on(cluster: Cluster, database: str, tmp_path: Path) -> None:

@@ -18,21 +18,18 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         DeliveryError: If the file system has no locks.
     """
-    lock = _lock(path)
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise _without_locks(path, error) from error
+    claim = Claim(path)
+    claim.wait()
     try:
         yield
     finally:
-        lock.release()
+        claim.release()
 
 
 class Claim:
-    """The work on one training of a search, which one worker does at a time.
+    """What one worker of a search has at a time, such as the work on one training.
 
-    The system lets go of it when the worker ends, however that is, so that another one can take the training up.
+    The system lets go of it when the worker ends, however that is, so that another one can take it.
 
     Args:
         path: File of the lock.
@@ -48,26 +45,36 @@ class Claim:
         Raises:
             DeliveryError: If the file system has no locks.
         """
-        lock = _lock(self._path)
         try:
-            lock.acquire(timeout=0)
+            self._acquire(timeout=0)
         except Timeout:
             return False
+        return True
+
+    def wait(self) -> None:
+        """Take it as soon as no other worker has it.
+
+        Raises:
+            DeliveryError: If the file system has no locks.
+        """
+        self._acquire(timeout=-1)
+
+    def _acquire(self, *, timeout: float) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._path, thread_local=False)
+        try:
+            lock.acquire(timeout=timeout)
+        except Timeout:
+            raise
         except OSError as error:
             raise _without_locks(self._path, error) from error
         self._held = lock
-        return True
 
     def release(self) -> None:
         """Let go of it."""
         if self._held is not None:
             self._held.release()
             self._held = None
-
-
-def _lock(path: Path) -> FileLock:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path, thread_local=False)
 
 
 def _without_locks(path: Path, error: OSError) -> DeliveryError:

@@ -113,6 +113,10 @@ class SearchFolder:
         """How a training with another seed has ended, which the store does not hold."""
         return self.path / "plans" / f"{name}.json"
 
+    def retrained(self) -> set[int]:
+        """Numbers of the trials that have ended a training with another seed."""
+        return {int(path.name.split("_")[1]) for path in self.end_of("x").parent.glob("trial_*_again_*.json")}
+
     def save_record(self, record: SearchRecord) -> None:
         """Write `study.json`."""
         write_json(self.record, record.model_dump(mode="json"))

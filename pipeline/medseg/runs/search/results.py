@@ -16,7 +16,7 @@ from medseg.records import Manifest
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.search.desk import finalists_of
 from medseg.runs.search.record import SearchFolder, SearchRecord, repeat_name, trial_name
-from medseg.runs.search.scores import METRIC, Contest, case_scores, common_cases, contest, mean_score
+from medseg.runs.search.scores import METRIC, Contest, case_scores, common_cases, contests, mean_score
 from medseg.runs.search.study import Study, Trial
 
 
@@ -51,11 +51,8 @@ def find(folder: SearchFolder, study: Study, record: SearchRecord, *, manifest: 
     scores = {number: mean_score(table, cases) for number, table in tables.items()}
     patients = {case.case_id: case.patient_id for case in manifest.cases}
     finalists = finalists_of(folder, study, record)
-    contests = tuple(
-        contest(folder, number, repeats=record.repeats, rivals=len(finalists), patients=patients)
-        for number in finalists
-    )
-    won = [one for one in contests if one.is_won and one.pair is not None]
+    held = contests(folder, finalists, repeats=record.repeats, patients=patients)
+    won = [one for one in held if one.is_won and one.pair is not None]
     best = max(won, key=lambda one: one.pair.difference if one.pair else 0.0, default=None)
     names = [repeat_name(number, seed) for number in (0, *finalists) for seed in range(1, record.repeats + 1)]
     ended = {name: folder.end_of(name) for name in names}
@@ -63,10 +60,10 @@ def find(folder: SearchFolder, study: Study, record: SearchRecord, *, manifest: 
         trials=trials,
         cases=cases,
         scores=scores,
-        contests=contests,
+        contests=held,
         answer=best.number if best else 0,
         repeats={name: json.loads(path.read_text(encoding="utf-8")) for name, path in ended.items() if path.is_file()},
-        verdict=_verdict(scores, contests, best),
+        verdict=_verdict(scores, held, best),
     )
 
 
@@ -97,15 +94,15 @@ def write_results(
     save_search_page(report, folder.page)
 
 
-def _verdict(scores: Mapping[int, float], contests: Sequence[Contest], best: Contest | None) -> str:
+def _verdict(scores: Mapping[int, float], held: Sequence[Contest], best: Contest | None) -> str:
     """Which plan to take and why."""
     if best is not None:
         return f"take {trial_name(best.number)}, better than the plan beyond chance: {best}"
     if 0 not in scores:
         return "keep the plan: it has no score here, so that nothing can be held against it"
-    if not contests:
+    if not held:
         return "keep the plan: no trial scored better"
-    return f"keep the plan: the best trials may be luck. {'; '.join(map(str, contests))}"
+    return f"keep the plan: the best trials may be luck. {'; '.join(map(str, held))}"
 
 
 def _row(found: Findings, trial: Trial) -> TrialRow:

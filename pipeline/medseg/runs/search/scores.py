@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -24,33 +25,37 @@ class Contest:
     Attributes:
         number: Number of the trial.
         pair: Difference over patients of what the new trainings reach, the plan's first; None without such trainings.
-        spread: Largest difference between two trainings of the plan that differ by the seed alone.
-        rivals: Number of finalists, for which the level is corrected.
+        seed_p: One-sided p of the t-test over trainings, whether the difference is more than other seeds make; NaN with
+            too few trainings to know what seeds make.
+        rivals: Number of trials that were held against the plan, for which the level is corrected.
     """
 
     number: int
     pair: PairedDifference | None
-    spread: float
+    seed_p: float
     rivals: int
 
     @property
     def is_won(self) -> bool:
-        """Whether the trial is better than the plan beyond chance, and by more than another seed changes the plan."""
-        pair = self.pair
-        if pair is None or not pair.p_value < _LEVEL / self.rivals:
+        """Whether the trial is better than the plan beyond chance, over patients as over seeds."""
+        pair, level = self.pair, _LEVEL / self.rivals
+        if pair is None:
             return False
-        return pair.low > 0 and pair.difference > self.spread
+        return pair.low > 0 and pair.p_value < level and self.seed_p < level
 
     def __str__(self) -> str:
         """The difference, and what it is held against."""
         pair, name = self.pair, trial_name(self.number)
         if pair is None:
             return f"{name}: not trained again beside the plan, so that luck cannot be told from progress"
-        interval = f"95 % {signed_text(METRIC, pair.low)} to {signed_text(METRIC, pair.high)}"
-        known = f"{interval}, p = {pair.p_value:.3f}" if pair.p_value == pair.p_value else "too few patients for a test"
+        low, high = (signed_text(METRIC, bound) for bound in (pair.low, pair.high))
+        interval = f"95 % {low} to {high}" if pair.low == pair.low else "no interval of so few"
+        patients = f"p = {pair.p_value:.3f}" if pair.p_value == pair.p_value else "too few for a test"
+        seeds = f"p = {self.seed_p:.3f}" if self.seed_p == self.seed_p else "too few for a test"
         return (
-            f"{name}: {signed_text(METRIC, pair.difference)} Dice against the plan ({known}) over {pair.patients} "
-            f"patients with other seeds; another seed alone changes the plan by up to {self.spread:.4f}"
+            f"{name}: {signed_text(METRIC, pair.difference)} Dice against the plan ({interval}) with other seeds; over "
+            f"patients ({pair.patients}) {patients}, over trainings {seeds}, and each p must be below "
+            f"{_LEVEL / self.rivals:.3g}"
         )
 
 
@@ -77,29 +82,64 @@ def mean_score(scores: CaseScores, cases: Sequence[str]) -> float:
     return fmean(known) if known else float("nan")
 
 
-def contest(folder: SearchFolder, number: int, *, repeats: int, rivals: int, patients: Mapping[str, str]) -> Contest:
-    """Hold a finalist's new trainings against those of the plan.
+def contests(
+    folder: SearchFolder, finalists: Sequence[int], *, repeats: int, patients: Mapping[str, str]
+) -> tuple[Contest, ...]:
+    """Hold the new trainings of each finalist against those of the plan.
 
-    Its first training does not enter, by which it was chosen: the best of many is lucky, too.
+    The first trainings do not enter: a finalist was chosen by its own, and the best of many is lucky, too; the plan's
+    was below those that were chosen.
 
     Args:
         folder: Folder of the search.
-        number: Number of the trial.
+        finalists: Numbers of the trials.
         repeats: Number of other seeds.
-        rivals: Number of finalists.
         patients: Patient of each case.
     """
     seeds = range(1, repeats + 1)
-    plan, own = (
-        [scores for seed in seeds if (scores := case_scores(folder, repeat_name(which, seed)))] for which in (0, number)
+    trained = {
+        number: [scores for seed in seeds if (scores := case_scores(folder, repeat_name(number, seed)))]
+        for number in (0, *finalists)
+    }
+    cases = common_cases([one for every in trained.values() for one in every])
+    means = [[mean_score(one, cases) for one in every] for every in trained.values()] if cases else []
+    rivals = max(len(finalists), len(folder.retrained() - {0}))
+    return tuple(
+        Contest(number, _pair(trained[0], trained[number], cases, patients), _seed_p(means, place), rivals)
+        for place, number in enumerate(finalists, 1)
     )
-    first = case_scores(folder, trial_name(0))
-    cases = common_cases([*plan, *own, first]) if first and plan and own else ()
-    if not cases:
-        return Contest(number, None, 0.0, rivals)
-    means = [mean_score(scores, cases) for scores in (first, *plan)]
+
+
+def _pair(
+    plan: Sequence[CaseScores], own: Sequence[CaseScores], cases: Sequence[str], patients: Mapping[str, str]
+) -> PairedDifference | None:
+    """The difference over patients; None where one of both was not trained again."""
+    if not (plan and own and cases):
+        return None
     (pair,) = compare_pair(_rows(plan, cases), _rows(own, cases), patients=patients)
-    return Contest(number, pair, max(means) - min(means), rivals)
+    return pair
+
+
+def _seed_p(means: Sequence[Sequence[float]], place: int) -> float:
+    """Whether a finalist's trainings are better than the plan's by more than seeds make: one-sided p.
+
+    Args:
+        means: Scores of the new trainings, the plan's first; what seeds change is estimated from all of them together.
+        place: Place of the finalist among them.
+
+    Source: Student's t-test with a pooled variance, which supposes that seeds change finalists and plan alike.
+    """
+    from scipy.stats import t
+
+    freedom = sum(len(one) - 1 for one in means if one)
+    if freedom < 1 or not means[0] or not means[place]:
+        return float("nan")
+    variance = sum(sum((value - fmean(one)) ** 2 for value in one) for one in means if one) / freedom
+    error = math.sqrt(variance * (1 / len(means[0]) + 1 / len(means[place])))
+    difference = fmean(means[place]) - fmean(means[0])
+    if error == 0:
+        return 0.0 if difference > 0 else 1.0
+    return float(t.sf(difference / error, freedom))
 
 
 def _rows(trainings: Sequence[CaseScores], cases: Sequence[str]) -> list[CaseMetrics]:

@@ -17,14 +17,15 @@ from medseg.planning import Plan, load_plan, plan_digest, save_plan
 from medseg.runs.describe import length_text
 from medseg.runs.machine import torch_device
 from medseg.runs.progress import Named, Progress, Silence
-from medseg.runs.run_folder import check_empty, spool_of
+from medseg.runs.run_folder import RunFolder, check_empty, spool_of
 from medseg.runs.search.clock import SearchClock
 from medseg.runs.search.desk import Desk, Work
+from medseg.runs.search.journal import JOURNAL_NAME
 from medseg.runs.search.locks import Claim, locked
 from medseg.runs.search.record import SearchFolder, SearchRecord, trial_name
 from medseg.runs.search.results import Findings, find, write_results
 from medseg.runs.search.settings import SearchSettings
-from medseg.runs.search.study import Study
+from medseg.runs.search.study import Study, check_storage
 from medseg.runs.search.trial import Trainer, new_plan
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.tracking import log_cases, recorded, resume_tracking, start_tracking, unsent
@@ -33,7 +34,13 @@ from medseg.tracking import MissingRunError, TrackedRun, without_password
 from medseg.training.segmentation import SegmentationParts
 
 _PAUSE_S = 1.0  # between two looks at whether another worker has ended
-_BEFORE = {"locks", "plan.yaml", "clock.json", "journal.log"}  # in a folder whose first worker was killed at once
+_BEFORE = {
+    "locks",
+    "plan.yaml",
+    "clock.json",
+    JOURNAL_NAME,
+    "begun.json",
+}  # in a folder whose first worker was killed at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,7 @@ def search_plan(
     clock = SearchClock(folder.path)
     with locked(folder.lock("search")):
         clock.used_s()
+        check_storage(settings.storage, folder.path)
         plan = _begun(folder, cases, settings, parts, progress)
         record, parent = _record(folder, plan, cases, settings)
         settings = replace(settings, trial_budget=record.trial_budget, trial_epochs=record.trial_epochs)
@@ -247,16 +255,19 @@ def _record(
     )
     if folder.record.is_file():
         return _joined(folder, asked, settings)
+    begun = RunFolder(folder.path)
     parent = start_tracking(
         settings.tracking,
         cases.manifest,
         stage="search",
         name=_run_name(settings, folder),
         tags={"medseg.fold": settings.fold},
+        noted_in=begun,
     )
     known = {"mlflow_run_id": parent.run_id, "tracking_uri": without_password(parent.tracking_uri)} if parent else {}
     record = asked.model_copy(update=known)
     folder.save_record(record)
+    begun.begun.unlink(missing_ok=True)
     return record, parent
 
 

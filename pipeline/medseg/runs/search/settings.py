@@ -36,7 +36,7 @@ class SearchSettings:
         changes_name: Name under which the plan's reasons mention the changes.
         seed: Seed of the suggestions; trials are trained with the plan's own.
         finalists: Number of the best trials that are trained again, as the plan is, if the budget allows it.
-        repeats: Number of other seeds with which they are; 0 for none.
+        repeats: Number of other seeds with which they are; one cannot tell what seeds change, and 0 is none.
         store: Folder of prepared cases.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
         device: Device that trains.
@@ -57,7 +57,7 @@ class SearchSettings:
     changes_name: str = "settings"
     seed: int = 0
     finalists: int = 2
-    repeats: int = 1
+    repeats: int = 2
     store: Path = Path("medseg_store")
     data_root: Path | None = None
     device: DeviceName = "auto"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from medseg.errors import ConfigError, TrackingError
+from medseg.runs.search.journal import JOURNAL_NAME, journal_storage
 from medseg.runs.search.space import Span, is_logarithmic
 from medseg.tracking import without_password
 
@@ -74,7 +76,7 @@ class Study:
 
     def __init__(self, storage: str | None, folder: Path, *, name: str, seed: int, validations: int) -> None:
         self._optuna = _optuna()
-        self._uri = storage or "journal"
+        self._uri = storage
         self._seed = seed
         warmup = round(_WARMUP * validations)
         pruner = self._optuna.pruners.MedianPruner(
@@ -93,9 +95,7 @@ class Study:
 
     def close(self) -> None:
         """Let go of the database."""
-        if hasattr(self._storage, "engine"):
-            self._storage.remove_session()
-            self._storage.engine.dispose()
+        _close(self._storage)
 
     def trials(self) -> list[Trial]:
         """Every trial, by its number."""
@@ -208,23 +208,59 @@ class Study:
                 pause_s = min(2 * pause_s, 30.0)
 
     def _once(self, call: Callable[[], Answer]) -> Answer:
-        """Ask a store once.
+        """Ask the store once.
 
         Raises:
             TrackingError: If it cannot be used.
         """
-        from optuna.exceptions import StorageInternalError
-        from sqlalchemy.exc import SQLAlchemyError
+        return _asked(call, self._uri)
 
-        try:
-            return call()
-        except (StorageInternalError, SQLAlchemyError, ImportError, OSError) as error:
-            cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-            lines = str(cause).splitlines() or [type(cause).__name__]
-            raise TrackingError(
-                f"search storage {without_password(self._uri)}: must be reachable, got: {without_password(lines[0])}",
-                remedy="check the address of the storage",
-            ) from None  # a traceback of the driver may show the password
+
+def check_storage(storage: str | None, folder: Path) -> None:
+    """Refuse a store that cannot be used before any work.
+
+    Args:
+        storage: Database; a journal file in the folder if not given.
+        folder: Folder of the search.
+
+    Raises:
+        ConfigError: If Optuna is not installed.
+        TrackingError: If the store cannot be used.
+    """
+    optuna = _optuna()
+    opened = _asked(lambda: _storage(optuna, storage, folder), storage)
+    _close(opened)
+
+
+def _asked(call: Callable[[], Answer], storage: str | None) -> Answer:
+    """Ask a store once.
+
+    Raises:
+        TrackingError: If it cannot be used.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    name = without_password(storage) if storage else JOURNAL_NAME
+    try:
+        return call()
+    except json.JSONDecodeError as error:
+        raise TrackingError(
+            f"search storage {name}: must be readable, got: {error}", remedy="start a new search in another folder"
+        ) from error
+    except (StorageInternalError, SQLAlchemyError, ImportError, OSError) as error:
+        cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        lines = str(cause).splitlines() or [type(cause).__name__]
+        raise TrackingError(
+            f"search storage {name}: must be reachable, got: {without_password(lines[0])}",
+            remedy="check the address of the storage" if storage else "check that the folder can be written",
+        ) from None  # a traceback of the driver may show the password
+
+
+def _close(storage: Any) -> None:
+    if hasattr(storage, "engine"):
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _optuna() -> Any:
@@ -247,9 +283,7 @@ def _optuna() -> Any:
 def _storage(optuna: Any, storage: str | None, folder: Path) -> Any:
     """The journal in the folder, or a database."""
     if storage is None:
-        from optuna.storages.journal import JournalFileBackend, JournalStorage
-
-        return JournalStorage(JournalFileBackend(str(folder / "journal.log")))
+        return journal_storage(folder)
     return optuna.storages.RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from medseg.atomic import remove_folder, write_json
+from medseg.atomic import write_json
 from medseg.cohort import CASE_ERRORS
 from medseg.errors import DeliveryError, TrackingError
 from medseg.planning import NetworkName, Plan, PresetName, load_plan, save_plan
@@ -70,13 +70,11 @@ class Trainer:
         try:
             result = self._train(work, progress)
             failures = self._measure(work, progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, *_SURFACING):
             if not work.repeat:
                 self.study.stopped(work.number)
             raise
         except CASE_ERRORS as error:
-            if isinstance(error, _SURFACING):
-                raise
             self._end(work, "failed", score=float("nan"), reason=reason_of(error))
             return
         facts = {"seconds": round(result.seconds, 1), "steps": result.steps, "run_id": result.run_id}
@@ -121,8 +119,6 @@ class Trainer:
         if not plan.is_file():
             save_plan(self._plan(work), plan)
         is_begun = RunFolder(out).record.is_file()
-        if not is_begun:
-            remove_folder(out)
         attach = self.parts.attach
         if not work.repeat:
             validations = load_plan(plan).training.validations
@@ -133,7 +129,7 @@ class Trainer:
             plan=None if is_begun else plan,
             budget=self.record.trial_budget,
             epochs=self.record.trial_epochs,
-            resume=is_begun,
+            resume=out.exists(),  # also where a kill came before the record: the MLflow run is that of the first start
             seed=load_plan(plan).training.seed + work.repeat if work.repeat else None,
             tracking=replace(self.settings.tracking, parent=self.parent),
         )
