@@ -219,6 +219,7 @@ class CaseMetrics:
         values: Value by metric name; NaN where the contract leaves the metric out.
         label_voxels: Voxels in the reference.
         mask_voxels: Voxels in the mask.
+        ignored_share: Share of the scan's voxels that nobody has annotated, which are left out of all values.
     """
 
     case_id: str
@@ -226,6 +227,7 @@ class CaseMetrics:
     values: dict[str, float]
     label_voxels: int
     mask_voxels: int
+    ignored_share: float = 0.0
 
 
 def reason_of(error: Exception, *, case_id: str | None = None) -> str:

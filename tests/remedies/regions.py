@@ -6,12 +6,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from medseg.audit.label_checks import check_annotated
+from medseg.manifest import read_case
 from medseg.manifest.region_checks import require_plain
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.preprocess.segmentation import prepare_cases
+from medseg.records import Case
+from medseg.runs.segmentation.filled_regions import check_regions_filled
 
-from tests.manifest.datasets import manifest_of, own_content
+from tests.audit.made_up import label_of
+from tests.manifest.datasets import manifest_of, own_content, write_case
 from tests.manifest.test_msd import msd_content
 from tests.remedies.attempts import covers, tries
-from tests.remedies.manifest import entry, loading
+from tests.remedies.audit import check_facts, cohort, refuse
+from tests.remedies.manifest import LABEL, entry, loading
 
 covers("manifest")
 Again = Iterator[Callable[[], object]]
@@ -98,3 +107,50 @@ def _annotated(place: Path) -> Again:
     yield loading(place, own_content(training=[entry(annotated_labels=["spleen"])]))
     yield loading(place, own(training=[entry(annotated_labels=["core"])]))
     yield loading(place, own_content(training=[entry()]))
+
+
+@tries("manifest/case_scans.py", "name them in annotated_labels too, or take them out of the label")
+def _drawn_beside(place: Path) -> Again:
+    case = write_case(place, label=LABEL).model_copy(update={"annotated_labels": ("liver",)})
+    yield lambda: read_case(case, manifest_of([case]), place)
+    both = case.model_copy(update={"annotated_labels": ("liver", "tumour")})
+    yield lambda: read_case(both, manifest_of([both]), place)
+    write_case(place, label=np.where(LABEL == 2, 0, LABEL))
+    yield lambda: read_case(case, manifest_of([case]), place)
+
+
+@tries("audit/label_checks.py", "name them in annotated_labels too, or take them out of the label")
+def _audited_beside(place: Path) -> Again:
+    def check(case: Case, label: np.ndarray) -> Callable[[], None]:
+        return lambda: refuse(check_annotated(case, label, manifest_of([case])), "annotated_labels")
+
+    case = Case(case_id="c", patient_id="p", images=("i.nii.gz",), annotated_labels=("liver",))
+    yield check(case, LABEL)
+    yield check(case.model_copy(update={"annotated_labels": ("liver", "tumour")}), LABEL)
+    yield check(case, np.where(LABEL == 2, 0, LABEL))
+
+
+@tries("audit/cohort_checks.py", "draw it, or take it out of regions and regions_order")
+def _audited_empty_region(place: Path) -> Again:
+    labels = {"background": 0, "liver": 1, "tumour": 2}
+    regions = {"regions": {"lesion": (2,), "organ": (1, 2)}, "regions_order": (2, 1)}
+    drawn = {"liver": label_of(9.0), "tumour": label_of(3.0)}
+    yield lambda: check_facts("empty_region", cohort(), labels=labels, **regions)
+    yield lambda: check_facts("empty_region", cohort({"labels": drawn}), labels=labels, **regions)
+    yield lambda: check_facts("empty_region", cohort(), labels=labels, regions={"organ": (1, 2)}, regions_order=(1,))
+
+
+@tries("runs/segmentation/filled_regions.py", "draw it, or take it out of regions and regions_order")
+def _trained_empty_region(place: Path) -> Again:
+    regions = {"regions": {"lesion": (2,), "organ": (1, 2)}, "regions_order": (2, 1)}
+
+    def check(label: np.ndarray, **more: Any) -> Callable[[], None]:
+        case = write_case(place, label=label)
+        manifest = manifest_of([case], **more)
+        config = PreprocessConfig(normalisation=(ChannelNormalisation(kind="zscore"),))
+        prepared = prepare_cases([case], manifest, place, config=config, store=place / "store").cases
+        return lambda: check_regions_filled(prepared, manifest)
+
+    yield check(np.where(LABEL == 2, 0, LABEL), **regions)
+    yield check(LABEL, **regions)
+    yield check(np.where(LABEL == 2, 0, LABEL), regions={"organ": (1, 2)}, regions_order=(1,))

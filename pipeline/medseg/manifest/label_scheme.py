@@ -32,7 +32,7 @@ def read_label_scheme(listed: Any, order: Any = None) -> dict[str, Any]:
     if not isinstance(listed, dict) or is_by_value(listed):
         return {"labels": read_labels(listed)}
     plain = {name: value for name, value in listed.items() if name != IGNORE}
-    scheme = _of_regions(plain, order) if _has_regions(plain) else {"labels": read_labels(plain)}
+    scheme: dict[str, Any] = _of_regions(plain, order) if _has_regions(plain) else {"labels": read_labels(plain)}
     if IGNORE in listed:
         scheme["ignore"] = _ignored(listed[IGNORE], max(scheme["labels"].values()))
     return scheme
