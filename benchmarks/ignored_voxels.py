@@ -58,14 +58,15 @@ def _ignoring(
     return path
 
 
-def train(manifest: Manifest, root: Path, out: Path, *, steps: int, plan: Path | None, seed: int) -> float:
+def train(manifest: Manifest, root: Path, out: Path, *, plan: Path | None, given: argparse.Namespace) -> float:
     """Mean Dice of the validation cases after about so many steps."""
     out.mkdir(parents=True)
     save_manifest(manifest, out / "dataset.json")
     cases = len(split_fold(manifest, 0)[0])
-    each = steps_per_epoch(cases, load_plan(plan).training) if plan else max(1, cases // 3)
+    each = steps_per_epoch(cases, load_plan(plan).training) if plan else max(1, cases // 3)  # as CPUs are planned
     result = medseg.train(
-        out / "dataset.json", out=out / "run", data_root=root, fold=0, epochs=max(1, round(steps / each)), seed=seed,
+        out / "dataset.json", out=out / "run", data_root=root, fold=0, epochs=max(1, round(given.steps / each)),
+        seed=given.seed, preset=None if plan else given.preset,
         store=out / "store", plan=plan, tracking=False,
     )  # fmt: skip
     print(f"{out.name}: {result.steps} steps\n{result.summary}", flush=True)
@@ -81,14 +82,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--share", type=float, default=0.8)
     parser.add_argument("--by", choices=("voxels", "slices"), default="voxels")
+    parser.add_argument("--preset", help="Sizes of network, patch and batch.  [default: those of the device]")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     manifest, root = load_manifest(given.data)
     whole = chosen(manifest, cases=given.cases, seed=given.seed)
     partial = with_ignored(whole, root, given.out / "labels", share=given.share, by=given.by, seed=given.seed)
-    full = train(whole, root, given.out / "whole", steps=given.steps, plan=None, seed=given.seed)
+    full = train(whole, root, given.out / "whole", plan=None, given=given)
     plan = given.out / "whole" / "run" / "plan.yaml"
-    part = train(partial, Path("/"), given.out / "partial", steps=given.steps, plan=plan, seed=given.seed)
+    part = train(partial, Path("/"), given.out / "partial", plan=plan, given=given)
     print(f"{given.share:.0%} of the {given.by} ignored: Dice {part:.4f}, against {full:.4f}: {part - full:+.4f}")
 
 
