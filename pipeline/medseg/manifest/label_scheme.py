@@ -60,7 +60,7 @@ def _of_regions(listed: dict[Any, Any], order: Any) -> dict[str, Any]:
             remedy=f"list under {_ORDER_KEY} the value that each region writes, later ones over earlier ones",
         )
     values = sorted({value for held in regions.values() for value in held})
-    labels = {"background": 0} | {_name_of(value, regions): value for value in values}
+    labels = {"background": 0} | {value_name(value, regions): value for value in values}
     return {"labels": labels, "regions": regions, "regions_order": tuple(int(value) for value in order)}
 
 
@@ -73,7 +73,7 @@ def _values(name: Any, held: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
-def _name_of(value: int, regions: dict[str, tuple[int, ...]]) -> str:
+def value_name(value: int, regions: dict[str, tuple[int, ...]]) -> str:
     """Name of a value by the regions that it belongs to; with its number where another has the same ones."""
     inside = [name for name, held in regions.items() if value in held]
     twins = {v for held in regions.values() for v in held if [n for n, h in regions.items() if v in h] == inside}

@@ -58,14 +58,12 @@ def cases_to_measure(manifest: Manifest, by: Sequence[Feature]) -> tuple[Case, .
 
 
 def _volumes_ml(case: Case, manifest: Manifest, root: Path) -> dict[str, float]:
-    """Volume in millilitres of each foreground label of the case, to six digits."""
+    """Volume in millilitres of each foreground label, or region, of the case, to six digits."""
     label, geometry = read_case_label(case, manifest, root)
     label = case_target(case, manifest).annotated(label)
     voxels = np.zeros(max(manifest.labels.values()) + 1, dtype=np.int64)
     for k in range(label.shape[2]):  # slice by slice, since counting needs eight bytes a voxel
         voxels += np.bincount(label[:, :, k].ravel(), minlength=len(voxels))
-    return {
-        name: float(f"{voxels[value] * geometry.voxel_ml:.6g}")
-        for name, value in manifest.foreground.items()
-        if voxels[value]
-    }
+    parts = manifest.regions or {name: (value,) for name, value in manifest.foreground.items()}
+    counts = {name: voxels[list(values)].sum() for name, values in parts.items()}
+    return {name: float(f"{count * geometry.voxel_ml:.6g}") for name, count in counts.items() if count}
