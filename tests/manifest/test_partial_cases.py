@@ -87,6 +87,21 @@ def test_masks_may_hold_anything_where_nobody_annotated(tmp_path: Path) -> None:
     assert ignored_note(rows)["ignored"] == {"mean_share": share, "share_by_case": {"c": round(share, 6)}}
 
 
+def test_background_metrics_leave_ignored_voxels_out(tmp_path: Path) -> None:
+    """One false voxel in the annotated part, whose voxels alone are counted."""
+    case, manifest = write(tmp_path, PARTIAL, ignore=IGNORE)
+    (tmp_path / "masks").mkdir()
+    wrong = LABEL.copy()
+    wrong[0, 0, 0] = 1
+    write_scan(wrong[None], OBLIQUE, tmp_path / "masks" / "c.nii.gz")
+    contract = EvaluationContract(metrics=("dice", "accuracy", "specificity"))
+    rows, _ = evaluate_cases([case], manifest, tmp_path, masks=tmp_path / "masks", contract=contract)
+    (liver,) = (row for row in rows if row.label == "liver")
+    annotated, inside = int((PARTIAL != IGNORE).sum()), int((PARTIAL == 1).sum())
+    assert liver.values["accuracy"] == pytest.approx((annotated - 1) / annotated)
+    assert liver.values["specificity"] == pytest.approx((annotated - inside - 1) / (annotated - inside))
+
+
 def test_regions_that_a_case_does_not_annotate_are_not_measured(tmp_path: Path) -> None:
     organ = (LABEL > 0).astype(np.uint8)
     case, manifest = write(tmp_path, organ, case={"annotated_labels": ("organ",)}, **REGIONS)

@@ -102,8 +102,10 @@ def _check_task(manifest: Manifest) -> None:
 def _check_annotated(manifest: Manifest) -> None:
     known = list(manifest.regions) if manifest.regions else list(manifest.foreground)
     for case in manifest.cases:
-        strange = sorted(set(case.annotated_labels or ()) - set(known))
-        if strange or case.annotated_labels == ():
+        if case.annotated_labels is None:
+            continue
+        strange = sorted(set(case.annotated_labels) - set(known))
+        if strange or not case.annotated_labels:
             raise ManifestError(
                 f"annotated_labels must name at least one of {known}, got {strange or 'none'}",
                 remedy="name the structures that were annotated in this case, or leave annotated_labels out if all "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +13,7 @@ from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation.case_metrics import case_metrics
 from medseg.evaluation.segmentation.contract import EvaluationContract
+from medseg.evaluation.segmentation.ignored import without_ignored
 from medseg.evaluation.segmentation.measure_case import check_new_names, with_own_metrics
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.object_metrics import OBJECT_METRICS
@@ -119,7 +119,7 @@ def _evaluate_case(
     objects = read_case_objects(case, manifest, root)
     rows = case_metrics(label, mask, label_grid, contract, case_id=case.case_id, objects=objects)
     if ignored is not None:
-        rows = [replace(row, ignored_share=float(ignored.mean())) for row in rows]
+        rows = [without_ignored(row, ignored) for row in rows]
     rows = _of_annotated(rows, case, manifest, contract)
     if not metrics:
         return rows

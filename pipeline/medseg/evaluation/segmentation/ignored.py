@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from medseg.records import CaseMetrics
+import numpy as np
+
+from medseg.records import CaseMetrics, Mask
+
+
+def without_ignored(row: CaseMetrics, ignored: Mask) -> CaseMetrics:
+    """Metrics of a structure in which ignored voxels, taken for background in label and mask, count no more.
+
+    That matters to accuracy and specificity, which count the background; all other values stay.
+
+    Args:
+        row: Metrics over all voxels.
+        ignored: Voxels that nobody has annotated, bool, shape `(I, J, K)`.
+    """
+    left_out, voxels = int(np.count_nonzero(ignored)), ignored.size
+    values = dict(row.values)
+    for name, counted in (("accuracy", voxels), ("specificity", voxels - row.label_voxels)):
+        if name in values:
+            left = counted - left_out
+            values[name] = (values[name] * counted - left_out) / left if left else math.nan
+    return replace(row, values=values, ignored_share=left_out / voxels)
 
 
 def ignored_note(rows: Sequence[CaseMetrics]) -> dict[str, Any]:
