@@ -170,7 +170,10 @@ class Regions(BaseModel):
         return np.asarray(array == 0)
 
     def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
-        """A label map without one structure, or with nothing, in some voxels; other structures stay as they are."""
+        """A label map without one structure, or with nothing, in some voxels; other structures stay as they are.
+
+        Where no value stands for what is left, as of an inner structure without the one around it, the order decides.
+        """
         if structure is None:
             return np.where(where, array.dtype.type(0), array)
         return self._changed(array, where, lambda code: code & ~self._bit(structure))
