@@ -11,13 +11,14 @@ from medseg.manifest.modalities import MixedChannel, mixed_channels
 from medseg.manifest.region_checks import require_plain
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
-from medseg.manifest.target import case_target, manifest_target, unannotated
+from medseg.manifest.target import by_value, case_target, manifest_target, training_target, unannotated
 
 __all__ = [
     "CaseScans",
     "ManifestDocument",
     "MixedChannel",
     "assign_folds",
+    "by_value",
     "case_target",
     "load_manifest",
     "manifest_digest",
@@ -31,5 +32,6 @@ __all__ = [
     "save_manifest",
     "select_cases",
     "split_fold",
+    "training_target",
     "unannotated",
 ]

@@ -13,7 +13,7 @@ from scipy.ndimage import find_objects
 
 from medseg.cohort import SERIAL, run_cases
 from medseg.geometry import Geometry
-from medseg.manifest import case_target, manifest_target, read_case
+from medseg.manifest import case_target, read_case, training_target
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.grid import network_grid
 from medseg.preprocess.resample import resample_averaged, resample_linear
@@ -58,7 +58,7 @@ class GridCeiling:
         self.cases = cases
         self.manifest = manifest
         self.root = root
-        self.target = manifest_target(manifest)
+        self.target = training_target(manifest)
         self._pieces: list[_Piece] | None = None
 
     def dice(self, config: PreprocessConfig) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Done, Executor, run_cases
-from medseg.manifest import case_target, read_case, unannotated
+from medseg.manifest import by_value, case_target, read_case, unannotated
 from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
@@ -131,7 +131,7 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
         box=cropped.box,
         facts=CaseFacts(
             scan=ScanFacts.of(scan),
-            structures=structure_facts(target.annotated(label), target),
+            structures=structure_facts(target.annotated(label), by_value(target)),
             image_sha256=image_digest(scan.array),
             label_sha256=label_digest(label),
         ),

@@ -29,7 +29,7 @@ from medseg.evaluation.segmentation import (
 from medseg.inference import ModelCost
 from medseg.inference.device_name import device_name
 from medseg.inference.segmentation import ModelCard, save_card
-from medseg.manifest import manifest_digest, manifest_target
+from medseg.manifest import manifest_digest, manifest_target, training_target
 from medseg.networks import count_parameters
 from medseg.planning import (
     GridCeiling,
@@ -336,7 +336,7 @@ class SegmentationJob:
         inputs = SegmentationInputs(
             training=training.cases,
             validation=validation.cases,
-            target=manifest_target(cases.manifest),
+            target=training_target(cases.manifest),
             network=plan.network,
             config=plan.training,
             inference=plan.inference,
