@@ -106,6 +106,8 @@ class Case(BaseModel):
         label_ml: Volume of each label in millilitres, by name; `split` balances it.
         study_date: Date `YYYYMMDD`, shifted by a number of days that is the patient's own.
         label_review: Decision by which a model's mask became the label; None for labels from elsewhere.
+        annotated_labels: Labels or regions that were annotated in this case, where others may be there undrawn; None
+            where all were.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -128,6 +130,7 @@ class Case(BaseModel):
     label_ml: dict[Text, float] | None = None
     study_date: str | None = None
     label_review: LabelReview | None = None
+    annotated_labels: tuple[Text, ...] | None = None
 
 
 class Manifest(BaseModel):
@@ -141,6 +144,9 @@ class Manifest(BaseModel):
         source: Origin of the data, as a citation or an address.
         channels: Names of the image channels, in order.
         labels: Value of each label by its name, with `background` 0.
+        regions: Values that make up each structure, where structures overlap; None where each voxel has one label.
+        regions_order: Value that each region writes where no value stands for the combination of regions.
+        ignore: Value of voxels that nobody has annotated; None where every voxel is.
         task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
@@ -157,6 +163,9 @@ class Manifest(BaseModel):
     source: Text = ""
     channels: tuple[Text, ...]
     labels: dict[Text, int]
+    regions: dict[Text, tuple[int, ...]] | None = None
+    regions_order: tuple[int, ...] | None = None
+    ignore: int | None = None
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False
@@ -210,6 +219,7 @@ class CaseMetrics:
         values: Value by metric name; NaN where the contract leaves the metric out.
         label_voxels: Voxels in the reference.
         mask_voxels: Voxels in the mask.
+        ignored_share: Share of the scan's voxels that nobody has annotated, which are left out of all values.
     """
 
     case_id: str
@@ -217,6 +227,7 @@ class CaseMetrics:
     values: dict[str, float]
     label_voxels: int
     mask_voxels: int
+    ignored_share: float = 0.0
 
 
 def reason_of(error: Exception, *, case_id: str | None = None) -> str:

@@ -154,20 +154,22 @@ def test_interrupt_while_the_caller_hears_of_a_case_cancels_what_has_not_begun(e
     assert len(begun) == count  # nothing goes on behind the caller's back
 
 
-def test_cases_in_work_are_waited_for_when_the_run_is_stopped() -> None:
-    ended: list[int] = []
+def test_interruption_does_not_wait_for_cases_in_work_which_end_by_themselves() -> None:
+    may_end, has_ended = threading.Event(), threading.Event()
     both = threading.Barrier(2)
 
     def work(case: Numbered) -> None:
         both.wait(timeout=10)
         if case.number == 0:
             raise KeyboardInterrupt
-        time.sleep(0.1)
-        ended.append(case.number)
+        may_end.wait(timeout=10)
+        has_ended.set()
 
     with pytest.raises(KeyboardInterrupt):
         run_cases(many(2), work, stage="count", executor=ThreadExecutor(2))
-    assert ended == [1]
+    assert not has_ended.is_set()
+    may_end.set()
+    assert has_ended.wait(timeout=10)
 
 
 @executors

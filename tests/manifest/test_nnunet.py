@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from medseg.errors import ManifestError
-from medseg.manifest import load_manifest
+from medseg.manifest import load_manifest, save_manifest
 
 from tests.manifest.datasets import write_dataset
 
@@ -81,9 +81,28 @@ def test_missing_patients_are_said_once(tmp_path: Path, caplog: pytest.LogCaptur
     assert "has no patient_id: each case is treated as a patient of its own" in caplog.text
 
 
-def test_regions_are_refused_by_name(tmp_path: Path) -> None:
+def test_regions_are_read_and_written_in_their_order(tmp_path: Path) -> None:
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3}
+    folder = write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels, regions_class_order=[1, 2, 3])
+    manifest, _ = load_manifest(folder)
+    assert manifest.regions == {"whole": (1, 2, 3), "core": (2, 3), "enhancing": (3,)}
+    assert manifest.regions_order == (1, 2, 3)
+    names = {"background": 0, "whole only": 1, "whole + core": 2, "whole + core + enhancing": 3}
+    assert manifest.labels == names
+    save_manifest(manifest, tmp_path / "own.json")
+    assert load_manifest(tmp_path / "own.json")[0] == manifest
+
+
+def test_values_of_the_same_regions_keep_their_numbers(tmp_path: Path) -> None:
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [3]}
+    folder = write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels, regions_class_order=[1, 3])
+    names = {"background": 0, "whole only (1)": 1, "whole only (2)": 2, "whole + core": 3}
+    assert load_manifest(folder)[0].labels == names
+
+
+def test_regions_without_an_order_are_refused(tmp_path: Path) -> None:
     labels = {"background": 0, "whole": [1, 2], "core": 2}
-    with pytest.raises(ManifestError, match=r"got regions or others for \['whole'\]; list plain labels"):
+    with pytest.raises(ManifestError, match=r"regions need regions_class_order, a value for each of"):
         load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels))
 
 
@@ -103,11 +122,18 @@ def test_broken_layout_is_refused(tmp_path: Path, changes: dict[str, Any]) -> No
         load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", **changes))
 
 
-def test_ignore_label_is_refused(tmp_path: Path) -> None:
+def test_ignore_is_no_label(tmp_path: Path) -> None:
     labels = {"background": 0, "a": 1, "ignore": 2}
-    content = {"channel_names": {"0": "CT"}, "labels": labels, "file_ending": ".nii.gz", "numTraining": 1}
-    with pytest.raises(ManifestError, match="label 'ignore' must not be there"):
-        load_manifest(write_dataset(tmp_path, content))
+    manifest, _ = load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels))
+    assert (manifest.labels, manifest.ignore) == ({"background": 0, "a": 1}, 2)
+    save_manifest(manifest, tmp_path / "own.json")
+    assert load_manifest(tmp_path / "own.json")[0] == manifest
+
+
+def test_ignore_must_be_the_highest_value(tmp_path: Path) -> None:
+    labels = {"background": 0, "ignore": 1, "a": 2}
+    with pytest.raises(ManifestError, match="'ignore' must be above those of all others, 2, got 1"):
+        load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels))
 
 
 @pytest.mark.parametrize("images", ["abc.nii.gz", [], [1], None])

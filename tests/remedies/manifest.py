@@ -208,17 +208,9 @@ def _label_names(place: Path) -> Again:
     yield loading(place, msd_content(labels={"0": "background", "1": "a", "2": "b"}))
 
 
-@tries("manifest/label_names.py", "label them or drop it")
-def _ignore(place: Path) -> Again:
-    (place / "imagesTr").mkdir()
-    (place / "imagesTr" / "a_0000.nii.gz").touch()
-    yield loading(place, nnunet_content(channel_names={"0": "CT"}, labels={"background": 0, "a": 1, "ignore": 2}))
-    yield loading(place, nnunet_content(channel_names={"0": "CT"}, labels={"background": 0, "a": 1}))
-
-
 @tries("manifest/label_names.py", "list plain labels")
 def _regions(place: Path) -> Again:
-    yield loading(place, msd_content(labels={"background": 0, "whole": [1, 2], "core": 2}))
+    yield loading(place, msd_content(labels={"background": 0, "whole": {"values": [1, 2]}, "core": 2}))
     yield loading(place, msd_content(labels={"background": 0, "edge": 1, "core": 2}))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from medseg.targets import IGNORED, Regions, WrittenRegions
+from medseg.targets import IGNORED, Regions, WrittenRegions, on_logits
 from pydantic import ValidationError
 
 LABELS = {"background": 0, "edema": 1, "core": 2, "rim": 3}
@@ -105,3 +105,25 @@ def test_eight_structures_and_all_their_combinations_come_back() -> None:
 def test_rules_that_do_not_fit_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Regions.model_validate(NESTED.model_dump() | changes)
+
+
+def test_a_part_that_is_removed_of_one_region_stays_in_the_others() -> None:
+    target = Regions(
+        labels={"background": 0, "rim": 1, "core": 2, "inner": 3},
+        regions={"whole": (1, 2, 3), "centre": (2, 3), "inmost": (3,)},
+        order=(1, 2, 3),
+    )
+    array = np.array([[[0, 1, 2, 3]]], np.uint8)
+    everywhere = np.ones(array.shape, bool)
+    assert target.without(array, everywhere, "inmost").tolist() == [[[0, 1, 2, 2]]]
+    assert target.without(array, everywhere).tolist() == [[[0, 0, 0, 0]]]
+    assert target.extended(array, "whole", everywhere).tolist() == [[[1, 1, 2, 3]]]
+    assert target.is_blank(array).tolist() == [[[True, False, False, False]]]
+    assert target.without(array, ~everywhere, "inmost").tolist() == array.tolist()
+
+
+def test_logits_decide_as_their_probabilities_do() -> None:
+    target = Regions(labels={"background": 0, "a": 1, "b": 2}, regions={"all": (1, 2), "part": (2,)}, order=(1, 2))
+    logits = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))
+    raw = on_logits(target)
+    assert np.array_equal(raw.decide(raw.activate(logits)), target.decide(target.activate(logits)))

@@ -12,6 +12,7 @@ from medseg.audit.facts import CaseFacts, ChannelFacts
 from medseg.audit.finding import Finding, Severity
 from medseg.audit.plain import plain
 from medseg.audit.robust import far_cases, is_group
+from medseg.manifest import unannotated
 from medseg.manifest.modalities import REMEDY, mixed_channels, modality_of
 from medseg.records import Manifest
 
@@ -137,9 +138,10 @@ def _check_volumes(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Findi
 def _check_labels_used(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
     """Labels that no case has, and cases without a label that nearly all others have."""
     labelled = [facts for facts in cases if facts.labels]
-    found = []
+    found = _check_regions_used(labelled, manifest)
     for name in manifest.foreground if labelled else ():
-        without = [facts.case_id for facts in labelled if name not in facts.labels]
+        known = [facts for facts in labelled if name not in unannotated(facts.case, manifest)]
+        without = [facts.case_id for facts in known if name not in facts.labels]
         if len(without) == len(labelled):
             fact = f"label {name} must be drawn in some case, got none of {len(labelled)}"
             found.append(Finding("unused_label", "warning", None, fact, "draw it, or take it out of the manifest"))
@@ -149,3 +151,20 @@ def _check_labels_used(cases: Sequence[CaseFacts], manifest: Manifest) -> list[F
             remedy = "check whether it was forgotten or drawn under another name"
             found += [Finding("missing_organ", "warning", case_id, fact, remedy) for case_id in without]
     return found
+
+
+def _check_regions_used(labelled: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
+    """Regions that are empty in every case, which cannot be learned."""
+    names = {value: name for name, value in manifest.labels.items()}
+    regions = {region: {names[value] for value in held} for region, held in (manifest.regions or {}).items()}
+    return [
+        Finding(
+            "empty_region",
+            "error",
+            None,
+            f"region {region} must hold a voxel in some case, got none",
+            "draw it, or take it out of regions and regions_order",
+        )
+        for region, parts in regions.items()
+        if labelled and not any(parts & facts.labels.keys() for facts in labelled)
+    ]

@@ -16,6 +16,7 @@ from medseg.audit.image_checks import check_channels
 from medseg.audit.image_hash import shrink
 from medseg.audit.intensity_facts import measure_channel
 from medseg.audit.label_checks import (
+    check_annotated,
     check_label_given,
     check_label_grid,
     check_label_type,
@@ -26,6 +27,7 @@ from medseg.audit.label_facts import measure_labels
 from medseg.audit.risks import check_disclosed
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
+from medseg.manifest import case_target, unannotated
 from medseg.origin import PictureOrigin
 from medseg.records import Array, Case, Labelmap, Manifest, Scan
 from medseg.scans import is_picture_file, read_label, read_scan
@@ -63,7 +65,7 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
     if label is not None:
         facts = _with_label(facts, label, manifest)
         found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest, files[-1])
-        found += check_specks(case, facts.labels)
+        found += check_annotated(case, label[0], manifest) + check_specks(case, facts.labels)
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
     if image is not None and draw is not None:
         fits = label is not None and label[0].shape == image.geometry.shape
@@ -98,4 +100,15 @@ def _with_image(facts: CaseFacts, image: Scan) -> CaseFacts:
 
 def _with_label(facts: CaseFacts, label: Label, manifest: Manifest) -> CaseFacts:
     labels = measure_labels(*label, manifest.foreground, is_instances=manifest.instances, is_picture=facts.is_picture)
-    return replace(facts, labels=labels, label_digest=voxel_digest([canonical(*label)[0]]) if label[0].any() else None)
+    digest = voxel_digest([canonical(*label)[0]]) if label[0].any() else None
+    return replace(facts, labels=labels, label_digest=digest, annotated_share=_annotated_share(facts, label, manifest))
+
+
+def _annotated_share(facts: CaseFacts, label: Label, manifest: Manifest) -> float | None:
+    """Share of the voxels that is annotated; background of a case that annotates some labels only is not."""
+    target, values = case_target(facts.case, manifest), label[0]
+    if target.ignore is None:
+        return None
+    is_partial = manifest.regions is None and bool(unannotated(facts.case, manifest))
+    ignored = (values == target.ignore) | (values == 0) if is_partial else values == target.ignore
+    return 1 - float(ignored.mean())

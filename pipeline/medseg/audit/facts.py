@@ -93,6 +93,7 @@ class CaseFacts:
         labels: Facts of each label with at least one voxel, by name.
         image_digest: SHA-256 of the voxels in RAS+ order, equal for equal images under any header; None if not read.
         label_digest: SHA-256 of the label's voxels in RAS+ order; None if not read or empty.
+        annotated_share: Share of the voxels that is annotated; None where nothing may be ignored, or without a label.
         small: Image shrunk for comparisons, uint8; None if it could not be read or is constant.
         planes: Thumbnails; empty if none were drawn.
     """
@@ -105,6 +106,7 @@ class CaseFacts:
     labels: dict[str, LabelFacts] = field(default_factory=dict)
     image_digest: str | None = None
     label_digest: str | None = None
+    annotated_share: float | None = None
     small: Array | None = None
     planes: tuple[Plane, ...] = ()
 

@@ -8,6 +8,7 @@ from medseg.audit.form_checks import ROUNDING_VOXELS
 from medseg.audit.label_facts import label_values
 from medseg.audit.plain import plain
 from medseg.geometry import Geometry
+from medseg.manifest import case_target, unannotated
 from medseg.records import Case, Labelmap, Manifest
 
 
@@ -59,20 +60,32 @@ def check_label_type(case: Case, file: FileFacts) -> list[Finding]:
 
 def check_label_values(case: Case, label: Labelmap, manifest: Manifest, file: FileFacts) -> list[Finding]:
     """Values that the manifest does not name, and empty labels."""
-    if not label.any():
+    if not case_target(case, manifest).annotated(label).any():
         if manifest.allow_empty_labels:
             return []
         fact = "label must hold at least one labelled voxel, got none"
         remedy = "draw it, drop the case, or set allow_empty_labels in the manifest if there is nothing to label"
         severity: Severity = "error" if case.split == "training" else "warning"
         return [Finding("empty_label", severity, case.case_id, fact, remedy)]
-    unknown = [] if manifest.instances else sorted(set(label_values(label)) - set(manifest.labels.values()))
+    known = {*manifest.labels.values(), *([] if manifest.ignore is None else [manifest.ignore])}
+    unknown = [] if manifest.instances else sorted(set(label_values(label)) - known)
     if not unknown:
         return []
     shown = ", ".join(map(str, unknown[:8])) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
     note = file.forms.scaling_note if file.forms is not None else ""
-    fact = f"label values must be among {sorted(manifest.labels.values())}, got {shown}{note}"
+    fact = f"label values must be among {sorted(known)}, got {shown}{note}"
     return [Finding("label_values", "error", case.case_id, fact, "name them in the manifest or correct the label")]
+
+
+def check_annotated(case: Case, label: Labelmap, manifest: Manifest) -> list[Finding]:
+    """A finding if a label holds what the case does not annotate."""
+    target = case_target(case, manifest)
+    drawn = [name for name in unannotated(case, manifest) if target.shows(label, name).any()]
+    if not drawn:
+        return []
+    fact = f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}"
+    remedy = "name them in annotated_labels too, or take them out of the label"
+    return [Finding("annotated_labels", "error", case.case_id, fact, remedy)]
 
 
 def check_specks(case: Case, labels: dict[str, LabelFacts]) -> list[Finding]:

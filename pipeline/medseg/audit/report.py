@@ -99,6 +99,7 @@ def _case(facts: CaseFacts) -> dict[str, Any]:
         "axcodes": grid.axcodes if grid and not facts.is_picture else None,
         "channels": [_fields(channel) for channel in facts.channels],
         "labels": {name: _fields(found) for name, found in facts.labels.items()},
+        **({} if facts.annotated_share is None else {"annotated_share": _short(facts.annotated_share)}),
         "image_digest": facts.image_digest,
         "label_digest": facts.label_digest,
         "image_hash": hash_text(image_hash(facts.small)) if facts.small is not None else None,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from medseg.atomic import write_json
 from medseg.configuration import Config, parse_config
@@ -47,6 +47,7 @@ class PredictionRecord(Config):
         failures: Cases that failed in that prediction.
         passed_over: Files and series among its inputs that are no case.
         labels: Value of each label by name.
+        regions: Values that make up each structure, where structures overlap.
         settings: What decides the masks beside the scans.
         unchecked: Flags that were computed without some of the models, or not at all.
         models: Models that drew the masks, several for an ensemble.
@@ -59,6 +60,7 @@ class PredictionRecord(Config):
     failures: tuple[FailureRecord, ...]
     passed_over: tuple[PassedOverRecord, ...] = ()
     labels: dict[str, int]
+    regions: dict[str, tuple[int, ...]] | None = Field(None, exclude_if=lambda regions: regions is None)
     settings: MaskSettings | None = None
     unchecked: tuple[UncheckedRecord, ...] = ()
     models: tuple[ModelIdentity, ...]
@@ -71,6 +73,11 @@ class PredictionRecord(Config):
             return content
         others = {key: value for key, value in content.items() if key != "model"}
         return {**others, "models": (content["model"],)}
+
+    @property
+    def structures(self) -> dict[str, tuple[int, ...]]:
+        """Values of a mask that show each structure, by name, the background left out."""
+        return self.regions or {name: (value,) for name, value in self.labels.items() if value != 0}
 
     @property
     def model(self) -> ModelIdentity | None:

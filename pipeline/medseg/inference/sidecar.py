@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import Field
+
 from medseg.atomic import write_json
 from medseg.configuration import parse_config
 from medseg.errors import ConfigError
@@ -19,6 +21,7 @@ class Sidecar(CaseRecord):
 
     Attributes:
         labels: Value of each label by name.
+        regions: Values that make up each structure, where structures overlap.
         software: Name and version of the software that drew the mask, and what it is not.
         date: Time at which the mask was written, in UTC, as ISO 8601 writes it.
         device: Device that drew it, in words.
@@ -27,6 +30,7 @@ class Sidecar(CaseRecord):
     """
 
     labels: dict[str, int]
+    regions: dict[str, tuple[int, ...]] | None = Field(None, exclude_if=lambda regions: regions is None)
     software: str
     date: str
     device: str

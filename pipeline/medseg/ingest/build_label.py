@@ -48,7 +48,8 @@ class _Drawing:
 def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     """Draw every structure that the mapping names, and write the label volume.
 
-    Where labels overlap, the one further down in the mapping is drawn on top. Where two objects hold the same label,
+    Where labels overlap, the one further down in the mapping is drawn on top, unless the mapping keeps them as they
+    overlap. Where two objects hold the same label,
     the later one counts; mask files of different structures are joined instead.
 
     Args:
@@ -80,10 +81,12 @@ def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
             unused=unused,
         )
     order = [name for name in mapping.labels if name in drawing.masks]
-    label = np.zeros(shape, np.min_scalar_type(max(rule.value for rule in mapping.labels.values())))
+    label = np.zeros(shape, np.min_scalar_type(max(value for held in mapping.values.values() for value in held)))
     for name in order:
-        label[drawing.masks[name].box][drawing.masks[name].mask] = mapping.labels[name].value
-    notes = (*drawing.notes, *_overlaps(drawing.masks, order), *_covered(label, drawing.masks, context))
+        part, mask = label[drawing.masks[name].box], drawing.masks[name].mask
+        part[mask] = part[mask] | mapping.values[name][0] if mapping.overlapping else mapping.labels[name].value
+    covered = [] if mapping.overlapping else _covered(label, drawing.masks, context)
+    notes = (*drawing.notes, *_overlaps(drawing.masks, order, is_kept=mapping.overlapping), *covered)
     record = _write(label, drawing.structures, notes, build, context)
     return record.model_copy(update={"unused": unused, "matched_by": _matched_by(build, unused)})
 
@@ -175,13 +178,14 @@ def _covered(label: Labelmap, masks: dict[str, Cropped], context: IngestContext)
     ]
 
 
-def _overlaps(masks: dict[str, Cropped], order: Sequence[str]) -> list[str]:
+def _overlaps(masks: dict[str, Cropped], order: Sequence[str], *, is_kept: bool) -> list[str]:
     """A note for every two labels that share voxels."""
     notes = []
     for below, above in combinations(order, 2):
         shared = masks[below].shared_voxels(masks[above])
         if shared:
-            notes.append(f"labels {below} and {above} overlap in {shared} voxels; {above} is drawn on top")
+            fate = "both are kept" if is_kept else f"{above} is drawn on top"
+            notes.append(f"labels {below} and {above} overlap in {shared} voxels; {fate}")
     return notes
 
 
@@ -198,7 +202,10 @@ def _write(
         path = out / "labels" / f"{build.case_id}.nii.gz"
         unsigned = label.astype(np.uint8 if int(label.max(initial=0)) < 256 else np.uint16, copy=False)
         write_scan(unsigned[np.newaxis], reference, path)
-    values = {name: label > 0 if mapping.instances else label == rule.value for name, rule in mapping.labels.items()}
+    values = {
+        name: label > 0 if mapping.instances else np.isin(label, held) if len(held) > 1 else label == held[0]
+        for name, held in mapping.values.items()
+    }
     return LabelRecord(
         label=path.relative_to(out).as_posix(),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -208,6 +215,7 @@ def _write(
         structures=structures,
         matched_by=_matched_by(build),
         notes=(*notes, *moved),
+        combinations=tuple(np.unique(label[label > 0]).tolist()) if mapping.overlapping else (),
     )
 
 
@@ -222,8 +230,8 @@ def _onto_reference(label: Labelmap, build: CaseBuild, context: IngestContext) -
         return label, ()
     moved = on_grid(label, grid, reference, may_regrid=True)
     outside = voxels_outside(label, grid, reference)
-    labels, is_counted = context.mapping.labels, context.mapping.instances
-    members = {name: outside.keys() if is_counted else (rule.value,) for name, rule in labels.items()}
+    is_counted = context.mapping.instances
+    members = {name: outside.keys() if is_counted else held for name, held in context.mapping.values.items()}
     lost = [f"label {name}: {note}" for name, own in members.items() for note in outside_note(label, own, outside)]
     return moved, ("the label was resampled (nearest) onto the grid of the reference", *lost)
 

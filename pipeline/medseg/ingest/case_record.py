@@ -43,6 +43,7 @@ class LabelRecord(BaseModel):
         structures: Label of each structure by its (scrubbed) name.
         matched_by: Sentence for each label object on how its image was found.
         notes: Overlaps, and structures that were left out or moved.
+        combinations: Values of the volume, where labels are kept as they overlap.
         unused: Reason why nothing of a label is in the volume, by the position of the label among those of its case.
     """
 
@@ -54,6 +55,7 @@ class LabelRecord(BaseModel):
     structures: dict[str, str]
     matched_by: tuple[str, ...]
     notes: tuple[str, ...]
+    combinations: tuple[int, ...] = ()
     unused: dict[int, Literal["replaced", "ignored"]] = {}
 
 

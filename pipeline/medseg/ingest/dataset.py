@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from medseg.errors import ManifestError, PipelineError
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
+from medseg.ingest.mapping import Mapping
 from medseg.ingest.modality import known_modality
 from medseg.ingest.outcome import Outcome
 from medseg.ingest.suv_channels import named_for_suv
+from medseg.manifest.label_scheme import value_name
 from medseg.manifest.load import load_manifest
 from medseg.manifest.save import save_manifest
 from medseg.records import Case, Manifest
@@ -51,10 +54,22 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
         version=previous.version if previous else "1",
         description="Built by medseg ingest; see ingest.json",
         channels=_channels(outcome, context),
-        labels={"background": 0, **{label: rule.value for label, rule in mapping.labels.items()}},
+        **_scheme(mapping, outcome),
         instances=mapping.instances,
         cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
     )
+
+
+def _scheme(mapping: Mapping, outcome: Outcome) -> dict[str, Any]:
+    """Labels of the manifest; where they are kept as they overlap, a value for each combination, and regions."""
+    if not mapping.overlapping:
+        return {"labels": {"background": 0, **{label: rule.value for label, rule in mapping.labels.items()}}}
+    alone = tuple(held[0] for held in mapping.values.values())
+    found = {code for _, record in outcome.done if record.label for code in record.label.combinations}
+    values = sorted({*alone, *found})
+    regions = {name: tuple(value for value in values if value in held) for name, held in mapping.values.items()}
+    labels = {"background": 0} | {value_name(value, regions): value for value in values}
+    return {"labels": labels, "regions": regions, "regions_order": alone}
 
 
 def previous_manifest(out: Path) -> Manifest | None:

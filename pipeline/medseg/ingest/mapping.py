@@ -54,6 +54,9 @@ class LabelRule(Config):
     names: tuple[str, ...] = Field(min_length=1)
 
 
+_MOST_OVERLAPPING = 8  # labels, whose combinations a byte holds
+
+
 class ChannelRule(Config):
     """One channel of a multi-channel case.
 
@@ -75,6 +78,8 @@ class Mapping(Config):
         labels: Rule of each label by its name.
         ignore: Names of structures that are left out.
         instances: Whether mask files and their values stand for single objects of the only label.
+        overlapping: Whether labels are kept as they overlap, as regions: each has the value 1, 2, 4, … by its place in
+            the list, whatever its own, and a voxel of several labels the sum of theirs.
         masks: Patterns of the paths of files that are masks, below the source folder.
         images: Patterns of the paths of files that are images, though they may look like masks.
         channels: Channels of a case; empty if every series is a case of its own.
@@ -86,6 +91,7 @@ class Mapping(Config):
     labels: dict[str, LabelRule] = Field(default_factory=dict)
     ignore: tuple[str, ...] = ()
     instances: bool = False
+    overlapping: bool = Field(False, exclude_if=lambda kept: not kept)
     masks: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     channels: tuple[ChannelRule, ...] = ()
@@ -104,6 +110,9 @@ class Mapping(Config):
             raise ValueError(f"a structure must be named under one label, got {twice!r} under two")
         if self.instances and len(self.labels) != 1:
             raise ValueError(f"instances need exactly one label, got {len(self.labels)}")
+        if self.overlapping and (self.instances or not 0 < len(self.labels) <= _MOST_OVERLAPPING):
+            got = "instances" if self.instances else len(self.labels)
+            raise ValueError(f"overlapping takes from 1 to {_MOST_OVERLAPPING} labels and no instances, got {got}")
         names = [channel.name for channel in self.channels]
         if len(set(names)) != len(names):
             raise ValueError("channels must have different names")
@@ -112,6 +121,14 @@ class Mapping(Config):
             if named is not None and named not in names:
                 raise ValueError(f"{key} must be one of the channels {names}, got {named!r}")
         return self
+
+    @property
+    def values(self) -> dict[str, tuple[int, ...]]:
+        """Values of the label volumes that show each label; several where labels overlap."""
+        if not self.overlapping:
+            return {name: (rule.value,) for name, rule in self.labels.items()}
+        codes = range(1, 1 << len(self.labels))
+        return {name: tuple(code for code in codes if code >> place & 1) for place, name in enumerate(self.labels)}
 
     def label_of(self, structure: str) -> str | None:
         """The label of a structure; "" if it is ignored, None if the mapping does not name it.

@@ -8,15 +8,18 @@ from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
 from medseg.manifest.load import load_manifest
 from medseg.manifest.modalities import MixedChannel, mixed_channels
+from medseg.manifest.region_checks import require_plain
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
-from medseg.manifest.target import manifest_target
+from medseg.manifest.target import by_value, case_target, manifest_target, training_target, unannotated
 
 __all__ = [
     "CaseScans",
     "ManifestDocument",
     "MixedChannel",
     "assign_folds",
+    "by_value",
+    "case_target",
     "load_manifest",
     "manifest_digest",
     "manifest_schema",
@@ -25,7 +28,10 @@ __all__ = [
     "read_case",
     "read_case_image",
     "read_case_label",
+    "require_plain",
     "save_manifest",
     "select_cases",
     "split_fold",
+    "training_target",
+    "unannotated",
 ]

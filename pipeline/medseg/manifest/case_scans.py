@@ -11,6 +11,7 @@ import numpy as np
 
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
+from medseg.manifest.target import case_target, unannotated
 from medseg.records import Case, Labelmap, Manifest, Scan
 from medseg.scans import pair_of, read_label, read_scan, scaling_note
 
@@ -35,7 +36,7 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
     image = read_case_image(case, manifest, root)
     label, geometry = read_case_label(case, manifest, root)
     check_same_grid(geometry, image.geometry, case_id=case.case_id, thing="label", reference="image")
-    if not manifest.allow_empty_labels and not label.any():
+    if not manifest.allow_empty_labels and not case_target(case, manifest).annotated(label).any():
         raise ScanError(
             "label must hold at least one labelled voxel, got none",
             remedy="draw it, drop the case, or set allow_empty_labels in the manifest if the patient has nothing to "
@@ -68,8 +69,12 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
 def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelmap, Geometry]:
     """Read the reference label of a case; instances become the one foreground label.
 
+    Where a case annotates some labels only, its background is ignored, since it may be any of the others. (Of regions,
+    each has a channel of its own: those that a case does not annotate are left out by name.)
+
     Raises:
-        ScanError: If there is no label, it cannot be read, or it holds a value that the manifest does not name.
+        ScanError: If there is no label, it cannot be read, or it holds a value that the manifest does not name, or a
+            label or region that the case does not annotate.
     """
     if case.label is None:
         raise ScanError(
@@ -81,7 +86,26 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
         (value,) = manifest.foreground.values()
         return np.where(label > 0, value, 0).astype(np.min_scalar_type(value)), geometry
     check_named(label, manifest, root / case.label, case_id=case.case_id, thing="label", remedy=_UNNAMED)
-    return label, geometry
+    return _as_annotated(label, case, manifest), geometry
+
+
+def _as_annotated(label: Labelmap, case: Case, manifest: Manifest) -> Labelmap:
+    """The label with what a partly annotated case says nothing of ignored."""
+    others = unannotated(case, manifest)
+    if not others:
+        return label
+    target = case_target(case, manifest)
+    drawn = [name for name in others if target.shows(label, name).any()]
+    if drawn:
+        raise ScanError(
+            f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}",
+            remedy="name them in annotated_labels too, or take them out of the label",
+            case_id=case.case_id,
+        )
+    if target.ignore is None or manifest.regions is not None:
+        return label
+    kind = np.promote_types(label.dtype, np.min_scalar_type(target.ignore))
+    return np.where(label == 0, kind.type(target.ignore), label).astype(kind, copy=False)
 
 
 def read_case_objects(case: Case, manifest: Manifest, root: Path) -> Labelmap | None:
@@ -101,12 +125,13 @@ def check_named(label: Labelmap, manifest: Manifest, path: Path, *, case_id: str
     Raises:
         ScanError: If it does; the error names the values, and the slope by which the file's header makes them.
     """
-    unknown = sorted(set(np.unique(label).tolist()) - set(manifest.labels.values()))
+    known = {*manifest.labels.values(), *([] if manifest.ignore is None or thing == "mask" else [manifest.ignore])}
+    unknown = sorted(set(np.unique(label).tolist()) - known)
     if not unknown:
         return
     note = scaling_note(path)
     raise ScanError(
-        f"{thing} values must be among {sorted(manifest.labels.values())}, got {unknown}{note}",
+        f"{thing} values must be among {sorted(known)}, got {unknown}{note}",
         remedy=f"{remedy}; if the stored values are meant, write them to a file without a slope" if note else remedy,
         case_id=case_id,
     )

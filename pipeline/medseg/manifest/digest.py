@@ -8,7 +8,13 @@ import json
 from medseg.manifest.collector import collector_paused
 from medseg.records import Manifest
 
-_LATER = ("sex", "age_years", "label_review")  # fields of a case that the first digests did not know
+_LATER = (
+    "sex",
+    "age_years",
+    "label_review",
+    "annotated_labels",
+)  # fields of a case that the first digests did not know
+_LATER_OF_ALL = ("regions", "regions_order", "ignore")  # those of the manifest itself
 
 
 def manifest_digest(manifest: Manifest) -> str:
@@ -18,6 +24,9 @@ def manifest_digest(manifest: Manifest) -> str:
     """
     with collector_paused():
         content = manifest.model_dump(mode="json")
+        for name in _LATER_OF_ALL:
+            if content[name] is None:
+                del content[name]
         for case in content["cases"]:
             for name in _LATER:
                 if case[name] is None:

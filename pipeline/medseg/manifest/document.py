@@ -36,6 +36,9 @@ class CaseEntry(BaseModel):
     label_ml: dict[str, float] | None = Field(None, description="Millilitres of each label, by name.")
     study_date: str | None = Field(None, description="YYYYMMDD, moved by a number of days of the patient's own.")
     label_review: LabelReview | None = Field(None, description="Decision by which a model's mask became the label.")
+    annotated_labels: list[str] | None = Field(
+        None, description="Labels or regions that were annotated in this case; background says nothing of the others."
+    )
 
 
 class ManifestDocument(BaseModel):
@@ -50,6 +53,13 @@ class ManifestDocument(BaseModel):
     source: str = Field("", description="Where it comes from.")
     channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
     labels: dict[str, StrictInt] = Field(description="Label values by name; 'background' is 0.")
+    regions: dict[str, list[StrictInt]] | None = Field(
+        None, description="Structures that overlap: the label values that make up each one."
+    )
+    regions_order: list[StrictInt] | None = Field(
+        None, description="Value that each region writes where no value stands for the combination of regions."
+    )
+    ignore: StrictInt | None = Field(None, description="Value of voxels that nobody has annotated.")
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
     )
@@ -81,6 +91,9 @@ def to_manifest(document: ManifestDocument) -> Manifest:
         source=document.source,
         channels=ordered_channels(document.channel_names),
         labels=document.labels,
+        regions=document.regions,
+        regions_order=document.regions_order,
+        ignore=document.ignore,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,
@@ -126,4 +139,6 @@ def _to_entry(case: Case, *, has_patients: bool) -> CaseEntry:
     content["patient_id"] = case.patient_id if has_patients else None
     if case.slice_labels is not None:
         content["slice_labels"] = [list(names) for names in case.slice_labels]
+    if case.annotated_labels is not None:
+        content["annotated_labels"] = list(case.annotated_labels)
     return CaseEntry(image=images[0] if len(images) == 1 else list(images), **content)

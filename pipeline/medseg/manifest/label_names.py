@@ -20,7 +20,7 @@ def read_labels(listed: Any) -> dict[str, int]:
 
     Raises:
         ManifestError: If there are no labels, a list of them does not begin with the background, both forms are mixed,
-            two labels share a name, or a label is a region or nnU-Net's value for unlabelled voxels.
+            two labels share a name, or a label is no whole number.
     """
     listed = _by_name_or_value(listed)
     by_value = is_by_value(listed)
@@ -28,15 +28,10 @@ def read_labels(listed: Any) -> dict[str, int]:
     names = [str(name) for name, _ in pairs]
     if len(set(names)) < len(names):
         raise ManifestError(f"label names must be different, got {names}", remedy="rename one")
-    if "ignore" in names and not by_value:
-        raise ManifestError(
-            "label 'ignore' must not be there, got nnU-Net's value for unlabelled voxels",
-            remedy="label them or drop it",
-        )
     regions = [str(name) for name, value in pairs if isinstance(value, list | tuple | dict | float | bool)]
     if regions:
         raise ManifestError(
-            f"labels must be one whole number each, got regions or others for {regions}", remedy="list plain labels"
+            f"labels must be one whole number each, got others for {regions}", remedy="list plain labels"
         )
     wordy = [str(value) for _, value in pairs if not is_whole(str(value))]
     if wordy:

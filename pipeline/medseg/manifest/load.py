@@ -21,6 +21,7 @@ from medseg.manifest.msd import is_msd, read_msd
 from medseg.manifest.nnunet import is_nnunet, read_nnunet
 from medseg.manifest.own_keys import is_own_form, with_own_keys
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
+from medseg.manifest.region_checks import check_regions
 from medseg.manifest.validation_cases import with_validation
 from medseg.manifest.windows_paths import with_slashes
 from medseg.records import Manifest
@@ -165,6 +166,7 @@ def check_names(manifest: Manifest) -> None:
     if manifest.instances and len(manifest.foreground) != 1:
         fact = f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}"
         raise ManifestError(fact, remedy="list one label beside the background, or leave instances out")
+    check_regions(manifest)
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(

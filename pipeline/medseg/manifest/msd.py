@@ -9,7 +9,7 @@ from medseg.errors import ManifestError
 from medseg.manifest.case_names import names_of_cases, without_hidden
 from medseg.manifest.channel_names import read_channels
 from medseg.manifest.document import CaseEntry
-from medseg.manifest.label_names import read_labels
+from medseg.manifest.label_scheme import read_label_scheme
 from medseg.manifest.nnunet import numbered_files
 from medseg.manifest.validation_cases import warn_of_unread
 from medseg.records import Case, Manifest, Split
@@ -18,8 +18,9 @@ from medseg.scans import scan_stem
 # Keys of other programs, which a dataset.json in our own form does not hold.
 FOREIGN = frozenset(
     ("modality", "numTraining", "numTest", "tensorImageSize", "reference", "release", "relase", "license",
-     "file_ending", "overwrite_image_reader_writer")
+     "file_ending", "overwrite_image_reader_writer", "regions_class_order")
 )  # fmt: skip
+_OWN = ("regions", "regions_order", "ignore")
 _KEPT = frozenset(CaseEntry.model_fields) - {"image", "label"}
 
 
@@ -50,7 +51,8 @@ def read_msd(content: dict[str, Any], root: Path) -> Manifest:
     """
     warn_of_unread(content)
     try:
-        labels = read_labels(content.get("labels"))
+        labels = read_label_scheme(content.get("labels"), content.get("regions_class_order"))
+        labels |= {key: content[key] for key in _OWN if key in content}
         channels = read_channels(content)
         training, test = (_entries(content.get(split) or []) for split in ("training", "test"))
         cases = _cases(training, "training", len(channels), root) + _cases(test, "test", len(channels), root)
@@ -65,9 +67,9 @@ def read_msd(content: dict[str, Any], root: Path) -> Manifest:
         description=str(content.get("description", "")),
         licence=str(content.get("licence", content.get("license", ""))),
         channels=channels,
-        labels=labels,
         has_patients=_has_patients([*training, *test]),
         cases=tuple(cases),
+        **labels,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from medseg.errors import ManifestError
 from medseg.manifest.case_names import without_hidden
 from medseg.manifest.channel_names import read_channels
-from medseg.manifest.label_names import read_labels
+from medseg.manifest.label_scheme import read_label_scheme
 from medseg.records import Case, Manifest, Split
 from medseg.scans import is_picture_file
 
@@ -28,11 +28,11 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         root: Raw folder.
 
     Raises:
-        ManifestError: If a key is missing, or labels are regions.
+        ManifestError: If a key is missing, or labels are none that it may have.
     """
     try:
         channels = read_channels(content)
-        labels = read_labels(content.get("labels"))
+        labels = read_label_scheme(content.get("labels"), content.get("regions_class_order"))
         ending = str(content["file_ending"])
         listed = _listed(content["dataset"]) if isinstance(content.get("dataset"), dict) else None
     except (KeyError, AttributeError, TypeError, ValueError) as error:
@@ -47,9 +47,9 @@ def read_nnunet(content: dict[str, Any], root: Path) -> Manifest:
         description=str(content.get("description", "")),
         licence=str(content.get("licence", content.get("license", ""))),
         channels=channels,
-        labels=labels,
         has_patients=False,
         cases=tuple(cases),
+        **labels,
     )
 
 

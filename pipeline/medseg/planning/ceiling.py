@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from scipy.ndimage import find_objects
 
 from medseg.cohort import SERIAL, run_cases
 from medseg.geometry import Geometry
-from medseg.manifest import read_case
+from medseg.manifest import case_target, read_case, training_target
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.grid import network_grid
 from medseg.preprocess.resample import resample_averaged, resample_linear
 from medseg.records import Case, Labelmap, Manifest, Mask
-from medseg.targets import ExclusiveLabels
+from medseg.targets import ExclusiveLabels, LabelMap
 
 _RIM = 8  # voxels around a label, so that the grid's edge does not matter
 _FEWEST = 3
@@ -58,7 +58,7 @@ class GridCeiling:
         self.cases = cases
         self.manifest = manifest
         self.root = root
-        self.target = ExclusiveLabels(labels=manifest.labels)
+        self.target = training_target(manifest)
         self._pieces: list[_Piece] | None = None
 
     def dice(self, config: PreprocessConfig) -> dict[str, float]:
@@ -66,27 +66,27 @@ class GridCeiling:
         found: dict[str, list[float]] = defaultdict(list)
         for piece in self._cut_out():
             found[piece.name].append(_round_trip_dice(piece.mask, piece.native, config))
-        return {name: float(np.mean(found[name])) for name in self.target.foreground if name in found}
+        return {name: float(np.mean(found[name])) for name in self.target.structures if name in found}
 
     def _cut_out(self) -> list[_Piece]:
         """Every label of the cases that can be read, until there is enough of it."""
         if self._pieces is None:
             self._pieces = []
-            missing = dict(self.target.foreground)
+            missing = set(self.target.structures)
             for number, case in enumerate(self.cases[:_MOST]):
                 if number >= _FEWEST and not missing:
                     break
                 for label, native in run_cases([case], self._read_case, stage="plan", executor=SERIAL).results:
                     is_enough = sum(piece.mask.size for piece in self._pieces) > _MOST_VOXELS
-                    wanted = missing if is_enough else self.target.foreground
-                    self._pieces += _pieces(label, native, wanted)
+                    wanted = missing if is_enough else set(self.target.structures)
+                    self._pieces += _pieces(label, native, self.target, wanted)
                 found = {piece.name for piece in self._pieces}
-                missing = {name: value for name, value in self.target.foreground.items() if name not in found}
+                missing = set(self.target.structures) - found
         return self._pieces
 
     def _read_case(self, case: Case) -> tuple[Labelmap, Geometry]:
         scan, label = read_case(case, self.manifest, self.root)
-        return label, scan.geometry
+        return case_target(case, self.manifest).annotated(label), scan.geometry
 
 
 def _round_trip_dice(label: Mask, native: Geometry, config: PreprocessConfig) -> float:
@@ -98,16 +98,27 @@ def _round_trip_dice(label: Mask, native: Geometry, config: PreprocessConfig) ->
     return float(2 * (restored & label).sum() / (restored.sum() + label.sum()))
 
 
-def _pieces(label: Labelmap, native: Geometry, wanted: Mapping[str, int]) -> Iterator[_Piece]:
-    """The wanted labels that a case holds."""
-    boxes = find_objects(label)
-    for name, value in wanted.items():
-        box = boxes[value - 1] if value <= len(boxes) else None
-        if box is None:
+def _pieces(label: Labelmap, native: Geometry, target: LabelMap, wanted: Collection[str]) -> Iterator[_Piece]:
+    """The wanted labels or regions that a case holds."""
+    for name, box in _boxes(label, target):
+        if name not in wanted:
             continue
         grid, cut = native, []
         for axis, part in enumerate(box):
             extent = range(max(0, part.start - _RIM), min(label.shape[axis], part.stop + _RIM))
             grid = grid.cropped(axis, extent)
             cut.append(slice(extent.start, extent.stop))
-        yield _Piece(name, label[tuple(cut)] == value, grid)
+        yield _Piece(name, target.shows(label[tuple(cut)], name), grid)
+
+
+def _boxes(label: Labelmap, target: LabelMap) -> Iterator[tuple[str, tuple[slice, ...]]]:
+    """Name and bounding box of each label or region that has a voxel."""
+    boxes = find_objects(label)
+    for name in target.structures:
+        if isinstance(target, ExclusiveLabels):
+            value = target.labels[name]
+            box = boxes[value - 1] if value <= len(boxes) else None
+        else:
+            box = next(iter(find_objects(target.shows(label, name).astype(np.uint8))), None)
+        if box is not None:
+            yield name, box

@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
 from medseg.errors import TrainingError
-from medseg.manifest import read_case, read_case_image
+from medseg.manifest import case_target, read_case, read_case_image
 from medseg.preprocess import BodyCrop, body_box, part_of
 from medseg.preprocess.body import inside
 from medseg.preprocess.grid import flat_last
@@ -118,6 +118,7 @@ def _case_fingerprint(
     label: Labelmap | None = None
     if with_labels:
         scan, label = read_case(case, manifest, root)
+        label = case_target(case, manifest).annotated(label)
         found, voxels = np.flatnonzero(label), _voxels(label)
     else:
         scan = read_case_image(case, manifest, root)

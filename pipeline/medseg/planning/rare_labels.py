@@ -64,9 +64,10 @@ def check_extra_patches(plan: Plan, manifest: Manifest) -> None:
     Raises:
         ConfigError: If it does.
     """
-    unknown = [name for name in plan.training.extra_patches if name not in manifest.foreground]
+    known = manifest.regions or manifest.foreground
+    unknown = [name for name in plan.training.extra_patches if name not in known]
     if unknown:
         raise ConfigError(
-            f"plan: training.extra_patches must name labels among {', '.join(manifest.foreground)}, got {unknown[0]}",
+            f"plan: training.extra_patches must name labels among {', '.join(known)}, got {unknown[0]}",
             remedy="correct the name, or leave it out",
         )

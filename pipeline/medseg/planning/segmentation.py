@@ -129,7 +129,8 @@ def _plan_on(
     i, j, k = (float(s) for s in spacing)
     patches_per_case = _patches_per_case(shape, patch, reasons)
     share = TrainingConfig.model_fields["foreground_share"].default
-    extra = plan_extra_patches(profile, patches_per_case=patches_per_case, foreground_share=share, reasons=reasons)
+    by_label = None if manifest.regions else profile  # values of regions are no structures
+    extra = plan_extra_patches(by_label, patches_per_case=patches_per_case, foreground_share=share, reasons=reasons)
     return Plan(
         dataset=manifest.name,
         preprocess=PreprocessConfig(
@@ -244,7 +245,7 @@ def _network(
 
 
 def _mirror_axes(manifest: Manifest, *, is_2d: bool, reasons: dict[str, str]) -> tuple[int, ...]:
-    sided = [name for name in manifest.foreground if names_a_side(name)]
+    sided = [name for name in (*manifest.foreground, *(manifest.regions or ())) if names_a_side(name)]
     key = "inference.mirror_axes"
     if sided:
         reasons[key] = f"no flips: labels {', '.join(sided[:4])} name a side of the body"

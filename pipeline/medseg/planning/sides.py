@@ -25,7 +25,7 @@ def check_mirroring(plan: Plan, manifest: Manifest) -> None:
         ConfigError: If labels name a side and the plan flips along left and right, or along any axis of a 2D image,
             which may lie any way.
     """
-    sided = [name for name in manifest.foreground if names_a_side(name)]
+    sided = [name for name in (*manifest.foreground, *(manifest.regions or ())) if names_a_side(name)]
     is_2d = plan.network.spatial_dims == 2
     codes = plan.preprocess.axcodes or "RAS"
     forbidden = {axis for axis, code in enumerate(codes) if is_2d or code in "RL"}

@@ -23,7 +23,7 @@ from medseg.networks.cost import count_multiply_adds
 from medseg.networks.precision import to_device
 from medseg.networks.segmentation import AnyNetwork, build_network
 from medseg.planning.peak_memory import PeakMemory
-from medseg.targets import ExclusiveLabels
+from medseg.targets import ExclusiveLabels, LabelMap, Regions
 from medseg.training.averaging import averaged_copy
 from medseg.training.segmentation import TrainingConfig
 from medseg.training.segmentation.loss import loss_for
@@ -288,10 +288,13 @@ def _dry_run(
     with PeakMemory(device) as memory, torch.random.fork_rng(devices=[]):
         module = to_device(build(network), device, spatial_dims=network.spatial_dims)
         shape = (training.batch_size, network.in_channels, *training.patch_size)
-        label = torch.randint(network.out_channels, (shape[0], 1, *shape[2:]), dtype=torch.int16)
+        classes = max(2, network.out_channels)
+        label = torch.randint(classes, (shape[0], 1, *shape[2:]), dtype=torch.int16)
         batch = {"image": torch.randn(shape), "label": label}
         optimiser = torch.optim.AdamW(module.parameters(), training.learning_rate, fused=True)
-        target = ExclusiveLabels(labels={f"class {value}": value for value in range(network.out_channels)})
+        target: LabelMap = ExclusiveLabels(labels={f"class {value}": value for value in range(classes)})
+        if network.out_channels == 1:  # of regions; more of them cost about as much as labels do
+            target = Regions(labels=target.labels, regions={"region": (1,)}, order=(1,))
         loss = loss_for(target, dice_weight=training.dice_weight).to(device)
         step = training_step(module, optimiser, loss, training, device, spatial_dims=network.spatial_dims)
         average = averaged_copy(module, decay=training.average_decay)

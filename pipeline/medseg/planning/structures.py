@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
-from medseg.manifest import read_case_label
+from medseg.manifest import case_target, read_case_label
 from medseg.records import Array, Case, Labelmap, Manifest
 
 MOST_CASES = 8
@@ -65,7 +65,7 @@ def take_structures(
 
 def _case_structures(case: Case, manifest: Manifest, root: Path) -> LabelStructures:
     label, _ = read_case_label(case, manifest, root)
-    return structures_of(label)
+    return structures_of(case_target(case, manifest).annotated(label))
 
 
 def structures_of(label: Labelmap) -> LabelStructures:

@@ -15,6 +15,7 @@ from medseg.geometry import Geometry
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.grid import network_grid, part_of
 from medseg.preprocess.intensities import normalisation
+from medseg.preprocess.partial_labels import resample_partial
 from medseg.preprocess.resample import resample_averaged, resample_labels
 from medseg.preprocess.scan import check_channels
 from medseg.records import Labelmap, Scan
@@ -30,13 +31,22 @@ def scan_transforms(config: PreprocessConfig) -> Compose:
 
 
 def transform_scan(
-    scan: Scan, config: PreprocessConfig, *, label: Labelmap | None = None
+    scan: Scan, config: PreprocessConfig, *, label: Labelmap | None = None, ignore: int | None = None
 ) -> tuple[Tensor, Geometry, Labelmap | None]:
-    """Bring a training scan and its label onto the network's grid by the transforms; see `preprocess_scan`."""
+    """Bring a training scan and its label onto the network's grid by the transforms; see `preprocess_scan`.
+
+    Args:
+        scan: Scan as it was read.
+        config: Grid and intensities.
+        label: Label on the scan's grid.
+        ignore: Value of the label that stands for voxels that nobody has annotated, if there is one.
+    """
     check_channels(scan, config)
     item: dict[Hashable, Any] = {"image": torch.from_numpy(scan.array), "geometry": scan.geometry}
     if label is not None:
         item["label"] = label
+    if ignore is not None:
+        item["ignore"] = ignore
     try:
         done = scan_transforms(config)(item)
     except RuntimeError as error:  # MONAI wraps what a transform raises
@@ -75,7 +85,11 @@ class ToNetworkGridd(MapTransform):  # type: ignore[misc]  # as above
         target = network_grid(source, self.config)
         target = part_of(target, item["box"]) if "box" in item else target
         for key in self.key_iterator(item):
-            is_image = isinstance(item[key], Tensor)
-            item[key] = (resample_averaged if is_image else resample_labels)(item[key], source, target)
+            if isinstance(item[key], Tensor):
+                item[key] = resample_averaged(item[key], source, target)
+            elif "ignore" in item:
+                item[key] = resample_partial(item[key], source, target, ignore=item["ignore"])
+            else:
+                item[key] = resample_labels(item[key], source, target)
         item["geometry"] = target
         return item

@@ -297,6 +297,7 @@ def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> 
                 "cases": len(cases),
                 "patients": len({case.patient_id for case in cases}),
                 "labels": manifest.labels,
+                **({"regions": manifest.regions} if manifest.regions else {}),
             }
             run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context=context, facts=facts)
 

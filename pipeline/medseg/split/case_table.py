@@ -22,7 +22,7 @@ class CaseTable:
         cases: The N cases.
         patients: The P patient ids, sorted.
         patient_of: Index of the patient of each case, `(N,)`.
-        labels: Names of the L foreground labels.
+        labels: Names of the L foreground labels, or regions.
         is_known: Whether the labels of the case are known, `(N,)`.
         present: Whether the case has each label, `(N, L)`.
         volume_ml: Volume of each label in millilitres, NaN if absent or not measured, `(N, L)`.
@@ -44,7 +44,7 @@ class CaseTable:
         cases = tuple(sorted(manifest.cases, key=lambda case: case.case_id))
         patients = tuple(sorted({case.patient_id for case in cases}))
         number = {patient: index for index, patient in enumerate(patients)}
-        labels = tuple(manifest.foreground)
+        labels = tuple(manifest.regions or manifest.foreground)
         volume_ml, present = _labels_of(cases, labels)
         is_known = [case.label_ml is not None or case.slice_labels is not None for case in cases]
         return cls(

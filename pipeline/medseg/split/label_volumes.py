@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
+from medseg.manifest import case_target
 from medseg.manifest.case_scans import read_case_label
 from medseg.records import Case, Failure, Manifest
 from medseg.split.config import Feature
@@ -57,13 +58,12 @@ def cases_to_measure(manifest: Manifest, by: Sequence[Feature]) -> tuple[Case, .
 
 
 def _volumes_ml(case: Case, manifest: Manifest, root: Path) -> dict[str, float]:
-    """Volume in millilitres of each foreground label of the case, to six digits."""
+    """Volume in millilitres of each foreground label, or region, of the case, to six digits."""
     label, geometry = read_case_label(case, manifest, root)
+    label = case_target(case, manifest).annotated(label)
     voxels = np.zeros(max(manifest.labels.values()) + 1, dtype=np.int64)
     for k in range(label.shape[2]):  # slice by slice, since counting needs eight bytes a voxel
         voxels += np.bincount(label[:, :, k].ravel(), minlength=len(voxels))
-    return {
-        name: float(f"{voxels[value] * geometry.voxel_ml:.6g}")
-        for name, value in manifest.foreground.items()
-        if voxels[value]
-    }
+    parts = manifest.regions or {name: (value,) for name, value in manifest.foreground.items()}
+    counts = {name: voxels[list(values)].sum() for name, values in parts.items()}
+    return {name: float(f"{count * geometry.voxel_ml:.6g}") for name, count in counts.items() if count}

@@ -14,11 +14,12 @@ from pydantic import Field
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
-from medseg.targets.regions import Regions
+from medseg.targets.regions import Regions, regions_of
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
 from medseg.targets.voxel_target import VoxelTarget
 from medseg.targets.written_regions import WrittenRegions
 
+LabelMap = ExclusiveLabels | Regions  # targets whose native array is one map of label values
 # The tag `kind` is that of the saved files: slice classes are `multilabel` or `multiclass` there.
 Target = Annotated[ExclusiveLabels | SliceClasses, Field(discriminator="kind")]
 
@@ -28,6 +29,7 @@ __all__ = [
     "UNKNOWN",
     "ClassKind",
     "ExclusiveLabels",
+    "LabelMap",
     "LabelsOnHalfLogits",
     "Regions",
     "SliceClasses",
@@ -39,4 +41,5 @@ __all__ = [
     "class_index",
     "class_probabilities",
     "on_logits",
+    "regions_of",
 ]

@@ -104,6 +104,10 @@ class ExclusiveLabels(BaseModel):
         """Voxels that nobody has annotated, `(I, J, K)`; None where every voxel is annotated."""
         return None if self.ignore is None else np.asarray(label == self.ignore)
 
+    def annotated(self, label: Array) -> Array:
+        """A label map with background where nobody has annotated; the map itself where every voxel is."""
+        return label if self.ignore is None else np.where(label == self.ignore, label.dtype.type(0), label)
+
     def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """Probabilities of the labels, which add up to 1 along the axis of the channels."""
         return logits.softmax(dim=dim)
@@ -159,7 +163,7 @@ class ExclusiveLabels(BaseModel):
         """Voxels of a label map in which nothing is found."""
         return np.asarray(array == 0)
 
-    def without(self, array: Array, where: Mask) -> Array:
+    def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
         """A label map in which nothing is found in some voxels; of regions, what lay below is not known there."""
         return np.where(where, array.dtype.type(0), array)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from medseg.targets.exclusive_labels import ExclusiveLabels
+from medseg.targets.regions import Regions
 from medseg.targets.written_regions import WrittenRegions
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from medseg.targets.voxel_target import Array
+
+
+LabelMap = ExclusiveLabels | Regions
 
 
 class LabelsOnLogits(ExclusiveLabels):
@@ -39,13 +43,32 @@ class RegionsOnLogits(WrittenRegions):
         return logits
 
 
-def on_logits(target: ExclusiveLabels, *, in_half: bool = False) -> ExclusiveLabels:
+class MapRegionsOnLogits(Regions):
+    """Structures that may overlap: each is found where its logit is above 0, which is a probability of one half."""
+
+    @property
+    def channel_threshold(self) -> float:
+        """Logit above which a structure is found."""
+        return 0.0
+
+    def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+        """The logits as they are."""
+        return logits
+
+    def decide(self, values: Tensor) -> Array:
+        """Label values of the structures whose logit is above 0."""
+        return self.combine((values > 0).cpu().numpy())
+
+
+def on_logits(target: LabelMap, *, in_half: bool = False) -> LabelMap:
     """The same target with logits for values.
 
     Args:
         target: Labels, or regions that are written as labels.
         in_half: Whether logits of labels are rounded to half precision before they are compared.
     """
+    if isinstance(target, Regions):
+        return MapRegionsOnLogits.model_validate(target.model_dump())
     labels = LabelsOnHalfLogits if in_half else LabelsOnLogits
     kind = RegionsOnLogits if isinstance(target, WrittenRegions) else labels
     return kind.model_validate(target.model_dump())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MOST_REGIONS = 16  # whose combinations a table holds
+
+
+def regions_of(target: object) -> dict[str, tuple[int, ...]] | None:
+    """Values that make up each structure of a target whose structures overlap; None for every other target."""
+    return dict(target.regions) if isinstance(target, Regions) else None
 
 
 class Regions(BaseModel):
@@ -63,6 +69,11 @@ class Regions(BaseModel):
         return tuple(sorted(self.labels.values()))
 
     @property
+    def foreground(self) -> dict[str, int]:
+        """Value of each label but the background, in the order of `labels`."""
+        return {name: value for name, value in self.labels.items() if value != 0}
+
+    @property
     def channels(self) -> int:
         """Output channels of the network: one per structure."""
         return len(self.regions)
@@ -108,6 +119,10 @@ class Regions(BaseModel):
         """Voxels that nobody has annotated, `(I, J, K)`; None where every voxel is annotated."""
         return None if self.ignore is None else np.asarray(label == self.ignore)
 
+    def annotated(self, label: Array) -> Array:
+        """A label map with background where nobody has annotated; the map itself where every voxel is."""
+        return label if self.ignore is None else np.where(label == self.ignore, label.dtype.type(0), label)
+
     def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """Probability of each structure."""
         return logits.sigmoid()
@@ -149,6 +164,33 @@ class Regions(BaseModel):
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every structure in a label map."""
         return {name: int(self.shows(array, name).sum()) for name in self.regions}
+
+    def is_blank(self, array: Array) -> Mask:
+        """Voxels of a label map in which nothing is found."""
+        return np.asarray(array == 0)
+
+    def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
+        """A label map without one structure, or with nothing, in some voxels; other structures stay as they are.
+
+        Where no value stands for what is left, as of an inner structure without the one around it, the order decides.
+        """
+        if structure is None:
+            return np.where(where, array.dtype.type(0), array)
+        return self._changed(array, where, lambda code: code & ~self._bit(structure))
+
+    def extended(self, array: Array, structure: str, where: Mask) -> Array:
+        """A label map in which some voxels belong to a structure, too."""
+        return self._changed(array, where, lambda code: code | self._bit(structure))
+
+    def _changed(self, array: Array, where: Mask, change: Callable[[int], int]) -> Array:
+        """A label map with other combinations in some voxels."""
+        table = self.blank((self.values[-1] + 1,))
+        for value in self.values:
+            table[value] = self._value_of_combination[change(self._code_of(value))]
+        return np.where(where, table[np.where(where, array, 0)], array).astype(array.dtype, copy=False)
+
+    def _bit(self, structure: str) -> int:
+        return 1 << self.structures.index(structure)
 
     @cached_property
     def _value_of_combination(self) -> Array:

@@ -84,8 +84,11 @@ class VoxelTarget(Protocol):
     def is_blank(self, array: Array) -> Mask:
         """Voxels of a native array in which nothing is found, `(I, J, K)`."""
 
-    def without(self, array: Array, where: Mask) -> Array:
-        """A copy of a native array in which nothing is found in the voxels `(I, J, K)` that are true."""
+    def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
+        """A copy of a native array without a structure in the voxels `(I, J, K)` that are true.
+
+        Where each voxel belongs to one structure, or none is named, nothing is found there.
+        """
 
     def extended(self, array: Array, structure: str, where: Mask) -> Array:
         """A copy of a native array in which the voxels `(I, J, K)` that are true belong to a structure."""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from medseg.errors import ConfigError
 from medseg.evaluation.segmentation import EvaluationContract, contract_differences, contract_file, load_contract
+from pydantic import ValidationError
 
 LABELS = {"liver": 1, "tumour": 2}
 
@@ -115,3 +116,16 @@ def test_region_of_a_label_that_the_manifest_lacks_is_refused_when_it_is_bound()
         contract.bound_to(LABELS, source="contract here.yaml")
     with pytest.raises(ConfigError, match="leave labels out"):
         EvaluationContract(labels={"liver": 2}).bound_to(LABELS)
+
+
+def test_regions_alone_are_measured_and_may_be_called_as_labels_are() -> None:
+    contract = EvaluationContract(labels={"edge": 1, "core": 2}, regions={"core": ("core",)}, measured="regions")
+    assert contract.structures == {"core": (2,)}
+    with pytest.raises(ValidationError, match="regions must have names of their own, got 'core', which is a label"):
+        EvaluationContract(labels={"edge": 1, "core": 2}, regions={"core": ("core",)})
+    with pytest.raises(ValidationError, match="regions must be there where they alone are measured, got none"):
+        EvaluationContract(labels={"edge": 1}, measured="regions")
+
+
+def test_earlier_contracts_keep_their_content() -> None:
+    assert "measured" not in EvaluationContract().model_dump(mode="json")

@@ -30,6 +30,7 @@ class MemoryCase:
 
     pixels: Array
     drawn: Array
+    unannotated: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

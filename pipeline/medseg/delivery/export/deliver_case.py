@@ -191,6 +191,7 @@ def _prediction_digest(record: CaseRecord, predictions: PredictionRecord) -> str
     said = {
         "case": record.model_dump(mode="json", exclude=_OF_THE_RUN),
         "labels": list(predictions.labels.items()),
+        **({"regions": list(predictions.regions.items())} if predictions.regions else {}),
         "models": [model.origin.model_dump(mode="json") for model in predictions.models],
     }
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

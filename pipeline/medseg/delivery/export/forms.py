@@ -87,8 +87,11 @@ class Form:
 
 
 def default_forms(case: DeliveredCase) -> tuple[str, ...]:
-    """The forms that a case has where none is chosen."""
-    return tuple(name for name, form in FORMS.items() if form.is_default and form.fits(case))
+    """The forms that a case has where none is chosen; a binary SEG stands for one that cannot hold what overlaps."""
+    chosen = [name for name, form in FORMS.items() if form.is_default and form.fits(case)]
+    values = [value for segment in case.segments for value in segment.values]
+    overlap = len(set(values)) < len(values)
+    return tuple("seg-binary" if overlap and name == "seg" else name for name in chosen)
 
 
 def write_form(name: str, case: DeliveredCase, folder: Path, made: Made) -> Made:

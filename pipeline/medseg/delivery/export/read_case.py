@@ -52,8 +52,8 @@ def read_case(record: CaseRecord, masks: Path, predictions: PredictionRecord, pl
             remedy="save a mask that was corrected elsewhere on the grid of the scan",
             case_id=record.case_id,
         )
-    segments = segments_of({name: value for name, value in predictions.labels.items() if value != 0})
-    _check_values(labels, {value for segment in segments for value in segment.values}, record)
+    segments = segments_of(predictions.structures)
+    _check_values(labels, {value for value in predictions.labels.values() if value != 0}, record)
     unsigned: Labelmap = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16, copy=False)
     return DeliveredCase(
         record=record,

@@ -18,7 +18,7 @@ from medseg.atomic import atomic_path, write_json
 from medseg.delivery.onnx_model.record import RECORD_NAME, OnnxAgreement, OnnxRecord
 from medseg.delivery.optional_package import optional_package
 from medseg.errors import DeliveryError
-from medseg.targets import ExclusiveLabels, on_logits
+from medseg.targets import LabelMap, on_logits, regions_of
 from medseg.version import __version__
 
 OPSET = 20
@@ -48,7 +48,7 @@ class OnnxNetwork:
     in_channels: int
     patch_size: tuple[int, ...]
     channels: tuple[str, ...]
-    target: ExclusiveLabels
+    target: LabelMap
     preprocess: dict[str, Any]
     weights: str
 
@@ -89,6 +89,7 @@ def export_onnx(source: OnnxNetwork, out: Path, *, name: str = "model.onnx") -> 
         output=OUTPUT,
         channels=source.channels,
         labels=_by_channel(source.target),
+        regions=regions_of(source.target),
         patch_size=source.patch_size,
         preprocess=source.preprocess,
         weights=source.weights,
@@ -98,7 +99,7 @@ def export_onnx(source: OnnxNetwork, out: Path, *, name: str = "model.onnx") -> 
     return record
 
 
-def _by_channel(target: ExclusiveLabels) -> dict[str, int]:
+def _by_channel(target: LabelMap) -> dict[str, int]:
     """Labels in the order of their channels; regions have no such order."""
     values = target.channel_values or tuple(target.labels.values())
     return dict(sorted(target.labels.items(), key=lambda label: values.index(label[1])))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from medseg.configuration import Config
 
 RECORD_NAME = "onnx.json"
@@ -37,6 +39,7 @@ class OnnxRecord(Config):
         output: Name of the output, logits, float32, `(batch, labels, *patch_size)`.
         channels: Names of the input's channels, in order.
         labels: Value of each label by name, in the order of the output's channels.
+        regions: Label values of each region in the order of the output's channels, where these are regions.
         patch_size: Voxels of a window along the axes of the network's grid; two for a 2D network.
         preprocess: Grid, orientation, voxel size and intensities of the input, as the model's card has them.
         weights: File of the weights in the run.
@@ -51,6 +54,7 @@ class OnnxRecord(Config):
     output: str
     channels: tuple[str, ...]
     labels: dict[str, int]
+    regions: dict[str, tuple[int, ...]] | None = Field(None, exclude_if=lambda regions: regions is None)
     patch_size: tuple[int, ...]
     preprocess: dict[str, Any]
     weights: str

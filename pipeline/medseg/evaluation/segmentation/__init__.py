@@ -21,6 +21,7 @@ from medseg.evaluation.segmentation.evaluate_cases import (
 )
 from medseg.evaluation.segmentation.fold_spread import FoldSpread, fold_spread
 from medseg.evaluation.segmentation.hausdorff import hausdorff_95_mm
+from medseg.evaluation.segmentation.ignored import ignored_note, ignored_share, ignored_text
 from medseg.evaluation.segmentation.inter_rater import InterRater, inter_rater
 from medseg.evaluation.segmentation.measure_case import measure_case
 from medseg.evaluation.segmentation.metric import Metric
@@ -78,6 +79,9 @@ __all__ = [
     "find_mask",
     "fold_spread",
     "hausdorff_95_mm",
+    "ignored_note",
+    "ignored_share",
+    "ignored_text",
     "instances",
     "inter_rater",
     "judge_tries",

@@ -40,6 +40,8 @@ class EvaluationContract(Config):
         version: Version of this form.
         labels: Value of each foreground label by name; the manifest's if None.
         regions: Unions of labels that are measured like labels, such as a whole tumour, by name.
+        measured: Whether labels are measured beside the regions that they make up. Regions alone may have names of
+            labels.
         metrics: Metrics of each structure in each case.
         tolerances_mm: Distances within which two surfaces agree, for the surface Dice.
         tolerances_by_structure_mm: The same for single labels and regions, in place of `tolerances_mm`.
@@ -54,6 +56,9 @@ class EvaluationContract(Config):
     version: Literal[1] = 1
     labels: dict[str, StrictInt] | None = None
     regions: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    measured: Literal["labels and regions", "regions"] = Field(
+        "labels and regions", exclude_if=lambda kind: kind == "labels and regions"
+    )
     metrics: tuple[CaseMetricName, ...] = METRICS
     tolerances_mm: tuple[_Millimetres, ...] = (1.0, 3.0)
     tolerances_by_structure_mm: dict[str, tuple[_Millimetres, ...]] = Field(default_factory=dict)
@@ -101,8 +106,10 @@ class EvaluationContract(Config):
             return self
         if not self.labels:
             raise ValueError("labels must name at least one label, got none")
+        if self.measured == "regions" and not self.regions:
+            raise ValueError("regions must be there where they alone are measured, got none")
         both = sorted(self.labels.keys() & self.regions.keys())
-        if both:
+        if both and self.measured == "labels and regions":
             raise ValueError(f"regions must have names of their own, got {both[0]!r}, which is a label")
         for name, parts in self.regions.items():
             unknown = [part for part in parts if part not in self.labels]
@@ -119,6 +126,8 @@ class EvaluationContract(Config):
         """Label values of each structure by name: labels, then regions."""
         labels = self.labels or {}
         regions = {name: tuple(labels[part] for part in parts) for name, parts in self.regions.items()}
+        if self.measured == "regions":
+            return regions
         return {name: (value,) for name, value in labels.items()} | regions
 
     def bound_to(self, labels: Mapping[str, int], *, source: str = "contract") -> EvaluationContract:
@@ -164,4 +173,5 @@ def surface_dice_name(tolerance_mm: float) -> str:
 def contract_differences(one: EvaluationContract, other: EvaluationContract) -> list[str]:
     """A line per setting in which two contracts differ; none if they are the same."""
     first, second = one.model_dump(mode="json"), other.model_dump(mode="json")
-    return [f"{key}: {first[key]} against {second[key]}" for key in first if first[key] != second[key]]
+    keys = dict.fromkeys([*first, *second])
+    return [f"{key}: {first.get(key)} against {second.get(key)}" for key in keys if first.get(key) != second.get(key)]

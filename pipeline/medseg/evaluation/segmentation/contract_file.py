@@ -16,6 +16,7 @@ _RULES = {
     "version": "must be 1",
     "labels": "must give the value of each label by its name, such as {liver: 1, tumour: 2}",
     "regions": "must give the labels of each region by its name, such as {whole: [tumour, oedema]}",
+    "measured": "must be 'labels and regions' or 'regions'",
     "metrics": f"must be a list of metrics among {', '.join(METRICS)}",
     "tolerances_mm": "must be a list of distances above 0 in millimetres, such as [1.0, 3.0]",
     "tolerances_by_structure_mm": "must give a list of distances above 0 in millimetres by structure, such as "
@@ -27,6 +28,7 @@ _RULES = {
     "aggregation": "must be 'cases, then structures'",
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "measured": ("labels and regions", "regions"),
     "metrics": METRICS,
     "both_empty": ("left out", "perfect"),
     "one_empty": ("worst", "left out"),

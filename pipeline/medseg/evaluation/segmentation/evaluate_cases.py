@@ -13,9 +13,11 @@ from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation.case_metrics import case_metrics
 from medseg.evaluation.segmentation.contract import EvaluationContract
+from medseg.evaluation.segmentation.ignored import without_ignored
 from medseg.evaluation.segmentation.measure_case import check_new_names, with_own_metrics
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.object_metrics import OBJECT_METRICS
+from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label, read_case_objects
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
@@ -75,6 +77,8 @@ def evaluate_cases(
 def bound_contract(contract: EvaluationContract, manifest: Manifest, *, source: str = "contract") -> EvaluationContract:
     """The contract with the manifest's labels; numbered objects of a manifest are counted without being asked for.
 
+    Where a manifest has regions, they alone are measured, unless the contract has labels or regions of its own.
+
     Args:
         contract: Contract as it was given.
         manifest: Dataset of the cases.
@@ -85,6 +89,10 @@ def bound_contract(contract: EvaluationContract, manifest: Manifest, *, source: 
     """
     if manifest.instances and not contract.objects:
         contract = contract.model_copy(update={"objects": tuple(manifest.foreground)})
+    if manifest.regions and contract.labels is None and not contract.regions:
+        names = {value: name for name, value in manifest.labels.items()}
+        regions = {name: tuple(names[value] for value in values) for name, values in manifest.regions.items()}
+        contract = contract.model_copy(update={"regions": regions, "measured": "regions"})
     return contract.bound_to(manifest.foreground, source=source)
 
 
@@ -104,8 +112,15 @@ def _evaluate_case(
     remedy = _OTHER_MANIFEST if drawn_by == "model" else _OTHER_NUMBERS
     check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing=thing, reference="label")
     check_named(mask, manifest, path, case_id=case.case_id, thing=thing, remedy=remedy)
+    target = case_target(case, manifest)
+    ignored = target.ignored(label)
+    if ignored is not None:
+        label, mask = (np.where(ignored, array.dtype.type(0), array) for array in (label, mask))
     objects = read_case_objects(case, manifest, root)
     rows = case_metrics(label, mask, label_grid, contract, case_id=case.case_id, objects=objects)
+    if ignored is not None:
+        rows = [without_ignored(row, ignored) for row in rows]
+    rows = _of_annotated(rows, case, manifest, contract)
     if not metrics:
         return rows
 
@@ -114,6 +129,20 @@ def _evaluate_case(
         return with_own_metrics(row, np.isin(label, values), np.isin(mask, values), label_grid.spacing_mm, metrics)
 
     return [with_own(row) for row in rows]
+
+
+def _of_annotated(
+    rows: list[CaseMetrics], case: Case, manifest: Manifest, contract: EvaluationContract
+) -> list[CaseMetrics]:
+    """The rows without those of structures of which a part was not annotated in the case."""
+    others = unannotated(case, manifest)
+    if not others:
+        return rows
+    parts = manifest.regions or {name: (value,) for name, value in manifest.foreground.items()}
+    known = [set(parts[name]) for name in parts if name not in others]
+    hidden = set(manifest.foreground.values()) - set().union(*known)
+    exact = contract.structures
+    return [row for row in rows if row.label not in others and not hidden & set(exact[row.label])]
 
 
 def find_mask(masks: Path, case_id: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,7 @@ def measure_case(
     case_id: str,
     spacing_mm: Triple = (1.0, 1.0, 1.0),
     metrics: Mapping[str, Metric] = _NONE,
+    unannotated: Collection[str] = (),
 ) -> list[CaseMetrics]:
     """Metrics of every structure of a case.
 
@@ -38,6 +39,7 @@ def measure_case(
         case_id: Id of the case.
         spacing_mm: Voxel size of the grid along `(i, j, k)`.
         metrics: Metrics of the user's own by name, beside the overlaps.
+        unannotated: Structures that nobody has annotated in this case, which are left out.
 
     Raises:
         GeometryError: If the shapes differ.
@@ -57,6 +59,10 @@ def measure_case(
             region_overlap(target.shows(label, name), target.shows(mask, name), name=name, case_id=case_id)
             for name in target.structures
         ]
+    if ignored is not None:
+        share = float(ignored.mean())
+        rows = [replace(row, ignored_share=share) for row in rows]
+    rows = [row for row in rows if row.label not in unannotated]
     if not metrics:
         return rows
     shown = [(target.shows(label, row.label), target.shows(mask, row.label)) for row in rows]

@@ -44,7 +44,7 @@ def mask_page(record: PredictionRecord, *, pictures: set[str]) -> str:
         pictures: Ids of the cases that have a picture.
     """
     script, style = ((_FILES / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
-    colours = structure_colours(name for name, value in record.labels.items() if value != 0)
+    colours = structure_colours(record.structures)
     flagged = sum(flag_count(case) > 0 for case in record.cases)
     count = _count(len(record.cases), "mask")
     return (

@@ -19,7 +19,7 @@ from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 from medseg.networks.precision import PrecisionKind
 from medseg.networks.segmentation import AnyNetwork
 from medseg.preprocess import PreprocessConfig
-from medseg.targets import ExclusiveLabels
+from medseg.targets import ExclusiveLabels, LabelMap, Regions
 
 CARD_NAME = "model.json"
 
@@ -32,6 +32,8 @@ class ModelCard(Config):
         dataset: Name and version of the manifest.
         channels: Names of the image channels that the model takes.
         labels: Value of each label by name.
+        regions: Values that make up each structure, where the model finds overlapping ones.
+        regions_order: Value that each region writes where no value stands for a combination of them.
         network: Shape of the network.
         preprocess: Grid and intensities of the network's input.
         inference: Sliding window over a volume.
@@ -54,6 +56,8 @@ class ModelCard(Config):
     dataset: str
     channels: tuple[str, ...]
     labels: dict[str, int]
+    regions: dict[str, tuple[int, ...]] | None = Field(None, exclude_if=lambda regions: regions is None)
+    regions_order: tuple[int, ...] | None = Field(None, exclude_if=lambda order: order is None)
     network: AnyNetwork
     preprocess: PreprocessConfig
     inference: InferenceConfig
@@ -74,10 +78,12 @@ class ModelCard(Config):
         try:
             channels = self.target.channels
         except ValidationError as error:
-            raise ValueError("; ".join(describe_problems(ExclusiveLabels, error))) from error
+            kind = ExclusiveLabels if self.regions is None else Regions
+            raise ValueError("; ".join(describe_problems(kind, error))) from error
         if channels != self.network.out_channels:
             raise ValueError(
-                f"network.out_channels must be the number of labels {channels}, got {self.network.out_channels}"
+                f"network.out_channels must be the number of {'regions' if self.regions else 'labels'} {channels}, "
+                f"got {self.network.out_channels}"
             )
         return self
 
@@ -90,9 +96,11 @@ class ModelCard(Config):
         return self
 
     @property
-    def target(self) -> ExclusiveLabels:
+    def target(self) -> LabelMap:
         """Meaning of the network's channels."""
-        return ExclusiveLabels(labels=self.labels)
+        if self.regions is None:
+            return ExclusiveLabels(labels=self.labels)
+        return Regions(labels=self.labels, regions=self.regions, order=self.regions_order or ())
 
     @property
     def seen_cases(self) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ from medseg.inference.sidecar import Sidecar
 from medseg.inference.source_record import SourceRecord
 from medseg.records import Labelmap, Prediction, Scan
 from medseg.scans import mask_suffix, write_mask
-from medseg.targets import VoxelTarget
+from medseg.scans.segment import Colour
+from medseg.targets import VoxelTarget, regions_of
 from medseg.terms import structure_colours
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ class CaseStages:
             source=drawn.read.source,
             mask_sha256=file_sha256(prediction.mask_path),
             labels=model.labels,
+            regions=regions_of(model.target),
             software=SOFTWARE,
             date=utc_now(),
             device=self._device,
@@ -257,13 +259,20 @@ def _preview_of(scan: Scan, case_id: str) -> Preview | None:
 
 def _save_picture(preview: Preview, mask: Labelmap, model: MaskModel, path: Path) -> None:
     """Draw and write a picture; if that fails, the mask is there without one."""
-    colours = structure_colours(model.target.structures)
     try:
-        picture = draw_preview(preview, mask, {model.labels[name]: colour for name, colour in colours.items()})
+        picture = draw_preview(preview, mask, _value_colours(model))
         with atomic_path(path) as temporary:
             temporary.write_bytes(picture)
     except CASE_ERRORS as error:
         _log.warning("case %s: no picture of it is drawn: %s", path.stem, error)
+
+
+def _value_colours(model: MaskModel) -> dict[int, Colour]:
+    """Colour of each value of a mask: of the smallest structure that it belongs to."""
+    target, colours = model.target, structure_colours(model.target.structures)
+    regions = regions_of(target) or {name: (model.labels[name],) for name in target.structures}
+    largest_first = sorted(regions, key=lambda name: -len(regions[name]))
+    return {value: colours[name] for name in largest_first for value in regions[name]}
 
 
 def _source_of(case: CaseInput) -> SourceRecord:

@@ -26,7 +26,7 @@ from medseg.inference.slab import Slab
 from medseg.preprocess.body import slices_of
 from medseg.preprocess.segmentation.restore import SLAB_BYTES, restore_planes
 from medseg.records import Labelmap, Scan
-from medseg.targets import VoxelTarget
+from medseg.targets import VoxelTarget, regions_of
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.quality.calibration import ConfidenceCalibration
@@ -62,7 +62,8 @@ class Ensemble:
                         f"{two or 'none'} in model {number}",
                         remedy="predict with each model into a folder of its own",
                     )
-            if (other.target.kind, other.target.channels) != (first.target.kind, first.target.channels):
+            found = [(one.target.kind, one.target.channels, regions_of(one.target)) for one in (first, other)]
+            if found[0] != found[1]:
                 raise ConfigError(
                     f"models must all find labels or all find the same regions, got {other.target.channels} outputs in "
                     f"model {number} and {first.target.channels} in model 1",

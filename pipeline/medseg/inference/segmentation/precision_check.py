@@ -16,7 +16,7 @@ from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.predictor import Predictor
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
 from medseg.records import Labelmap, Scan
-from medseg.targets import ExclusiveLabels, on_logits
+from medseg.targets import LabelMap, on_logits
 
 _WINDOWS = 2
 _OCTAVES = 5  # scales of the noise, each twice as coarse as the one before
@@ -87,7 +87,7 @@ def check_on_scans(
 
 @torch.inference_mode()
 def decided_in_both(
-    network: nn.Module, window: Tensor, *, target: ExclusiveLabels, device: torch.device
+    network: nn.Module, window: Tensor, *, target: LabelMap, device: torch.device
 ) -> tuple[Labelmap, Labelmap]:
     """Decisions about a window `(1, C, I, J[, K])` in float32 and in bfloat16."""
     x = window.to(device).to(memory_format=memory_format(window.ndim - 2, device))

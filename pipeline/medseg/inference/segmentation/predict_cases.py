@@ -21,6 +21,7 @@ from medseg.inference.segmentation.mask_work import DrawnElsewhere, Elsewhere, M
 from medseg.inference.segmentation.quality import unchecked_of
 from medseg.inference.sidecar import sidecar_path
 from medseg.records import Failure, Prediction
+from medseg.targets import regions_of
 
 
 def predict_cases(
@@ -148,6 +149,7 @@ class _Cohort:
             failures=tuple(FailureRecord(case_id=f.case_id, stage=f.stage, reason=f.reason) for f in self.failures),
             passed_over=tuple(PassedOverRecord(path=one.path, reason=one.reason) for one in self.found.passed_over),
             labels=self.model.labels,
+            regions=regions_of(self.model.target),
             settings=self.folder.settings,
             models=self.model.identities,
             unchecked=unchecked_of(self.model.member_statistics),

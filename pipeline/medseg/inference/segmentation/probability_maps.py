@@ -21,7 +21,7 @@ from medseg.inference.segmentation.prepared_scan import PreparedScan
 from medseg.manifest.case_names import safe_name
 from medseg.records import Scan
 from medseg.scans import write_share_map
-from medseg.targets import ExclusiveLabels, VoxelTarget
+from medseg.targets import ExclusiveLabels, Regions, VoxelTarget
 from medseg.targets.written_regions import WrittenRegions
 
 _LEVELS = 255
@@ -101,11 +101,13 @@ def _reserved(path: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
 
 
 def _map_names(target: VoxelTarget) -> dict[int, str]:
-    """Name of the file of each channel that shows a structure: its value and its name."""
+    """Name of the file of each channel that shows a structure: its value (of regions its number) and its name."""
     if isinstance(target, WrittenRegions):
         values = dict(enumerate(target.order))
     elif isinstance(target, ExclusiveLabels):
         values = {channel: value for channel, value in enumerate(target.channel_values or ()) if value != 0}
+    elif isinstance(target, Regions):
+        return {channel: f"{channel + 1:03d}_{safe_name(name)}" for channel, name in enumerate(target.structures)}
     else:
         raise TypeError(f"no maps are written of {type(target).__name__}")
     names = {value: name for name, value in target.labels.items()}

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Done, Executor, run_cases
-from medseg.manifest import manifest_target, read_case
+from medseg.manifest import by_value, case_target, read_case, unannotated
 from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
@@ -90,19 +91,33 @@ def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: Preproc
         "config": config.model_dump(mode="json"),
         "labels": manifest.labels,
         "allow_empty_labels": manifest.allow_empty_labels,
+        **_partial_settings(case, manifest),
     }
     folder = store / case_key(case, manifest, root, settings, with_label=True)
     return open_or_make(
         folder,
-        lambda: open_case(folder, case_id=case.case_id),
+        lambda: open_case(folder, case_id=case.case_id, unannotated=unannotated(case, manifest)),
         lambda: _make_entry(folder, case, manifest, root, config),
     )
+
+
+def _partial_settings(case: Case, manifest: Manifest) -> dict[str, Any]:
+    """What else decides an entry: of regions and partial labels alone, so that other entries keep their keys."""
+    others = unannotated(case, manifest)
+    settings = {
+        "regions": manifest.regions,
+        "ignore": case_target(case, manifest).ignore,
+        "unannotated": others or None,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> None:
     scan, label = read_case(case, manifest, root)
     cropped = crop_to_body(scan, config)
-    image, grid, grid_label = transform_scan(cropped.scan, config, label=inside(label, cropped.box))
+    target = case_target(case, manifest)
+    inner = inside(label, cropped.box)
+    image, grid, grid_label = transform_scan(cropped.scan, config, label=inner, ignore=target.ignore)
     if grid_label is None:
         raise ValueError("a label that went in must come out")
     save_case(
@@ -110,23 +125,27 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
         image=image.numpy(),
         label=grid_label,
         native_label=label,
-        foreground=_sample_foreground(grid_label),
+        foreground=_sample_foreground(grid_label, ignore=target.ignore),
         grid=grid,
         native=scan.geometry,
         box=cropped.box,
         facts=CaseFacts(
             scan=ScanFacts.of(scan),
-            structures=structure_facts(label, manifest_target(manifest)),
+            structures=structure_facts(target.annotated(label), by_value(target)),
             image_sha256=image_digest(scan.array),
             label_sha256=label_digest(label),
         ),
     )
 
 
-def _sample_foreground(label: Labelmap) -> Array:
-    """Up to `FOREGROUND_SAMPLES` voxels of each label, evenly spread over its voxels in memory order."""
+def _sample_foreground(label: Labelmap, *, ignore: int | None = None) -> Array:
+    """Up to `FOREGROUND_SAMPLES` voxels of each label, evenly spread over its voxels in memory order.
+
+    Where voxels may be ignored, those of the annotated background are sampled, too.
+    """
     rows = []
-    for value in np.unique(label[label > 0]):
+    values = np.unique(label[label > 0]) if ignore is None else np.unique(label[label != ignore])
+    for value in values:
         found = np.flatnonzero(label == value)
         chosen = found[np.linspace(0, len(found) - 1, min(len(found), FOREGROUND_SAMPLES)).astype(np.int64)]
         voxels = np.stack(np.unravel_index(chosen, label.shape), axis=1)

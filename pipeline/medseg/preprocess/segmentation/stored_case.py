@@ -42,6 +42,7 @@ class StoredCase:
         box: Voxels of the scan that the network sees; None if it sees them all.
         outside: Voxel count of each label value outside of that box, where there are any.
         facts: Facts about the scan as it was read and its label; None where they were not taken.
+        unannotated: Labels or regions that were not annotated in this case.
     """
 
     case_id: str
@@ -54,6 +55,7 @@ class StoredCase:
     box: Box | None = None
     outside: Mapping[int, int] = field(default_factory=dict)
     facts: CaseFacts | None = None
+    unannotated: tuple[str, ...] = ()
 
     @property
     def seen(self) -> Geometry:
@@ -129,8 +131,13 @@ def save_case(
     write_entry(folder, _FACTS, content, write_arrays)
 
 
-def open_case(folder: Path, *, case_id: str) -> StoredCase:
+def open_case(folder: Path, *, case_id: str, unannotated: tuple[str, ...] = ()) -> StoredCase:
     """Open a prepared case, and every array of it.
+
+    Args:
+        folder: Folder of the entry.
+        case_id: Id of the case.
+        unannotated: Labels or regions that were not annotated in this case.
 
     Raises:
         ScanError: If the folder is damaged.
@@ -144,7 +151,7 @@ def open_case(folder: Path, *, case_id: str) -> StoredCase:
         box = _box(content["box"]) if "box" in content else None
         outside = {int(value): int(count) for value, count in content.get("outside", {}).items()}
         facts = parse_config(CaseFacts, content["facts"], source=_FACTS) if "facts" in content else None
-        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant, box, outside, facts)
+        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant, box, outside, facts, unannotated)
         case.foreground()
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
         open_array(path, case_id=case_id)

@@ -19,7 +19,7 @@ from medseg.errors import ManifestError
 from medseg.evaluation.segmentation import measure_case
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
-from medseg.manifest import load_manifest, manifest_target, read_case, select_cases
+from medseg.manifest import load_manifest, manifest_target, read_case, require_plain, select_cases
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
@@ -122,6 +122,7 @@ def try_gate(
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
     reviewers = [None, *(SliceReviewer(classifier, target=predictor.target, gate=gate) for gate in gates)]
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
+    require_plain(manifest, "a gate")
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)

@@ -17,6 +17,9 @@ from medseg.evaluation.segmentation import (
     bound_contract,
     evaluate_cases,
     find_mask,
+    ignored_note,
+    ignored_share,
+    ignored_text,
     load_contract,
     scoped_metrics,
     subgroups,
@@ -170,12 +173,13 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             "subgroups": [asdict(entry) for entry in subgroups(rows, cases)],
             "trained_on": seen,
             "quality": power.content() if power else None,
+            **ignored_note(rows),
             "inter_rater": agreement.content() if agreement else None,
             "mlflow_run_id": run.run_id if run else None,
         }
         write_summary(summary, files[1], contract=contract, failures=failures, notes=notes)
         pictures, undrawn = _draw(rows, cases, manifest, root, settings)
-        warnings = (*_said(seen, agreement), *undrawn)
+        warnings = (*_said(seen, agreement), *ignored_text(rows), *undrawn)
         result = EvaluateResult(
             folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement
         )
@@ -296,6 +300,8 @@ def _log(
     log_measured(run, scoped_metrics(result.summary, scope), measured)
     run.describe(_description(manifest, result))
     run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
+    if ignored_note(result.rows):
+        run.log_metrics({"ignored_share": ignored_share(result.rows)})
     if result.inter_rater is not None:
         run.log_metrics(scoped_metrics(result.inter_rater.summary, f"{scope}_second_reader"))
     log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")

@@ -14,14 +14,15 @@ _SHOWN = 3
 
 def warn_of_gaps(training: Sequence[StoredCase], validation: Sequence[StoredCase], manifest: Manifest) -> None:
     """Log labels that no training case shows or that a crop cuts, and channels that hold one value everywhere."""
-    for name, value in manifest.foreground.items():
-        if any(case.voxels.get(value) for case in training):
+    structures = manifest.regions or {name: (value,) for name, value in manifest.foreground.items()}
+    for name, values in structures.items():
+        if any(case.voxels.get(value) for case in training for value in values):
             continue
-        there = sum(bool(case.voxels.get(value)) for case in validation)
+        there = sum(any(case.voxels.get(value) for value in values) for case in validation)
         elsewhere = f", although {there} validation case(s) show it: another fold may suit better" if there else ""
         _log.warning("label %s has no voxel in any training case, so that it cannot be learned%s", name, elsewhere)
-    for name, value in manifest.foreground.items():
-        cut = [case.case_id for case in (*training, *validation) if case.outside.get(value)]
+    for name, values in structures.items():
+        cut = [case.case_id for case in (*training, *validation) if any(map(case.outside.get, values))]
         if cut:
             _log.warning(
                 "label %s has voxels outside of the body's box, which no mask will hold, in case(s) %s: "

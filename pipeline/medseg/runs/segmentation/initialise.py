@@ -27,7 +27,7 @@ from medseg.runs.run_folder import RunFolder
 from medseg.runs.seen import seen_in_training
 from medseg.runs.segmentation.model_paths import check_single_network
 from medseg.runs.training_cases import TrainingCases
-from medseg.targets import ExclusiveLabels
+from medseg.targets import LabelMap, Regions
 from medseg.training.segmentation import SegmentationParts
 from medseg.training.segmentation.initialisation import Initialisation, InitialisationRecord
 from medseg.training.segmentation.task import SegmentationTask
@@ -153,8 +153,10 @@ def _filling(
     return partial(take_weights, weights=weights, channels=channels, labels=labels, axes=axes)
 
 
-def _label_names(target: ExclusiveLabels) -> list[str]:
+def _label_names(target: LabelMap) -> list[str]:
     """Name of each of the network's channels."""
+    if isinstance(target, Regions):
+        return list(target.structures)
     return [name for name, _ in sorted(target.labels.items(), key=lambda item: item[1])]
 
 

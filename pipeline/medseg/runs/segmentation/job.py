@@ -17,6 +17,10 @@ from medseg.atomic import write_json
 from medseg.errors import ConfigError, ManifestError, TrainingError
 from medseg.evaluation.segmentation import (
     EvaluationContract,
+    bound_contract,
+    ignored_note,
+    ignored_share,
+    ignored_text,
     scoped_metrics,
     summarise,
     write_metrics,
@@ -25,7 +29,7 @@ from medseg.evaluation.segmentation import (
 from medseg.inference import ModelCost
 from medseg.inference.device_name import device_name
 from medseg.inference.segmentation import ModelCard, save_card
-from medseg.manifest import manifest_digest, manifest_target
+from medseg.manifest import manifest_digest, manifest_target, training_target
 from medseg.networks import count_parameters
 from medseg.planning import (
     GridCeiling,
@@ -59,6 +63,7 @@ from medseg.runs.plan_changes import changed_plan
 from medseg.runs.progress import Progress
 from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.cost import model_cost
+from medseg.runs.segmentation.filled_regions import check_regions_filled
 from medseg.runs.segmentation.gaps import warn_of_gaps
 from medseg.runs.segmentation.initialise import (
     initialise_from,
@@ -73,7 +78,6 @@ from medseg.runs.segmentation.update.task import as_update, change_of, with_upda
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks, log_trained_model
 from medseg.runs.training_cases import TrainingCases
-from medseg.targets import ExclusiveLabels
 from medseg.training import parse_duration_s
 from medseg.training.engine import Outcome
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts, steps_per_epoch
@@ -180,7 +184,7 @@ class SegmentationJob:
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
                 f"plan: network.in_channels must be {expected[0]} and network.out_channels {expected[1]}, as many as "
-                "the manifest has channels and labels, the background included, got "
+                "the manifest has channels and labels, the background included, or regions, got "
                 f"{plan.network.in_channels} and {plan.network.out_channels}",
                 remedy="plan again",
             )
@@ -328,10 +332,11 @@ class SegmentationJob:
                 f"manifest {cases.manifest.name}: no training case could be prepared; {failures[0].reason}"
             )
         warn_of_gaps(training.cases, validation.cases, cases.manifest)
+        check_regions_filled((*training.cases, *validation.cases), cases.manifest)
         inputs = SegmentationInputs(
             training=training.cases,
             validation=validation.cases,
-            target=ExclusiveLabels(labels=cases.manifest.labels),
+            target=training_target(cases.manifest),
             network=plan.network,
             config=plan.training,
             inference=plan.inference,
@@ -385,6 +390,8 @@ class SegmentationJob:
             dataset=f"{cases.manifest.name} {cases.manifest.version}",
             channels=cases.manifest.channels,
             labels=cases.manifest.labels,
+            regions=cases.manifest.regions,
+            regions_order=cases.manifest.regions_order,
             network=plan.network,
             preprocess=plan.preprocess,
             inference=plan.inference,
@@ -416,7 +423,7 @@ class SegmentationJob:
         write_summary(
             summary,
             files[0],
-            contract=EvaluationContract(labels=done.cases.manifest.foreground, metrics=("dice", "iou")),
+            contract=bound_contract(EvaluationContract(metrics=("dice", "iou")), done.cases.manifest),
             failures=done.failures,
             notes={
                 "best_mean_dice_of_any_validation": done.outcome.best_score,
@@ -425,6 +432,7 @@ class SegmentationJob:
                 "not_measured": sorted(
                     {case.case_id for case in done.task.validation_cases} - {row.case_id for row in rows}
                 ),
+                **ignored_note(rows),
                 **({"update": change.content} if change else {}),
             },
         )
@@ -442,6 +450,8 @@ class SegmentationJob:
         if done.run is not None:
             log_masks(done.run, rows, files=files, pictures=pictures, table="validation_cases.json")
             done.run.log_metrics(change.values if change else {}, step=done.outcome.steps)
+            if ignored_note(rows):
+                done.run.log_metrics({"ignored_share": ignored_share(rows)}, step=done.outcome.steps)
             if self.parts.network is None:
                 log_trained_model(
                     done.run,
@@ -456,7 +466,7 @@ class SegmentationJob:
                 warnings = (*warnings, warning)
         unmeasured = _unmeasured(done.outcome, len(done.task.validation_cases))
         learned, lost = (change.notes, change.warnings) if change else ((), ())
-        return Delivered(summary, (*unmeasured, *lost, *warnings), learned)
+        return Delivered(summary, (*unmeasured, *lost, *warnings), (*ignored_text(rows), *learned))
 
 
 def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:

@@ -39,6 +39,8 @@ def write_bundles(card: PackageCard, data: Path, out: Path) -> Iterator[str]:
     for one in card.models:
         if is_adopted(data / one.folder):
             yield f"{one.folder}: a model that was adopted from nnU-Net makes no bundle"
+        elif load_card(data / one.folder).regions is not None:
+            yield f"{one.folder}: a model of regions makes no bundle, whose postprocessing is that of exclusive labels"
         else:
             write_bundle(data / one.folder, out / one.folder if len(card.models) > 1 else out, weights=one.weights)
 

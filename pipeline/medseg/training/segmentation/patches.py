@@ -11,7 +11,7 @@ from torch import Tensor
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.store import damaged_entry
 from medseg.records import Array
-from medseg.targets import VoxelTarget
+from medseg.targets import IGNORED, VoxelTarget
 from medseg.training.segmentation.coarse import coarse_image, coarse_label
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.kept_scans import KeptScans
@@ -22,7 +22,8 @@ class PatchDataset:
     """Endless, reproducible sequence of patches, in which every case comes equally often per epoch.
 
     Additional patches of rare labels, if the settings ask for some, are mixed into each epoch; they come from cases
-    that hold the label, or from any where none does.
+    that hold the label, or from any where none does. Where a case has voxels that nobody has annotated, every patch
+    holds an annotated one.
 
     Args:
         cases: Prepared cases.
@@ -74,12 +75,19 @@ class PatchDataset:
             start = self._start(number, rng, name)
             pixels, drawn = self._kept.arrays(case) if self._kept else (case.image(), case.label())
             image = torch.from_numpy(crop(pixels, start, self._extent).astype(np.float32))
-            label = self.target.encode(crop(drawn, start, self._extent))
+            label = self._encoded(case, crop(drawn, start, self._extent))
         except (OSError, RuntimeError, ValueError) as error:
             raise damaged_entry(case.folder, error, case_id=case.case_id) from error
         if max(self._factor) > 1:
             image, label = coarse_image(image, self._factor), coarse_label(label, self._factor)
         return {"image": image, "label": label}
+
+    def _encoded(self, case: StoredCase, part: Array) -> Tensor:
+        """Reference of a patch, in which regions that the case does not annotate do not count."""
+        label = self.target.encode(part)
+        if case.unannotated and label.shape[0] > 1:
+            label[[self.target.structures.index(name) for name in case.unannotated]] = IGNORED
+        return label
 
     def _case_at(self, epoch: int, place: int) -> int:
         """Number of the case at a place of an epoch that is no additional one."""
@@ -102,6 +110,8 @@ class PatchDataset:
         case = self.cases[number]
         is_centred = name is not None or rng.random() < self.config.foreground_share
         centre = self._foreground_voxel(number, rng, name) if is_centred else None
+        if centre is None and self._is_partial(case):
+            centre = self._annotated_voxel(number, rng)
         start = []
         for axis, (size, wanted) in enumerate(zip(case.shape, self._extent, strict=True)):
             if size <= wanted:
@@ -114,18 +124,44 @@ class PatchDataset:
 
     def _foreground_voxel(self, number: int, rng: np.random.Generator, name: str | None) -> Array | None:
         """A voxel of the named label, or of one that is present, each equally likely; None where there is none."""
-        if number not in self._foreground:
-            voxels = self.cases[number].foreground()
-            self._foreground[number] = {
-                int(value): voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])
-            }
         by_label = [
-            voxels for value, voxels in self._foreground[number].items() if name is None or self._shows(value, name)
+            voxels
+            for value, voxels in self._samples(number).items()
+            if value and (name is None or self._shows(value, name))
         ]
         if not by_label:
             return None
         chosen: Array = rng.choice(by_label[int(rng.integers(len(by_label)))])
         return chosen
+
+    def _is_partial(self, case: StoredCase) -> bool:
+        """Whether the case has voxels that nobody has annotated."""
+        return self.target.ignored(np.zeros(1)) is not None and any(
+            voxels and self._is_ignored(value) for value, voxels in case.voxels.items()
+        )
+
+    def _is_ignored(self, value: int) -> bool:
+        ignored = self.target.ignored(np.array([value]))
+        return ignored is not None and bool(ignored.any())
+
+    def _annotated_voxel(self, number: int, rng: np.random.Generator) -> Array | None:
+        """An annotated voxel, of the background too, each about equally likely; None where the case has none."""
+        samples, counts = self._samples(number), self.cases[number].voxels
+        if not samples:
+            return None
+        weights = np.array([counts[value] for value in samples], np.float64)
+        value = list(samples)[int(rng.choice(len(weights), p=weights / weights.sum()))]
+        chosen: Array = rng.choice(samples[value])
+        return chosen
+
+    def _samples(self, number: int) -> dict[int, Array]:
+        """Sampled voxels of a case by their label."""
+        if number not in self._foreground:
+            voxels = self.cases[number].foreground()
+            self._foreground[number] = {
+                int(value): voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])
+            }
+        return self._foreground[number]
 
     def _order(self, epoch: int, size: int) -> Array:
         """The order of an epoch's patches; the last one is remembered."""

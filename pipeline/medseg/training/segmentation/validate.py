@@ -61,6 +61,7 @@ def validate_volume(
         case_id=case.case_id,
         spacing_mm=case.native.spacing_mm,
         metrics=metrics or {},
+        unannotated=case.unannotated,
     )
     return mask, list(rows)
 

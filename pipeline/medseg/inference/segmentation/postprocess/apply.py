@@ -72,7 +72,7 @@ def _with_rule(
         removed = list(_removed(parts, rule, voxel_ml))
         if removed:
             gone = _of_parts(parts, removed, where)
-            mask = target.without(mask, gone)
+            mask = target.without(mask, gone, rule.structure)
             changes.append(
                 _record(rule, gone, voxel_ml, parts=len(removed), is_emptied=len(removed) == len(parts.voxels))
             )

@@ -10,10 +10,10 @@ import numpy as np
 
 from medseg.evaluation.segmentation import find_mask
 from medseg.inference.segmentation.postprocess import first_largest, holes, is_below, numbered_parts
+from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import check_same_grid, read_case_label
 from medseg.records import Case, Manifest
 from medseg.scans import read_label
-from medseg.targets import ExclusiveLabels
 
 _MOST_VOLUMES = 32
 
@@ -79,12 +79,16 @@ def parts_of_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> li
         root: Data root.
         masks: Folder of the masks.
     """
-    target = ExclusiveLabels(labels=manifest.labels)
+    target = case_target(case, manifest)
     label, grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(find_mask(masks, case.case_id), case_id=case.case_id)
     check_same_grid(mask_grid, grid, case_id=case.case_id, thing="mask", reference="label")
+    ignored = target.ignored(label)
+    if ignored is not None:
+        label, mask = (np.where(ignored, array.dtype.type(0), array) for array in (label, mask))
     found = []
-    for structure in target.structures:
+    others = unannotated(case, manifest)
+    for structure in (name for name in target.structures if name not in others):
         reference, where = target.shows(label, structure), target.shows(mask, structure)
         parts = numbered_parts(where)
         overlaps = np.bincount(parts.numbers[reference[parts.box]].ravel(), minlength=len(parts.voxels) + 1)[1:]

@@ -11,6 +11,7 @@ from medseg.cohort import run_cases
 from medseg.evaluation.segmentation import Scores, find_mask, judge_tries, measure_case
 from medseg.evaluation.segmentation.beyond_chance import JudgedTry
 from medseg.inference.segmentation.postprocess import Postprocessing, StructureRule, postprocess
+from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import read_case_label
 from medseg.records import Case, Failure, Manifest
 from medseg.runs.progress import Progress
@@ -21,7 +22,6 @@ from medseg.runs.segmentation.choice.part_table import (
     smallest_volume,
 )
 from medseg.scans import read_label
-from medseg.targets import ExclusiveLabels
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +143,20 @@ def dice_with(
         masks: Folder of the masks.
         rules: Rules for the cases of each fold.
     """
-    target = ExclusiveLabels(labels=manifest.labels)
+    target = case_target(case, manifest)
     label, grid = read_case_label(case, manifest, root)
     mask, _ = read_label(find_mask(masks, case.case_id), case_id=case.case_id)
     own = rules[case.fold] if case.fold is not None else None
     if own is not None:
         mask, _ = postprocess(mask, own, target=target, voxel_ml=grid.voxel_ml)
-    rows = measure_case(label, mask, target=target, case_id=case.case_id, spacing_mm=grid.spacing_mm, metrics={})
+    rows = measure_case(
+        label,
+        mask,
+        target=target,
+        case_id=case.case_id,
+        spacing_mm=grid.spacing_mm,
+        unannotated=unannotated(case, manifest),
+    )
     return {row.label: 1.0 if row.label_voxels == row.mask_voxels == 0 else row.values["dice"] for row in rows}
 
 

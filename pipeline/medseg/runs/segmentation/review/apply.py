@@ -242,6 +242,7 @@ class _Work:
             mask_sha256=decision.review.mask_sha256,
         )
         changes = {"label": label, "label_ml": label_ml, "slice_labels": None, "label_review": review}
+        changes["annotated_labels"] = None  # a person has looked at every structure
         return case.model_copy(update=changes)
 
     def _has_other_label(self, case_id: str) -> bool:

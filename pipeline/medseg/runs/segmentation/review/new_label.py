@@ -94,7 +94,8 @@ def make_label(
         )
     voxel_ml = scan.geometry.voxel_ml
     counts = np.bincount(label.ravel(), minlength=max(manifest.labels.values()) + 1)
-    volumes = {name: float(counts[value] * voxel_ml) for name, value in manifest.foreground.items()}
+    parts = manifest.regions or {name: (value,) for name, value in manifest.foreground.items()}
+    volumes = {name: float(counts[list(values)].sum() * voxel_ml) for name, values in parts.items()}
     grid = replace(scan, array=np.empty((1, 0, 0, 0), np.float32))
     return NewLabel(label, grid, volumes)
 

@@ -17,7 +17,7 @@ from medseg.runs.segmentation.update.changes import KnownCases, State, sorted_ch
 from medseg.runs.segmentation.update.record import UpdateRecord, load_update
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
-from medseg.targets import ExclusiveLabels
+from medseg.targets import LabelMap, Regions
 from medseg.training.segmentation.replay import Replay
 
 
@@ -115,6 +115,8 @@ def _check_unseen(leaked: Collection[str], manifest: Manifest, record: RunRecord
     )
 
 
-def _names(target: ExclusiveLabels) -> list[str]:
-    """Names of the labels in the order of the network's channels."""
+def _names(target: LabelMap) -> list[str]:
+    """Names of the labels or regions in the order of the network's channels."""
+    if isinstance(target, Regions):
+        return list(target.structures)
     return [name for name, _ in sorted(target.labels.items(), key=lambda item: item[1])]

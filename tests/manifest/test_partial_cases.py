@@ -1,0 +1,158 @@
+"""What a case does not annotate is not learned, measured or counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from medseg.errors import ScanError
+from medseg.evaluation.segmentation import EvaluationContract, evaluate_cases, ignored_note
+from medseg.geometry import Geometry
+from medseg.manifest import case_target, manifest_target, read_case
+from medseg.manifest.case_scans import read_case_label
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
+from medseg.preprocess.partial_labels import resample_partial
+from medseg.preprocess.segmentation import prepare_cases
+from medseg.records import Case, Manifest
+from medseg.scans import write_scan
+from medseg.split.label_volumes import measure_labels
+from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation.patches import PatchDataset
+
+from tests.grids import OBLIQUE
+from tests.manifest.datasets import manifest_of, write_case
+
+IGNORE = 9
+LABEL = np.zeros(OBLIQUE.shape, np.uint8)
+LABEL[1:4, 2:5, 1:3], LABEL[4:6, 2:5, 1:3] = 1, 2
+PARTIAL = np.where(np.indices(OBLIQUE.shape)[2] > 1, IGNORE, LABEL).astype(np.uint8)
+REGIONS: dict[str, Any] = {"regions": {"organ": (1, 2), "tumour region": (2,)}, "regions_order": (1, 2)}
+CONTRACT = EvaluationContract(metrics=("dice", "iou", "sensitivity", "volume_difference_ml"))
+
+
+def write(place: Path, label: np.ndarray, **changes: Any) -> tuple[Case, Manifest]:
+    case = write_case(place, label=label).model_copy(update=changes.pop("case", {}))
+    return case, manifest_of([case], **changes)
+
+
+def test_ignored_voxels_are_legal_where_the_manifest_names_their_value(tmp_path: Path) -> None:
+    case, manifest = write(tmp_path, PARTIAL, ignore=IGNORE)
+    assert np.array_equal(read_case(case, manifest, tmp_path).label, PARTIAL)
+    with pytest.raises(ScanError, match=r"label values must be among \[0, 1, 2\], got \[9\]"):
+        read_case(case, manifest_of([case]), tmp_path)
+
+
+def test_label_of_ignored_voxels_alone_is_empty(tmp_path: Path) -> None:
+    case, manifest = write(tmp_path, np.full(OBLIQUE.shape, IGNORE, np.uint8), ignore=IGNORE)
+    with pytest.raises(ScanError, match="label must hold at least one labelled voxel, got none"):
+        read_case(case, manifest, tmp_path)
+
+
+def test_background_of_a_partly_annotated_case_is_ignored(tmp_path: Path) -> None:
+    alone = np.where(LABEL == 2, 0, LABEL)
+    case, manifest = write(tmp_path, alone, case={"annotated_labels": ("liver",)})
+    label, _ = read_case_label(case, manifest, tmp_path)
+    ignored = manifest_target(manifest).ignored(label)
+    assert ignored is not None
+    assert np.array_equal(ignored, alone == 0)
+    assert np.array_equal(label == 1, alone == 1)
+
+
+def test_label_of_what_is_not_annotated_is_refused(tmp_path: Path) -> None:
+    case, manifest = write(tmp_path, LABEL, case={"annotated_labels": ("liver",)})
+    with pytest.raises(ScanError, match=r"no more than annotated_labels names, \['liver'\], got \['tumour'\]"):
+        read_case_label(case, manifest, tmp_path)
+
+
+def test_volumes_leave_ignored_voxels_out(tmp_path: Path) -> None:
+    _, manifest = write(tmp_path, PARTIAL, ignore=IGNORE)
+    (measured,) = measure_labels(manifest, tmp_path, by=("volume",)).manifest.cases
+    expected = {name: (value == PARTIAL).sum() * OBLIQUE.voxel_ml for name, value in manifest.foreground.items()}
+    assert measured.label_ml == pytest.approx(expected, rel=1e-5)
+
+
+def test_masks_may_hold_anything_where_nobody_annotated(tmp_path: Path) -> None:
+    """The mask that is wrong in ignored voxels alone is as good as the label, and the share left out is told."""
+    case, manifest = write(tmp_path, PARTIAL, ignore=IGNORE)
+    (tmp_path / "masks").mkdir()
+    wrong = np.where(PARTIAL == IGNORE, 2, LABEL).astype(np.uint8)
+    write_scan(wrong[None], OBLIQUE, tmp_path / "masks" / "c.nii.gz")
+    rows, failures = evaluate_cases([case], manifest, tmp_path, masks=tmp_path / "masks", contract=CONTRACT)
+    assert not failures
+    assert {row.label: row.values["dice"] for row in rows} == {"liver": 1.0, "tumour": 1.0}
+    assert all(row.values["volume_difference_ml"] == 0 for row in rows)
+    share = float((PARTIAL == IGNORE).mean())
+    assert ignored_note(rows)["ignored"] == {"mean_share": share, "share_by_case": {"c": round(share, 6)}}
+
+
+def test_background_metrics_leave_ignored_voxels_out(tmp_path: Path) -> None:
+    """One false voxel in the annotated part, whose voxels alone are counted."""
+    case, manifest = write(tmp_path, PARTIAL, ignore=IGNORE)
+    (tmp_path / "masks").mkdir()
+    wrong = LABEL.copy()
+    wrong[0, 0, 0] = 1
+    write_scan(wrong[None], OBLIQUE, tmp_path / "masks" / "c.nii.gz")
+    contract = EvaluationContract(metrics=("dice", "accuracy", "specificity"))
+    rows, _ = evaluate_cases([case], manifest, tmp_path, masks=tmp_path / "masks", contract=contract)
+    (liver,) = (row for row in rows if row.label == "liver")
+    annotated, inside = int((PARTIAL != IGNORE).sum()), int((PARTIAL == 1).sum())
+    assert liver.values["accuracy"] == pytest.approx((annotated - 1) / annotated)
+    assert liver.values["specificity"] == pytest.approx((annotated - inside - 1) / (annotated - inside))
+
+
+def test_regions_that_a_case_does_not_annotate_are_not_measured(tmp_path: Path) -> None:
+    organ = (LABEL > 0).astype(np.uint8)
+    case, manifest = write(tmp_path, organ, case={"annotated_labels": ("organ",)}, **REGIONS)
+    (tmp_path / "masks").mkdir()
+    write_scan(LABEL[None], OBLIQUE, tmp_path / "masks" / "c.nii.gz")
+    rows, failures = evaluate_cases([case], manifest, tmp_path, masks=tmp_path / "masks", contract=CONTRACT)
+    assert not failures
+    assert [(row.label, row.values["dice"]) for row in rows] == [("organ", 1.0)]
+
+
+@pytest.fixture
+def config() -> TrainingConfig:
+    return TrainingConfig(patch_size=(4, 4, 4), batch_size=1, patches_per_case=4, foreground_share=0.0)
+
+
+def test_every_patch_of_a_scribble_holds_an_annotated_voxel(tmp_path: Path, config: TrainingConfig) -> None:
+    scribble = np.full(OBLIQUE.shape, IGNORE, np.uint8)
+    scribble[0, 0, 0], scribble[-1, -1, -1] = 0, 1
+    case, manifest = write(tmp_path, scribble, ignore=IGNORE)
+    prepared = _prepared(case, manifest, tmp_path)
+    patches = PatchDataset(prepared, config, target=manifest_target(manifest))
+    assert all((patches[n]["label"] >= 0).any() for n in range(20))
+
+
+def test_channels_of_unannotated_regions_do_not_count(tmp_path: Path, config: TrainingConfig) -> None:
+    organ = (LABEL > 0).astype(np.uint8)
+    case, manifest = write(tmp_path, organ, case={"annotated_labels": ("organ",)}, **REGIONS)
+    label = PatchDataset(_prepared(case, manifest, tmp_path), config, target=manifest_target(manifest))[0]["label"]
+    assert set(label[0].unique().tolist()) <= {0, 1}
+    assert label[1].unique().tolist() == [-1]
+
+
+def _prepared(case: Case, manifest: Manifest, root: Path) -> Any:
+    config = PreprocessConfig(spacing_mm=None, axcodes=None, normalisation=(ChannelNormalisation(kind="zscore"),))
+    done = prepare_cases([case], manifest, root, config=config, store=root / "store")
+    assert not done.failures, done.failures
+    return done.cases
+
+
+def test_other_grids_make_no_background_beside_a_scribble() -> None:
+    """A new voxel is as its nearest where one of its own is ignored, and decided by all of them elsewhere."""
+    fine, coarse = np.eye(4), np.diag([2.0, 1.0, 1.0, 1.0])
+    coarse[0, 3] = 0.5  # centre of the first pair
+    labels = np.array([1, 1, 1, IGNORE, IGNORE, IGNORE, 0, 0], np.uint8)[:, None, None]
+    moved = resample_partial(labels, Geometry((8, 1, 1), fine), Geometry((4, 1, 1), coarse), ignore=IGNORE)
+    assert moved.ravel().tolist() == [1, 1, IGNORE, 0]
+
+
+def test_whole_cases_of_a_partial_dataset_ignore_nothing(tmp_path: Path) -> None:
+    whole, _ = write(tmp_path, LABEL)
+    part = whole.model_copy(update={"case_id": "d", "annotated_labels": ("liver",)})
+    manifest = manifest_of([whole, part])
+    assert (case_target(whole, manifest).ignore, case_target(part, manifest).ignore) == (None, 3)
+    assert manifest_target(manifest).ignore == 3
