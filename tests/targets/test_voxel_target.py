@@ -130,6 +130,7 @@ class DoseCase:
     case_id = "a"
     shape = (6, 6, 6)
     voxels: Mapping[int, int] = MappingProxyType({})
+    unannotated: tuple[str, ...] = ()
 
     def image(self) -> np.ndarray:
         return np.ones((1, 6, 6, 6), np.float16)
