@@ -6,6 +6,8 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +65,9 @@ def command(runs: tuple[Path | str, ...], named: tuple[str, ...], token_file: Pa
     from medseg.inference.requests import RequestLimits
     from medseg.runs.serving import ServeSettings, open_server
 
-    _log_without_names()
     token = _token(token_file) if token_file else os.environ.get(TOKEN) or None
     limits = RequestLimits(most_voxels=choices.pop("most_voxels"), most_bytes=choices.pop("most_bytes"))
-    with open_server(models, ServeSettings(token=token, limits=limits, **choices)) as server:
+    with _log_without_names(), open_server(models, ServeSettings(token=token, limits=limits, **choices)) as server:
         for sign in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sign, lambda *_: server.stop())
         console.warn(server.warnings)
@@ -101,14 +102,34 @@ def _token(path: Path) -> str:
         raise click.BadParameter("must be a text file that can be read", param_hint="'--token-file'") from error
 
 
-def _log_without_names() -> None:
+@contextmanager
+def _log_without_names() -> Iterator[None]:
     """Log requests, and nothing of what other parts say of scans, whose names may be those of patients."""
+    own, nibabel = logging.getLogger("medseg.runs.serving"), logging.getLogger("nibabel.global")
+    before = [(handler, handler.formatter) for handler in logging.getLogger().handlers]
     logging.captureWarnings(True)  # or they would be printed past the log, with values of headers in them
-    logging.getLogger("nibabel.global").addFilter(lambda record: False)  # it has a handler of its own
-    logging.getLogger("medseg.runs.serving").setLevel(logging.INFO)
-    for handler in logging.getLogger().handlers:
+    nibabel.addFilter(_is_nothing)  # it has a handler of its own
+    own.setLevel(logging.INFO)
+    for handler, _ in before:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handler.addFilter(lambda record: record.name.startswith(("medseg.runs.serving", "uvicorn")))
+        handler.addFilter(_is_of_requests)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        nibabel.removeFilter(_is_nothing)
+        own.setLevel(logging.NOTSET)
+        for handler, formatter in before:
+            handler.setFormatter(formatter)
+            handler.removeFilter(_is_of_requests)
+
+
+def _is_nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _is_of_requests(record: logging.LogRecord) -> bool:
+    return record.name.startswith(("medseg.runs.serving", "uvicorn"))
 
 
 if __name__ == "__main__":

@@ -275,6 +275,11 @@ class Failure:
     reason: str
     kind: str = field(default="", compare=False, repr=False)
 
+    @property
+    def row(self) -> dict[str, str]:
+        """Case, work and reason, as files list them."""
+        return {"case_id": self.case_id, "stage": self.stage, "reason": self.reason}
+
     @classmethod
     def of(cls, case_id: str, stage: str, error: Exception) -> Self:
         """Failure of a case because of an error; the reason names the case once."""

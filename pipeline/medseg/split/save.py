@@ -140,5 +140,5 @@ def _record(
         "options": config.model_dump(mode="json"),
         "balance": asdict(result.balance),
         "warnings": list(result.warnings),
-        "failures": [asdict(failure) for failure in failures],
+        "failures": [failure.row for failure in failures],
     }

@@ -49,7 +49,7 @@ def write_classification(
     content = {
         "contract": CONTRACT,
         **asdict(summary),
-        "failures": [asdict(failure) for failure in failures],
+        "failures": [failure.row for failure in failures],
         **(notes or {}),
     }
     write_json(path, content)

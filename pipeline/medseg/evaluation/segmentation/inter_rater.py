@@ -40,7 +40,7 @@ class InterRater:
             "structures": [asdict(entry) for entry in self.summary.labels],
             "model_against_reader": [{**asdict(entry), "verdict": entry.verdict} for entry in self.against_reader],
             "without_reading": list(self.without_reading),
-            "failures": [asdict(failure) for failure in self.failures],
+            "failures": [failure.row for failure in self.failures],
         }
 
     @property

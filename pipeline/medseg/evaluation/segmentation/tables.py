@@ -52,7 +52,7 @@ def write_summary(
         "cases": summary.cases,
         "means": summary.means,
         "structures": [asdict(entry) for entry in summary.labels],
-        "failures": [asdict(failure) for failure in failures],
+        "failures": [failure.row for failure in failures],
         **(notes or {}),
     }
     write_json(path, content)

@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -138,7 +138,7 @@ def try_gate(
         rows, failures = [row for rows in done.results for row in rows], done.failures
         _write_rows(rows, folder / "gate.csv")
         summaries = tuple(_summary(rows, gate) for gate in gates) if rows else ()
-        content = {"gates": summaries, "notes": flattered, "failures": [asdict(failure) for failure in failures]}
+        content = {"gates": summaries, "notes": flattered, "failures": [failure.row for failure in failures]}
         write_json(folder / "gate.json", content)
         if tracked is not None:
             _log(tracked, folder, summaries)

@@ -32,10 +32,10 @@ def numbered_parts(where: Mask) -> Parts:
     Args:
         where: Voxels of the structure, bool, shape `(I, J, K)`.
     """
-    from scipy.ndimage import label
+    from scipy import ndimage
 
     box = box_of(where)
-    numbers, count = label(where[box], structure=np.ones((3,) * where.ndim))
+    numbers, count = ndimage.label(where[box], structure=np.ones((3,) * where.ndim))
     voxels = np.bincount(np.asarray(numbers).ravel(), minlength=count + 1)[1:]
     return Parts(box, np.asarray(numbers, np.int32), voxels.astype(np.int64))
 
@@ -51,14 +51,14 @@ def holes(where: Mask) -> Mask:
     Returns:
         Bool, of the same shape.
     """
-    from scipy.ndimage import binary_fill_holes
+    from scipy import ndimage
 
     found = np.zeros_like(where)
     box = box_of(where)
     flat = tuple(axis for axis, size in enumerate(where.shape) if size == 1)
     inside = where[box]
     if inside.size:
-        filled = np.asarray(binary_fill_holes(inside.squeeze(flat))).reshape(inside.shape)
+        filled = np.asarray(ndimage.binary_fill_holes(inside.squeeze(flat))).reshape(inside.shape)
         found[box] = filled & ~inside
     return found
 
