@@ -58,7 +58,7 @@ class Forecast:
 def forecast_score(steps: Sequence[float], scores: Sequence[float], *, end: float) -> Forecast | None:
     """Continue a learning curve to the end of its budget, and to twice that.
 
-    Curves of the error (1 − score) that fall as a power of the steps or exponentially to some limit are drawn at
+    Curves of the error (1 − score), each the sum of a slow power of the steps and of a fast exponential, are drawn at
     random and weighted by how well they agree with the validations, the later ones above all. What no curve tells (the
     gain of the last, small learning rates; overfitting) widens the interval with every doubling of the steps. How often
     it held the truth is in `benchmarks/README.md`.
