@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from medseg.training import StepBudget
 from medseg.training.checkpoint import CHECKPOINT_NAME, checkpoint_facts
+from medseg.training.config import OptimisationConfig
 from medseg.training.engine import run_task
 from medseg.training.forecast import Forecast, forecast_score
+from medseg.training.segmentation.coarse import CoarseStart
+from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.task import Validation
 
 from tests.training.toy_task import ToyTask
@@ -104,6 +107,17 @@ def test_interval_holds_the_truth_of_noisy_courses_about_as_often_as_it_says() -
     assert 0.65 * 60 <= hits <= 0.98 * 60
 
 
+def test_validations_of_a_coarse_start_do_not_bend_the_curve() -> None:
+    steps, scores = [480, 1280, 1866, 2349], [0.4599, 0.4707, 0.7884, 0.8870]  # hippocampus, ten minutes
+    bent, settled = (forecast_score(steps, scores, end=5018, settled_from=start) for start in (0, 2349))
+    assert bent is not None
+    assert settled is not None
+    assert held(settled, 0.8946)
+    assert not held(bent, 0.8946)
+    assert forecast_score(steps, scores, end=5018, settled_from=3000) is None
+    assert forecast_score(steps[2:], scores[2:], end=5018, settled_from=2349) is None  # the second validation
+
+
 def test_two_validations_say_nothing() -> None:
     assert forecast_score([10, 20], [0.5, 0.6], end=100) is None
 
@@ -135,6 +149,27 @@ def test_validations_of_a_training_carry_a_forecast_from_the_third_on(tmp_path: 
     assert last.forecast is not None
     assert last.forecast.score is None  # nothing is left to expect
     assert "forecast_gain_if_doubled" in last.values
+
+
+def test_forecasts_of_a_training_begin_once_it_has_settled(tmp_path: Path) -> None:
+    class LateConfig(OptimisationConfig):
+        @property
+        def settled(self) -> float:
+            return 0.6
+
+    notes, task = Notes(), toy(tmp_path)
+    task.optimisation = LateConfig(**task.optimisation.model_dump())
+    run_task(task, StepBudget(60), listeners=[notes])
+    has_forecast = {step: value.forecast is not None for step, value in sorted(notes.validations.items())}
+    assert has_forecast == {step: step >= 36 for step in has_forecast}
+    first = min(step for step, has in has_forecast.items() if has)
+    assert checkpoint_facts(tmp_path / CHECKPOINT_NAME)["settled_step"] == first
+
+
+def test_coarse_start_has_settled_some_time_after_its_end() -> None:
+    start = CoarseStart(share=0.25, factor=(2, 2, 2), patch_size=(8, 8, 8), batch_size=2)
+    assert TrainingConfig(patch_size=(16, 16, 16), coarse_start=start).settled == pytest.approx(0.325)
+    assert TrainingConfig(patch_size=(16, 16, 16)).settled == 0
 
 
 def test_resumed_training_remembers_its_earlier_validations(tmp_path: Path) -> None:

@@ -43,3 +43,8 @@ class OptimisationConfig(Config):
     precision: PrecisionKind = "auto"
     seed: int = Field(0, ge=0)
     augment: AugmentConfig = AugmentConfig()
+
+    @property
+    def settled(self) -> float:
+        """Progress from which validations tell how the rest of the training goes on."""
+        return 0.0

@@ -125,7 +125,7 @@ def run_task(
     checkpoints = Checkpoints(task.folder, state, budget, guard)
     attach_saves_on_the_way(trainer, checkpoints)
     attach_validation(trainer, evaluator, state, task, budget)
-    attach_forecast(evaluator, state)
+    attach_forecast(evaluator, state, settled=task.optimisation.settled)
     attach_budget(trainer, state, budget)
     attach_milestones(trainer, state, budget, validations=task.optimisation.validations)
     attach_listeners(trainer, evaluator, state, listeners=listeners, on_step=on_step)

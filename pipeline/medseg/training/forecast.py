@@ -55,7 +55,9 @@ class Forecast:
         return {f"forecast_{name}": value for name, value in (score | gain).items()}
 
 
-def forecast_score(steps: Sequence[float], scores: Sequence[float], *, end: float) -> Forecast | None:
+def forecast_score(
+    steps: Sequence[float], scores: Sequence[float], *, end: float, settled_from: float = 0
+) -> Forecast | None:
     """Continue a learning curve to the end of its budget, and to twice that.
 
     Curves of the error (1 − score), each the sum of a slow power of the steps and of a fast exponential, are drawn at
@@ -67,16 +69,19 @@ def forecast_score(steps: Sequence[float], scores: Sequence[float], *, end: floa
         steps: Step of each validation, rising.
         scores: Score of each validation over the same cases, at most 1; those that are not finite are passed over.
         end: Steps at the end of the budget.
+        settled_from: Step of the first validation that belongs to the curve; those before it, on coarser voxels say,
+            tell nothing of its course.
 
     Returns:
-        The forecast; None with fewer than three usable validations.
+        The forecast; None with fewer than three usable validations, or none that belongs to the curve.
 
     Source: parametric curves after Domhan et al. 2015, https://www.ijcai.org/Proceedings/15/Papers/487.pdf, section 3.
     """
     known = [(step, 1 - score) for step, score in zip(steps, scores, strict=True) if 0 < 1 - score <= 1 and step > 0]
-    if len(known) < _FEWEST:
+    settled = [(step, error) for step, error in known if step >= settled_from]
+    if len(known) < _FEWEST or not settled:
         return None
-    at, errors = np.array(known).T
+    at, errors = np.array(settled).T
     rng = np.random.default_rng(0)
     draws = _Draws.draw(rng, last=float(errors[-1]))
     weights = draws.weights(at / at[-1], errors)

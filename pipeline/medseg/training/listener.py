@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -32,7 +33,7 @@ class TrainingListener(Protocol):
 
 
 class CurvesListener:
-    """Appends every report to `curves.csv`, and the score of every validation to a table of its own.
+    """Appends every report to `curves.csv`, and score and forecast of every validation to a table of its own.
 
     Args:
         path: Target file of the reports; one that exists is continued.
@@ -48,9 +49,12 @@ class CurvesListener:
         _append(self.path, step, values)
 
     def on_validation(self, step: int, validation: Validation) -> None:
-        """Append the score likewise; the cases of the last validation have tables of their own."""
+        """Append score and forecast of the end likewise; the cases of the last validation have tables of their own."""
         if self.validations is not None:
-            _append(self.validations, step, {"score": validation.score})
+            forecast = validation.forecast.score if validation.forecast else None
+            low, middle, high = (forecast.low, forecast.middle, forecast.high) if forecast else (math.nan,) * 3
+            values = {"forecast": middle, "forecast_low": low, "forecast_high": high}
+            _append(self.validations, step, {"score": validation.score, **values})
 
 
 class TrackingListener:

@@ -118,6 +118,7 @@ class Checkpoints:
             "compared_cases": state.compared_cases,
             "reported": state.reported,
             "curve": state.curve,
+            "settled_step": state.settled_step,
             **more,
         }
         save_checkpoint(
@@ -161,6 +162,7 @@ def restore(state: TrainingState, folder: Path, budget: Budget) -> None:
     state.compared_cases = facts.get("compared_cases")
     state.reported = float(facts.get("reported", 0.0))
     state.curve = [(int(step), float(score)) for step, score in facts.get("curve", ())]
+    state.settled_step = facts.get("settled_step")
     state.progress = _progress(facts, budget)
     if "final_cases" in facts and facts["total_s"] == budget.total_s():
         state.finished = state.step, int(facts["final_cases"])

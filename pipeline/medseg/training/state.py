@@ -33,6 +33,7 @@ class TrainingState:
         last: Last validation; None before the first.
         score: Score of the last validation over the cases that every validation measures.
         curve: Step and score of every validation.
+        settled_step: Step of the first validation that forecasts continue from; None before it.
         validated_step: Step of the last validation since the run began or was resumed.
         is_pause_open: Whether the run was resumed within a pause, or within what belongs to a step, which is to be made
             up for.
@@ -55,6 +56,7 @@ class TrainingState:
     last: Validation | None = None
     score: float = float("-inf")
     curve: list[tuple[int, float]] = field(default_factory=list)
+    settled_step: int | None = None
     validated_step: int | None = None
     is_pause_open: bool = False
     finished: tuple[int, int] | None = None

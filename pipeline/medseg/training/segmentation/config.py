@@ -10,6 +10,8 @@ from medseg.configuration import Voxels
 from medseg.training.config import OptimisationConfig
 from medseg.training.segmentation.coarse import CoarseStart
 
+_SETTLING = 1.3  # of the share of a coarse start, until the moving average of the weights is of the grid's own voxels
+
 
 class TrainingConfig(OptimisationConfig):
     """Settings of a segmentation training: those of every training, patches and loss.
@@ -39,6 +41,11 @@ class TrainingConfig(OptimisationConfig):
     def patches_per_epoch(self, cases: int) -> int:
         """Patches of an epoch over so many cases."""
         return cases * self.patches_per_case + sum(self.extra_patches.values())
+
+    @property
+    def settled(self) -> float:
+        """Progress at which the averaged weights have left the coarse start behind."""
+        return _SETTLING * self.coarse_start.share if self.coarse_start else 0.0
 
     @property
     def coarse(self) -> Self:
