@@ -57,6 +57,11 @@ class Regions(LabelValues):
         return self
 
     @property
+    def meanings(self) -> tuple[object, ...]:
+        """Name and values of each channel's structure, in order, and the value that it writes."""
+        return tuple(self.regions.items()), self.order
+
+    @property
     def channels(self) -> int:
         """Output channels of the network: one per structure."""
         return len(self.regions)
@@ -147,9 +152,7 @@ class Regions(LabelValues):
 
     def extended(self, array: Array, structure: str, where: Mask) -> Array:
         """A label map in which some voxels belong to a structure, too."""
-        return self._changed(
-            array, where, lambda code: int(self._value_of_combination[code | self._bit(structure)])
-        )
+        return self._changed(array, where, lambda code: int(self._value_of_combination[code | self._bit(structure)]))
 
     def _changed(self, array: Array, where: Mask, value_for: Callable[[int], int]) -> Array:
         """A label map with other values in some voxels, by the combination of structures that is there."""
