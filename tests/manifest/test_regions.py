@@ -51,7 +51,7 @@ def test_earlier_manifests_keep_their_digest_and_file(tmp_path: Path) -> None:
         ({"ignore": 3}, "ignore must not be the value of a label, got 3, which is 'enhancing'"),
         ({"instances": True, "labels": {"background": 0, "a": 1}, "regions": {"b": [1]}, "regions_order": [1]},
          "numbered instances must have a label for every voxel"),
-        ({"task": "classification"}, "classification must have a label for every voxel of every case, got regions"),
+        ({"task": "regression"}, "regression must have a label for every voxel of every case, got regions"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

@@ -108,7 +108,7 @@ def _check_region_values(manifest: Manifest) -> None:
 
 
 def _check_task(manifest: Manifest) -> None:
-    if manifest.task != "segmentation" or manifest.instances:
+    if manifest.task == "regression" or manifest.instances:
         require_plain(manifest, "numbered instances" if manifest.instances else manifest.task)
 
 
