@@ -91,7 +91,7 @@ def test_mask_files_that_overlap_are_kept_so(tmp_path: Path, picture: bool) -> N
     found = run_ingest(tmp_path / "source", tmp_path / "out", mapping=MAPPING.replace("[L", "[l").replace("[C", "[c"))
     manifest, label = found.manifest, found.label()
     target = manifest_target(manifest)
-    shown = {name: mask[..., :1] if picture else mask for name, mask in masks.items()}
+    shown = {name: mask[..., 2:3] if picture else mask for name, mask in masks.items()}
     for name, mask in shown.items():
         assert np.array_equal(target.shows(label, name), mask > 0)
     assert manifest.regions == {"lesion": (1, 3), "core": (2, 3), "node": (4,)}
@@ -105,7 +105,7 @@ def write_raster(path: Path, array: np.ndarray) -> None:
         scaled = plane * 255 if plane.max() == 1 else plane
         Image.fromarray(np.ascontiguousarray(scaled.T).astype(np.uint8)).save(path)
     else:
-        write_nifti(path, array.astype(np.float32 if array.max() > 255 else array.dtype))
+        write_nifti(path, array.astype(np.uint8 if array.dtype == bool else np.float32))
 
 
 def test_one_mask_file_of_single_values_makes_regions_that_share_nothing(tmp_path: Path) -> None:
