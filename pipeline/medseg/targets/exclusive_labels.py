@@ -38,11 +38,6 @@ class ExclusiveLabels(LabelValues):
         """Nothing: the largest channel decides."""
         return None
 
-    @property
-    def meanings(self) -> tuple[object, ...]:
-        """Label value of each channel."""
-        return self.values
-
     def combine(self, found: Mask) -> Array:
         """Label values from the voxels `(channels, I, J, K)` of each channel, of which one has each voxel."""
         mask = self.blank(tuple(found.shape[1:]))

@@ -57,11 +57,6 @@ class Regions(LabelValues):
         return self
 
     @property
-    def meanings(self) -> tuple[object, ...]:
-        """Name and values of each channel's structure, in order, and the value that it writes."""
-        return tuple(self.regions.items()), self.order
-
-    @property
     def channels(self) -> int:
         """Output channels of the network: one per structure."""
         return len(self.regions)

@@ -39,10 +39,6 @@ class VoxelTarget(Protocol):
         """Names of what can be shown, outlined and measured by its voxels; the background is none of them."""
 
     @property
-    def meanings(self) -> tuple[object, ...]:
-        """What the channels stand for, in order: values of two networks are averaged only where this is the same."""
-
-    @property
     def channel_values(self) -> tuple[int, ...] | None:
         """Native value of each channel if `decide` takes that of the largest, the first of equals; None otherwise."""
 

@@ -40,11 +40,6 @@ class WrittenRegions(ExclusiveLabels):
         return self
 
     @property
-    def meanings(self) -> tuple[object, ...]:
-        """Values that make up each channel's region, in order, and the value that it writes."""
-        return self.regions, self.order
-
-    @property
     def channels(self) -> int:
         """Output channels of the network: one per region."""
         return len(self.regions)

@@ -26,7 +26,7 @@ from medseg.inference.slab import Slab
 from medseg.preprocess.body import slices_of
 from medseg.preprocess.segmentation.restore import SLAB_BYTES, restore_planes
 from medseg.records import Labelmap, Scan
-from medseg.targets import VoxelTarget, regions_of
+from medseg.targets import VoxelTarget, channel_meanings, regions_of
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.quality.calibration import ConfidenceCalibration
@@ -62,7 +62,7 @@ class Ensemble:
                         f"{two or 'none'} in model {number}",
                         remedy="predict with each model into a folder of its own",
                     )
-            if (first.target.kind, first.target.meanings) != (other.target.kind, other.target.meanings):
+            if channel_meanings(first.target) != channel_meanings(other.target):
                 raise ConfigError(
                     "models must all find labels or all find the same regions in the same order, got "
                     f"{_outputs(other.target)} in model {number} and {_outputs(first.target)} in model 1",
