@@ -12,7 +12,7 @@ from medseg.audit.label_checks import check_label_values
 from medseg.errors import ScanError
 from medseg.evaluation.segmentation import EvaluationContract, evaluate_cases, ignored_note, measure_case
 from medseg.geometry import Geometry
-from medseg.manifest import case_target, manifest_target, read_case, trained_label
+from medseg.manifest import manifest_target, read_case
 from medseg.manifest.case_scans import read_case_label
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.partial_labels import resample_partial
@@ -21,6 +21,7 @@ from medseg.records import Case, Manifest
 from medseg.scans import write_scan
 from medseg.split.label_volumes import measure_labels
 from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation.marginal_loss import open_groups, open_index
 from medseg.training.segmentation.patches import PatchDataset
 
 from tests.grids import OBLIQUE
@@ -60,16 +61,21 @@ def forms_of() -> FileFacts:
     return FileFacts("label.nii.gz", True, {}, None)
 
 
-def test_background_of_a_partly_annotated_case_is_not_learned(tmp_path: Path) -> None:
+def test_background_of_a_partly_annotated_case_may_be_what_it_does_not_annotate(
+    tmp_path: Path, config: TrainingConfig
+) -> None:
+    """Of the background, a patch says that it is none of the annotated labels, and no more."""
     alone = np.where(LABEL == 2, 0, LABEL)
     case, manifest = write(tmp_path, alone, case={"annotated_labels": ("liver",)})
-    label, _ = read_case_label(case, manifest, tmp_path)
-    assert np.array_equal(label, alone)
-    learned = trained_label(label, case, manifest)
-    ignored = manifest_target(manifest).ignored(learned)
-    assert ignored is not None
-    assert np.array_equal(ignored, alone == 0)
-    assert np.array_equal(learned == 1, alone == 1)
+    whole = case.model_copy(update={"case_id": "d", "annotated_labels": None})
+    prepared = [*_prepared(whole, manifest, tmp_path), *_prepared(case, manifest, tmp_path)]
+    patches = PatchDataset(prepared, config, target=manifest_target(manifest))
+    assert open_groups(prepared) == (("tumour",),)
+    found = {patches._case_at(0, place): set() for place in range(8)}  # type: ignore[var-annotated]
+    for position in range(8):
+        place = int(patches._order(0, 8)[position])
+        found[patches._case_at(0, place)] |= set(patches[position]["label"].unique().tolist())
+    assert found == {0: {0, 1}, 1: {open_index(0), 1}}
 
 
 def test_what_lies_beside_an_annotated_label_is_wrong(tmp_path: Path) -> None:
@@ -89,7 +95,6 @@ def test_what_lies_beside_an_annotated_label_is_wrong(tmp_path: Path) -> None:
         stored.native_label(), drawn, target=manifest_target(manifest), case_id="c", unannotated=stored.unannotated
     )
     assert [(row.label, row.values["dice"]) for row in validated] == [("liver", rows[0].values["dice"])]
-    assert set(np.unique(stored.label()[...])) == {1, 3}  # and what is learned of it says nothing of the background
 
 
 def evaluated(case: Case, manifest: Manifest, root: Path, drawn: np.ndarray, **contract: Any) -> Any:
@@ -196,11 +201,3 @@ def test_other_grids_make_no_background_beside_a_scribble() -> None:
     labels = np.array([1, 1, 1, IGNORE, IGNORE, IGNORE, 0, 0], np.uint8)[:, None, None]
     moved = resample_partial(labels, Geometry((8, 1, 1), fine), Geometry((4, 1, 1), coarse), ignore=IGNORE)
     assert moved.ravel().tolist() == [1, 1, IGNORE, 0]
-
-
-def test_whole_cases_of_a_partial_dataset_ignore_nothing(tmp_path: Path) -> None:
-    whole, _ = write(tmp_path, LABEL)
-    part = whole.model_copy(update={"case_id": "d", "annotated_labels": ("liver",)})
-    manifest = manifest_of([whole, part])
-    assert (case_target(whole, manifest).ignore, case_target(part, manifest).ignore) == (None, 3)
-    assert manifest_target(manifest).ignore == 3

@@ -21,10 +21,7 @@ _LOG_FLOOR = 0.1
 _LINEAR_FLOOR = 0.08
 _EXPECTED_SHARE = 0.95
 _EXPECTED_CASES = 20
-_BACKGROUND_REMEDY = (
-    "annotate a case whole, or some background of each, or list every label as a region of its own, whose background "
-    "counts"
-)
+_BACKGROUND_REMEDY = "annotate some background too, such as a scribble beside each structure"
 
 
 def check_cohort(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medseg.manifest.case_scans import CaseScans, read_case, read_case_image, read_case_label, trained_label
+from medseg.manifest.case_scans import CaseScans, read_case, read_case_image, read_case_label
 from medseg.manifest.digest import manifest_digest
 from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
@@ -32,7 +32,6 @@ __all__ = [
     "save_manifest",
     "select_cases",
     "split_fold",
-    "trained_label",
     "training_target",
     "unannotated",
 ]

@@ -71,8 +71,8 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
 def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelmap, Geometry]:
     """Read the reference label of a case; instances become the one foreground label.
 
-    Where a case annotates some structures only, the others may be there undrawn: they are measured nowhere in it, and
-    `trained_label` says what a network learns of its background.
+    Where a case annotates some structures only, the others may be there undrawn: its background may be any of them, and
+    they are measured nowhere in it.
 
     Raises:
         ScanError: If there is no label, it cannot be read, all of it is ignored, or it holds a value that the manifest
@@ -92,19 +92,6 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
         raise ScanError(ALL_IGNORED, remedy=ANNOTATE, case_id=case.case_id)
     _check_annotated(label, case, manifest)
     return label, geometry
-
-
-def trained_label(label: Labelmap, case: Case, manifest: Manifest) -> Labelmap:
-    """What a network learns of a label as it was read.
-
-    Where a case annotates some labels only, its background is ignored, since it may be any of the others. (Of regions,
-    each has a channel of its own: those that a case does not annotate are left out by name.)
-    """
-    ignore = case_target(case, manifest).ignore
-    if ignore is None or manifest.regions is not None or not unannotated(case, manifest):
-        return label
-    kind = np.promote_types(label.dtype, np.min_scalar_type(ignore))
-    return np.where(label == 0, kind.type(ignore), label).astype(kind, copy=False)
 
 
 def _check_annotated(label: Labelmap, case: Case, manifest: Manifest) -> None:

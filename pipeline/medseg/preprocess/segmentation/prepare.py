@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Done, Executor, run_cases
-from medseg.manifest import by_value, case_target, read_case, trained_label, unannotated
+from medseg.manifest import by_value, case_target, read_case, unannotated
 from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
@@ -116,7 +116,7 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
     scan, label = read_case(case, manifest, root)
     cropped = crop_to_body(scan, config)
     target = case_target(case, manifest)
-    inner = inside(trained_label(label, case, manifest), cropped.box)
+    inner = inside(label, cropped.box)
     image, grid, grid_label = transform_scan(cropped.scan, config, label=inner, ignore=target.ignore)
     if grid_label is None:
         raise ValueError("a label that went in must come out")

@@ -24,8 +24,8 @@ def warn_of_gaps(training: Sequence[StoredCase], validation: Sequence[StoredCase
         _log.warning("label %s has no voxel in any training case, so that it cannot be learned%s", name, elsewhere)
     if manifest_target(manifest).ignore is not None and not any(case.voxels.get(0) for case in training):
         _log.warning(
-            "no training case has annotated background, so that nothing says where a structure is not: annotate a "
-            "case whole, or list every label as a region of its own, whose background counts"
+            "no training case has annotated background, so that nothing says where a structure is not: annotate some "
+            "background too, such as a scribble beside each structure"
         )
     for name, values in structures.items():
         cut = [case.case_id for case in (*training, *validation) if any(map(case.outside.get, values))]
