@@ -124,7 +124,7 @@ def _area_mm2(where: Mask, along: SliceAxis) -> Array:
     """Area of some voxels on each slice, in the order of the slice axis."""
     pixel_mm2 = along.grid.spacing_mm[0] * along.grid.spacing_mm[1]
     others = tuple(axis for axis in range(3) if axis != along.axis)
-    area = where.sum(axis=others) * pixel_mm2
+    area = np.asarray(where.sum(axis=others) * pixel_mm2)
     return area[::-1] if along.is_flipped else area
 
 
