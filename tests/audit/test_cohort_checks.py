@@ -133,3 +133,22 @@ def test_organ_that_some_lack_is_not_missed() -> None:
 def test_cohort_without_a_case_that_could_be_read_has_no_findings() -> None:
     unread = [replace(facts, geometry=None, channels=()) for facts in cohort_of(20)]
     assert check(unread, ("liver",)) == []
+
+
+def background_of(*shares: float | None) -> list[Finding]:
+    """Findings of no background in cases of 8000 voxels of which a quarter is a label."""
+    cases = [
+        facts_of(f"c{n}", labels={"liver": label_of(2.0)}, annotated_share=share) for n, share in enumerate(shares)
+    ]
+    return [found for found in check(cases, ("liver",)) if found.check == "no_background"]
+
+
+def test_background_that_no_case_annotates_is_told_once() -> None:
+    (found,) = background_of(0.25, 0.25)
+    assert (found.severity, found.case_id) == ("warning", None)
+    assert found.fact == "background must be annotated in some case, got none in 2"
+
+
+def test_background_of_one_case_is_enough() -> None:
+    assert background_of(0.25, 0.2501) == []
+    assert background_of(0.25, None) == []  # where everything is annotated

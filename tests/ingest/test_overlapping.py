@@ -11,8 +11,19 @@ from medseg.errors import ConfigError
 from medseg.ingest.mapping import load_mapping
 from medseg.manifest import load_manifest, manifest_target, read_case
 from medseg.split.label_volumes import measure_labels
+from PIL import Image
 
-from tests.ingest.sources import GRID, Ingested, box_mask, run_ingest, write_ct, write_rtstruct, write_seg
+from tests.ingest.sources import (
+    GRID,
+    Ingested,
+    box_mask,
+    run_ingest,
+    voxels,
+    write_ct,
+    write_nifti,
+    write_rtstruct,
+    write_seg,
+)
 
 WHOLE, CORE = (2, 8, 2, 8, 1, 5), (4, 6, 3, 6, 2, 4)
 MAPPING = """
@@ -67,3 +78,45 @@ def test_too_many_overlapping_labels_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mapping.yaml").write_text(f"overlapping: true\nlabels:\n{labels}\n")
     with pytest.raises(ConfigError, match="overlapping takes from 1 to 8 labels and no instances, got 9"):
         load_mapping(tmp_path / "mapping.yaml")
+
+
+@pytest.mark.parametrize("picture", [False, True], ids=["volumes", "pictures"])
+def test_mask_files_that_overlap_are_kept_so(tmp_path: Path, picture: bool) -> None:
+    """A file for each structure, as TotalSegmentator and others write them."""
+    place, form = tmp_path / "source" / "p1", ".png" if picture else ".nii.gz"
+    masks = {"lesion": box_mask(WHOLE), "core": box_mask(CORE)}
+    write_raster(place / f"image{form}", voxels())
+    for name, mask in masks.items():
+        write_raster(place / "segmentations" / f"{name}{form}", mask)
+    found = run_ingest(tmp_path / "source", tmp_path / "out", mapping=MAPPING.replace("[L", "[l").replace("[C", "[c"))
+    manifest, label = found.manifest, found.label()
+    target = manifest_target(manifest)
+    shown = {name: mask[..., 2:3] if picture else mask for name, mask in masks.items()}
+    for name, mask in shown.items():
+        assert np.array_equal(target.shows(label, name), mask > 0)
+    assert manifest.regions == {"lesion": (1, 3), "core": (2, 3), "node": (4,)}
+
+
+def write_raster(path: Path, array: np.ndarray) -> None:
+    """A NIfTI file, or a picture of one slice through both structures."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        plane = array[..., 2]
+        scaled = plane * 255 if plane.max() == 1 else plane
+        Image.fromarray(np.ascontiguousarray(scaled.T).astype(np.uint8)).save(path)
+    else:
+        write_nifti(path, array.astype(np.uint8 if array.dtype == bool else np.float32))
+
+
+def test_one_mask_file_of_single_values_makes_regions_that_share_nothing(tmp_path: Path) -> None:
+    """Values 7 and 9 of one file become 1 and 2 by their places, as its structures cannot overlap."""
+    drawn = np.where(box_mask(CORE) > 0, 9, np.where(box_mask(WHOLE) > 0, 7, 0)).astype(np.uint8)
+    write_nifti(tmp_path / "source" / "p1" / "ct.nii.gz", voxels())
+    write_nifti(tmp_path / "source" / "p1" / "ct_seg.nii.gz", drawn)
+    mapping = (
+        "overlapping: true\nlabels:\n  lesion: {value: 7, names: [value_7]}\n  core: {value: 9, names: [value_9]}\n"
+    )
+    found = run_ingest(tmp_path / "source", tmp_path / "out", mapping=mapping)
+    target, label = manifest_target(found.manifest), found.label()
+    assert np.array_equal(target.shows(label, "lesion"), drawn == 7)
+    assert np.array_equal(target.shows(label, "core"), drawn == 9)

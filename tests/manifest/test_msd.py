@@ -155,3 +155,10 @@ def test_patient_in_training_and_test_is_refused_while_loading(tmp_path: Path) -
 def test_entry_without_an_image_is_shown(tmp_path: Path, entry: Any) -> None:
     with pytest.raises(ManifestError, match=r"each case must be a path or have the key image, got (7|\{'label'.*\});"):
         load_manifest(write_dataset(tmp_path, msd_content(training=[entry])))
+
+
+@pytest.mark.parametrize("labels", [{"0": "background", "1": "a", "2": "ignore"}, ["background", "a", "ignore"]])
+def test_label_that_is_called_ignore_is_no_class(tmp_path: Path, labels: Any) -> None:
+    """As nnU-Net means it, in a list that nnU-Net does not know."""
+    manifest, _ = load_manifest(write_dataset(tmp_path, msd_content(labels=labels)))
+    assert (manifest.labels, manifest.ignore) == ({"background": 0, "a": 1}, 2)

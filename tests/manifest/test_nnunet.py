@@ -136,6 +136,20 @@ def test_ignore_must_be_the_highest_value(tmp_path: Path) -> None:
         load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels))
 
 
+@pytest.mark.parametrize("ignored", [4, "4"])
+def test_ignore_that_a_region_holds_is_refused(tmp_path: Path, ignored: object) -> None:
+    labels = {"background": 0, "whole": [1, 2, 4], "core": [2], "ignore": ignored}
+    with pytest.raises(ManifestError, match="'ignore' must not be a value of a region, got 4, which region 'whole'"):
+        load_manifest(write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels, regions_class_order=[1, 2]))
+
+
+def test_ignore_beside_regions_is_no_region(tmp_path: Path) -> None:
+    labels = {"background": 0, "whole": [1, 2], "core": 2, "ignore": 3}
+    folder = write_raw_folder(tmp_path, "imagesTr/a_0000.nii.gz", labels=labels, regions_class_order=[1, 2])
+    manifest, _ = load_manifest(folder)
+    assert (manifest.regions, manifest.ignore) == ({"whole": (1, 2), "core": (2,)}, 3)
+
+
 @pytest.mark.parametrize("images", ["abc.nii.gz", [], [1], None])
 def test_listed_images_that_are_no_paths_are_refused(tmp_path: Path, images: object) -> None:
     content = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"}

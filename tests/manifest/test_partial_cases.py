@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from medseg.audit.facts import FileFacts
+from medseg.audit.label_checks import check_label_values
 from medseg.errors import ScanError
-from medseg.evaluation.segmentation import EvaluationContract, evaluate_cases, ignored_note
+from medseg.evaluation.segmentation import EvaluationContract, evaluate_cases, ignored_note, measure_case
 from medseg.geometry import Geometry
-from medseg.manifest import case_target, manifest_target, read_case
+from medseg.manifest import manifest_target, read_case
 from medseg.manifest.case_scans import read_case_label
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.partial_labels import resample_partial
@@ -19,6 +21,7 @@ from medseg.records import Case, Manifest
 from medseg.scans import write_scan
 from medseg.split.label_volumes import measure_labels
 from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation.marginal_loss import open_groups, open_index
 from medseg.training.segmentation.patches import PatchDataset
 
 from tests.grids import OBLIQUE
@@ -44,20 +47,70 @@ def test_ignored_voxels_are_legal_where_the_manifest_names_their_value(tmp_path:
         read_case(case, manifest_of([case]), tmp_path)
 
 
-def test_label_of_ignored_voxels_alone_is_empty(tmp_path: Path) -> None:
-    case, manifest = write(tmp_path, np.full(OBLIQUE.shape, IGNORE, np.uint8), ignore=IGNORE)
-    with pytest.raises(ScanError, match="label must hold at least one labelled voxel, got none"):
+@pytest.mark.parametrize("allow_empty", [False, True])
+def test_label_of_ignored_voxels_alone_is_refused(tmp_path: Path, allow_empty: bool) -> None:
+    """It would count as a perfect mask wherever nothing is drawn in nothing."""
+    nothing = np.full(OBLIQUE.shape, IGNORE, np.uint8)
+    case, manifest = write(tmp_path, nothing, ignore=IGNORE, allow_empty_labels=allow_empty)
+    with pytest.raises(ScanError, match="label must hold at least one annotated voxel, got none"):
         read_case(case, manifest, tmp_path)
+    assert [one.check for one in check_label_values(case, nothing, manifest, forms_of())] == ["empty_label"]
 
 
-def test_background_of_a_partly_annotated_case_is_ignored(tmp_path: Path) -> None:
+def forms_of() -> FileFacts:
+    return FileFacts("label.nii.gz", True, {}, None)
+
+
+def test_background_of_a_partly_annotated_case_may_be_what_it_does_not_annotate(
+    tmp_path: Path, config: TrainingConfig
+) -> None:
+    """Of the background, a patch says that it is none of the annotated labels, and no more."""
     alone = np.where(LABEL == 2, 0, LABEL)
     case, manifest = write(tmp_path, alone, case={"annotated_labels": ("liver",)})
-    label, _ = read_case_label(case, manifest, tmp_path)
-    ignored = manifest_target(manifest).ignored(label)
-    assert ignored is not None
-    assert np.array_equal(ignored, alone == 0)
-    assert np.array_equal(label == 1, alone == 1)
+    whole = case.model_copy(update={"case_id": "d", "annotated_labels": None})
+    prepared = [*_prepared(whole, manifest, tmp_path), *_prepared(case, manifest, tmp_path)]
+    patches = PatchDataset(prepared, config, target=manifest_target(manifest))
+    assert open_groups(prepared) == (("tumour",),)
+    found = {patches._case_at(0, place): set() for place in range(8)}  # type: ignore[var-annotated]
+    for position in range(8):
+        place = int(patches._order(0, 8)[position])
+        found[patches._case_at(0, place)] |= set(patches[position]["label"].unique().tolist())
+    assert found == {0: {0, 1}, 1: {open_index(0), 1}}
+
+
+def test_what_lies_beside_an_annotated_label_is_wrong(tmp_path: Path) -> None:
+    """The case says where the liver is, and so where it is not, though its background may be any other label."""
+    alone = np.where(LABEL == 2, 0, LABEL).astype(np.uint8)
+    case, manifest = write(tmp_path, alone, case={"annotated_labels": ("liver",)})
+    drawn = alone.copy()
+    drawn[0, :, :] = 1
+    rows, failures = evaluated(case, manifest, tmp_path, drawn)
+    inside, false = int((alone == 1).sum()), int((drawn == 1).sum() - (alone == 1).sum())
+    assert not failures
+    assert [(row.label, row.ignored_share) for row in rows] == [("liver", 0)]
+    assert rows[0].values["dice"] == pytest.approx(2 * inside / (2 * inside + false))
+
+    (stored,) = _prepared(case, manifest, tmp_path)
+    validated = measure_case(
+        stored.native_label(), drawn, target=manifest_target(manifest), case_id="c", unannotated=stored.unannotated
+    )
+    assert [(row.label, row.values["dice"]) for row in validated] == [("liver", rows[0].values["dice"])]
+
+
+def evaluated(case: Case, manifest: Manifest, root: Path, drawn: np.ndarray, **contract: Any) -> Any:
+    (root / "masks").mkdir(exist_ok=True)
+    write_scan(drawn[None].astype(np.uint8), OBLIQUE, root / "masks" / "c.nii.gz")
+    wanted = EvaluationContract(metrics=("dice",), **contract)
+    return evaluate_cases([case], manifest, root, masks=root / "masks", contract=wanted)
+
+
+def test_parts_of_an_annotated_region_are_not_measured(tmp_path: Path) -> None:
+    """Where the organ alone was annotated, its values do not tell its parts apart."""
+    organ = (LABEL > 0).astype(np.uint8)
+    case, manifest = write(tmp_path, organ, case={"annotated_labels": ("organ",)}, **REGIONS)
+    rows, failures = evaluated(case, manifest, tmp_path, LABEL, regions={"both": ("liver", "tumour")})
+    assert not failures
+    assert [(row.label, row.values["dice"]) for row in rows] == [("both", 1.0)]
 
 
 def test_label_of_what_is_not_annotated_is_refused(tmp_path: Path) -> None:
@@ -148,11 +201,3 @@ def test_other_grids_make_no_background_beside_a_scribble() -> None:
     labels = np.array([1, 1, 1, IGNORE, IGNORE, IGNORE, 0, 0], np.uint8)[:, None, None]
     moved = resample_partial(labels, Geometry((8, 1, 1), fine), Geometry((4, 1, 1), coarse), ignore=IGNORE)
     assert moved.ravel().tolist() == [1, 1, IGNORE, 0]
-
-
-def test_whole_cases_of_a_partial_dataset_ignore_nothing(tmp_path: Path) -> None:
-    whole, _ = write(tmp_path, LABEL)
-    part = whole.model_copy(update={"case_id": "d", "annotated_labels": ("liver",)})
-    manifest = manifest_of([whole, part])
-    assert (case_target(whole, manifest).ignore, case_target(part, manifest).ignore) == (None, 3)
-    assert manifest_target(manifest).ignore == 3

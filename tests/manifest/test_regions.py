@@ -45,15 +45,27 @@ def test_earlier_manifests_keep_their_digest_and_file(tmp_path: Path) -> None:
         ({"regions": {"whole": [1, 2, 4], "core": [2]}}, r"region 'whole' must hold values of labels .* got \[4\]"),
         ({"regions": {"whole": [0, 1], "core": [2]}}, r"region 'whole' .* other than background"),
         ({"regions_order": [1]}, "regions_order must hold a value of a label for each of"),
+        ({"regions_order": [2, 1]}, r"regions_order must hold for region 'core' one of its values, \[2, 3\], got 1"),
+        ({"ignore": 3, "labels": {"background": 0, "a": 1, "b": 2}, "regions": {"whole": [1, 2, 3], "core": [2]}},
+         "ignore must not be a value of a region, got 3, which region 'whole' holds"),
         ({"ignore": 3}, "ignore must not be the value of a label, got 3, which is 'enhancing'"),
         ({"instances": True, "labels": {"background": 0, "a": 1}, "regions": {"b": [1]}, "regions_order": [1]},
          "numbered instances must have a label for every voxel"),
-        ({"task": "classification"}, "classification must have a label for every voxel of every case, got regions"),
+        ({"task": "regression"}, "regression must have a label for every voxel of every case, got regions"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_together_is_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ManifestError, match=words):
         load_manifest(write_dataset(tmp_path, own_content(**own(**changes))))
+
+
+def test_digest_knows_the_order_of_the_regions(tmp_path: Path) -> None:
+    """It is that of the network's channels: a training must not be resumed with another."""
+    one = load_own(tmp_path / "one", **own())
+    other = load_own(tmp_path / "other", **own(regions=dict(reversed(REGIONS.items())), regions_order=[2, 1]))
+    turned = other.model_copy(update={"regions_order": one.regions_order})
+    assert one.regions == turned.regions
+    assert len({manifest_digest(manifest) for manifest in (one, other, turned)}) == 3
 
 
 def test_unknown_annotated_structures_are_refused_by_case(tmp_path: Path) -> None:

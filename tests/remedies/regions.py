@@ -67,6 +67,46 @@ def _ignored_value(place: Path) -> Again:
     yield loading(place, own_content(ignore=255))
 
 
+@tries(
+    "manifest/region_checks.py",
+    "take the value out of the region, or give unannotated voxels another one, in the files too",
+)
+def _ignored_in_region(place: Path) -> Again:
+    yield loading(place, own(labels={"background": 0, "edge": 1}, regions={"whole": [1, 2], "core": [1]}, ignore=2))
+    yield loading(place, own(labels={"background": 0, "edge": 1}, regions={"whole": [1], "core": [1]},
+                             regions_order=[1, 1], ignore=2))  # fmt: skip
+    yield loading(place, own(ignore=3))
+
+
+@tries(
+    "manifest/label_scheme.py",
+    "take the value out of the region, or give unannotated voxels another one, in the files too",
+)
+def _ignored_in_listed_region(place: Path) -> Again:
+    def listed(whole: list[int], ignore: int) -> Callable[[], object]:
+        labels = {"background": 0, "whole": whole, "core": [2], "ignore": ignore}
+        return loading(place, msd_content(labels=labels, regions_class_order=[1, 2]))
+
+    yield listed([1, 2, 3], 3)
+    yield listed([1, 2], 3)
+    yield listed([1, 2, 3], 4)
+
+
+@tries("manifest/region_checks.py", "list the values in the order of regions")
+def _turned_order(place: Path) -> Again:
+    yield loading(place, own(regions_order=[2, 1]))
+    yield loading(place, own(regions_order=[1, 2]))
+
+
+@tries("manifest/case_scans.py", "annotate a part of the scan, or drop the case")
+def _all_ignored(place: Path) -> Again:
+    case = write_case(place, label=np.full_like(LABEL, 9))
+    manifest = manifest_of([case], ignore=9)
+    yield lambda: read_case(case, manifest, place)
+    write_case(place, label=np.where(LABEL == 2, 9, LABEL))
+    yield lambda: read_case(case, manifest, place)
+
+
 @tries("manifest/region_checks.py", "add regions")
 def _order_alone(place: Path) -> Again:
     yield loading(place, own_content(regions_order=[1]))
@@ -138,6 +178,14 @@ def _audited_empty_region(place: Path) -> Again:
     yield lambda: check_facts("empty_region", cohort(), labels=labels, **regions)
     yield lambda: check_facts("empty_region", cohort({"labels": drawn}), labels=labels, **regions)
     yield lambda: check_facts("empty_region", cohort(), labels=labels, regions={"organ": (1, 2)}, regions_order=(1,))
+
+
+@tries("audit/cohort_checks.py", "annotate some background too, such as a scribble beside each structure")
+def _audited_without_background(place: Path) -> Again:
+    scribbles = {"labels": {"liver": label_of(2.0)}, "annotated_share": 2000 / 8000}
+    yield lambda: check_facts("no_background", cohort(**scribbles))
+    yield lambda: check_facts("no_background", cohort({"annotated_share": None}, **scribbles))
+    yield lambda: check_facts("no_background", cohort(**{**scribbles, "annotated_share": 2001 / 8000}))
 
 
 @tries("runs/segmentation/filled_regions.py", "draw it, or take it out of regions and regions_order")

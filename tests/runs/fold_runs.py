@@ -54,8 +54,10 @@ def write_dataset(folder: Path, images: Mapping[str, tuple[np.ndarray, np.ndarra
     return folder
 
 
-def write_folds(folder: Path, dataset: Path, *, shifts: tuple[float, ...] = (0.0,) * FOLDS, **changes: Any) -> Path:
-    """A training of all folds of that dataset: a network of `Levels` for each."""
+def write_folds(
+    folder: Path, dataset: Path, *, shifts: tuple[float, ...] = (0.0,) * FOLDS, outputs: int = 3, **changes: Any
+) -> Path:
+    """A training of all folds of that dataset: a network of `Levels`, or of another with a shift, for each."""
     manifest = assign_folds(load_manifest(dataset)[0])
     write_json(folder / "folds.json", {"budget": None, "epochs": 1, "mlflow_run_id": None, "tracking_uri": None})
     for fold, shift in enumerate(shifts):
@@ -63,7 +65,7 @@ def write_folds(folder: Path, dataset: Path, *, shifts: tuple[float, ...] = (0.0
         groups = {
             is_in: tuple(c.case_id for c in manifest.cases if (c.fold == fold) is is_in) for is_in in (True, False)
         }
-        network = model_card().network.model_copy(update={"out_channels": 3})
+        network = model_card().network.model_copy(update={"out_channels": outputs})
         identity = {"trained_on": groups[False], "own_network": "levels", "plan_digest": f"{folder.name}{fold}"}
         save_card(model_card(labels=LABELS, network=network, **identity, **changes), run.model)
         save_weights(Levels(shift).state_dict(), run.model / "last.safetensors")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import highdicom
 import numpy as np
 import pytest
 from medseg.delivery.certificate import load_certificate
+from medseg.manifest import manifest_target
 from medseg.runs.segmentation.deliver import DeliverResult
 
+from tests.ingest.sources import run_ingest
 from tests.runs.delivered import STRAIGHT, blobs, deliver, draw_masks
 
 REGIONS = {"abdomen": [1, 2, 5], "both kidneys": [2, 5], "kidney of the left": [2]}
@@ -62,3 +65,22 @@ def test_highdicom_reads_overlapping_segments(delivered: DeliverResult) -> None:
 def test_labelmap_seg_of_regions_is_refused_by_case(masks: Path, tmp_path: Path) -> None:
     (failure,) = deliver(masks, tmp_path / "out", "seg", cases=("A",)).failures
     assert "segments of a labelmap must share no voxels, got 'abdomen' and 'both kidneys' that do" in failure.reason
+
+
+@pytest.mark.parametrize("form", ["seg-binary", "seg-nrrd", "rtstruct"])
+def test_delivered_overlap_comes_back_through_ingest(masks: Path, tmp_path: Path, form: str) -> None:
+    """Out as overlapping segments, in as a data set: the same voxels of each region."""
+    (one,) = deliver(masks, tmp_path / "out", form, cases=("A",)).delivered
+    source = tmp_path / "source"
+    shutil.copytree(masks.parent / "scans" / "study", source / "study")
+    (written,) = (
+        path for path in one.folder.iterdir() if path.name.startswith("A.") and path.suffix in (".dcm", ".nrrd")
+    )
+    shutil.copy(written, source / "study" / written.name)
+    rules = "\n".join(f"  {name}: {{value: {n}, names: [{name}]}}" for n, name in enumerate(REGIONS, start=1))
+    found = run_ingest(source, tmp_path / "dataset", mapping=f"overlapping: true\nlabels:\n{rules}\n")
+    target, label = manifest_target(found.manifest), found.label()
+    values = blobs(STRAIGHT)
+    for name, held in REGIONS.items():
+        assert target.voxels(label)[name] == int(np.isin(values, held).sum())
+    assert target.structures == tuple(REGIONS)

@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 from medseg.preprocess.classification import StoredSlices
 from medseg.preprocess.classification.targets import SliceTargets
+from medseg.preprocess.segmentation import StoredCase
 from medseg.runs.classification.labels import LabelledSlices, warn_of_absent
+from medseg.runs.segmentation.gaps import warn_of_gaps
 from medseg.runs.train import TrainResult
 from medseg.scans import read_label, write_scan
 from medseg.targets import SliceClasses
 from safetensors.numpy import load_file
 
 from tests.grids import grid
+from tests.manifest.datasets import manifest_of
 
 GRID = grid((20, 18, 16))
 SMALL: dict[str, Any] = {
@@ -96,3 +99,16 @@ def test_class_of_no_training_case_is_said(caplog: pytest.LogCaptureFixture) -> 
     warn_of_absent(LabelledSlices((cases[0],), (cases[1],), truth, ()), targets)
     absent = [record.getMessage().split()[1] for record in caplog.records]
     assert absent == ["spleen", "cyst"]
+
+
+@pytest.mark.parametrize(("voxels", "is_said"), [({1: 3, 9: 5}, True), ({0: 1, 1: 3, 9: 5}, False)])
+def test_background_that_no_training_case_annotates_is_said(
+    voxels: dict[int, int], is_said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    case = StoredCase("a", Path("nowhere"), GRID.shape, GRID, GRID, voxels)
+    labels = {"background": 0, "organ": 1}
+    warn_of_gaps([case], [], manifest_of([], labels=labels, ignore=9))
+    assert ("no training case has annotated background" in caplog.text) == is_said
+    caplog.clear()
+    warn_of_gaps([case], [], manifest_of([], labels=labels))  # which ignores nothing
+    assert "background" not in caplog.text

@@ -34,6 +34,7 @@ ALLOWED = {
     "pipeline/medseg/networks/lens/trace.py": ("sigmoid", "names of operations that a trace may meet"),
     # Chosen by the target in `loss_for`.
     "pipeline/medseg/training/segmentation/dice_entropy.py": ("softmax", "the loss of exclusive labels has its own"),
+    "pipeline/medseg/training/segmentation/marginal_loss.py": ("softmax", "the loss of labels that some annotate"),
     "pipeline/medseg/training/segmentation/region_loss.py": ("sigmoid", "the loss of regions has its own"),
 }
 

@@ -122,6 +122,24 @@ def test_a_part_that_is_removed_of_one_region_stays_in_the_others() -> None:
     assert target.without(array, ~everywhere, "inmost").tolist() == array.tolist()
 
 
+def test_an_outer_region_takes_what_cannot_be_without_it_along() -> None:
+    """No value stands for a core outside of the whole, so that both go; written in the order, both would stay."""
+    array, everywhere = in_line(0, 1, 2, 3), np.ones((4, 1, 1), bool)
+    assert NESTED.without(array, everywhere, "whole").ravel().tolist() == [0, 0, 0, 0]
+    assert NESTED.without(array, everywhere, "inner").ravel().tolist() == [0, 1, 1, 1]
+    assert CROSSING.without(array, everywhere, "liver").ravel().tolist() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("target", [NESTED, CROSSING])
+def test_what_is_removed_of_a_region_is_gone_and_no_other_grows(target: Regions) -> None:
+    array, everywhere = in_line(0, 1, 2, 3), np.ones((4, 1, 1), bool)
+    for name in target.structures:
+        left = target.without(array, everywhere, name)
+        assert not target.shows(left, name).any()
+        for other in target.structures:
+            assert not (target.shows(left, other) & ~target.shows(array, other)).any()
+
+
 def test_logits_decide_as_their_probabilities_do() -> None:
     target = Regions(labels={"background": 0, "a": 1, "b": 2}, regions={"all": (1, 2), "part": (2,)}, order=(1, 2))
     logits = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(0))

@@ -19,12 +19,11 @@ import torch
 from ignite.engine import Engine, Events
 from medseg.cohort import SERIAL
 from medseg.inference.segmentation import InferenceConfig
-from medseg.manifest import load_manifest
+from medseg.manifest import load_manifest, manifest_target
 from medseg.networks import NetworkConfig
-from medseg.phantom import LABELS
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.segmentation import prepare_cases
-from medseg.targets import ExclusiveLabels
+from medseg.records import Manifest
 from medseg.training import AugmentConfig, StepBudget
 from medseg.training.classification import ClassificationTask
 from medseg.training.engine import Attach, run_task
@@ -66,29 +65,42 @@ OWN = SegmentationParts(loss=lambda config: PooledOverlap(), transform=mixed)
 
 
 def segmentation(
-    place: Path, folder: Path, *, norm: str = "instance", own: bool = False, **settings: Any
+    place: Path, folder: Path, *, norm: str = "instance", own: bool = False, overlap: bool = False, **settings: Any
 ) -> SegmentationTask:
-    """Phantoms of a store, validated on three."""
+    """Phantoms of a store, validated on three; of overlapping regions, one of the labels is ignored."""
     manifest, root = load_manifest(place / "cohort")
+    if overlap:
+        manifest = with_regions(manifest)
     config = PreprocessConfig(
         axcodes="RAS", spacing_mm=(12.0, 12.0, 12.0), normalisation=(ChannelNormalisation(kind="zscore"),)
     )
     cases, _ = prepare_cases(
         manifest.cases[:5], manifest, root, config=config, store=place / "store", executor=SERIAL
     )  # fmt: skip
+    target = manifest_target(manifest)
     network = NetworkConfig(
-        spatial_dims=3, in_channels=1, out_channels=len(LABELS), channels=(4, 8), strides=((1, 1, 1), (2, 2, 2)),
+        spatial_dims=3, in_channels=1, out_channels=target.channels, channels=(4, 8), strides=((1, 1, 1), (2, 2, 2)),
         kernels=((3, 3, 3), (3, 3, 3)), blocks=(1, 1), decoder_blocks=(1,), norm=norm,
     )  # fmt: skip
     training = {"patch_size": PATCH, "patches_per_case": 2, "validations": 2, "precision": "fp32", "augment": STRONG}
     return SegmentationTask(
         SegmentationInputs(
-            training=cases[:2], validation=cases[2:5], target=ExclusiveLabels(labels=LABELS), network=network,
+            training=cases[:2], validation=cases[2:5], target=target, network=network,
             config=TrainingConfig(**training | settings), inference=InferenceConfig(patch_size=PATCH, overlap=0.25),
             device=torch.device("cpu"), folder=folder,
             parts=OWN if own else SegmentationParts(),
         )
     )  # fmt: skip
+
+
+def with_regions(manifest: Manifest) -> Manifest:
+    """The same labels as two regions that overlap, but for the last one, which nobody has annotated."""
+    *shown, (_, ignore) = sorted(manifest.labels.items(), key=lambda label: label[1])
+    values = tuple(value for _, value in shown if value)
+    regions = {"whole": values, "part": values[1:]}
+    return manifest.model_copy(
+        update={"labels": dict(shown), "ignore": ignore, "regions": regions, "regions_order": values[:2]}
+    )
 
 
 def classification(folder: Path, *, pooling: str = "none", **settings: Any) -> ClassificationTask:
@@ -117,6 +129,9 @@ TRAININGS: dict[str, Callable[[Path, Path], Task]] = {
         place, folder, batch_size=3, norm="batch"
     ),
     "loss and change of the user's own": lambda place, folder: segmentation(place, folder, batch_size=3, own=True),
+    "three patches of overlapping regions, some of it ignored": lambda place, folder: segmentation(
+        place, folder, batch_size=3, overlap=True
+    ),
     "five slices": lambda place, folder: classification(folder, batch_size=5),
     "studies": lambda place, folder: classification(
         folder, batch_size=3, pooling="attention", slices_per_study=4, learning_rate=1e-3

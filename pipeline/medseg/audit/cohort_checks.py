@@ -21,6 +21,7 @@ _LOG_FLOOR = 0.1
 _LINEAR_FLOOR = 0.08
 _EXPECTED_SHARE = 0.95
 _EXPECTED_CASES = 20
+_BACKGROUND_REMEDY = "annotate some background too, such as a scribble beside each structure"
 
 
 def check_cohort(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
@@ -31,6 +32,7 @@ def check_cohort(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding
         *_check_grids(cases),
         *_check_volumes(cases, manifest),
         *_check_labels_used(cases, manifest),
+        *_check_background(cases, manifest),
     ]
 
 
@@ -151,6 +153,22 @@ def _check_labels_used(cases: Sequence[CaseFacts], manifest: Manifest) -> list[F
             remedy = "check whether it was forgotten or drawn under another name"
             found += [Finding("missing_organ", "warning", case_id, fact, remedy) for case_id in without]
     return found
+
+
+def _check_background(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:
+    """A finding if no case with a label has annotated background, from which a network learns where nothing is."""
+    labelled = [facts for facts in cases if facts.labels and facts.case.split == "training"]
+    if not labelled or any(_has_background(facts) for facts in labelled):
+        return []
+    fact = f"background must be annotated in some case, got none in {len(labelled)}"
+    return [Finding("no_background", "warning", None, fact, _BACKGROUND_REMEDY)]
+
+
+def _has_background(facts: CaseFacts) -> bool:
+    if facts.annotated_share is None or facts.geometry is None:
+        return True
+    drawn = sum(found.voxels for found in facts.labels.values())
+    return round(facts.annotated_share * math.prod(facts.geometry.shape)) > drawn
 
 
 def _check_regions_used(labelled: Sequence[CaseFacts], manifest: Manifest) -> list[Finding]:

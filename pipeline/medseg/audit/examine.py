@@ -27,7 +27,7 @@ from medseg.audit.label_facts import measure_labels
 from medseg.audit.risks import check_disclosed
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
-from medseg.manifest import case_target, unannotated
+from medseg.manifest import case_target
 from medseg.origin import PictureOrigin
 from medseg.records import Array, Case, Labelmap, Manifest, Scan
 from medseg.scans import is_picture_file, read_label, read_scan
@@ -105,10 +105,8 @@ def _with_label(facts: CaseFacts, label: Label, manifest: Manifest) -> CaseFacts
 
 
 def _annotated_share(facts: CaseFacts, label: Label, manifest: Manifest) -> float | None:
-    """Share of the voxels that is annotated; background of a case that annotates some labels only is not."""
+    """Share of the voxels that somebody has annotated; None where all are."""
     target, values = case_target(facts.case, manifest), label[0]
     if target.ignore is None:
         return None
-    is_partial = manifest.regions is None and bool(unannotated(facts.case, manifest))
-    ignored = (values == target.ignore) | (values == 0) if is_partial else values == target.ignore
-    return 1 - float(ignored.mean())
+    return 1 - float((values == target.ignore).mean())

@@ -68,6 +68,7 @@ CHECKS = {
     "label_type": "Labels stored with fractions, which some tools scale or interpolate.",
     "speckle": "Components too small to be meant: slips of the brush.",
     "annotated_labels": "A label that holds what its case does not annotate.",
+    "no_background": "Nothing says where a structure is not: it may be drawn everywhere.",
     "unused_label": "A label that no case has.",
     "empty_region": "A region that no case has.",
     "missing_organ": "A case without a label that nearly all others have.",

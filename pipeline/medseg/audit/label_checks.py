@@ -9,6 +9,7 @@ from medseg.audit.label_facts import label_values
 from medseg.audit.plain import plain
 from medseg.geometry import Geometry
 from medseg.manifest import case_target, unannotated
+from medseg.manifest.case_scans import ALL_IGNORED, ANNOTATE
 from medseg.records import Case, Labelmap, Manifest
 
 
@@ -60,6 +61,8 @@ def check_label_type(case: Case, file: FileFacts) -> list[Finding]:
 
 def check_label_values(case: Case, label: Labelmap, manifest: Manifest, file: FileFacts) -> list[Finding]:
     """Values that the manifest does not name, and empty labels."""
+    if manifest.ignore is not None and (label == manifest.ignore).all():
+        return [Finding("empty_label", "error", case.case_id, ALL_IGNORED, ANNOTATE)]
     if not case_target(case, manifest).annotated(label).any():
         if manifest.allow_empty_labels:
             return []

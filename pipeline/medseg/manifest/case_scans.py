@@ -15,6 +15,8 @@ from medseg.manifest.target import case_target, unannotated
 from medseg.records import Case, Labelmap, Manifest, Scan
 from medseg.scans import pair_of, read_label, read_scan, scaling_note
 
+ALL_IGNORED = "label must hold at least one annotated voxel, got none"
+ANNOTATE = "annotate a part of the scan, or drop the case"
 _UNNAMED = "name them in the manifest or correct the label"
 
 
@@ -69,12 +71,12 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
 def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelmap, Geometry]:
     """Read the reference label of a case; instances become the one foreground label.
 
-    Where a case annotates some labels only, its background is ignored, since it may be any of the others. (Of regions,
-    each has a channel of its own: those that a case does not annotate are left out by name.)
+    Where a case annotates some structures only, the others may be there undrawn: its background may be any of them, and
+    they are measured nowhere in it.
 
     Raises:
-        ScanError: If there is no label, it cannot be read, or it holds a value that the manifest does not name, or a
-            label or region that the case does not annotate.
+        ScanError: If there is no label, it cannot be read, all of it is ignored, or it holds a value that the manifest
+            does not name, or a label or region that the case does not annotate.
     """
     if case.label is None:
         raise ScanError(
@@ -86,26 +88,22 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
         (value,) = manifest.foreground.values()
         return np.where(label > 0, value, 0).astype(np.min_scalar_type(value)), geometry
     check_named(label, manifest, root / case.label, case_id=case.case_id, thing="label", remedy=_UNNAMED)
-    return _as_annotated(label, case, manifest), geometry
+    if manifest.ignore is not None and (label == manifest.ignore).all():
+        raise ScanError(ALL_IGNORED, remedy=ANNOTATE, case_id=case.case_id)
+    _check_annotated(label, case, manifest)
+    return label, geometry
 
 
-def _as_annotated(label: Labelmap, case: Case, manifest: Manifest) -> Labelmap:
-    """The label with what a partly annotated case says nothing of ignored."""
-    others = unannotated(case, manifest)
-    if not others:
-        return label
+def _check_annotated(label: Labelmap, case: Case, manifest: Manifest) -> None:
+    """Refuse a label that shows what its case does not annotate."""
     target = case_target(case, manifest)
-    drawn = [name for name in others if target.shows(label, name).any()]
+    drawn = [name for name in unannotated(case, manifest) if target.shows(label, name).any()]
     if drawn:
         raise ScanError(
             f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}",
             remedy="name them in annotated_labels too, or take them out of the label",
             case_id=case.case_id,
         )
-    if target.ignore is None or manifest.regions is not None:
-        return label
-    kind = np.promote_types(label.dtype, np.min_scalar_type(target.ignore))
-    return np.where(label == 0, kind.type(target.ignore), label).astype(kind, copy=False)
 
 
 def read_case_objects(case: Case, manifest: Manifest, root: Path) -> Labelmap | None:

@@ -27,6 +27,8 @@ def manifest_digest(manifest: Manifest) -> str:
         for name in _LATER_OF_ALL:
             if content[name] is None:
                 del content[name]
+        if manifest.regions is not None:  # the order is that of the network's channels
+            content["regions"] = list(content["regions"].items())
         for case in content["cases"]:
             for name in _LATER:
                 if case[name] is None:

@@ -30,11 +30,13 @@ def read_label_scheme(listed: Any, order: Any = None) -> dict[str, Any]:
             highest value.
     """
     if not isinstance(listed, dict) or is_by_value(listed):
-        return {"labels": read_labels(listed)}
+        labels = read_labels(listed)
+        ignored = {"ignore": labels.pop(IGNORE)} if IGNORE in labels else {}
+        return {"labels": labels, **ignored}
     plain = {name: value for name, value in listed.items() if name != IGNORE}
     scheme: dict[str, Any] = _of_regions(plain, order) if _has_regions(plain) else {"labels": read_labels(plain)}
     if IGNORE in listed:
-        scheme["ignore"] = _ignored(listed[IGNORE], max(scheme["labels"].values()))
+        scheme["ignore"] = _ignored(listed[IGNORE], scheme)
     return scheme
 
 
@@ -42,8 +44,15 @@ def _has_regions(listed: dict[Any, Any]) -> bool:
     return any(isinstance(value, list) for value in listed.values())
 
 
-def _ignored(value: Any, highest: int) -> int:
-    """nnU-Net's value of unannotated voxels, which is the highest of a file."""
+def _ignored(value: Any, scheme: dict[str, Any]) -> int:
+    """nnU-Net's value of unannotated voxels, which no region has and which is the highest of a file."""
+    held = [name for name, values in scheme.get("regions", {}).items() if str(value) in map(str, values)]
+    if held:
+        raise ManifestError(
+            f"label 'ignore' must not be a value of a region, got {value}, which region {held[0]!r} holds",
+            remedy="take the value out of the region, or give unannotated voxels another one, in the files too",
+        )
+    highest = max(scheme["labels"].values())
     if not is_whole(str(value)) or int(value) <= highest:
         raise ManifestError(
             f"the value of label 'ignore' must be above those of all others, {highest}, got {value!r}",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from medseg.errors import ManifestError
 from medseg.records import Manifest
+from medseg.targets.regions import MOST_REGIONS
 
-_MOST_REGIONS = 16
 _MOST_VALUE = 65535
 
 
@@ -56,6 +56,12 @@ def _check_ignore(manifest: Manifest) -> None:
             f"manifest {name}: ignore must not be the value of a label, got {value}, which is {twins[0]!r}",
             remedy="take the label out of labels, or give unannotated voxels another value, in the files too",
         )
+    held = [region for region, values in (manifest.regions or {}).items() if value in values]
+    if held:
+        raise ManifestError(
+            f"manifest {name}: ignore must not be a value of a region, got {value}, which region {held[0]!r} holds",
+            remedy="take the value out of the region, or give unannotated voxels another one, in the files too",
+        )
     if not 0 < value <= _MOST_VALUE:
         raise ManifestError(
             f"manifest {name}: ignore must be from 1 to {_MOST_VALUE}, got {value}",
@@ -71,9 +77,9 @@ def _check_region_values(manifest: Manifest) -> None:
                 f"manifest {name}: regions_order must stand beside regions, got it alone", remedy="add regions"
             )
         return
-    if not 0 < len(regions) <= _MOST_REGIONS:
+    if not 0 < len(regions) <= MOST_REGIONS:
         raise ManifestError(
-            f"manifest {name}: regions must be from 1 to {_MOST_REGIONS}, got {len(regions)}",
+            f"manifest {name}: regions must be from 1 to {MOST_REGIONS}, got {len(regions)}",
             remedy="list fewer, or plain labels alone",
         )
     known = set(manifest.foreground.values())
@@ -92,10 +98,17 @@ def _check_region_values(manifest: Manifest) -> None:
             f"manifest {name}: regions_order must hold a value of a label for each of {list(regions)}, got {got}",
             remedy="list the value that each region writes, later ones over earlier ones",
         )
+    for (region, values), written in zip(regions.items(), order, strict=True):
+        if written not in values:
+            raise ManifestError(
+                f"manifest {name}: regions_order must hold for region {region!r} one of its values, {list(values)}, "
+                f"got {written}: the region would be written as another",
+                remedy="list the values in the order of regions",
+            )
 
 
 def _check_task(manifest: Manifest) -> None:
-    if manifest.task != "segmentation" or manifest.instances:
+    if manifest.task == "regression" or manifest.instances:
         require_plain(manifest, "numbered instances" if manifest.instances else manifest.task)
 
 

@@ -171,11 +171,12 @@ def log_measured(run: TrackedRun, values: Mapping[str, float], measured: Measure
 def _about(manifest: Manifest) -> str:
     """What the runs of an experiment are on, and what their metrics are."""
     patients = len({case.patient_id for case in manifest.cases})
+    regions = f"; regions {', '.join(manifest.regions)}" if manifest.regions else ""
     parts = [
         manifest.description or f"Dataset {manifest.name}.",
         (
             f"{len(manifest.cases)} cases of {patients} patients; channels {', '.join(manifest.channels)}; labels "
-            f"{', '.join(manifest.foreground)}."
+            f"{', '.join(manifest.foreground)}{regions}."
         ),
         (
             "`volume_…` are means over whole validation cases on their own grids, `patch_…` those of patches. "

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from medseg.targets.channel_meanings import channel_meanings
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
@@ -38,6 +39,7 @@ __all__ = [
     "VoxelTarget",
     "WrittenRegions",
     "called_classes",
+    "channel_meanings",
     "class_index",
     "class_probabilities",
     "on_logits",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from medseg.targets.label_values import LabelValues
 from medseg.targets.voxel_target import Array, Mask
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 IGNORED = -1
 
 
-class ExclusiveLabels(BaseModel):
+class ExclusiveLabels(LabelValues):
     """One of several labels per voxel; the native array is a map of label values.
 
     Channel n of the network is the n-th label value in rising order.
@@ -26,25 +26,7 @@ class ExclusiveLabels(BaseModel):
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["exclusive_labels"] = "exclusive_labels"
-    labels: dict[str, int] = Field(min_length=1)
-    ignore: int | None = None
-
-    @model_validator(mode="after")
-    def _values_are_distinct(self) -> Self:
-        values = self.values
-        if len(set(values)) < len(values) or values[0] < 0:
-            raise ValueError(f"labels must have different values from 0, got {self.labels}")
-        if self.ignore in values:
-            raise ValueError(f"ignore must not be the value of a label, got {self.ignore} of {self.labels}")
-        return self
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """Label value of each channel."""
-        return tuple(sorted(self.labels.values()))
 
     @property
     def channel_values(self) -> tuple[int, ...] | None:
@@ -74,11 +56,6 @@ class ExclusiveLabels(BaseModel):
         return tuple(self.labels)
 
     @property
-    def foreground(self) -> dict[str, int]:
-        """Value of each label but the background, in the order of `labels`."""
-        return {name: value for name, value in self.labels.items() if value != 0}
-
-    @property
     def structures(self) -> tuple[str, ...]:
         """Names of the labels but the background, in the order of `labels`."""
         return tuple(self.foreground)
@@ -100,21 +77,9 @@ class ExclusiveLabels(BaseModel):
             index[0, ignored] = IGNORED
         return torch.from_numpy(index)
 
-    def ignored(self, label: Array) -> Mask | None:
-        """Voxels that nobody has annotated, `(I, J, K)`; None where every voxel is annotated."""
-        return None if self.ignore is None else np.asarray(label == self.ignore)
-
-    def annotated(self, label: Array) -> Array:
-        """A label map with background where nobody has annotated; the map itself where every voxel is."""
-        return label if self.ignore is None else np.where(label == self.ignore, label.dtype.type(0), label)
-
     def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """Probabilities of the labels, which add up to 1 along the axis of the channels."""
         return logits.softmax(dim=dim)
-
-    def blank(self, shape: tuple[int, ...]) -> Array:
-        """Map of background in the smallest unsigned type that holds every label value."""
-        return np.zeros(shape, np.min_scalar_type(self.values[-1]))
 
     def decide(self, values: Tensor) -> Array:
         """Value of the most probable label of each voxel, the lower value of equals.
@@ -158,10 +123,6 @@ class ExclusiveLabels(BaseModel):
         # Layer by layer, because NumPy counts in a copy with eight bytes for each voxel.
         counts = sum((np.bincount(layer.ravel(), minlength=size) for layer in layers), np.zeros(size, np.int64))
         return {name: int(counts[value]) for name, value in self.foreground.items()}
-
-    def is_blank(self, array: Array) -> Mask:
-        """Voxels of a label map in which nothing is found."""
-        return np.asarray(array == 0)
 
     def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
         """A label map in which nothing is found in some voxels; of regions, what lay below is not known there."""

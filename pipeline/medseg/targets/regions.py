@@ -7,15 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from medseg.targets.exclusive_labels import IGNORED
+from medseg.targets.label_values import LabelValues
 from medseg.targets.voxel_target import Array, Mask
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MOST_REGIONS = 16  # whose combinations a table holds
+MOST_REGIONS = 16  # whose combinations a table holds
 
 
 def regions_of(target: object) -> dict[str, tuple[int, ...]] | None:
@@ -23,7 +24,7 @@ def regions_of(target: object) -> dict[str, tuple[int, ...]] | None:
     return dict(target.regions) if isinstance(target, Regions) else None
 
 
-class Regions(BaseModel):
+class Regions(LabelValues):
     """Overlapping structures, each with a channel of its own; the native array is a map of label values.
 
     A value stands for a combination of structures: a voxel of value 3 belongs to every structure whose values hold 3.
@@ -39,19 +40,13 @@ class Regions(BaseModel):
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["regions"] = "regions"
-    labels: dict[str, int] = Field(min_length=1)
-    regions: dict[str, tuple[int, ...]] = Field(min_length=1, max_length=_MOST_REGIONS)
+    regions: dict[str, tuple[int, ...]] = Field(min_length=1, max_length=MOST_REGIONS)
     order: tuple[int, ...]
-    ignore: int | None = None
 
     @model_validator(mode="after")
     def _values_fit(self) -> Self:
         values = self.values
-        if len(set(values)) < len(values) or values[0] < 0:
-            raise ValueError(f"labels must have different values from 0, got {self.labels}")
         if len(self.order) != len(self.regions):
             raise ValueError(f"order must have a value for each of {len(self.regions)} regions, got {len(self.order)}")
         if unnamed := sorted(set(self.order) - set(values)):
@@ -59,19 +54,7 @@ class Regions(BaseModel):
         for name, held in self.regions.items():
             if not held or 0 in held or not set(held) <= set(values):
                 raise ValueError(f"region {name!r} must hold values of labels other than 0, got {list(held)}")
-        if self.ignore in values:
-            raise ValueError(f"ignore must not be the value of a label, got {self.ignore} of {self.labels}")
         return self
-
-    @property
-    def values(self) -> tuple[int, ...]:
-        """Values of a label map, rising."""
-        return tuple(sorted(self.labels.values()))
-
-    @property
-    def foreground(self) -> dict[str, int]:
-        """Value of each label but the background, in the order of `labels`."""
-        return {name: value for name, value in self.labels.items() if value != 0}
 
     @property
     def channels(self) -> int:
@@ -115,21 +98,9 @@ class Regions(BaseModel):
             held[:, ignored] = IGNORED
         return torch.from_numpy(held)
 
-    def ignored(self, label: Array) -> Mask | None:
-        """Voxels that nobody has annotated, `(I, J, K)`; None where every voxel is annotated."""
-        return None if self.ignore is None else np.asarray(label == self.ignore)
-
-    def annotated(self, label: Array) -> Array:
-        """A label map with background where nobody has annotated; the map itself where every voxel is."""
-        return label if self.ignore is None else np.where(label == self.ignore, label.dtype.type(0), label)
-
     def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
         """Probability of each structure."""
         return logits.sigmoid()
-
-    def blank(self, shape: tuple[int, ...]) -> Array:
-        """Map of background in the smallest unsigned type that holds every label value."""
-        return np.zeros(shape, np.min_scalar_type(self.values[-1]))
 
     def decide(self, values: Tensor) -> Array:
         """Label values of the structures whose probability is above one half.
@@ -165,29 +136,32 @@ class Regions(BaseModel):
         """Number of voxels of every structure in a label map."""
         return {name: int(self.shows(array, name).sum()) for name in self.regions}
 
-    def is_blank(self, array: Array) -> Mask:
-        """Voxels of a label map in which nothing is found."""
-        return np.asarray(array == 0)
-
     def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
         """A label map without one structure, or with nothing, in some voxels; other structures stay as they are.
 
-        Where no value stands for what is left, as of an inner structure without the one around it, the order decides.
+        Where no value stands for what is left, as of an inner structure without the one around it, that goes too.
         """
         if structure is None:
             return np.where(where, array.dtype.type(0), array)
-        return self._changed(array, where, lambda code: code & ~self._bit(structure))
+        return self._changed(array, where, lambda code: self._value_within(code & ~self._bit(structure)))
 
     def extended(self, array: Array, structure: str, where: Mask) -> Array:
         """A label map in which some voxels belong to a structure, too."""
-        return self._changed(array, where, lambda code: code | self._bit(structure))
+        return self._changed(array, where, lambda code: int(self._value_of_combination[code | self._bit(structure)]))
 
-    def _changed(self, array: Array, where: Mask, change: Callable[[int], int]) -> Array:
-        """A label map with other combinations in some voxels."""
+    def _changed(self, array: Array, where: Mask, value_for: Callable[[int], int]) -> Array:
+        """A label map with other values in some voxels, by the combination of structures that is there."""
         table = self.blank((self.values[-1] + 1,))
         for value in self.values:
-            table[value] = self._value_of_combination[change(self._code_of(value))]
+            table[value] = value_for(self._code_of(value))
         return np.where(where, table[np.where(where, array, 0)], array).astype(array.dtype, copy=False)
+
+    def _value_within(self, code: int) -> int:
+        """Value of as many of a combination's structures as one stands for, and of no other; 0 where none does."""
+        exact = int(self._value_of_combination[code])
+        within = [value for value in self.values if self._code_of(value) | code == code]
+        most = max(within, key=lambda value: self._code_of(value).bit_count(), default=0)
+        return exact if self._code_of(exact) == code else most
 
     def _bit(self, structure: str) -> int:
         return 1 << self.structures.index(structure)

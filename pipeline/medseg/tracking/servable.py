@@ -72,6 +72,7 @@ def signature_of(folder: Path) -> Any:
         ColSpec(text, "mask", required=False),
         ColSpec(text, "file", required=False),
         ColSpec(Map(DataType.long), "labels"),
+        *([ColSpec(Map(Array(DataType.long)), "regions")] if "regions" in _first_card(folder) else []),
         ColSpec(Map(DataType.double), "volumes_ml", required=False),
         ColSpec(Array(Map(AnyType())), "flags", required=False),
         ColSpec(text, "error", required=False),
@@ -82,8 +83,7 @@ def signature_of(folder: Path) -> Any:
 
 def example_of(folder: Path) -> dict[str, list[Any]]:
     """A request with a made-up scan, of a patient that does not exist: one slice for a 2D network."""
-    card = _card_of(folder)
-    first = _card_of(folder / card["models"][0]["folder"]) if "models" in card else card
+    card, first = _card_of(folder), _first_card(folder)
     depth = 1 if first["network"].get("spatial_dims") == 2 else _EXAMPLE_SIZE
     shape, channels = (_EXAMPLE_SIZE, _EXAMPLE_SIZE, depth), len(card["channels"])
     noise = np.random.default_rng(0).integers(0, 8, size=(1, *shape)).astype(np.float32)
@@ -93,6 +93,12 @@ def example_of(folder: Path) -> dict[str, list[Any]]:
         write_scan(noise, Geometry(shape, np.eye(4)), path)
         text = base64.b64encode(path.read_bytes()).decode()
     return {"scan": [text if channels == 1 else [text] * channels], "name": [path.name]}
+
+
+def _first_card(folder: Path) -> dict[str, Any]:
+    """Content of the card of a model, the first one of a package."""
+    card = _card_of(folder)
+    return _card_of(folder / card["models"][0]["folder"]) if "models" in card else card
 
 
 def _card_of(folder: Path) -> dict[str, Any]:

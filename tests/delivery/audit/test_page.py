@@ -55,6 +55,15 @@ def test_card_says_sex_and_age_where_the_manifest_does() -> None:
     assert "years" not in render_page(audit)
 
 
+def test_card_says_what_is_annotated_where_that_is_not_all() -> None:
+    audit = made_up_audit()
+    case = case_of("c0", annotated_labels=("liver", "spleen"))
+    first = replace(audit.cases[0], case=case, annotated_share=0.0321)
+    page = render_page(replace(audit, cases=(first, *audit.cases[1:])))
+    assert "<p>3.210% of the voxels annotated, annotated: liver, spleen</p>" in page
+    assert "annotated" not in render_page(audit)
+
+
 def test_only_the_page_s_own_script_may_run() -> None:
     page = render_page(made_up_audit())
     (script,) = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)

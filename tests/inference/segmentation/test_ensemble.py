@@ -260,3 +260,20 @@ def test_planes_that_must_be_held_are_counted(
 def test_background_is_moved_to_the_device_of_the_networks() -> None:
     values = ensemble_module._on_one_device([torch.zeros(2), torch.zeros(2, device="meta"), torch.zeros(2)])
     assert {part.device.type for part in values} == {"meta"}
+
+
+def test_models_of_regions_in_another_order_draw_no_mask_together(build_card: CardBuilder) -> None:
+    """Two models of the same regions in another order: the first channel of one is the second of the other."""
+    held = {"whole": (3, 7), "core": (7,)}
+    network = build_card().network.model_copy(update={"out_channels": 2})
+
+    def member(names: tuple[str, ...]) -> Predictor:
+        regions = {name: held[name] for name in names}
+        written = tuple(held[name][0] for name in names)
+        card = build_card(network=network, regions=regions, regions_order=written)
+        return Predictor(Edgy(dims=3, seed=0), card, device=CPU, precision="fp32")
+
+    one, other = member(("whole", "core")), member(("core", "whole"))
+    assert Ensemble([one, member(("whole", "core"))]).target.structures == ("whole", "core")
+    with pytest.raises(ConfigError, match="or all find the same regions in the same order, got the regions"):
+        Ensemble([one, other])

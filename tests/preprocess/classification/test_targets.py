@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ScanError
-from medseg.preprocess.classification import StoredSlices
+from medseg.preprocess.classification import StoredSlices, prepare_slices
 from medseg.preprocess.classification.targets import LabelTargets, ManifestTargets, read_targets
 from medseg.records import Case
-from medseg.targets import SliceClasses
+from medseg.targets import UNKNOWN, SliceClasses
 
 from tests.grids import ALL_AXCODES, grid
 from tests.preprocess.classification.scans import manifest_of, prepare, slice_config, write_labelled
@@ -204,3 +205,51 @@ def test_instances_count_as_their_one_label(tmp_path: Path) -> None:
     (stored,) = prepare([case], tmp_path, manifest=manifest)
     assert stored.areas_mm2 is not None
     assert stored.areas_mm2["nodule"].tolist() == [3, 0, 1, 0]
+
+
+def test_what_could_lie_in_ignored_voxels_is_unknown_unless_it_is_shown() -> None:
+    stored = replace(
+        stored_with({"liver": [0, 0, 3, 30], "spleen": [0, 0, 0, 0]}), ignored_mm2=np.array([0.0, 2.0, 2.5, 2.0])
+    )
+    config = BOTH.model_copy(update={"min_area_mm2": 5.0})
+    found = LabelTargets(config).read(stored, NO_LABELS)
+    # On the second slice at most 2 mm² could be shown, on the third 3 + 2.5 mm² of the liver.
+    assert found.slices.tolist() == [[0, 0], [0, 0], [UNKNOWN, 0], [1, 0]]
+    assert found.study.tolist() == [1, 0]
+    found = LabelTargets(BOTH).read(stored, NO_LABELS)
+    assert found.slices.tolist() == [[0, 0], [UNKNOWN, UNKNOWN], [1, UNKNOWN], [1, UNKNOWN]]
+    assert found.study.tolist() == [1, UNKNOWN]
+    found = LabelTargets(ONE_OF).read(stored, NO_LABELS)
+    assert (found.slices[1:] == UNKNOWN).all()
+    assert found.slices[0].tolist() == [1, 0, 0]
+
+
+def test_what_a_case_does_not_annotate_is_unknown_on_all_of_its_slices() -> None:
+    stored = replace(stored_with({"liver": [0, 3], "spleen": [0, 0]}), unannotated=("spleen",))
+    found = LabelTargets(BOTH).read(stored, NO_LABELS)
+    assert found.slices.tolist() == [[0, UNKNOWN], [1, UNKNOWN]]
+    assert found.study.tolist() == [1, UNKNOWN]
+
+
+def test_slices_show_the_regions_that_their_values_make_up(tmp_path: Path) -> None:
+    """One voxel of 2 mm² of the rim, and one of the core, on slices of their own; a scribble on the last."""
+    label = np.zeros((6, 6, 4), np.uint8)
+    label[2, 2, 1], label[2, 2, 2], label[1:3, 1, 3] = 1, 2, 9
+    case = write_labelled(tmp_path, "a", grid(label.shape, spacing_mm=(1, 2, 3)), label=label)
+    manifest = manifest_of([case]).model_copy(
+        update={
+            "labels": {"background": 0, "rim": 1, "core": 2},
+            "regions": {"whole": (1, 2), "inner": (2,)},
+            "regions_order": (1, 2),
+            "ignore": 9,
+        }
+    )
+    config = slice_config(plane="axial", size=(24, 24))
+    (stored,) = prepare_slices([case], manifest, tmp_path, config=config, with_labels=True, store=tmp_path / "s").cases
+    assert stored.areas_mm2 is not None
+    areas = {name: area.tolist() for name, area in stored.areas_mm2.items()}
+    assert areas == {"whole": [0, 2, 2, 0], "inner": [0, 0, 2, 0]}
+    assert stored.ignored_mm2 is not None
+    assert stored.ignored_mm2.tolist() == [0, 0, 0, 4]
+    found = LabelTargets(SliceClasses(classes=("whole", "inner"))).read(stored, case)
+    assert found.slices.tolist() == [[0, 0], [1, 0], [1, 1], [UNKNOWN, UNKNOWN]]

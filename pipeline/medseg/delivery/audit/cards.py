@@ -37,6 +37,7 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
         "findings": own,
         "mentioned": [found for found in findings if found.case_id not in (case.case_id, None)],
         "grid": _grid(facts),
+        "annotated": _annotated(facts),
         "labels": [(name, _size(found)) for name, found in list(facts.labels.items())[:_LABELS]],
         "more_labels": max(0, len(facts.labels) - _LABELS),
         "has_label": case.label is not None,
@@ -54,6 +55,13 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
 
 def _age(case: Case) -> str:
     return "" if case.age_years is None else f"{case.age_years:g} years"
+
+
+def _annotated(facts: CaseFacts) -> str:
+    """What is annotated for a person; nothing where all of it is."""
+    names = facts.case.annotated_labels
+    parts = [] if facts.annotated_share is None else [f"{facts.annotated_share:.3%} of the voxels annotated"]
+    return ", ".join([*parts, *([f"annotated: {', '.join(names)}"] if names else [])])
 
 
 def _grid(facts: CaseFacts) -> str:

@@ -114,6 +114,8 @@ def _evaluate_case(
     check_named(mask, manifest, path, case_id=case.case_id, thing=thing, remedy=remedy)
     target = case_target(case, manifest)
     ignored = target.ignored(label)
+    if ignored is not None and drawn_by == "reader":
+        ignored |= mask == target.ignore  # what either reader has left out
     if ignored is not None:
         label, mask = (np.where(ignored, array.dtype.type(0), array) for array in (label, mask))
     objects = read_case_objects(case, manifest, root)
@@ -134,15 +136,24 @@ def _evaluate_case(
 def _of_annotated(
     rows: list[CaseMetrics], case: Case, manifest: Manifest, contract: EvaluationContract
 ) -> list[CaseMetrics]:
-    """The rows without those of structures of which a part was not annotated in the case."""
+    """The rows without those of structures that the annotated ones do not decide.
+
+    A value may stand in the label for another one of the same annotated structures, such as for a core inside of the
+    whole: what holds the one and not the other was not annotated.
+    """
     others = unannotated(case, manifest)
     if not others:
         return rows
     parts = manifest.regions or {name: (value,) for name, value in manifest.foreground.items()}
-    known = [set(parts[name]) for name in parts if name not in others]
-    hidden = set(manifest.foreground.values()) - set().union(*known)
+    known = [set(values) for name, values in parts.items() if name not in others]
+    found = {value: tuple(value in values for values in known) for value in manifest.labels.values()}
     exact = contract.structures
-    return [row for row in rows if row.label not in others and not hidden & set(exact[row.label])]
+
+    def is_known(values: Sequence[int]) -> bool:
+        inside = {found[value] for value in values}
+        return all((value in values) == (found[value] in inside) for value in found)
+
+    return [row for row in rows if is_known(exact[row.label])]
 
 
 def find_mask(masks: Path, case_id: str) -> Path:

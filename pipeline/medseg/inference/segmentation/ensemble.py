@@ -26,7 +26,7 @@ from medseg.inference.slab import Slab
 from medseg.preprocess.body import slices_of
 from medseg.preprocess.segmentation.restore import SLAB_BYTES, restore_planes
 from medseg.records import Labelmap, Scan
-from medseg.targets import VoxelTarget, regions_of
+from medseg.targets import VoxelTarget, channel_meanings, regions_of
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.quality.calibration import ConfidenceCalibration
@@ -62,11 +62,10 @@ class Ensemble:
                         f"{two or 'none'} in model {number}",
                         remedy="predict with each model into a folder of its own",
                     )
-            found = [(one.target.kind, one.target.channels, regions_of(one.target)) for one in (first, other)]
-            if found[0] != found[1]:
+            if channel_meanings(first.target) != channel_meanings(other.target):
                 raise ConfigError(
-                    f"models must all find labels or all find the same regions, got {other.target.channels} outputs in "
-                    f"model {number} and {first.target.channels} in model 1",
+                    "models must all find labels or all find the same regions in the same order, got "
+                    f"{_outputs(other.target)} in model {number} and {_outputs(first.target)} in model 1",
                     remedy="predict with each model into a folder of its own",
                 )
 
@@ -134,6 +133,12 @@ class Ensemble:
         calibrations = [one.statistics.confidence if one.statistics else {} for one in self.members]
         finish = partial(postprocessed, rules=self.postprocessing, target=self.target, voxel_ml=scan.geometry.voxel_ml)
         return PreparedEnsemble(in_order, self.target, calibrations=calibrations, finish=finish)
+
+
+def _outputs(target: VoxelTarget) -> str:
+    """The outputs of a model in words."""
+    regions = regions_of(target)
+    return f"the regions {regions}" if regions else f"{target.channels} outputs"
 
 
 def _is_flat(member: MaskModel) -> bool:

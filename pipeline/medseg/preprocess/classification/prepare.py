@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
-from medseg.manifest import read_case, read_case_image
+from medseg.manifest import case_target, read_case, read_case_image, unannotated
 from medseg.preprocess.classification.config import SliceConfig
 from medseg.preprocess.classification.slice_axis import SliceAxis
 from medseg.preprocess.classification.stack import slice_stack
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make, reading_entry, write_entry
 from medseg.preprocess.store import compact, damaged_entry, open_array, write_array
-from medseg.records import Array, Case, Labelmap, Manifest
+from medseg.records import Array, Case, Labelmap, Manifest, Mask
 
 _FORMAT = 3
 _FACTS = "slices.json"
@@ -36,7 +36,9 @@ class StoredSlices:
         positions_mm: Centre of each slice along S, A or R.
         axis: Axis of the scan's own array that the slices follow.
         is_flipped: Whether the scan's own array holds them in the opposite order.
-        areas_mm2: Area of each label on each slice by name, `(N,)` each; None where no label was read.
+        areas_mm2: Area of each label or region on each slice by name, `(N,)` each; None where no label was read.
+        ignored_mm2: Area on each slice that nobody has annotated, `(N,)`; None where every voxel is.
+        unannotated: Labels or regions that were not annotated in this case.
     """
 
     case_id: str
@@ -46,6 +48,8 @@ class StoredSlices:
     axis: int
     is_flipped: bool
     areas_mm2: dict[str, Array] | None
+    ignored_mm2: Array | None = None
+    unannotated: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.positions_mm)
@@ -113,10 +117,15 @@ def label_areas_mm2(label: Labelmap, along: SliceAxis, labels: dict[str, int]) -
         along: Slices of that grid.
         labels: Value of each label by name.
     """
+    return {name: _area_mm2(label == value, along) for name, value in labels.items()}
+
+
+def _area_mm2(where: Mask, along: SliceAxis) -> Array:
+    """Area of some voxels on each slice, in the order of the slice axis."""
     pixel_mm2 = along.grid.spacing_mm[0] * along.grid.spacing_mm[1]
     others = tuple(axis for axis in range(3) if axis != along.axis)
-    areas = {name: (label == value).sum(axis=others) * pixel_mm2 for name, value in labels.items()}
-    return {name: area[::-1] if along.is_flipped else area for name, area in areas.items()}
+    area = np.asarray(where.sum(axis=others) * pixel_mm2)
+    return area[::-1] if along.is_flipped else area
 
 
 def _prepare_case(
@@ -126,13 +135,20 @@ def _prepare_case(
         "slices": _FORMAT,
         "config": config.model_dump(mode="json", exclude={"context"}),
         "labels": manifest.labels if with_labels else None,
+        **(_partial_settings(manifest) if with_labels else {}),
     }
     folder = store / case_key(case, manifest, root, settings, with_label=with_labels)
     return open_or_make(
         folder,
-        lambda: _open(folder, case),
+        lambda: _open(folder, case, unannotated=unannotated(case, manifest)),
         lambda: _make_entry(folder, case, manifest, root, config, with_labels=with_labels),
     )
+
+
+def _partial_settings(manifest: Manifest) -> dict[str, Any]:
+    """What else decides an entry: of regions and ignored voxels alone, so that other entries keep their keys."""
+    settings = {"regions": manifest.regions, "ignore": manifest.ignore}
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _make_entry(
@@ -144,17 +160,25 @@ def _make_entry(
     else:
         scan = read_case_image(case, manifest, root)
     pictures, along = slice_stack(scan, config)
-    areas = None if label is None else label_areas_mm2(label, along, manifest.foreground)
-    _save(folder, compact(pictures.numpy()), along, areas)
+    areas, ignored = None, None
+    if label is not None:
+        target = case_target(case, manifest)
+        areas = {name: _area_mm2(target.shows(label, name), along) for name in target.structures}
+        ignored = None if manifest.ignore is None else _area_mm2(label == manifest.ignore, along)
+    _save(folder, compact(pictures.numpy()), along, areas, ignored)
 
 
-def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Array] | None) -> None:
+def _save(
+    folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Array] | None, ignored: Array | None
+) -> None:
     facts: dict[str, Any] = {
         "positions_mm": along.positions_mm.tolist(),
         "axis": along.axis,
         "is_flipped": along.is_flipped,
         "areas_mm2": None if areas is None else {name: area.tolist() for name, area in areas.items()},
     }
+    if ignored is not None:
+        facts["ignored_mm2"] = ignored.tolist()
 
     def write_pictures(target: Path) -> None:
         write_array(target / "slices.b2nd", pictures, chunks=(1, *pictures.shape[1:]))
@@ -162,7 +186,7 @@ def _save(folder: Path, pictures: Array, along: SliceAxis, areas: dict[str, Arra
     write_entry(folder, _FACTS, facts, write_pictures)
 
 
-def _open(folder: Path, case: Case) -> StoredSlices:
+def _open(folder: Path, case: Case, *, unannotated: tuple[str, ...]) -> StoredSlices:
     with reading_entry(folder, _FACTS, case_id=case.case_id) as facts:
         areas = facts["areas_mm2"]
         areas = None if areas is None else {name: np.array(area, np.float64) for name, area in areas.items()}
@@ -174,6 +198,8 @@ def _open(folder: Path, case: Case) -> StoredSlices:
             axis=int(facts["axis"]),
             is_flipped=bool(facts["is_flipped"]),
             areas_mm2=areas,
+            ignored_mm2=np.array(facts["ignored_mm2"], np.float64) if "ignored_mm2" in facts else None,
+            unannotated=unannotated,
         )
         counts = {len(stored.open()), *(len(area) for area in (areas or {}).values())}
         if counts != {len(stored)}:

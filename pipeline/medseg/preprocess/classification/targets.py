@@ -12,7 +12,7 @@ from medseg.cohort import run_cases
 from medseg.errors import ScanError
 from medseg.preprocess.classification.prepare import StoredSlices
 from medseg.records import Array, Case
-from medseg.targets import BACKGROUND, SliceClasses
+from medseg.targets import BACKGROUND, UNKNOWN, SliceClasses
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,8 @@ class LabelTargets:
     """Truth from the areas of the labels in a label volume.
 
     A slice shows a class if the class's area exceeds the threshold. With one class per slice it shows the largest of
-    those, else `background`.
+    those, else `background`. What a slice does not show is unknown where that could lie in voxels that nobody has
+    annotated, or is not annotated in the case; with one class per slice, so is all of such a slice.
 
     Args:
         config: Classes and their least area.
@@ -70,7 +71,7 @@ class LabelTargets:
         truth = config.encode(areas)
         if config.kind == "multiclass":
             _check_every_slice_has_a_class(truth, case_id=case.case_id)
-        return known_targets(truth)
+        return _partly_known(truth, stored, config)
 
 
 class ManifestTargets:
@@ -121,6 +122,24 @@ def known_targets(shown: Array) -> SliceTargets:
     """Targets of a case whose slices are all known; a study shows what any of its slices shows."""
     slices = shown.astype(np.int8)
     return SliceTargets(slices, slices.max(axis=0))
+
+
+def _partly_known(truth: Array, stored: StoredSlices, config: SliceClasses) -> SliceTargets:
+    """Targets of a case in which some of what no slice shows is unknown."""
+    slices = truth.astype(np.int8)
+    is_open = np.zeros(slices.shape, bool)
+    if stored.ignored_mm2 is not None and stored.areas_mm2 is not None:
+        is_open |= (stored.ignored_mm2 > 0)[:, np.newaxis]
+        for column, name in enumerate(config.classes):
+            if name in stored.areas_mm2 and config.kind == "multilabel":
+                is_open[:, column] &= stored.areas_mm2[name] + stored.ignored_mm2 > config.min_area_mm2
+    is_open[:, [config.classes.index(name) for name in stored.unannotated if name in config.classes]] = True
+    if config.kind == "multiclass":
+        slices[is_open.any(axis=1)] = UNKNOWN
+    else:
+        slices[is_open & (slices == 0)] = UNKNOWN
+    study = np.where((slices == 1).any(axis=0), 1, np.where((slices == UNKNOWN).any(axis=0), UNKNOWN, 0))
+    return SliceTargets(slices, study.astype(np.int8))
 
 
 def _check_every_slice_has_a_class(truth: Array, *, case_id: str) -> None:

@@ -107,7 +107,7 @@ def _partial_settings(case: Case, manifest: Manifest) -> dict[str, Any]:
     settings = {
         "regions": manifest.regions,
         "ignore": case_target(case, manifest).ignore,
-        "unannotated": others or None,
+        "undrawn": others or None,
     }
     return {name: value for name, value in settings.items() if value is not None}
 

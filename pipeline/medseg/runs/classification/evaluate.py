@@ -9,7 +9,7 @@ from medseg.atomic import check_writable
 from medseg.errors import ConfigError, ManifestError
 from medseg.evaluation.classification import ClassificationSummary, scoped_scores
 from medseg.inference.classification import SlicePredictor
-from medseg.manifest import load_manifest, manifest_digest, require_plain, select_cases
+from medseg.manifest import load_manifest, manifest_digest, select_cases
 from medseg.preprocess.classification import prepare_slices
 from medseg.preprocess.classification.table import TargetTable, read_target_table
 from medseg.records import Failure, Manifest, Split
@@ -99,7 +99,6 @@ def evaluate_classifier(
     folder = check_empty(settings.out)
     predictor = SlicePredictor.load(run, device=torch_device(settings.device))
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
-    require_plain(manifest, "the evaluation of a classifier")
     cases = select_cases(manifest, fold=settings.fold, split=settings.split)
     table = read_target_table(settings.table) if settings.table else None
     targets = predictor.card.targets
@@ -150,10 +149,10 @@ def _check_targets(targets: SliceClasses, manifest: Manifest, table: TargetTable
     """Hold dataset and table to the classes of the classifier."""
     if table is not None and targets.source != "csv":
         raise ConfigError(f"labels: the classifier learned from {targets.source}", remedy="leave the CSV file out")
-    if targets.source == "label" and set(targets.structures) - set(manifest.foreground):
+    if targets.source == "label" and set(targets.structures) - set(manifest.regions or manifest.foreground):
         raise ManifestError(
             f"manifest {manifest.name}: labels must hold the classifier's {', '.join(targets.classes)}, got "
-            f"{', '.join(manifest.foreground)}",
+            f"{', '.join(manifest.regions or manifest.foreground)}",
             remedy="evaluate on the dataset that it was made for",
         )
     if table is not None and table.classes != targets.classes:

@@ -19,13 +19,14 @@ from medseg.errors import ManifestError
 from medseg.evaluation.segmentation import measure_case
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
-from medseg.manifest import load_manifest, manifest_target, read_case, require_plain, select_cases
+from medseg.manifest import load_manifest, manifest_target, read_case, select_cases, unannotated
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import seen_in_training
 from medseg.runs.tracking import Tracking, recorded, start_tracking, unsent
+from medseg.targets import regions_of
 from medseg.tracking import TrackedRun
 
 
@@ -122,9 +123,10 @@ def try_gate(
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
     reviewers = [None, *(SliceReviewer(classifier, target=predictor.target, gate=gate) for gate in gates)]
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
-    require_plain(manifest, "a gate")
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
+    if (manifest.regions or None) != (regions := regions_of(predictor.target)):
+        raise ManifestError(f"manifest {manifest.name}: regions must be the model's {regions}, got {manifest.regions}")
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
     flattered = _flattered(cases, manifest, predictor, classifier)
     work = partial(
@@ -176,7 +178,8 @@ def _try_case(
 
 
 def _mean_dice(label: Labelmap, mask: Labelmap, manifest: Manifest, case: Case) -> float:
-    found = measure_case(label, mask, target=manifest_target(manifest), case_id=case.case_id)
+    target, others = manifest_target(manifest), unannotated(case, manifest)
+    found = measure_case(label, mask, target=target, case_id=case.case_id, unannotated=others)
     values = [row.values["dice"] for row in found if not np.isnan(row.values["dice"])]
     return fmean(values) if values else float("nan")
 

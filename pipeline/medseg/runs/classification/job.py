@@ -14,7 +14,7 @@ from medseg.evaluation.classification.calibration import HOTTEST
 from medseg.inference import model_folder
 from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
 from medseg.inference.classification.card import CLASSIFIER_NAME
-from medseg.manifest import manifest_digest, require_plain
+from medseg.manifest import manifest_digest
 from medseg.networks import count_parameters
 from medseg.networks.classification import SliceClassifier, load_imagenet, load_unet_encoder
 from medseg.networks.weights import read_weights
@@ -60,8 +60,7 @@ class ClassificationJob:
         self.named_choices: Mapping[str, str] = _named_choices(settings)
 
     def check(self, manifest: Manifest) -> None:
-        """Refuse labels that say nothing of some voxels, since a slice could hold what nobody has annotated."""
-        require_plain(manifest, "a classification")
+        """Nothing to refuse: what a slice may show where nobody has annotated is unknown."""
 
     def plan(
         self,

@@ -83,7 +83,7 @@ def target_reader(config: SliceClasses, table: TargetTable | None, manifest: Man
         raise ConfigError("labels: the classes were learned from a CSV file", remedy="give that file as the labels")
     if config.source == "label":
         return LabelTargets(config)
-    return ManifestTargets(config, known=tuple(manifest.foreground))
+    return ManifestTargets(config, known=(*manifest.foreground, *(manifest.regions or ())))
 
 
 def labelled(

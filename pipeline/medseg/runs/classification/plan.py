@@ -95,6 +95,8 @@ def _choices(settings: ClassificationSettings, cases: TrainingCases, table: Targ
         raise ConfigError("the smallest area is of label volumes", remedy="leave it out")
     if kind == "multiclass" and pooling != "none" and not table:
         raise ConfigError("kind multiclass is of slices, and a study shows several labels", remedy="choose multilabel")
+    if kind == "multiclass" and source == "label" and cases.manifest.regions:
+        raise ConfigError("kind multiclass is of labels, and regions overlap", remedy="choose multilabel")
     return SliceChoices.model_validate(
         {
             "plane": settings.plane,
@@ -112,7 +114,7 @@ def _choices(settings: ClassificationSettings, cases: TrainingCases, table: Targ
 
 
 def _classes(settings: ClassificationSettings, cases: TrainingCases, kind: str) -> tuple[str, ...]:
-    known = tuple(cases.manifest.foreground)
+    known = tuple(cases.manifest.regions or cases.manifest.foreground)
     asked = known
     if settings.classes:
         is_one = settings.classes in known  # a name may have a comma

@@ -99,6 +99,9 @@ def _structures(source: ReportSource) -> Iterator[Block]:
     card, plan = source.card, source.plan
     if not isinstance(card, ModelCard):
         return
+    if card.regions is not None:
+        made_of = {name: ", ".join(map(str, values)) for name, values in card.regions.items()}
+        yield Table("Regions", ("Region", "Values of the mask"), [Row(one) for one in made_of.items()])
     profile = plan.fingerprint if isinstance(plan, Plan) else None
     if profile is None:
         rows = [Row((name, str(value))) for name, value in card.labels.items()]

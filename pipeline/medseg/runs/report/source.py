@@ -89,10 +89,8 @@ class ReportSource:
 
     @property
     def structures(self) -> tuple[str, ...]:
-        """Labels or classes that the model gives, without the background."""
-        if isinstance(self.card, ModelCard):
-            return tuple(name for name, value in self.card.labels.items() if value)
-        return self.card.targets.structures
+        """Labels, regions or classes that the model gives, without the background."""
+        return self.card.target.structures if isinstance(self.card, ModelCard) else self.card.targets.structures
 
 
 def open_run(run: Path, dataset: Path | None, data_root: Path | None) -> ReportSource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from medseg.manifest import manifest_target
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Manifest
 
@@ -21,6 +22,11 @@ def warn_of_gaps(training: Sequence[StoredCase], validation: Sequence[StoredCase
         there = sum(any(case.voxels.get(value) for value in values) for case in validation)
         elsewhere = f", although {there} validation case(s) show it: another fold may suit better" if there else ""
         _log.warning("label %s has no voxel in any training case, so that it cannot be learned%s", name, elsewhere)
+    if manifest_target(manifest).ignore is not None and not any(case.voxels.get(0) for case in training):
+        _log.warning(
+            "no training case has annotated background, so that nothing says where a structure is not: annotate some "
+            "background too, such as a scribble beside each structure"
+        )
     for name, values in structures.items():
         cut = [case.case_id for case in (*training, *validation) if any(map(case.outside.get, values))]
         if cut:

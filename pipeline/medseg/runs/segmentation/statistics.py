@@ -14,7 +14,8 @@ from medseg.inference.segmentation.quality import (
     collect_statistics,
 )
 from medseg.planning import Plan
-from medseg.records import CaseMetrics
+from medseg.preprocess.segmentation import StoredCase
+from medseg.records import CaseMetrics, Manifest
 from medseg.runs.training_cases import TrainingCases
 from medseg.training.segmentation.task import SegmentationTask
 
@@ -30,12 +31,21 @@ def training_statistics(cases: TrainingCases, plan: Plan, task: SegmentationTask
         task: Task with the prepared cases.
     """
     prepared = {case.case_id: case.facts for case in task.inputs.training}
+    known = [case for case in task.inputs.training if case.facts is not None]
     return collect_statistics(
-        [facts for facts in prepared.values() if facts is not None],
+        [case.facts for case in known if case.facts is not None],
         task.inputs.target.structures,
         normalisation=plan.preprocess.normalisation,
         modalities=[case.modality for case in cases.training if case.modality and prepared.get(case.case_id)],
+        unknown=[_unknown(case, cases.manifest) for case in known],
     )
+
+
+def _unknown(case: StoredCase, manifest: Manifest) -> tuple[str, ...]:
+    """Structures whose extent the label does not give: where voxels are ignored, that of any may go on there."""
+    ignore = manifest.ignore
+    is_open = ignore is not None and bool(case.voxels.get(ignore) or case.outside.get(ignore))
+    return tuple(manifest.regions or manifest.foreground) if is_open else case.unannotated
 
 
 def with_validation(

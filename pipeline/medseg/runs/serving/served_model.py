@@ -19,6 +19,7 @@ from medseg.inference.requests import RequestLimits, only_case
 from medseg.inference.segmentation.mask_model import MaskModel
 from medseg.inference.segmentation.quality import QualityChecker
 from medseg.inference.segmentation.serving import DrawnMask, MaskDrawer, check_stop
+from medseg.targets import regions_of
 
 
 class ModelDescription(Config):
@@ -29,6 +30,7 @@ class ModelDescription(Config):
         task: Kind of its results.
         channels: Names of the image channels that a scan must have, in order.
         labels: Value of each label by name; empty for a slice classifier.
+        regions: Values that make up each structure, where structures overlap.
         classes: Names of the classes of a slice classifier; empty for masks.
         models: Model behind each network, several for an ensemble.
         device: Device of the networks, in words.
@@ -42,6 +44,7 @@ class ModelDescription(Config):
     task: Literal["segmentation", "classification"]
     channels: tuple[str, ...]
     labels: dict[str, int] = Field(default_factory=dict)
+    regions: dict[str, tuple[int, ...]] | None = Field(None, exclude_if=lambda regions: regions is None)
     classes: tuple[str, ...] = ()
     models: tuple[ModelOrigin, ...]
     device: str
@@ -131,6 +134,7 @@ class ServedMasks:
             "task": "segmentation",
             "channels": model.channels,
             "labels": model.labels,
+            "regions": regions_of(model.target),
             "models": tuple(identity.origin for identity in model.identities),
             "device": device_name(model.device),
             "notes": QualityChecker.of(model).warnings,

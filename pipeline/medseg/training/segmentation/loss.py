@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from medseg.errors import ConfigError
 from medseg.targets import ExclusiveLabels, Regions, VoxelTarget, WrittenRegions
 from medseg.training.segmentation.dice_entropy import dice_and_entropy
+from medseg.training.segmentation.marginal_loss import Group, MarginalLoss
+from medseg.training.segmentation.over_scales import over_scales
 from medseg.training.segmentation.region_loss import region_loss
 from medseg.training.share import gathered, own_share
 
 
-def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0) -> nn.Module:
+def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0, groups: Sequence[Group] = ()) -> nn.Module:
     """Loss that trains a target, called with logits per scale and the encoded label.
 
     Args:
         target: Meaning of the channels.
         dice_weight: Weight of the Dice part beside the cross-entropy, where the loss has one.
+        groups: Labels that some cases do not annotate, as `open_groups` lists them.
 
     Raises:
         ConfigError: If there is no loss for the target.
     """
     if isinstance(target, ExclusiveLabels) and not isinstance(target, WrittenRegions):
+        if groups:
+            return MarginalLoss(target, groups, dice_weight)
         return SegmentationLoss(dice_weight, is_partial=target.ignore is not None)
     if isinstance(target, Regions):
         return RegionLoss(dice_weight)
@@ -78,24 +81,6 @@ class RegionLoss(nn.Module):
     def forward(self, scales: Sequence[Tensor], label: Tensor) -> Tensor:
         """Loss of logits `(B, structures, …)` per scale, finest first, against 0, 1 or `IGNORED` of the same shape."""
         return over_scales(lambda logits, target: region_loss(logits, target, self.dice_weight), scales, label)
-
-
-def over_scales(loss: Callable[[Tensor, Tensor], Tensor], scales: Sequence[Tensor], label: Tensor) -> Tensor:
-    """Mean of a loss over scales, each coarser one with half the weight of the one before.
-
-    Args:
-        loss: Loss of logits and of the label at their size.
-        scales: Logits of each scale, finest first.
-        label: Label at the finest size, from which those of the others are taken voxel by voxel.
-    """
-    weights = [0.5**n for n in range(len(scales))]
-    total = torch.zeros((), device=label.device)
-    for weight, logits in zip(weights, scales, strict=True):
-        target = label
-        if logits.shape[2:] != label.shape[2:]:
-            target = functional.interpolate(label.float(), size=logits.shape[2:], mode="nearest-exact")
-        total = total + weight * loss(logits, target)
-    return total / sum(weights)
 
 
 class WholeBatchLoss(nn.Module):

@@ -11,10 +11,11 @@ from torch import Tensor
 from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.store import damaged_entry
 from medseg.records import Array
-from medseg.targets import IGNORED, VoxelTarget
+from medseg.targets import IGNORED, ExclusiveLabels, VoxelTarget
 from medseg.training.segmentation.coarse import coarse_image, coarse_label
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.kept_scans import KeptScans
+from medseg.training.segmentation.marginal_loss import open_groups, open_index
 from medseg.training.segmentation.replay import Replay, Turns
 
 
@@ -55,6 +56,7 @@ class PatchDataset:
         self._turns = Turns([case.case_id for case in cases], replay, places=self._own) if replay else None
         self._extra = [name for name, count in config.extra_patches.items() for _ in range(count)]
         self._holders = {name: self._cases_with(name) for name in config.extra_patches}
+        self._groups = open_groups(cases)
         self._foreground: dict[int, dict[int, Array]] = {}
         self._last_order: tuple[int, Array] = (-1, np.empty(0))
 
@@ -83,9 +85,14 @@ class PatchDataset:
         return {"image": image, "label": label}
 
     def _encoded(self, case: StoredCase, part: Array) -> Tensor:
-        """Reference of a patch, in which regions that the case does not annotate do not count."""
+        """Reference of a patch; of what the case does not annotate it says nothing.
+
+        Regions that it does not annotate do not count, and its background may be one of the other labels.
+        """
         label = self.target.encode(part)
-        if case.unannotated and label.shape[0] > 1:
+        if case.unannotated and isinstance(self.target, ExclusiveLabels):
+            label[label == 0] = open_index(self._groups.index(case.unannotated))
+        elif case.unannotated:
             label[[self.target.structures.index(name) for name in case.unannotated]] = IGNORED
         return label
 

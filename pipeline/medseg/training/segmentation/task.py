@@ -28,6 +28,7 @@ from medseg.training.segmentation.initialisation import Initialisation
 from medseg.training.segmentation.kept_masks import KeptMasks
 from medseg.training.segmentation.kept_scans import KeptScans
 from medseg.training.segmentation.loss import SegmentationLoss, WholeBatchLoss, loss_for
+from medseg.training.segmentation.marginal_loss import open_groups
 from medseg.training.segmentation.parts import SegmentationParts
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.replay import Replay
@@ -113,8 +114,11 @@ class SegmentationTask:
         """Steps on augmented patches of either phase, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
+        groups = open_groups(inputs.training)
         loss = (
-            build_loss(inputs.config) if build_loss else loss_for(inputs.target, dice_weight=inputs.config.dice_weight)
+            build_loss(inputs.config)
+            if build_loss
+            else loss_for(inputs.target, dice_weight=inputs.config.dice_weight, groups=groups)
         )
         pools_itself = isinstance(loss, SegmentationLoss)  # over the processes of a training
         steps = [

@@ -277,3 +277,26 @@ def test_two_training_cases_make_nothing_unusual_but_what_both_have_not() -> Non
     scan, mask = organ_case(1)
     mask[3:21, 3:21, 3:17] = 1
     assert flags_of(organ_statistics(2), scan, mask) == []
+
+
+def test_structures_that_a_case_does_not_annotate_to_their_end_say_nothing_of_usual_masks() -> None:
+    """Halves of organs among whole ones would make whole masks unusual, and halves usual."""
+    cases = [organ_case(seed) for seed in range(TRAINING)]
+    half = [(scan, np.where(np.indices(label.shape)[2] > 9, 0, label)) for scan, label in cases]
+    settings = {"normalisation": (ChannelNormalisation(kind="zscore"),), "modalities": ["MR"] * TRAINING}
+    whole = collect_statistics([facts_of(*case) for case in cases[::2]], ("organ",), **settings)
+    mixed = collect_statistics(
+        [facts_of(*(case if n % 2 == 0 else half[n])) for n, case in enumerate(cases)],
+        ("organ", "node"),
+        unknown=[("node",) if n % 2 == 0 else ("organ", "node") for n in range(TRAINING)],
+        **settings,
+    )
+    assert whole is not None
+    assert mixed is not None
+    assert mixed.structures["organ"].present == whole.structures["organ"].present == TRAINING // 2
+    assert mixed.structures["organ"].size is not None
+    assert whole.structures["organ"].size is not None
+    assert mixed.structures["organ"].size.p5 == whole.structures["organ"].size.p5
+    assert "node" not in mixed.structures  # which no case annotates, so that none of it is flagged
+    scan, label = organ_case(1)
+    assert flags_of(mixed, scan, label) == []

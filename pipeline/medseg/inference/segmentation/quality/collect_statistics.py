@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -29,6 +29,7 @@ def collect_statistics(
     *,
     normalisation: Sequence[ChannelNormalisation],
     modalities: Sequence[str] = (),
+    unknown: Sequence[Collection[str]] = (),
 ) -> TrainingStatistics | None:
     """Statistics of training cases; None without any case.
 
@@ -37,14 +38,20 @@ def collect_statistics(
         structures: Names of the structures, the background left out.
         normalisation: How the network is given each channel.
         modalities: Modality of each case, where it is known.
+        unknown: Structures of each case that are not annotated, or not to their end; none if not given. A structure
+            that no case annotates has no statistics, and is flagged for nothing.
     """
     if not cases:
         return None
+    left_out = unknown or [()] * len(cases)
+    annotated = {
+        name: [case for case, names in zip(cases, left_out, strict=True) if name not in names] for name in structures
+    }
     scans = [case.scan for case in cases]
     return TrainingStatistics(
         cases=len(cases),
         scans=_scans(scans, normalisation, modalities=tuple(sorted(set(modalities)))),
-        structures={name: _structure(name, cases, numbers=len(structures)) for name in structures},
+        structures={name: _structure(name, own, numbers=len(structures)) for name, own in annotated.items() if own},
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import Field
+
 from medseg.configuration import Config
 from medseg.inference.flag_record import FlagRecord
 
@@ -16,7 +18,8 @@ class MaskAnswer(Config):
         mask: Bytes of the mask's file on the scan's own grid, as base64 text; None if the case failed.
         file: Name of that file, whose ending tells its form; None if the case failed.
         labels: Value of each label by name.
-        volumes_ml: Volume of each label in millilitres by name; None if the case failed.
+        regions: Values that make up each structure, where structures overlap.
+        volumes_ml: Volume of each label, or of each region, in millilitres by name; None if the case failed.
         flags: Doubts about the mask; None if the case failed.
         error: Reason why there is no mask; None if there is one.
     """
@@ -25,6 +28,7 @@ class MaskAnswer(Config):
     mask: str | None = None
     file: str | None = None
     labels: dict[str, int]
+    regions: dict[str, tuple[int, ...]] | None = Field(None, exclude_if=lambda regions: regions is None)
     volumes_ml: dict[str, float] | None = None
     flags: tuple[FlagRecord, ...] | None = None
     error: str | None = None

@@ -17,6 +17,7 @@ from medseg.inference.segmentation.mask_model import MaskModel
 from medseg.inference.segmentation.predict_cases import predict_cases
 from medseg.inference.segmentation.serving.mask_answer import MaskAnswer
 from medseg.inference.segmentation.serving.network_size import check_network_size
+from medseg.targets import regions_of
 
 
 class MaskService:
@@ -76,6 +77,7 @@ class MaskService:
             mask=base64.b64encode(drawn[0].mask_path.read_bytes()).decode(),
             file=entry.mask,
             labels=self.model.labels,
+            regions=regions_of(self.model.target),
             volumes_ml=entry.volume_ml,
             flags=entry.flags,
         )
@@ -87,7 +89,7 @@ class MaskService:
         return self._faster
 
     def _failed(self, case: str, reason: str) -> MaskAnswer:
-        return MaskAnswer(case=case, labels=self.model.labels, error=reason)
+        return MaskAnswer(case=case, labels=self.model.labels, regions=regions_of(self.model.target), error=reason)
 
     def _without_place(self, answer: MaskAnswer, place: Path) -> MaskAnswer:
         """The answer without the path of its temporary folder, or of the machine's folder of scans."""
