@@ -95,7 +95,8 @@ def _as_annotated(label: Labelmap, case: Case, manifest: Manifest) -> Labelmap:
     if not others:
         return label
     target = case_target(case, manifest)
-    drawn = [name for name in others if target.shows(label, name).any()]
+    voxels = target.voxels(label)
+    drawn = [name for name in others if voxels[name]]
     if drawn:
         raise ScanError(
             f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from medseg.targets.value_counts import value_counts
 from medseg.targets.voxel_target import Array, Mask
 
 if TYPE_CHECKING:
@@ -153,10 +154,7 @@ class ExclusiveLabels(BaseModel):
 
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every label but the background in a label map."""
-        size = self.values[-1] + 1
-        layers = array if array.flags.c_contiguous else array.T
-        # Layer by layer, because NumPy counts in a copy with eight bytes for each voxel.
-        counts = sum((np.bincount(layer.ravel(), minlength=size) for layer in layers), np.zeros(size, np.int64))
+        counts = value_counts(array, self.values[-1] + 1)
         return {name: int(counts[value]) for name, value in self.foreground.items()}
 
     def is_blank(self, array: Array) -> Mask:

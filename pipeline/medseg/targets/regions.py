@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from medseg.targets.exclusive_labels import IGNORED
+from medseg.targets.value_counts import holds, value_counts
 from medseg.targets.voxel_target import Array, Mask
 
 if TYPE_CHECKING:
@@ -159,11 +160,12 @@ class Regions(BaseModel):
 
     def shows(self, array: Array, structure: str) -> Mask:
         """Voxels of a label map that belong to a structure."""
-        return np.asarray(np.isin(array, self.regions[structure]))
+        return holds(array, self.regions[structure])
 
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every structure in a label map."""
-        return {name: int(self.shows(array, name).sum()) for name in self.regions}
+        counts = value_counts(array, self.values[-1] + 1)
+        return {name: int(counts[sorted(set(held))].sum()) for name, held in self.regions.items()}
 
     def is_blank(self, array: Array) -> Mask:
         """Voxels of a label map in which nothing is found."""

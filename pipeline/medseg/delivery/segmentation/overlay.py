@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medseg.delivery.segmentation.case_planes import Painting, save_case_planes
+from medseg.delivery.segmentation.case_planes import LEGEND_ENTRIES, Painting, save_case_planes
 from medseg.records import Array, Labelmap, Scan
 from medseg.targets import VoxelTarget
 from medseg.terms import hex_code, structure_colours
@@ -26,27 +27,45 @@ def save_overlay(scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, tar
         target: Meaning of reference and mask.
         title: Title above the picture.
     """
-    colours = {name: hex_code(colour) for name, colour in structure_colours(target.structures).items()}
+    outlines = _Outlines(target)
     painting = Painting(
-        paint=partial(_draw_outlines, target=target, colours=colours),
+        paint=outlines.draw,
         shown=partial(_labelled, target=target),
-        legend=list(colours.items()),
+        legend=outlines.legend,
         note="solid: reference, dashed: mask",
     )
     save_case_planes(scan, label, mask, path, painting=painting, title=title)
+
+
+class _Outlines:
+    """Outlines of structures on planes.
+
+    Args:
+        target: Meaning of reference and mask.
+    """
+
+    def __init__(self, target: VoxelTarget) -> None:
+        self._target = target
+        self._colours = {name: hex_code(colour) for name, colour in structure_colours(target.structures).items()}
+        self._pixels: Counter[str] = Counter()
+
+    def draw(self, axis: Any, label: Labelmap, mask: Labelmap) -> None:
+        """Draw what the cuts of reference and mask show."""
+        for name, colour in self._colours.items():
+            for part, style in ((label, "solid"), (mask, "dashed")):
+                inside = self._target.shows(part, name)
+                if inside.any() and not inside.all():
+                    axis.contour(inside.astype(float), levels=[0.5], colors=[colour], linestyles=style, linewidths=1.3)
+                    self._pixels[name] += int(inside.sum())
+
+    def legend(self) -> list[tuple[str, str]]:
+        """Every structure and its colour; where they are too many, those that were drawn, the largest first."""
+        drawn = [name for name, _ in self._pixels.most_common()]
+        names = self._colours if len(self._colours) <= LEGEND_ENTRIES else drawn
+        return [(name, self._colours[name]) for name in names]
 
 
 def _labelled(label: Labelmap, mask: Labelmap, *, target: VoxelTarget) -> Iterator[Array]:
     """The structures of the reference, or of the mask where the reference has none."""
     drawn = label if label.any() else mask
     return (target.shows(drawn, name) for name in target.structures)
-
-
-def _draw_outlines(
-    axis: Any, label: Labelmap, mask: Labelmap, *, target: VoxelTarget, colours: Mapping[str, str]
-) -> None:
-    for name, colour in colours.items():
-        for part, style in ((label, "solid"), (mask, "dashed")):
-            inside = target.shows(part, name)
-            if inside.any() and not inside.all():
-                axis.contour(inside.astype(float), levels=[0.5], colors=[colour], linestyles=style, linewidths=1.3)

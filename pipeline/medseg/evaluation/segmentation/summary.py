@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -99,13 +100,15 @@ def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None
         rows: Metrics per case and label.
         patients: Patient of each case; if not given, every case counts as a patient.
     """
-    labels = list(dict.fromkeys(row.label for row in rows))
+    by_label: dict[str, list[CaseMetrics]] = defaultdict(list)
+    for row in rows:
+        by_label[row.label].append(row)
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
     entries = tuple(
-        _summarise_label([row for row in rows if row.label == label], label, metric, patients or {})
-        for label in labels
+        _summarise_label(own, label, metric, patients or {})
+        for label, own in by_label.items()
         for metric in metrics
-        if any(row.label == label and metric in row.values for row in rows)
+        if any(metric in row.values for row in own)
     )
     means = {metric: _mean([entry.mean for entry in entries if entry.metric == metric]) for metric in metrics}
     return Summary(entries, means, len({row.case_id for row in rows}))
