@@ -10,7 +10,7 @@ import numpy as np
 
 from medseg.evaluation.segmentation import find_mask
 from medseg.evaluation.segmentation.structure_box import StructureBoxes
-from medseg.inference.segmentation.postprocess import first_largest, holes, is_below, numbered_parts
+from medseg.inference.segmentation.postprocess import first_largest, holes, is_below, numbered_parts, rimmed
 from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import check_same_grid, read_case_label
 from medseg.records import Case, Manifest
@@ -93,7 +93,7 @@ def parts_of_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> li
     for structure, values in structure_values(target).items():
         if structure in others:
             continue
-        box = _rimmed(boxes.around(values), label.shape)
+        box = rimmed(boxes.around(values), label.shape)
         reference, where = target.shows(label[box], structure), target.shows(mask[box], structure)
         parts = numbered_parts(where)
         overlaps = np.bincount(parts.numbers[reference[parts.box]].ravel(), minlength=len(parts.voxels) + 1)[1:]
@@ -111,13 +111,6 @@ def parts_of_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> li
             )
         )
     return found
-
-
-def _rimmed(box: tuple[slice, ...] | None, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    """A box with a rim of a voxel within the grid, so that what is thin does not pass for a scan of a single slice."""
-    if box is None:
-        return (slice(0, 1),) * len(shape)
-    return tuple(slice(max(0, s.start - 1), min(size, s.stop + 1)) for s, size in zip(box, shape, strict=True))
 
 
 def smallest_volume(tables: Sequence[StructureParts]) -> float | None:
