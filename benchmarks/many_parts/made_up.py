@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 STRUCTURES = 117
+REGIONS = 16
 IGNORE = 255
 _COARSE = 4  # voxels of a step in which the nearest centre is looked for
 _RADII_MM = (10.0, 60.0)
@@ -120,8 +121,8 @@ def _write_manifest(folder: Path, entries: list[dict[str, str]], *, channels: li
 
 
 def _regions() -> dict[str, Any]:
-    """Sixteen regions, each within the one before it, of seven structures more or less."""
-    steps = range(1, STRUCTURES + 1, -(-STRUCTURES // 16))
+    """As many regions as a data set may have, each within the one before it, of seven structures more or less."""
+    steps = np.linspace(1, STRUCTURES - 5, REGIONS).astype(int).tolist()
     regions = {f"from {first:03d} on": list(range(first, STRUCTURES + 1)) for first in steps}
     return {"regions": regions, "regions_order": [held[0] for held in regions.values()]}
 

@@ -48,6 +48,7 @@ def run_stage(name: str, arguments: list[str], *, folder: Path) -> Measured:
         watcher = threading.Thread(target=_watch, args=(process.pid, start, course, over))
         watcher.start()
         _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.perf_counter() - start
         over.set()
         watcher.join()
