@@ -12,7 +12,7 @@ from medseg.evaluation.resampling import grouped_mean_interval
 from medseg.evaluation.segmentation.metric_kinds import as_text, kind_of
 from medseg.records import CaseMetrics
 
-_MEAN = "mean over structures"
+MEAN_NAME = "mean over structures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Summary:
         """A line per structure and headline metric, and the means over structures."""
         entries = [entry for entry in self.labels if kind_of(entry.metric).is_headline]
         several = len({entry.label for entry in self.labels}) > 1
-        width = max([len(entry.label) for entry in entries] + [len(_MEAN) if several else 0])
+        width = max([len(entry.label) for entry in entries] + [len(MEAN_NAME) if several else 0])
         lines = [f"{entry.label:>{width}} {entry}" for entry in entries]
         if several:
             lines += [
@@ -88,7 +88,7 @@ class Summary:
     @staticmethod
     def _mean_line(width: int, metric: str, mean: float) -> str:
         kind = kind_of(metric)
-        return f"{_MEAN:>{width}} {kind.title:<18} {as_text(metric, mean, 4)} {kind.unit}".rstrip()
+        return f"{MEAN_NAME:>{width}} {kind.title:<18} {as_text(metric, mean, 4)} {kind.unit}".rstrip()
 
 
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:
