@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=("labels", "regions", "ignored", "pictures"), default="labels")
     parser.add_argument("--cases", type=int, default=3, help="copies of the CT")
     parser.add_argument("--budget", default="4m", help="of the training")
+    parser.add_argument("--epochs", help="of the training, in place of the budget, by which it is planned all the same")
     parser.add_argument("--only", nargs="+", help="stages to run, on what earlier ones left")
     given = parser.parse_args()
     place = (given.out / given.kind).resolve()
@@ -45,7 +46,8 @@ def main() -> None:
         else:
             write_volumes(series, place / "data", cases=given.cases, kind=given.kind)
     print("| stage | seconds | peak of a process, MiB | of all together, MiB |\n| --- | --- | --- | --- |")
-    for name, arguments in stages(given.kind, given.budget, series).items():
+    length = ["--epochs", given.epochs] if given.epochs else ["--budget", given.budget]
+    for name, arguments in stages(given.kind, given.budget, length, series).items():
         if given.only and name not in given.only:
             continue
         if name in ("evaluate", "deliver"):
@@ -53,14 +55,14 @@ def main() -> None:
         print(_line(name, run_stage(name.replace(" ", "_"), arguments, folder=place)), flush=True)
 
 
-def stages(kind: str, budget: str, series: Path) -> dict[str, list[str]]:
+def stages(kind: str, budget: str, length: list[str], series: Path) -> dict[str, list[str]]:
     """Arguments of each command by the name of its stage, in order."""
     scans = "data" if kind == "pictures" else str(series)
     return {
         "audit": ["audit", "data"],
         "plan": ["plan", "data", "--budget", budget, "--out", "plan.yaml"],
         "prepare": ["prepare", "data", "--plan", "plan.yaml"],
-        "train": ["train", "data", "--out", "run", "--budget", budget, "--plan", "plan.yaml"],
+        "train": ["train", "data", "--out", "run", *length, "--plan", "plan.yaml"],
         "predict": ["predict", "run", "data", "--fold", "0", "--out", "masks"],
         "evaluate": ["evaluate", "data", "--masks", "masks", "--fold", "0", "--out", "evaluation"],
         "report": ["report", "run", "--out", "report"],

@@ -146,12 +146,11 @@ def _sample_foreground(label: Labelmap, *, ignore: int | None = None) -> Array:
     """
     from scipy import ndimage
 
-    boxes = dict(enumerate(ndimage.find_objects(label), start=1))
-    if ignore is not None:
-        boxes = {0: tuple(slice(0, size) for size in label.shape), **boxes, ignore: None}
+    whole = tuple(slice(0, size) for size in label.shape)
+    boxes = [None if ignore is None else whole, *ndimage.find_objects(label)]
     rows = []
-    for value, box in boxes.items():
-        if box is None:
+    for value, box in enumerate(boxes):
+        if box is None or value == ignore:
             continue
         voxels = spread_voxels(label[box] == value, FOREGROUND_SAMPLES) + [side.start for side in box]
         rows.append(np.concatenate([np.full((len(voxels), 1), value), voxels], axis=1))
