@@ -1,6 +1,8 @@
-"""Names below a picture: all of few structures, of many those that were drawn, and how many more."""
+"""Pictures of many structures: their legends, and the memory that their outlines take."""
 
 from __future__ import annotations
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -35,3 +37,18 @@ def test_more_than_fit_are_counted(drawn: int, last: str) -> None:
     names = names_below(117, list(range(1, drawn + 1)))
     assert len(names) == 12
     assert names[-1] == last
+
+
+def test_figure_keeps_the_box_of_each_outline_and_not_the_plane() -> None:
+    outlines = _Outlines(ExclusiveLabels(labels={f"s{value}": value for value in range(101)}))
+    plane = np.zeros((400, 400), np.uint8)
+    for value in range(1, 101):
+        i, j = divmod(value - 1, 10)
+        plane[40 * i : 40 * i + 30, 40 * j : 40 * j + 30] = value
+    axis = Figure().subplots()
+    tracemalloc.start()
+    outlines.draw(axis, plane, plane)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(axis.collections) == 200
+    assert held < 50 * plane.size  # a plane of coordinates for each would be 200 * 8 and more

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medseg.delivery.segmentation.case_planes import LEGEND_ENTRIES, Painting, save_case_planes
 from medseg.records import Array, Labelmap, Scan
 from medseg.targets import VoxelTarget
@@ -55,7 +57,7 @@ class _Outlines:
             for part, style in ((label, "solid"), (mask, "dashed")):
                 inside = self._target.shows(part, name)
                 if inside.any() and not inside.all():
-                    axis.contour(inside.astype(float), levels=[0.5], colors=[colour], linestyles=style, linewidths=1.3)
+                    _draw_outline(axis, inside, colour, style)
                     self._pixels[name] += int(inside.sum())
 
     def legend(self) -> list[tuple[str, str]]:
@@ -69,3 +71,11 @@ def _labelled(label: Labelmap, mask: Labelmap, *, target: VoxelTarget) -> Iterat
     """The structures of the reference, or of the mask where the reference has none."""
     drawn = label if label.any() else mask
     return (target.shows(drawn, name) for name in target.structures)
+
+
+def _draw_outline(axis: Any, inside: Array, colour: str, style: str) -> None:
+    """Draw the outline of one structure; of its box alone, because a figure keeps what each outline is drawn from."""
+    filled = (np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0)))
+    i, j = (range(max(0, n[0] - 1), min(size, n[-1] + 2)) for n, size in zip(filled, inside.shape, strict=True))
+    part = inside[i.start : i.stop, j.start : j.stop].astype(float)
+    axis.contour(list(j), list(i), part, levels=[0.5], colors=[colour], linestyles=style, linewidths=1.3)
