@@ -51,4 +51,4 @@ def test_figure_keeps_the_box_of_each_outline_and_not_the_plane() -> None:
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(axis.collections) == 200
-    assert held < 50 * plane.size  # a plane of coordinates for each would be 200 * 8 and more
+    assert held < 200 * plane.size  # coordinates and values of whole planes would be 200 * 24 and more
