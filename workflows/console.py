@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _ALLOCATIONS = 10_000  # between two searches; Python's own number is 700 or 2,000
 _SPINS = "1000"  # benchmarks/README.md
 _MOST_LINES = 10
+MOST_TABLE_LINES = 60
+"""Lines of a table of results that are printed: twenty structures with three metrics."""
 
 
 def accept_every_name() -> None:

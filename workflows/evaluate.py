@@ -44,13 +44,14 @@ Example:
 @options.tracking
 def command(dataset: Path, folder: Path, **arguments: Any) -> None:
     """Measure the masks of DATASET's cases on the scans' own grids; every selected case needs a mask."""
+    from medseg.runs.describe import shortened
     from medseg.runs.segmentation.evaluate import EvaluateSettings, evaluate_masks
 
     tracking = options.tracking_of(arguments)
     settings = EvaluateSettings(out=folder, tracking=tracking, **arguments)
     result = evaluate_masks(dataset, settings, progress=bars.Bars())
     console.warn(result.warnings)
-    click.echo(result.summary)
+    click.echo(shortened(str(result.summary), most=console.MOST_TABLE_LINES))
     if result.power is not None:
         click.echo(result.power)
     if result.inter_rater is not None:

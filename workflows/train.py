@@ -55,6 +55,7 @@ def command(**arguments: Any) -> None:
     """
     started = time.monotonic()
     interruption.end_hastily()
+    from medseg.runs.describe import shortened
     from medseg.runs.folds import train_folds
     from medseg.runs.learning_curve import train_learning_curve
     from medseg.runs.segmentation.job import SegmentationJob
@@ -73,7 +74,7 @@ def command(**arguments: Any) -> None:
             result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
     if not is_first:
         return
-    click.echo(result.summary)
+    click.echo(shortened(str(result.summary), most=console.MOST_TABLE_LINES))
     for note in result.notes:
         click.echo(note)
     console.warn(result.warnings)

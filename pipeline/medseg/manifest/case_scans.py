@@ -96,8 +96,11 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
 
 def _check_annotated(label: Labelmap, case: Case, manifest: Manifest) -> None:
     """Refuse a label that shows what its case does not annotate."""
-    target = case_target(case, manifest)
-    drawn = [name for name in unannotated(case, manifest) if target.shows(label, name).any()]
+    others = unannotated(case, manifest)
+    if not others:
+        return
+    voxels = case_target(case, manifest).voxels(label)
+    drawn = [name for name in others if voxels[name]]
     if drawn:
         raise ScanError(
             f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}",

@@ -15,7 +15,9 @@ from medseg.manifest import case_target, read_case, read_case_image
 from medseg.preprocess import BodyCrop, body_box, part_of
 from medseg.preprocess.body import inside
 from medseg.preprocess.grid import flat_last
+from medseg.preprocess.spread_voxels import spread_voxels
 from medseg.records import Array, Case, Failure, Labelmap, Manifest
+from medseg.targets.value_counts import value_counts
 
 _ORIENTATION = "RAS"
 _SAMPLES = 10_000
@@ -119,13 +121,12 @@ def _case_fingerprint(
     if with_labels:
         scan, label = read_case(case, manifest, root)
         label = case_target(case, manifest).annotated(label)
-        found, voxels = np.flatnonzero(label), _voxels(label)
+        voxels = _voxels(label)
     else:
         scan = read_case_image(case, manifest, root)
-        found = np.arange(scan.array[0].size)
     grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
-    chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
-    values = scan.array.reshape(scan.array.shape[0], -1)[:, chosen]
+    chosen = spread_voxels(np.ones(scan.geometry.shape, bool) if label is None else label, _SAMPLES)
+    values = np.ascontiguousarray(scan.array[(slice(None), *chosen.T)])
     taken = CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels)
     if body is None:
         return taken
@@ -137,5 +138,5 @@ def _case_fingerprint(
 
 def _voxels(label: Labelmap) -> dict[int, int]:
     """Number of voxels of each label value above 0."""
-    counts = np.bincount(label[label > 0])
-    return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
+    counts = value_counts(label, int(label.max(initial=0)) + 1)
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value}

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from medseg.evaluation.segmentation.summary import MEAN_NAME
 from medseg.inference.device_name import device_name
 from medseg.runs.machine import torch_device
 from medseg.runs.settings import TrainingSettings
@@ -46,16 +47,19 @@ def size_text(sizes: Sequence[float]) -> str:
 
 
 def shortened(table: str, *, most: int = 30) -> str:
-    """A table with so few lines that a description in MLflow holds it.
+    """A table with so few lines that a description in MLflow, or a screen, holds it; means over structures stay.
 
     Args:
         table: Lines.
-        most: Most lines.
+        most: Most lines, beside one that says how many are left out.
     """
     lines = table.splitlines()
     if len(lines) <= most:
         return table
-    return "\n".join([*lines[:most], f"... and {len(lines) - most} lines more, in the tables"])
+    means = [line for line in lines if line.lstrip().startswith(MEAN_NAME)]
+    others = [line for line in lines if line not in means]
+    first = others[: max(0, most - len(means))]
+    return "\n".join([*first, f"... and {len(others) - len(first)} lines more, in the tables", *means])
 
 
 def run_name(stage: str, settings: TrainingSettings, choices: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from medseg.targets.label_values import LabelValues
+from medseg.targets.value_counts import value_counts
 from medseg.targets.voxel_target import Array, Mask
 
 if TYPE_CHECKING:
@@ -118,10 +119,7 @@ class ExclusiveLabels(LabelValues):
 
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every label but the background in a label map."""
-        size = self.values[-1] + 1
-        layers = array if array.flags.c_contiguous else array.T
-        # Layer by layer, because NumPy counts in a copy with eight bytes for each voxel.
-        counts = sum((np.bincount(layer.ravel(), minlength=size) for layer in layers), np.zeros(size, np.int64))
+        counts = value_counts(array, self.values[-1] + 1)
         return {name: int(counts[value]) for name, value in self.foreground.items()}
 
     def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:

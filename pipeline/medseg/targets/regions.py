@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from medseg.targets.exclusive_labels import IGNORED
 from medseg.targets.label_values import LabelValues
+from medseg.targets.value_counts import holds, value_counts
 from medseg.targets.voxel_target import Array, Mask
 
 if TYPE_CHECKING:
@@ -130,11 +131,12 @@ class Regions(LabelValues):
 
     def shows(self, array: Array, structure: str) -> Mask:
         """Voxels of a label map that belong to a structure."""
-        return np.asarray(np.isin(array, self.regions[structure]))
+        return holds(array, self.regions[structure])
 
     def voxels(self, array: Array) -> dict[str, int]:
         """Number of voxels of every structure in a label map."""
-        return {name: int(self.shows(array, name).sum()) for name in self.regions}
+        counts = value_counts(array, self.values[-1] + 1)
+        return {name: int(counts[sorted(set(held))].sum()) for name, held in self.regions.items()}
 
     def without(self, array: Array, where: Mask, structure: str | None = None) -> Array:
         """A label map without one structure, or with nothing, in some voxels; other structures stay as they are.

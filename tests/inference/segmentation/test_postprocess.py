@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -122,6 +123,29 @@ def test_hole_of_a_picture_is_found_in_its_plane() -> None:
     where[1:4, 1:4, 0] = True
     where[2, 2, 0] = False
     assert np.argwhere(holes(where)).tolist() == [[2, 2, 0]]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rules_of_many_labels_change_what_they_would_on_the_whole_scan(order: Literal["C", "F"]) -> None:
+    values = range(1, 41)
+    target = ExclusiveLabels(labels={"background": 0, **{f"s{value}": value for value in values}})
+    rng = np.random.default_rng(0)
+    mask = np.asarray(np.repeat(rng.integers(0, 41, (9, 8, 7)), 2, axis=0).astype(np.uint8), order=order)
+    mask[rng.random(mask.shape) < 0.3] = 0
+    mask[2:5, 2:5, 3] = 40
+    mask[3, 3, 3] = 0  # in a flat ring, which encloses nothing
+    expected = mask.copy()
+    for value in values:
+        parts = numbered_parts(expected == value)
+        kept = np.zeros(mask.shape, bool)
+        kept[parts.box] = parts.numbers == 1 + np.argmax(parts.voxels)
+        expected[(expected == value) & ~kept] = 0
+        expected[holes(expected == value) & (expected == 0)] = value
+    structures = tuple(StructureRule(structure=f"s{value}", keep_largest=True, fill_holes=True) for value in values)
+    found, records = postprocess(mask, Postprocessing(structures=structures), target=target, voxel_ml=0.01)
+    np.testing.assert_array_equal(found, expected)
+    assert {record.structure for record in records} == set(target.structures)
+    assert found[3, 3, 3] == 0
 
 
 def test_parts_are_removed_before_holes_are_filled() -> None:

@@ -24,7 +24,7 @@ def segment_painting(segments: Sequence[Segment]) -> Painting:
         present = set(np.flatnonzero(np.bincount(mask.ravel())).tolist())
         return (one.mask(mask) for one in segments if present.intersection(one.values))
 
-    return Painting(paint=paint, shown=shown, legend=(), note="")
+    return Painting(paint=paint, shown=shown, legend=tuple, note="")
 
 
 def _coloured(plane: Labelmap, segments: Sequence[Segment]) -> Array:

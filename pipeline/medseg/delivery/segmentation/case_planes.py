@@ -17,6 +17,9 @@ from medseg.origin import PictureOrigin
 from medseg.plane import PLANES
 from medseg.records import Array, Labelmap, Scan
 
+LEGEND_ENTRIES = 12
+"""Names that fit below a picture."""
+
 _MOST_SLICES = 96
 _LETTER_PLACES = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
 
@@ -28,13 +31,13 @@ class Painting:
     Attributes:
         paint: Function that is called with the axes and the cuts of reference and mask, rows and columns as shown.
         shown: Gives, from reference and mask, the regions whose largest slices are shown, one after the other.
-        legend: Name and colour of what is painted.
+        legend: Gives name and colour of what is painted, once it is.
         note: Words below the title.
     """
 
     paint: Callable[[Any, Labelmap, Labelmap], None]
     shown: Callable[[Labelmap, Labelmap], Iterable[Array]]
-    legend: Sequence[tuple[str, str]]
+    legend: Callable[[], Sequence[tuple[str, str]]]
     note: str
 
 
@@ -59,7 +62,7 @@ def save_case_planes(
     axes = figure.subplots(1, panels, squeeze=False)[0]
     draw_case_planes(axes, scan, label, mask, painting)
     figure.suptitle(f"{title}\n{painting.note}", color="white", fontsize=11)
-    _add_legend(figure, painting.legend)
+    _add_legend(figure, painting.legend())
     figure.subplots_adjust(left=0.03, right=0.97, bottom=0.1, top=0.86, wspace=0.08)
     save_figure(figure, path)
 
@@ -133,7 +136,10 @@ def _aspect(grid: Geometry, cut: int) -> float:
 
 
 def _add_legend(figure: Any, entries: Sequence[tuple[str, str]]) -> None:
+    """Name the first entries, and say how many more there are."""
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=colour, label=name) for name, colour in entries[:12]]
+    more = len(entries) - LEGEND_ENTRIES
+    shown = [*entries[: LEGEND_ENTRIES - 1], (f"and {more + 1} more", "none")] if more > 0 else entries
+    lines = [Line2D([], [], color=colour, label=name) for name, colour in shown]
     figure.legend(handles=lines, loc="lower center", ncol=6, frameon=False, labelcolor="white", fontsize=9)

@@ -41,7 +41,7 @@ def save_error_map(scan: Scan, label: Labelmap, mask: Labelmap, path: Path, *, t
             colours[wrong] = to_rgba(colour, _OPACITY)
         axis.imshow(colours, interpolation="nearest", aspect=axis.get_aspect())
 
-    painting = Painting(paint=paint, shown=errors, legend=_KINDS, note="wrong voxels, by the kind of error")
+    painting = Painting(paint=paint, shown=errors, legend=lambda: _KINDS, note="wrong voxels, by the kind of error")
     save_case_planes(scan, label, mask, path, painting=painting, title=title)
 
 

@@ -21,6 +21,7 @@ from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label, read_case_objects
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.scans import read_label
+from medseg.targets.value_counts import holds
 
 _OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
 _OTHER_NUMBERS = "number the structures of the second reading as the manifest does"
@@ -128,7 +129,7 @@ def _evaluate_case(
 
     def with_own(row: CaseMetrics) -> CaseMetrics:
         values = contract.structures[row.label]
-        return with_own_metrics(row, np.isin(label, values), np.isin(mask, values), label_grid.spacing_mm, metrics)
+        return with_own_metrics(row, holds(label, values), holds(mask, values), label_grid.spacing_mm, metrics)
 
     return [with_own(row) for row in rows]
 

@@ -55,18 +55,18 @@ def measure_case(
     if isinstance(target, ExclusiveLabels):
         rows = overlap_metrics(label, mask, labels=target.foreground, case_id=case_id)
     else:
-        rows = [
-            region_overlap(target.shows(label, name), target.shows(mask, name), name=name, case_id=case_id)
-            for name in target.structures
-        ]
+        rows = region_overlap(label, mask, regions=target.regions, case_id=case_id)
     if ignored is not None:
         share = float(ignored.mean())
         rows = [replace(row, ignored_share=share) for row in rows]
     rows = [row for row in rows if row.label not in unannotated]
     if not metrics:
         return rows
-    shown = [(target.shows(label, row.label), target.shows(mask, row.label)) for row in rows]
-    return [with_own_metrics(row, *both, spacing_mm, metrics) for row, both in zip(rows, shown, strict=True)]
+    # One structure at a time: those of a hundred on a CT would hold many gigabytes.
+    return [
+        with_own_metrics(row, target.shows(label, row.label), target.shows(mask, row.label), spacing_mm, metrics)
+        for row in rows
+    ]
 
 
 def check_new_names(known: Iterable[str], metrics: Mapping[str, Metric]) -> None:

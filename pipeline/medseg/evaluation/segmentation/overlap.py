@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from medseg.errors import GeometryError
-from medseg.records import Array, CaseMetrics, Labelmap, Mask
+from medseg.records import Array, CaseMetrics, Labelmap
+from medseg.targets.value_counts import overlap_counts
 
 NAN = float("nan")
 
@@ -26,20 +27,28 @@ def overlap_metrics(label: Labelmap, mask: Labelmap, *, labels: dict[str, int], 
 
     Source: Dice 1945, https://doi.org/10.2307/1932409; Jaccard 1912, https://doi.org/10.1111/j.1469-8137.1912.tb05611.x.
     """
+    return region_overlap(label, mask, regions={name: (value,) for name, value in labels.items()}, case_id=case_id)
+
+
+def region_overlap(
+    label: Labelmap, mask: Labelmap, *, regions: Mapping[str, Sequence[int]], case_id: str
+) -> list[CaseMetrics]:
+    """Dice and IoU of structures that may overlap; undefined as in `overlap_metrics`.
+
+    Args:
+        label: Label values of the reference, shape `(I, J, K)`.
+        mask: Label values of the prediction on the same grid.
+        regions: Values that make up each structure.
+        case_id: Id of the case.
+
+    Raises:
+        GeometryError: If the shapes differ.
+    """
     check_same_grid(label, mask, case_id=case_id)
-    size = max(int(label.max(initial=0)), int(mask.max(initial=0)), *labels.values()) + 1
-    in_label = np.bincount(label.ravel(), minlength=size)
-    in_mask = np.bincount(mask.ravel(), minlength=size)
-    in_both = np.bincount(label[label == mask].ravel(), minlength=size)
+    counts = overlap_counts(label, mask, regions)
     return [
-        CaseMetrics(
-            case_id=case_id,
-            label=name,
-            values=_overlap(int(in_label[value]), int(in_mask[value]), int(in_both[value])),
-            label_voxels=int(in_label[value]),
-            mask_voxels=int(in_mask[value]),
-        )
-        for name, value in labels.items()
+        CaseMetrics(case_id, name, _overlap(in_label, in_mask, both), label_voxels=in_label, mask_voxels=in_mask)
+        for name, (in_label, in_mask, both) in counts.items()
     ]
 
 
@@ -51,20 +60,6 @@ def check_same_grid(label: Array, mask: Array, *, case_id: str) -> None:
     """
     if label.shape != mask.shape:
         raise GeometryError(f"mask must have the label's shape {label.shape}, got {mask.shape}", case_id=case_id)
-
-
-def region_overlap(label: Mask, mask: Mask, *, name: str, case_id: str) -> CaseMetrics:
-    """Dice and IoU of one structure, which others may overlap; undefined as in `overlap_metrics`.
-
-    Args:
-        label: Voxels of the structure in the reference, bool, shape `(I, J, K)`.
-        mask: Its voxels in the prediction, on the same grid.
-        name: Name of the structure.
-        case_id: Id of the case.
-    """
-    in_label, in_mask = int(label.sum()), int(mask.sum())
-    values = _overlap(in_label, in_mask, int((label & mask).sum()))
-    return CaseMetrics(case_id=case_id, label=name, values=values, label_voxels=in_label, mask_voxels=in_mask)
 
 
 def _overlap(label: int, mask: int, both: int) -> dict[str, float]:

@@ -76,11 +76,12 @@ def subgroups(rows: Sequence[CaseMetrics], cases: Sequence[Case], *, metric: str
     }
     divisions["age"] = band_of
     patients = {case.case_id: case.patient_id for case in cases}
+    by_structure: dict[str, list[CaseMetrics]] = defaultdict(list)
+    for row in rows:
+        known = row.values.get(metric, np.nan) == row.values.get(metric)
+        by_structure[row.label] += [row] if known else []
     found = []
-    for structure in dict.fromkeys(row.label for row in rows):
-        own = [
-            row for row in rows if row.label == structure and row.values.get(metric, np.nan) == row.values.get(metric)
-        ]
+    for structure, own in by_structure.items():
         for by, part_of in {**divisions, "size": _size_of(own)}.items():
             parts = defaultdict(list)
             for row in own:

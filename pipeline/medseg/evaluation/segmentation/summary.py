@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from medseg.evaluation.resampling import grouped_mean_interval
 from medseg.evaluation.segmentation.metric_kinds import as_text, kind_of
 from medseg.records import CaseMetrics
 
-_MEAN = "mean over structures"
+MEAN_NAME = "mean over structures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Summary:
         """A line per structure and headline metric, and the means over structures."""
         entries = [entry for entry in self.labels if kind_of(entry.metric).is_headline]
         several = len({entry.label for entry in self.labels}) > 1
-        width = max([len(entry.label) for entry in entries] + [len(_MEAN) if several else 0])
+        width = max([len(entry.label) for entry in entries] + [len(MEAN_NAME) if several else 0])
         lines = [f"{entry.label:>{width}} {entry}" for entry in entries]
         if several:
             lines += [
@@ -87,7 +88,7 @@ class Summary:
     @staticmethod
     def _mean_line(width: int, metric: str, mean: float) -> str:
         kind = kind_of(metric)
-        return f"{_MEAN:>{width}} {kind.title:<18} {as_text(metric, mean, 4)} {kind.unit}".rstrip()
+        return f"{MEAN_NAME:>{width}} {kind.title:<18} {as_text(metric, mean, 4)} {kind.unit}".rstrip()
 
 
 def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None = None) -> Summary:
@@ -99,13 +100,15 @@ def summarise(rows: Sequence[CaseMetrics], *, patients: Mapping[str, str] | None
         rows: Metrics per case and label.
         patients: Patient of each case; if not given, every case counts as a patient.
     """
-    labels = list(dict.fromkeys(row.label for row in rows))
+    by_label: dict[str, list[CaseMetrics]] = defaultdict(list)
+    for row in rows:
+        by_label[row.label].append(row)
     metrics = list(dict.fromkeys(metric for row in rows for metric in row.values))
     entries = tuple(
-        _summarise_label([row for row in rows if row.label == label], label, metric, patients or {})
-        for label in labels
+        _summarise_label(own, label, metric, patients or {})
+        for label, own in by_label.items()
         for metric in metrics
-        if any(row.label == label and metric in row.values for row in rows)
+        if any(metric in row.values for row in own)
     )
     means = {metric: _mean([entry.mean for entry in entries if entry.metric == metric]) for metric in metrics}
     return Summary(entries, means, len({row.case_id for row in rows}))

@@ -9,6 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from medseg.targets import VoxelTarget
+from medseg.targets.structure_values import structure_values
+from medseg.targets.value_counts import overlap_counts
 
 
 class Agreement:
@@ -21,19 +23,19 @@ class Agreement:
 
     def __init__(self, target: VoxelTarget, members: int) -> None:
         self._target = target
-        self._sizes = np.zeros((members, len(target.structures)))
+        self._values = structure_values(target)
+        self._sizes = np.zeros((members, len(self._values)))
         self._pairs = list(combinations(range(members), 2))
-        self._shared = np.zeros((len(self._pairs), len(target.structures)))
+        self._shared = np.zeros((len(self._pairs), len(self._values)))
 
     def add(self, values: Sequence[Tensor]) -> None:
         """Count a part of the volume, given the probabilities `(channels, I, J, K)` of each model."""
         drawn = [self._target.decide(part) for part in values]
-        for column, structure in enumerate(self._target.structures):
-            shown = [self._target.shows(array, structure) for array in drawn]
-            sizes = [np.count_nonzero(where) for where in shown]
-            self._sizes[:, column] += sizes
-            if sum(size > 0 for size in sizes) > 1:
-                self._shared[:, column] += [np.count_nonzero(shown[a] & shown[b]) for a, b in self._pairs]
+        voxels = [self._target.voxels(array) for array in drawn]
+        self._sizes += [[counts[name] for name in self._values] for counts in voxels]
+        for number, (a, b) in enumerate(self._pairs):
+            found = overlap_counts(drawn[a], drawn[b], self._values)
+            self._shared[number] += [both for _, _, both in found.values()]
 
     def disagreement(self) -> dict[str, float]:
         """For each structure 1 minus the mean Dice of all pairs of models; NaN where no model found it.
@@ -41,7 +43,7 @@ class Agreement:
         A pair of which one model found nothing has a Dice of 0; pairs of which neither did are left out.
         """
         found = {}
-        for column, structure in enumerate(self._target.structures):
+        for column, structure in enumerate(self._values):
             sums = np.array([self._sizes[a, column] + self._sizes[b, column] for a, b in self._pairs])
             shared = self._shared[:, column]
             has_any = sums > 0

@@ -33,10 +33,18 @@ def check_memory(
     Raises:
         MemoryShortageError: If the memory is not enough; the message has both numbers.
     """
+    needed = drawing_bytes(layout, native, part, channels=channels, classes=classes, device=device)
+    check_free(needed, native.shape, classes)
+    return needed
+
+
+def drawing_bytes(
+    layout: WindowLayout, native: Geometry, part: Geometry, *, channels: int, classes: int, device: torch.device
+) -> int:
+    """Bytes that preparing and drawing a scan take; arguments as of `check_memory`."""
     needed = scan_bytes(layout, native, channels=channels)
     if device.type == "cpu":
         needed += sums_bytes(layout, classes=classes) + slab_bytes(layout, part, classes=classes)
-    check_free(needed, native.shape, classes)
     return needed
 
 

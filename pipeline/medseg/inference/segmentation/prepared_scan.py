@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from medseg.geometry import Geometry
 from medseg.inference.segmentation.mask_model import Drawing, Observer
-from medseg.inference.segmentation.memory import check_memory
+from medseg.inference.segmentation.memory import check_memory, drawing_bytes
 from medseg.inference.segmentation.postprocess import postprocessed
 from medseg.inference.segmentation.sliding import probability_planes
+from medseg.inference.segmentation.strips import draw_strips, lay_out_strips
 from medseg.inference.segmentation.value_planes import ValuePlanes
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.inference.slab import Slab
 from medseg.preprocess import Box, box_around, crop_to_body, network_grid, part_of, preprocess_scan
 from medseg.preprocess.body import overlap, slices_of, whole_box
 from medseg.preprocess.segmentation.restore import begin_loading, restore_planes
-from medseg.records import Scan
+from medseg.records import Array, Scan
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.predictor import Predictor
@@ -39,7 +40,7 @@ class PreparedScan:
         box: Voxels of the scan that are drawn; ranges are empty where there are none.
         native: Grid of the box.
         along: Axis of the scan along which planes are finished.
-        needed_bytes: Memory that preparing and drawing take.
+        needed_bytes: Memory that preparing and drawing take if it is not drawn strip by strip.
 
     Raises:
         GeometryError: If the slab reaches beyond the scan.
@@ -64,15 +65,14 @@ class PreparedScan:
         axis = axis_maps[along].source_axis if along is not None else None
         self._layout = lay_out_windows(grid.shape, windows, box=box_around(self.native, grid), axis=axis)
         self.along: int = [axis_map.source_axis for axis_map in axis_maps].index(self._layout.axis)
-        self._grid = part_of(grid, self._layout.box)
-        self.needed_bytes = check_memory(
-            self._layout,
-            seen.scan.geometry,
-            self.native,
-            channels=len(scan.array),
-            classes=model.target.channels,
-            device=model.device,
+        self._grid, self._whole_grid = part_of(grid, self._layout.box), grid
+        sizes: dict[str, Any] = {"channels": len(scan.array), "classes": model.target.channels, "device": model.device}
+        self._strips = lay_out_strips(
+            self._layout, self.native, grid, windows, classes=model.target.channels, device=model.device
         )
+        for layout in [strip.layout for strip in self._strips] or [self._layout]:
+            check_memory(layout, seen.scan.geometry, self.native, **sizes)
+        self.needed_bytes = drawing_bytes(self._layout, seen.scan.geometry, self.native, **sizes)
         begin_loading(self._grid, self.native, target=model.target, axis=self._layout.axis, device=model.device)
         same = next((other for other in others if other._has_image_of(self)), None)
         self._image: Tensor = (
@@ -86,14 +86,32 @@ class PreparedScan:
         target = self._model.target
         if self.is_empty:
             return Drawing(target.blank(self.shape))
-        planes = self.planes()
-        chunks = planes.chunks if observe is None else observed(planes.chunks, observe)
-        part = restore_planes(chunks, planes.grid, self.native, target=target, axis=planes.axis)
+        part = self._drawn_in_strips(observe) if self._strips else self._drawn_at_once(observe)
         if self.box == whole_box(self.shape):
             return self.finished(Drawing(part))
         mask = target.blank(self.shape)
         mask[(..., *slices_of(self.box))] = part
         return self.finished(Drawing(mask))
+
+    def _drawn_at_once(self, observe: Observer | None) -> Array:
+        planes = self.planes()
+        chunks = planes.chunks if observe is None else observed(planes.chunks, observe)
+        return restore_planes(chunks, planes.grid, self.native, target=self._model.target, axis=planes.axis)
+
+    def _drawn_in_strips(self, observe: Observer | None) -> Array:
+        model = self._model
+        return draw_strips(
+            model.network,
+            self._image,
+            self._layout.seen,
+            self._strips,
+            grid=self._whole_grid,
+            native=self.native,
+            target=model.target,
+            device=model.device,
+            precision=model.precision,
+            observe=observe,
+        )
 
     def finished(self, drawing: Drawing) -> Drawing:
         """A drawing of the whole scan after the model's postprocessing."""

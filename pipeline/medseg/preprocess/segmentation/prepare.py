@@ -19,6 +19,7 @@ from medseg.preprocess.segmentation.case_facts import CaseFacts
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
 from medseg.preprocess.segmentation.structure_facts import structure_facts
 from medseg.preprocess.segmentation.voxel_digest import image_digest, label_digest
+from medseg.preprocess.spread_voxels import spread_voxels
 from medseg.preprocess.transforms import transform_scan
 from medseg.records import Array, Case, Labelmap, Manifest
 
@@ -143,11 +144,14 @@ def _sample_foreground(label: Labelmap, *, ignore: int | None = None) -> Array:
 
     Where voxels may be ignored, those of the annotated background are sampled, too.
     """
+    from scipy import ndimage
+
+    whole = tuple(slice(0, size) for size in label.shape)
+    boxes = [None if ignore is None else whole, *ndimage.find_objects(label)]
     rows = []
-    values = np.unique(label[label > 0]) if ignore is None else np.unique(label[label != ignore])
-    for value in values:
-        found = np.flatnonzero(label == value)
-        chosen = found[np.linspace(0, len(found) - 1, min(len(found), FOREGROUND_SAMPLES)).astype(np.int64)]
-        voxels = np.stack(np.unravel_index(chosen, label.shape), axis=1)
+    for value, box in enumerate(boxes):
+        if box is None or value == ignore:
+            continue
+        voxels = spread_voxels(label[box] == value, FOREGROUND_SAMPLES) + [side.start for side in box]
         rows.append(np.concatenate([np.full((len(voxels), 1), value), voxels], axis=1))
     return np.concatenate(rows) if rows else np.zeros((0, 4), np.int32)

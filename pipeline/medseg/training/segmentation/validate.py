@@ -13,6 +13,7 @@ from medseg.inference.segmentation import InferenceConfig
 from medseg.inference.segmentation.mask_model import Observer
 from medseg.inference.segmentation.prepared_scan import observed
 from medseg.inference.segmentation.sliding import probability_planes
+from medseg.inference.segmentation.strips import draw_strips, lay_out_strips
 from medseg.inference.segmentation.windows import lay_out_windows
 from medseg.networks.precision import PrecisionKind
 from medseg.preprocess.segmentation import StoredCase
@@ -50,9 +51,16 @@ def validate_volume(
     network.eval()
     image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
     plan = lay_out_windows(case.grid.shape, config)
-    planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
-    seen = planes if observe is None else observed(planes, observe)
-    drawn = restore_planes(seen, case.grid, case.seen, target=target, axis=plan.axis)
+    strips = lay_out_strips(plan, case.seen, case.grid, config, classes=target.channels, device=device)
+    if strips:
+        drawn = draw_strips(
+            network, image, plan.seen, strips, grid=case.grid, native=case.seen, target=target, device=device,
+            precision=precision, observe=observe,
+        )  # fmt: skip
+    else:
+        planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
+        seen = planes if observe is None else observed(planes, observe)
+        drawn = restore_planes(seen, case.grid, case.seen, target=target, axis=plan.axis)
     mask = case.on_native(drawn, target.blank(case.native.shape))
     rows = measure_case(
         case.native_label(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medseg.inference.segmentation.postprocess.apply import first_largest, is_below, postprocess, postprocessed
 from medseg.inference.segmentation.postprocess.config import Postprocessing, StructureRule
-from medseg.inference.segmentation.postprocess.parts import Parts, holes, numbered_parts
+from medseg.inference.segmentation.postprocess.parts import Parts, holes, numbered_parts, rimmed
 
 __all__ = [
     "Parts",
@@ -16,4 +16,5 @@ __all__ = [
     "numbered_parts",
     "postprocess",
     "postprocessed",
+    "rimmed",
 ]

@@ -10,9 +10,9 @@ import numpy as np
 
 from medseg.inference.postprocessed_record import PostprocessedRecord
 from medseg.inference.segmentation.postprocess.config import Postprocessing, StructureRule
-from medseg.inference.segmentation.postprocess.parts import Parts, holes, numbered_parts
+from medseg.inference.segmentation.postprocess.parts import Box, Parts, holes, numbered_parts, rimmed
 from medseg.records import Labelmap, Mask
-from medseg.targets import VoxelTarget
+from medseg.targets import ExclusiveLabels, VoxelTarget
 
 if TYPE_CHECKING:
     from medseg.inference.segmentation.mask_model import Drawing
@@ -46,10 +46,24 @@ def postprocess(
         The mask, and a record of each rule that has changed something.
     """
     changes: list[PostprocessedRecord] = []
-    for rule in rules.structures:
-        mask, found = _with_rule(mask, rule, target, voxel_ml)
+    changed = mask
+    for rule, box in zip(rules.structures, _boxes(mask, rules, target), strict=True):
+        part, found = _with_rule(changed[box], rule, target, voxel_ml)
+        if found:
+            changed = changed.copy(order="K") if changed is mask else changed
+            changed[box] = part
         changes += found
-    return mask, tuple(changes)
+    return changed, tuple(changes)
+
+
+def _boxes(mask: Labelmap, rules: Postprocessing, target: VoxelTarget) -> list[Box]:
+    """Where each rule can change something: the box of its label, or the whole scan for structures that may overlap."""
+    from scipy import ndimage
+
+    if not isinstance(target, ExclusiveLabels):
+        return [tuple(slice(0, size) for size in mask.shape)] * len(rules.structures)
+    found = dict(enumerate(ndimage.find_objects(mask), start=1))
+    return [rimmed(found.get(target.labels[rule.structure]), mask.shape) for rule in rules.structures]
 
 
 def first_largest(voxels: Sequence[int]) -> int | None:

@@ -63,6 +63,18 @@ def holes(where: Mask) -> Mask:
     return found
 
 
+def rimmed(box: Box | None, shape: tuple[int, ...]) -> Box:
+    """A box with a rim of a voxel within the grid, so that what is thin does not pass for a scan of a single slice.
+
+    Args:
+        box: Box of a structure; None where it has no voxel, which gives the first voxel of the grid.
+        shape: Voxels of the grid.
+    """
+    if box is None:
+        return (slice(0, 1),) * len(shape)
+    return tuple(slice(max(0, s.start - 1), min(size, s.stop + 1)) for s, size in zip(box, shape, strict=True))
+
+
 def box_of(where: Mask) -> Box:
     """Smallest box of the voxels that are true; empty where none is."""
     axes = range(where.ndim)

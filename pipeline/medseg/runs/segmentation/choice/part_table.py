@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from medseg.evaluation.segmentation import find_mask
-from medseg.inference.segmentation.postprocess import first_largest, holes, is_below, numbered_parts
+from medseg.evaluation.segmentation.structure_box import StructureBoxes
+from medseg.inference.segmentation.postprocess import first_largest, holes, is_below, numbered_parts, rimmed
 from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import check_same_grid, read_case_label
 from medseg.records import Case, Manifest
 from medseg.scans import read_label
+from medseg.targets.structure_values import structure_values
 
 _MOST_VOLUMES = 32
 
@@ -87,12 +89,15 @@ def parts_of_case(case: Case, manifest: Manifest, root: Path, masks: Path) -> li
     if ignored is not None:
         label, mask = (np.where(ignored, array.dtype.type(0), array) for array in (label, mask))
     found = []
-    others = unannotated(case, manifest)
-    for structure in (name for name in target.structures if name not in others):
-        reference, where = target.shows(label, structure), target.shows(mask, structure)
+    others, boxes = unannotated(case, manifest), StructureBoxes(label, mask)
+    for structure, values in structure_values(target).items():
+        if structure in others:
+            continue
+        box = rimmed(boxes.around(values), label.shape)
+        reference, where = target.shows(label[box], structure), target.shows(mask[box], structure)
         parts = numbered_parts(where)
         overlaps = np.bincount(parts.numbers[reference[parts.box]].ravel(), minlength=len(parts.voxels) + 1)[1:]
-        filled = holes(where) & target.is_blank(mask)
+        filled = holes(where) & target.is_blank(mask[box])
         found.append(
             StructureParts(
                 case_id=case.case_id,
