@@ -14,7 +14,7 @@ from medseg.records import Case, Labelmap, Manifest
 
 def check_label_given(case: Case, manifest: Manifest) -> list[Finding]:
     """A finding if a training case of a segmentation has no label."""
-    if case.label is not None or case.split == "test" or manifest.task != "segmentation":
+    if case.has_reference or case.split == "test" or manifest.task != "segmentation":
         return []
     fact = "label must be given in the manifest, got none"
     return [Finding("missing_label", "error", case.case_id, fact, "add it or move the case to test")]

@@ -163,7 +163,7 @@ def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case
         return list(cases)
     entered = {case.case_id: {"sex": case.sex, "age_years": case.age_years} for case in previous.cases}
     fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}
-    held_out = {case.patient_id for case in previous.select("test") if case.label is not None}
+    held_out = {case.patient_id for case in previous.select("test") if case.has_reference}
     placed = []
     for case in cases:
         case = case.model_copy(update=entered.get(case.case_id, {}))

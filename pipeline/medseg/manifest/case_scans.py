@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +12,9 @@ import numpy as np
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
 from medseg.manifest.target import case_target, unannotated
+from medseg.raters import fuse
 from medseg.records import Case, Labelmap, Manifest, Scan
-from medseg.scans import pair_of, read_label, read_scan, scaling_note
+from medseg.scans import pair_of, read_grid, read_label, read_scan, scaling_note
 
 _UNNAMED = "name them in the manifest or correct the label"
 
@@ -23,6 +24,20 @@ class CaseScans(NamedTuple):
 
     image: Scan
     label: Labelmap
+
+
+class CaseReadings(NamedTuple):
+    """A case in memory with the labels of its raters.
+
+    Attributes:
+        image: Image.
+        label: Reference on the same grid.
+        readings: Label of each rater on the same grid by the rater's name; empty where there are no raters.
+    """
+
+    image: Scan
+    label: Labelmap
+    readings: dict[str, Labelmap]
 
 
 def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
@@ -35,6 +50,30 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
     """
     image = read_case_image(case, manifest, root)
     label, geometry = read_case_label(case, manifest, root)
+    _check_label(label, geometry, image, case, manifest)
+    return CaseScans(image, label)
+
+
+def read_case_readings(case: Case, manifest: Manifest, root: Path) -> CaseReadings:
+    """Read image, reference and what each rater drew; each file is read once.
+
+    Raises:
+        ScanError: As `read_case`, of any of the labels.
+        GeometryError: If the image and any of the labels lie on different grids.
+    """
+    image = read_case_image(case, manifest, root)
+    drawn = read_raters(case, manifest, root) if case.raters else None
+    if drawn is None or not case.is_fused:
+        label, geometry = read_case_label(case, manifest, root)
+    else:
+        label, geometry = fused_label(drawn[0], case, manifest), drawn[1]
+    _check_label(label, geometry, image, case, manifest)
+    readings = drawn[0] if drawn else {}
+    return CaseReadings(image, label, {name: _as_annotated(one, case, manifest) for name, one in readings.items()})
+
+
+def _check_label(label: Labelmap, geometry: Geometry, image: Scan, case: Case, manifest: Manifest) -> None:
+    """Stop if a reference lies on another grid than its image, or holds nothing where it must."""
     check_same_grid(geometry, image.geometry, case_id=case.case_id, thing="label", reference="image")
     if not manifest.allow_empty_labels and not case_target(case, manifest).annotated(label).any():
         raise ScanError(
@@ -43,7 +82,6 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
             "label",
             case_id=case.case_id,
         )
-    return CaseScans(image, label)
 
 
 def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
@@ -69,13 +107,20 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
 def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelmap, Geometry]:
     """Read the reference label of a case; instances become the one foreground label.
 
+    Without a label of its own, that of a case of several raters is what theirs are fused into, by `fusion` of the
+    manifest; voxels that the raters do not decide are ignored.
+
     Where a case annotates some labels only, its background is ignored, since it may be any of the others. (Of regions,
     each has a channel of its own: those that a case does not annotate are left out by name.)
 
     Raises:
         ScanError: If there is no label, it cannot be read, or it holds a value that the manifest does not name, or a
             label or region that the case does not annotate.
+        GeometryError: If the label of a rater does not lie on the grid of the image.
     """
+    if case.is_fused:
+        readings, geometry = read_raters(case, manifest, root)
+        return fused_label(readings, case, manifest), geometry
     if case.label is None:
         raise ScanError(
             "label must be given in the manifest, got none", remedy="add it or move it to test", case_id=case.case_id
@@ -89,19 +134,58 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
     return _as_annotated(label, case, manifest), geometry
 
 
-def _as_annotated(label: Labelmap, case: Case, manifest: Manifest) -> Labelmap:
-    """The label with what a partly annotated case says nothing of ignored."""
-    others = unannotated(case, manifest)
-    if not others:
-        return label
+def read_raters(case: Case, manifest: Manifest, root: Path) -> tuple[dict[str, Labelmap], Geometry]:
+    """Read what each rater of a case drew, as it stands in the files, and the grid of the image that all lie on.
+
+    Raises:
+        ScanError: If a label cannot be read, or holds a value that the manifest does not name or the case does not
+            annotate.
+        GeometryError: If one does not lie on the grid of the image.
+    """
+    _check_sums(case, (case.raters or {}).values(), root)
+    grid = read_grid(root / case.images[0], case_id=case.case_id).geometry
+    readings = {}
+    for name, file in (case.raters or {}).items():
+        thing = f"label of rater {name!r}"
+        label, geometry = read_label(root / file, case_id=case.case_id)
+        check_same_grid(geometry, grid, case_id=case.case_id, thing=thing, reference="image")
+        check_named(label, manifest, root / file, case_id=case.case_id, thing=thing, remedy=_UNNAMED)
+        _check_annotated(label, case, manifest, thing=thing)
+        readings[name] = label
+    return readings, grid
+
+
+def fused_label(readings: Mapping[str, Labelmap], case: Case, manifest: Manifest) -> Labelmap:
+    """The reference of a case out of what its raters drew; what a partly annotated case says nothing of is ignored.
+
+    Args:
+        readings: Label of each rater, from `read_raters`.
+        case: Case of the raters.
+        manifest: Manifest of the case.
+    """
     target = case_target(case, manifest)
-    drawn = [name for name in others if target.shows(label, name).any()]
+    fused = fuse(list(readings.values()), target, method=manifest.fusion or "majority")
+    return _as_annotated(fused, case, manifest)
+
+
+def _check_annotated(label: Labelmap, case: Case, manifest: Manifest, *, thing: str) -> None:
+    """Stop if a label holds what its case does not annotate."""
+    target = case_target(case, manifest)
+    drawn = [name for name in unannotated(case, manifest) if target.shows(label, name).any()]
     if drawn:
         raise ScanError(
-            f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}",
+            f"{thing} must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}",
             remedy="name them in annotated_labels too, or take them out of the label",
             case_id=case.case_id,
         )
+
+
+def _as_annotated(label: Labelmap, case: Case, manifest: Manifest) -> Labelmap:
+    """The label with what a partly annotated case says nothing of ignored."""
+    if not unannotated(case, manifest):
+        return label
+    _check_annotated(label, case, manifest, thing="label")
+    target = case_target(case, manifest)
     if target.ignore is None or manifest.regions is not None:
         return label
     kind = np.promote_types(label.dtype, np.min_scalar_type(target.ignore))

@@ -14,16 +14,16 @@ def manifest_target(manifest: Manifest) -> LabelMap:
 def training_target(manifest: Manifest) -> LabelMap:
     """The target of a checked manifest, with its labels in the manifest's own order, as the model's card has them.
 
-    Background of a case in which not every label was annotated may be one of the others, and is ignored; where the
-    manifest has no value for that, it is the one above all labels.
+    Background of a case in which not every label was annotated may be one of the others, and is ignored, as is what
+    several raters do not decide; where the manifest has no value for that, it is the one above all labels.
     """
     is_partial = any(case.annotated_labels and unannotated(case, manifest) for case in manifest.cases)
-    return _target(manifest, is_partial=is_partial)
+    return _target(manifest, is_partial=is_partial, is_fused=any(case.is_fused for case in manifest.cases))
 
 
 def case_target(case: Case, manifest: Manifest) -> LabelMap:
     """The meaning of one case's label as it is read: the same, but that nothing is ignored where all is annotated."""
-    return _target(manifest, is_partial=bool(unannotated(case, manifest)))
+    return _target(manifest, is_partial=bool(unannotated(case, manifest)), is_fused=case.is_fused)
 
 
 def by_value(target: LabelMap) -> LabelMap:
@@ -39,9 +39,11 @@ def unannotated(case: Case, manifest: Manifest) -> tuple[str, ...]:
     return tuple(name for name in manifest.regions or manifest.foreground if name not in case.annotated_labels)
 
 
-def _target(manifest: Manifest, *, is_partial: bool) -> LabelMap:
-    if manifest.regions is not None:
+def _target(manifest: Manifest, *, is_partial: bool, is_fused: bool) -> LabelMap:
+    above, ignore = max(manifest.labels.values()) + 1, manifest.ignore
+    if manifest.regions is not None:  # each has a channel of its own, so background need not be ignored
+        ignore = above if ignore is None and is_fused else ignore
         order = manifest.regions_order or ()
-        return Regions(labels=manifest.labels, regions=manifest.regions, order=order, ignore=manifest.ignore)
-    ignore = max(manifest.labels.values()) + 1 if manifest.ignore is None and is_partial else manifest.ignore
+        return Regions(labels=manifest.labels, regions=manifest.regions, order=order, ignore=ignore)
+    ignore = above if ignore is None and (is_partial or is_fused) else ignore
     return ExclusiveLabels(labels=manifest.labels, ignore=ignore)
