@@ -68,6 +68,8 @@ CHECKS = {
     "label_type": "Labels stored with fractions, which some tools scale or interpolate.",
     "speckle": "Components too small to be meant: slips of the brush.",
     "annotated_labels": "A label that holds what its case does not annotate.",
+    "empty_reading": "A rater who drew nothing where others drew something: meant so, or forgotten.",
+    "undecided": "Raters who differ so much that they decide on no label: nothing is learned there.",
     "unused_label": "A label that no case has.",
     "empty_region": "A region that no case has.",
     "missing_organ": "A case without a label that nearly all others have.",
