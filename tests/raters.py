@@ -34,7 +34,7 @@ def boxes(i: int = 6, *, node: bool = True, more: int = 0) -> Labelmap:
 
 
 def readings(i: int = 6) -> dict[str, Labelmap]:
-    """What each rater draws: A the truth two voxels further along i, B two voxels more, C the truth without the node."""
+    """What each rater draws: A the truth two voxels further along i, B two voxels more, C no node."""
     return {"A": boxes(i + 2), "B": boxes(i, more=2), "C": boxes(i, node=False)}
 
 
