@@ -14,8 +14,8 @@ from medseg.audit.label_checks import check_annotated, check_label_grid, check_l
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.manifest import case_target
+from medseg.manifest.case_scans import read_rater
 from medseg.records import Case, Labelmap, Manifest, Scan
-from medseg.scans import read_label
 
 _MOST_UNDECIDED = 0.5  # of the voxels that anybody drew
 
@@ -58,7 +58,7 @@ def examine_raters(
     grids: list[Geometry] = []
     for (name, path), file in zip(raters.items(), files[-len(raters) :], strict=True):
         try:
-            label, grid = read_label(root / path, case_id=case.case_id)
+            label, grid = read_rater(name, root / path, case_id=case.case_id)
         except PipelineError as error:
             check = "grid" if isinstance(error, GeometryError) else "unreadable"
             found.append(Finding.of_error(check, case.case_id, error))

@@ -147,12 +147,26 @@ def read_raters(case: Case, manifest: Manifest, root: Path) -> tuple[dict[str, L
     readings = {}
     for name, file in (case.raters or {}).items():
         thing = f"label of rater {name!r}"
-        label, geometry = read_label(root / file, case_id=case.case_id)
+        label, geometry = read_rater(name, root / file, case_id=case.case_id)
         check_same_grid(geometry, grid, case_id=case.case_id, thing=thing, reference="image")
         check_named(label, manifest, root / file, case_id=case.case_id, thing=thing, remedy=_UNNAMED)
         _check_annotated(label, case, manifest, thing=thing)
         readings[name] = label
     return readings, grid
+
+
+def read_rater(name: str, path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
+    """Read the label of one rater and its grid; an error names the rater, whose file may be called as those of others.
+
+    Raises:
+        ScanError: If the file cannot be read.
+        GeometryError: If it does not lie on a straight voxel grid.
+    """
+    try:
+        return read_label(path, case_id=case_id)
+    except (ScanError, GeometryError) as error:
+        fact = f"label of rater {name!r}: {error.fact}"
+        raise type(error)(fact, remedy=error.remedy, case_id=case_id) from error
 
 
 def fused_label(readings: Mapping[str, Labelmap], case: Case, manifest: Manifest) -> Labelmap:

@@ -16,10 +16,10 @@ def staple(votes: Array, voxels: Array, *, classes: int) -> Array:
     """The most probable class of each voting; `UNDECIDED` where two are as probable, or nobody has voted.
 
     Expectation and maximisation in turn: the probability of each class from the raters' votes, and the share of each
-    class that a rater calls by each name from these probabilities. They begin with the majority, and end as in
-    ITK's `MultiLabelSTAPLEImageFilter`, which needs every rater in every voxel; here, a rater who has not annotated a
-    voxel has no weight in it. The prior of a class is its share of all votes, so a large background makes small
-    structures less probable.
+    class that a rater calls by each name from these probabilities. They begin with the voxels that a majority decides,
+    and end as in ITK's `MultiLabelSTAPLEImageFilter`, unless that has ties to begin with. ITK needs every rater in
+    every voxel; here, a rater who has not annotated a voxel has no weight in it. The prior of a class is its share of
+    all votes, so a large background makes small structures less probable.
 
     Args:
         votes: Class that each rater chose, `(votings, raters)`; `UNDECIDED` where one annotated nothing.
