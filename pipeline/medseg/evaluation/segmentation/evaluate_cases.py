@@ -23,7 +23,7 @@ from medseg.manifest.case_scans import check_named, check_same_grid, read_case_l
 from medseg.records import Case, CaseMetrics, Failure, Labelmap, Manifest, Mask
 from medseg.scans import read_label
 
-_OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
+OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
 _OTHER_NUMBERS = "number the structures of the second reading as the manifest does"
 Drawer = Literal["model", "reader"]
 MASK_SUFFIXES = (".nii.gz", ".png", ".nii", ".nrrd", ".mha", ".tif", ".tiff")  # ours first, then other programs'
@@ -110,7 +110,7 @@ def _evaluate_case(
     label, label_grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(path, case_id=case.case_id)
     thing = "mask" if drawn_by == "model" else "second reading"
-    remedy = _OTHER_MANIFEST if drawn_by == "model" else _OTHER_NUMBERS
+    remedy = OTHER_MANIFEST if drawn_by == "model" else _OTHER_NUMBERS
     check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing=thing, reference="label")
     check_named(mask, manifest, path, case_id=case.case_id, thing=thing, remedy=remedy)
     ignored = case_target(case, manifest).ignored(label)

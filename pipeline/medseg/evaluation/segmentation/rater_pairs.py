@@ -16,7 +16,13 @@ import numpy as np
 from medseg.atomic import write_text
 from medseg.cohort import SERIAL, Executor, run_cases
 from medseg.evaluation.segmentation.contract import EvaluationContract
-from medseg.evaluation.segmentation.evaluate_cases import LabelPair, bound_contract, find_mask, measure_maps
+from medseg.evaluation.segmentation.evaluate_cases import (
+    OTHER_MANIFEST,
+    LabelPair,
+    bound_contract,
+    find_mask,
+    measure_maps,
+)
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.metric_kinds import as_text
 from medseg.manifest import case_target, read_raters
@@ -26,7 +32,6 @@ from medseg.scans import read_label
 
 MASK = "mask"
 STAGE = "compare with raters"
-_OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +109,7 @@ def _measure_case(
         path = find_mask(masks, case.case_id)
         mask, mask_grid = read_label(path, case_id=case.case_id)
         check_same_grid(mask_grid, grid, case_id=case.case_id, thing=MASK, reference="image")
-        check_named(mask, manifest, path, case_id=case.case_id, thing=MASK, remedy=_OTHER_MANIFEST)
+        check_named(mask, manifest, path, case_id=case.case_id, thing=MASK, remedy=OTHER_MANIFEST)
         readings = {**readings, MASK: mask}
         compared += [(name, MASK) for name in case.raters or {}]
 
