@@ -73,6 +73,7 @@ class Votings:
 
 def _numbers(values: Sequence[int], ignore: int) -> Array:
     """Number of each label value, and `UNDECIDED` for any other."""
-    table = np.full(max(*values, ignore) + 1, UNDECIDED, np.int16)
+    kind = np.min_scalar_type(-len(values) - 1)
+    table = np.full(max(*values, ignore) + 1, UNDECIDED, kind)
     table[list(values)] = np.arange(len(values))
     return table
