@@ -23,7 +23,7 @@ from medseg.scans import write_scan
 from medseg.training.segmentation import steps_per_epoch
 from scipy import ndimage
 
-FOLDS = 5
+FOLDS = 4
 TRAININGS = ("large", "majority", "staple", "sampled")
 
 

@@ -40,7 +40,12 @@ from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import flattered_cases
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
-from medseg.runs.segmentation.rater_agreement import agreement_metrics, measure_agreement, undecided_text
+from medseg.runs.segmentation.rater_agreement import (
+    agreement_metrics,
+    check_own_metrics,
+    measure_agreement,
+    undecided_text,
+)
 from medseg.runs.segmentation.second_reader import SecondReader
 from medseg.runs.tracking import (
     Tracking,
@@ -139,6 +144,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     contract = _contract_of(settings, manifest)
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
+    check_own_metrics(cases, settings.metrics)
     reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
     record = load_record(settings.masks)
     sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it

@@ -42,15 +42,11 @@ def measure_agreement(
         contract: Contract of the masks.
         metrics: Metrics of the user's own by name.
         progress: Follows the work.
-
-    Raises:
-        ConfigError: If a metric of the user's has a name that is taken.
     """
     measured = {row.case_id for row in rows}
     read = [case for case in cases if case.raters and case.case_id in measured]
     if not read:
         return None
-    check_new_names([RATERS_DICE], metrics)
     with progress.over_cases(len(read), STAGE) as on_done:
         pairs, failures = measure_raters(
             read,
@@ -62,6 +58,16 @@ def measure_agreement(
             on_done=on_done,
         )
     return rater_agreement(pairs, patients={case.case_id: case.patient_id for case in read}, failures=failures)
+
+
+def check_own_metrics(cases: Sequence[Case], metrics: Mapping[str, Metric]) -> None:
+    """Refuse a metric of the user's own that has the name of the Dice with raters, before the work begins.
+
+    Raises:
+        ConfigError: If there is one, and a case has raters.
+    """
+    if any(case.raters for case in cases):
+        check_new_names([RATERS_DICE], metrics)
 
 
 def agreement_metrics(found: RaterAgreement, scope: str) -> dict[str, float]:
