@@ -10,7 +10,7 @@ import numpy as np
 from medseg.raters.staple import staple
 from medseg.raters.votes import UNDECIDED, majority
 from medseg.raters.votings import Votings
-from medseg.records import Array, Labelmap
+from medseg.records import Array, Labelmap, Mask
 from medseg.targets import LabelMap, Regions
 
 Fusion = Literal["majority", "staple"]
@@ -37,28 +37,32 @@ def fuse(readings: Sequence[Labelmap], target: LabelMap, *, method: Fusion) -> L
     Raises:
         ValueError: If the target has no value for ignored voxels.
     """
-    if target.ignore is None:
+    ignore = target.ignore
+    if ignore is None:
         raise ValueError("a target of fused labels must have a value for ignored voxels")
-    votings = Votings.of(readings, values=target.values, ignore=target.ignore)
+    votings = Votings.of(readings, values=target.values, ignore=ignore)
     decide = _METHODS[method]
-    fused = _by_region(votings, target, decide) if isinstance(target, Regions) else _by_label(votings, target, decide)
-    kind = np.min_scalar_type(max(target.ignore, target.values[-1]))
-    return votings.map_of(np.append(fused, target.ignore).astype(kind))
+    if isinstance(target, Regions):
+        values, is_decided = _by_region(votings, target, decide)
+    else:
+        values, is_decided = _by_label(votings, target, decide)
+    kind = np.min_scalar_type(max(ignore, target.values[-1]))
+    return votings.map_of(np.append(np.where(is_decided, values, ignore), ignore).astype(kind))
 
 
-def _by_label(votings: Votings, target: LabelMap, decide: _Decide) -> Array:
-    """Value of each voting, where a voxel has one label."""
+def _by_label(votings: Votings, target: LabelMap, decide: _Decide) -> tuple[Array, Mask]:
+    """Value of each voting, where a voxel has one label, and whether it is decided."""
     chosen = decide(votings.votes, votings.voxels, classes=len(target.values))
-    return np.where(chosen == UNDECIDED, target.ignore, np.array(target.values)[chosen])
+    return np.array(target.values)[chosen], chosen != UNDECIDED
 
 
-def _by_region(votings: Votings, target: Regions, decide: _Decide) -> Array:
-    """Value of each voting, where every region is in a voxel or not."""
+def _by_region(votings: Votings, target: Regions, decide: _Decide) -> tuple[Array, Mask]:
+    """Value of each voting, where every region is in a voxel or not, and whether all of them are decided."""
     values = np.array(target.values)
     found = []
     for name in target.structures:
         inside = np.isin(values, target.regions[name]).astype(votings.votes.dtype)
         votes = np.where(votings.votes == UNDECIDED, UNDECIDED, inside[votings.votes])
         found.append(decide(votes, votings.voxels, classes=2))
-    undecided = (np.stack(found) == UNDECIDED).any(axis=0)
-    return np.where(undecided, target.ignore, target.combine(np.stack(found) == 1))
+    chosen = np.stack(found)
+    return target.combine(chosen == 1), (chosen != UNDECIDED).all(axis=0)

@@ -52,7 +52,7 @@ def _probabilities(votes: Array, named: Array, prior: Array) -> Array:
         found[voted] *= shares[chosen[voted]]
     found[(votes == UNDECIDED).all(axis=1)] = 0
     total = found.sum(axis=1, keepdims=True)
-    return np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+    return np.asarray(np.divide(found, total, out=np.zeros_like(found), where=total > 0))
 
 
 def _named(votes: Array, voxels: Array, share: Array, classes: int) -> Array:

@@ -117,8 +117,8 @@ def _measure_case(
         """Voxels that one of the two has not annotated."""
         if manifest.ignore is None:
             return None
-        found = [target.ignored(one) for one in (first, second)]
-        return np.logical_or.reduce([one for one in found if one is not None])
+        found = [one for one in map(target.ignored, (first, second)) if one is not None]
+        return np.asarray(np.logical_or.reduce(found))
 
     return [
         RaterPair(first, second, row)
