@@ -72,6 +72,18 @@ def test_model_is_within_the_spread_from_the_agreement_of_the_worst_rater_on() -
         assert spread.index == pytest.approx(dice / 0.7)
 
 
+def test_model_that_finds_nothing_is_not_within_the_spread_of_a_rater_who_forgot() -> None:
+    """C draws nothing where A and B agree at 0.9; the least who agree with anybody have 0.45 on average."""
+    among = [pair("A", "B", 0.9), pair("A", "C", 0.0), pair("B", "C", 0.0)]
+    for dice, within in ((0.0, 0), (0.44, 0), (0.46, 1)):
+        model = [pair(name, "mask", dice) for name in "ABC"]
+        (spread,) = rater_agreement([*among, *model], patients={}).spread
+        assert (spread.cases, spread.within) == (1, within)
+    nobody = [pair("A", "B", 0.0), pair("A", "mask", 0.0), pair("B", "mask", 0.0)]
+    (spread,) = rater_agreement(nobody, patients={}).spread
+    assert (spread.cases, spread.within) == (1, 0)
+
+
 def test_model_is_held_against_the_raters_by_patient() -> None:
     pairs, patients = [], {}
     for number in range(8):

@@ -27,7 +27,7 @@ class WithinSpread:
         structure: Name of the label or region.
         cases: Cases in which the model and at least two raters have a Dice.
         within: Cases in which the model's mean Dice with the raters is at least that of the rater who agrees least with
-            the others.
+            the others, of those who agree with anybody; a rater who forgot the structure sets no limit.
         index: Williams' index: the model's mean Dice with the raters over that of the raters with each other; 1 where
             the model agrees with them as they do. NaN where the raters never agree.
 
@@ -188,21 +188,31 @@ def _spread(among: Sequence[RaterPair], model: Sequence[RaterPair]) -> Iterable[
     for pair in among:
         for name in (pair.first, pair.second):
             own[pair.row.label, pair.row.case_id][name].append(pair.row.values[_METRIC])
-    model_dice = {(row.label, row.case_id): row.values[_METRIC] for row in _by_case(model)}
-    for structure in dict.fromkeys(label for label, _ in model_dice):
-        found = []
-        for (label, case_id), dice in model_dice.items():
-            means = [_mean(values) for values in own[label, case_id].values()]
-            known = [mean for mean in means if mean == mean]
-            if label == structure and dice == dice and known:
-                found.append((dice, min(known), _mean(known)))
-        raters = sum(mean for _, _, mean in found)
+    raters_dice, model_dice = (_dice_by_structure(_by_case(pairs)) for pairs in (among, model))
+    for structure, by_case in model_dice.items():
+        others = raters_dice[structure]
+        both = [case_id for case_id, dice in by_case.items() if not np.isnan([dice, others[case_id]]).any()]
+        least = {case_id: _least(own[structure, case_id].values()) for case_id in both}
+        raters = sum(others[case_id] for case_id in both)
         yield WithinSpread(
             structure,
-            cases=len(found),
-            within=sum(dice >= least for dice, least, _ in found),
-            index=sum(dice for dice, _, _ in found) / raters if raters else float("nan"),
+            cases=len(both),
+            within=sum(by_case[case_id] >= least[case_id] for case_id in both),
+            index=sum(by_case[case_id] for case_id in both) / raters if raters else float("nan"),
         )
+
+
+def _dice_by_structure(rows: Sequence[CaseMetrics]) -> dict[str, dict[str, float]]:
+    """Dice of each case by structure."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in rows:
+        found[row.label][row.case_id] = row.values[_METRIC]
+    return found
+
+
+def _least(of_raters: Iterable[Sequence[float]]) -> float:
+    """Mean Dice with the others of the rater who agrees least; one who agrees with nobody sets no limit."""
+    return min((mean for mean in map(_mean, of_raters) if mean > 0), default=float("inf"))
 
 
 def _mean(values: Iterable[float]) -> float:
