@@ -1,6 +1,6 @@
 """What does a network learn from several raters: one of them, what they are fused into, or one drawn in each patch?
 
-    python benchmarks/several_raters.py --data "$MEDSEG_DATA/msd_hippocampus" --cases 20 --steps 60 --out OUT
+    python benchmarks/several_raters.py --data "$MEDSEG_DATA/msd_hippocampus" --cases 40 --steps 240 --out OUT
 
 Three raters are made up of each label: `large` draws a voxel more all round, `shifted` is a voxel off along i, and
 `forgets` leaves the last label out of every third case. Four trainings on the same cases, with the same plan, seed and
@@ -23,7 +23,7 @@ from medseg.scans import write_scan
 from medseg.training.segmentation import steps_per_epoch
 from scipy import ndimage
 
-FOLDS = 4
+FOLDS = 5
 TRAININGS = ("large", "majority", "staple", "sampled")
 
 
@@ -93,8 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--cases", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--cases", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--preset", help="Sizes of network, patch and batch.  [default: those of the device]")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
