@@ -39,6 +39,8 @@ def command(dataset: Path, folder: Path | None, target: Path | None, **choices: 
     if target:
         left = len(result.fixes) - len(done)
         click.echo(f"{len(done)} repair(s) in {target}, {left} error(s) left; audit the new version too")
+    if result.raters is not None:
+        click.echo(result.raters)
     click.echo(f"page to review: {result.page}")
     sys.exit(1 if result.audit.count("error") else 0)
 

@@ -56,8 +56,11 @@ def command(dataset: Path, folder: Path, **arguments: Any) -> None:
         click.echo(result.power)
     if result.inter_rater is not None:
         click.echo(result.inter_rater)
+    if result.raters is not None:
+        click.echo(result.raters)
     click.echo(f"tables and pictures in {folder}")
-    console.report_failures([*result.failures, *(result.inter_rater.failures if result.inter_rater else ())])
+    agreements = [one for one in (result.inter_rater, result.raters) if one is not None]
+    console.report_failures([*result.failures, *(failure for one in agreements for failure in one.failures)])
 
 
 if __name__ == "__main__":

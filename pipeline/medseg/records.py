@@ -108,6 +108,8 @@ class Case(BaseModel):
         label_review: Decision by which a model's mask became the label; None for labels from elsewhere.
         annotated_labels: Labels or regions that were annotated in this case, where others may be there undrawn; None
             where all were.
+        raters: Path of each rater's label by the rater's name, where several have drawn the case. They are fused into
+            the reference where the case has no `label`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,6 +133,22 @@ class Case(BaseModel):
     study_date: str | None = None
     label_review: LabelReview | None = None
     annotated_labels: tuple[Text, ...] | None = None
+    raters: dict[Text, str] | None = None
+
+    @property
+    def is_fused(self) -> bool:
+        """Whether the reference is what the labels of several raters are fused into."""
+        return self.label is None and bool(self.raters)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether there is a label to learn from and to measure against."""
+        return self.label is not None or bool(self.raters)
+
+    @property
+    def label_files(self) -> tuple[str, ...]:
+        """Paths of the label, if there is one, and of the raters' labels."""
+        return (*([self.label] if self.label is not None else []), *(self.raters or {}).values())
 
 
 class Manifest(BaseModel):
@@ -147,6 +165,7 @@ class Manifest(BaseModel):
         regions: Values that make up each structure, where structures overlap; None where each voxel has one label.
         regions_order: Value that each region writes where no value stands for the combination of regions.
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
+        fusion: Way in which the labels of several raters become the reference of a case; `majority` if not given.
         task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
@@ -166,6 +185,7 @@ class Manifest(BaseModel):
     regions: dict[Text, tuple[int, ...]] | None = None
     regions_order: tuple[int, ...] | None = None
     ignore: int | None = None
+    fusion: Literal["majority", "staple"] | None = None
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False

@@ -212,7 +212,7 @@ def gated(place: Place) -> Came:
 
 # What runs the loop, and what is read in it.
 LOOPS: list[tuple[Callable[[Place], Came], str]] = [
-    (prepared, "medseg.preprocess.segmentation.prepare.read_case"),
+    (prepared, "medseg.preprocess.segmentation.prepare.read_case_readings"),
     (sliced, "medseg.preprocess.classification.prepare.read_case"),
     (known, "medseg.preprocess.classification.targets.LabelTargets.read"),
     (fingerprinted, "medseg.planning.fingerprint.read_case"),

@@ -106,6 +106,23 @@ def test_sex_and_age_that_somebody_entered_stay(source: Path, tmp_path: Path) ->
     assert run_ingest(source, tmp_path / "out").manifest == changed
 
 
+def test_raters_that_somebody_entered_stay_with_their_files(source: Path, tmp_path: Path) -> None:
+    first = run_ingest(source, tmp_path / "out").manifest
+    label = str(next(case.label for case in first.cases if case.label))
+    others = {name: f"labels/{name}.nii.gz" for name in ("A", "B")}
+    for file in others.values():
+        shutil.copyfile(tmp_path / "out" / label, tmp_path / "out" / file)
+    one = next(case for case in first.cases if case.label == label)
+    entered = one.model_copy(update={"raters": others, "fold": 1})
+    cases = tuple(entered if case is one else case for case in first.cases)
+    changed = first.model_copy(update={"cases": cases, "fusion": "staple"})
+    save_manifest(changed, tmp_path / "out" / "dataset.json")
+    again = run_ingest(source, tmp_path / "out").manifest
+    found = next(case for case in again.cases if case.case_id == one.case_id)
+    assert (found.raters, again.fusion) == (others, "staple")
+    assert all((tmp_path / "out" / file).is_file() for file in others.values())
+
+
 @pytest.mark.parametrize(
     ("text", "typo", "fact"),
     [

@@ -17,6 +17,8 @@ ALLOWED = {
     "pipeline/medseg/planning/segmentation.py": ("argmax", "the axis with the coarsest spacing"),
     "pipeline/medseg/planning/sizes.py": ("argmax", "the longest axis of a patch"),
     "pipeline/medseg/planning/network_choice.py": ("argmax", "the longest axis of a patch"),
+    "pipeline/medseg/raters/staple.py": ("argmax", "the label that raters hold likeliest"),
+    "pipeline/medseg/raters/votes.py": ("argmax", "the label of most raters"),
     "pipeline/medseg/split/refine.py": ("argmax", "the fullest fold"),
     "pipeline/medseg/delivery/pictures/planes.py": ("argmax", "the slice that shows most"),
     "pipeline/medseg/delivery/measurements/diameters.py": (

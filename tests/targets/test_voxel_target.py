@@ -129,6 +129,7 @@ class DoseCase:
 
     case_id = "a"
     shape = (6, 6, 6)
+    reading: int | None = None
     voxels: Mapping[int, int] = MappingProxyType({})
     unannotated: tuple[str, ...] = ()
 

@@ -28,7 +28,7 @@ def is_exact_copy(facts: CaseFacts, other: CaseFacts) -> bool:
         facts.image_digest is not None
         and facts.image_digest == other.image_digest
         and facts.label_digest == other.label_digest
-        and (facts.case.label is None) == (other.case.label is None)
+        and facts.case.has_reference == other.case.has_reference
         and facts.case.patient_id == other.case.patient_id
         and facts.case.split == other.case.split
     )

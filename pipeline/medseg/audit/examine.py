@@ -24,10 +24,12 @@ from medseg.audit.label_checks import (
     check_specks,
 )
 from medseg.audit.label_facts import measure_labels
+from medseg.audit.rater_checks import check_fused, examine_raters
 from medseg.audit.risks import check_disclosed
 from medseg.errors import GeometryError, PipelineError
 from medseg.geometry import Geometry
 from medseg.manifest import case_target
+from medseg.manifest.case_scans import fused_label
 from medseg.origin import PictureOrigin
 from medseg.records import Array, Case, Labelmap, Manifest, Scan
 from medseg.scans import is_picture_file, read_label, read_scan
@@ -57,6 +59,8 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
     paths, channels = [root / name for name in case.images], len(manifest.channels)
     image = _read(lambda: read_scan(paths, case_id=case.case_id, channels=channels), case, found)
     label = _read(lambda: read_label(root / str(case.label), case_id=case.case_id), case, found) if case.label else None
+    drawn = examine_raters(case, manifest, root, files, image=image, findings=found) if case.raters else None
+    fused = (fused_label(drawn.readings, case, manifest), drawn.grid) if drawn is not None and case.is_fused else None
     facts = CaseFacts(case, files, is_picture=is_picture_file(PurePath(case.images[0])))
     if image is not None:
         facts = _with_image(facts, image)
@@ -64,9 +68,14 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
         found += check_disclosed(case, image, is_picture=facts.is_picture)
     if label is not None:
         facts = _with_label(facts, label, manifest)
-        found += check_label_type(case, files[-1]) + check_label_values(case, label[0], manifest, files[-1])
+        file = files[len(case.images)]
+        found += check_label_type(case, file) + check_label_values(case, label[0], manifest, file)
         found += check_annotated(case, label[0], manifest) + check_specks(case, facts.labels)
         found += check_label_grid(case, label[1], image.geometry) if image is not None else []
+    if fused is not None:
+        facts = _with_label(facts, fused, manifest)
+        found += check_fused(case, fused[0], manifest)
+        label = (case_target(case, manifest).annotated(fused[0]), fused[1])
     if image is not None and draw is not None:
         fits = label is not None and label[0].shape == image.geometry.shape
         planes = draw(image, label[0] if label and fits else None, manifest.foreground)

@@ -86,7 +86,7 @@ class CaseFacts:
 
     Attributes:
         case: Case of the manifest.
-        files: Facts of the image files, then of the label.
+        files: Facts of the image files, then of the label, and last of those of raters.
         geometry: Grid of the image; None if it could not be read.
         is_picture: Whether the image is a picture, with axes unrelated to the patient.
         channels: Intensities of each image channel.

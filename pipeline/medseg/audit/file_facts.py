@@ -12,8 +12,8 @@ from medseg.scans import pair_of, read_nifti_forms
 
 
 def read_files(case: Case, root: Path) -> tuple[FileFacts, ...]:
-    """Facts of the image files and, last, of the label."""
-    names = [(name, False) for name in case.images] + ([(case.label, True)] if case.label else [])
+    """Facts of the image files, then of the label, and last of those of raters."""
+    names = [(name, False) for name in case.images] + [(name, True) for name in case.label_files]
     return tuple(
         FileFacts(name, is_label, _sums(root, name), read_nifti_forms(root / name) if (root / name).is_file() else None)
         for name, is_label in names

@@ -69,6 +69,8 @@ CHECKS = {
     "speckle": "Components too small to be meant: slips of the brush.",
     "annotated_labels": "A label that holds what its case does not annotate.",
     "no_background": "Nothing says where a structure is not: it may be drawn everywhere.",
+    "empty_reading": "A rater who drew nothing where others drew something: meant so, or forgotten.",
+    "undecided": "Raters who differ so much that they decide on no label: nothing is learned there.",
     "unused_label": "A label that no case has.",
     "empty_region": "A region that no case has.",
     "missing_organ": "A case without a label that nearly all others have.",

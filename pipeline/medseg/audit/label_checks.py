@@ -15,13 +15,13 @@ from medseg.records import Case, Labelmap, Manifest
 
 def check_label_given(case: Case, manifest: Manifest) -> list[Finding]:
     """A finding if a training case of a segmentation has no label."""
-    if case.label is not None or case.split == "test" or manifest.task != "segmentation":
+    if case.has_reference or case.split == "test" or manifest.task != "segmentation":
         return []
     fact = "label must be given in the manifest, got none"
     return [Finding("missing_label", "error", case.case_id, fact, "add it or move the case to test")]
 
 
-def check_label_grid(case: Case, grid: Geometry, image: Geometry) -> list[Finding]:
+def check_label_grid(case: Case, grid: Geometry, image: Geometry, *, thing: str = "label") -> list[Finding]:
     """A finding if the label does not lie on the grid of its image."""
     if grid.is_close(image):
         return []
@@ -31,7 +31,7 @@ def check_label_grid(case: Case, grid: Geometry, image: Geometry) -> list[Findin
         if is_rounding
         else "resample the label onto the image with nearest neighbour, export it again, or drop the case"
     )
-    fact = f"label must lie on the grid of its image, got {grid.difference(image)}"
+    fact = f"{thing} must lie on the grid of its image, got {grid.difference(image)}"
     return [Finding("grid", "error", case.case_id, fact, remedy, is_fixable=is_rounding)]
 
 
@@ -70,23 +70,30 @@ def check_label_values(case: Case, label: Labelmap, manifest: Manifest, file: Fi
         remedy = "draw it, drop the case, or set allow_empty_labels in the manifest if there is nothing to label"
         severity: Severity = "error" if case.split == "training" else "warning"
         return [Finding("empty_label", severity, case.case_id, fact, remedy)]
+    return check_named_values(case, label, manifest, file)
+
+
+def check_named_values(
+    case: Case, label: Labelmap, manifest: Manifest, file: FileFacts, *, thing: str = "label"
+) -> list[Finding]:
+    """A finding if a label holds values that the manifest does not name."""
     known = {*manifest.labels.values(), *([] if manifest.ignore is None else [manifest.ignore])}
     unknown = [] if manifest.instances else sorted(set(label_values(label)) - known)
     if not unknown:
         return []
     shown = ", ".join(map(str, unknown[:8])) + (f" and {len(unknown) - 8} more" if len(unknown) > 8 else "")
     note = file.forms.scaling_note if file.forms is not None else ""
-    fact = f"label values must be among {sorted(known)}, got {shown}{note}"
+    fact = f"{thing} values must be among {sorted(known)}, got {shown}{note}"
     return [Finding("label_values", "error", case.case_id, fact, "name them in the manifest or correct the label")]
 
 
-def check_annotated(case: Case, label: Labelmap, manifest: Manifest) -> list[Finding]:
+def check_annotated(case: Case, label: Labelmap, manifest: Manifest, *, thing: str = "label") -> list[Finding]:
     """A finding if a label holds what the case does not annotate."""
     target = case_target(case, manifest)
     drawn = [name for name in unannotated(case, manifest) if target.shows(label, name).any()]
     if not drawn:
         return []
-    fact = f"label must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}"
+    fact = f"{thing} must hold no more than annotated_labels names, {list(case.annotated_labels or ())}, got {drawn}"
     remedy = "name them in annotated_labels too, or take them out of the label"
     return [Finding("annotated_labels", "error", case.case_id, fact, remedy)]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from medseg.atomic import write_text
+from medseg.atomic import finite, write_text
 from medseg.audit.audit import Audit
 from medseg.audit.facts import CaseFacts
 from medseg.audit.finding import SEVERITIES, Finding
@@ -20,13 +20,16 @@ from medseg.manifest.digest import manifest_digest
 FORMAT = 1
 
 
-def write_audit(audit: Audit, folder: Path, *, fixes: Sequence[Fix] = ()) -> Path:
+def write_audit(
+    audit: Audit, folder: Path, *, fixes: Sequence[Fix] = (), raters: Mapping[str, Any] | None = None
+) -> Path:
     """Write `audit.json`, without any folder of this machine.
 
     Args:
         audit: Audit to write.
         folder: Target folder, created if missing.
         fixes: Repairs from `fix_dataset`.
+        raters: Agreement of several raters; None where no case has any.
 
     Returns:
         Path of the file.
@@ -35,11 +38,11 @@ def write_audit(audit: Audit, folder: Path, *, fixes: Sequence[Fix] = ()) -> Pat
         DeliveryError: If the folder cannot be written to.
     """
     path = folder / "audit.json"
-    write_text(path, _text(audit, fixes))
+    write_text(path, _text(audit, fixes, raters))
     return path
 
 
-def _text(audit: Audit, fixes: Sequence[Fix]) -> str:
+def _text(audit: Audit, fixes: Sequence[Fix], raters: Mapping[str, Any] | None) -> str:
     """The report as JSON, a line for each finding, fix and case: 100,000 cases fit on a disk and in an editor."""
     manifest = audit.manifest
     head = {
@@ -48,6 +51,7 @@ def _text(audit: Audit, fixes: Sequence[Fix]) -> str:
         "verdict": "errors" if audit.count("error") else "clean",
         "counts": {"cases": len(audit.cases), **{f"{name}s": audit.count(name) for name in SEVERITIES}},
     }
+    head |= {"raters": finite(raters)} if raters is not None else {}
     lists = {
         "findings": [_line(_finding(found)) for found in audit.findings],
         "fixes": [_line(_fields(fix)) for fix in fixes],

@@ -55,6 +55,7 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
         description="Built by medseg ingest; see ingest.json",
         channels=_channels(outcome, context),
         **_scheme(mapping, outcome),
+        fusion=previous.fusion if previous else None,
         instances=mapping.instances,
         cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
     )
@@ -90,8 +91,8 @@ def previous_manifest(out: Path) -> Manifest | None:
         raise ManifestError(error.fact, remedy=remedy, case_id=error.case_id) from error
 
 
-def remove_stale(outcome: Outcome, context: IngestContext) -> None:
-    """Remove the files of cases that only an earlier run made.
+def remove_stale(outcome: Outcome, manifest: Manifest | None, context: IngestContext) -> None:
+    """Remove the files of cases that only an earlier run made; labels of raters that the manifest lists stay.
 
     Images stay where only their label could not be drawn, so that a run with a corrected mapping need not read them
     again.
@@ -104,6 +105,7 @@ def remove_stale(outcome: Outcome, context: IngestContext) -> None:
     ]
     used = {path for record in (*outcome.records.values(), *waiting) if record for path in record.image.images}
     used |= {record.label_path for record in outcome.records.values() if record.label_path}
+    used |= {path for case in (manifest.cases if manifest else ()) for path in case.label_files}
     state.forget({build.case_id for build in outcome.builds})
     for folder in ("images", "labels"):
         for path in sorted((out / folder).glob("*")):
@@ -156,20 +158,21 @@ def _is_pet(outcome: Outcome, number: int) -> bool:
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:
     """The cases with what was decided or added since the ingest before.
 
-    That is the fold of their patient, or the test set if the patient's labelled cases were in it, and the sex and age
-    that somebody has entered.
+    That is the fold of their patient, or the test set if the patient's labelled cases were in it, and the sex, age and
+    raters that somebody has entered.
     """
     if previous is None:
         return list(cases)
-    entered = {case.case_id: {"sex": case.sex, "age_years": case.age_years} for case in previous.cases}
+    kept = ("sex", "age_years", "raters")
+    entered = {case.case_id: {name: getattr(case, name) for name in kept} for case in previous.cases}
     fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}
-    held_out = {case.patient_id for case in previous.select("test") if case.label is not None}
+    held_out = {case.patient_id for case in previous.select("test") if case.has_reference}
     placed = []
     for case in cases:
         case = case.model_copy(update=entered.get(case.case_id, {}))
         if case.patient_id in held_out:
             case = case.model_copy(update={"split": "test"})
-        elif case.split == "training":
-            case = case.model_copy(update={"fold": fold_of.get(case.patient_id)})
+        elif case.has_reference:
+            case = case.model_copy(update={"split": "training", "fold": fold_of.get(case.patient_id)})
         placed.append(case)
     return placed

@@ -97,7 +97,7 @@ def ingest(
     outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused), tuple(images))
     fates, manifest = find_fates(outcome), make_manifest(outcome, context)
     report = IngestReport.of(outcome, fates, mixed_channels(manifest) if manifest else (), context)
-    remove_stale(outcome, context)
+    remove_stale(outcome, manifest, context)
     write_json(out / "ingest.json", report.document())
     write_manifest(manifest, context)
     if private is not None:

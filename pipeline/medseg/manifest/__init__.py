@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from medseg.manifest.case_scans import CaseScans, read_case, read_case_image, read_case_label
+from medseg.manifest.case_scans import (
+    CaseReadings,
+    CaseScans,
+    read_case,
+    read_case_image,
+    read_case_label,
+    read_case_readings,
+    read_raters,
+)
 from medseg.manifest.digest import manifest_digest
 from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
@@ -14,6 +22,7 @@ from medseg.manifest.select_cases import select_cases
 from medseg.manifest.target import by_value, case_target, manifest_target, training_target, unannotated
 
 __all__ = [
+    "CaseReadings",
     "CaseScans",
     "ManifestDocument",
     "MixedChannel",
@@ -28,6 +37,8 @@ __all__ = [
     "read_case",
     "read_case_image",
     "read_case_label",
+    "read_case_readings",
+    "read_raters",
     "require_plain",
     "save_manifest",
     "select_cases",

@@ -39,6 +39,9 @@ class CaseEntry(BaseModel):
     annotated_labels: list[str] | None = Field(
         None, description="Labels or regions that were annotated in this case; background says nothing of the others."
     )
+    raters: dict[str, str] | None = Field(
+        None, description="Path of each rater's label by name; fused into the reference where there is no label."
+    )
 
 
 class ManifestDocument(BaseModel):
@@ -60,6 +63,9 @@ class ManifestDocument(BaseModel):
         None, description="Value that each region writes where no value stands for the combination of regions."
     )
     ignore: StrictInt | None = Field(None, description="Value of voxels that nobody has annotated.")
+    fusion: Literal["majority", "staple"] | None = Field(
+        None, description="How the labels of several raters become the reference; majority if not given."
+    )
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
     )
@@ -94,6 +100,7 @@ def to_manifest(document: ManifestDocument) -> Manifest:
         regions=document.regions,
         regions_order=document.regions_order,
         ignore=document.ignore,
+        fusion=document.fusion,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,

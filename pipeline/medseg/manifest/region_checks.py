@@ -22,13 +22,13 @@ def check_regions(manifest: Manifest) -> None:
 
 
 def is_plain(manifest: Manifest) -> bool:
-    """Whether every voxel of every case has exactly one label: no regions, and nothing that is left out."""
-    is_whole = all(case.annotated_labels is None for case in manifest.cases)
+    """Whether every voxel of every case has exactly one label: no regions or raters, and nothing that is left out."""
+    is_whole = all(case.annotated_labels is None and case.raters is None for case in manifest.cases)
     return manifest.regions is None and manifest.ignore is None and is_whole
 
 
 def require_plain(manifest: Manifest, stage: str) -> None:
-    """Refuse regions, ignored voxels and partly annotated cases where a stage cannot honour them.
+    """Refuse regions, ignored voxels, partly annotated cases and several raters where a stage cannot honour them.
 
     Args:
         manifest: Dataset.
@@ -39,7 +39,13 @@ def require_plain(manifest: Manifest, stage: str) -> None:
     """
     if is_plain(manifest):
         return
-    got = "regions" if manifest.regions else "ignore" if manifest.ignore is not None else "annotated_labels"
+    found = {
+        "regions": manifest.regions is not None,
+        "ignore": manifest.ignore is not None,
+        "annotated_labels": any(case.annotated_labels is not None for case in manifest.cases),
+        "raters": True,
+    }
+    got = next(name for name, is_there in found.items() if is_there)
     raise ManifestError(
         f"manifest {manifest.name}: {stage} must have a label for every voxel of every case, got {got}",
         remedy=f"leave {got} out of the manifest, with label files that fit",
@@ -108,7 +114,9 @@ def _check_region_values(manifest: Manifest) -> None:
 
 
 def _check_task(manifest: Manifest) -> None:
-    if manifest.task == "regression" or manifest.instances:
+    has_raters = any(case.raters is not None for case in manifest.cases)
+    is_other = manifest.task == "regression" or (manifest.task == "classification" and has_raters)
+    if is_other or manifest.instances:
         require_plain(manifest, "numbered instances" if manifest.instances else manifest.task)
 
 

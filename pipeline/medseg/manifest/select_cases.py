@@ -25,7 +25,7 @@ def select_cases(
         _, cases = split_fold(assign_folds(manifest), fold)
     else:
         cases = manifest.select(split) if split else manifest.cases
-        cases = tuple(case for case in cases if case.label or not is_labelled)
+        cases = tuple(case for case in cases if case.has_reference or not is_labelled)
     if not cases:
         kind = " ".join([*(["labelled"] if is_labelled else []), *([split] if split else []), "cases"])
         raise ManifestError(

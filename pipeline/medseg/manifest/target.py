@@ -12,16 +12,17 @@ def manifest_target(manifest: Manifest) -> LabelMap:
 
 
 def training_target(manifest: Manifest) -> LabelMap:
-    """The target of a checked manifest, with its labels in the manifest's own order, as the model's card has them."""
-    if manifest.regions is not None:
-        order = manifest.regions_order or ()
-        return Regions(labels=manifest.labels, regions=manifest.regions, order=order, ignore=manifest.ignore)
-    return ExclusiveLabels(labels=manifest.labels, ignore=manifest.ignore)
+    """The target of a checked manifest, with its labels in the manifest's own order, as the model's card has them.
+
+    What several raters do not decide is ignored; where the manifest has no value for that, it is the one above all
+    labels.
+    """
+    return _target(manifest, is_fused=any(case.is_fused for case in manifest.cases))
 
 
 def case_target(case: Case, manifest: Manifest) -> LabelMap:
     """The meaning of one case's label as it is read; what `unannotated` names is not in it."""
-    return training_target(manifest)
+    return _target(manifest, is_fused=case.is_fused)
 
 
 def by_value(target: LabelMap) -> LabelMap:
@@ -35,3 +36,11 @@ def unannotated(case: Case, manifest: Manifest) -> tuple[str, ...]:
     if case.annotated_labels is None:
         return ()
     return tuple(name for name in manifest.regions or manifest.foreground if name not in case.annotated_labels)
+
+
+def _target(manifest: Manifest, *, is_fused: bool) -> LabelMap:
+    ignore = max(manifest.labels.values()) + 1 if manifest.ignore is None and is_fused else manifest.ignore
+    if manifest.regions is not None:
+        order = manifest.regions_order or ()
+        return Regions(labels=manifest.labels, regions=manifest.regions, order=order, ignore=ignore)
+    return ExclusiveLabels(labels=manifest.labels, ignore=ignore)

@@ -38,7 +38,11 @@ def _has_backslash(entry: Any) -> bool:
         return "\\" in entry
     if isinstance(entry, list):
         return any(isinstance(path, str) and "\\" in path for path in entry)
-    return isinstance(entry, dict) and any(_has_backslash(entry.get(key)) for key in _KEYS)
+    if not isinstance(entry, dict):
+        return False
+    raters = entry.get("raters")
+    paths = list(raters.values()) if isinstance(raters, dict) else []
+    return any(_has_backslash(one) for one in (*(entry.get(key) for key in _KEYS), paths))
 
 
 def _entry(entry: Any, root: Path, *, is_named: bool = False) -> Any:
@@ -46,6 +50,9 @@ def _entry(entry: Any, root: Path, *, is_named: bool = False) -> Any:
         return _paths(entry, root, is_named=is_named)
     is_named = is_named or "case_id" in entry
     paths = {key: _paths(entry[key], root, is_named=is_named) for key in _KEYS if key in entry}
+    raters = entry.get("raters")
+    if isinstance(raters, dict):
+        paths["raters"] = {name: _paths(path, root, is_named=is_named) for name, path in raters.items()}
     sums = entry.get("sha256")
     if isinstance(sums, dict):
         paths["sha256"] = {_paths(path, root, is_named=True): value for path, value in sums.items()}

@@ -23,6 +23,7 @@ from medseg.planning.plan import Plan
 from medseg.planning.presets import PresetName, resources_of
 from medseg.planning.profile import DatasetProfile, profile_of
 from medseg.planning.rare_labels import plan_extra_patches
+from medseg.planning.raters import plan_raters
 from medseg.planning.sides import names_a_side
 from medseg.planning.sizes import DeviceKind, Resources, plan_patch, plan_strides
 from medseg.planning.spending import Spending
@@ -146,6 +147,7 @@ def _plan_on(
             extra_patches=extra,
             augment=_augment(spacing, mirror_axes, is_2d=is_2d),
             coarse_start=plan_coarse_start(patch, spacing, network, share=option.coarse_share, reasons=reasons),
+            raters=plan_raters(manifest, reasons),
         ),
         inference=InferenceConfig(patch_size=patch, batch_size=batch, mirror_axes=mirror_axes),
         reasons=reasons,

@@ -39,10 +39,10 @@ def case_key(case: Case, manifest: Manifest, root: Path, settings: dict[str, Any
         manifest: Manifest of the case.
         root: Data root.
         settings: Everything else that decides what the entry holds.
-        with_label: Whether the label is read.
+        with_label: Whether the label is read, and those of raters.
     """
     facts = {"channels": len(manifest.channels), "instances": manifest.instances, "sha256": case.sha256}
-    label = [case.label] if with_label and case.label else []
+    label = case.label_files if with_label else ()
     return _content_key(settings | facts, [root / name for name in (*case.images, *label)])
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from medseg.audit import Audit, Fix, audit_manifest, fix_dataset, load_for_audit, write_audit
+from medseg.cohort import Executor
 from medseg.delivery.audit import draw_planes, save_audit_page
 from medseg.errors import ConfigError
+from medseg.evaluation.segmentation import RaterAgreement, measure_raters, rater_agreement, write_rater_pairs
 from medseg.runs.cluster import case_executor
 from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
@@ -25,11 +27,13 @@ class AuditResult:
         audit: Findings and facts.
         page: Page to review.
         fixes: Repairs that were made in a new version, and errors that remain there.
+        raters: Agreement of the raters; None where no case has several.
     """
 
     audit: Audit
     page: Path
     fixes: tuple[Fix, ...]
+    raters: RaterAgreement | None = None
 
 
 def audit_dataset(
@@ -42,7 +46,7 @@ def audit_dataset(
     cluster: str | None = None,
     progress: Progress | None = None,
 ) -> AuditResult:
-    """Examine every case, and write `audit.json` and `audit.html`.
+    """Examine every case, and write `audit.json` and `audit.html`; where a case has several raters, `raters.csv`, too.
 
     Args:
         dataset: A `dataset.json` or the folder that holds one.
@@ -75,14 +79,27 @@ def audit_dataset(
             executor=executor,
             on_done=on_done,
         )
+        raters = _agreement(audit, source.root, executor)
     fixes: tuple[Fix, ...] = ()
     if fix:
         with progress.over_cases(len(audit.cases), "fix") as on_done:
             fixes = fix_dataset(audit, source.root, fix, folder=source.folder, on_done=on_done)
-    write_audit(audit, folder, fixes=fixes)
+    write_audit(audit, folder, fixes=fixes, raters=raters.content() if raters else None)
+    if raters:
+        write_rater_pairs(raters.pairs, folder / "raters.csv")
     page = folder / "audit.html"
-    save_audit_page(audit, page, fixes=fixes)
-    return AuditResult(audit, page, fixes)
+    save_audit_page(audit, page, fixes=fixes, raters=raters)
+    return AuditResult(audit, page, fixes, raters)
+
+
+def _agreement(audit: Audit, root: Path, executor: Executor) -> RaterAgreement | None:
+    """How the raters of the cases agree; a case of which a label cannot be used is left out, and a finding."""
+    manifest = audit.manifest
+    read = [case for case in manifest.cases if case.raters]
+    if not read:
+        return None
+    pairs, failures = measure_raters(read, manifest, root, executor=executor)
+    return rater_agreement(pairs, patients={case.case_id: case.patient_id for case in read}, failures=failures)
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def _train_held(
                 differing = differences_text(settings, job.named_choices)
                 parent.log_parameters({"fold": ALL_FOLDS, "differs_from_default": differing})
         save_trainings(path, settings, parent, choices, earlier=record)
-        cases = [case for case in manifest.select("training") if case.label]
+        cases = [case for case in manifest.select("training") if case.has_reference]
         drawing_s = partial(drawing_seconds, job=job, settings=settings, cases=cases, root=root)
         work = _Work(job, dataset, settings, folds, wanted, parent, progress, started, is_extended, drawing_s)
         done = run_cases(wanted, work.train, stage="train", executor=work.executor())

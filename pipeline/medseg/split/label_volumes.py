@@ -54,7 +54,7 @@ def cases_to_measure(manifest: Manifest, by: Sequence[Feature]) -> tuple[Case, .
     """The cases with a label file that `measure_labels` will read."""
     if manifest.task != "segmentation" or not {"label", "volume"} & set(by):
         return ()
-    return tuple(case for case in manifest.cases if case.label is not None and case.label_ml is None)
+    return tuple(case for case in manifest.cases if case.has_reference and case.label_ml is None)
 
 
 def _volumes_ml(case: Case, manifest: Manifest, root: Path) -> dict[str, float]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from medseg.evaluation.segmentation import METRICS, kind_of
+from medseg.evaluation.segmentation import METRICS, RATERS_DICE, kind_of
 from medseg.evaluation.segmentation.metric_kinds import _KINDS, as_text, signed_text
 from medseg.evaluation.segmentation.object_metrics import OBJECT_METRICS
 
 
 def test_every_metric_has_its_kind() -> None:
-    assert set(_KINDS) == {*METRICS, *OBJECT_METRICS} - {"surface_dice"}
+    assert set(_KINDS) == {*METRICS, *OBJECT_METRICS, RATERS_DICE} - {"surface_dice"}
 
 
 def test_metric_of_the_user_s_own_has_no_known_direction_and_may_be_below_nothing() -> None:

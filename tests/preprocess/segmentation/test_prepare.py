@@ -130,7 +130,7 @@ def test_second_call_reads_no_scan(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(case: Case, manifest: Manifest, root: Path) -> None:
         raise AssertionError("the case was read again")
 
-    monkeypatch.setattr("medseg.preprocess.segmentation.prepare.read_case", refuse)
+    monkeypatch.setattr("medseg.preprocess.segmentation.prepare.read_case_readings", refuse)
     assert key_of(manifest, tmp_path, tmp_path / "store") == before
 
 

@@ -31,6 +31,7 @@ class MemoryCase:
     pixels: Array
     drawn: Array
     unannotated: tuple[str, ...] = ()
+    reading: int | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

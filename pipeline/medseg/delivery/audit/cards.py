@@ -40,7 +40,7 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
         "annotated": _annotated(facts),
         "labels": [(name, _size(found)) for name, found in list(facts.labels.items())[:_LABELS]],
         "more_labels": max(0, len(facts.labels) - _LABELS),
-        "has_label": case.label is not None,
+        "has_label": case.has_reference,
         "planes": [
             {
                 "name": plane.name,

@@ -11,33 +11,39 @@ from medseg.atomic import write_text
 from medseg.audit import CHECKS, SEVERITIES, Audit, Finding, Fix
 from medseg.delivery.audit.cards import case_cards
 from medseg.delivery.audit.distributions import distributions
+from medseg.delivery.audit.rater_table import rater_table
 from medseg.delivery.pages import fill_page
+from medseg.evaluation.segmentation import RaterAgreement
 from medseg.records import Split
 from medseg.terms import hex_code, structure_colours
 
 ROWS = 1000
 
 
-def save_audit_page(audit: Audit, path: Path, *, fixes: Sequence[Fix] = ()) -> None:
+def save_audit_page(
+    audit: Audit, path: Path, *, fixes: Sequence[Fix] = (), raters: RaterAgreement | None = None
+) -> None:
     """Write the page of an audit, without any folder of this machine.
 
     Args:
         audit: Audit to show.
         path: Target file.
         fixes: Repairs from `fix_dataset`.
+        raters: Agreement of several raters; None where no case has any.
 
     Raises:
         DeliveryError: If the file cannot be written.
     """
-    write_text(path, render_page(audit, fixes))
+    write_text(path, render_page(audit, fixes, raters))
 
 
-def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
+def render_page(audit: Audit, fixes: Sequence[Fix] = (), raters: RaterAgreement | None = None) -> str:
     """The page as HTML text, self-contained.
 
     Args:
         audit: Audit to show.
         fixes: Repairs from `fix_dataset`.
+        raters: Agreement of several raters; None where no case has any.
     """
     manifest = audit.manifest
     anchors = {case_id: f"case-{number}" for number, case_id in enumerate(audit.shown)}
@@ -52,6 +58,7 @@ def render_page(audit: Audit, fixes: Sequence[Fix] = ()) -> str:
         fixes=[fix for fix in fixes if fix.is_done][:ROWS],
         fixes_left=sum(not fix.is_done for fix in fixes),
         anchors=anchors,
+        raters=rater_table(raters) if raters is not None else None,
         groups=distributions(audit),
         cards=case_cards(audit),
         total=len(audit.cases),

@@ -32,6 +32,14 @@ from medseg.evaluation.segmentation.objects import Detection, box_iou, boxes, de
 from medseg.evaluation.segmentation.overlap import overlap_metrics
 from medseg.evaluation.segmentation.paired import PairedDifference, compare_pair
 from medseg.evaluation.segmentation.ranking import ranked_cases, representative_cases, worst_by_structure
+from medseg.evaluation.segmentation.rater_agreement import (
+    RATERS_DICE,
+    RaterAgreement,
+    WithinSpread,
+    rater_agreement,
+    with_raters_dice,
+)
+from medseg.evaluation.segmentation.rater_pairs import RaterPair, measure_raters, write_rater_pairs
 from medseg.evaluation.segmentation.stored import (
     METRICS_NAME,
     SUMMARY_NAME,
@@ -47,6 +55,7 @@ from medseg.evaluation.segmentation.tables import case_columns, write_metrics, w
 __all__ = [
     "METRICS",
     "METRICS_NAME",
+    "RATERS_DICE",
     "RULE",
     "SUMMARY_NAME",
     "CaseMetricName",
@@ -60,10 +69,13 @@ __all__ = [
     "MetricKind",
     "NonInferiority",
     "PairedDifference",
+    "RaterAgreement",
+    "RaterPair",
     "Scores",
     "StoredEvaluation",
     "Subgroup",
     "Summary",
+    "WithinSpread",
     "as_text",
     "best_of",
     "bound_contract",
@@ -89,10 +101,12 @@ __all__ = [
     "load_contract",
     "load_evaluation",
     "measure_case",
+    "measure_raters",
     "needed_patients",
     "non_inferiority",
     "overlap_metrics",
     "ranked_cases",
+    "rater_agreement",
     "read_metrics",
     "representative_cases",
     "scoped_metrics",
@@ -103,7 +117,9 @@ __all__ = [
     "surface_dice_name",
     "volume_metrics",
     "voxel_accuracy",
+    "with_raters_dice",
     "worst_by_structure",
     "write_metrics",
+    "write_rater_pairs",
     "write_summary",
 ]

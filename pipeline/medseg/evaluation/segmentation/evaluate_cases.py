@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,13 +17,14 @@ from medseg.evaluation.segmentation.ignored import without_ignored
 from medseg.evaluation.segmentation.measure_case import check_new_names, with_own_metrics
 from medseg.evaluation.segmentation.metric import Metric
 from medseg.evaluation.segmentation.object_metrics import OBJECT_METRICS
+from medseg.geometry import Geometry
 from medseg.manifest import case_target, unannotated
 from medseg.manifest.case_scans import check_named, check_same_grid, read_case_label, read_case_objects
-from medseg.records import Case, CaseMetrics, Failure, Manifest
+from medseg.records import Case, CaseMetrics, Failure, Labelmap, Manifest, Mask
 from medseg.scans import read_label
 from medseg.targets.value_counts import holds
 
-_OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
+OTHER_MANIFEST = "evaluate with the manifest that the model was trained on"
 _OTHER_NUMBERS = "number the structures of the second reading as the manifest does"
 Drawer = Literal["model", "reader"]
 MASK_SUFFIXES = (".nii.gz", ".png", ".nii", ".nrrd", ".mha", ".tif", ".tiff")  # ours first, then other programs'
@@ -110,17 +111,57 @@ def _evaluate_case(
     label, label_grid = read_case_label(case, manifest, root)
     mask, mask_grid = read_label(path, case_id=case.case_id)
     thing = "mask" if drawn_by == "model" else "second reading"
-    remedy = _OTHER_MANIFEST if drawn_by == "model" else _OTHER_NUMBERS
+    remedy = OTHER_MANIFEST if drawn_by == "model" else _OTHER_NUMBERS
     check_same_grid(mask_grid, label_grid, case_id=case.case_id, thing=thing, reference="label")
     check_named(mask, manifest, path, case_id=case.case_id, thing=thing, remedy=remedy)
     target = case_target(case, manifest)
     ignored = target.ignored(label)
     if ignored is not None and drawn_by == "reader":
         ignored |= mask == target.ignore  # what either reader has left out
+    objects = read_case_objects(case, manifest, root)
+    maps = LabelPair(label, mask, label_grid, ignored)
+    return measure_maps(maps, case, manifest, contract=contract, metrics=metrics, objects=objects)
+
+
+class LabelPair(NamedTuple):
+    """Two label maps of a case on one grid.
+
+    Attributes:
+        label: The one that is taken for the reference.
+        mask: The other.
+        grid: Grid of both.
+        ignored: Voxels that do not count, `(I, J, K)`; None where all count.
+    """
+
+    label: Labelmap
+    mask: Labelmap
+    grid: Geometry
+    ignored: Mask | None
+
+
+def measure_maps(
+    maps: LabelPair,
+    case: Case,
+    manifest: Manifest,
+    *,
+    contract: EvaluationContract,
+    metrics: Mapping[str, Metric],
+    objects: Labelmap | None = None,
+) -> list[CaseMetrics]:
+    """Metrics of every structure that the case annotates.
+
+    Args:
+        maps: The label maps.
+        case: Case of both.
+        manifest: Manifest of the case.
+        contract: Contract with the manifest's labels, from `bound_contract`.
+        metrics: Metrics of the user's own by name.
+        objects: Numbered objects of the reference, where the manifest has instances.
+    """
+    label, mask, grid, ignored = maps
     if ignored is not None:
         label, mask = (np.where(ignored, array.dtype.type(0), array) for array in (label, mask))
-    objects = read_case_objects(case, manifest, root)
-    rows = case_metrics(label, mask, label_grid, contract, case_id=case.case_id, objects=objects)
+    rows = case_metrics(label, mask, grid, contract, case_id=case.case_id, objects=objects)
     if ignored is not None:
         rows = [without_ignored(row, ignored) for row in rows]
     rows = _of_annotated(rows, case, manifest, contract)
@@ -129,7 +170,7 @@ def _evaluate_case(
 
     def with_own(row: CaseMetrics) -> CaseMetrics:
         values = contract.structures[row.label]
-        return with_own_metrics(row, holds(label, values), holds(mask, values), label_grid.spacing_mm, metrics)
+        return with_own_metrics(row, holds(label, values), holds(mask, values), grid.spacing_mm, metrics)
 
     return [with_own(row) for row in rows]
 

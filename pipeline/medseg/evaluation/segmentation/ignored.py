@@ -43,9 +43,15 @@ def ignored_share(rows: Sequence[CaseMetrics]) -> float:
     return fmean(shares.values()) if shares else 0.0
 
 
-def ignored_text(rows: Sequence[CaseMetrics]) -> tuple[str, ...]:
-    """A sentence for people; none where every voxel counts."""
+def ignored_text(rows: Sequence[CaseMetrics], *, is_fused: bool = False) -> tuple[str, ...]:
+    """A sentence for people; none where every voxel counts.
+
+    Args:
+        rows: Metrics per case and structure.
+        is_fused: Whether several raters drew a case, who may leave a voxel undecided.
+    """
     share = ignored_share(rows)
     cases = len({row.case_id for row in rows if row.ignored_share > 0})
-    said = f"{share:.1%} of the voxels, in {cases} case(s), are not annotated; all numbers leave them out"
+    why = "not annotated or not decided by the raters" if is_fused else "not annotated"
+    said = f"{share:.1%} of the voxels, in {cases} case(s), are {why}; all numbers leave them out"
     return (said,) if cases else ()

@@ -58,7 +58,7 @@ class InterRater:
         if self.failures:
             counts.append(f"{len(self.failures)} whose second reading could not be measured")
         width = max((len(entry.structure) for entry in self.against_reader), default=0)
-        lines = [f"{entry.structure:>{width}} {_sentence(entry)}" for entry in self.against_reader]
+        lines = [f"{entry.structure:>{width}} {reader_sentence(entry)}" for entry in self.against_reader]
         return "\n".join([f"second reader, {', '.join(counts)}{':' if lines else ''}", *lines])
 
 
@@ -84,7 +84,8 @@ def inter_rater(
     return InterRater(tuple(reader_rows), summary, tuple(pairs), tuple(without_reading), tuple(failures))
 
 
-def _sentence(entry: PairedDifference) -> str:
+def reader_sentence(entry: PairedDifference) -> str:
+    """The agreement of the readers, that of the model, and what chance would do, in one line."""
     reader, model = (as_text(entry.metric, value, 4) for value in (entry.first, entry.second))
     undefined = f"; {entry.undefined_in_one} cases with a number in one alone" if entry.undefined_in_one else ""
     return f"readers agree at {kind_of(entry.metric).title} {reader}; the model at {model}, {entry}{undefined}"

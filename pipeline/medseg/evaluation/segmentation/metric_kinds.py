@@ -30,6 +30,7 @@ class MetricKind(NamedTuple):
 
 _KINDS = {
     "dice": MetricKind("Dice", is_share=True, is_headline=True),
+    "raters_dice": MetricKind("Dice with raters", is_share=True, is_headline=True),
     "iou": MetricKind("IoU", is_share=True, is_headline=True),
     "accuracy": MetricKind("accuracy", is_share=True),
     "sensitivity": MetricKind("sensitivity", is_share=True),

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Done, Executor, run_cases
-from medseg.manifest import by_value, case_target, read_case, unannotated
+from medseg.manifest import by_value, case_target, read_case_readings, unannotated
 from medseg.preprocess.body import crop_to_body, inside
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
+from medseg.preprocess.partial_labels import resample_partial
+from medseg.preprocess.resample import resample_labels
 from medseg.preprocess.scan_facts import ScanFacts
 from medseg.preprocess.segmentation.case_facts import CaseFacts
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
@@ -103,24 +105,35 @@ def _prepare_case(case: Case, manifest: Manifest, root: Path, *, config: Preproc
 
 
 def _partial_settings(case: Case, manifest: Manifest) -> dict[str, Any]:
-    """What else decides an entry: of regions and partial labels alone, so that other entries keep their keys."""
+    """What else decides an entry: of regions, partial labels and raters alone, so that others keep their keys."""
     others = unannotated(case, manifest)
     settings = {
         "regions": manifest.regions,
         "ignore": case_target(case, manifest).ignore,
         "undrawn": others or None,
+        "raters": list(case.raters) if case.raters else None,
+        "fusion": (manifest.fusion or "majority") if case.is_fused else None,
     }
     return {name: value for name, value in settings.items() if value is not None}
 
 
 def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config: PreprocessConfig) -> None:
-    scan, label = read_case(case, manifest, root)
+    scan, label, readings = read_case_readings(case, manifest, root)
     cropped = crop_to_body(scan, config)
     target = case_target(case, manifest)
     inner = inside(label, cropped.box)
     image, grid, grid_label = transform_scan(cropped.scan, config, label=inner, ignore=target.ignore)
     if grid_label is None:
         raise ValueError("a label that went in must come out")
+
+    def on_grid(reading: Labelmap) -> tuple[Labelmap, Array]:
+        part, source = inside(reading, cropped.box), cropped.scan.geometry
+        if target.ignore is None:
+            moved = resample_labels(part, source, grid)
+        else:
+            moved = resample_partial(part, source, grid, ignore=target.ignore)
+        return moved, _sample_foreground(moved, ignore=target.ignore)
+
     save_case(
         folder,
         image=image.numpy(),
@@ -136,6 +149,7 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
             image_sha256=image_digest(scan.array),
             label_sha256=label_digest(label),
         ),
+        readings=[on_grid(reading) for reading in readings.values()],
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -43,6 +43,8 @@ class StoredCase:
         outside: Voxel count of each label value outside of that box, where there are any.
         facts: Facts about the scan as it was read and its label; None where they were not taken.
         unannotated: Labels or regions that were not annotated in this case.
+        readings: Voxel count of each label value in what each rater drew, on the network's grid; empty without raters.
+        reading: Number of the rater whose label this is; None for the reference.
     """
 
     case_id: str
@@ -56,6 +58,16 @@ class StoredCase:
     outside: Mapping[int, int] = field(default_factory=dict)
     facts: CaseFacts | None = None
     unannotated: tuple[str, ...] = ()
+    readings: tuple[dict[int, int], ...] = ()
+    reading: int | None = None
+
+    def as_read_by(self, number: int) -> StoredCase:
+        """The case with what one of its raters drew as the label on the network's grid.
+
+        Args:
+            number: Number of the rater, from 0 in the order of the manifest.
+        """
+        return replace(self, voxels=self.readings[number], reading=number)
 
     @property
     def seen(self) -> Geometry:
@@ -80,7 +92,7 @@ class StoredCase:
 
     def label(self) -> Any:
         """The label `(I, J, K)` on the network's grid; slicing as for the image."""
-        return open_array(self.folder / "label.b2nd", case_id=self.case_id)
+        return open_array(self.folder / f"{_label_name(self.reading)}.b2nd", case_id=self.case_id)
 
     def native_label(self) -> Labelmap:
         """The reference on the scan's grid."""
@@ -91,7 +103,7 @@ class StoredCase:
     def foreground(self) -> Array:
         """Sampled labelled voxels, int32 of shape `(N, 4)`: value, i, j, k."""
         with _READING_NPY:
-            return np.asarray(np.load(self.folder / "foreground.npy", allow_pickle=False))
+            return np.asarray(np.load(self.folder / f"{_foreground_name(self.reading)}.npy", allow_pickle=False))
 
 
 def save_case(
@@ -105,14 +117,27 @@ def save_case(
     native: Geometry,
     box: Box | None = None,
     facts: CaseFacts | None = None,
+    readings: Sequence[tuple[Labelmap, Array]] = (),
 ) -> None:
-    """Write a prepared case; the folder appears whole or not at all."""
-    values, counts = np.unique(label, return_counts=True)
+    """Write a prepared case; the folder appears whole or not at all.
+
+    Args:
+        folder: Folder of the entry.
+        image: Image on the network's grid, `(C, I, J, K)`.
+        label: Reference on the network's grid.
+        native_label: Reference on the scan's grid.
+        foreground: Sampled labelled voxels of the reference, `(N, 4)`.
+        grid: The network's grid.
+        native: The scan's grid.
+        box: Voxels of the scan that the network sees; None if it sees them all.
+        facts: Facts about the scan and the reference.
+        readings: What each rater drew, on the network's grid, and sampled labelled voxels of it.
+    """
     content: dict[str, Any] = {
         "format": STORE_FORMAT,
         "grid": {"shape": grid.shape, "affine": grid.affine.tolist()},
         "native": {"shape": native.shape, "affine": native.affine.tolist()},
-        "voxels": {int(value): int(count) for value, count in zip(values, counts, strict=True)},
+        "voxels": _voxels(label),
         "constant_channels": [index for index, channel in enumerate(image) if channel.min() == channel.max()],
     }
     if box is not None and box != whole_box(native.shape):
@@ -120,6 +145,8 @@ def save_case(
         content["outside"] = _outside(native_label, box)
     if facts is not None:
         content["facts"] = facts.model_dump(mode="json")
+    if readings:
+        content["readings"] = [_voxels(drawn) for drawn, _ in readings]
 
     def write_arrays(target: Path) -> None:
         write_array(target / "image.b2nd", compact(image))
@@ -127,6 +154,9 @@ def save_case(
         if not np.array_equal(label, native_label):
             write_array(target / "native_label.b2nd", native_label)
         np.save(target / "foreground.npy", foreground.astype(np.int32), allow_pickle=False)
+        for number, (drawn, sampled) in enumerate(readings):
+            write_array(target / f"{_label_name(number)}.b2nd", drawn)
+            np.save(target / f"{_foreground_name(number)}.npy", sampled.astype(np.int32), allow_pickle=False)
 
     write_entry(folder, _FACTS, content, write_arrays)
 
@@ -146,16 +176,42 @@ def open_case(folder: Path, *, case_id: str, unannotated: tuple[str, ...] = ()) 
         grid, native = (
             Geometry(tuple(content[name]["shape"]), np.array(content[name]["affine"])) for name in ("grid", "native")
         )
-        voxels = {int(value): int(count) for value, count in content["voxels"].items()}
+        voxels = _counts(content["voxels"])
+        readings = tuple(_counts(counts) for counts in content.get("readings", ()))
         constant = tuple(int(index) for index in content["constant_channels"])
         box = _box(content["box"]) if "box" in content else None
-        outside = {int(value): int(count) for value, count in content.get("outside", {}).items()}
+        outside = _counts(content.get("outside", {}))
         facts = parse_config(CaseFacts, content["facts"], source=_FACTS) if "facts" in content else None
-        case = StoredCase(case_id, folder, grid.shape, grid, native, voxels, constant, box, outside, facts, unannotated)
-        case.foreground()
+        case = StoredCase(
+            case_id, folder, grid.shape, grid, native, voxels, constant, box, outside, facts, unannotated, readings
+        )
+        for one in (case, *(case.as_read_by(number) for number in range(len(readings)))):
+            one.foreground()
+            one.label()
     for path in {folder / "image.b2nd", folder / "label.b2nd", *folder.glob("*.b2nd")}:
         open_array(path, case_id=case_id)
     return case
+
+
+def _label_name(reading: int | None) -> str:
+    """Name of the array of the reference, or of a rater's label."""
+    return "label" if reading is None else f"reading_{reading}"
+
+
+def _foreground_name(reading: int | None) -> str:
+    """Name of the array of its sampled voxels."""
+    return "foreground" if reading is None else f"foreground_{reading}"
+
+
+def _voxels(label: Labelmap) -> dict[int, int]:
+    """Voxel count of each value of a label."""
+    values, counts = np.unique(label, return_counts=True)
+    return {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+
+
+def _counts(content: Mapping[str, Any]) -> dict[int, int]:
+    """Voxel counts by value, as they stand in a file."""
+    return {int(value): int(count) for value, count in content.items()}
 
 
 def _outside(label: Labelmap, box: Box) -> dict[int, int]:

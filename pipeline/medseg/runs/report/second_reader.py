@@ -12,7 +12,7 @@ from medseg.runs.report.results import number
 from medseg.runs.report.structures import structure_tables
 
 _MOST_FAILURES = 20
-_VERDICTS = {
+VERDICTS = {
     "first": "the second reader is better beyond chance",
     "second": "the model is better beyond chance",
     "different": "different beyond chance",
@@ -39,7 +39,7 @@ def second_reader(content: Mapping[str, Any]) -> Iterator[Block]:
     else:
         yield structure_tables(found, "A second reader, measured likewise")[0]
         yield Text(_coverage(found), "note")
-    yield from _failures(found["failures"])
+    yield from failed_readings(found["failures"], "The second reading")
     pairs = found["model_against_reader"]
     if pairs:
         yield _against(pairs)
@@ -53,11 +53,16 @@ def _coverage(found: Mapping[str, Any]) -> str:
     return f"{measured}; {count(without, 'case')} without a second reading." if without else f"{measured}."
 
 
-def _failures(failures: Sequence[Mapping[str, Any]]) -> Iterator[Block]:
-    """Second readings that could not be measured, with the reasons."""
+def failed_readings(failures: Sequence[Mapping[str, Any]], what: str) -> Iterator[Block]:
+    """Readings that could not be measured, with the reasons.
+
+    Args:
+        failures: Failures as `summary.json` lists them.
+        what: Name of the readings at the beginning of the sentence.
+    """
     if not failures:
         return
-    yield Text(f"The second reading of {count(len(failures), 'case')} could not be measured:", "warning")
+    yield Text(f"{what} of {count(len(failures), 'case')} could not be measured:", "warning")
     more = len(failures) - _MOST_FAILURES
     lines = [without_folders(str(failure["reason"])) for failure in failures[:_MOST_FAILURES]]
     yield Bullets([*lines, *([f"and {more} more"] if more > 0 else [])])
@@ -67,13 +72,19 @@ def _against(pairs: Sequence[Mapping[str, Any]]) -> Table:
     """Dice of the second reader and of the model on the cases that both have, with what chance would do."""
     rows = []
     for pair in pairs:
-        metric, low, high = pair["metric"], number(pair["low"]), number(pair["high"])
+        metric = pair["metric"]
         reader, model = (as_text(metric, number(pair[name]), 4) for name in ("first", "second"))
-        interval = f"{signed_text(metric, low)} to {signed_text(metric, high)}" if low == low else ""
-        change = Value(signed_text(metric, number(pair["difference"])), interval)
         left_out = f"{pair['undefined_in_one']} with a number in one alone" if pair["undefined_in_one"] else ""
-        verdict = _VERDICTS[pair["verdict"]]
-        rows.append(Row((pair["structure"], verdict, reader, model, change, Value(str(pair["cases"]), left_out))))
+        verdict = VERDICTS[pair["verdict"]]
+        cells = (pair["structure"], verdict, reader, model, difference(pair), Value(str(pair["cases"]), left_out))
+        rows.append(Row(cells))
     columns = ("Structure", "Verdict", "Second reader", "Model", "Difference", "Cases")
     note = "Dice on the cases that both have; the difference is that of the model, with its 95 % interval."
     return Table("The model against the second reader", columns, rows, words=2, note=note)
+
+
+def difference(pair: Mapping[str, Any]) -> Value:
+    """Difference of a paired comparison with its interval."""
+    metric, low, high = pair["metric"], number(pair["low"]), number(pair["high"])
+    interval = f"{signed_text(metric, low)} to {signed_text(metric, high)}" if low == low else ""
+    return Value(signed_text(metric, number(pair["difference"])), interval)

@@ -13,6 +13,7 @@ from medseg.inference.segmentation import ModelCard
 from medseg.runs.report.cases import case_pictures, failed_cases, failed_limits, worst_cases
 from medseg.runs.report.model_match import ModelMatch, match_model
 from medseg.runs.report.plain import count, memory_text
+from medseg.runs.report.raters import raters
 from medseg.runs.report.results import Result, damaged, missing_result, number, warned
 from medseg.runs.report.second_reader import second_reader
 from medseg.runs.report.source import ReportSource, read_json
@@ -77,6 +78,7 @@ def evaluation_result(folder: Path, source: ReportSource) -> Result:
             table,
             folded,
             *second_reader(content),
+            *raters(content),
             *subgroup_table(content.get("subgroups") or ()),
             *failed_cases(content["failures"]),
             *worst_cases(stored.rows),

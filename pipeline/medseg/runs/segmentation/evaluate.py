@@ -13,6 +13,7 @@ from medseg.evaluation.segmentation import (
     EvaluationContract,
     InterRater,
     Metric,
+    RaterAgreement,
     Summary,
     bound_contract,
     evaluate_cases,
@@ -24,7 +25,9 @@ from medseg.evaluation.segmentation import (
     scoped_metrics,
     subgroups,
     summarise,
+    with_raters_dice,
     write_metrics,
+    write_rater_pairs,
     write_summary,
 )
 from medseg.inference import PredictionRecord, load_record
@@ -37,6 +40,12 @@ from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import flattered_cases
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
+from medseg.runs.segmentation.rater_agreement import (
+    agreement_metrics,
+    check_own_metrics,
+    measure_agreement,
+    undecided_text,
+)
 from medseg.runs.segmentation.second_reader import SecondReader
 from medseg.runs.tracking import (
     Tracking,
@@ -95,7 +104,8 @@ class EvaluateResult:
     """Measured masks.
 
     Attributes:
-        folder: Folder of `metrics.csv`, `summary.json` and the overlays; of `rater.csv` with a second reader.
+        folder: Folder of `metrics.csv`, `summary.json` and the overlays; of `rater.csv` with a second reader, and of
+            `raters.csv` where the dataset has several raters.
         contract: What was measured, and how.
         rows: Metrics per case and structure.
         summary: Means with intervals; its text is a table.
@@ -103,6 +113,7 @@ class EvaluateResult:
         failures: Cases that could not be measured, with the reasons.
         warnings: Sentences for the person who started the evaluation.
         inter_rater: Agreement of the readers beside that of the model; None without a second reader.
+        raters: Agreement of the dataset's raters, and of the model with each; None where no case has several.
     """
 
     folder: Path
@@ -113,6 +124,7 @@ class EvaluateResult:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     inter_rater: InterRater | None = None
+    raters: RaterAgreement | None = None
 
 
 def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progress | None = None) -> EvaluateResult:
@@ -132,6 +144,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     contract = _contract_of(settings, manifest)
     cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
+    check_own_metrics(cases, settings.metrics)
     reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
     record = load_record(settings.masks)
     sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
@@ -152,6 +165,17 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
                 executor=executor,
                 on_done=on_done,
             )
+        agreed = measure_agreement(
+            rows,
+            cases,
+            manifest,
+            root,
+            masks=settings.masks,
+            contract=contract,
+            metrics=settings.metrics,
+            progress=progress,
+        )
+        rows = with_raters_dice(rows, agreed.pairs) if agreed else rows
         seen = flattered_cases(record, manifest, {row.case_id for row in rows})
         patients = {case.case_id: case.patient_id for case in cases}
         summary = summarise(rows, patients=patients)
@@ -161,10 +185,17 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             if reader
             else None
         )
-        files = (folder / "metrics.csv", folder / "summary.json", *([folder / "rater.csv"] if agreement else []))
+        files = (
+            folder / "metrics.csv",
+            folder / "summary.json",
+            *([folder / "rater.csv"] if agreement else []),
+            *([folder / "raters.csv"] if agreed else []),
+        )
         write_metrics(rows, files[0])
         if agreement:
             write_metrics(agreement.rows, folder / "rater.csv")
+        if agreed:
+            write_rater_pairs(agreed.pairs, folder / "raters.csv")
         notes: dict[str, Any] = {
             "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
             **_models(record),
@@ -175,13 +206,27 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             "quality": power.content() if power else None,
             **ignored_note(rows),
             "inter_rater": agreement.content() if agreement else None,
+            **({"raters": agreed.content()} if agreed else {}),
             "mlflow_run_id": run.run_id if run else None,
         }
         write_summary(summary, files[1], contract=contract, failures=failures, notes=notes)
         pictures, undrawn = _draw(rows, cases, manifest, root, settings)
-        warnings = (*_said(seen, agreement), *ignored_text(rows), *undrawn)
+        warnings = (
+            *_said(seen, agreement),
+            *undecided_text(cases, rows),
+            *ignored_text(rows, is_fused=any(case.is_fused for case in cases)),
+            *undrawn,
+        )
         result = EvaluateResult(
-            folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement
+            folder,
+            contract,
+            tuple(rows),
+            summary,
+            power,
+            tuple(failures),
+            warnings,
+            inter_rater=agreement,
+            raters=agreed,
         )
         if run is not None:
             _log(run, settings, manifest, cases, result, files, pictures, record)
@@ -263,7 +308,13 @@ def _description(manifest: Manifest, result: EvaluateResult) -> str:
             f"`{result.contract.digest}`."
         ),
         "\n".join(
-            ["```", shortened(str(result.summary)), *([str(result.inter_rater)] if result.inter_rater else []), "```"]
+            [
+                "```",
+                shortened(str(result.summary)),
+                *([str(result.inter_rater)] if result.inter_rater else []),
+                *([str(result.raters)] if result.raters else []),
+                "```",
+            ]
         ),
         (
             "Every case and metric is in `metrics.csv`, the contract in `summary.json`, pictures are in `overlays`. "
@@ -304,4 +355,6 @@ def _log(
         run.log_metrics({"ignored_share": ignored_share(result.rows)})
     if result.inter_rater is not None:
         run.log_metrics(scoped_metrics(result.inter_rater.summary, f"{scope}_second_reader"))
+    if result.raters is not None:
+        run.log_metrics(agreement_metrics(result.raters, scope))
     log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")

@@ -50,6 +50,7 @@ from medseg.planning.body import body_rule
 from medseg.planning.edit_rules import check_edits
 from medseg.planning.initialised import plan_initialised
 from medseg.planning.rare_labels import check_extra_patches
+from medseg.planning.raters import as_learned, check_raters
 from medseg.planning.sizes import DeviceKind
 from medseg.planning.step_fit import MEMORY_SHARE
 from medseg.planning.updated import plan_updated
@@ -72,6 +73,7 @@ from medseg.runs.segmentation.initialise import (
     resumed_initialisation,
 )
 from medseg.runs.segmentation.overlays import save_overlays
+from medseg.runs.segmentation.rater_agreement import undecided_text
 from medseg.runs.segmentation.statistics import training_statistics, with_validation
 from medseg.runs.segmentation.update.begin import check_update
 from medseg.runs.segmentation.update.task import as_update, change_of, with_update
@@ -180,6 +182,7 @@ class SegmentationJob:
             check_edits(plan, source=f"plan {settings.plan}" if settings.plan else settings.changes_name)
         check_mirroring(plan, manifest)
         check_extra_patches(plan, manifest)
+        check_raters(plan, manifest)
         expected = (len(manifest.channels), manifest_target(manifest).channels)
         if (plan.network.in_channels, plan.network.out_channels) != expected:
             raise ManifestError(
@@ -317,14 +320,17 @@ class SegmentationJob:
             training, validation = (
                 prepare_cases(
                     group,
-                    cases.manifest,
+                    manifest,
                     cases.root,
                     config=plan.preprocess,
                     store=settings.store,
                     executor=threads(settings.workers),
                     on_done=on_done,
                 )
-                for group in (cases.training, cases.validation)
+                for group, manifest in (
+                    (cases.training, as_learned(cases.manifest, plan)),
+                    (cases.validation, cases.manifest),
+                )
             )
         failures = (*training.failures, *validation.failures)
         if not training.cases:
@@ -466,7 +472,13 @@ class SegmentationJob:
                 warnings = (*warnings, warning)
         unmeasured = _unmeasured(done.outcome, len(done.task.validation_cases))
         learned, lost = (change.notes, change.warnings) if change else ((), ())
-        return Delivered(summary, (*unmeasured, *lost, *warnings), (*ignored_text(rows), *learned))
+        return Delivered(summary, (*unmeasured, *lost, *warnings), (*_left_out(rows, done.cases), *learned))
+
+
+def _left_out(rows: Sequence[CaseMetrics], cases: TrainingCases) -> tuple[str, ...]:
+    """What to say of voxels that no number counts."""
+    fused = any(case.is_fused for case in cases.validation)
+    return (*undecided_text(cases.validation, rows), *ignored_text(rows, is_fused=fused))
 
 
 def _check_network(name: NetworkName | None, parts: SegmentationParts) -> None:

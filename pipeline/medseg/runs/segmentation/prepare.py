@@ -8,6 +8,7 @@ from pathlib import Path
 from medseg.atomic import check_writable
 from medseg.manifest import load_manifest, select_cases
 from medseg.planning import load_plan
+from medseg.planning.raters import as_learned
 from medseg.preprocess.segmentation.prepare import fill_store
 from medseg.records import Failure
 from medseg.runs.cluster import case_executor
@@ -70,6 +71,12 @@ def prepare_dataset(dataset: Path, settings: PrepareSettings, *, progress: Progr
         (progress or Silence()).over_cases(len(cases), "prepare") as on_done,
     ):
         done = fill_store(
-            cases, manifest, root, config=plan.preprocess, store=store, executor=executor, on_done=on_done
+            cases,
+            as_learned(manifest, plan),
+            root,
+            config=plan.preprocess,
+            store=store,
+            executor=executor,
+            on_done=on_done,
         )
     return PrepareResult(store, done.case_ids, done.failures)

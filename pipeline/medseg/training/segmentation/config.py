@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -26,6 +26,9 @@ class TrainingConfig(OptimisationConfig):
         fresh_share: Share of the patches that come from new and corrected cases, in a training that updates an earlier
             run; it is held to what draws no case more than ten times as often as another. None in other trainings.
         coarse_start: First share of the training, on coarser voxels; None to train on the grid's own all along.
+        raters: What is learned of cases that several raters have drawn: what their labels are fused into, by
+            `majority` or `staple`, or with `sampled` the label of one of them in each patch, drawn by the seed. None
+            where there are no such cases.
     """
 
     patch_size: tuple[Voxels, Voxels, Voxels]
@@ -37,6 +40,7 @@ class TrainingConfig(OptimisationConfig):
     dice_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
     fresh_share: float | None = Field(None, ge=0, le=1, exclude_if=lambda share: share is None)
     coarse_start: CoarseStart | None = None
+    raters: Literal["majority", "staple", "sampled"] | None = Field(None, exclude_if=lambda choice: choice is None)
 
     def patches_per_epoch(self, cases: int) -> int:
         """Patches of an epoch over so many cases."""

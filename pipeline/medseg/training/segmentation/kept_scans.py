@@ -29,26 +29,39 @@ class KeptScans:
         if most_bytes is None:
             most_bytes = int(_SHARE * psutil.virtual_memory().available / processes_on_this_machine())
         self._free = most_bytes
-        self._held: dict[str, tuple[Array, Array]] = {}
+        self._held: dict[tuple[str, int | None], tuple[Array, Array]] = {}
+        self._images: dict[str, Array] = {}
         self._lock = Lock()
 
     def arrays(self, case: StoredCase) -> tuple[Any, Any]:
         """Image `(C, I, J, K)` and label `(I, J, K)` of a case, in memory or to be sliced from the store.
 
+        An image is held once, with the labels of several raters beside it.
+
         Raises:
             ScanError: If the store's arrays cannot be read.
         """
-        held = self._held.get(case.case_id)
+        key = case.case_id, case.reading
+        held = self._held.get(key)
         if held is not None:
             return held
-        image, label = case.image(), case.label()
-        size = int(np.prod(image.shape)) * image.dtype.itemsize + int(np.prod(label.shape)) * label.dtype.itemsize
+        image, label = self._images.get(case.case_id), case.label()
+        size = _bytes(label)
+        if image is None:
+            image = case.image()
+            size += _bytes(image)
         with self._lock:
             if size > self._free:
                 return image, label
             self._free -= size
         whole = np.asarray(image[...]), np.asarray(label[...])
         with self._lock:
-            if case.case_id in self._held:  # by another thread at the same time
+            if key in self._held:  # by another thread at the same time
                 self._free += size
-            return self._held.setdefault(case.case_id, whole)
+            kept = self._held.setdefault(key, whole)
+            self._images.setdefault(case.case_id, kept[0])
+            return kept
+
+
+def _bytes(array: Any) -> int:
+    return int(np.prod(array.shape)) * int(array.dtype.itemsize)

@@ -24,7 +24,8 @@ class PatchDataset:
 
     Additional patches of rare labels, if the settings ask for some, are mixed into each epoch; they come from cases
     that hold the label, or from any where none does. Where a case has voxels that nobody has annotated, every patch
-    holds an annotated one.
+    holds an annotated one. Where the settings sample raters, the label of a patch is that of one rater of its case,
+    each as likely; seed and number of the patch decide which one.
 
     Args:
         cases: Prepared cases.
@@ -57,7 +58,8 @@ class PatchDataset:
         self._extra = [name for name, count in config.extra_patches.items() for _ in range(count)]
         self._holders = {name: self._cases_with(name) for name in config.extra_patches}
         self._groups = open_groups(cases)
-        self._foreground: dict[int, dict[int, Array]] = {}
+        self._readings = [_readings_of(case, config) for case in cases]
+        self._foreground: dict[tuple[int, int | None], dict[int, Array]] = {}
         self._last_order: tuple[int, Array] = (-1, np.empty(0))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
@@ -73,8 +75,10 @@ class PatchDataset:
         name = self._extra[place - self._own] if place >= self._own else None
         number = self._case_at(epoch, place) if name is None else int(rng.choice(self._holders[name]))
         case = self.cases[number]
+        if readings := self._readings[number]:
+            case = readings[int(rng.integers(len(readings)))]
         try:
-            start = self._start(number, rng, name)
+            start = self._start(number, case, rng, name)
             pixels, drawn = self._kept.arrays(case) if self._kept else (case.image(), case.label())
             image = torch.from_numpy(crop(pixels, start, self._extent).astype(np.float32))
             label = self._encoded(case, crop(drawn, start, self._extent))
@@ -112,13 +116,12 @@ class PatchDataset:
     def _shows(self, value: int, name: str) -> bool:
         return bool(self.target.shows(np.array([value]), name).any())
 
-    def _start(self, number: int, rng: np.random.Generator, name: str | None) -> tuple[int, ...]:
+    def _start(self, number: int, case: StoredCase, rng: np.random.Generator, name: str | None) -> tuple[int, ...]:
         """First voxel of the patch; negative where the scan is smaller and is padded on both sides."""
-        case = self.cases[number]
         is_centred = name is not None or rng.random() < self.config.foreground_share
-        centre = self._foreground_voxel(number, rng, name) if is_centred else None
+        centre = self._foreground_voxel(number, case, rng, name) if is_centred else None
         if centre is None and self._is_partial(case):
-            centre = self._annotated_voxel(number, rng)
+            centre = self._annotated_voxel(number, case, rng)
         start = []
         for axis, (size, wanted) in enumerate(zip(case.shape, self._extent, strict=True)):
             if size <= wanted:
@@ -129,11 +132,13 @@ class PatchDataset:
                 start.append(int(np.clip(centre[axis] - wanted // 2, 0, size - wanted)))
         return tuple(start)
 
-    def _foreground_voxel(self, number: int, rng: np.random.Generator, name: str | None) -> Array | None:
+    def _foreground_voxel(
+        self, number: int, case: StoredCase, rng: np.random.Generator, name: str | None
+    ) -> Array | None:
         """A voxel of the named label, or of one that is present, each equally likely; None where there is none."""
         by_label = [
             voxels
-            for value, voxels in self._samples(number).items()
+            for value, voxels in self._samples(number, case).items()
             if value and (name is None or self._shows(value, name))
         ]
         if not by_label:
@@ -151,9 +156,9 @@ class PatchDataset:
         ignored = self.target.ignored(np.array([value]))
         return ignored is not None and bool(ignored.any())
 
-    def _annotated_voxel(self, number: int, rng: np.random.Generator) -> Array | None:
+    def _annotated_voxel(self, number: int, case: StoredCase, rng: np.random.Generator) -> Array | None:
         """An annotated voxel, of the background too, each about equally likely; None where the case has none."""
-        samples, counts = self._samples(number), self.cases[number].voxels
+        samples, counts = self._samples(number, case), case.voxels
         if not samples:
             return None
         weights = np.array([counts[value] for value in samples], np.float64)
@@ -161,14 +166,13 @@ class PatchDataset:
         chosen: Array = rng.choice(samples[value])
         return chosen
 
-    def _samples(self, number: int) -> dict[int, Array]:
-        """Sampled voxels of a case by their label."""
-        if number not in self._foreground:
-            voxels = self.cases[number].foreground()
-            self._foreground[number] = {
-                int(value): voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])
-            }
-        return self._foreground[number]
+    def _samples(self, number: int, case: StoredCase) -> dict[int, Array]:
+        """Sampled voxels of a case, or of what one of its raters drew, by their label."""
+        key = number, case.reading
+        if key not in self._foreground:
+            voxels = case.foreground()
+            self._foreground[key] = {int(value): voxels[voxels[:, 0] == value, 1:] for value in np.unique(voxels[:, 0])}
+        return self._foreground[key]
 
     def _order(self, epoch: int, size: int) -> Array:
         """The order of an epoch's patches; the last one is remembered."""
@@ -177,6 +181,12 @@ class PatchDataset:
             order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(size)
             self._last_order = (epoch, order)
         return order
+
+
+def _readings_of(case: StoredCase, config: TrainingConfig) -> list[StoredCase]:
+    """The case as each of its raters has read it; none where the settings do not sample them."""
+    count = len(case.readings) if config.raters == "sampled" else 0
+    return [case.as_read_by(number) for number in range(count)]
 
 
 def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:

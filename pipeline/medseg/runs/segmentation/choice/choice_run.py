@@ -69,7 +69,7 @@ def log_choice(run: TrackedRun, manifest: Manifest, page: ChoicePage, card: Chos
         }
     )
     left_out = set(page.left_out)
-    measured = [case for case in manifest.select("training") if case.label and case.case_id not in left_out]
+    measured = [case for case in manifest.select("training") if case.has_reference and case.case_id not in left_out]
     log_cases(run, manifest, evaluation=measured)
     run.log_metrics(scoped_metrics(page.result, "val"))
     for one in page.configurations:

@@ -214,7 +214,7 @@ class _Choice:
         return ChoiceResult(folder, card, page, failures, warnings)
 
     def _labelled(self) -> list[Case]:
-        return [case for case in self.manifest.select("training") if case.label and case.fold is not None]
+        return [case for case in self.manifest.select("training") if case.has_reference and case.fold is not None]
 
     def _measure(self, masks: Path, parts: Sequence[Candidate]) -> _Measured:
         """Draw what is not drawn yet, and measure it."""

@@ -204,7 +204,7 @@ class _Work:
     def _add_label(self, decision: Decision, outcome: str) -> str:
         case_id, manifest, root = decision.case_id, self.source.manifest, self.source.root
         record, known = self.records[case_id], self.cases.get(case_id)
-        if known is not None and known.label is not None and not self.settings.replace:
+        if known is not None and known.has_reference and not self.settings.replace:
             raise ConfigError(
                 "case has a label already, which a mask does not replace unasked",
                 remedy="use the option replace, which keeps the file of the old label",
@@ -248,7 +248,7 @@ class _Work:
     def _has_other_label(self, case_id: str) -> bool:
         """Whether a case has a label that does not come from a review: a rejected mask says nothing about it."""
         case = self.cases.get(case_id)
-        return case is not None and case.label is not None and case.label_review is None
+        return case is not None and case.has_reference and case.label_review is None
 
     def _is_in_manifest(self, decision: Decision) -> bool:
         case = self.cases.get(decision.case_id)
@@ -267,7 +267,7 @@ class _Work:
     def _warnings(self, labelled: set[str]) -> tuple[str, ...]:
         tests = sorted(case_id for case_id in labelled if self.cases[case_id].split == "test")
         cases = [self.cases[one] for one in self.by_outcome["queued"] if one in self.cases]
-        doubtful = sorted(case.case_id for case in cases if case.label is not None)
+        doubtful = sorted(case.case_id for case in cases if case.has_reference)
         found = ((tests, _MEASURED), (doubtful, _DOUBTFUL))
         return tuple(
             f"{len(ids)} {text}: {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}" for ids, text in found if ids
