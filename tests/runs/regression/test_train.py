@@ -85,7 +85,7 @@ def test_the_validation_is_what_predict_and_the_reference_give(run: Path, data: 
     assert np.mean(errors) == pytest.approx(mae["mean"], rel=1e-4)
 
 
-class Killed(RuntimeError):
+class KilledError(RuntimeError):
     """Stands for whatever ends a process."""
 
 
@@ -99,12 +99,12 @@ def test_a_training_that_was_ended_is_resumed_to_the_same_weights(data: Path, tm
     def kill(trainer: Engine, evaluator: Engine, state: TrainingState) -> None:
         def end(engine: Engine) -> None:
             if engine.state.iteration == 3:
-                raise Killed
+                raise KilledError
 
         trainer.add_event_handler(Events.ITERATION_COMPLETED, end)
 
     train_job(RegressionJob(preset="nano"), data, settings("whole"))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_job(RegressionJob(preset="nano", attach=(kill,)), data, settings("killed"))
     train_job(RegressionJob(preset="nano"), data, settings("killed", resume=True))
     weights = [(tmp_path / name / "model/last.safetensors").read_bytes() for name in ("whole", "killed")]
