@@ -15,7 +15,7 @@ def quantity_metrics(
     reference: Array,
     predicted: Array,
     *,
-    spacing_mm: Triple,  # noqa: ARG001 - every metric of a volume is given it, as those of masks are
+    spacing_mm: Triple,
     where: Mask | None = None,
     value_range: tuple[float, float] | None = None,
     prescription: float | None = None,

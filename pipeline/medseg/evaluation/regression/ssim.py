@@ -54,9 +54,7 @@ def ssim(reference: Array, predicted: Array, *, value_range: float, where: Mask 
             slice(max(part.start - _HALF, 0), min(part.stop + _HALF, size))
             for part, size in zip(slab, reference.shape, strict=True)
         )
-        kept = tuple(
-            slice(part.start - rim.start, part.stop - rim.start) for part, rim in zip(slab, wide, strict=True)
-        )
+        kept = tuple(slice(part.start - rim.start, part.stop - rim.start) for part, rim in zip(slab, wide, strict=True))
         known = ~np.isnan(reference[wide])
         counted = known[kept] if where is None else known[kept] & where[slab]
         if counted.any():
