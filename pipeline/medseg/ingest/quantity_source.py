@@ -1,0 +1,69 @@
+"""Where the values of a quantity come from: a dose, the doses of beams that are summed, or an image series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.cohort import CASE_ERRORS
+from medseg.ingest.image_source import ImageSource, dicom_patient
+from medseg.ingest.quantity_rule import QuantityRule
+from medseg.ingest.refusal import Refusal
+from medseg.scans.dicom import DoseObject, Instance, read_dose_object
+
+NO_DOSE_WANTED = Refusal("unwanted", "a dose that no quantity of the mapping asks for", "name it under quantities")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DoseSource:
+    """An RT Dose of the source.
+
+    Attributes:
+        instance: Header of the file.
+        dose: What it says of its dose; None if it cannot be read.
+        refusal: Reason why it cannot be read; None if it can.
+    """
+
+    instance: Instance
+    dose: DoseObject | None
+    refusal: Refusal | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.instance.path
+
+    @property
+    def patient(self) -> str:
+        """Patient as the source gives it; never written."""
+        return dicom_patient(self.instance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantitySource:
+    """The source of a quantity of one case.
+
+    Attributes:
+        name: Name of the quantity.
+        rule: Its rule in the mapping.
+        doses: Doses, several for beams that are summed; empty for a series.
+        image: Image series; None for doses.
+    """
+
+    name: str
+    rule: QuantityRule
+    doses: tuple[DoseSource, ...] = ()
+    image: ImageSource | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files."""
+        return self.image.files if self.image is not None else tuple(one.path for one in self.doses)
+
+
+def dose_source(instance: Instance) -> DoseSource:
+    """The dose of a file, with a refusal if it cannot be used."""
+    try:
+        return DoseSource(instance, read_dose_object(instance.path))
+    except CASE_ERRORS as error:
+        return DoseSource(instance, None, Refusal.of_error("unreadable", error))
