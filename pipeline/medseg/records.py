@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medseg.errors import MemoryShortageError, PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import Origin
+from medseg.quantity import Quantity
 from medseg.text import Text
 
 Array = npt.NDArray[Any]
@@ -108,6 +109,7 @@ class Case(BaseModel):
         label_review: Decision by which a model's mask became the label; None for labels from elsewhere.
         annotated_labels: Labels or regions that were annotated in this case, where others may be there undrawn; None
             where all were.
+        quantities: Path of the values of each quantity by its name, relative to the data root; NaN is not known there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,6 +133,7 @@ class Case(BaseModel):
     study_date: str | None = None
     label_review: LabelReview | None = None
     annotated_labels: tuple[Text, ...] | None = None
+    quantities: dict[Text, str] | None = None
 
 
 class Manifest(BaseModel):
@@ -147,6 +150,7 @@ class Manifest(BaseModel):
         regions: Values that make up each structure, where structures overlap; None where each voxel has one label.
         regions_order: Value that each region writes where no value stands for the combination of regions.
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
+        quantities: Unit and range of each quantity that a regression learns, by name; None for other tasks.
         task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
@@ -166,6 +170,7 @@ class Manifest(BaseModel):
     regions: dict[Text, tuple[int, ...]] | None = None
     regions_order: tuple[int, ...] | None = None
     ignore: int | None = None
+    quantities: dict[Text, Quantity] | None = None
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False

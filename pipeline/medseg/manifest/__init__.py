@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from medseg.manifest.case_quantities import CaseQuantities, read_case_quantities, read_case_with_quantities
 from medseg.manifest.case_scans import CaseScans, read_case, read_case_image, read_case_label
 from medseg.manifest.digest import manifest_digest
 from medseg.manifest.document import ManifestDocument, manifest_schema
 from medseg.manifest.folds import assign_folds, split_fold
 from medseg.manifest.load import load_manifest
 from medseg.manifest.modalities import MixedChannel, mixed_channels
+from medseg.manifest.quantity_checks import has_reference, is_regression, require_no_quantities
 from medseg.manifest.region_checks import require_plain
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
-from medseg.manifest.target import by_value, case_target, manifest_target, training_target, unannotated
+from medseg.manifest.target import by_value, case_target, manifest_target, quantity_target, training_target, unannotated
 
 __all__ = [
+    "CaseQuantities",
     "CaseScans",
     "ManifestDocument",
     "MixedChannel",
     "assign_folds",
     "by_value",
     "case_target",
+    "has_reference",
+    "is_regression",
     "load_manifest",
     "manifest_digest",
     "manifest_schema",
     "manifest_target",
     "mixed_channels",
+    "quantity_target",
     "read_case",
     "read_case_image",
     "read_case_label",
+    "read_case_quantities",
+    "read_case_with_quantities",
+    "require_no_quantities",
     "require_plain",
     "save_manifest",
     "select_cases",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from medseg.errors import ManifestError
+from medseg.quantity import Quantity
 from medseg.records import Age, Case, LabelReview, Manifest, Sex, Split
 
 
@@ -39,6 +40,9 @@ class CaseEntry(BaseModel):
     annotated_labels: list[str] | None = Field(
         None, description="Labels or regions that were annotated in this case; background says nothing of the others."
     )
+    quantities: dict[str, str] | None = Field(
+        None, description="Path of the values of each quantity by its name, relative to the data root; NaN: not known."
+    )
 
 
 class ManifestDocument(BaseModel):
@@ -52,7 +56,9 @@ class ManifestDocument(BaseModel):
     licence: str = Field("", description="Under which terms it may be used.")
     source: str = Field("", description="Where it comes from.")
     channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
-    labels: dict[str, StrictInt] = Field(description="Label values by name; 'background' is 0.")
+    labels: dict[str, StrictInt] = Field(
+        {"background": 0}, description="Label values by name; 'background' is 0. Only a regression may leave them out."
+    )
     regions: dict[str, list[StrictInt]] | None = Field(
         None, description="Structures that overlap: the label values that make up each one."
     )
@@ -60,6 +66,9 @@ class ManifestDocument(BaseModel):
         None, description="Value that each region writes where no value stands for the combination of regions."
     )
     ignore: StrictInt | None = Field(None, description="Value of voxels that nobody has annotated.")
+    quantities: dict[str, Quantity] | None = Field(
+        None, description="Quantities with a value in every voxel, which a regression learns, by name."
+    )
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
     )
@@ -94,6 +103,7 @@ def to_manifest(document: ManifestDocument) -> Manifest:
         regions=document.regions,
         regions_order=document.regions_order,
         ignore=document.ignore,
+        quantities=document.quantities,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,

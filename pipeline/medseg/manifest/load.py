@@ -20,6 +20,7 @@ from medseg.manifest.folds import check_patients
 from medseg.manifest.msd import is_msd, read_msd
 from medseg.manifest.nnunet import is_nnunet, read_nnunet
 from medseg.manifest.own_keys import is_own_form, with_own_keys
+from medseg.manifest.quantity_checks import check_quantities
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
 from medseg.manifest.region_checks import check_regions
 from medseg.manifest.validation_cases import with_validation
@@ -167,6 +168,7 @@ def check_names(manifest: Manifest) -> None:
         fact = f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}"
         raise ManifestError(fact, remedy="list one label beside the background, or leave instances out")
     check_regions(manifest)
+    check_quantities(manifest)
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(
@@ -177,7 +179,7 @@ def check_names(manifest: Manifest) -> None:
             raise ManifestError(
                 f"case {case.case_id!r}: case_id must be usable as a file name", remedy="rename it"
             )  # quoted, since it may hold anything
-        for relative in (*case.images, *([case.label] if case.label else [])):
+        for relative in (*case.images, *([case.label] if case.label else []), *(case.quantities or {}).values()):
             if (
                 _DRIVE.match(relative)
                 or relative.startswith("/")

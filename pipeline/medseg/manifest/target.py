@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medseg.records import Case, Manifest
-from medseg.targets import ExclusiveLabels, LabelMap, Regions
+from medseg.targets import ExclusiveLabels, LabelMap, Quantities, Regions
 
 
 def manifest_target(manifest: Manifest) -> LabelMap:
@@ -24,6 +24,11 @@ def training_target(manifest: Manifest) -> LabelMap:
 def case_target(case: Case, manifest: Manifest) -> LabelMap:
     """The meaning of one case's label as it is read: the same, but that nothing is ignored where all is annotated."""
     return _target(manifest, is_partial=bool(unannotated(case, manifest)))
+
+
+def quantity_target(manifest: Manifest) -> Quantities:
+    """The target of a checked manifest of quantities, before anything is known of their values."""
+    return Quantities(quantities=manifest.quantities or {})
 
 
 def by_value(target: LabelMap) -> LabelMap:

@@ -38,7 +38,9 @@ def _has_backslash(entry: Any) -> bool:
         return "\\" in entry
     if isinstance(entry, list):
         return any(isinstance(path, str) and "\\" in path for path in entry)
-    return isinstance(entry, dict) and any(_has_backslash(entry.get(key)) for key in _KEYS)
+    if not isinstance(entry, dict):
+        return False
+    return any(_has_backslash(entry.get(key)) for key in _KEYS) or any(_has_backslash(path) for path in _values(entry))
 
 
 def _entry(entry: Any, root: Path, *, is_named: bool = False) -> Any:
@@ -49,7 +51,16 @@ def _entry(entry: Any, root: Path, *, is_named: bool = False) -> Any:
     sums = entry.get("sha256")
     if isinstance(sums, dict):
         paths["sha256"] = {_paths(path, root, is_named=True): value for path, value in sums.items()}
+    values = entry.get("quantities")
+    if isinstance(values, dict):
+        paths["quantities"] = {name: _paths(path, root, is_named=is_named) for name, path in values.items()}
     return {**entry, **paths}
+
+
+def _values(entry: dict[str, Any]) -> list[Any]:
+    """Paths of the quantities of an entry."""
+    listed = entry.get("quantities")
+    return list(listed.values()) if isinstance(listed, dict) else []
 
 
 def _paths(listed: Any, root: Path, *, is_named: bool) -> Any:

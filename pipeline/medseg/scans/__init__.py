@@ -17,7 +17,7 @@ from medseg.scans.nifti_repair import repair_nifti
 from medseg.scans.nifti_words import form_places, nifti_words, read_nifti_words
 from medseg.scans.picture import is_picture_file, read_picture, write_picture
 from medseg.scans.promised_voxels import promised_voxels
-from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan, scan_stem
+from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_quantity, read_scan, scan_stem
 from medseg.scans.seg_nrrd import write_seg_nrrd
 from medseg.scans.seg_nrrd_words import read_seg_nrrd_words
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
@@ -49,6 +49,7 @@ __all__ = [
     "read_nifti_with_simpleitk",
     "read_nifti_words",
     "read_picture",
+    "read_quantity",
     "read_scan",
     "read_seg_nrrd_with_pynrrd",
     "read_seg_nrrd_with_simpleitk",

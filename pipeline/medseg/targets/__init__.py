@@ -11,9 +11,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from medseg.quantity import Quantity
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
+from medseg.targets.quantities import Quantities
 from medseg.targets.regions import Regions, regions_of
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
 from medseg.targets.voxel_target import VoxelTarget
@@ -31,6 +33,8 @@ __all__ = [
     "ExclusiveLabels",
     "LabelMap",
     "LabelsOnHalfLogits",
+    "Quantities",
+    "Quantity",
     "Regions",
     "SliceClasses",
     "Target",
