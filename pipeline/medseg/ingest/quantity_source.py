@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg.cohort import CASE_ERRORS
+from medseg.cohort import CASE_ERRORS, ThreadExecutor, map_in_order
 from medseg.ingest.image_source import ImageSource, dicom_patient
 from medseg.ingest.quantity_rule import QuantityRule
 from medseg.ingest.refusal import Refusal
 from medseg.scans.dicom import DoseObject, Instance, read_dose_object
 
-NO_DOSE_WANTED = Refusal("unwanted", "a dose that no quantity of the mapping asks for", "name it under quantities")
+_COPY = Refusal("copy", "a copy of another dose of the source")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,11 @@ class DoseSource:
     def path(self) -> Path:
         """The file."""
         return self.instance.path
+
+    @property
+    def is_beam(self) -> bool:
+        """Whether it is the dose of a single beam."""
+        return self.dose is not None and self.dose.summation == "BEAM"
 
     @property
     def patient(self) -> str:
@@ -61,7 +67,24 @@ class QuantitySource:
         return self.image.files if self.image is not None else tuple(one.path for one in self.doses)
 
 
-def dose_source(instance: Instance) -> DoseSource:
+def dose_sources(instances: Sequence[Instance], *, workers: int) -> list[DoseSource]:
+    """The doses of files, each once; copies and those that cannot be used have a refusal.
+
+    Args:
+        instances: Headers of RT Dose files.
+        workers: Number of threads.
+    """
+    found = map_in_order(ThreadExecutor(workers), _dose_source, sorted(instances, key=lambda one: one.path))
+    seen: set[str] = set()
+    once = []
+    for one in found:
+        is_copy = one.refusal is None and bool(one.instance.sop_uid) and one.instance.sop_uid in seen
+        once.append(replace(one, refusal=_COPY) if is_copy else one)
+        seen.add(one.instance.sop_uid)
+    return once
+
+
+def _dose_source(instance: Instance) -> DoseSource:
     """The dose of a file, with a refusal if it cannot be used."""
     try:
         return DoseSource(instance, read_dose_object(instance.path))
