@@ -31,10 +31,10 @@ def load(folder: Path, **changes: Any) -> Manifest:
 
 def write_case(folder: Path, dose: np.ndarray, *, offset: tuple[float, float, float] = (0, 0, 0)) -> Manifest:
     shape = dose.shape
-    write_scan(folder / "a.nii.gz", np.zeros((1, *shape), np.float32), Geometry(OBLIQUE, shape))
-    affine = OBLIQUE.copy()
+    write_scan(np.zeros((1, *shape), np.float32), Geometry(shape, OBLIQUE.affine), folder / "a.nii.gz")
+    affine = OBLIQUE.affine.copy()
     affine[:3, 3] += offset
-    write_scan(folder / "a_dose.nii.gz", dose[np.newaxis].astype(np.float32), Geometry(affine, shape))
+    write_scan(dose[np.newaxis].astype(np.float32), Geometry(shape, affine), folder / "a_dose.nii.gz")
     return load(folder)
 
 
@@ -120,6 +120,6 @@ def test_another_grid_is_refused_with_a_fitting_remedy(tmp_path: Path) -> None:
 
 def test_a_missing_quantity_is_named(tmp_path: Path) -> None:
     manifest = load(tmp_path, quantities={**DOSE, "let": {"unit": "keV/um"}})
-    write_scan(tmp_path / "a.nii.gz", np.zeros((1, 5, 4, 3), np.float32), Geometry(OBLIQUE, (5, 4, 3)))
+    write_scan(np.zeros((1, 5, 4, 3), np.float32), Geometry((5, 4, 3), OBLIQUE.affine), tmp_path / "a.nii.gz")
     with pytest.raises(ScanError, match=r"case a: quantities must name a file for each of .* got none for \['let'\]"):
         read_case_with_quantities(manifest.cases[0], manifest, tmp_path)

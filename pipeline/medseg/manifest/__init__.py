@@ -13,7 +13,15 @@ from medseg.manifest.quantity_checks import has_reference, is_regression, requir
 from medseg.manifest.region_checks import require_plain
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
-from medseg.manifest.target import by_value, case_target, manifest_target, quantity_target, training_target, unannotated
+from medseg.manifest.target import (
+    by_value,
+    case_target,
+    manifest_target,
+    output_channels,
+    quantity_target,
+    training_target,
+    unannotated,
+)
 
 __all__ = [
     "CaseQuantities",
@@ -30,6 +38,7 @@ __all__ = [
     "manifest_schema",
     "manifest_target",
     "mixed_channels",
+    "output_channels",
     "quantity_target",
     "read_case",
     "read_case_image",

@@ -31,6 +31,11 @@ def quantity_target(manifest: Manifest) -> Quantities:
     return Quantities(quantities=manifest.quantities or {})
 
 
+def output_channels(manifest: Manifest) -> int:
+    """Number of values that a network of a checked manifest gives for each voxel."""
+    return len(manifest.quantities) if manifest.quantities else manifest_target(manifest).channels
+
+
 def by_value(target: LabelMap) -> LabelMap:
     """The same target with its labels sorted by value."""
     labels = dict(sorted(target.labels.items(), key=lambda item: item[1]))

@@ -15,7 +15,7 @@ from medseg.manifest import case_target, read_case, read_case_image
 from medseg.preprocess import BodyCrop, body_box, part_of
 from medseg.preprocess.body import inside
 from medseg.preprocess.grid import flat_last
-from medseg.records import Array, Case, Failure, Labelmap, Manifest
+from medseg.records import Array, Case, Failure, Labelmap, Manifest, Scan
 
 _ORIENTATION = "RAS"
 _SAMPLES = 10_000
@@ -123,16 +123,32 @@ def _case_fingerprint(
     else:
         scan = read_case_image(case, manifest, root)
         found = np.arange(scan.array[0].size)
-    grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
-    chosen = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
-    values = scan.array.reshape(scan.array.shape[0], -1)[:, chosen]
-    taken = CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels)
+    taken = scan_fingerprint(scan, found, voxels)
     if body is None:
         return taken
     box = body_box(scan, body)
     outside = 0 if label is None else int(np.count_nonzero(label) - np.count_nonzero(inside(label, box)))
     shape = part_of(scan.geometry, box).reoriented(_ORIENTATION).shape
     return replace(taken, body=shape, labelled_outside=outside)
+
+
+def scan_fingerprint(scan: Scan, found: Array, voxels: Mapping[int, int] | None = None) -> CaseFingerprint:
+    """Shape, spacing and intensities of a scan.
+
+    Args:
+        scan: Scan as it was read.
+        found: Flat numbers of the voxels whose intensities are sampled.
+        voxels: Number of voxels of each label value that has any.
+    """
+    grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
+    values = scan.array.reshape(scan.array.shape[0], -1)[:, sampled(found)]
+    return CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels or {})
+
+
+def sampled(found: Array) -> Array:
+    """An even sample of some numbers, at most ten thousand."""
+    chosen: Array = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
+    return chosen
 
 
 def _voxels(label: Labelmap) -> dict[int, int]:

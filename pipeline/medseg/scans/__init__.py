@@ -23,11 +23,12 @@ from medseg.scans.seg_nrrd_words import read_seg_nrrd_words
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
 from medseg.scans.voxel_files import voxel_files
 from medseg.scans.whole_values import few_whole_values
-from medseg.scans.write import mask_suffix, write_mask, write_scan, write_share_map
+from medseg.scans.write import QUANTITY_SUFFIX, mask_suffix, write_mask, write_quantity, write_scan, write_share_map
 
 __all__ = [
     "ITK_SUFFIXES",
     "NIFTI_SUFFIXES",
+    "QUANTITY_SUFFIX",
     "SCAN_SUFFIXES",
     "FileGrid",
     "NiftiForms",
@@ -64,6 +65,7 @@ __all__ = [
     "whole_label",
     "write_mask",
     "write_picture",
+    "write_quantity",
     "write_scan",
     "write_seg_nrrd",
     "write_share_map",

@@ -18,7 +18,7 @@ from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
 from medseg.targets.quantities import Quantities
 from medseg.targets.regions import Regions, regions_of
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
-from medseg.targets.voxel_target import VoxelTarget
+from medseg.targets.voxel_target import ChannelTarget, VoxelTarget
 from medseg.targets.written_regions import WrittenRegions
 
 LabelMap = ExclusiveLabels | Regions  # targets whose native array is one map of label values
@@ -29,6 +29,7 @@ __all__ = [
     "BACKGROUND",
     "IGNORED",
     "UNKNOWN",
+    "ChannelTarget",
     "ClassKind",
     "ExclusiveLabels",
     "LabelMap",

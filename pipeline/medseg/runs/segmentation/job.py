@@ -231,7 +231,7 @@ class SegmentationJob:
             manifest,
             device=device,
             spending=spending,
-            spacing_mm=_asked_spacing(settings),
+            spacing_mm=asked_spacing(settings),
             adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
             network=self.network or "unet",
             structures=structures,
@@ -505,7 +505,7 @@ def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:
     return [*first, *(case for case in cases if not any(case is other for other in first))]
 
 
-def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
+def asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
     """Voxel size that the user sets; what is wrong with it is said where the changes are made."""
     section = settings.changes.get("preprocess")
     asked = section.get("spacing_mm") if isinstance(section, Mapping) else None
