@@ -7,6 +7,7 @@ from medseg.scans.dicom.contour_writer import write_rtstruct
 from medseg.scans.dicom.contours import NO_CONTOUR
 from medseg.scans.dicom.damage import quiet_dicom, silence_dicom
 from medseg.scans.dicom.deflated import inflated_bytes
+from medseg.scans.dicom.dose_check import check_rtdose
 from medseg.scans.dicom.dose_reading import DOSE_CLASS, DoseObject, ReadDose, read_dose, read_dose_object
 from medseg.scans.dicom.dose_writer import NOT_FOR_TREATMENT, write_rtdose
 from medseg.scans.dicom.identity import Identity
@@ -54,6 +55,7 @@ __all__ = [
     "SegKind",
     "SeriesRules",
     "SeriesScan",
+    "check_rtdose",
     "draw_label_object",
     "evidence_text",
     "find_series",

@@ -130,8 +130,10 @@ def _check(header: Dataset) -> None:
     if "RT Dose" not in str(getattr(header.get("SOPClassUID"), "name", "")):
         raise ScanError("the file must be an RT Dose, got another object", remedy="give the file of the dose")
     if not (number(header, "Rows", 0) > 0 and number(header, "Columns", 0) > 0):
-        raise ScanError("an RT Dose must hold a grid of doses, got dose-volume histograms or points alone",
-                        remedy="export it with its dose grid")  # fmt: skip
+        raise ScanError(
+            "an RT Dose must hold a grid of doses, got dose-volume histograms or points alone",
+            remedy="export it with its dose grid",
+        )
     units, kind = text(header, "DoseUnits").upper(), text(header, "DoseType").upper()
     if units != "GY":
         got = units if units == "RELATIVE" else "another unit" if units else "none"
