@@ -114,7 +114,7 @@ def test_infinite_values_and_nothing_known_are_refused(tmp_path: Path, value: fl
 
 def test_another_grid_is_refused_with_a_fitting_remedy(tmp_path: Path) -> None:
     manifest = write_case(tmp_path, np.ones((5, 4, 3)), offset=(2, 0, 0))
-    with pytest.raises(GeometryError, match="quantity dose must lie on the grid of its image.* linear interpolation"):
+    with pytest.raises(GeometryError, match=r"quantity dose must lie on the grid of its image.* linear interpolation"):
         read_case_with_quantities(manifest.cases[0], manifest, tmp_path)
 
 

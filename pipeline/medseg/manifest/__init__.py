@@ -22,6 +22,7 @@ from medseg.manifest.target import (
     training_target,
     unannotated,
 )
+from medseg.manifest.task import is_of_quantities
 
 __all__ = [
     "CaseQuantities",
@@ -32,6 +33,7 @@ __all__ = [
     "by_value",
     "case_target",
     "has_reference",
+    "is_of_quantities",
     "is_regression",
     "load_manifest",
     "manifest_digest",

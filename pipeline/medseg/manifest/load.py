@@ -78,7 +78,7 @@ def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFi
     path = dataset / "dataset.json" if dataset.is_dir() else dataset
     root = data_root or path.parent
     with collector_paused():
-        written = _read_json(path)
+        written = read_content(path)
         content = with_validation(with_slashes(written, root))
         is_own = (
             content is written
@@ -99,7 +99,12 @@ def _parse(content: dict[str, Any], *, path: Path, root: Path, data_root: Path |
     return _read_own(content, path=path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds, unchecked.
+
+    Raises:
+        ManifestError: If the file cannot be read, or holds something else.
+    """
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +126,7 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     if data_root is None:
         fact = f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}"
         raise ManifestError(fact, remedy="give that folder as the data root")
-    own = with_validation(with_slashes(_read_json(recipe_manifest_path(recipe, data_root)), data_root))
+    own = with_validation(with_slashes(read_content(recipe_manifest_path(recipe, data_root)), data_root))
     return read_msd(own, data_root) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
 

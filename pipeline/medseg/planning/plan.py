@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from medseg.atomic import write_text
 from medseg.configuration import Config, parse_config, read_yaml
+from medseg.errors import ConfigError
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation
@@ -148,7 +149,13 @@ def load_plan(path: Path) -> Plan:
     Raises:
         ConfigError: If it is missing or broken; a misspelt key comes with the nearest right one.
     """
-    return load_plan_of(Plan, path)
+    content = read_yaml(path)
+    if "targets" in content and "slices" not in content:
+        raise ConfigError(
+            f"plan {path}: must be of masks, got one of quantities",
+            remedy="give it to a training of quantities, or plan a dataset of labels",
+        )
+    return parse_config(Plan, content, source=f"plan {path}")
 
 
 def load_plan_of(kind: type[AnyPlan], path: Path) -> AnyPlan:

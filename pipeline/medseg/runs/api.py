@@ -12,10 +12,11 @@ from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
-from medseg.runs.folds import train_folds
 from medseg.runs.machine import DeviceName
+from medseg.runs.predict_inputs import predict_inputs
 from medseg.runs.progress import Progress
 from medseg.runs.regression.deliver import QuantityDelivery, deliver_quantities
+from medseg.runs.regression.predict import QuantityResult
 from medseg.runs.report import ReportResult, report_run
 from medseg.runs.search.search import SearchResult, search_plan
 from medseg.runs.search.settings import SearchSettings
@@ -25,14 +26,15 @@ from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.deliver import DeliverResult, DeliverSettings, deliver_masks
 from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
-from medseg.runs.segmentation.job import GridKind, SegmentationJob
+from medseg.runs.segmentation.job import GridKind
 from medseg.runs.segmentation.package import PackageResult, PackageSettings, package_models
-from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
+from medseg.runs.segmentation.predict import PredictResult, PredictSettings
 from medseg.runs.segmentation.promote import PromoteSettings, Promotion, promote_model
 from medseg.runs.segmentation.watch import Batch, WatchSettings, watch_folder
-from medseg.runs.settings import ALL_FOLDS, TrainingSettings
+from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
+from medseg.runs.train_dataset import train_dataset
 from medseg.training.engine import Attach
 from medseg.training.segmentation import SegmentationParts
 
@@ -56,7 +58,7 @@ def train(
     tracking: AnyPath | bool = True,
     **settings: Any,
 ) -> TrainResult:
-    """Train a segmentation network, whose plan, store and model end up in `out`.
+    """Train a network of masks, or of quantities where the dataset names some; plan and model end up in `out`.
 
     Args:
         dataset: A `dataset.json`, a Decathlon or nnU-Net file, or the folder that holds one.
@@ -95,10 +97,9 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    job = SegmentationJob(parts, grid=grid, network=network, preset=preset)
-    if asked.fold == ALL_FOLDS:
-        return train_folds(job, Path(dataset), asked, progress=progress)
-    return train_job(job, Path(dataset), asked, progress=progress)
+    return train_dataset(
+        Path(dataset), asked, parts=parts, grid=grid, network=network, preset=preset, progress=progress
+    )
 
 
 def search(
@@ -231,8 +232,8 @@ def predict(
     device: DeviceName = "auto",
     progress: Progress | None = None,
     **settings: Any,
-) -> PredictResult:
-    """Write a mask on the scan's own grid for every case.
+) -> PredictResult | QuantityResult:
+    """Write a mask, or quantities, on the scan's own grid for every case, as the model is made for.
 
     Args:
         run: Folder of a training, that of a training of all folds, or the address of a registered model such as
@@ -247,7 +248,7 @@ def predict(
         settings: Further fields of `medseg.runs.segmentation.predict.PredictSettings`, such as `gate`.
 
     Returns:
-        One record per mask, failed cases and warnings.
+        One record per mask, or per case of quantities, failed cases and warnings.
 
     Raises:
         PipelineError: If a model or the inputs cannot be used, or the output folder holds something else.
@@ -255,7 +256,7 @@ def predict(
     asked = PredictSettings(out=Path(out), fold=fold, split=split, device=device, **_with_paths(settings))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     runs = [run] if isinstance(run, str | Path) else list(run)
-    return predict_run(runs, [Path(path) for path in paths], asked, progress=progress)
+    return predict_inputs(runs, [Path(path) for path in paths], asked, progress=progress)
 
 
 def watch(

@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from medseg.audit import Audit, Fix, audit_manifest, fix_dataset, load_for_audit, write_audit
 from medseg.delivery.audit import draw_planes, save_audit_page
 from medseg.errors import ConfigError
+from medseg.manifest import require_no_quantities
 from medseg.runs.cluster import case_executor
 from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
@@ -61,6 +62,8 @@ def audit_dataset(
     if fix and fix.exists():
         raise ConfigError(f"target of the repairs {fix} must be a new folder", remedy="choose another name")
     source = load_for_audit(dataset, data_root=data_root)
+    if fix:
+        require_no_quantities(source.manifest, "a repaired version")
     folder = _writable(out or source.folder)
     with (
         _quiet_readers(),

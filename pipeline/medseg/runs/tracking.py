@@ -14,6 +14,7 @@ from medseg import __version__
 from medseg.atomic import write_json
 from medseg.errors import CheckpointError, TrackingError
 from medseg.evaluation.segmentation import case_columns
+from medseg.inference.card import QUANTITY_CARD
 from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.manifest import manifest_digest
@@ -174,8 +175,8 @@ def _about(manifest: Manifest) -> str:
     parts = [
         manifest.description or f"Dataset {manifest.name}.",
         (
-            f"{len(manifest.cases)} cases of {patients} patients; channels {', '.join(manifest.channels)}; labels "
-            f"{', '.join(manifest.foreground)}."
+            f"{len(manifest.cases)} cases of {patients} patients; channels {', '.join(manifest.channels)}; "
+            f"{_learned(manifest)}."
         ),
         (
             "`volume_…` are means over whole validation cases on their own grids, `patch_…` those of patches. "
@@ -183,6 +184,18 @@ def _about(manifest: Manifest) -> str:
         ),
     ]
     return "\n\n".join(parts)
+
+
+def _learned(manifest: Manifest) -> str:
+    """What networks learn from a dataset, in words."""
+    if manifest.quantities:
+        return "quantities " + ", ".join(f"{name} in {unit}" for name, unit in _units(manifest).items())
+    return f"labels {', '.join(manifest.foreground)}"
+
+
+def _units(manifest: Manifest) -> dict[str, str]:
+    """Unit of each quantity by name."""
+    return {name: quantity.unit for name, quantity in (manifest.quantities or {}).items()}
 
 
 def recorded(run: TrackedRun | None) -> AbstractContextManager[object]:
@@ -248,7 +261,7 @@ def send_kept(spool: Path, *, tracking_uri: str | None = None, is_in_haste: bool
     if before is not None and before.mlflow_run_id != sent.run_id:
         changed = {"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}
         folder.save_record(before.model_copy(update=changed))
-        for card in (folder.model / CARD_NAME, folder.model / CLASSIFIER_NAME):
+        for card in (folder.model / CARD_NAME, folder.model / CLASSIFIER_NAME, folder.model / QUANTITY_CARD):
             if card.is_file():
                 content = json.loads(card.read_text(encoding="utf-8"))
                 write_json(card, content | {"mlflow_run_id": sent.run_id})
@@ -298,6 +311,7 @@ def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> 
                 "patients": len({case.patient_id for case in cases}),
                 "labels": manifest.labels,
                 **({"regions": manifest.regions} if manifest.regions else {}),
+                **({"units": _units(manifest)} if manifest.quantities else {}),
             }
             run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context=context, facts=facts)
 

@@ -264,7 +264,7 @@ def _check_supported(settings: TrainingSettings) -> None:
     Raises:
         ConfigError: If it is asked for.
     """
-    for name, value in (("initial", settings.initial), ("update", settings.update)):
+    for name, value in (("update", settings.update), ("initial", settings.initial)):
         if value is not None:
             asked = "begin with the weights of another run" if name == "initial" else "update an earlier run"
             raise ConfigError(

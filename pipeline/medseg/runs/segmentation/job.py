@@ -148,7 +148,15 @@ class SegmentationJob:
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
         if manifest.task != "segmentation":
-            raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
+            raise ManifestError(
+                f"manifest {manifest.name}: task must be segmentation, got {manifest.task}",
+                remedy="give a dataset of labels",
+            )
+        if not manifest.foreground:
+            raise ManifestError(
+                f"manifest {manifest.name}: a segmentation must have a label beside the background, got none",
+                remedy="name the values of the label files under labels",
+            )
 
     def plan(
         self,
