@@ -10,6 +10,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from medseg.errors import ConfigError
 from medseg.manifest import load_manifest
 from medseg.manifest.case_quantities import read_case_quantities
 from medseg.phantom import STRUCTURES, DoseStudy, write_dose_studies
@@ -192,6 +193,21 @@ def test_two_plans_are_refused_until_the_mapping_tells_them_apart(tmp_path: Path
     done = run_ingest(tmp_path / "in", tmp_path / "told", mapping=told)
     assert done.report.failures == ()
     assert done.document["files_became"]["set aside"] == 1  # the boost
+
+
+def test_a_dose_that_medseg_predicted_is_never_learned_from(tmp_path: Path) -> None:
+    studies(tmp_path / "in")
+    changed(tmp_path / "in" / "patient_00" / "RD.dcm", lambda dataset: setattr(dataset, "Manufacturer", "medseg"))
+    done = run_ingest(tmp_path / "in", tmp_path / "out", mapping=DOSE)
+    assert (done.case.split, done.case.quantities) == ("test", None)
+    assert done.report.aside == {"a dose that medseg predicted, which is no reference": 1}
+
+
+@pytest.mark.parametrize("name", ["../dose", "mean", ""])
+def test_names_of_quantities_are_names_of_folders(name: str, tmp_path: Path) -> None:
+    studies(tmp_path / "in")
+    with pytest.raises(ConfigError, match="quantity names must be usable as folder names"):
+        run_ingest(tmp_path / "in", tmp_path / "out", mapping=DOSE.replace("dose:", f"{name!r}:"))
 
 
 def test_a_copy_of_a_dose_counts_once(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ import yaml
 from pydantic import Field, model_validator
 
 from medseg.configuration import Config, parse_config, read_yaml
+from medseg.errors import ConfigError
 from medseg.ingest.label_source import LabelSource
 from medseg.ingest.quantity_rule import QuantityRule
 from medseg.ingest.structure_name import normalised, proposed_label, spelt_out
+from medseg.manifest.quantity_checks import is_quantity_name
 
 LARGEST_VALUE = 65535
 _BREAKS = re.compile("[\\x85\\u2028\\u2029]")
@@ -199,7 +201,14 @@ def load_mapping(path: Path) -> Mapping:
     Raises:
         ConfigError: If the file is missing or wrong.
     """
-    return parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
+    mapping = parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
+    wrong = [name for name in mapping.quantities if not is_quantity_name(name)]
+    if wrong:
+        raise ConfigError(
+            f"mapping {path.name}: quantity names must be usable as folder names and no word of the tables, got "
+            f"{wrong[0]!r}"
+        )
+    return mapping
 
 
 def mapping_text(mapping: Mapping, *, doubtful: Sequence[str] = ()) -> str:

@@ -19,7 +19,7 @@ _BEAM = "BEAM"
 _NO_IMAGE = Refusal("no_image", "no image of its patient in its frame of reference was found")
 _AMBIGUOUS = Refusal("ambiguous", "several images of its patient lie in its frame of reference", "ingest the CT alone")
 _OF_NO_CASE = Refusal("refused_image", "its case failed")
-_PART = Refusal("replaced", "a dose of a part, beside that of the plan or of no quantity of the mapping")
+_NOT_TAKEN = Refusal("replaced", "a dose that no quantity of the mapping takes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def match_quantities(
     series = {id(source.image) for build in given for source in build.quantities if source.image is not None}
     taken = {id(dose) for build in given for source in build.quantities for dose in source.doses}
     for build in given:
-        why = _OF_NO_CASE if build.refusal else _PART
+        why = _OF_NO_CASE if build.refusal else _NOT_TAKEN
         unused += [(dose, why) for dose in of_case[build.case_id] if id(dose) not in taken]
     kept = tuple(build for build in given if not (len(build.images) == 1 and id(build.images[0]) in series))
     return MatchedQuantities(kept, tuple(unused))
@@ -79,12 +79,8 @@ def _case_of(dose: DoseSource, builds: Sequence[CaseBuild]) -> CaseBuild | Refus
         and dicom_patient(build.reference.found.first) == dose.patient
         and not build.is_aside
     ]
-    for is_nearer in (
-        lambda build: build.reference.modality == "CT",
-        lambda build: build.reference.study == dose.instance.study_uid,
-    ):
-        if len(found) > 1:
-            found = [build for build in found if is_nearer(build)] or found
+    found = [build for build in found if build.reference.modality == "CT"] or found
+    found = [build for build in found if build.reference.study == dose.instance.study_uid] or found
     if len(found) == 1:
         return found[0]
     return _AMBIGUOUS if found else _NO_IMAGE

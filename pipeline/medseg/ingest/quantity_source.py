@@ -12,6 +12,7 @@ from medseg.ingest.quantity_rule import QuantityRule
 from medseg.ingest.refusal import Refusal
 from medseg.scans.dicom import DoseObject, Instance, read_dose_object
 
+_PREDICTED = Refusal("unwanted", "a dose that medseg predicted, which is no reference")
 _COPY = Refusal("copy", "a copy of another dose of the source")
 
 
@@ -87,6 +88,7 @@ def dose_sources(instances: Sequence[Instance], *, workers: int) -> list[DoseSou
 def _dose_source(instance: Instance) -> DoseSource:
     """The dose of a file, with a refusal if it cannot be used."""
     try:
-        return DoseSource(instance, read_dose_object(instance.path))
+        dose = read_dose_object(instance.path)
     except CASE_ERRORS as error:
         return DoseSource(instance, None, Refusal.of_error("unreadable", error))
+    return DoseSource(instance, dose, _PREDICTED if dose.is_predicted else None)

@@ -69,6 +69,7 @@ def test_it_belongs_to_the_patient_and_study_of_the_scan_and_to_no_plan(tmp_path
     assert (dataset.DoseUnits, dataset.DoseType) == ("GY", "PHYSICAL")
     assert "ReferencedRTPlanSequence" not in dataset
     assert read_dose_object(tmp_path / "dose.dcm").plan_uids == frozenset()
+    assert read_dose_object(tmp_path / "dose.dcm").is_predicted
     assert dataset.DoseComment == NOT_FOR_TREATMENT
     assert "not for treatment" in dataset.SeriesDescription
     assert dataset.DerivationDescription == "predicted by Prostata-Modell 0123abcd; research software"

@@ -18,6 +18,7 @@ from medseg.inference.inputs.series_of_scan import series_of_scan
 from medseg.inference.mask_folder import file_sha256
 from medseg.inference.record import SOFTWARE
 from medseg.inference.regression.record import ValueCase, ValueFile, ValueRecord
+from medseg.manifest.case_names import is_safe_name
 from medseg.origin import SeriesOrigin
 from medseg.records import Scan
 from medseg.scans import read_quantity
@@ -103,6 +104,10 @@ def deliver_values(case: ValueCase, delivery: ValueDelivery) -> DeliveredValues:
         ScanError: If the scan is not found or has changed.
         GeometryError: If volume and scan lie on different grids.
     """
+    if not is_safe_name(case.case_id):
+        raise DeliveryError(
+            "id of the case must be usable as the name of a folder, got another", remedy="predict the case again"
+        )
     target = delivery.out / case.case_id
     if target.exists() and not (target / CASE_RECORD).is_file():
         raise DeliveryError(

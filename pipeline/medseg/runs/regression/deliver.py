@@ -73,7 +73,7 @@ def deliver_quantities(
         out=settings.out,
         forms=settings.forms,
         places=places,
-        series=series_below(settings.sources),
+        series=series_below(settings.sources) if any(case.source.kind == "files" for case in cases) else (),
     )
     with locked_folder(settings.out), progress.over_cases(len(cases), "deliver") as on_done:
         remove_leftovers(settings.out)

@@ -40,6 +40,7 @@ class DoseObject:
         beams: Numbers of the beams that it was calculated for; empty for a whole plan.
         structure_uids: Structure sets that it names.
         description: Description of the series.
+        is_predicted: Whether medseg wrote it.
     """
 
     path: Path = field(repr=False)
@@ -51,6 +52,7 @@ class DoseObject:
     beams: tuple[int, ...]
     structure_uids: frozenset[str] = field(repr=False)
     description: str
+    is_predicted: bool = False
 
 
 class ReadDose(NamedTuple):
@@ -90,6 +92,7 @@ def read_dose_object(path: Path) -> DoseObject:
             beams=tuple(_beams(header)),
             structure_uids=frozenset(_references(header, "ReferencedStructureSetSequence")),
             description=text(header, "SeriesDescription"),
+            is_predicted=text(header, "Manufacturer") == "medseg",
         )
 
 
