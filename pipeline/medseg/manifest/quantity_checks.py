@@ -17,7 +17,7 @@ def check_quantities(manifest: Manifest) -> None:
     """
     _check_task(manifest)
     for name in manifest.quantities or {}:
-        if not is_safe_name(name) or name in _TAKEN:
+        if not is_quantity_name(name):
             raise ManifestError(
                 f"manifest {manifest.name}: quantity names must be usable as folder names and none of "
                 f"{list(_TAKEN)}, got {name!r}",
@@ -25,6 +25,11 @@ def check_quantities(manifest: Manifest) -> None:
             )
     for case in manifest.cases:
         _check_case(case, manifest)
+
+
+def is_quantity_name(name: str) -> bool:
+    """Whether a name can be that of a quantity: of a folder, and no word of tables and metrics."""
+    return is_safe_name(name) and name not in _TAKEN
 
 
 def is_regression(manifest: Manifest) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.configuration import parse_config, read_yaml
+from medseg.inference.regression.record import is_quantity_folder
 from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
@@ -15,6 +16,7 @@ from medseg.runs.evaluate import evaluate_dataset
 from medseg.runs.machine import DeviceName
 from medseg.runs.predict_inputs import predict_inputs
 from medseg.runs.progress import Progress
+from medseg.runs.regression.deliver import QuantityDelivery, deliver_quantities
 from medseg.runs.regression.evaluate import QuantityEvaluation
 from medseg.runs.regression.predict import QuantityResult
 from medseg.runs.report import ReportResult, report_run
@@ -351,21 +353,21 @@ def deliver(
     pseudonyms: AnyPath | None = None,
     cases: Sequence[str] = (),
     progress: Progress | None = None,
-) -> DeliverResult:
-    """Write masks in the forms of viewers, archives and people, and certify what independent libraries read back.
+) -> DeliverResult | QuantityDelivery:
+    """Write masks or quantities in the forms of viewers, archives and people, each read back by independent libraries.
 
     Args:
         masks: Folder that `predict` wrote.
         out: Target folder, with a folder for each case.
         forms: Names such as `nifti`, `seg-nrrd`, `seg`, `rtstruct`, `csv`, `sr` and `pdf`; those that fit each case if
-            not given.
+            not given. Of quantities `nifti` and, for doses of DICOM series, `rtdose`.
         sources: Folders in which the scans are looked for, if they are not where the prediction read them.
         pseudonyms: Private table of the prediction, if its ids are pseudonyms.
         cases: Ids of the cases to deliver; all if not given.
         progress: Follows the work; nothing if not given.
 
     Returns:
-        Delivered cases with their certificates, and failures.
+        Delivered cases, those of masks with their certificates, and failures.
 
     Raises:
         PipelineError: If the folder of masks, a form or a case is wrong.
@@ -377,6 +379,8 @@ def deliver(
         pseudonyms=Path(pseudonyms) if pseudonyms is not None else None,
         cases=tuple(cases),
     )
+    if is_quantity_folder(Path(masks)):
+        return deliver_quantities(Path(masks), settings, progress=progress)
     return deliver_masks(Path(masks), settings, progress=progress)
 
 
