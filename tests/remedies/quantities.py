@@ -30,6 +30,7 @@ from medseg.planning import (
     save_plan,
     take_quantity_fingerprint,
 )
+from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.regression import prepare_values
 from medseg.records import Scan
 from medseg.runs.regression.job import RegressionJob
@@ -497,3 +498,25 @@ def _own_parts(place: Path) -> Again:
     path = write_dose_dataset(place)
     yield training(place, path, "run", parts=medseg.SegmentationParts(loss=lambda config: torch.nn.Identity()))
     yield training(place, path, "run", parts=medseg.SegmentationParts(attach=(lambda *engines: None,)))
+
+
+@tries("preprocess/regression/prepare.py", "train on a smaller preprocess.spacing_mm, or drop the case")
+def _too_coarse(place: Path) -> Again:
+    path = write_dose_dataset(place, cases=2)
+    values = np.full(SHAPE, np.nan, np.float32)
+    values[5, 5, 5] = 3.0
+    rewritten(place, "case_0", values)
+    manifest, root = load_manifest(path)
+
+    def prepare(spacing_mm: float, *cases: int) -> None:
+        config = PreprocessConfig(
+            spacing_mm=(spacing_mm, spacing_mm, spacing_mm), normalisation=(ChannelNormalisation(kind="none"),)
+        )
+        chosen = [manifest.cases[number] for number in cases]
+        done = prepare_values(chosen, manifest, root, config=config, store=place / "store", executor=SERIAL)
+        for failure in done.failures:
+            raise PipelineError(failure.reason, remedy=failure.reason.partition("; ")[2])
+
+    yield lambda: prepare(7.0, 0)
+    yield lambda: prepare(0.5, 0)
+    yield lambda: prepare(7.0, 1)
