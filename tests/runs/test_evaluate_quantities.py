@@ -100,7 +100,7 @@ def test_command_measures_quantities_and_fails_for_a_missing_file(tmp_path: Path
 @pytest.mark.parametrize(
     "choice",
     [{"rater": "maps"}, {"metrics": {"m": len}}, {"contract": EvaluationContract()}],
-    ids=lambda one: [*one][0],
+    ids=lambda one: next(iter(one)),
 )
 def test_choices_of_masks_are_refused(tmp_path: Path, choice: dict[str, Any]) -> None:
     path = write_dataset(tmp_path, errors={"a": 1.0})

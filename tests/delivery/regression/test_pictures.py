@@ -78,7 +78,7 @@ def structures_of(case_id: str, count: int = 2) -> list[QuantityMetrics]:
         quantity=GRAY,
         case_id=case_id,
         spacing_mm=GRID.spacing_mm,
-        structures={f"part {n}": lambda cut=cut: DOSE > cut for n, cut in enumerate(cuts)} | {"no": lambda: DOSE > 99},
+        structures={f"part {n}": lambda cut=cut: cut < DOSE for n, cut in enumerate(cuts)} | {"no": lambda: DOSE > 99},
         contract=QuantityContract(),
     )
 
