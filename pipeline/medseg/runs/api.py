@@ -12,10 +12,12 @@ from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
+from medseg.runs.evaluate import evaluate_dataset
 from medseg.runs.machine import DeviceName
 from medseg.runs.predict_inputs import predict_inputs
 from medseg.runs.progress import Progress
 from medseg.runs.regression.deliver import QuantityDelivery, deliver_quantities
+from medseg.runs.regression.evaluate import QuantityEvaluation
 from medseg.runs.regression.predict import QuantityResult
 from medseg.runs.report import ReportResult, report_run
 from medseg.runs.search.search import SearchResult, search_plan
@@ -25,7 +27,7 @@ from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_mod
 from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose_model
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.deliver import DeliverResult, DeliverSettings, deliver_masks
-from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
+from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings
 from medseg.runs.segmentation.job import GridKind
 from medseg.runs.segmentation.package import PackageResult, PackageSettings, package_models
 from medseg.runs.segmentation.predict import PredictResult, PredictSettings
@@ -294,22 +296,22 @@ def evaluate(
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
-) -> EvaluateResult:
-    """Measure masks on the scans' own grids.
+) -> EvaluateResult | QuantityEvaluation:
+    """Measure masks, or predicted quantities where the dataset is of a regression, on the scans' own grids.
 
     Args:
         dataset: A `dataset.json` or the folder that holds one.
-        masks: Folder that `predict` wrote.
+        masks: Folder that `predict` wrote, of masks or of volumes of quantities.
         out: Folder of the tables, new or empty.
         fold: Fold whose validation cases are measured.
-        split: Split that is measured; all labelled cases if neither is given.
+        split: Split that is measured; all cases with a reference if neither is given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.segmentation.evaluate.EvaluateSettings`, such as `contract`,
             or `rater`, a folder of a second reader's labels.
 
     Returns:
-        Metrics per case and label, their summary, failed cases and warnings.
+        Metrics per case and label, or per case, quantity and structure; their summary, failed cases and warnings.
 
     Raises:
         PipelineError: If the dataset cannot be used, or the output folder holds something.
@@ -317,7 +319,7 @@ def evaluate(
     asked = EvaluateSettings(
         masks=Path(masks), out=Path(out), fold=fold, split=split, tracking=_tracking(tracking), **_with_paths(settings)
     )
-    return evaluate_masks(Path(dataset), asked, progress=progress)
+    return evaluate_dataset(Path(dataset), asked, progress=progress)
 
 
 def promote(

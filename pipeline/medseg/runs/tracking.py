@@ -343,18 +343,30 @@ def log_trained_model(
 def log_masks(
     run: TrackedRun, rows: Sequence[CaseMetrics], *, files: Sequence[Path], pictures: Sequence[Path], table: str
 ) -> None:
-    """Log the tables and pictures of measured masks.
+    """Log the tables and pictures of measured masks, as `log_results` does."""
+    log_results(run, case_columns(rows) if rows else {}, files=files, pictures=pictures, table=table)
+
+
+def log_results(
+    run: TrackedRun,
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    files: Sequence[Path],
+    pictures: Sequence[Path],
+    table: str,
+) -> None:
+    """Log the tables and pictures of measured results.
 
     Args:
         run: MLflow run.
-        rows: Metrics of the masks.
+        columns: Numbers of the cases as columns; empty without any.
         files: Files for the run's root folder.
         pictures: Pictures, each logged to a folder of the name of its own.
         table: Name of the table of cases in the MLflow UI.
     """
     for file in files:
         run.log_file(file)
-    if rows:
-        run.log_table(case_columns(rows), table)
+    if columns:
+        run.log_table(columns, table)
     for picture in pictures:
         run.log_file(picture, folder=picture.parent.name)

@@ -32,8 +32,8 @@ def gamma_pass_rate(
 
     Gamma of a voxel is the least value of sqrt(distance² / `distance_mm`² + difference² / allowed²) over all points
     near it. Between voxels the predicted dose is interpolated linearly, at steps of a tenth of the distance along every
-    axis and at the voxels themselves. The search finds no better point than there is, so the rate is never too high.
-    Points beyond the grid are left out.
+    axis and at the voxels themselves; where the voxel's dose lies between those of two points, it is met between them.
+    The search finds no better point than there is, so the rate is never too high. Points beyond the grid are left out.
 
     Args:
         reference: Dose of shape `(I, J, K)`; voxels that are NaN are left out.

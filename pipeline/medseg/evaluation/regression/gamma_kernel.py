@@ -69,7 +69,12 @@ def _may_pass(predicted: Any, i: int, j: int, k: int, reach: Any, low: float, hi
 def _passes(
     predicted: Any, i: int, j: int, k: int, dose: float, limit: float, distances: Any, corners: Any, weights: Any
 ) -> bool:
-    """Whether a point of the search has gamma of at most 1."""
+    """Whether a point of the search has gamma of at most 1, or two of them have the voxel's dose between them.
+
+    The interpolated dose is continuous and the ball of the search convex, so that the dose itself is found on the line
+    between two such points.
+    """
+    is_lower = is_higher = False
     for n in range(len(distances)):
         a, b, c = i + corners[n, 0], j + corners[n, 1], k + corners[n, 2]
         u, v, w = weights[n, 0], weights[n, 1], weights[n, 2]
@@ -84,5 +89,9 @@ def _passes(
         far_high = predicted[a, up, far] * (1 - u) + predicted[right, up, far] * u
         value = (near_low * (1 - v) + near_high * v) * (1 - w) + (far_low * (1 - v) + far_high * v) * w
         if ((value - dose) / limit) ** 2 + distances[n] <= _LIMIT:
+            return True
+        is_lower |= value <= dose
+        is_higher |= value >= dose
+        if is_lower and is_higher:
             return True
     return False

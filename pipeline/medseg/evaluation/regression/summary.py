@@ -74,10 +74,13 @@ class QuantitiesSummary:
     cases: int
 
     def __str__(self) -> str:
-        """A line per quantity, part and headline metric."""
-        printed = [entry for entry in self.entries if quantity_kind(entry.metric).is_headline]
-        width = max((len(entry.title) for entry in printed), default=0)
-        return "\n".join(f"{entry.title:>{width}} {entry}" for entry in printed)
+        """A line per quantity, part and headline metric, and one for a part that no case has."""
+        lines: dict[str, list[str]] = {}
+        for entry in self.entries:
+            if quantity_kind(entry.metric).is_headline:
+                lines.setdefault(entry.title, []).extend([str(entry)] if entry.cases else [])
+        width = max(map(len, lines), default=0)
+        return "\n".join(f"{title:>{width}} {line}" for title, own in lines.items() for line in own or ["in no case"])
 
 
 def summarise_quantities(

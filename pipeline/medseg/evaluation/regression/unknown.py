@@ -23,7 +23,7 @@ def unknown_note(rows: Sequence[QuantityMetrics]) -> dict[str, Any]:
 def unknown_text(rows: Sequence[QuantityMetrics]) -> tuple[str, ...]:
     """A sentence for people for each quantity of which a part is not known."""
     return tuple(
-        f"{note['mean_share']:.1%} of the voxels of {quantity}, in {len(note['share_by_case'])} case(s), are NaN, which "
-        "is not known; all numbers leave them out"
+        f"{note['mean_share']:.1%} of the voxels of {quantity}, in {len(note['share_by_case'])} case(s), are not known "
+        "(NaN); all numbers leave them out"
         for quantity, note in unknown_note(rows).get("unknown", {}).items()
     )

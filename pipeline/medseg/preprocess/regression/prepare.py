@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.cohort import TWO_THREADS, Executor, run_cases
+from medseg.errors import ScanError
 from medseg.manifest import read_case_with_quantities
 from medseg.preprocess.config import PreprocessConfig
 from medseg.preprocess.entry import PreparedCohort, case_key, open_or_make
@@ -79,6 +80,12 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
     scan, native_values = read_case_with_quantities(case, manifest, root)
     image, grid, _ = preprocess_scan(scan, config)
     values = resample_values(native_values, scan.geometry, grid)
+    if np.isnan(values).all():
+        raise ScanError(
+            "quantities must be known in a voxel of the network's grid, got none",
+            remedy="train on a smaller preprocess.spacing_mm, or drop the case",
+            case_id=case.case_id,
+        )
     save_values(
         folder,
         image=image.numpy(),
@@ -105,7 +112,7 @@ def sample_centres(values: Array) -> Array:
         values: Quantities `(Q, I, J, K)`; NaN where one is not known.
 
     Returns:
-        int32 of shape `(N, 4)`: 1 for unusual values or else 0, i, j, k; empty where nothing is known.
+        int32 of shape `(N, 4)`: 1 for unusual values or else 0, i, j, k.
     """
     known: Mask = ~np.isnan(values).all(axis=0)
     unusual = np.zeros(known.shape, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any, get_args
 
 from medseg import __version__
@@ -34,7 +35,7 @@ from medseg.planning import (
     take_quantity_fingerprint,
 )
 from medseg.planning.sizes import DeviceKind
-from medseg.preprocess.regression import prepare_values
+from medseg.preprocess.regression import StoredValues, prepare_values
 from medseg.records import Failure, Manifest
 from medseg.runs.describe import size_text
 from medseg.runs.job import Delivered, Finished, Planned, Prepared
@@ -166,7 +167,7 @@ class RegressionJob:
             device=torch_device(settings.device),
             folder=settings.out,
         )
-        return Prepared(RegressionTask(inputs), failures)
+        return Prepared(RegressionTask(inputs), failures, notes=_unknown_notes(training.cases, plan))
 
     def count_parameters(self, plan: RegressionPlan) -> int:
         """Trainable parameters of the network."""
@@ -256,6 +257,17 @@ class RegressionJob:
         if rows and more > 0:
             warnings = (unmeasured, *warnings)
         return Delivered(summary, warnings, unknown_text(rows))
+
+
+def _unknown_notes(cases: Sequence[StoredValues], plan: RegressionPlan) -> tuple[str, ...]:
+    """What is not known in the training cases, for each quantity of which that is so."""
+    shares = {name: [case.unknown[place] for case in cases] for place, name in enumerate(plan.targets.names)}
+    return tuple(
+        f"{fmean(of_one):.1%} of the voxels of {name} in {sum(share > 0 for share in of_one)} training case(s) are not "
+        "known, and were not learned from"
+        for name, of_one in shares.items()
+        if any(of_one)
+    )
 
 
 def _check_supported(settings: TrainingSettings) -> None:

@@ -36,7 +36,7 @@ def is_model(place: Path | str) -> bool:
     if str(place).startswith(_REGISTERED):
         return True
     folder = Path(place)
-    has_card = (model_folder(folder) / CARD_NAME).is_file() or is_of_quantities(folder)
+    has_card = (model_folder(folder) / CARD_NAME).is_file() or predicts_quantities(folder)
     return has_card or RunFolder(folder).folds.is_file() or is_chosen(folder)
 
 
@@ -57,7 +57,7 @@ def is_classifier(folder: Path) -> bool:
     return (model_folder(folder) / CLASSIFIER_NAME).is_file()
 
 
-def is_of_quantities(folder: Path) -> bool:
+def predicts_quantities(folder: Path) -> bool:
     """Whether a folder is a run of a regression, or its model folder."""
     return (model_folder(folder) / QUANTITY_CARD).is_file()
 
@@ -121,7 +121,7 @@ def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = Non
 def _check(folders: Sequence[Path]) -> None:
     """Refuse slice classifiers, models of quantities, and a model that would count twice."""
     for folder in folders:
-        if is_of_quantities(folder):
+        if predicts_quantities(folder):
             raise ConfigError(
                 f"model {folder}: must draw masks, got a model of quantities",
                 remedy="give a run of medseg train on labels; predict takes models of quantities by themselves",

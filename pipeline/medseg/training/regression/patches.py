@@ -73,12 +73,8 @@ class ValuePatches:
     def _centres_of(self, number: int) -> tuple[Array, Array]:
         """Sampled voxels of a case that are known, and those with unusual values."""
         if number not in self._centres:
-            case = self.cases[number]
-            found = case.centres()
-            usual = found[found[:, 0] == 0, 1:]
-            if not len(usual):  # each of the network's voxels has a part that is not known
-                usual = np.array([[size // 2 for size in case.shape]])
-            self._centres[number] = usual, found[found[:, 0] == 1, 1:]
+            found = self.cases[number].centres()
+            self._centres[number] = found[found[:, 0] == 0, 1:], found[found[:, 0] == 1, 1:]
         return self._centres[number]
 
     def _order(self, epoch: int) -> Array:
