@@ -11,6 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 from medseg.errors import ConfigError
+from medseg.geometry import Geometry
 from medseg.manifest import load_manifest
 from medseg.manifest.case_quantities import read_case_quantities
 from medseg.phantom import STRUCTURES, DoseStudy, write_dose_studies
@@ -20,8 +21,10 @@ from medseg.scans.dicom import read_dose
 from pydicom.dataset import Dataset
 from pydicom.filereader import dcmread
 from pydicom.uid import generate_uid
+from scipy import ndimage
 
 from tests.ingest.sources import Ingested, run_ingest
+from tests.ingest.test_channels import PET, ct_within, plane, write_plane
 
 LABELS = "labels: {PTV: {value: 1, names: [PTV]}, cord: {value: 2, names: [cord]}}\n"
 DOSE = f"{LABELS}channels: [{{name: CT, modality: CT}}]\nquantities: {{dose: {{unit: Gy, prescription: 60}}}}\n"
@@ -291,3 +294,37 @@ def test_a_dose_whose_grid_is_the_cts_is_not_interpolated(tmp_path: Path) -> Non
     grid = read_scan([tmp_path / "out" / done.case.images[0]], case_id="a").geometry
     places = np.rint(grid.voxels(stored.geometry.world_mm(voxels.astype(float)))).astype(int)
     np.testing.assert_array_equal(dose_of(done)[tuple(places.T)], stored.array[0][tuple(voxels.T)])
+
+
+def test_a_series_is_a_quantity_on_the_grid_of_the_case_and_no_case_of_its_own(tmp_path: Path) -> None:
+    """A linear function of millimetres is exact under linear interpolation."""
+    study = {"StudyInstanceUID": generate_uid(), "FrameOfReferenceUID": generate_uid()}
+    _, inside = ct_within(tmp_path / "in" / "ct", **study)
+    write_plane(tmp_path / "in" / "pet", **study)
+    mapping = "channels: [{name: CT, modality: CT}]\nquantities: {PET: {unit: Bq/ml, modality: PT}}\n"
+    done = run_ingest(tmp_path / "in", tmp_path / "out", mapping=mapping)
+    assert (done.case.split, len(done.case.images)) == ("training", 1)
+    assert done.case.quantities is not None
+    image = nibabel.load(done.folder / done.case.quantities["PET"])
+    truth = plane(Geometry(image.shape, image.affine))
+    np.testing.assert_allclose(image.get_fdata(), truth, atol=0.011)  # stored to a hundredth
+    assert done.document["files_became"] == {"image": inside.shape[2], "quantity": PET.shape[2]}
+    assert done.report.is_clean
+
+
+@pytest.mark.data
+def test_pet_lies_on_t1_as_another_library_resamples_it(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "sts_sarcoma"
+    mapping = Path(__file__).parents[2] / "data_manifests" / "sts_sarcoma_t1_to_pet.yaml"
+    done = run_ingest(folder / "dicom" / "STS_012", tmp_path / "out", mapping=mapping, keep_ids=True)
+    assert (done.manifest.channels, done.case.split) == (("T1",), "training")
+    assert done.case.quantities is not None
+    found, stored = (
+        nibabel.load(done.folder / done.case.quantities["PET"]),
+        nibabel.load(folder / "nifti" / "STS_012" / "PET_image.nii.gz"),
+    )
+    voxels = np.argwhere(np.ones(found.shape))[::97]
+    world = voxels @ found.affine[:3, :3].T + found.affine[:3, 3]
+    places = np.linalg.solve(stored.affine[:3, :3], (world - stored.affine[:3, 3]).T)
+    expected = ndimage.map_coordinates(stored.get_fdata(), places, order=1, mode="nearest")
+    np.testing.assert_allclose(found.get_fdata()[tuple(voxels.T)], expected, atol=1e-4)  # SUV, up to 8.8
