@@ -504,7 +504,7 @@ def _own_parts(place: Path) -> Again:
 def _too_coarse(place: Path) -> Again:
     path = write_dose_dataset(place, cases=2)
     values = np.full(SHAPE, np.nan, np.float32)
-    values[5, 5, 5] = 3.0
+    values[4:7, 4:7, 4:7] = 3.0
     rewritten(place, "case_0", values)
     manifest, root = load_manifest(path)
 
