@@ -80,7 +80,8 @@ def command(**arguments: Any) -> None:
 
 def _what(folder: Path) -> str:
     """What a folder of a training holds."""
-    masks = ", masks in out_of_fold" if (folder / "out_of_fold").is_dir() else ""
+    has_masks = not any(folder.glob("fold_*/model/quantities.json"))
+    masks = ", masks in out_of_fold" if has_masks else ""
     for several, more in (("fold", masks), ("cases", "")):
         if names := sorted(path.parents[1].name for path in folder.glob(f"{several}_*/model/last.safetensors")):
             return f"models in the folders {', '.join(names)}{more} of"
