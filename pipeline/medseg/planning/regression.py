@@ -29,6 +29,7 @@ _UNCHANGED = {
     "low_resolution_share": 0.0,
     "noise_share": 0.0,
 }
+_SMALL_TURNS = {"rotation_degrees": 5.0, "scale": 0.05}  # of volumes
 _SHARED = ("patch_size", "batch_size", "patches_per_case")
 
 
@@ -78,7 +79,7 @@ def make_regression_plan(
     """Decide every setting from the training scans and the device, and say why.
 
     Grid, patch and network are those of a segmentation of the same scans on their own grid. Changes of intensities are
-    left out, because the values may depend on them.
+    left out, because the values may depend on them; volumes are turned and scaled less.
 
     Args:
         fingerprint: Fingerprint of the training cases.
@@ -96,11 +97,15 @@ def make_regression_plan(
         fingerprint.scans, manifest, device=device, spacing_mm=spacing_mm, network=network, preset=preset, epochs=1
     )
     reasons = dict(like.reasons)
-    reasons["training.augment"] = "turned, scaled and flipped alone, because values may depend on intensities"
+    reasons["training.augment"] = (
+        "intensities as they are, and volumes turned and scaled by little, because values may depend on intensities, "
+        "directions and distances"
+    )
     reasons["training.loss"] = "absolute differences, which far values decide less than squared ones"
     targets = learned_target(fingerprint, manifest, reasons)
     shared: dict[str, Any] = {name: getattr(like.training, name) for name in _SHARED}
-    augment = AugmentConfig.model_validate(like.training.augment.model_dump() | _UNCHANGED)
+    changes = _UNCHANGED if fingerprint.scans.is_2d else _UNCHANGED | _SMALL_TURNS
+    augment = AugmentConfig.model_validate(like.training.augment.model_dump() | changes)
     return RegressionPlan(
         dataset=manifest.name,
         preprocess=like.preprocess.model_copy(update={"body": None}),

@@ -101,5 +101,5 @@ class Quantities(BaseModel):
 
     def ignored(self, values: Array) -> Mask | None:
         """Voxels `(I, J, K)` of which no quantity is known; None where every voxel has one."""
-        unknown = np.isnan(values).all(axis=0)
+        unknown = np.asarray(np.isnan(values).all(axis=0))
         return unknown if unknown.any() else None

@@ -114,7 +114,7 @@ def sample_centres(values: Array) -> Array:
     Returns:
         int32 of shape `(N, 4)`: 1 for unusual values or else 0, i, j, k.
     """
-    known: Mask = ~np.isnan(values).all(axis=0)
+    known: Mask = ~np.asarray(np.isnan(values).all(axis=0))
     unusual = np.zeros(known.shape, bool)
     for of_one in values:
         there = ~np.isnan(of_one)
