@@ -43,13 +43,15 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
     order = list(context.mapping.labels)  # which label is on top, and no part of the sorted dump
     label_seal = state.label_seal(build, {**reading, "mapping": mapping, "order": order, "image": image_seal})
     if record.label_seal != label_seal or not _has_label(record, context.out):
-        label = build_label(build, context) if build.labels else _no_label(context)
+        if not build.labels:
+            _check_structures(context)
+        label = build_label(build, context) if build.labels else None
         record = record.model_copy(update={"label": label, "label_seal": label_seal})
         state.write(build.case_id, record)
     return _with_quantities(record, build, context) if build.quantities or record.quantities else record
 
 
-def _no_label(context: IngestContext) -> None:
+def _check_structures(context: IngestContext) -> None:
     """Refuse a case without labels where a channel is the mask of one.
 
     Raises:

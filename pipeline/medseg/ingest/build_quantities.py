@@ -102,7 +102,7 @@ def _image(source: QuantitySource) -> ImageSource:
 def _on_grid(scan: Scan, grid: Geometry, source: QuantitySource) -> Array:
     """Values on a grid by linear interpolation; outside of their own grid they are not known, or 0 if so wanted."""
     if scan.geometry.is_close(grid):
-        return scan.array[0]
+        return np.asarray(scan.array[0])
     if covered_fraction(grid, scan.geometry) == 0:
         raise GeometryError(
             f"quantity {source.name} must overlap the reference, got no common place", remedy="ingest it apart"

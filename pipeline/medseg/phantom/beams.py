@@ -62,7 +62,7 @@ class BeamPatient:
         points = geometry.world_mm(voxels_of(geometry))
         dose = np.where(self._is_body(points), self._sum_of_beams(points), 0.0)
         scale = PRESCRIPTION_GY / self._sum_of_beams(self.target_mm[np.newaxis])[0]
-        return (dose * scale).astype(np.float32).reshape(geometry.shape)
+        return np.asarray((dose * scale).astype(np.float32).reshape(geometry.shape))
 
     def _sum_of_beams(self, points: Array) -> Array:
         return np.asarray(sum(self._beam(points, np.radians(angle)) for angle in GANTRY_DEGREES))
@@ -84,7 +84,7 @@ class BeamPatient:
         place, way = points / self._body_mm, along / self._body_mm
         half, length = place @ way, float(way @ way)
         root = half**2 - length * ((place**2).sum(axis=1) - 1)
-        return np.maximum((half + np.sqrt(np.maximum(root, 0))) / length, 0)
+        return np.asarray(np.maximum((half + np.sqrt(np.maximum(root, 0))) / length, 0))
 
     def _is_body(self, points: Array) -> Array:
         return np.asarray(((points[:, :2] / self._body_mm) ** 2).sum(axis=1) <= 1)

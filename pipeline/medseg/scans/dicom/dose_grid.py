@@ -95,7 +95,7 @@ def _offsets(
     flat = np.abs(np.array(orientation))
     is_axial = bool(np.abs(flat - [1, 0, 0, 0, 1, 0]).max() < _AXIAL)
     if is_axial and abs(given[0] - position[2]) <= _SAME_MM:
-        return (np.array(given) - given[0]) * np.sign(normal[2])
+        return np.asarray((np.array(given) - given[0]) * np.sign(normal[2]))
     raise ScanError(
         f"offsets of a dose's planes must begin with 0 or with the position of axial planes, {position[2]:g} mm, got "
         f"{given[0]:g}",
