@@ -73,13 +73,12 @@ def plan_lines(plan: Plan | RegressionPlan, *, parameters: int) -> list[str]:
     network = f"{parameters / 1e6:.1f} M parameters, {len(widths)} stages of {widths[0]} to {widths[-1]} channels"
     lines = [f"grid      {grid}", f"patch     {patch}", f"network   {network}"]
     why = ["why", *(f"  {setting}: {reason}" for setting, reason in plan.reasons.items())]
-    if not hasattr(plan, "expected"):
-        return [*lines, *why]
-    if plan.expected is not None:
-        lines += _expectation_lines(plan.expected, kind="picture" if plan.network.spatial_dims == 2 else "scan")
-    if plan.fingerprint is not None:
-        ceiling = plan.expected.ceiling if plan.expected else {}
-        lines += ["labels", *(f"  {line}" for line in label_table.label_lines(plan.fingerprint, ceiling))]
+    expected, profile = getattr(plan, "expected", None), getattr(plan, "fingerprint", None)  # which labels alone have
+    if expected is not None:
+        lines += _expectation_lines(expected, kind="picture" if plan.network.spatial_dims == 2 else "scan")
+    if profile is not None:
+        ceiling = expected.ceiling if expected else {}
+        lines += ["labels", *(f"  {line}" for line in label_table.label_lines(profile, ceiling))]
     return [*lines, *why]
 
 

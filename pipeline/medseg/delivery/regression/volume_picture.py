@@ -95,17 +95,17 @@ def _cuts(reference: Array, predicted: Array, geometry: Geometry) -> list[_Cut]:
     if 1 in geometry.shape:
         flat = geometry.shape.index(1)
         first, second = (mm for axis, mm in enumerate(geometry.spacing_mm) if axis != flat)
-        parts = (np.take(values, 0, axis=flat).T for values in (reference, predicted))
-        return [_Cut(*parts, title="", letters="", aspect=second / first)]
+        one, other = (np.take(values, 0, axis=flat).T for values in (reference, predicted))
+        return [_Cut(one, other, title="", letters="", aspect=second / first)]
     (reference, grid), (predicted, _) = (canonical(values, geometry) for values in (reference, predicted))
     error = np.abs(predicted - reference)
     cuts = []
     for plane in PLANES.values():
         others = tuple(axis for axis in range(3) if axis != plane.axis)
         index = int(np.argmax(np.nansum(error, axis=others, dtype=np.float64)))
-        parts = (cut_plane(values, plane.axis, index) for values in (reference, predicted))
+        one, other = (cut_plane(values, plane.axis, index) for values in (reference, predicted))
         title = f"{plane.name} {index} of {grid.shape[plane.axis]}"
-        cuts.append(_Cut(*parts, title=title, letters=plane.edges, aspect=pixel_aspect(grid, plane.axis)))
+        cuts.append(_Cut(one, other, title=title, letters=plane.edges, aspect=pixel_aspect(grid, plane.axis)))
     return cuts
 
 

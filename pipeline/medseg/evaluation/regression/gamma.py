@@ -73,8 +73,8 @@ def gamma_pass_rate(
     shares = tuple(size == 1 for size in reference.shape)
     distances, corners, weights = _search(tuple(float(mm) for mm in spacing_mm), float(distance_mm), shares)
     allowed = dose_percent / 100 * (highest if normalisation == "global" else -1.0)
-    values = (np.asarray(volume, np.float32) for volume in (reference, predicted))
-    return int(count_passing(*values, counted, distances, corners, weights, allowed)) / voxels
+    one, other = (np.asarray(volume, np.float32) for volume in (reference, predicted))
+    return int(count_passing(one, other, counted, distances, corners, weights, allowed)) / voxels
 
 
 def _known_parts(values: Array) -> list[Array]:
