@@ -9,6 +9,7 @@ import click
 from medseg.workflows import bars, console, options
 
 if TYPE_CHECKING:
+    from medseg.runs.regression.deliver import QuantityDelivery
     from medseg.runs.segmentation.deliver import DeliverResult
 
 EPILOG = """\b
@@ -29,6 +30,7 @@ Formats:
   csv           volumes, diameters, intensities
   sr            the same as DICOM SR, with seg or seg-binary
   pdf           a page with pictures, volumes and doubts
+  rtdose        DICOM RT Dose, of predicted doses alone (beside nifti)
 
 Without --formats: nifti, seg-nrrd, csv, pdf, and seg of DICOM series. The same command again continues.
 """
@@ -56,11 +58,17 @@ def command(
     Every file is read back by independent libraries and compared with the mask, voxel by voxel and in millimetres. A
     case whose files pass gets a certificate.json; one with a file that fails is set apart under a name that says so.
     """
+    from medseg.inference.regression.record import is_quantity_folder
     from medseg.runs.segmentation.deliver import DeliverSettings, deliver_masks
 
     forms = tuple(dict.fromkeys(name.strip() for name in formats.split(","))) if formats is not None else None
     settings = DeliverSettings(out=out, forms=forms, sources=sources, pseudonyms=pseudonyms, cases=cases)
-    _echo(deliver_masks(masks, settings, progress=bars.Bars()), has_pseudonyms=pseudonyms is not None)
+    if is_quantity_folder(masks):
+        from medseg.runs.regression.deliver import deliver_quantities
+
+        _echo_quantities(deliver_quantities(masks, settings, progress=bars.Bars()))
+    else:
+        _echo(deliver_masks(masks, settings, progress=bars.Bars()), has_pseudonyms=pseudonyms is not None)
 
 
 def _echo(result: DeliverResult, *, has_pseudonyms: bool) -> None:
@@ -81,6 +89,21 @@ def _echo(result: DeliverResult, *, has_pseudonyms: bool) -> None:
         click.echo(f"without a mask, since the prediction failed: {', '.join(result.without_mask)}")
     if result.left:
         click.echo(f"left by an earlier delivery, of other masks than these: {', '.join(result.left)}")
+    console.report_failures(result.failures, where=result.folder / DELIVERY_NAME)
+
+
+def _echo_quantities(result: QuantityDelivery) -> None:
+    """Print what was delivered of quantities, what was changed, and what was not delivered; exit 1 if a case failed."""
+    from medseg.runs.segmentation.deliver import DELIVERY_NAME
+
+    click.echo(f"{len(result.delivered)} case(s) delivered in {result.folder}")
+    notes = [f"{case.case_id}: {note}" for case in result.delivered for file in case.files for note in file.notes]
+    console.echo_first(notes, "changed", DELIVERY_NAME)
+    count = sum(case.with_identity for case in result.delivered)
+    if count:
+        click.echo(f"RT Dose files hold the patient's name and id, and are not for treatment: {count} case(s)")
+    if result.without_values:
+        click.echo(f"without values, since the prediction failed: {', '.join(result.without_values)}")
     console.report_failures(result.failures, where=result.folder / DELIVERY_NAME)
 
 

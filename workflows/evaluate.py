@@ -1,4 +1,4 @@
-"""medseg evaluate: compare masks with labels."""
+"""medseg evaluate: compare masks with labels, or predicted volumes with quantities."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ Example:
 @click.option(
     "--contract",
     type=options.FILE,
-    help="YAML of what is measured and how: metrics, regions, tolerances in mm.  [default: every metric]",
+    help="YAML of what is measured and how: metrics, regions, tolerances in mm; of doses the limits of gamma and the "
+    "points of histograms.  [default: every metric]",
 )
 @click.option(
     "--rater",
@@ -43,24 +44,25 @@ Example:
 @options.cluster
 @options.tracking
 def command(dataset: Path, folder: Path, **arguments: Any) -> None:
-    """Measure the masks of DATASET's cases on the scans' own grids; every selected case needs a mask."""
+    """Measure what was predicted of DATASET's cases on the scans' own grids; every selected case needs its files."""
     from medseg.runs.describe import shortened
-    from medseg.runs.segmentation.evaluate import EvaluateSettings, evaluate_masks
+    from medseg.runs.evaluate import evaluate_dataset
+    from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings
 
     tracking = options.tracking_of(arguments)
     settings = EvaluateSettings(out=folder, tracking=tracking, **arguments)
-    result = evaluate_masks(dataset, settings, progress=bars.Bars())
+    result = evaluate_dataset(dataset, settings, progress=bars.Bars())
     console.warn(result.warnings)
     click.echo(shortened(str(result.summary), most=console.MOST_TABLE_LINES))
-    if result.power is not None:
-        click.echo(result.power)
-    if result.inter_rater is not None:
-        click.echo(result.inter_rater)
-    if result.raters is not None:
-        click.echo(result.raters)
+    failures = list(result.failures)
+    if isinstance(result, EvaluateResult):
+        for found in (result.power, result.inter_rater, result.raters):
+            if found is not None:
+                click.echo(found)
+        agreements = [one for one in (result.inter_rater, result.raters) if one is not None]
+        failures += [failure for one in agreements for failure in one.failures]
     click.echo(f"tables and pictures in {folder}")
-    agreements = [one for one in (result.inter_rater, result.raters) if one is not None]
-    console.report_failures([*result.failures, *(failure for one in agreements for failure in one.failures)])
+    console.report_failures(failures)
 
 
 if __name__ == "__main__":

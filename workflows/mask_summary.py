@@ -30,7 +30,7 @@ def echo_masks(result: PredictResult) -> None:
         click.echo(f"{edited}; move one away to have it drawn again")
     _echo_gates(result.cases)
     _echo_flags(result.cases)
-    _echo_passed_over(result.passed_over)
+    echo_passed_over(result.passed_over)
     console.report_failures(result.failures, where=result.folder / _RECORD)
 
 
@@ -69,7 +69,7 @@ def _first(texts: Sequence[str], *, between: str = "; ") -> str:
     return between.join([*texts[:_MOST_TEXTS], *([f"and {more} more"] if more > 0 else [])])
 
 
-def _echo_passed_over(passed_over: Sequence[PassedOver]) -> None:
+def echo_passed_over(passed_over: Sequence[PassedOver]) -> None:
     """Print a line for each reason, the most frequent first, so that many files of a kind hide no other kind."""
     count = Counter(one.reason for one in passed_over)
     first = {one.reason: one.path for one in reversed(passed_over)}

@@ -10,8 +10,10 @@ import click
 from medseg.workflows import bars, console, label_table, options
 
 if TYPE_CHECKING:
-    from medseg.planning import Plan
+    from medseg.planning import Plan, RegressionPlan
     from medseg.planning.expectation import Expectation
+    from medseg.runs.regression.plan import QuantityPlanResult
+    from medseg.runs.segmentation.plan import PlanResult
 
 EPILOG = """\b
 Examples:
@@ -28,23 +30,35 @@ Examples:
 def command(path: Path, **arguments: Any) -> None:
     """Plan a training on DATASET, a dataset.json or its folder, and say why each setting is as it is."""
     started = time.monotonic()
+    from medseg.manifest import is_of_quantities
+    from medseg.runs.regression.job import RegressionJob
+    from medseg.runs.regression.plan import plan_quantities
     from medseg.runs.segmentation.job import SegmentationJob
     from medseg.runs.segmentation.plan import plan_dataset
     from medseg.runs.settings import TrainingSettings
 
     dataset = arguments.pop("dataset")
-    job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
+    planned = {name: arguments.pop(name) for name in ("grid", "network", "preset")}
     arguments |= {"folder": path.parent, "tracking_uri": None, "no_tracking": True}
     settings = options.training_settings(TrainingSettings, arguments)
-    result = plan_dataset(job, dataset, settings, path=path, started=started, progress=bars.Bars())
+    if is_of_quantities(dataset):
+        of_values = RegressionJob(network=planned["network"], preset=planned["preset"])
+        _echo(plan_quantities(of_values, dataset, settings, path=path, progress=bars.Bars()))
+    else:
+        job = SegmentationJob(**planned)
+        _echo(plan_dataset(job, dataset, settings, path=path, started=started, progress=bars.Bars()))
+
+
+def _echo(result: PlanResult | QuantityPlanResult) -> None:
+    """Print a plan and where it is."""
     for line in plan_lines(result.plan, parameters=result.parameters):
         click.echo(line)
     console.warn(result.warnings)
-    click.echo(f"plan in {path}; change what you like and give it to medseg train as its plan")
+    click.echo(f"plan in {result.path}; change what you like and give it to medseg train as its plan")
     console.report_failures(result.failures)
 
 
-def plan_lines(plan: Plan, *, parameters: int) -> list[str]:
+def plan_lines(plan: Plan | RegressionPlan, *, parameters: int) -> list[str]:
     """What people ask of a plan, line by line.
 
     Args:
@@ -54,17 +68,18 @@ def plan_lines(plan: Plan, *, parameters: int) -> list[str]:
     training, spacing, widths = plan.training, plan.preprocess.spacing_mm, plan.network.widths
     grid = f"{_by(spacing)} mm" if spacing else "the pictures' own pixels"
     patch = f"{_by(training.patch_size)}, {training.batch_size} per step"
-    if training.coarse_start:
-        start = training.coarse_start
+    if start := getattr(training, "coarse_start", None):
         patch += f"; for the first {start.share:.0%} {_by(start.patch_size)} of coarser voxels"
     network = f"{parameters / 1e6:.1f} M parameters, {len(widths)} stages of {widths[0]} to {widths[-1]} channels"
     lines = [f"grid      {grid}", f"patch     {patch}", f"network   {network}"]
-    if plan.expected is not None:
-        lines += _expectation_lines(plan.expected, kind="picture" if plan.network.spatial_dims == 2 else "scan")
-    if plan.fingerprint is not None:
-        ceiling = plan.expected.ceiling if plan.expected else {}
-        lines += ["labels", *(f"  {line}" for line in label_table.label_lines(plan.fingerprint, ceiling))]
-    return [*lines, "why", *(f"  {setting}: {reason}" for setting, reason in plan.reasons.items())]
+    why = ["why", *(f"  {setting}: {reason}" for setting, reason in plan.reasons.items())]
+    expected, profile = getattr(plan, "expected", None), getattr(plan, "fingerprint", None)  # which labels alone have
+    if expected is not None:
+        lines += _expectation_lines(expected, kind="picture" if plan.network.spatial_dims == 2 else "scan")
+    if profile is not None:
+        ceiling = expected.ceiling if expected else {}
+        lines += ["labels", *(f"  {line}" for line in label_table.label_lines(profile, ceiling))]
+    return [*lines, *why]
 
 
 def _expectation_lines(expected: Expectation, *, kind: str) -> list[str]:

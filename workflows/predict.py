@@ -8,6 +8,7 @@ from typing import Any
 import click
 from medseg.workflows import bars, options
 from medseg.workflows.mask_summary import echo_masks
+from medseg.workflows.quantity_summary import echo_quantities
 
 EPILOG = """\b
 Examples:
@@ -68,14 +69,21 @@ The same command again continues where it was stopped: masks that are finished a
 def command(places: tuple[Path | str, ...], folder: Path, **choices: Any) -> None:
     """Draw masks with the models of RUN... for INPUT...: a manifest, or files and folders of scans, DICOM among them.
 
+    Models of quantities write a volume of each in its unit, OUT/QUANTITY/CASE.nii.gz; of several the mean.
+
     RUN is the folder of a training, that of a training of all folds, or a registered model such as
     models:/livers@clinical. Several models draw one mask together. Inputs begin with the first place that is no model.
     """
     runs, inputs = options.runs_and_inputs(places)
 
-    from medseg.runs.segmentation.predict import PredictSettings, predict_run
+    from medseg.runs.predict_inputs import predict_inputs
+    from medseg.runs.segmentation.predict import PredictResult, PredictSettings
 
-    echo_masks(predict_run(runs, inputs, PredictSettings(out=folder, **choices), progress=bars.Bars()))
+    result = predict_inputs(runs, inputs, PredictSettings(out=folder, **choices), progress=bars.Bars())
+    if isinstance(result, PredictResult):
+        echo_masks(result)
+    else:
+        echo_quantities(result)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ Examples:
 @options.network
 @options.preset
 def command(**arguments: Any) -> None:
-    """Plan, prepare and train on DATASET, a dataset.json or its folder.
+    """Plan, prepare and train on DATASET, a dataset.json or its folder: masks, or the quantities that it names.
 
     With --fold all-folds every fold is trained, in a folder of its own, with equal parts of --budget. The numbers are
     then over the training cases of all folds; their masks are in out_of_fold, each by the network that has not seen it.
@@ -56,22 +56,19 @@ def command(**arguments: Any) -> None:
     started = time.monotonic()
     interruption.end_hastily()
     from medseg.runs.describe import shortened
-    from medseg.runs.folds import train_folds
     from medseg.runs.learning_curve import train_learning_curve
     from medseg.runs.segmentation.job import SegmentationJob
-    from medseg.runs.settings import ALL_FOLDS, TrainingSettings
-    from medseg.runs.train import train_job
+    from medseg.runs.settings import TrainingSettings
+    from medseg.runs.train_dataset import train_dataset
 
     dataset, has_curve = arguments.pop("dataset"), arguments.pop("has_curve")
     with processes.joined(arguments["device"]) as is_first:
-        job = SegmentationJob(**{name: arguments.pop(name) for name in ("grid", "network", "preset")})
+        planned = {name: arguments.pop(name) for name in ("grid", "network", "preset")}
         settings = options.training_settings(TrainingSettings, arguments)
         if has_curve:
-            result = train_learning_curve(job, dataset, settings, progress=bars.Bars())
-        elif settings.fold == ALL_FOLDS:
-            result = train_folds(job, dataset, settings, progress=bars.Bars())
+            result = train_learning_curve(SegmentationJob(**planned), dataset, settings, progress=bars.Bars())
         else:
-            result = train_job(job, dataset, settings, started=started, progress=bars.Bars())
+            result = train_dataset(dataset, settings, **planned, started=started, progress=bars.Bars())
     if not is_first:
         return
     click.echo(shortened(str(result.summary), most=console.MOST_TABLE_LINES))
@@ -84,7 +81,9 @@ def command(**arguments: Any) -> None:
 
 def _what(folder: Path) -> str:
     """What a folder of a training holds."""
-    for several, more in (("fold", ", masks in out_of_fold"), ("cases", "")):
+    has_masks = not any(folder.glob("fold_*/model/quantities.json"))
+    masks = ", masks in out_of_fold" if has_masks else ""
+    for several, more in (("fold", masks), ("cases", "")):
         if names := sorted(path.parents[1].name for path in folder.glob(f"{several}_*/model/last.safetensors")):
             return f"models in the folders {', '.join(names)}{more} of"
     return f"model in {folder / 'model'}, plan, curves and pictures in"

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medseg.errors import MemoryShortageError, PipelineError
 from medseg.geometry import Geometry
 from medseg.origin import Origin
+from medseg.quantity import Quantity
 from medseg.text import Text
 
 Array = npt.NDArray[Any]
@@ -110,6 +111,7 @@ class Case(BaseModel):
             where all were.
         raters: Path of each rater's label by the rater's name, where several have drawn the case. They are fused into
             the reference where the case has no `label`.
+        quantities: Path of the values of each quantity by its name, relative to the data root; NaN is not known there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -134,6 +136,7 @@ class Case(BaseModel):
     label_review: LabelReview | None = None
     annotated_labels: tuple[Text, ...] | None = None
     raters: dict[Text, str] | None = None
+    quantities: dict[Text, str] | None = None
 
     @property
     def is_fused(self) -> bool:
@@ -166,6 +169,7 @@ class Manifest(BaseModel):
         regions_order: Value that each region writes where no value stands for the combination of regions.
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
         fusion: Way in which the labels of several raters become the reference of a case; `majority` if not given.
+        quantities: Unit and range of each quantity that a regression learns, by name; None for other tasks.
         task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
@@ -186,6 +190,7 @@ class Manifest(BaseModel):
     regions_order: tuple[int, ...] | None = None
     ignore: int | None = None
     fusion: Literal["majority", "staple"] | None = None
+    quantities: dict[Text, Quantity] | None = None
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from medseg.errors import ManifestError
 from medseg.manifest import assign_folds, load_manifest, manifest_digest, manifest_schema, read_case, save_manifest
+from medseg.quantity import Quantity
 from medseg.records import Case, Manifest
 from monai.data import load_decathlon_datalist
 
@@ -53,6 +54,9 @@ def manifests(draw: st.DrawFn) -> Manifest:
         for case_id in ids
     ]
     cases.sort(key=lambda case: case.split == "test")
+    task = draw(st.sampled_from(["segmentation", "classification", "regression"]))
+    ranges = st.none() | st.just((0.0, 70.5))
+    dose = st.builds(Quantity, unit=NAMES.filter(lambda unit: unit.strip() and len(unit) <= 32), range=ranges)
     return Manifest(
         name=draw(NAMES),
         version=draw(TEXTS),
@@ -60,7 +64,8 @@ def manifests(draw: st.DrawFn) -> Manifest:
         licence=draw(TEXTS),
         channels=tuple(channels),
         labels={"background": 0} | {name: 3 * (index + 1) for index, name in enumerate(foreground)},
-        task=draw(st.sampled_from(["segmentation", "classification", "regression"])),
+        task=task,
+        quantities={"dose": draw(dose)} if task == "regression" else None,
         instances=len(foreground) == 1 and draw(st.booleans()),
         allow_empty_labels=draw(st.booleans()),
         cases=tuple(cases),

@@ -43,7 +43,7 @@ def test_reduction_is_the_product_of_strides_along_each_axis() -> None:
         ("strides", ((1, 1, 1), (0, 2, 2), (2, 2, 2)), "must be at least 1"),
         ("blocks", (1, 0, 1), "must be at least 1"),
         ("channels", (0, 8, 16), "must be at least 1"),
-        ("out_channels", 1, "greater than or equal to 2"),
+        ("out_channels", 0, "greater than or equal to 1"),
     ],
 )
 def test_settings_that_do_not_agree_are_refused(key: str, value: object, phrase: str) -> None:

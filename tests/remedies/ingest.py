@@ -72,7 +72,7 @@ def ingesting(
         outcome = ended.call_args.args[0]
         refusals = [
             *(one.refusal for one in (*outcome.builds, *outcome.lost)),
-            *(refusal for _, refusal in outcome.unused),
+            *(refusal for _, refusal in (*outcome.unused, *outcome.doses)),
         ]
         errors += [ManifestError(one.fact, remedy=one.remedy) for one in refusals if one and one.kind not in accepted]
         if errors:

@@ -40,9 +40,7 @@ def entry(**keys: Any) -> dict[str, Any]:
     return {"case_id": "a", "patient_id": "p", "image": "a.nii.gz", **keys}
 
 
-@tries(
-    "manifest/case_scans.py", "resample the {} onto the {} with nearest neighbour, export it again, or drop the case"
-)
+@tries("manifest/case_scans.py", "resample the {} onto the {} with {}, export it again, or drop the case")
 def _grids(place: Path) -> Again:
     moved = OBLIQUE.affine.copy()
     moved[0, 3] += 2

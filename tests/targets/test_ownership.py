@@ -21,6 +21,7 @@ ALLOWED = {
     "pipeline/medseg/raters/votes.py": ("argmax", "the label of most raters"),
     "pipeline/medseg/split/refine.py": ("argmax", "the fullest fold"),
     "pipeline/medseg/delivery/pictures/planes.py": ("argmax", "the slice that shows most"),
+    "pipeline/medseg/delivery/regression/volume_picture.py": ("argmax", "the slice with the largest errors"),
     "pipeline/medseg/delivery/measurements/diameters.py": (
         "argmax",
         "the first voxel of a line, and the farthest points",

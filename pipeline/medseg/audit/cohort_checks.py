@@ -11,6 +11,7 @@ import numpy as np
 from medseg.audit.facts import CaseFacts, ChannelFacts
 from medseg.audit.finding import Finding, Severity
 from medseg.audit.plain import plain
+from medseg.audit.quantity_checks import check_quantity_cohort
 from medseg.audit.robust import far_cases, is_group
 from medseg.manifest import unannotated
 from medseg.manifest.modalities import REMEDY, mixed_channels, modality_of
@@ -33,6 +34,7 @@ def check_cohort(cases: Sequence[CaseFacts], manifest: Manifest) -> list[Finding
         *_check_volumes(cases, manifest),
         *_check_labels_used(cases, manifest),
         *_check_background(cases, manifest),
+        *check_quantity_cohort(cases, manifest),
     ]
 
 

@@ -43,6 +43,19 @@ class ChannelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class QuantityFacts:
+    """One quantity of a case.
+
+    Attributes:
+        values: Extremes and percentiles of the known values.
+        unknown_share: Share of the voxels in which it is not known.
+    """
+
+    values: ChannelFacts
+    unknown_share: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelFacts:
     """One label of a case.
 
@@ -91,6 +104,8 @@ class CaseFacts:
         is_picture: Whether the image is a picture, with axes unrelated to the patient.
         channels: Intensities of each image channel.
         labels: Facts of each label with at least one voxel, by name.
+        quantities: Facts of each quantity that was read and has a known value, by name.
+        quantity_files: Facts of the quantities' files.
         image_digest: SHA-256 of the voxels in RAS+ order, equal for equal images under any header; None if not read.
         label_digest: SHA-256 of the label's voxels in RAS+ order; None if not read or empty.
         annotated_share: Share of the voxels that is annotated; None where nothing may be ignored, or without a label.
@@ -104,6 +119,8 @@ class CaseFacts:
     is_picture: bool = False
     channels: tuple[ChannelFacts, ...] = ()
     labels: dict[str, LabelFacts] = field(default_factory=dict)
+    quantities: dict[str, QuantityFacts] = field(default_factory=dict)
+    quantity_files: tuple[FileFacts, ...] = ()
     image_digest: str | None = None
     label_digest: str | None = None
     annotated_share: float | None = None

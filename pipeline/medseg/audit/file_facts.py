@@ -14,10 +14,17 @@ from medseg.scans import pair_of, read_nifti_forms
 def read_files(case: Case, root: Path) -> tuple[FileFacts, ...]:
     """Facts of the image files, then of the label, and last of those of raters."""
     names = [(name, False) for name in case.images] + [(name, True) for name in case.label_files]
-    return tuple(
-        FileFacts(name, is_label, _sums(root, name), read_nifti_forms(root / name) if (root / name).is_file() else None)
-        for name, is_label in names
-    )
+    return tuple(_file(root, name, is_label=is_label) for name, is_label in names)
+
+
+def read_quantity_files(case: Case, root: Path) -> tuple[FileFacts, ...]:
+    """Facts of the files of the quantities; like labels, they are no channels."""
+    return tuple(_file(root, name, is_label=True) for name in (case.quantities or {}).values())
+
+
+def _file(root: Path, name: str, *, is_label: bool) -> FileFacts:
+    forms = read_nifti_forms(root / name) if (root / name).is_file() else None
+    return FileFacts(name, is_label, _sums(root, name), forms)
 
 
 def check_sums(case: Case, files: tuple[FileFacts, ...]) -> list[Finding]:

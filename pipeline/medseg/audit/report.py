@@ -97,14 +97,25 @@ def _case(facts: CaseFacts) -> dict[str, Any]:
         "patient_id": case.patient_id,
         "split": case.split,
         "fold": case.fold,
-        "sha256": {name: found for file in facts.files for name, found in file.sha256.items()},
+        "sha256": {
+            name: found for file in (*facts.files, *facts.quantity_files) for name, found in file.sha256.items()
+        },
         "shape": grid.shape if grid else None,
         "spacing_mm": _short(grid.spacing_mm) if grid and not facts.is_picture else None,
         "axcodes": grid.axcodes if grid and not facts.is_picture else None,
         "channels": [_fields(channel) for channel in facts.channels],
         "labels": {name: _fields(found) for name, found in facts.labels.items()},
         **({} if facts.annotated_share is None else {"annotated_share": _short(facts.annotated_share)}),
+        **({"quantities": _quantities(facts)} if facts.quantities else {}),
         "image_digest": facts.image_digest,
         "label_digest": facts.label_digest,
         "image_hash": hash_text(image_hash(facts.small)) if facts.small is not None else None,
+    }
+
+
+def _quantities(facts: CaseFacts) -> dict[str, Any]:
+    """Values of each quantity, and the share of the voxels in which it is not known."""
+    return {
+        name: {**_fields(found.values), "unknown_share": _short(found.unknown_share)}
+        for name, found in facts.quantities.items()
     }

@@ -12,6 +12,7 @@ from medseg.configuration import AnyConfig, Config, parse_config
 from medseg.errors import CheckpointError, ConfigError
 
 CLASSIFIER_NAME = "classifier.json"
+QUANTITY_CARD = "quantities.json"
 
 
 def model_folder(run: Path) -> Path:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from medseg.errors import ManifestError
 from medseg.ingest.build_image import build_image
 from medseg.ingest.build_label import build_label
+from medseg.ingest.build_quantities import build_quantities
 from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.context import IngestContext
@@ -16,7 +18,7 @@ from medseg.scans.dicom import quiet_dicom
 
 
 def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
-    """Write the image and the label of a case, unless an earlier run wrote them from the same files and settings.
+    """Write image, label and quantities of a case, unless an earlier run wrote them from the same files and settings.
 
     Each is recorded once it is written, so that an ingest that is stopped in between reads the image only once.
 
@@ -41,9 +43,35 @@ def build_case(build: CaseBuild, context: IngestContext) -> CaseRecord:
     order = list(context.mapping.labels)  # which label is on top, and no part of the sorted dump
     label_seal = state.label_seal(build, {**reading, "mapping": mapping, "order": order, "image": image_seal})
     if record.label_seal != label_seal or not _has_label(record, context.out):
+        if not build.labels:
+            _check_structures(context)
         label = build_label(build, context) if build.labels else None
         record = record.model_copy(update={"label": label, "label_seal": label_seal})
         state.write(build.case_id, record)
+    return _with_quantities(record, build, context) if build.quantities or record.quantities else record
+
+
+def _check_structures(context: IngestContext) -> None:
+    """Refuse a case without labels where a channel is the mask of one.
+
+    Raises:
+        ManifestError: If the mapping has such a channel.
+    """
+    for rule in context.mapping.structures:
+        raise ManifestError(
+            f"channel {rule.name} must be the mask of label {rule.structure}, got a case without labels",
+            remedy="export the structures too, or leave the case out",
+        )
+
+
+def _with_quantities(record: CaseRecord, build: CaseBuild, context: IngestContext) -> CaseRecord:
+    """The record with the quantities of the case, written unless an earlier run wrote them."""
+    repair: dict[str, object] = {"repair": sorted(context.options.repair), "image": record.image_seal}
+    seal = context.state.quantity_seal(build, repair)
+    if record.quantity_seal != seal or not _has_quantities(record, context.out):
+        quantities = build_quantities(build, context) if build.quantities else None
+        record = record.model_copy(update={"quantities": quantities, "quantity_seal": seal})
+        context.state.write(build.case_id, record)
     return record
 
 
@@ -64,7 +92,12 @@ def _has_image(record: CaseRecord, out: Path) -> bool:
 
 
 def _has_label(record: CaseRecord, out: Path) -> bool:
-    return record.is_copy or record.label_path is None or _exist(out, [record.label_path])
+    held = (record.label_path, *record.label.channels) if record.label and record.label_path else ()
+    return record.is_copy or _exist(out, [path for path in held if path])
+
+
+def _has_quantities(record: CaseRecord, out: Path) -> bool:
+    return record.is_copy or record.quantities is None or _exist(out, list(record.quantities.files.values()))
 
 
 def _exist(out: Path, paths: Sequence[str]) -> bool:

@@ -70,7 +70,7 @@ def _build_channel(image: ImageSource, build: CaseBuild, number: int, context: I
     if image is not build.reference:
         array, how = onto_reference(scan, image, build.reference)
         notes.append(how)
-    if len(build.images) > 1:
+    if len(build.images) > 1 or context.mapping.structures:
         grid, name = build.reference.known_grid(), f"{build.case_id}_{number:04d}"
     path = _write(array, grid, scan.origin, context.out, name)
     return _Channel(path, context.names.seal(source), voxel_digest(array, grid), array.shape[0], tuple(notes), risks)

@@ -21,6 +21,7 @@ from medseg.ingest.draw_objects import draw_objects
 from medseg.ingest.match import MatchedLabel
 from medseg.ingest.named import check_named
 from medseg.ingest.outside_image import outside_note, voxels_outside
+from medseg.ingest.structure_channels import write_structure_channels
 from medseg.records import Labelmap, Scan
 from medseg.scans import write_mask, write_scan
 from medseg.scans.dicom import NO_CONTOUR
@@ -70,6 +71,9 @@ def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     for number, one in enumerate(build.labels):
         drawing = _drawn_over(drawing, _draw(one, context), one, number)
     unused = _unused(build, drawing, context)
+    channels = write_structure_channels(
+        drawing.masks, build, context, onto_reference=lambda drawn: _onto_reference(drawn, build, context)[0]
+    )
     if not drawing.masks:
         return LabelRecord(
             label=None,
@@ -88,7 +92,8 @@ def build_label(build: CaseBuild, context: IngestContext) -> LabelRecord:
     covered = [] if mapping.overlapping else _covered(label, drawing.masks, context)
     notes = (*drawing.notes, *_overlaps(drawing.masks, order, is_kept=mapping.overlapping), *covered)
     record = _write(label, drawing.structures, notes, build, context)
-    return record.model_copy(update={"unused": unused, "matched_by": _matched_by(build, unused)})
+    of_channels = {"channels": tuple(channels), "channel_sha256": channels} if channels else {}
+    return record.model_copy(update={"unused": unused, "matched_by": _matched_by(build, unused), **of_channels})
 
 
 def _build_instances(build: CaseBuild, context: IngestContext) -> LabelRecord:

@@ -13,6 +13,7 @@ from medseg.ingest.image_source import ImageSource
 from medseg.ingest.key import Pseudonyms, safe_id
 from medseg.ingest.mapping import ChannelRule, Mapping
 from medseg.ingest.match import MatchedLabel
+from medseg.ingest.quantity_source import QuantitySource
 from medseg.ingest.refusal import Refusal
 from medseg.scans import scan_stem
 
@@ -40,6 +41,7 @@ class CaseBuild:
         reference: Image whose grid the case has.
         labels: Labels in the order of their creation.
         refusal: Reason why the case is not built; None if it is.
+        quantities: Doses and series that hold the values of its quantities; empty for a case without them.
     """
 
     case_id: str
@@ -48,6 +50,7 @@ class CaseBuild:
     reference: ImageSource
     labels: tuple[MatchedLabel, ...] = ()
     refusal: Refusal | None = None
+    quantities: tuple[QuantitySource, ...] = ()
 
     @property
     def is_aside(self) -> bool:
@@ -141,7 +144,7 @@ def _by_channels(images: Sequence[ImageSource], mapping: Mapping, names: Pseudon
 
 
 def _has_channel(image: ImageSource, mapping: Mapping) -> bool:
-    return not image.is_aside and any(_fits(image, rule) for rule in mapping.channels)
+    return not image.is_aside and any(_fits(image, rule) for rule in mapping.series)
 
 
 def _left_out(image: ImageSource, names: Pseudonyms) -> CaseBuild:
@@ -155,7 +158,7 @@ def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names:
     chosen: list[ImageSource] = []
     facts: list[str] = []
     remedies: list[str] = []
-    for rule in mapping.channels:
+    for rule in mapping.series:
         fitting = [image for image in group if _fits(image, rule)]
         if len(fitting) == 1:
             chosen += fitting
@@ -168,7 +171,7 @@ def _multichannel(group: list[ImageSource], study: str, mapping: Mapping, names:
     if facts:
         refusal = Refusal("channels", "; ".join(facts), "; ".join(dict.fromkeys(remedies)))
         return CaseBuild(case_id, patient, tuple(chosen), group[0], refusal=refusal)
-    by_name = {rule.name: image for rule, image in zip(mapping.channels, chosen, strict=True)}
+    by_name = {rule.name: image for rule, image in zip(mapping.series, chosen, strict=True)}
     return CaseBuild(case_id, patient, tuple(chosen), by_name[mapping.reference or mapping.channels[0].name])
 
 

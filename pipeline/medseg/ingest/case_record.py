@@ -45,6 +45,8 @@ class LabelRecord(BaseModel):
         notes: Overlaps, and structures that were left out or moved.
         combinations: Values of the volume, where labels are kept as they overlap.
         unused: Reason why nothing of a label is in the volume, by the position of the label among those of its case.
+        channels: Paths of the channels that are masks of its structures.
+        channel_sha256: Checksum of each of these, by its path.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +59,28 @@ class LabelRecord(BaseModel):
     notes: tuple[str, ...]
     combinations: tuple[int, ...] = ()
     unused: dict[int, Literal["replaced", "ignored"]] = {}
+    channels: tuple[str, ...] = ()
+    channel_sha256: dict[str, str] = {}
+
+
+class QuantityRecord(BaseModel):
+    """The quantities of a case.
+
+    Attributes:
+        files: Path of each quantity relative to the dataset, by its name.
+        sha256: Checksum of each file, by its path.
+        source_sha256: Keyed checksum of each quantity's source, by its name.
+        notes: How each was brought onto the grid of the case, and what of it is not known.
+        risks: Kinds of risk that the values of each quantity from an image series show, by its name.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    files: dict[str, str]
+    sha256: dict[str, str]
+    source_sha256: dict[str, str]
+    notes: tuple[str, ...]
+    risks: dict[str, tuple[RiskKind, ...]] = {}
 
 
 class CaseRecord(BaseModel):
@@ -68,6 +92,8 @@ class CaseRecord(BaseModel):
         label: Label of the case; None without one, or if it is not drawn yet.
         label_seal: Keyed checksum of the label files, the mapping and the image; None if the label is not drawn yet.
         is_copy: Whether the files were removed, since another image of the source holds the same voxels.
+        quantities: Quantities of the case; None without any, or if they are not written yet.
+        quantity_seal: Keyed checksum of their files, the mapping and the image; None if they are not written yet.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,6 +103,15 @@ class CaseRecord(BaseModel):
     label: LabelRecord | None = None
     label_seal: str | None = None
     is_copy: bool = False
+    quantities: QuantityRecord | None = None
+    quantity_seal: str | None = None
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all files that were written, relative to the dataset."""
+        label, held = self.label, self.quantities
+        of_label = (*((label.label,) if label.label else ()), *label.channels) if label else ()
+        return (*self.image.images, *of_label, *(held.files.values() if held else ()))
 
     @property
     def label_path(self) -> str | None:

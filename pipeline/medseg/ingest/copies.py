@@ -67,5 +67,10 @@ def voxel_digest(array: Array, grid: Geometry) -> str:
     return digest.hexdigest()
 
 
-def _rank(build: CaseBuild, record: CaseRecord) -> tuple[bool, bool, str]:
-    return record.label_path is not None, build.reference.found is not None, build.reference.key
+def _rank(build: CaseBuild, record: CaseRecord) -> tuple[bool, bool, bool, str]:
+    return (
+        record.quantities is not None,
+        record.label_path is not None,
+        build.reference.found is not None,
+        build.reference.key,
+    )

@@ -16,6 +16,7 @@ from medseg.ingest.outcome import Outcome
 from medseg.ingest.suv_channels import named_for_suv
 from medseg.manifest.label_scheme import value_name
 from medseg.manifest.load import load_manifest
+from medseg.manifest.quantity_checks import has_reference
 from medseg.manifest.save import save_manifest
 from medseg.records import Case, Manifest
 
@@ -40,7 +41,7 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
         ManifestError: If the previous one cannot be read.
     """
     cases = [
-        _case(build, record, context)
+        _case(build, record, context, is_training=outcome.has_reference(record))
         for build, record in outcome.done
         if build.case_id not in outcome.unlabelled_beside_labelled
     ]
@@ -56,6 +57,7 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
         channels=_channels(outcome, context),
         **_scheme(mapping, outcome),
         fusion=previous.fusion if previous else None,
+        **_task(mapping),
         instances=mapping.instances,
         cases=tuple(sorted(cases, key=lambda case: (case.split == "test", case.case_id))),
     )
@@ -71,6 +73,13 @@ def _scheme(mapping: Mapping, outcome: Outcome) -> dict[str, Any]:
     regions = {name: tuple(value for value in values if value in held) for name, held in mapping.values.items()}
     labels = {"background": 0} | {value_name(value, regions): value for value in values}
     return {"labels": labels, "regions": regions, "regions_order": alone}
+
+
+def _task(mapping: Mapping) -> dict[str, Any]:
+    """Task and quantities of the manifest; nothing where the reference of a case is its label."""
+    if not mapping.quantities:
+        return {}
+    return {"task": "regression", "quantities": {name: rule.quantity() for name, rule in mapping.quantities.items()}}
 
 
 def previous_manifest(out: Path) -> Manifest | None:
@@ -103,33 +112,38 @@ def remove_stale(outcome: Outcome, manifest: Manifest | None, context: IngestCon
         for build in outcome.builds
         if build.case_id not in outcome.records and not build.refusal
     ]
-    used = {path for record in (*outcome.records.values(), *waiting) if record for path in record.image.images}
-    used |= {record.label_path for record in outcome.records.values() if record.label_path}
+    used = {path for record in waiting if record for path in record.image.images}
+    used |= {path for record in outcome.records.values() for path in record.paths}
     used |= {path for case in (manifest.cases if manifest else ()) for path in case.label_files}
     state.forget({build.case_id for build in outcome.builds})
-    for folder in ("images", "labels"):
-        for path in sorted((out / folder).glob("*")):
+    for pattern in ("images/*", "labels/*", "quantities/*/*"):
+        for path in sorted(out.glob(pattern)):
             if path.relative_to(out).as_posix() not in used:
                 path.unlink()
 
 
-def _case(build: CaseBuild, record: CaseRecord, context: IngestContext) -> Case:
-    reference, names, label = build.reference, context.names, record.label
-    is_labelled = label is not None and label.label is not None
+def _case(build: CaseBuild, record: CaseRecord, context: IngestContext, *, is_training: bool) -> Case:
+    reference, names, label, held = build.reference, context.names, record.label, record.quantities
     return Case(
         case_id=build.case_id,
         patient_id=build.patient_id,
-        images=record.image.images,
+        images=(*record.image.images, *(label.channels if label else ())),
         label=record.label_path,
-        split="training" if is_labelled else "test",
+        split="training" if is_training else "test",
         site=names.site(reference.institution),
         scanner=context.scrub.clean(reference.scanner) or None,
         study_uid=names.uid(reference.found.first.study_uid) if reference.found else None,
         series_uid=names.uid(reference.series_uid),
         study_date=names.shifted_date(reference.patient, reference.study_date) if context.options.shift_dates else None,
-        sha256={**record.image.sha256, **({label.label: label.sha256} if label and label.label else {})},
+        sha256={
+            **record.image.sha256,
+            **({label.label: label.sha256} if label and label.label else {}),
+            **(label.channel_sha256 if label else {}),
+            **(held.sha256 if held else {}),
+        },
         modality="+".join(dict.fromkeys(known for one in build.images if (known := known_modality(one)))) or None,
         label_ml=(label.label_ml or None) if label else None,
+        quantities=held.files if held else None,
     )
 
 
@@ -152,7 +166,7 @@ def _channels(outcome: Outcome, context: IngestContext) -> tuple[str, ...]:
 
 
 def _is_pet(outcome: Outcome, number: int) -> bool:
-    return any(build.images[number].modality == "PT" for build, _ in outcome.done)
+    return any(image.modality == "PT" for build, _ in outcome.done for image in build.images[number : number + 1])
 
 
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:
@@ -166,13 +180,13 @@ def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case
     kept = ("sex", "age_years", "raters")
     entered = {case.case_id: {name: getattr(case, name) for name in kept} for case in previous.cases}
     fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}
-    held_out = {case.patient_id for case in previous.select("test") if case.has_reference}
+    held_out = {case.patient_id for case in previous.select("test") if has_reference(case, previous)}
     placed = []
     for case in cases:
         case = case.model_copy(update=entered.get(case.case_id, {}))
         if case.patient_id in held_out:
             case = case.model_copy(update={"split": "test"})
-        elif case.has_reference:
+        elif case.split == "training" or case.has_reference:
             case = case.model_copy(update={"split": "training", "fold": fold_of.get(case.patient_id)})
         placed.append(case)
     return placed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +12,13 @@ from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.image_source import ImageSource, dicom_patient
 from medseg.ingest.label_source import LabelSource
 from medseg.ingest.outcome import UNUSED, Outcome
+from medseg.ingest.quantity_source import DoseSource
 from medseg.ingest.refusal import Refusal
 from medseg.scans import is_picture_file, voxel_files
 
-Became = Literal["image", "label", "set aside", "failed", "copy", "unreadable", "no scan", "passed over", "unaccounted"]
+Became = Literal[
+    "image", "label", "quantity", "set aside", "failed", "copy", "unreadable", "no scan", "passed over", "unaccounted"
+]
 
 _NO_SCAN = "its content and its ending are those of no scan"
 _COPY = "a copy of another file of its series, or a damaged one beside a whole one"
@@ -67,7 +70,7 @@ def find_fates(outcome: Outcome) -> list[Fate]:
         outcome: Outcome of the ingest.
     """
     failed = {failure.case_id: failure.reason for failure in outcome.failures}
-    fates = [*_of_images(outcome, failed), *_of_labels(outcome, failed)]
+    fates = [*_of_images(outcome, failed), *_of_labels(outcome, failed), *_of_doses(outcome, failed)]
     taken: set[Path] = set()
     once = []
     for fate in fates:
@@ -80,11 +83,15 @@ def find_fates(outcome: Outcome) -> list[Fate]:
 def _of_images(outcome: Outcome, failed: dict[str, str]) -> Iterator[Fate]:
     """One fate for each image, and one for each study that failed although none of its images did."""
     case_of = {id(image): build for build in outcome.builds for image in build.images}
+    quantity_of = {id(one.image): build for build in outcome.builds for one in build.quantities if one.image}
     incomplete = [build for build in outcome.builds if build.refusal and build.refusal.kind == "channels"]
     told = set()
     for image in outcome.images:
-        build = case_of.get(id(image)) or _study_of(image, incomplete)
+        quantity = quantity_of.get(id(image))
+        build = quantity or case_of.get(id(image)) or _study_of(image, incomplete)
         fate = _of_image(image, build, outcome, failed)
+        if quantity and fate.became == "image":
+            fate = replace(fate, became="quantity")
         told.add(fate.case_id)
         yield fate
     for build in incomplete:
@@ -145,6 +152,39 @@ def _of_labels(outcome: Outcome, failed: dict[str, str]) -> Iterator[Fate]:
                 yield _of_label(
                     one.label, "failed", Refusal("refused_image", f"its case failed: {reason}"), build.case_id
                 )
+
+
+def _of_doses(outcome: Outcome, failed: dict[str, str]) -> Iterator[Fate]:
+    """One fate for each dose."""
+    for dose, refusal in outcome.doses:
+        became: Became = "set aside" if refusal.is_aside else "failed"
+        if refusal.kind in ("unreadable", "copy"):
+            became = refusal.kind
+        yield _of_dose(dose, became, refusal.message, None)
+    for build in outcome.builds:
+        for dose in (dose for source in build.quantities for dose in source.doses):
+            if build.case_id in outcome.records:
+                yield _of_dose(dose, "quantity", "", build.case_id)
+            else:
+                reason = failed.get(build.case_id, UNACCOUNTED).removeprefix(f"case {build.case_id}: ")
+                yield _of_dose(dose, "failed", f"its case failed: {reason}", build.case_id)
+
+
+def _of_dose(dose: DoseSource, became: Became, why: str, case_id: str | None) -> Fate:
+    one = dose.instance
+    return Fate(
+        str(one.path),
+        (one.path,),
+        "dose",
+        became,
+        why,
+        case_id,
+        dose.patient,
+        one.study_uid,
+        one.series_uid,
+        one.modality,
+        one.description,
+    )
 
 
 def _of_label(label: LabelSource, became: Became, refusal: Refusal | None, case_id: str | None = None) -> Fate:

@@ -26,6 +26,8 @@ from medseg.ingest.match_labels import MASK_BY_VALUES, match_labels
 from medseg.ingest.modality import is_of_modality, known_modality, only_modality
 from medseg.ingest.nesting import drawing_order
 from medseg.ingest.outcome import Outcome
+from medseg.ingest.quantity_match import match_quantities
+from medseg.ingest.quantity_source import dose_sources
 from medseg.ingest.report import IngestReport
 from medseg.ingest.scan_notes import catching_notes
 from medseg.ingest.scrub import Scrubber, scrubber_of
@@ -35,7 +37,7 @@ from medseg.ingest.state import State
 from medseg.ingest.walk import Source, walk_source
 from medseg.manifest import mixed_channels
 from medseg.records import Failure
-from medseg.scans.dicom import LABEL_CLASSES, quiet_dicom
+from medseg.scans.dicom import DOSE_CLASS, LABEL_CLASSES, Instance, quiet_dicom
 
 
 def ingest(
@@ -76,7 +78,8 @@ def ingest(
     with quiet_dicom(), catching_notes() as notes:
         files = walk_source(source, without=out, workers=options.workers, on_file=progress.on_files)
         roles = find_roles(files, source, given, options)
-        images = roles.images
+        dose_files = _dose_files(files, given)
+        images = [image for image in roles.images if not _is_one_of(image, dose_files)]
         if not images:
             raise _no_scan(files)
         objects = [one for one in files.instances if one.sop_class in LABEL_CLASSES]
@@ -88,13 +91,26 @@ def ingest(
         grouped = only_modality(group_cases(images, labels.matched, mapping, names), options.modality)
         if all(build.is_aside for build in grouped) and options.modality:
             raise _no_modality(options.modality, images)
+        doses = dose_sources(dose_files, workers=options.workers)
+        matched = match_quantities(grouped, doses, images, mapping)
+        grouped = list(matched.builds)
         _check_ids(grouped, keep_ids=names.keep_ids)
         progress.on_cases(len(grouped))
         builds, records, failures = _build_each_once(grouped, context, progress, elsewhere)
     unused = labels_left_over(grouped, labels.matched)
     unused += [(one, LABEL_OF_COPY) for build in builds if build.refusal == COPY for one in build.labels]
     unused += [found for build in builds if not build.refusal for found in labels_not_drawn(build, records)]
-    outcome = Outcome(files, tuple(builds), records, tuple(failures), labels.lost, tuple(unused), tuple(images))
+    outcome = Outcome(
+        files,
+        tuple(builds),
+        records,
+        tuple(failures),
+        labels.lost,
+        tuple(unused),
+        tuple(images),
+        is_regression=bool(mapping.quantities),
+        doses=matched.unused,
+    )
     fates, manifest = find_fates(outcome), make_manifest(outcome, context)
     report = IngestReport.of(outcome, fates, mixed_channels(manifest) if manifest else (), context)
     remove_stale(outcome, manifest, context)
@@ -103,6 +119,18 @@ def ingest(
     if private is not None:
         write_sources_table(fates, private, root=source, names=names)
     return report
+
+
+def _dose_files(files: Source, mapping: Mapping | None) -> list[Instance]:
+    """The RT Dose files of a source, if the mapping has a quantity that is read from them."""
+    if mapping is None or not any(rule.is_dose for rule in mapping.quantities.values()):
+        return []
+    return [one for one in files.instances if one.sop_class == DOSE_CLASS]
+
+
+def _is_one_of(image: ImageSource, files: Sequence[Instance]) -> bool:
+    """Whether an image is of one of some DICOM files."""
+    return image.found is not None and any(image.found.first is one for one in files)
 
 
 def _begin(source: Path, out: Path, names: Pseudonyms, *, has_mapping: bool) -> State:

@@ -15,8 +15,11 @@ import yaml
 from pydantic import Field, model_validator
 
 from medseg.configuration import Config, parse_config, read_yaml
+from medseg.errors import ConfigError
 from medseg.ingest.label_source import LabelSource
+from medseg.ingest.quantity_rule import QuantityRule
 from medseg.ingest.structure_name import normalised, proposed_label, spelt_out
+from medseg.manifest.quantity_checks import is_quantity_name
 
 LARGEST_VALUE = 65535
 _BREAKS = re.compile("[\\x85\\u2028\\u2029]")
@@ -64,11 +67,13 @@ class ChannelRule(Config):
         name: Name in the dataset.
         modality: DICOM modality, such as MR; any if not given.
         description: Pattern of the series description or file name; any if not given.
+        structure: Label whose mask is the channel, in place of a series; None for a series.
     """
 
     name: str = Field(min_length=1)
     modality: str | None = None
     description: str = "*"
+    structure: str | None = Field(None, exclude_if=lambda named: named is None)
 
 
 class Mapping(Config):
@@ -86,6 +91,7 @@ class Mapping(Config):
         reference: Channel whose grid the case has; the first if not given.
         label_from: Channel that the label is taken from; the reference if not given.
         group_by: Scope that the channels of a case share: one study, or one patient.
+        quantities: Rule of each quantity that a network learns, by its name; empty for a dataset of labels.
     """
 
     labels: dict[str, LabelRule] = Field(default_factory=dict)
@@ -98,6 +104,7 @@ class Mapping(Config):
     reference: str | None = None
     label_from: str | None = None
     group_by: Literal["study", "patient"] = "study"
+    quantities: dict[str, QuantityRule] = Field(default_factory=dict, exclude_if=lambda rules: not rules)
 
     @model_validator(mode="after")
     def _check(self) -> Mapping:
@@ -116,11 +123,36 @@ class Mapping(Config):
         names = [channel.name for channel in self.channels]
         if len(set(names)) != len(names):
             raise ValueError("channels must have different names")
+        series = [channel.name for channel in self.series]
         for key in ("reference", "label_from"):
             named = getattr(self, key)
-            if named is not None and named not in names:
-                raise ValueError(f"{key} must be one of the channels {names}, got {named!r}")
+            if named is not None and named not in series:
+                raise ValueError(f"{key} must be one of the channels {series}, got {named!r}")
+        self._check_structures()
         return self
+
+    def _check_structures(self) -> None:
+        """Refuse channels of structures that no label stands for, or that stand before a series."""
+        for channel in self.structures:
+            if channel.structure not in self.labels:
+                raise ValueError(
+                    f"structure of channel {channel.name!r} must be one of the labels {list(self.labels)}, got "
+                    f"{channel.structure!r}"
+                )
+            if channel.modality is not None or self.instances:
+                raise ValueError(f"channel {channel.name!r} of a structure takes no modality, and no instances")
+        if self.channels and (not self.series or self.channels[: len(self.series)] != self.series):
+            raise ValueError("channels of structures must stand after at least one of a series")
+
+    @property
+    def series(self) -> tuple[ChannelRule, ...]:
+        """Channels that are series."""
+        return tuple(channel for channel in self.channels if channel.structure is None)
+
+    @property
+    def structures(self) -> tuple[ChannelRule, ...]:
+        """Channels that are masks of a label, which stand after the series."""
+        return tuple(channel for channel in self.channels if channel.structure is not None)
 
     @property
     def values(self) -> dict[str, tuple[int, ...]]:
@@ -169,7 +201,14 @@ def load_mapping(path: Path) -> Mapping:
     Raises:
         ConfigError: If the file is missing or wrong.
     """
-    return parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
+    mapping = parse_config(Mapping, read_yaml(path), source=f"mapping {path.name}")
+    wrong = [name for name in mapping.quantities if not is_quantity_name(name)]
+    if wrong:
+        raise ConfigError(
+            f"mapping {path.name}: quantity names must be usable as folder names and no word of the tables, got "
+            f"{wrong[0]!r}"
+        )
+    return mapping
 
 
 def mapping_text(mapping: Mapping, *, doubtful: Sequence[str] = ()) -> str:

@@ -9,6 +9,7 @@ from medseg.ingest.case_build import CaseBuild
 from medseg.ingest.case_record import CaseRecord
 from medseg.ingest.image_source import ImageSource
 from medseg.ingest.match import LostLabel, MatchedLabel
+from medseg.ingest.quantity_source import DoseSource
 from medseg.ingest.refusal import Refusal
 from medseg.ingest.walk import Source
 from medseg.records import Failure
@@ -28,6 +29,8 @@ class Outcome:
         lost: Labels without an image.
         unused: Labels that have an image but go into no case, each with its refusal.
         images: All images of the source.
+        is_regression: Whether a case has its reference in quantities, and not in a label.
+        doses: Doses of no case, each with the reason.
     """
 
     files: Source
@@ -37,6 +40,12 @@ class Outcome:
     lost: tuple[LostLabel, ...]
     unused: tuple[tuple[MatchedLabel, Refusal], ...]
     images: tuple[ImageSource, ...]
+    is_regression: bool = False
+    doses: tuple[tuple[DoseSource, Refusal], ...] = ()
+
+    def has_reference(self, record: CaseRecord) -> bool:
+        """Whether a case has what a network is trained on."""
+        return bool(record.quantities if self.is_regression else record.label_path)
 
     @cached_property
     def done(self) -> tuple[tuple[CaseBuild, CaseRecord], ...]:
@@ -45,8 +54,10 @@ class Outcome:
 
     @cached_property
     def unlabelled_beside_labelled(self) -> frozenset[str]:
-        """Unlabelled cases of patients with a labelled case: no patient may be in both training and test."""
-        labelled = {build.patient_id for build, record in self.done if record.label_path}
+        """Cases without a reference of patients with one: no patient may be in both training and test."""
+        labelled = {build.patient_id for build, record in self.done if self.has_reference(record)}
         return frozenset(
-            build.case_id for build, record in self.done if build.patient_id in labelled and not record.label_path
+            build.case_id
+            for build, record in self.done
+            if build.patient_id in labelled and not self.has_reference(record)
         )

@@ -17,6 +17,7 @@ RefusalKind = Literal[
     "other_modality",  # not the modality that was asked for
     "no_channel",  # the mapping uses other images, or the label of another channel
     "channels",  # a study lacks a channel of the mapping, or has it twice
+    "quantities",  # a case lacks a quantity of the mapping, or has it twice
     "replaced",  # a label of which nothing is drawn, since a later one counts or the mapping ignores it
     "copy",  # the voxels of another image of the source
     "no_image",  # a label that no image of the source fits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -135,7 +135,7 @@ class IngestReport:
         cases: One entry per case that was written.
         failures: Cases that could not be written, with reasons.
         aside: Number of series, files or labels that were set aside, by reason.
-        lost_labels: Labels that went into no case, with reasons.
+        lost_labels: Labels and doses that went into no case, with reasons.
         structures: Label and number of cases of each structure name.
         risks: Features of cases that may identify patients.
         unreadable: Number of damaged DICOM files, by reason.
@@ -182,8 +182,8 @@ class IngestReport:
                 for build, record in outcome.done
             ),
             failures=tuple(_cleaned(failure, context.scrub) for failure in outcome.failures),
-            aside=dict(Counter([*aside, *(refusal.message for _, refusal in outcome.unused)])),
-            lost_labels=tuple(_lost(one, context) for one in outcome.lost),
+            aside=dict(Counter([*aside, *_unused(outcome)])),
+            lost_labels=(*(_lost(one, context) for one in outcome.lost), *_lost_doses(outcome, context)),
             structures=_count_structures(list(outcome.records.values())),
             risks=tuple(risk for build, record in outcome.done for risk in _risks(build, record)),
             unreadable=dict(Counter(one.reason for one in outcome.files.unreadable)),
@@ -255,7 +255,8 @@ def _count_files(files: Source) -> dict[str, int]:
 
 def _case_entry(build: CaseBuild, record: CaseRecord, context: IngestContext, *, is_unused: bool) -> CaseEntry:
     scrub, label = context.scrub, record.label
-    notes = [scrub.clean(note) for note in (*record.image.notes, *(label.notes if label else ()))]
+    of_quantities = record.quantities.notes if record.quantities else ()
+    notes = [scrub.clean(note) for note in (*record.image.notes, *(label.notes if label else ()), *of_quantities)]
     return CaseEntry(
         case_id=build.case_id,
         patient_id=build.patient_id,
@@ -312,6 +313,19 @@ def _cleaned(failure: Failure, scrub: Scrubber) -> Failure:
     return Failure(failure.case_id, failure.stage, start + scrub.clean(failure.reason.removeprefix(start)))
 
 
+def _unused(outcome: Outcome) -> list[str]:
+    """Why each label or dose was set aside that could be read."""
+    doses = (refusal for _, refusal in outcome.doses if refusal.is_aside)
+    return [refusal.message for refusal in (*(refusal for _, refusal in outcome.unused), *doses)]
+
+
+def _lost_doses(outcome: Outcome, context: IngestContext) -> Iterator[str]:
+    """Each dose of no case that was not set aside."""
+    for dose, refusal in outcome.doses:
+        if not refusal.is_aside:
+            yield f"dose {context.names.series(str(dose.path))}: {context.scrub.clean(refusal.message)}"
+
+
 def _lost(one: LostLabel, context: IngestContext) -> str:
     mark = context.names.series(str(one.label.path))
     reason = context.scrub.clean(one.refusal.message)
@@ -327,6 +341,8 @@ def _count_structures(records: Sequence[CaseRecord]) -> dict[str, StructureEntry
 def _risks(build: CaseBuild, record: CaseRecord) -> list[RiskEntry]:
     seen = record.image.risks or tuple(() for _ in build.images)
     kinds = [kind for image, one in zip(build.images, seen, strict=True) for kind in find_risks(image, one)]
+    held = record.quantities.risks if record.quantities else {}
+    kinds += [kind for one in build.quantities if one.image for kind in find_risks(one.image, held.get(one.name, ()))]
     return [RiskEntry(build.case_id, kind, MESSAGES[kind]) for kind in kinds]
 
 

@@ -62,6 +62,13 @@ class State:
             parts += [_file_seal(one.label.path), repr(one.label.names), repr(one.label.values)]
         return self._names.seal("\n".join(parts))
 
+    def quantity_seal(self, build: CaseBuild, settings: dict[str, object]) -> str:
+        """Keyed checksum of the files of a case's quantities, their rules and the settings."""
+        parts = [json.dumps(settings, sort_keys=True)]
+        for source in build.quantities:
+            parts += [source.name, source.rule.model_dump_json(), *(_file_seal(path) for path in source.files)]
+        return self._names.seal("\n".join(parts))
+
     def read(self, case_id: str) -> CaseRecord | None:
         """The record of a case; None if there is none or it is damaged."""
         try:

@@ -93,7 +93,7 @@ def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:
         ScanError: If a file cannot be used, fails its checksum, or the number of channels is not the manifest's.
         GeometryError: If the channels lie on different grids.
     """
-    _check_sums(case, case.images, root)
+    check_sums(case, case.images, root)
     files = [root / name for name in case.images]
     image = read_scan(files, case_id=case.case_id, channels=len(manifest.channels))
     if image.array.shape[0] != len(manifest.channels):
@@ -127,7 +127,7 @@ def read_case_label(case: Case, manifest: Manifest, root: Path) -> tuple[Labelma
         raise ScanError(
             "label must be given in the manifest, got none", remedy="add it or move it to test", case_id=case.case_id
         )
-    _check_sums(case, (case.label,), root)
+    check_sums(case, (case.label,), root)
     label, geometry = read_label(root / case.label, case_id=case.case_id)
     if manifest.instances:
         (value,) = manifest.foreground.values()
@@ -146,7 +146,7 @@ def read_raters(case: Case, manifest: Manifest, root: Path) -> tuple[dict[str, L
             annotate.
         GeometryError: If one does not lie on the grid of the image.
     """
-    _check_sums(case, (case.raters or {}).values(), root)
+    check_sums(case, (case.raters or {}).values(), root)
     grid = read_grid(root / case.images[0], case_id=case.case_id).geometry
     readings = {}
     for name, file in (case.raters or {}).items():
@@ -240,8 +240,18 @@ def check_named(label: Labelmap, manifest: Manifest, path: Path, *, case_id: str
     )
 
 
-def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str, reference: str) -> None:
+def check_same_grid(
+    grid: Geometry, other: Geometry, *, case_id: str, thing: str, reference: str, by: str = "nearest neighbour"
+) -> None:
     """Stop if two grids differ.
+
+    Args:
+        grid: Grid that is checked.
+        other: Grid that it must be.
+        case_id: Id of the case, for the message.
+        thing: What lies on the grid.
+        reference: What lies on the other grid.
+        by: Interpolation that the remedy names.
 
     Raises:
         GeometryError: If the grids differ; it says by how much, and what to do.
@@ -250,12 +260,17 @@ def check_same_grid(grid: Geometry, other: Geometry, *, case_id: str, thing: str
         return
     raise GeometryError(
         f"{thing} must lie on the grid of its {reference}, got {grid.difference(other)}",
-        remedy=f"resample the {thing} onto the {reference} with nearest neighbour, export it again, or drop the case",
+        remedy=f"resample the {thing} onto the {reference} with {by}, export it again, or drop the case",
         case_id=case_id,
     )
 
 
-def _check_sums(case: Case, names: Iterable[str], root: Path) -> None:
+def check_sums(case: Case, names: Iterable[str], root: Path) -> None:
+    """Stop if a file of a case has another checksum than the manifest says.
+
+    Raises:
+        ScanError: If one has.
+    """
     for path in (file for name in names for file in pair_of(root / name)):
         expected = (case.sha256 or {}).get(path.relative_to(root).as_posix())
         if expected and path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != expected:

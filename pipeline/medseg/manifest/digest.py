@@ -14,8 +14,9 @@ _LATER = (
     "label_review",
     "annotated_labels",
     "raters",
+    "quantities",
 )  # fields of a case that the first digests did not know
-_LATER_OF_ALL = ("regions", "regions_order", "ignore", "fusion")  # those of the manifest itself
+_LATER_OF_ALL = ("regions", "regions_order", "ignore", "fusion", "quantities")  # those of the manifest itself
 
 
 def manifest_digest(manifest: Manifest) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from medseg.errors import ManifestError
+from medseg.quantity import Quantity
 from medseg.records import Age, Case, LabelReview, Manifest, Sex, Split
 
 
@@ -42,6 +43,9 @@ class CaseEntry(BaseModel):
     raters: dict[str, str] | None = Field(
         None, description="Path of each rater's label by name; fused into the reference where there is no label."
     )
+    quantities: dict[str, str] | None = Field(
+        None, description="Path of the values of each quantity by its name, relative to the data root; NaN: not known."
+    )
 
 
 class ManifestDocument(BaseModel):
@@ -55,7 +59,9 @@ class ManifestDocument(BaseModel):
     licence: str = Field("", description="Under which terms it may be used.")
     source: str = Field("", description="Where it comes from.")
     channel_names: dict[str, str] = Field(description="Channel names by index: {'0': 'CT'}.")
-    labels: dict[str, StrictInt] = Field(description="Label values by name; 'background' is 0.")
+    labels: dict[str, StrictInt] = Field(
+        {"background": 0}, description="Label values by name; 'background' is 0. Only a regression may leave them out."
+    )
     regions: dict[str, list[StrictInt]] | None = Field(
         None, description="Structures that overlap: the label values that make up each one."
     )
@@ -65,6 +71,9 @@ class ManifestDocument(BaseModel):
     ignore: StrictInt | None = Field(None, description="Value of voxels that nobody has annotated.")
     fusion: Literal["majority", "staple"] | None = Field(
         None, description="How the labels of several raters become the reference; majority if not given."
+    )
+    quantities: dict[str, Quantity] | None = Field(
+        None, description="Quantities with a value in every voxel, which a regression learns, by name."
     )
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
@@ -101,6 +110,7 @@ def to_manifest(document: ManifestDocument) -> Manifest:
         regions_order=document.regions_order,
         ignore=document.ignore,
         fusion=document.fusion,
+        quantities=document.quantities,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,

@@ -20,6 +20,7 @@ from medseg.manifest.folds import check_patients
 from medseg.manifest.msd import is_msd, read_msd
 from medseg.manifest.nnunet import is_nnunet, read_nnunet
 from medseg.manifest.own_keys import is_own_form, with_own_keys
+from medseg.manifest.quantity_checks import check_quantities
 from medseg.manifest.rater_checks import check_raters
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
 from medseg.manifest.region_checks import check_regions
@@ -78,7 +79,7 @@ def read_manifest(dataset: Path, *, data_root: Path | None = None) -> ManifestFi
     path = dataset / "dataset.json" if dataset.is_dir() else dataset
     root = data_root or path.parent
     with collector_paused():
-        written = _read_json(path)
+        written = read_content(path)
         content = with_validation(with_slashes(written, root))
         is_own = (
             content is written
@@ -99,7 +100,12 @@ def _parse(content: dict[str, Any], *, path: Path, root: Path, data_root: Path |
     return _read_own(content, path=path)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds, unchecked.
+
+    Raises:
+        ManifestError: If the file cannot be read, or holds something else.
+    """
     try:
         content = json.loads(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
@@ -121,7 +127,7 @@ def _load_by_recipe(content: dict[str, Any], *, path: Path, data_root: Path | No
     if data_root is None:
         fact = f"recipe {recipe.recipe}: needs a data root, the folder that holds {recipe.manifest}"
         raise ManifestError(fact, remedy="give that folder as the data root")
-    own = with_validation(with_slashes(_read_json(recipe_manifest_path(recipe, data_root)), data_root))
+    own = with_validation(with_slashes(read_content(recipe_manifest_path(recipe, data_root)), data_root))
     return read_msd(own, data_root) if is_msd(own) else _read_own(own, path=data_root / recipe.manifest)
 
 
@@ -169,6 +175,7 @@ def check_names(manifest: Manifest) -> None:
         raise ManifestError(fact, remedy="list one label beside the background, or leave instances out")
     check_regions(manifest)
     check_raters(manifest)
+    check_quantities(manifest)
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(
@@ -179,7 +186,7 @@ def check_names(manifest: Manifest) -> None:
             raise ManifestError(
                 f"case {case.case_id!r}: case_id must be usable as a file name", remedy="rename it"
             )  # quoted, since it may hold anything
-        for relative in (*case.images, *case.label_files):
+        for relative in (*case.images, *case.label_files, *(case.quantities or {}).values()):
             if (
                 _DRIVE.match(relative)
                 or relative.startswith("/")

@@ -20,7 +20,7 @@ FOREIGN = frozenset(
     ("modality", "numTraining", "numTest", "tensorImageSize", "reference", "release", "relase", "license",
      "file_ending", "overwrite_image_reader_writer", "regions_class_order")
 )  # fmt: skip
-_OWN = ("regions", "regions_order", "ignore")
+_OWN = ("regions", "regions_order", "ignore", "quantities")
 _KEPT = frozenset(CaseEntry.model_fields) - {"image", "label"}
 
 
@@ -51,8 +51,11 @@ def read_msd(content: dict[str, Any], root: Path) -> Manifest:
     """
     warn_of_unread(content)
     try:
-        labels = read_label_scheme(content.get("labels"), content.get("regions_class_order"))
+        listed = content.get("labels", {"background": 0} if "quantities" in content else None)
+        labels = read_label_scheme(listed, content.get("regions_class_order"))
         labels |= {key: content[key] for key in _OWN if key in content}
+        if "quantities" in content and "task" in content:
+            labels["task"] = content["task"]
         channels = read_channels(content)
         training, test = (_entries(content.get(split) or []) for split in ("training", "test"))
         cases = _cases(training, "training", len(channels), root) + _cases(test, "test", len(channels), root)

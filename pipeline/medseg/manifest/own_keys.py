@@ -28,7 +28,7 @@ def with_own_keys(content: dict[str, Any]) -> dict[str, Any]:
         _log.warning("keys of other programs are not used: %s", ", ".join(foreign))
     own = {key: value for key, value in content.items() if key != _SCHEMA and key not in FOREIGN}
     labels = own.get("labels")
-    is_missing = "labels" not in own and "training" in own
+    is_missing = "labels" not in own and "training" in own and "quantities" not in own
     if is_missing or isinstance(labels, list) or (isinstance(labels, dict) and _needs_reading(labels)):
         own["labels"] = read_labels(labels)
     channels = own.get("channel_names")

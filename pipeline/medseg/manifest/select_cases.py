@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from medseg.errors import ManifestError
 from medseg.manifest.folds import assign_folds, split_fold
+from medseg.manifest.quantity_checks import has_reference
 from medseg.records import Case, Manifest, Split
 
 
@@ -25,7 +26,7 @@ def select_cases(
         _, cases = split_fold(assign_folds(manifest), fold)
     else:
         cases = manifest.select(split) if split else manifest.cases
-        cases = tuple(case for case in cases if case.has_reference or not is_labelled)
+        cases = tuple(case for case in cases if has_reference(case, manifest) or not is_labelled)
     if not cases:
         kind = " ".join([*(["labelled"] if is_labelled else []), *([split] if split else []), "cases"])
         raise ManifestError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medseg.records import Case, Manifest
-from medseg.targets import ExclusiveLabels, LabelMap, Regions
+from medseg.targets import ExclusiveLabels, LabelMap, Quantities, Regions
 
 
 def manifest_target(manifest: Manifest) -> LabelMap:
@@ -23,6 +23,16 @@ def training_target(manifest: Manifest) -> LabelMap:
 def case_target(case: Case, manifest: Manifest) -> LabelMap:
     """The meaning of one case's label as it is read; what `unannotated` names is not in it."""
     return _target(manifest, is_fused=case.is_fused)
+
+
+def quantity_target(manifest: Manifest) -> Quantities:
+    """The target of a checked manifest of quantities, before anything is known of their values."""
+    return Quantities(quantities=manifest.quantities or {})
+
+
+def output_channels(manifest: Manifest) -> int:
+    """Number of values that a network of a checked manifest gives for each voxel."""
+    return len(manifest.quantities) if manifest.quantities else manifest_target(manifest).channels
 
 
 def by_value(target: LabelMap) -> LabelMap:

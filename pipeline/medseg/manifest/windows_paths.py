@@ -10,6 +10,7 @@ from medseg.errors import ManifestError
 
 _BACKSLASHES = re.compile(r"\\+")
 _KEYS = ("image", "images", "label")
+_NAMED = ("raters", "quantities")
 
 
 def with_slashes(content: dict[str, Any], root: Path) -> dict[str, Any]:
@@ -40,9 +41,7 @@ def _has_backslash(entry: Any) -> bool:
         return any(isinstance(path, str) and "\\" in path for path in entry)
     if not isinstance(entry, dict):
         return False
-    raters = entry.get("raters")
-    paths = list(raters.values()) if isinstance(raters, dict) else []
-    return any(_has_backslash(one) for one in (*(entry.get(key) for key in _KEYS), paths))
+    return any(_has_backslash(one) for one in (*(entry.get(key) for key in _KEYS), _named(entry)))
 
 
 def _entry(entry: Any, root: Path, *, is_named: bool = False) -> Any:
@@ -50,13 +49,18 @@ def _entry(entry: Any, root: Path, *, is_named: bool = False) -> Any:
         return _paths(entry, root, is_named=is_named)
     is_named = is_named or "case_id" in entry
     paths = {key: _paths(entry[key], root, is_named=is_named) for key in _KEYS if key in entry}
-    raters = entry.get("raters")
-    if isinstance(raters, dict):
-        paths["raters"] = {name: _paths(path, root, is_named=is_named) for name, path in raters.items()}
+    for key in _NAMED:
+        if isinstance(entry.get(key), dict):
+            paths[key] = {name: _paths(path, root, is_named=is_named) for name, path in entry[key].items()}
     sums = entry.get("sha256")
     if isinstance(sums, dict):
         paths["sha256"] = {_paths(path, root, is_named=True): value for path, value in sums.items()}
     return {**entry, **paths}
+
+
+def _named(entry: dict[str, Any]) -> list[Any]:
+    """Paths of an entry that stand under names, those of raters and quantities."""
+    return [path for key in _NAMED if isinstance(entry.get(key), dict) for path in entry[key].values()]
 
 
 def _paths(listed: Any, root: Path, *, is_named: bool) -> Any:

@@ -43,7 +43,7 @@ class NetworkConfig(Config):
     kind: Literal["unet"] = "unet"
     spatial_dims: Literal[2, 3]
     in_channels: int = Field(ge=1)
-    out_channels: int = Field(ge=2)
+    out_channels: int = Field(ge=1)
     channels: tuple[int, ...] = Field(min_length=1)
     strides: tuple[tuple[int, ...], ...]
     kernels: tuple[tuple[int, ...], ...]

@@ -60,7 +60,7 @@ class Anatomy:
         Returns:
             Float signal and uint8 labels, both of the grid's shape.
         """
-        points = self._bent(geometry.world_mm(_voxels(geometry)))
+        points = self._bent(geometry.world_mm(voxels_of(geometry)))
         signal = np.zeros(len(points))
         label = np.zeros(len(points), np.uint8)
         for organ in self._organs:
@@ -84,6 +84,7 @@ def _vary(name: str, rng: np.random.Generator) -> _Organ:
     )
 
 
-def _voxels(geometry: Geometry) -> Array:
+def voxels_of(geometry: Geometry) -> Array:
+    """Voxel coordinates of a grid, shape `(N, 3)`."""
     axes = [np.arange(n, dtype=np.float64) for n in geometry.shape]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)

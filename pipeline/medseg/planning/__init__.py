@@ -10,6 +10,8 @@ from medseg.planning.network_choice import NetworkName
 from medseg.planning.plan import Plan, load_plan, load_plan_of, override_plan, plan_digest, save_plan
 from medseg.planning.presets import PresetName
 from medseg.planning.profile import DatasetProfile, LabelProfile
+from medseg.planning.quantity_fingerprint import QuantityFingerprint, take_quantity_fingerprint
+from medseg.planning.regression import RegressionPlan, check_quantity_plan, make_regression_plan
 from medseg.planning.segmentation import make_plan
 from medseg.planning.sides import check_mirroring
 from medseg.planning.spending import Spending
@@ -26,19 +28,24 @@ __all__ = [
     "NetworkName",
     "Plan",
     "PresetName",
+    "QuantityFingerprint",
+    "RegressionPlan",
     "SliceChoices",
     "SlicePlan",
     "Spending",
     "StepCost",
     "check_mirroring",
+    "check_quantity_plan",
     "load_plan",
     "load_plan_of",
     "low_ceilings",
     "make_plan",
+    "make_regression_plan",
     "make_slice_plan",
     "override_plan",
     "plan_digest",
     "save_plan",
     "take_fingerprint",
+    "take_quantity_fingerprint",
     "take_structures",
 ]

@@ -16,7 +16,7 @@ from medseg.preprocess import BodyCrop, body_box, part_of
 from medseg.preprocess.body import inside
 from medseg.preprocess.grid import flat_last
 from medseg.preprocess.spread_voxels import spread_voxels
-from medseg.records import Array, Case, Failure, Labelmap, Manifest
+from medseg.records import Array, Case, Failure, Labelmap, Manifest, Scan
 from medseg.targets.value_counts import value_counts
 
 _ORIENTATION = "RAS"
@@ -124,16 +124,35 @@ def _case_fingerprint(
         voxels = _voxels(label)
     else:
         scan = read_case_image(case, manifest, root)
-    grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
-    chosen = spread_voxels(np.ones(scan.geometry.shape, bool) if label is None else label, _SAMPLES)
-    values = np.ascontiguousarray(scan.array[(slice(None), *chosen.T)])
-    taken = CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels)
+    taken = scan_fingerprint(scan, label, voxels)
     if body is None:
         return taken
     box = body_box(scan, body)
     outside = 0 if label is None else int(np.count_nonzero(label) - np.count_nonzero(inside(label, box)))
     shape = part_of(scan.geometry, box).reoriented(_ORIENTATION).shape
     return replace(taken, body=shape, labelled_outside=outside)
+
+
+def scan_fingerprint(
+    scan: Scan, label: Labelmap | None = None, voxels: Mapping[int, int] | None = None
+) -> CaseFingerprint:
+    """Shape, spacing and intensities of a scan.
+
+    Args:
+        scan: Scan as it was read.
+        label: Label values; intensities are those of labelled voxels. None for those of all.
+        voxels: Number of voxels of each label value that has any.
+    """
+    grid = flat_last(scan.geometry.reoriented(_ORIENTATION))
+    chosen = spread_voxels(np.ones(scan.geometry.shape, bool) if label is None else label, _SAMPLES)
+    values = np.ascontiguousarray(scan.array[(slice(None), *chosen.T)])
+    return CaseFingerprint(grid.shape, grid.spacing_mm, values, voxels or {})
+
+
+def sampled(found: Array) -> Array:
+    """An even sample of some numbers, at most ten thousand."""
+    chosen: Array = found[np.linspace(0, len(found) - 1, min(len(found), _SAMPLES)).astype(np.int64)]
+    return chosen
 
 
 def _voxels(label: Labelmap) -> dict[int, int]:

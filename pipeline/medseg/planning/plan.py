@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import Field, model_validator
 
 from medseg.atomic import write_text
 from medseg.configuration import Config, parse_config, read_yaml
+from medseg.errors import ConfigError
 from medseg.inference.segmentation import InferenceConfig
 from medseg.networks.segmentation import AnyNetwork
 from medseg.planning.expectation import Expectation
@@ -65,23 +67,45 @@ class Plan(PlanFile):
 
     @model_validator(mode="after")
     def _patches_fit_the_network(self) -> Self:
-        axes = self.network.spatial_dims
         start = self.training.coarse_start
         patches = {"training": self.training.patch_size, "inference": self.inference.patch_size}
-        for name, patch in (patches | ({"training.coarse_start": start.patch_size} if start else {})).items():
-            if axes == 2 and patch[2] != 1:
-                raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
-            if any(size % step for size, step in zip(patch[:axes], self.network.patch_multiple, strict=True)):
-                raise ValueError(f"{name}.patch_size must be multiples of {self.network.patch_multiple}, got {patch}")
-            coarsest = [math.ceil(size / step) for size, step in zip(patch[:axes], self.network.reduction, strict=True)]
-            if math.prod(coarsest) == 1:
-                raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
-        if len(self.preprocess.normalisation) != self.network.in_channels:
-            raise ValueError(
-                "preprocess.normalisation must have one entry per network.in_channels, "
-                f"{self.network.in_channels}, got {len(self.preprocess.normalisation)}"
-            )
+        check_patches(self.network, patches | ({"training.coarse_start": start.patch_size} if start else {}))
+        check_normalisation(self.network, self.preprocess)
         return self
+
+
+def check_patches(network: AnyNetwork, patches: Mapping[str, tuple[int, int, int]]) -> None:
+    """Hold patches to what a network can halve.
+
+    Args:
+        network: Network of a plan.
+        patches: Sizes by the section of the plan.
+
+    Raises:
+        ValueError: If one does not fit; the message names it.
+    """
+    axes = network.spatial_dims
+    for name, patch in patches.items():
+        if axes == 2 and patch[2] != 1:
+            raise ValueError(f"{name}.patch_size must end in 1 for a 2D network, got {patch}")
+        if any(size % step for size, step in zip(patch[:axes], network.patch_multiple, strict=True)):
+            raise ValueError(f"{name}.patch_size must be multiples of {network.patch_multiple}, got {patch}")
+        coarsest = [math.ceil(size / step) for size, step in zip(patch[:axes], network.reduction, strict=True)]
+        if math.prod(coarsest) == 1:
+            raise ValueError(f"{name}.patch_size must leave more than one voxel at the coarsest stage, got {patch}")
+
+
+def check_normalisation(network: AnyNetwork, preprocess: PreprocessConfig) -> None:
+    """Hold the intensities of a plan to its network.
+
+    Raises:
+        ValueError: If their numbers of channels differ.
+    """
+    if len(preprocess.normalisation) != network.in_channels:
+        raise ValueError(
+            "preprocess.normalisation must have one entry per network.in_channels, "
+            f"{network.in_channels}, got {len(preprocess.normalisation)}"
+        )
 
 
 class _FlowDumper(yaml.SafeDumper):
@@ -125,7 +149,13 @@ def load_plan(path: Path) -> Plan:
     Raises:
         ConfigError: If it is missing or broken; a misspelt key comes with the nearest right one.
     """
-    return load_plan_of(Plan, path)
+    content = read_yaml(path)
+    if "targets" in content and "slices" not in content:
+        raise ConfigError(
+            f"plan {path}: must be of masks, got one of quantities",
+            remedy="give it to a training of quantities, or plan a dataset of labels",
+        )
+    return parse_config(Plan, content, source=f"plan {path}")
 
 
 def load_plan_of(kind: type[AnyPlan], path: Path) -> AnyPlan:

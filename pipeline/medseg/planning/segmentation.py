@@ -9,7 +9,7 @@ import numpy as np
 
 from medseg.geometry import significant
 from medseg.inference.segmentation import InferenceConfig
-from medseg.manifest import manifest_target, mixed_channels
+from medseg.manifest import is_regression, mixed_channels, output_channels
 from medseg.networks import NetworkConfig
 from medseg.planning.augmentation import with_augmentation
 from medseg.planning.body import body_rule, plan_body
@@ -178,19 +178,18 @@ def plan_normalisation(
 ) -> tuple[ChannelNormalisation, ...]:
     """Normalisation of each channel; the reason is added under the given section of the plan."""
     channels, why = [], []
+    sampled = "all voxels" if is_regression(manifest) else "labelled voxels"
     for index, name in enumerate(manifest.channels):
         values = fingerprint.foreground(index)
         if name.strip().lower() == "ct" and len(values) and float(values.std()) > 0:
             low, high = (float(v) for v in np.percentile(values, [0.5, 99.5]))
             mean_hu, std_hu = float(values.mean()), float(values.std())
             channels.append(ChannelNormalisation(kind="ct", clip_hu=(low, high), mean_hu=mean_hu, std_hu=std_hu))
-            why.append(
-                f"{name}: Hounsfield units mean the same in every scan, so one scale for all, from labelled voxels"
-            )
+            why.append(f"{name}: Hounsfield units mean the same in every scan, so one scale for all, from {sampled}")
         else:
             channels.append(ChannelNormalisation(kind="zscore"))
             has_unit = name.strip().lower() == "ct"
-            cause = "no labelled voxels to take a scale from" if has_unit else "intensities have no fixed unit"
+            cause = f"no {sampled} to take a scale from" if has_unit else "intensities have no fixed unit"
             why.append(f"{name}: {cause}, so each scan by its own mean and deviation")
     why += [f"warning: {mixed.fact}" for mixed in mixed_channels(manifest, manifest.select("training"))]
     reasons[f"{section}.normalisation"] = "; ".join(dict.fromkeys(why))
@@ -235,7 +234,7 @@ def _network(
     return NetworkConfig(
         spatial_dims=2 if is_2d else 3,
         in_channels=len(manifest.channels),
-        out_channels=manifest_target(manifest).channels,
+        out_channels=output_channels(manifest),
         channels=tuple(min(width, resources.widest) for width in widths[:stages]),
         strides=tuple(tuple(axes) for axes in strides),
         kernels=tuple(tuple(axes) for axes in kernels),

@@ -31,7 +31,15 @@ class PreparedCohort(NamedTuple, Generic[Entry]):
     failures: tuple[Failure, ...]
 
 
-def case_key(case: Case, manifest: Manifest, root: Path, settings: dict[str, Any], *, with_label: bool) -> str:
+def case_key(
+    case: Case,
+    manifest: Manifest,
+    root: Path,
+    settings: dict[str, Any],
+    *,
+    with_label: bool,
+    others: Sequence[str] = (),
+) -> str:
     """Key of a case's entry, from the bytes of its files, their facts in the manifest, and the task's settings.
 
     Args:
@@ -40,10 +48,11 @@ def case_key(case: Case, manifest: Manifest, root: Path, settings: dict[str, Any
         root: Data root.
         settings: Everything else that decides what the entry holds.
         with_label: Whether the label is read, and those of raters.
+        others: Further files that are read, relative to the data root.
     """
     facts = {"channels": len(manifest.channels), "instances": manifest.instances, "sha256": case.sha256}
     label = case.label_files if with_label else ()
-    return _content_key(settings | facts, [root / name for name in (*case.images, *label)])
+    return _content_key(settings | facts, [root / name for name in (*case.images, *label, *others)])
 
 
 def open_or_make(folder: Path, open_entry: Callable[[], Entry], make: Callable[[], None]) -> Entry:

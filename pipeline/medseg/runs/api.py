@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from medseg.configuration import parse_config, read_yaml
+from medseg.inference.regression.record import is_quantity_folder
 from medseg.planning import NetworkName, PresetName
 from medseg.records import Split
 from medseg.runs.classification.job import ClassificationJob
 from medseg.runs.classification.settings import ClassificationSettings
-from medseg.runs.folds import train_folds
+from medseg.runs.evaluate import evaluate_dataset
 from medseg.runs.machine import DeviceName
+from medseg.runs.predict_inputs import predict_inputs
 from medseg.runs.progress import Progress
+from medseg.runs.regression.deliver import QuantityDelivery, deliver_quantities
+from medseg.runs.regression.evaluate import QuantityEvaluation
+from medseg.runs.regression.predict import QuantityResult
 from medseg.runs.report import ReportResult, report_run
 from medseg.runs.search.search import SearchResult, search_plan
 from medseg.runs.search.settings import SearchSettings
@@ -22,15 +27,16 @@ from medseg.runs.segmentation.adopt import AdoptResult, AdoptSettings, adopt_mod
 from medseg.runs.segmentation.choice import ChoiceResult, ChooseSettings, choose_model
 from medseg.runs.segmentation.compare import CompareSettings, ComparisonResult, compare_evaluations
 from medseg.runs.segmentation.deliver import DeliverResult, DeliverSettings, deliver_masks
-from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings, evaluate_masks
-from medseg.runs.segmentation.job import GridKind, SegmentationJob
+from medseg.runs.segmentation.evaluate import EvaluateResult, EvaluateSettings
+from medseg.runs.segmentation.job import GridKind
 from medseg.runs.segmentation.package import PackageResult, PackageSettings, package_models
-from medseg.runs.segmentation.predict import PredictResult, PredictSettings, predict_run
+from medseg.runs.segmentation.predict import PredictResult, PredictSettings
 from medseg.runs.segmentation.promote import PromoteSettings, Promotion, promote_model
 from medseg.runs.segmentation.watch import Batch, WatchSettings, watch_folder
-from medseg.runs.settings import ALL_FOLDS, TrainingSettings
+from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
+from medseg.runs.train_dataset import train_dataset
 from medseg.training.engine import Attach
 from medseg.training.segmentation import SegmentationParts
 
@@ -54,7 +60,7 @@ def train(
     tracking: AnyPath | bool = True,
     **settings: Any,
 ) -> TrainResult:
-    """Train a segmentation network, whose plan, store and model end up in `out`.
+    """Train a network of masks, or of quantities where the dataset names some; plan and model end up in `out`.
 
     Args:
         dataset: A `dataset.json`, a Decathlon or nnU-Net file, or the folder that holds one.
@@ -93,10 +99,9 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    job = SegmentationJob(parts, grid=grid, network=network, preset=preset)
-    if asked.fold == ALL_FOLDS:
-        return train_folds(job, Path(dataset), asked, progress=progress)
-    return train_job(job, Path(dataset), asked, progress=progress)
+    return train_dataset(
+        Path(dataset), asked, parts=parts, grid=grid, network=network, preset=preset, progress=progress
+    )
 
 
 def search(
@@ -229,8 +234,8 @@ def predict(
     device: DeviceName = "auto",
     progress: Progress | None = None,
     **settings: Any,
-) -> PredictResult:
-    """Write a mask on the scan's own grid for every case.
+) -> PredictResult | QuantityResult:
+    """Write a mask, or quantities, on the scan's own grid for every case, as the model is made for.
 
     Args:
         run: Folder of a training, that of a training of all folds, or the address of a registered model such as
@@ -245,7 +250,7 @@ def predict(
         settings: Further fields of `medseg.runs.segmentation.predict.PredictSettings`, such as `gate`.
 
     Returns:
-        One record per mask, failed cases and warnings.
+        One record per mask, or per case of quantities, failed cases and warnings.
 
     Raises:
         PipelineError: If a model or the inputs cannot be used, or the output folder holds something else.
@@ -253,7 +258,7 @@ def predict(
     asked = PredictSettings(out=Path(out), fold=fold, split=split, device=device, **_with_paths(settings))
     paths = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     runs = [run] if isinstance(run, str | Path) else list(run)
-    return predict_run(runs, [Path(path) for path in paths], asked, progress=progress)
+    return predict_inputs(runs, [Path(path) for path in paths], asked, progress=progress)
 
 
 def watch(
@@ -291,22 +296,22 @@ def evaluate(
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
-) -> EvaluateResult:
-    """Measure masks on the scans' own grids.
+) -> EvaluateResult | QuantityEvaluation:
+    """Measure masks, or predicted quantities where the dataset is of a regression, on the scans' own grids.
 
     Args:
         dataset: A `dataset.json` or the folder that holds one.
-        masks: Folder that `predict` wrote.
+        masks: Folder that `predict` wrote, of masks or of volumes of quantities.
         out: Folder of the tables, new or empty.
         fold: Fold whose validation cases are measured.
-        split: Split that is measured; all labelled cases if neither is given.
+        split: Split that is measured; all cases with a reference if neither is given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.segmentation.evaluate.EvaluateSettings`, such as `contract`,
             or `rater`, a folder of a second reader's labels.
 
     Returns:
-        Metrics per case and label, their summary, failed cases and warnings.
+        Metrics per case and label, or per case, quantity and structure; their summary, failed cases and warnings.
 
     Raises:
         PipelineError: If the dataset cannot be used, or the output folder holds something.
@@ -314,7 +319,7 @@ def evaluate(
     asked = EvaluateSettings(
         masks=Path(masks), out=Path(out), fold=fold, split=split, tracking=_tracking(tracking), **_with_paths(settings)
     )
-    return evaluate_masks(Path(dataset), asked, progress=progress)
+    return evaluate_dataset(Path(dataset), asked, progress=progress)
 
 
 def promote(
@@ -348,21 +353,21 @@ def deliver(
     pseudonyms: AnyPath | None = None,
     cases: Sequence[str] = (),
     progress: Progress | None = None,
-) -> DeliverResult:
-    """Write masks in the forms of viewers, archives and people, and certify what independent libraries read back.
+) -> DeliverResult | QuantityDelivery:
+    """Write masks or quantities in the forms of viewers, archives and people, each read back by independent libraries.
 
     Args:
         masks: Folder that `predict` wrote.
         out: Target folder, with a folder for each case.
         forms: Names such as `nifti`, `seg-nrrd`, `seg`, `rtstruct`, `csv`, `sr` and `pdf`; those that fit each case if
-            not given.
+            not given. Of quantities `nifti` and, for doses of DICOM series, `rtdose`.
         sources: Folders in which the scans are looked for, if they are not where the prediction read them.
         pseudonyms: Private table of the prediction, if its ids are pseudonyms.
         cases: Ids of the cases to deliver; all if not given.
         progress: Follows the work; nothing if not given.
 
     Returns:
-        Delivered cases with their certificates, and failures.
+        Delivered cases, those of masks with their certificates, and failures.
 
     Raises:
         PipelineError: If the folder of masks, a form or a case is wrong.
@@ -374,6 +379,8 @@ def deliver(
         pseudonyms=Path(pseudonyms) if pseudonyms is not None else None,
         cases=tuple(cases),
     )
+    if is_quantity_folder(Path(masks)):
+        return deliver_quantities(Path(masks), settings, progress=progress)
     return deliver_masks(Path(masks), settings, progress=progress)
 
 

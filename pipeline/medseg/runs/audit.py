@@ -14,6 +14,7 @@ from medseg.cohort import Executor
 from medseg.delivery.audit import draw_planes, save_audit_page
 from medseg.errors import ConfigError
 from medseg.evaluation.segmentation import RaterAgreement, measure_raters, rater_agreement, write_rater_pairs
+from medseg.manifest import require_no_quantities
 from medseg.runs.cluster import case_executor
 from medseg.runs.machine import threads
 from medseg.runs.progress import Progress, Silence
@@ -65,6 +66,8 @@ def audit_dataset(
     if fix and fix.exists():
         raise ConfigError(f"target of the repairs {fix} must be a new folder", remedy="choose another name")
     source = load_for_audit(dataset, data_root=data_root)
+    if fix:
+        require_no_quantities(source.manifest, "a repaired version")
     folder = _writable(out or source.folder)
     with (
         _quiet_readers(),

@@ -25,7 +25,7 @@ from medseg.evaluation.segmentation import (
     write_summary,
 )
 from medseg.inference.segmentation import load_card
-from medseg.manifest import assign_folds, load_manifest, manifest_digest
+from medseg.manifest import assign_folds, has_reference, load_manifest, manifest_digest
 from medseg.records import Failure, Manifest
 from medseg.runs.choices import asked_choices, check_choices
 from medseg.runs.describe import differences, differences_text, length_text, run_name, shortened, training_tags
@@ -133,7 +133,7 @@ def _train_held(
                 differing = differences_text(settings, job.named_choices)
                 parent.log_parameters({"fold": ALL_FOLDS, "differs_from_default": differing})
         save_trainings(path, settings, parent, choices, earlier=record)
-        cases = [case for case in manifest.select("training") if case.has_reference]
+        cases = [case for case in manifest.select("training") if has_reference(case, manifest)]
         drawing_s = partial(drawing_seconds, job=job, settings=settings, cases=cases, root=root)
         work = _Work(job, dataset, settings, folds, wanted, parent, progress, started, is_extended, drawing_s)
         done = run_cases(wanted, work.train, stage="train", executor=work.executor())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.errors import ConfigError, TrainingError
-from medseg.planning import Plan, SlicePlan
+from medseg.planning import Plan, RegressionPlan, SlicePlan
 from medseg.planning.plan import PlanFile
 from medseg.records import Case, Failure
 from medseg.runs.job import AnyPlan, AnyTask, Job
@@ -62,7 +62,7 @@ def check_batches(plan: PlanFile) -> None:
     Raises:
         ConfigError: If one is smaller.
     """
-    if isinstance(plan, SlicePlan):
+    if isinstance(plan, SlicePlan | RegressionPlan):
         own_share(plan.training.batch_size)
     if isinstance(plan, Plan):
         own_share(plan.training.batch_size)

@@ -14,6 +14,7 @@ from medseg import __version__
 from medseg.atomic import write_json
 from medseg.errors import CheckpointError, TrackingError
 from medseg.evaluation.segmentation import case_columns
+from medseg.inference.card import QUANTITY_CARD
 from medseg.inference.classification.card import CLASSIFIER_NAME
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.manifest import manifest_digest
@@ -171,12 +172,11 @@ def log_measured(run: TrackedRun, values: Mapping[str, float], measured: Measure
 def _about(manifest: Manifest) -> str:
     """What the runs of an experiment are on, and what their metrics are."""
     patients = len({case.patient_id for case in manifest.cases})
-    regions = f"; regions {', '.join(manifest.regions)}" if manifest.regions else ""
     parts = [
         manifest.description or f"Dataset {manifest.name}.",
         (
-            f"{len(manifest.cases)} cases of {patients} patients; channels {', '.join(manifest.channels)}; labels "
-            f"{', '.join(manifest.foreground)}{regions}."
+            f"{len(manifest.cases)} cases of {patients} patients; channels {', '.join(manifest.channels)}; "
+            f"{_learned(manifest)}."
         ),
         (
             "`volume_…` are means over whole validation cases on their own grids, `patch_…` those of patches. "
@@ -184,6 +184,19 @@ def _about(manifest: Manifest) -> str:
         ),
     ]
     return "\n\n".join(parts)
+
+
+def _learned(manifest: Manifest) -> str:
+    """What networks learn from a dataset, in words."""
+    if manifest.quantities:
+        return "quantities " + ", ".join(f"{name} in {unit}" for name, unit in _units(manifest).items())
+    regions = f"; regions {', '.join(manifest.regions)}" if manifest.regions else ""
+    return f"labels {', '.join(manifest.foreground)}{regions}"
+
+
+def _units(manifest: Manifest) -> dict[str, str]:
+    """Unit of each quantity by name."""
+    return {name: quantity.unit for name, quantity in (manifest.quantities or {}).items()}
 
 
 def recorded(run: TrackedRun | None) -> AbstractContextManager[object]:
@@ -249,7 +262,7 @@ def send_kept(spool: Path, *, tracking_uri: str | None = None, is_in_haste: bool
     if before is not None and before.mlflow_run_id != sent.run_id:
         changed = {"mlflow_run_id": sent.run_id, "tracking_uri": sent.tracking_uri}
         folder.save_record(before.model_copy(update=changed))
-        for card in (folder.model / CARD_NAME, folder.model / CLASSIFIER_NAME):
+        for card in (folder.model / CARD_NAME, folder.model / CLASSIFIER_NAME, folder.model / QUANTITY_CARD):
             if card.is_file():
                 content = json.loads(card.read_text(encoding="utf-8"))
                 write_json(card, content | {"mlflow_run_id": sent.run_id})
@@ -299,6 +312,7 @@ def log_cases(run: TrackedRun, manifest: Manifest, **groups: Sequence[Case]) -> 
                 "patients": len({case.patient_id for case in cases}),
                 "labels": manifest.labels,
                 **({"regions": manifest.regions} if manifest.regions else {}),
+                **({"units": _units(manifest)} if manifest.quantities else {}),
             }
             run.log_dataset(name=manifest.name, digest=manifest_digest(manifest), context=context, facts=facts)
 
@@ -330,18 +344,30 @@ def log_trained_model(
 def log_masks(
     run: TrackedRun, rows: Sequence[CaseMetrics], *, files: Sequence[Path], pictures: Sequence[Path], table: str
 ) -> None:
-    """Log the tables and pictures of measured masks.
+    """Log the tables and pictures of measured masks, as `log_results` does."""
+    log_results(run, case_columns(rows) if rows else {}, files=files, pictures=pictures, table=table)
+
+
+def log_results(
+    run: TrackedRun,
+    columns: Mapping[str, Sequence[Any]],
+    *,
+    files: Sequence[Path],
+    pictures: Sequence[Path],
+    table: str,
+) -> None:
+    """Log the tables and pictures of measured results.
 
     Args:
         run: MLflow run.
-        rows: Metrics of the masks.
+        columns: Numbers of the cases as columns; empty without any.
         files: Files for the run's root folder.
         pictures: Pictures, each logged to a folder of the name of its own.
         table: Name of the table of cases in the MLflow UI.
     """
     for file in files:
         run.log_file(file)
-    if rows:
-        run.log_table(case_columns(rows), table)
+    if columns:
+        run.log_table(columns, table)
     for picture in pictures:
         run.log_file(picture, folder=picture.parent.name)

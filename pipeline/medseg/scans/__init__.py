@@ -17,17 +17,18 @@ from medseg.scans.nifti_repair import repair_nifti
 from medseg.scans.nifti_words import form_places, nifti_words, read_nifti_words
 from medseg.scans.picture import is_picture_file, read_picture, write_picture
 from medseg.scans.promised_voxels import promised_voxels
-from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_scan, scan_stem
+from medseg.scans.read import SCAN_SUFFIXES, read_label, read_layers, read_quantity, read_scan, scan_stem
 from medseg.scans.seg_nrrd import write_seg_nrrd
 from medseg.scans.seg_nrrd_words import read_seg_nrrd_words
 from medseg.scans.slicer_segments import SlicerSegment, segment_names, slicer_segments
 from medseg.scans.voxel_files import voxel_files
 from medseg.scans.whole_values import few_whole_values
-from medseg.scans.write import mask_suffix, write_mask, write_scan, write_share_map
+from medseg.scans.write import QUANTITY_SUFFIX, mask_suffix, write_mask, write_quantity, write_scan, write_share_map
 
 __all__ = [
     "ITK_SUFFIXES",
     "NIFTI_SUFFIXES",
+    "QUANTITY_SUFFIX",
     "SCAN_SUFFIXES",
     "FileGrid",
     "NiftiForms",
@@ -49,6 +50,7 @@ __all__ = [
     "read_nifti_with_simpleitk",
     "read_nifti_words",
     "read_picture",
+    "read_quantity",
     "read_scan",
     "read_seg_nrrd_with_pynrrd",
     "read_seg_nrrd_with_simpleitk",
@@ -63,6 +65,7 @@ __all__ = [
     "whole_label",
     "write_mask",
     "write_picture",
+    "write_quantity",
     "write_scan",
     "write_seg_nrrd",
     "write_share_map",

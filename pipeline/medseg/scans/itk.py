@@ -82,17 +82,17 @@ def read_metadata(path: Path, *, case_id: str) -> dict[str, str]:
     return {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
 
 
-def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -> Array:
+def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"], outside: float | None = None) -> Array:
     """Resample a scan onto another grid through millimetres in the patient.
 
     Args:
         scan: Scan of shape `(C, I, J, K)`.
         grid: Target grid.
         order: `linear` for images, `nearest` for labels.
+        outside: Value of voxels outside the scan; each channel's least value, or 0 for labels, if not given.
 
     Returns:
-        Shape `(C, *grid.shape)`, in the type of the scan; voxels outside the scan get each channel's least value, or
-        0 for labels.
+        Shape `(C, *grid.shape)`, in the type of the scan.
     """
     import SimpleITK as sitk
 
@@ -100,9 +100,9 @@ def regrid(scan: Scan, grid: Geometry, *, order: Literal["linear", "nearest"]) -
     like = _image(np.zeros(grid.shape, np.uint8), grid)
     out = []
     for channel in scan.array:
-        outside = float(channel.min()) if order == "linear" else 0.0
+        beyond = outside if outside is not None else float(channel.min()) if order == "linear" else 0.0
         source = _image(channel.astype(np.uint8) if channel.dtype == np.bool_ else channel, scan.geometry)
-        moved = sitk.Resample(source, like, sitk.Transform(), kind, outside, source.GetPixelID())
+        moved = sitk.Resample(source, like, sitk.Transform(), kind, beyond, source.GetPixelID())
         out.append(sitk.GetArrayFromImage(moved).transpose(2, 1, 0).astype(channel.dtype, copy=False))
     return np.stack(out)
 

@@ -30,6 +30,7 @@ _LAST_FORM_CODE = 5  # 0 to 4 of NIfTI-1, and 5: another template
 _log = logging.getLogger(__name__)
 _AXIS_CONFLICT_MM = 0.02
 _AXIS_CONFLICT_VOXELS = 0.1
+_LONGEST_WORDS = 79  # of a header, before the closing zero
 _NIFTI1_LONGEST = 32767
 _EXTENSION_PART = 1 << 16  # bytes; a damaged header may promise more extensions than there is memory
 _MOST_EXTENSIONS = 1 << 28  # bytes before the voxels of a packed file, which are held in memory
@@ -140,6 +141,29 @@ def write_nifti_shares(shares: Labelmap, scan: Scan, path: Path, *, levels: int)
     voxels = shares[:, :, 0] if _is_flat(scan) else shares
     kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     _write(kind(voxels, header.get_best_affine(), header), path, slope=1 / levels)
+
+
+def write_nifti_quantity(values: Array, scan: Scan, path: Path, *, words: str) -> None:
+    """Write values in their unit, in single precision and without a slope, on the grid of a scan.
+
+    The header has the form of `write_nifti_mask`, and a description of what the values are.
+
+    Args:
+        values: Values of shape `(I, J, K)`.
+        scan: The source scan.
+        path: Target, ending in `.nii.gz`.
+        words: Description for the header, which holds 79 ASCII characters of it.
+    """
+    import nibabel
+
+    header = _mask_header(scan)
+    header.set_data_dtype(np.float32)
+    header["descrip"] = words.encode("ascii", "replace")[:_LONGEST_WORDS]
+    header.set_intent("estimate")
+    stored = np.ascontiguousarray(values, dtype=np.float32)
+    voxels = stored[:, :, 0] if _is_flat(scan) else stored
+    kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
+    _write(kind(voxels, header.get_best_affine(), header), path)
 
 
 def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:

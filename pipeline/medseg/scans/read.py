@@ -75,6 +75,29 @@ def read_label(path: Path, *, case_id: str) -> tuple[Labelmap, Geometry]:
     return whole_label(scan.array[0], path=path, case_id=case_id), scan.geometry
 
 
+def read_quantity(path: Path, *, case_id: str) -> tuple[Array, Geometry]:
+    """Read the values of a quantity, as the header's slope and intercept scale them.
+
+    Args:
+        path: File to read.
+        case_id: Id of the case, for errors.
+
+    Returns:
+        float32 of shape `(I, J, K)`, which may hold NaN and infinite voxels, and the grid.
+
+    Raises:
+        ScanError: If the file is missing or damaged, or has several channels.
+    """
+    scan = _read(path, case_id=case_id, is_label=False)
+    if scan.array.shape[0] != 1:
+        raise ScanError(
+            f"quantity {path.name} must have one channel, got {scan.array.shape[0]}",
+            remedy="write each quantity to a volume of its own",
+            case_id=case_id,
+        )
+    return np.require(scan.array[0], np.float32, "W"), scan.geometry
+
+
 def read_layers(path: Path, *, case_id: str) -> tuple[tuple[Labelmap, ...], Geometry]:
     """Read the layers of a file whose structures overlap, each a label volume of its own, and their grid.
 

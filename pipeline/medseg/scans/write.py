@@ -11,9 +11,10 @@ from medseg.errors import DeliveryError
 from medseg.geometry import Geometry
 from medseg.origin import ItkOrigin, NiftiOrigin, PictureOrigin, SeriesOrigin
 from medseg.records import Array, Labelmap, Scan
-from medseg.scans.nifti import write_nifti_mask, write_nifti_scan, write_nifti_shares
+from medseg.scans.nifti import write_nifti_mask, write_nifti_quantity, write_nifti_scan, write_nifti_shares
 from medseg.scans.picture import write_picture_mask
 
+QUANTITY_SUFFIX = ".nii.gz"
 _LARGEST = 65535
 
 
@@ -72,6 +73,39 @@ def write_share_map(shares: Labelmap, scan: Scan, folder: Path, *, name: str, le
         write_picture_mask(shares, path)
     else:
         write_nifti_shares(shares, scan, path, levels=levels)
+    return path
+
+
+def write_quantity(values: Array, scan: Scan, folder: Path, *, case_id: str, quantity: str, unit: str) -> Path:
+    """Write the values of a quantity as `folder/case_id.nii.gz` on the grid of a scan, whatever it was read from.
+
+    Args:
+        values: float32 of shape `(I, J, K)`, in the unit.
+        scan: Source scan; its grid is kept, and the qform and sform codes of a NIfTI origin.
+        folder: Target folder, created if missing.
+        case_id: Name of the file.
+        quantity: Name of the quantity, which the header's description holds.
+        unit: Unit of the values, which it holds too.
+
+    Returns:
+        Path of the written file.
+
+    Raises:
+        DeliveryError: If the values are not on the scan's grid or not finite, or the file cannot be written.
+    """
+    if values.shape != scan.geometry.shape:
+        raise DeliveryError(
+            f"{quantity} must have the scan's shape {scan.geometry.shape}, got {values.shape}", case_id=case_id
+        )
+    wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if wrong:
+        raise DeliveryError(
+            f"{quantity} must be finite everywhere, got {wrong} voxels that are not",
+            remedy="check the scan for values far outside those of the training",
+            case_id=case_id,
+        )
+    path = folder / f"{case_id}{QUANTITY_SUFFIX}"
+    write_nifti_quantity(values, scan, path, words=f"medseg {quantity} [{unit}]")
     return path
 
 

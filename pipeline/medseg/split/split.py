@@ -72,7 +72,9 @@ def _hold_out(table: CaseTable, strata: Strata, config: SplitConfig) -> tuple[Fl
     held_out = table.patient_flags([case.split == "test" for case in table.cases])
     if config.test == 0:
         return held_out, []
-    measurable = table.patient_flags([case.has_reference or case.slice_labels is not None for case in table.cases])
+    measurable = table.patient_flags(
+        [case.has_reference or case.slice_labels is not None or bool(case.quantities) for case in table.cases]
+    )
     pool = np.flatnonzero(measurable | ~held_out)
     counts, given = strata.counts[pool], np.where(held_out[pool], _TEST, UNDECIDED)
     share = counts[given == _TEST, -1].sum() / max(counts[:, -1].sum(), 1)

@@ -11,13 +11,15 @@ from typing import Annotated
 
 from pydantic import Field
 
+from medseg.quantity import Quantity
 from medseg.targets.channel_meanings import channel_meanings
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
+from medseg.targets.quantities import Quantities
 from medseg.targets.regions import Regions, regions_of
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
-from medseg.targets.voxel_target import VoxelTarget
+from medseg.targets.voxel_target import ChannelTarget, VoxelTarget
 from medseg.targets.written_regions import WrittenRegions
 
 LabelMap = ExclusiveLabels | Regions  # targets whose native array is one map of label values
@@ -28,10 +30,13 @@ __all__ = [
     "BACKGROUND",
     "IGNORED",
     "UNKNOWN",
+    "ChannelTarget",
     "ClassKind",
     "ExclusiveLabels",
     "LabelMap",
     "LabelsOnHalfLogits",
+    "Quantities",
+    "Quantity",
     "Regions",
     "SliceClasses",
     "Target",

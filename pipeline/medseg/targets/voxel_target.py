@@ -14,7 +14,24 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 
-class VoxelTarget(Protocol):
+class ChannelTarget(Protocol):
+    """What a sliding window and the way back to the scan's grid must know of a network's channels."""
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the network."""
+
+    def activate(self, logits: Tensor, *, dim: int = 0) -> Tensor:
+        """Values from logits whose channels lie along the axis `dim`, on the same device."""
+
+    def blank(self, shape: tuple[int, ...]) -> Array:
+        """Native array of a grid, to be filled part by part."""
+
+    def decide(self, values: Tensor) -> Array:
+        """Native array from activated values `(channels, I, J, K)` on any device."""
+
+
+class VoxelTarget(ChannelTarget, Protocol):
     """Meaning of the channels of a network that has an output for every voxel.
 
     A native array is what such a target reads and writes on a grid `(I, J, K)`: a label map has the grid's shape; the

@@ -18,6 +18,7 @@ from medseg.configuration import Axis, Config
 from medseg.training.intensity import blurred, contrasted, lowered, noised, powered
 from medseg.training.share import Share
 
+_KNOWN = 1 - 1e-3  # share of a value's parts that are known, but for rounding
 _WIDEST_BLUR = 1.5  # a kernel of seven taps holds two of its standard deviations
 
 
@@ -74,17 +75,24 @@ class AugmentConfig(Config):
 
 
 def augment_batch(
-    image: Tensor, label: Tensor, config: AugmentConfig, *, seed: int, share: Share | None = None
+    image: Tensor,
+    label: Tensor,
+    config: AugmentConfig,
+    *,
+    seed: int,
+    share: Share | None = None,
+    has_values: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Augment a batch.
 
     Args:
         image: Images `(B, C, I, J, K)`, float; K = 1 in 2D.
-        label: Labels `(B, 1, I, J, K)`, class indices.
+        label: Labels `(B, 1, I, J, K)`, class indices; or values `(B, Q, I, J, K)`, NaN where one is not known.
         config: Probabilities and ranges of the changes.
         seed: Seed of this batch.
         share: Part of a larger batch that these are, each changed as it would be within the whole; all of it if not
             given.
+        has_values: Whether the labels are values, which are interpolated linearly and not known outside the patch.
 
     Returns:
         New images and labels of the same shapes and types.
@@ -93,7 +101,8 @@ def augment_batch(
     generator = torch.Generator().manual_seed(seed)
     theta = _affine_matrices(torch.Size([share.size, *image.shape[1:]]), config, generator)
     if theta is not None:
-        image, label = _transform(image, label, theta[share.own].to(image.device))
+        moved = theta[share.own].to(image.device)
+        image, label = _transform_values(image, label, moved) if has_values else _transform(image, label, moved)
     image = powered(image, *_range(share, config.gamma, config.gamma_share, generator))
     factor, chosen = _range(share, config.contrast, config.contrast_share, generator)
     shift, _ = _range(share, (-config.brightness, config.brightness), 1.0, generator)
@@ -157,8 +166,24 @@ def _rotations(angles: Tensor) -> Tensor:
 
 def _transform(image: Tensor, label: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Sample image linearly and label at the nearest voxel; outside the patch both are 0, the mean and background."""
-    matrices = torch.cat([theta, theta.new_zeros(len(theta), 3, 1)], dim=2).to(image.dtype)
-    grid = functional.affine_grid(matrices, list(image.shape), align_corners=False)
+    grid = _grid(image, theta)
     moved = functional.grid_sample(image, grid, mode="bilinear", align_corners=False)
     moved_label = functional.grid_sample(label.to(image.dtype), grid, mode="nearest", align_corners=False)
     return moved, moved_label.to(label.dtype)
+
+
+def _transform_values(image: Tensor, values: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Sample both linearly; a value is known where all that it is made of is, and the image is 0 outside the patch."""
+    grid = _grid(image, theta)
+    known = ~values.isnan()
+    filled = torch.cat([image, values.nan_to_num(0.0), known.to(image.dtype)], dim=1)
+    moved = functional.grid_sample(filled, grid, mode="bilinear", align_corners=False)
+    count = values.shape[1]
+    share = moved[:, -count:]
+    return moved[:, : -2 * count], torch.where(share > _KNOWN, moved[:, -2 * count : -count] / share, torch.nan)
+
+
+def _grid(image: Tensor, theta: Tensor) -> Tensor:
+    """Where each voxel of moved images is taken from, as `grid_sample` has it."""
+    matrices = torch.cat([theta, theta.new_zeros(len(theta), 3, 1)], dim=2).to(image.dtype)
+    return functional.affine_grid(matrices, list(image.shape), align_corners=False)

@@ -212,7 +212,7 @@ def test_localizer_of_the_series_is_set_aside(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"SOPClassUID": RTDoseStorage, "Modality": "RTDOSE"}, "it is a dose or a portal image"),
+        ({"SOPClassUID": RTDoseStorage, "Modality": "RTDOSE"}, "it is a dose"),
         (
             {"SOPClassUID": SecondaryCaptureImageStorage, "ImagePositionPatient": None},
             "it is a screen copy without a place in the patient",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from medseg.audit import SEVERITIES, Audit, Finding
-from medseg.audit.facts import CaseFacts, LabelFacts
+from medseg.audit.facts import CaseFacts, LabelFacts, QuantityFacts
 from medseg.audit.plain import plain
 from medseg.delivery.pictures import embedded_jpeg
 from medseg.records import Case
@@ -22,10 +23,11 @@ def case_cards(audit: Audit) -> list[dict[str, Any]]:
             if case_id is not None:
                 by_case[case_id].append(found)
     facts_of = {facts.case_id: facts for facts in audit.cases}
-    return [_card(facts_of[case_id], by_case[case_id]) for case_id in audit.shown]
+    units = {name: quantity.unit for name, quantity in (audit.manifest.quantities or {}).items()}
+    return [_card(facts_of[case_id], by_case[case_id], units) for case_id in audit.shown]
 
 
-def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
+def _card(facts: CaseFacts, findings: list[Finding], units: Mapping[str, str]) -> dict[str, Any]:
     case = facts.case
     own = [found for found in findings if found.case_id == case.case_id]
     return {
@@ -38,9 +40,12 @@ def _card(facts: CaseFacts, findings: list[Finding]) -> dict[str, Any]:
         "mentioned": [found for found in findings if found.case_id not in (case.case_id, None)],
         "grid": _grid(facts),
         "annotated": _annotated(facts),
-        "labels": [(name, _size(found)) for name, found in list(facts.labels.items())[:_LABELS]],
+        "labels": [
+            *((name, _range(found, units[name])) for name, found in facts.quantities.items()),
+            *((name, _size(found)) for name, found in list(facts.labels.items())[:_LABELS]),
+        ],
         "more_labels": max(0, len(facts.labels) - _LABELS),
-        "has_label": case.has_reference,
+        "has_label": case.has_reference or bool(case.quantities),
         "planes": [
             {
                 "name": plane.name,
@@ -77,3 +82,9 @@ def _grid(facts: CaseFacts) -> str:
 
 def _size(found: LabelFacts) -> str:
     return f"{plain(found.ml)} ml" if found.ml else f"{found.voxels:,} px"
+
+
+def _range(found: QuantityFacts, unit: str) -> str:
+    """Lowest and highest value, and what is not known."""
+    text = f"{plain(found.values.low)} to {plain(found.values.high)} {unit}"
+    return f"{text}, {found.unknown_share:.1%} not known" if found.unknown_share else text

@@ -31,6 +31,7 @@ def distributions(audit: Audit) -> list[Group]:
         Group("Number of voxels", _histograms(_AXES, "voxels", [grid.shape for grid in upright])),
         Group("Size of the pictures", _histograms(("width", "height"), "pixels", [grid.shape for grid in pictures])),
         Group("Intensities", _intensities(audit)),
+        Group("Quantities", _quantities(audit)),
         Group("Labels", _volumes(audit)),
     ]
     return [group for group in groups if group.charts]
@@ -55,6 +56,19 @@ def _intensities(audit: Audit) -> list[Chart]:
             step = -(-len(rows) // _MOST_LINES)
             some = sorted(rows, key=lambda row: row[1][2])[::step]
             charts.append(ranges(f"channel {name}", "intensity as stored", some, far, total=len(rows)))
+    return charts
+
+
+def _quantities(audit: Audit) -> list[Chart]:
+    """A chart per quantity."""
+    far = _cases_with(audit, "quantity_scale")
+    charts: list[Chart] = []
+    for name, quantity in (audit.manifest.quantities or {}).items():
+        found = [(facts.case_id, facts.quantities[name].values) for facts in audit.cases if name in facts.quantities]
+        rows = [(case_id, (one.p1, one.p25, one.p50, one.p75, one.p99)) for case_id, one in found]
+        if rows:
+            some = sorted(rows, key=lambda row: row[1][2])[:: -(-len(rows) // _MOST_LINES)]
+            charts.append(ranges(f"quantity {name}", quantity.unit, some, far, total=len(rows)))
     return charts
 
 

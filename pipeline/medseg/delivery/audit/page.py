@@ -14,7 +14,7 @@ from medseg.delivery.audit.distributions import distributions
 from medseg.delivery.audit.rater_table import rater_table
 from medseg.delivery.pages import fill_page
 from medseg.evaluation.segmentation import RaterAgreement
-from medseg.records import Split
+from medseg.records import Manifest, Split
 from medseg.terms import hex_code, structure_colours
 
 ROWS = 1000
@@ -77,9 +77,18 @@ def _tiles(audit: Audit) -> list[tuple[str, str]]:
         (f"{patients:,}", _counted(patients, "patient")) if manifest.has_patients else ("?", "patients, no ids given"),
         (f"{training:,}", "for training, " + (f"{folds} {_counted(folds, 'fold')}" if folds else "no folds yet")),
         (f"{test:,}", "for testing"),
+        *_quantity_tile(manifest),
         (f"{len(manifest.foreground)}", _counted(len(manifest.foreground), "label")),
         (f"{len(manifest.channels)}", f"{_counted(len(manifest.channels), 'channel')}: {', '.join(manifest.channels)}"),
     ]
+
+
+def _quantity_tile(manifest: Manifest) -> list[tuple[str, str]]:
+    """Number of the quantities, with their units, where there are any."""
+    units = [f"{name} in {quantity.unit}" for name, quantity in (manifest.quantities or {}).items()]
+    return (
+        [(f"{len(units)}", f"{'quantity' if len(units) == 1 else 'quantities'}: {', '.join(units)}")] if units else []
+    )
 
 
 def _counted(count: int, word: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg.delivery.algorithm import algorithm_of
 from medseg.delivery.export.delivered_case import DeliveredCase
 from medseg.errors import DeliveryError, GeometryError
 from medseg.inference.case_record import CaseRecord
@@ -14,13 +15,9 @@ from medseg.inference.mask_folder import maps_folder
 from medseg.inference.record import PredictionRecord
 from medseg.records import Labelmap
 from medseg.scans import read_label
-from medseg.scans.segment import Algorithm
 from medseg.terms import segments_of
-from medseg.version import __version__
 
 _MOST_VALUES = 5
-_DIGITS = 12  # of a checksum
-_NOTICE = "research software, not a medical device"
 
 
 def read_case(record: CaseRecord, masks: Path, predictions: PredictionRecord, places: SourcePlaces) -> DeliveredCase:
@@ -60,7 +57,7 @@ def read_case(record: CaseRecord, masks: Path, predictions: PredictionRecord, pl
         scan=scan,
         labels=unsigned,
         segments=segments,
-        algorithm=_algorithm(predictions),
+        algorithm=algorithm_of(predictions.models),
         maps=maps_folder(masks, record.case_id),
     )
 
@@ -78,13 +75,3 @@ def _check_values(labels: Labelmap, known: set[int], record: CaseRecord) -> None
             remedy="correct the mask with the values that predictions.json lists",
             case_id=record.case_id,
         )
-
-
-def _algorithm(predictions: PredictionRecord) -> Algorithm:
-    """The software in the terms of a DICOM header, whose texts are short."""
-    names = dict.fromkeys(model.dataset for model in predictions.models)
-    digests = [(model.weights_digest or model.plan_digest)[:_DIGITS] for model in predictions.models]
-    kind = "medseg ensemble" if len(predictions.models) > 1 else "medseg"
-    return Algorithm(
-        name=f"{kind}: {', '.join(names)}"[:64], version=__version__, digest="+".join(digests)[:64], notice=_NOTICE
-    )

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
+from medseg.geometry import Geometry
 from medseg.records import Array, Mask
+
+_LETTER_PLACES = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
 
 
 def cut_plane(volume: Array, axis: int, index: int) -> Array:
@@ -32,3 +36,18 @@ def best_slices(masks: Iterable[Mask], shape: Sequence[int]) -> list[int]:
         if areas[0].any():
             shares = [share + area / area.max() for share, area in zip(shares, areas, strict=True)]
     return [int(share.argmax()) if share.any() else len(share) // 2 for share in shares]
+
+
+def pixel_aspect(grid: Geometry, cut: int) -> float:
+    """Height over width of a pixel of the plane across an axis of a RAS grid."""
+    width, height = (spacing for axis, spacing in enumerate(grid.spacing_mm) if axis != cut)
+    return height / width
+
+
+def mark_sides(axis: Any, letters: str) -> None:
+    """Write the letters of the patient's sides at the left, right, top and bottom edge, readable on any ground."""
+    from matplotlib.patheffects import withStroke
+
+    rim = [withStroke(linewidth=2, foreground="black")]
+    for letter, (x, y) in zip(letters, _LETTER_PLACES, strict=True):
+        axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=rim)

@@ -11,8 +11,7 @@ import numpy as np
 
 from medseg.audit.canonical import canonical
 from medseg.delivery.charts import new_figure, save_figure
-from medseg.delivery.pictures import best_slices, cut_plane, stretched
-from medseg.geometry import Geometry
+from medseg.delivery.pictures import best_slices, cut_plane, mark_sides, pixel_aspect, stretched
 from medseg.origin import PictureOrigin
 from medseg.plane import PLANES
 from medseg.records import Array, Labelmap, Scan
@@ -21,7 +20,6 @@ LEGEND_ENTRIES = 12
 """Names that fit below a picture."""
 
 _MOST_SLICES = 96
-_LETTER_PLACES = ((0.01, 0.5), (0.97, 0.5), (0.49, 0.96), (0.49, 0.01))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +101,10 @@ def _draw_volume(axes: Sequence[Any], scan: Scan, label: Labelmap, mask: Labelma
     for axis, plane in zip(axes, PLANES.values(), strict=True):
         cut = plane.axis
         image_cut, label_cut, mask_cut = (cut_plane(part, cut, centre[cut]) for part in (image, label, mask))
-        axis.imshow(stretched(image_cut), cmap="gray", aspect=_aspect(grid, cut), interpolation="nearest")
+        axis.imshow(stretched(image_cut), cmap="gray", aspect=pixel_aspect(grid, cut), interpolation="nearest")
         painting.paint(axis, label_cut, mask_cut)
         axis.set_title(f"{plane.name}, slice {centre[cut]} of {grid.shape[cut]}", color="white", fontsize=9)
-        for letter, (x, y) in zip(plane.edges, _LETTER_PLACES, strict=True):
-            axis.text(x, y, letter, color="white", transform=axis.transAxes, fontsize=9, path_effects=_on_any_ground())
+        mark_sides(axis, plane.edges)
         axis.set_axis_off()
 
 
@@ -120,19 +117,6 @@ def _centre(label: Labelmap, mask: Labelmap, painting: Painting) -> list[int]:
         steps, parts = [1, 1, 1], (label, mask)
     best = best_slices(painting.shown(*parts), parts[0].shape)
     return [index * step for index, step in zip(best, steps, strict=True)]
-
-
-def _on_any_ground() -> list[Any]:
-    """A dark rim that keeps letters readable on bright tissue."""
-    from matplotlib.patheffects import withStroke
-
-    return [withStroke(linewidth=2, foreground="black")]
-
-
-def _aspect(grid: Geometry, cut: int) -> float:
-    """Height over width of a pixel of that plane."""
-    width, height = (spacing for axis, spacing in enumerate(grid.spacing_mm) if axis != cut)
-    return height / width
 
 
 def _add_legend(figure: Any, entries: Sequence[tuple[str, str]]) -> None:

@@ -54,10 +54,11 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
     """Read the tables of an evaluation.
 
     Raises:
-        EvaluationError: If they are missing, damaged, or of a version without a contract.
+        EvaluationError: If they are missing, damaged, of quantities, or of a version without a contract.
     """
     try:
         content = json.loads((folder / SUMMARY_NAME).read_text(encoding="utf-8"))
+        _check_of_masks(content, folder)
         rows = read_metrics(folder / METRICS_NAME)
         contract = parse_config(EvaluationContract, content["contract"], source=SUMMARY_NAME)
         patients = dict(content["patients"])
@@ -70,6 +71,17 @@ def load_evaluation(folder: Path) -> StoredEvaluation:
         fact = f"evaluation {folder.name}: its tables must be as evaluate writes them, got: {error}"
         raise EvaluationError(fact, remedy="evaluate the masks again") from error
     return StoredEvaluation(folder, contract, rows, patients, content)
+
+
+def _check_of_masks(content: Any, folder: Path) -> None:
+    """Refuse an evaluation of quantities, whose numbers are others.
+
+    Raises:
+        EvaluationError: If it is one.
+    """
+    if isinstance(content, dict) and content.get("task") == "regression":
+        fact = f"evaluation {folder.name}: must be of masks, got one of quantities"
+        raise EvaluationError(fact, remedy="give evaluations of masks; those of quantities are read as tables")
 
 
 def _check_notes(content: dict[str, Any]) -> None:

@@ -11,16 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from medseg.atomic import write_json, write_text
+from medseg.evaluation.method import METHOD
 from medseg.evaluation.segmentation.contract import EvaluationContract
 from medseg.evaluation.segmentation.metric_kinds import as_text
 from medseg.evaluation.segmentation.summary import Summary
 from medseg.records import CaseMetrics, Failure
-
-METHOD = {
-    "grid": "the scan's own",
-    "interval": "95 %, bootstrap over patients, 2,000 resamples; of 5 to 19 patients, jackknife over them with "
-    "Student's t (shares on log odds); none with fewer",
-}
 
 
 def write_metrics(rows: Sequence[CaseMetrics], path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from medseg.errors import ManifestError, ScanError
-from medseg.inference.case_record import CaseRecord
 from medseg.inference.inputs.digest import files_digest, with_voxel_files
 from medseg.inference.inputs.private_text import private_error, private_warnings
 from medseg.inference.source_record import SeriesRecord, SourceRecord
@@ -15,6 +15,18 @@ from medseg.records import Scan
 from medseg.scans import read_scan
 
 _CHANGED = "predict again from the scan as it is now, or bring back the files that the mask was drawn on"
+
+
+class Sourced(Protocol):
+    """The record of a result that names what its case was read from."""
+
+    @property
+    def case_id(self) -> str:
+        """Id of the case."""
+
+    @property
+    def source(self) -> SourceRecord | None:
+        """What the case was read from; None in records of early versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class SourcePlaces:
         return cls(tuple(folders), pseudonyms, sources, load_key(key))
 
 
-def find_source(record: CaseRecord, places: SourcePlaces) -> Scan:
+def find_source(record: Sourced, places: SourcePlaces) -> Scan:
     """Read the scan that a mask was drawn on.
 
     Args:
@@ -77,7 +89,7 @@ def find_source(record: CaseRecord, places: SourcePlaces) -> Scan:
     return _find_files(source.files, recorded, places, case_id=record.case_id)
 
 
-def _unknown(record: CaseRecord, places: SourcePlaces) -> ScanError:
+def _unknown(record: Sourced, places: SourcePlaces) -> ScanError:
     if places.pseudonyms:
         return ScanError(
             "the private table must hold the case, got none of this id",
@@ -97,7 +109,7 @@ def _unknown(record: CaseRecord, places: SourcePlaces) -> ScanError:
     )
 
 
-def private_files(record: CaseRecord, places: SourcePlaces) -> tuple[Path, ...]:
+def private_files(record: Sourced, places: SourcePlaces) -> tuple[Path, ...]:
     """All files whose names an error about the source of a case may hold, for ids that are pseudonyms."""
     source = places.sources.get(record.case_id)
     if source is None:

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from medseg.configuration import Config, describe_problems
 from medseg.errors import CheckpointError
-from medseg.inference.card import model_folder, read_card, write_card
+from medseg.inference.card import QUANTITY_CARD, model_folder, read_card, write_card
 from medseg.inference.model_cost import ModelCost
 from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.config import InferenceConfig
@@ -126,5 +126,10 @@ def load_card(run: Path) -> ModelCard:
         raise CheckpointError(
             f"model {model_folder(run)}: must be one that medseg trained, got one that was adopted from nnU-Net",
             remedy="give a run of medseg train; an adopted model draws masks, and knows nothing of its training",
+        )
+    if (model_folder(run) / QUANTITY_CARD).is_file():
+        raise CheckpointError(
+            f"model {model_folder(run)}: must be of labels, got one of quantities",
+            remedy="give a run of medseg train on labels; train, predict and evaluate alone know quantities",
         )
     return read_card(ModelCard, model_folder(run) / CARD_NAME, verb="train")

@@ -125,7 +125,7 @@ class CaseStages:
                     case_id=case.case_id,
                 )
             model = self._model_of(case.case_id)
-            source = _source_of(case)  # before the scan is read: if it changes in between, it is drawn again next time
+            source = source_of(case)  # before the scan is read: if it changes in between, it is drawn again next time
             if source.sha256 is not None:
                 self.folder.discard(case.case_id)  # its mask is of another input, while one that is gone keeps its mask
             scan = read_input(case, channels=channels)
@@ -275,7 +275,7 @@ def _value_colours(model: MaskModel) -> dict[int, Colour]:
     return {value: colours[name] for name in largest_first for value in regions[name]}
 
 
-def _source_of(case: CaseInput) -> SourceRecord:
+def source_of(case: CaseInput) -> SourceRecord:
     """What a case is read from, with the checksum of its bytes where they can be read."""
     source = case.source or SourceRecord(kind="dicom" if case.series else "files")
     try:

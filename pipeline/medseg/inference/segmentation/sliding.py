@@ -11,7 +11,7 @@ from medseg.inference.segmentation.config import InferenceConfig
 from medseg.inference.segmentation.importance import gaussian_importance
 from medseg.inference.segmentation.windows import Voxel, WindowLayout, lay_out_windows
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
-from medseg.targets import VoxelTarget
+from medseg.targets import ChannelTarget
 
 CHUNK_BYTES = 16 * 2**20
 
@@ -21,7 +21,7 @@ def probability_planes(
     image: Tensor,
     layout: WindowLayout,
     *,
-    target: VoxelTarget,
+    target: ChannelTarget,
     device: torch.device,
     precision: PrecisionKind = "auto",
     importance: Tensor | None = None,
@@ -67,7 +67,7 @@ def whole_volume_probabilities(
     image: Tensor,
     config: InferenceConfig,
     *,
-    target: VoxelTarget,
+    target: ChannelTarget,
     device: torch.device,
     precision: PrecisionKind = "auto",
 ) -> Tensor:
@@ -137,7 +137,7 @@ def _window(image: Tensor, start: Voxel, layout: WindowLayout) -> Tensor:
 class _RollingSums:
     """Weighted sums of logits of the planes that some window still changes, in a ring of the layout's depth."""
 
-    def __init__(self, layout: WindowLayout, target: VoxelTarget, importance: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, layout: WindowLayout, target: ChannelTarget, importance: Tensor, dtype: torch.dtype) -> None:
         self.layout = layout
         self.target = target
         self.planes = layout.box[layout.axis]
@@ -206,7 +206,7 @@ class _RollingSums:
         return tuple(place)
 
 
-def _mean_values(logits: Tensor, weights: Tensor, target: VoxelTarget) -> Tensor:
+def _mean_values(logits: Tensor, weights: Tensor, target: ChannelTarget) -> Tensor:
     """Mean values of sums `(copies, channels, I, J, K)`, which are overwritten, and weights `(copies, 1, I, J, K)`."""
     first = logits[0].div_(weights[0]).float()
     total = target.activate(first)

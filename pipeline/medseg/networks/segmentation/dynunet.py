@@ -32,7 +32,7 @@ class DynUNetConfig(Config):
     kind: Literal["dynunet"] = "dynunet"
     spatial_dims: Literal[2, 3]
     in_channels: int = Field(ge=1)
-    out_channels: int = Field(ge=2)
+    out_channels: int = Field(ge=1)
     kernel_size: tuple[tuple[int, ...], ...] = Field(min_length=3)
     strides: tuple[tuple[int, ...], ...]
     filters: tuple[int, ...]

@@ -29,7 +29,7 @@ class SegResNetConfig(Config):
     kind: Literal["segresnet"] = "segresnet"
     spatial_dims: Literal[2, 3]
     in_channels: int = Field(ge=1)
-    out_channels: int = Field(ge=2)
+    out_channels: int = Field(ge=1)
     init_filters: int = Field(16, ge=8, multiple_of=8)
     blocks_down: tuple[int, ...] = Field((1, 2, 2, 4), min_length=2)
     blocks_up: tuple[int, ...] = (1, 1, 1)

@@ -36,7 +36,7 @@ class SwinUNETRConfig(Config):
     kind: Literal["swinunetr"] = "swinunetr"
     spatial_dims: Literal[2, 3]
     in_channels: int = Field(ge=1)
-    out_channels: int = Field(ge=2)
+    out_channels: int = Field(ge=1)
     feature_size: int = Field(24, ge=12, multiple_of=12)
     depths: Stages = (2, 2, 2, 2)
     num_heads: Stages = (3, 6, 12, 24)

@@ -14,28 +14,19 @@ Values must be numbers. Where some are NaN the choice means nothing, but it is o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+from medseg.compiled import compiled
+
 _ONE, _HALF = np.float32(1), np.float32(0.5)
 _STEP, _LEAST_STEP = np.float32(2.0**-10), np.float32(2.0**-24)  # of half precision, at 1 and at 0
 _ONE_AND_A_BIT = np.float32(1.01)
 _NORMAL, _SUBNORMALS = np.float32(2.0**-14), np.float32(2.0**24)
 
 
-def _compiled(function: _Function) -> _Function:
-    """Compile a function on first use, and keep the machine code on disk where that is allowed."""
-    try:
-        return numba.njit(function, nogil=True, cache=True)  # type: ignore[no-any-return]
-    except RuntimeError:  # no place to keep it: neither beside this file nor in the user's folder
-        return numba.njit(function, nogil=True)  # type: ignore[no-any-return]
-
-
-@_compiled
+@compiled
 def largest_channels(values: Any, found: Any, leads: Any) -> None:
     """Index of the largest channel, the first of equals.
 
@@ -56,7 +47,7 @@ def largest_channels(values: Any, found: Any, leads: Any) -> None:
             leads[place] = lead
 
 
-@_compiled
+@compiled
 def decide_cells(
     low: Any,
     high: Any,
@@ -163,7 +154,7 @@ def decide_cells(
                         out[x, y, z] = table[chosen[winner]]
 
 
-@_compiled
+@compiled
 def _between(low: Any, high: Any, weight: Any) -> Any:
     """Linear interpolation that is exact at both ends, as torch's `lerp`."""
     if weight < _HALF:
@@ -171,7 +162,7 @@ def _between(low: Any, high: Any, weight: Any) -> Any:
     return high - (high - low) * (_ONE - weight)
 
 
-@_compiled
+@compiled
 def _leads(low: Any, high: Any, lead_low: Any, lead_high: Any, cell: Any, index: int) -> Any:
     """Whether a channel is larger than those before it everywhere in a cell, by more than rounding takes away."""
     row, j, column, k = cell
@@ -184,7 +175,7 @@ def _leads(low: Any, high: Any, lead_low: Any, lead_high: Any, cell: Any, index:
     return lead > _ONE_AND_A_BIT * (_STEP * size + _LEAST_STEP)
 
 
-@_compiled
+@compiled
 def _rounded(value: Any) -> Any:
     """A float32 rounded to half precision, to even where two are as near; values beyond its range stay."""
     if abs(value) < _NORMAL:

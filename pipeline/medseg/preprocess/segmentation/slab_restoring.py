@@ -11,7 +11,7 @@ from torch import Tensor
 from medseg.geometry import Geometry
 from medseg.preprocess.resample import resample_linear
 from medseg.records import Array
-from medseg.targets import VoxelTarget
+from medseg.targets import ChannelTarget
 
 
 class SlabRestoring:
@@ -27,7 +27,7 @@ class SlabRestoring:
         slab_bytes: Memory that one slab of native values may take; a single slice may take more.
     """
 
-    def __init__(self, grid: Geometry, native: Geometry, target: VoxelTarget, axis: int, slab_bytes: int) -> None:
+    def __init__(self, grid: Geometry, native: Geometry, target: ChannelTarget, axis: int, slab_bytes: int) -> None:
         self.grid = grid
         self.native = native
         self.axis = axis

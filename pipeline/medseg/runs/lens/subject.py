@@ -8,7 +8,7 @@ from pathlib import Path
 from medseg.configuration import read_yaml
 from medseg.networks.classification import ClassifierConfig
 from medseg.networks.segmentation import AnyNetwork
-from medseg.planning import Plan, SlicePlan, load_plan_of
+from medseg.planning import SlicePlan, load_plan, load_plan_of
 
 Networked = AnyNetwork | ClassifierConfig
 _NAMES = {"unet": "UNet", "dynunet": "DynUNet", "segresnet": "SegResNet", "swinunetr": "SwinUNETR"}
@@ -58,7 +58,7 @@ def load_subject(path: Path) -> Subject:
         pixel = slice_plan.slices.pixel_mm
         is_multilabel = slice_plan.targets.kind == "multilabel"
         return Subject(slice_plan.dataset, slice_plan.network, slice_plan.slices.size, (pixel, pixel), is_multilabel)
-    plan = load_plan_of(Plan, path)
+    plan = load_plan(path)
     axes = plan.network.spatial_dims
     spacing = plan.preprocess.spacing_mm
     return Subject(plan.dataset, plan.network, plan.training.patch_size[:axes], spacing[:axes] if spacing else None)

@@ -1,4 +1,4 @@
-"""What a trained segmentation network costs."""
+"""What a trained network of voxels costs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import nn
 from medseg.inference import ModelCost
 from medseg.inference.device_name import device_name
 from medseg.networks import count_multiply_adds, count_parameters
-from medseg.planning import Plan
+from medseg.planning import Plan, RegressionPlan
 from medseg.training.engine import Outcome
 
 
-def model_cost(network: nn.Module, plan: Plan, outcome: Outcome, device: torch.device) -> ModelCost:
+def model_cost(network: nn.Module, plan: Plan | RegressionPlan, outcome: Outcome, device: torch.device) -> ModelCost:
     """Size of a network and effort of its training.
 
     Args:
@@ -32,7 +32,7 @@ def model_cost(network: nn.Module, plan: Plan, outcome: Outcome, device: torch.d
     )
 
 
-def _multiply_adds(network: nn.Module, plan: Plan) -> int | None:
+def _multiply_adds(network: nn.Module, plan: Plan | RegressionPlan) -> int | None:
     """Counted without weights; None for a network of the user's own that needs them."""
     window = plan.inference.patch_size[: plan.network.spatial_dims]
     try:

@@ -9,6 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from medseg.cohort import SERIAL
+from medseg.errors import ConfigError
+from medseg.evaluation.regression import QuantityContract
 from medseg.evaluation.segmentation import (
     EvaluationContract,
     InterRater,
@@ -35,6 +37,7 @@ from medseg.manifest import load_manifest, manifest_digest, select_cases
 from medseg.records import Case, CaseMetrics, Failure, Manifest, Split
 from medseg.runs.cluster import case_executor
 from medseg.runs.describe import shortened
+from medseg.runs.evaluated_models import measured_model, model_notes, start_evaluation
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import flattered_cases
@@ -49,19 +52,16 @@ from medseg.runs.segmentation.rater_agreement import (
 from medseg.runs.segmentation.second_reader import SecondReader
 from medseg.runs.tracking import (
     Tracking,
-    cases_text,
     log_cases,
     log_masks,
     log_measured,
-    model_tags,
     recorded,
     scope_of,
     send_earlier,
-    start_tracking,
     unsent,
 )
 from medseg.scans import read_label
-from medseg.tracking import MeasuredModel, TrackedRun
+from medseg.tracking import TrackedRun
 
 _DRAWN_WORST = 6
 _DRAWN_STRUCTURES = 6
@@ -78,7 +78,8 @@ class EvaluateSettings:
         split: Split that is measured; all labelled cases if neither is given.
         dice_bound: Mean Dice below which a mask counts as failed, where a classifier has checked the masks.
         data_root: Folder that the manifest's paths are relative to; its own folder if not given.
-        contract: YAML of what is measured and how, or the contract itself; the default contract if not given.
+        contract: YAML of what is measured and how, or the contract itself; the default contract if not given. That of
+            quantities is for a dataset of a regression.
         metrics: Metrics of your own by name, beside those of the contract.
         rater: Folder of a second reader's labels, named like masks, whose agreement is shown beside the model's.
         tracking: MLflow store.
@@ -92,7 +93,7 @@ class EvaluateSettings:
     split: Split | None = None
     dice_bound: float = 0.8
     data_root: Path | None = None
-    contract: Path | EvaluationContract | None = None
+    contract: Path | EvaluationContract | QuantityContract | None = None
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     rater: Path | None = None
     tracking: Tracking = field(default_factory=Tracking)
@@ -148,7 +149,10 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
     record = load_record(settings.masks)
     sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
-    run = _start_run(settings, manifest, record)
+    models = record.models if record else ()
+    run = start_evaluation(
+        settings.tracking, manifest, out=settings.out, fold=settings.fold, split=settings.split, models=models
+    )
     with recorded(run):
         read = [root, settings.masks]
         with (
@@ -198,7 +202,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             write_rater_pairs(agreed.pairs, folder / "raters.csv")
         notes: dict[str, Any] = {
             "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
-            **_models(record),
+            **model_notes(models),
             "cost": _cost(record, rows),
             "patients": {row.case_id: patients[row.case_id] for row in rows},
             "subgroups": [asdict(entry) for entry in subgroups(rows, cases)],
@@ -261,17 +265,18 @@ def _said(seen: Sequence[str], agreement: InterRater | None) -> list[str]:
 
 
 def _contract_of(settings: EvaluateSettings, manifest: Manifest) -> EvaluationContract:
-    """The contract that the settings give, read from its file, with the manifest's labels."""
+    """The contract that the settings give, read from its file, with the manifest's labels.
+
+    Raises:
+        ConfigError: If it is of quantities, or does not fit the manifest.
+    """
     given = settings.contract
     if isinstance(given, Path):
         return bound_contract(load_contract(given), manifest, source=f"contract {given}")
+    if isinstance(given, QuantityContract):
+        fact = "evaluate: contract must be of masks, as the dataset is, got one of quantities"
+        raise ConfigError(fact, remedy="give an EvaluationContract, or leave it out")
     return bound_contract(given or EvaluationContract(), manifest)
-
-
-def _models(record: PredictionRecord | None) -> dict[str, Any]:
-    """The model that drew the masks, and the members of an ensemble, which is no single model."""
-    models = [model.model_dump(mode="json", exclude={"trained_on"}) for model in (record.models if record else ())]
-    return {"model": models[0] if len(models) == 1 else None, "models": models if len(models) > 1 else None}
 
 
 def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[str, Any] | None:
@@ -288,16 +293,6 @@ def _cost(record: PredictionRecord | None, rows: Sequence[CaseMetrics]) -> dict[
         "multiply_adds_per_window": cost.multiply_adds_per_window if cost else None,
         "training_minutes": cost.training_s / 60 if cost else None,
     }
-
-
-def _start_run(settings: EvaluateSettings, manifest: Manifest, record: PredictionRecord | None) -> TrackedRun | None:
-    """An MLflow run of this evaluation, tagged with the model that drew the masks if it was a single one."""
-    name = f"evaluate {settings.out.resolve().name}, {cases_text(settings.fold, settings.split)}"
-    model = record.model if record else None
-    if model is None:
-        return start_tracking(settings.tracking, manifest, stage="evaluate", name=name)
-    tags = model_tags(model.plan_digest, run_id=model.run_id, weights_digest=model.weights_digest)
-    return start_tracking(settings.tracking, manifest, stage="evaluate", name=name, tags=tags, parent=model.run_id)
 
 
 def _description(manifest: Manifest, result: EvaluateResult) -> str:
@@ -340,14 +335,7 @@ def _log(
     run.log_parameters({"fold": settings.fold, "split": settings.split, **counts})
     run.log_parameters({"contract": result.contract.digest})
     log_cases(run, manifest, evaluation=cases)
-    scope, model = scope_of(settings.fold, settings.split), record.model if record else None
-    measured = MeasuredModel(
-        manifest.name,
-        manifest_digest(manifest),
-        "evaluation",
-        run_id=(model.run_id if model else None) or "",
-        weights_digest=(model.weights_digest if model else None) or "",
-    )
+    scope, measured = scope_of(settings.fold, settings.split), measured_model(manifest, record.models if record else ())
     log_measured(run, scoped_metrics(result.summary, scope), measured)
     run.describe(_description(manifest, result))
     run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})

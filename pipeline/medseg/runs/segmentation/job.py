@@ -150,7 +150,15 @@ class SegmentationJob:
     def check(self, manifest: Manifest) -> None:
         """Refuse a dataset that is not for segmentation."""
         if manifest.task != "segmentation":
-            raise ManifestError(f"manifest {manifest.name}: task must be segmentation, got {manifest.task}")
+            raise ManifestError(
+                f"manifest {manifest.name}: task must be segmentation, got {manifest.task}",
+                remedy="give a dataset of labels",
+            )
+        if not manifest.foreground:
+            raise ManifestError(
+                f"manifest {manifest.name}: a segmentation must have a label beside the background, got none",
+                remedy="name the values of the label files under labels",
+            )
 
     def plan(
         self,
@@ -234,7 +242,7 @@ class SegmentationJob:
             manifest,
             device=device,
             spending=spending,
-            spacing_mm=_asked_spacing(settings),
+            spacing_mm=asked_spacing(settings),
             adapt=partial(plan_initialised, card=earlier) if earlier and not self.network else (lambda plan: plan),
             network=self.network or "unet",
             structures=structures,
@@ -517,7 +525,7 @@ def spread_cases(cases: Sequence[Case]) -> Sequence[Case]:
     return [*first, *(case for case in cases if not any(case is other for other in first))]
 
 
-def _asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
+def asked_spacing(settings: TrainingSettings) -> tuple[float, float, float] | None:
     """Voxel size that the user sets; what is wrong with it is said where the changes are made."""
     section = settings.changes.get("preprocess")
     asked = section.get("spacing_mm") if isinstance(section, Mapping) else None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import CheckpointError, ConfigError
-from medseg.inference.card import CLASSIFIER_NAME, model_folder
+from medseg.inference.card import CLASSIFIER_NAME, QUANTITY_CARD, model_folder
 from medseg.inference.segmentation.card import CARD_NAME
 from medseg.networks.weights import weights_digest
 from medseg.runs.run_folder import RunFolder
@@ -36,7 +36,8 @@ def is_model(place: Path | str) -> bool:
     if str(place).startswith(_REGISTERED):
         return True
     folder = Path(place)
-    return (model_folder(folder) / CARD_NAME).is_file() or RunFolder(folder).folds.is_file() or is_chosen(folder)
+    has_card = (model_folder(folder) / CARD_NAME).is_file() or predicts_quantities(folder)
+    return has_card or RunFolder(folder).folds.is_file() or is_chosen(folder)
 
 
 def unusable_run(place: Path | str) -> str:
@@ -54,6 +55,11 @@ def unusable_run(place: Path | str) -> str:
 def is_classifier(folder: Path) -> bool:
     """Whether a folder is a run of a slice classifier, or its model folder."""
     return (model_folder(folder) / CLASSIFIER_NAME).is_file()
+
+
+def predicts_quantities(folder: Path) -> bool:
+    """Whether a folder is a run of a regression, or its model folder."""
+    return (model_folder(folder) / QUANTITY_CARD).is_file()
 
 
 def check_single_network(folder: Path) -> None:
@@ -113,8 +119,13 @@ def found_models(places: Sequence[Path | str], *, tracking_uri: str | None = Non
 
 
 def _check(folders: Sequence[Path]) -> None:
-    """Refuse slice classifiers, and a model that would count twice."""
+    """Refuse slice classifiers, models of quantities, and a model that would count twice."""
     for folder in folders:
+        if predicts_quantities(folder):
+            raise ConfigError(
+                f"model {folder}: must draw masks, got a model of quantities",
+                remedy="give a run of medseg train on labels; predict takes models of quantities by themselves",
+            )
         if is_classifier(folder):
             raise ConfigError(
                 f"model {folder}: must draw masks, got a slice classifier",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.atomic import check_writable
-from medseg.manifest import load_manifest, select_cases
+from medseg.manifest import load_manifest, require_no_quantities, select_cases
 from medseg.planning import load_plan
 from medseg.planning.raters import as_learned
 from medseg.preprocess.segmentation.prepare import fill_store
@@ -63,6 +63,7 @@ def prepare_dataset(dataset: Path, settings: PrepareSettings, *, progress: Progr
         PipelineError: If the dataset, the plan or the cluster cannot be used.
     """
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
+    require_no_quantities(manifest, "cases prepared beforehand")
     plan = load_plan(settings.plan)
     cases = select_cases(manifest, split="training", is_labelled=True)
     store, here, workers = check_writable(settings.store, option="store"), threads(settings.workers), settings.workers

@@ -7,6 +7,9 @@ from medseg.scans.dicom.contour_writer import write_rtstruct
 from medseg.scans.dicom.contours import NO_CONTOUR
 from medseg.scans.dicom.damage import quiet_dicom, silence_dicom
 from medseg.scans.dicom.deflated import inflated_bytes
+from medseg.scans.dicom.dose_check import check_rtdose
+from medseg.scans.dicom.dose_reading import DOSE_CLASS, DoseObject, ReadDose, read_dose, read_dose_object
+from medseg.scans.dicom.dose_writer import NOT_FOR_TREATMENT, write_rtdose
 from medseg.scans.dicom.identity import Identity
 from medseg.scans.dicom.identity_reading import read_patient_and_study
 from medseg.scans.dicom.instance import Instance, is_dicom, read_instance
@@ -19,6 +22,7 @@ from medseg.scans.dicom.label_object import (
     read_label_object,
 )
 from medseg.scans.dicom.planes import Problem
+from medseg.scans.dicom.planned_dose import write_dicom_dose
 from medseg.scans.dicom.reference_reading import images_text, read_rtstruct_references, read_seg_references
 from medseg.scans.dicom.repair import REPAIRS, straight_geometry
 from medseg.scans.dicom.report_reading import evidence_text, read_report_with_highdicom, read_report_with_pydicom
@@ -33,9 +37,12 @@ from medseg.scans.dicom.suv import suv_factor
 from medseg.scans.dicom.volume import SeriesScan, read_series
 
 __all__ = [
+    "DOSE_CLASS",
     "LABEL_CLASSES",
+    "NOT_FOR_TREATMENT",
     "NO_CONTOUR",
     "REPAIRS",
+    "DoseObject",
     "Drawn",
     "Extent",
     "FoundSeries",
@@ -43,10 +50,12 @@ __all__ = [
     "Instance",
     "LabelObject",
     "Problem",
+    "ReadDose",
     "SegIdentity",
     "SegKind",
     "SeriesRules",
     "SeriesScan",
+    "check_rtdose",
     "draw_label_object",
     "evidence_text",
     "find_series",
@@ -55,6 +64,8 @@ __all__ = [
     "is_dicom",
     "label_extents",
     "quiet_dicom",
+    "read_dose",
+    "read_dose_object",
     "read_instance",
     "read_label_object",
     "read_patient_and_study",
@@ -71,9 +82,11 @@ __all__ = [
     "silence_dicom",
     "straight_geometry",
     "suv_factor",
+    "write_dicom_dose",
     "write_dicom_seg",
     "write_dicom_series",
     "write_measurement_report",
+    "write_rtdose",
     "write_rtstruct",
     "write_seg",
 ]

@@ -225,8 +225,10 @@ def _set_aside(instance: Instance) -> Problem | None:
     is_copy = instance.sop_class.startswith(("Secondary Capture", "Multi-frame"))
     if is_copy and instance.modality not in PICTURE_MODALITIES and not any(f.position_mm for f in instance.frames):
         return Problem("set_aside", "it is a screen copy without a place in the patient", "export the original images")
-    if instance.sop_class.startswith(("RT Dose", "RT Image")):
-        return Problem("set_aside", "it is a dose or a portal image", "nothing to do; these are not ingested")
+    if instance.sop_class.startswith("RT Dose"):
+        return Problem("set_aside", "it is a dose", "name it under quantities in the mapping if it is to be learned")
+    if instance.sop_class.startswith("RT Image"):
+        return Problem("set_aside", "it is a portal image", "nothing to do; these are not ingested")
     return None
 
 

@@ -13,12 +13,22 @@ from medseg.training.segmentation.coarse import CoarseStart
 _SETTLING = 1.3  # of the share of a coarse start, until the moving average of the weights is of the grid's own voxels
 
 
-class TrainingConfig(OptimisationConfig):
-    """Settings of a segmentation training: those of every training, patches and loss.
+class PatchTrainingConfig(OptimisationConfig):
+    """Settings of a training on patches of volumes or pictures.
 
     Attributes:
         patch_size: Voxels of a training patch on the network's grid; a last axis of 1 means 2D.
         patches_per_case: Patches drawn from each case per epoch.
+    """
+
+    patch_size: tuple[Voxels, Voxels, Voxels]
+    patches_per_case: int = Field(1, ge=1)
+
+
+class TrainingConfig(PatchTrainingConfig):
+    """Settings of a segmentation training: those of every training on patches, and its loss.
+
+    Attributes:
         foreground_share: Share of patches centred on a labelled voxel, each label equally often.
         extra_patches: Patches per epoch that are centred on a label, by its name, in addition to those that every case
             gives; they come from the cases that hold it.
@@ -31,8 +41,6 @@ class TrainingConfig(OptimisationConfig):
             where there are no such cases.
     """
 
-    patch_size: tuple[Voxels, Voxels, Voxels]
-    patches_per_case: int = Field(1, ge=1)
     foreground_share: float = Field(0.5, ge=0, le=1)
     extra_patches: dict[str, Annotated[int, Field(ge=1)]] = Field(
         default_factory=dict, exclude_if=lambda patches: not patches

@@ -189,8 +189,8 @@ def _readings_of(case: StoredCase, config: TrainingConfig) -> list[StoredCase]:
     return [case.as_read_by(number) for number in range(count)]
 
 
-def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
-    """Cut a box from the last three axes, with zeros where it reaches beyond the array."""
+def crop(array: object, start: Sequence[int], size: Sequence[int], *, fill: float = 0) -> Array:
+    """Cut a box from the last three axes, with zeros, or another number, where it reaches beyond the array."""
     shape = array.shape  # type: ignore[attr-defined]  # a stored array
     spatial = shape[-3:]
     leading = (slice(None),) * (len(shape) - 3)
@@ -198,7 +198,7 @@ def crop(array: object, start: Sequence[int], size: Sequence[int]) -> Array:
     voxels = np.asarray(array[(*leading, *inside)])  # type: ignore[index]  # as above
     if voxels.shape[-3:] == tuple(size):
         return voxels
-    padded = np.zeros((*voxels.shape[:-3], *size), voxels.dtype)
+    padded = np.full((*voxels.shape[:-3], *size), fill, voxels.dtype)
     first = [max(-s, 0) for s in start]
     i, j, k = (slice(s, s + n) for s, n in zip(first, voxels.shape[-3:], strict=True))
     padded[..., i, j, k] = voxels

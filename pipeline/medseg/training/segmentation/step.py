@@ -14,7 +14,7 @@ from medseg.training.augment import augment_batch
 from medseg.training.batches import Batch
 from medseg.training.ranks import is_alone
 from medseg.training.segmentation.compiled import Forward, compiled_forward
-from medseg.training.segmentation.config import TrainingConfig
+from medseg.training.segmentation.config import PatchTrainingConfig
 from medseg.training.segmentation.parts import BatchTransform
 from medseg.training.share import gathered, own_share
 from medseg.training.step import make_step
@@ -25,12 +25,13 @@ def training_step(
     network: nn.Module,
     optimiser: Optimizer,
     loss: nn.Module,
-    config: TrainingConfig,
+    config: PatchTrainingConfig,
     device: torch.device,
     *,
     spatial_dims: int,
     transform: BatchTransform | None = None,
     compiled_channels: int | None = None,
+    has_values: bool = False,
 ) -> Step:
     """Build the step on augmented patches `(B, C, I, J, K)`.
 
@@ -44,6 +45,7 @@ def training_step(
         transform: The user's change of batches after augmentation.
         compiled_channels: Channels of the patches for which the forward pass is compiled before the first step; it is
             not compiled if not given.
+        has_values: Whether labels are values of quantities, NaN where one is not known.
     """
     layout = memory_format(spatial_dims, device)
     share = own_share(config.batch_size)
@@ -61,7 +63,9 @@ def training_step(
         forward = compiled_forward(forward, network, partial(scales_of, blank))
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
-        image, label = augment_batch(batch["image"], batch["label"], config.augment, seed=seed, share=part)
+        image, label = augment_batch(
+            batch["image"], batch["label"], config.augment, seed=seed, share=part, has_values=has_values
+        )
         if transform is not None:
             image, label = transform(gathered(image, share), gathered(label, share), seed=seed)
             image, label = (image[share.own], label[share.own]) if part else (image, label)

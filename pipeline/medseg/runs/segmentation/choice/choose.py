@@ -26,7 +26,7 @@ from medseg.evaluation.segmentation import (
     summarise,
 )
 from medseg.inference.segmentation.postprocess import Postprocessing
-from medseg.manifest import assign_folds, load_manifest
+from medseg.manifest import assign_folds, load_manifest, require_no_quantities
 from medseg.records import Case, CaseMetrics, Failure, Manifest
 from medseg.runs.machine import DeviceName
 from medseg.runs.progress import Progress, Silence
@@ -118,6 +118,7 @@ def choose_model(
     """
     _check_out(settings.out)
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
+    require_no_quantities(manifest, "a choice of models")
     manifest = assign_folds(manifest)
     candidates = read_candidates(folders, settings.names, manifest)
     run = start_choice_run(settings.tracking, manifest, candidates, out=settings.out)

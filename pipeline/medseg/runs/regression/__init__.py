@@ -1,0 +1,1 @@
+"""What people start with quantities: training and prediction."""
