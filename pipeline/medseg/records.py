@@ -108,6 +108,7 @@ class Case(BaseModel):
         label_review: Decision by which a model's mask became the label; None for labels from elsewhere.
         annotated_labels: Labels or regions that were annotated in this case, where others may be there undrawn; None
             where all were.
+        study_labels: Those of the manifest's study classes that the case shows; None where that is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,6 +132,7 @@ class Case(BaseModel):
     study_date: str | None = None
     label_review: LabelReview | None = None
     annotated_labels: tuple[Text, ...] | None = None
+    study_labels: tuple[Text, ...] | None = None
 
 
 class Manifest(BaseModel):
@@ -147,6 +149,7 @@ class Manifest(BaseModel):
         regions: Values that make up each structure, where structures overlap; None where each voxel has one label.
         regions_order: Value that each region writes where no value stands for the combination of regions.
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
+        study_classes: Classes of whole cases, such as diagnoses, that `study_labels` of the cases name; None without.
         task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
@@ -166,6 +169,7 @@ class Manifest(BaseModel):
     regions: dict[Text, tuple[int, ...]] | None = None
     regions_order: tuple[int, ...] | None = None
     ignore: int | None = None
+    study_classes: tuple[Text, ...] | None = None
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False

@@ -11,7 +11,15 @@ from medseg.manifest.modalities import MixedChannel, mixed_channels
 from medseg.manifest.region_checks import require_plain
 from medseg.manifest.save import save_manifest
 from medseg.manifest.select_cases import select_cases
-from medseg.manifest.target import by_value, case_target, manifest_target, training_target, unannotated
+from medseg.manifest.target import (
+    by_value,
+    case_target,
+    manifest_target,
+    partial_target,
+    training_target,
+    unannotated,
+    without_mask,
+)
 
 __all__ = [
     "CaseScans",
@@ -25,6 +33,7 @@ __all__ = [
     "manifest_schema",
     "manifest_target",
     "mixed_channels",
+    "partial_target",
     "read_case",
     "read_case_image",
     "read_case_label",
@@ -34,4 +43,5 @@ __all__ = [
     "split_fold",
     "training_target",
     "unannotated",
+    "without_mask",
 ]

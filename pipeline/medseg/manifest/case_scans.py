@@ -26,7 +26,7 @@ class CaseScans(NamedTuple):
 
 
 def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
-    """Read image and label for training.
+    """Read image and label for training; a case of `without_mask` has a label in which every voxel is ignored.
 
     Raises:
         ScanError: If a file cannot be used, the label is missing, empty (unless the manifest allows it) or holds a
@@ -34,6 +34,8 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
         GeometryError: If image and label lie on different grids.
     """
     image = read_case_image(case, manifest, root)
+    if case.label is None and case.annotated_labels == ():
+        return CaseScans(image, _unannotated_label(case, manifest, image.geometry.shape))
     label, geometry = read_case_label(case, manifest, root)
     check_same_grid(geometry, image.geometry, case_id=case.case_id, thing="label", reference="image")
     if not manifest.allow_empty_labels and not case_target(case, manifest).annotated(label).any():
@@ -44,6 +46,12 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
             case_id=case.case_id,
         )
     return CaseScans(image, label)
+
+
+def _unannotated_label(case: Case, manifest: Manifest, shape: tuple[int, int, int]) -> Labelmap:
+    """A label in which no voxel counts; where regions have no value for that, they are left out by name."""
+    value = case_target(case, manifest).ignore or 0
+    return np.full(shape, value, np.min_scalar_type(value))
 
 
 def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:

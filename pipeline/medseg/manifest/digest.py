@@ -13,8 +13,9 @@ _LATER = (
     "age_years",
     "label_review",
     "annotated_labels",
+    "study_labels",
 )  # fields of a case that the first digests did not know
-_LATER_OF_ALL = ("regions", "regions_order", "ignore")  # those of the manifest itself
+_LATER_OF_ALL = ("regions", "regions_order", "ignore", "study_classes")  # those of the manifest itself
 
 
 def manifest_digest(manifest: Manifest) -> str:

@@ -39,6 +39,9 @@ class CaseEntry(BaseModel):
     annotated_labels: list[str] | None = Field(
         None, description="Labels or regions that were annotated in this case; background says nothing of the others."
     )
+    study_labels: list[str] | None = Field(
+        None, description="Study classes that the case shows; those that are not named are absent."
+    )
 
 
 class ManifestDocument(BaseModel):
@@ -60,6 +63,7 @@ class ManifestDocument(BaseModel):
         None, description="Value that each region writes where no value stands for the combination of regions."
     )
     ignore: StrictInt | None = Field(None, description="Value of voxels that nobody has annotated.")
+    study_classes: list[str] | None = Field(None, description="Classes of whole cases that study_labels name.")
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
     )
@@ -94,6 +98,7 @@ def to_manifest(document: ManifestDocument) -> Manifest:
         regions=document.regions,
         regions_order=document.regions_order,
         ignore=document.ignore,
+        study_classes=document.study_classes,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,
@@ -141,4 +146,6 @@ def _to_entry(case: Case, *, has_patients: bool) -> CaseEntry:
         content["slice_labels"] = [list(names) for names in case.slice_labels]
     if case.annotated_labels is not None:
         content["annotated_labels"] = list(case.annotated_labels)
+    if case.study_labels is not None:
+        content["study_labels"] = list(case.study_labels)
     return CaseEntry(image=images[0] if len(images) == 1 else list(images), **content)

@@ -22,6 +22,7 @@ from medseg.manifest.nnunet import is_nnunet, read_nnunet
 from medseg.manifest.own_keys import is_own_form, with_own_keys
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
 from medseg.manifest.region_checks import check_regions
+from medseg.manifest.study_checks import check_study_classes
 from medseg.manifest.validation_cases import with_validation
 from medseg.manifest.windows_paths import with_slashes
 from medseg.records import Manifest
@@ -167,6 +168,7 @@ def check_names(manifest: Manifest) -> None:
         fact = f"manifest {name}: instances need exactly one foreground label, got {manifest.foreground}"
         raise ManifestError(fact, remedy="list one label beside the background, or leave instances out")
     check_regions(manifest)
+    check_study_classes(manifest)
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(

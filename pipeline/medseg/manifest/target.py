@@ -21,6 +21,16 @@ def training_target(manifest: Manifest) -> LabelMap:
     return _target(manifest, is_partial=is_partial)
 
 
+def partial_target(manifest: Manifest) -> LabelMap:
+    """The target of a training some of whose cases have no mask, so that all of their voxels are ignored."""
+    return _target(manifest, is_partial=True)
+
+
+def without_mask(case: Case) -> Case:
+    """A case without a label as one that annotates nothing, which a network with a head may learn from."""
+    return case if case.label is not None else case.model_copy(update={"annotated_labels": ()})
+
+
 def case_target(case: Case, manifest: Manifest) -> LabelMap:
     """The meaning of one case's label as it is read: the same, but that nothing is ignored where all is annotated."""
     return _target(manifest, is_partial=bool(unannotated(case, manifest)))
