@@ -55,6 +55,8 @@ def command(dataset: Path, folder: Path, **arguments: Any) -> None:
         click.echo(result.power)
     if result.inter_rater is not None:
         click.echo(result.inter_rater)
+    if result.head is not None:
+        click.echo(result.head)
     click.echo(f"tables and pictures in {folder}")
     console.report_failures([*result.failures, *(result.inter_rater.failures if result.inter_rater else ())])
 

@@ -31,6 +31,7 @@ from medseg.runs.segmentation.watch import Batch, WatchSettings, watch_folder
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
+from medseg.targets import HeadLevel
 from medseg.training.engine import Attach
 from medseg.training.segmentation import SegmentationParts
 
@@ -50,6 +51,7 @@ def train(
     grid: GridKind = "budget",
     network: NetworkName | None = None,
     preset: PresetName | None = None,
+    head: HeadLevel | None = None,
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -72,6 +74,8 @@ def train(
             `dynunet`, `segresnet` or `swinunetr`; a network of your own goes into `parts`.
         preset: Sizes of network, patch and batch by name: `nano`, `S`, `M`, `L` or `XL`; the device decides if not
             given.
+        head: What a head on the same encoder classifies beside the masks, each `slice` or the whole `study`; masks
+            alone if not given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device`, `resume`, or
@@ -93,7 +97,7 @@ def train(
         **_changes(config),
         **_with_paths(settings),
     )
-    job = SegmentationJob(parts, grid=grid, network=network, preset=preset)
+    job = SegmentationJob(parts, grid=grid, network=network, preset=preset, head=head)
     if asked.fold == ALL_FOLDS:
         return train_folds(job, Path(dataset), asked, progress=progress)
     return train_job(job, Path(dataset), asked, progress=progress)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
+from medseg.targets.head_classes import HeadClasses, HeadLevel
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
 from medseg.targets.regions import Regions, regions_of
 from medseg.targets.slice_classes import BACKGROUND, UNKNOWN, SliceClasses, TargetSource
@@ -29,6 +30,8 @@ __all__ = [
     "UNKNOWN",
     "ClassKind",
     "ExclusiveLabels",
+    "HeadClasses",
+    "HeadLevel",
     "LabelMap",
     "LabelsOnHalfLogits",
     "Regions",

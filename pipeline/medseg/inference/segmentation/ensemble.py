@@ -29,6 +29,7 @@ from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget, regions_of
 
 if TYPE_CHECKING:
+    from medseg.inference.segmentation.head.card import HeadCard
     from medseg.inference.segmentation.quality.calibration import ConfidenceCalibration
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
@@ -53,6 +54,11 @@ class Ensemble:
     def __init__(self, members: Sequence[MaskModel]) -> None:
         self.members = tuple(members)
         first = self.members[0]
+        if any(member.head is not None for member in self.members):
+            raise ConfigError(
+                "models with a head of classes must work alone, got one among several",
+                remedy="predict with each model into a folder of its own",
+            )
         for number, other in enumerate(self.members[1:], start=2):
             for what in ("channels", "labels", "postprocessing"):
                 one, two = getattr(first, what), getattr(other, what)
@@ -109,6 +115,11 @@ class Ensemble:
     def postprocessing(self) -> Postprocessing | None:
         """Rules that all members share, for the mask that they draw together."""
         return self.members[0].postprocessing
+
+    @property
+    def head(self) -> HeadCard | None:
+        """Nothing: several models find no classes together."""
+        return None
 
     @property
     def device(self) -> torch.device:

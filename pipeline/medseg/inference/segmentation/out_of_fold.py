@@ -16,6 +16,7 @@ from medseg.targets import VoxelTarget
 if TYPE_CHECKING:
     import torch
 
+    from medseg.inference.segmentation.head.card import HeadCard
     from medseg.inference.segmentation.postprocess import Postprocessing
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
@@ -102,6 +103,11 @@ class OutOfFold:
     def postprocessing(self) -> Postprocessing | None:
         """Rules that all members share."""
         return self._all.postprocessing
+
+    @property
+    def head(self) -> HeadCard | None:
+        """Classes that the network finds beside the mask, where there is a single one."""
+        return self._all.head
 
     @property
     def device(self) -> torch.device:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from medseg.geometry import Geometry
+from medseg.inference.segmentation.head.prepared import PreparedHead
 from medseg.inference.segmentation.mask_model import Drawing, Observer
 from medseg.inference.segmentation.memory import check_memory
 from medseg.inference.segmentation.postprocess import postprocessed
@@ -50,14 +52,19 @@ class PreparedScan:
         self._model = model
         self.shape = scan.geometry.shape
         self._voxel_ml = scan.geometry.voxel_ml
+        self._head: PreparedHead | None = None
         seen = crop_to_body(scan, model.card.preprocess)
         self.box = overlap(_wanted(slab, scan.geometry), seen.box)
         self.is_empty = not all(self.box)
         self.needed_bytes = 0
+        if model.card.head is not None:
+            self._head = PreparedHead(model.card.head, scan.geometry)
         if self.is_empty:
             return
         self.native = part_of(scan.geometry, self.box)
         grid = network_grid(seen.scan.geometry, model.card.preprocess)
+        if self._head is not None:
+            self._head.begin(grid)
         windows = model.card.inference.for_image(grid.shape, multiple=model.card.network.patch_multiple)
         axis_maps = self.native.axis_maps(grid)
         along = next((other.along for other in others if not other.is_empty), None)
@@ -85,15 +92,19 @@ class PreparedScan:
         """Run the network and decide on the scan's own grid."""
         target = self._model.target
         if self.is_empty:
-            return Drawing(target.blank(self.shape))
+            return self._with_head(Drawing(target.blank(self.shape)))
         planes = self.planes()
         chunks = planes.chunks if observe is None else observed(planes.chunks, observe)
         part = restore_planes(chunks, planes.grid, self.native, target=target, axis=planes.axis)
         if self.box == whole_box(self.shape):
-            return self.finished(Drawing(part))
+            return self._with_head(self.finished(Drawing(part)))
         mask = target.blank(self.shape)
         mask[(..., *slices_of(self.box))] = part
-        return self.finished(Drawing(mask))
+        return self._with_head(self.finished(Drawing(mask)))
+
+    def _with_head(self, drawing: Drawing) -> Drawing:
+        """A drawing with what the head found, if there is one."""
+        return drawing if self._head is None else replace(drawing, head=self._head.logits())
 
     def finished(self, drawing: Drawing) -> Drawing:
         """A drawing of the whole scan after the model's postprocessing."""
@@ -118,6 +129,7 @@ class PreparedScan:
             target=model.target,
             device=model.device,
             precision=model.precision,
+            head=self._head.sums if self._head is not None else None,
         )
         return ValuePlanes(chunks, self._grid, self._layout.axis, model.target)
 

@@ -20,6 +20,9 @@ class MultitaskUNet(UNet):
 
     Called like any network it gives the logits of masks alone, so that whatever draws masks needs to know no more.
 
+    Attributes:
+        log_variances: Logarithms of the variances of masks and classes, by which their losses may be weighted.
+
     Args:
         config: Shape of the network, with at least one of `head_classes`.
     """
@@ -27,6 +30,7 @@ class MultitaskUNet(UNet):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)  # first, so that a seed gives encoder and decoder the weights that it gives a UNet
         self.head = CONV[config.spatial_dims](config.channels[-1], config.head_classes, 1)
+        self.log_variances = nn.Parameter(torch.zeros(2))
 
     def with_evidence(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
         """Logits of every supervised stage, and the evidence for each class at every place of the coarsest stage.

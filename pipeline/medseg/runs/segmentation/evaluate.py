@@ -35,6 +35,8 @@ from medseg.runs.describe import shortened
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import flattered_cases
+from medseg.runs.segmentation.head.evaluate import evaluate_head, has_head, is_for_head_alone
+from medseg.runs.segmentation.head.measured import DeliveredHead, log_head
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
 from medseg.runs.segmentation.second_reader import SecondReader
@@ -103,6 +105,7 @@ class EvaluateResult:
         failures: Cases that could not be measured, with the reasons.
         warnings: Sentences for the person who started the evaluation.
         inter_rater: Agreement of the readers beside that of the model; None without a second reader.
+        head: Classes that the model found beside the masks, measured; None for masks alone.
     """
 
     folder: Path
@@ -113,6 +116,7 @@ class EvaluateResult:
     failures: tuple[Failure, ...]
     warnings: tuple[str, ...]
     inter_rater: InterRater | None = None
+    head: DeliveredHead | None = None
 
 
 def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progress | None = None) -> EvaluateResult:
@@ -131,9 +135,10 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     progress = progress or Silence()
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     contract = _contract_of(settings, manifest)
-    cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
-    reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
     record = load_record(settings.masks)
+    every = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=not has_head(record))
+    cases = tuple(case for case in every if not (has_head(record) and is_for_head_alone(case)))
+    reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
     sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
     run = _start_run(settings, manifest, record)
     with recorded(run):
@@ -161,6 +166,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             if reader
             else None
         )
+        head = evaluate_head(record, every, manifest, root, folder=folder)
         files = (folder / "metrics.csv", folder / "summary.json", *([folder / "rater.csv"] if agreement else []))
         write_metrics(rows, files[0])
         if agreement:
@@ -181,7 +187,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
         pictures, undrawn = _draw(rows, cases, manifest, root, settings)
         warnings = (*_said(seen, agreement), *ignored_text(rows), *undrawn)
         result = EvaluateResult(
-            folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement
+            folder, contract, tuple(rows), summary, power, tuple(failures), warnings, inter_rater=agreement, head=head
         )
         if run is not None:
             _log(run, settings, manifest, cases, result, files, pictures, record)
@@ -302,6 +308,8 @@ def _log(
     run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
     if ignored_note(result.rows):
         run.log_metrics({"ignored_share": ignored_share(result.rows)})
+    if result.head is not None:
+        log_head(run, result.head, scope=scope)
     if result.inter_rater is not None:
         run.log_metrics(scoped_metrics(result.inter_rater.summary, f"{scope}_second_reader"))
     log_masks(run, result.rows, files=files, pictures=pictures, table="cases.json")

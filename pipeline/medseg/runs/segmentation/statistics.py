@@ -16,6 +16,7 @@ from medseg.inference.segmentation.quality import (
 from medseg.planning import Plan
 from medseg.records import CaseMetrics
 from medseg.runs.training_cases import TrainingCases
+from medseg.training.segmentation.head.patches import has_mask
 from medseg.training.segmentation.task import SegmentationTask
 
 _CHECKING_S = 5.0
@@ -29,7 +30,7 @@ def training_statistics(cases: TrainingCases, plan: Plan, task: SegmentationTask
         plan: Plan of the training.
         task: Task with the prepared cases.
     """
-    prepared = {case.case_id: case.facts for case in task.inputs.training}
+    prepared = {case.case_id: case.facts for case in task.inputs.training if has_mask(case, task.inputs.target)}
     return collect_statistics(
         [facts for facts in prepared.values() if facts is not None],
         task.inputs.target.structures,

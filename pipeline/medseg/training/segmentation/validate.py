@@ -10,6 +10,7 @@ from torch import nn
 
 from medseg.evaluation.segmentation import Metric, measure_case
 from medseg.inference.segmentation import InferenceConfig
+from medseg.inference.segmentation.head.sums import HeadSums
 from medseg.inference.segmentation.mask_model import Observer
 from medseg.inference.segmentation.prepared_scan import observed
 from medseg.inference.segmentation.sliding import probability_planes
@@ -31,6 +32,7 @@ def validate_volume(
     precision: PrecisionKind,
     metrics: Mapping[str, Metric] | None = None,
     observe: Observer | None = None,
+    head: HeadSums | None = None,
 ) -> tuple[Labelmap, list[CaseMetrics]]:
     """Predict, restore to the native grid as `Predictor.mask` does, and measure a case.
 
@@ -43,6 +45,7 @@ def validate_volume(
         precision: Number format of the forward pass.
         metrics: Metrics of the user's own by name.
         observe: Function that sees the probabilities on the way.
+        head: Sums of what the network's head finds, which are complete on return.
 
     Returns:
         The mask on the native grid and its metrics.
@@ -50,7 +53,7 @@ def validate_volume(
     network.eval()
     image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
     plan = lay_out_windows(case.grid.shape, config)
-    planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
+    planes = probability_planes(network, image, plan, target=target, device=device, precision=precision, head=head)
     seen = planes if observe is None else observed(planes, observe)
     drawn = restore_planes(seen, case.grid, case.seen, target=target, axis=plan.axis)
     mask = case.on_native(drawn, target.blank(case.native.shape))
