@@ -48,8 +48,7 @@ Examples:
 @options.grid
 @options.network
 @options.preset
-@click.option("--head", type=click.Choice(["slice", "study"]),
-              help="Classes to learn beside the masks, on the same encoder: of each slice, or of the study.")  # fmt: skip
+@options.head
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder.
 

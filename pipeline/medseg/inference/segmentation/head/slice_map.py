@@ -40,7 +40,7 @@ class SliceMap(NamedTuple):
         return np.where(is_inside, nearest, -1)
 
     def on_slices(self, rows: Array) -> Array:
-        """Rows of the planes `(planes, N)`, interpolated to the slices `(slices, N)`; NaN for slices that the grid lacks.
+        """Rows of planes `(planes, N)`, interpolated to slices `(slices, N)`; NaN for slices that the grid lacks.
 
         Beyond the centres of the first and last plane theirs are taken.
         """
