@@ -54,11 +54,6 @@ class Ensemble:
     def __init__(self, members: Sequence[MaskModel]) -> None:
         self.members = tuple(members)
         first = self.members[0]
-        if any(member.head is not None for member in self.members):
-            raise ConfigError(
-                "models with a head of classes must work alone, got one among several",
-                remedy="predict with each model into a folder of its own",
-            )
         for number, other in enumerate(self.members[1:], start=2):
             for what in ("channels", "labels", "postprocessing"):
                 one, two = getattr(first, what), getattr(other, what)
@@ -145,6 +140,19 @@ class Ensemble:
         calibrations = [one.statistics.confidence if one.statistics else {} for one in self.members]
         finish = partial(postprocessed, rules=self.postprocessing, target=self.target, voxel_ml=scan.geometry.voxel_ml)
         return PreparedEnsemble(in_order, self.target, calibrations=calibrations, finish=finish)
+
+
+def check_heads(models: Sequence[MaskModel]) -> None:
+    """Refuse several models that find classes beside masks, which nobody averages yet.
+
+    Raises:
+        ConfigError: If there are several, and one has a head.
+    """
+    if len(models) > 1 and any(model.head is not None for model in models):
+        raise ConfigError(
+            f"models with a head of classes must work alone, got {len(models)} models",
+            remedy="predict with each model into a folder of its own, or out of fold",
+        )
 
 
 def _is_flat(member: MaskModel) -> bool:

@@ -23,12 +23,15 @@ class HeadConfig(Config):
             exp(-s₁) mask + s₁/2 + exp(-s₂) head + s₂/2 with s₁ and s₂ learned (Kendall et al. 2018,
             https://arxiv.org/abs/1705.07115, section 3.2).
         weight: Weight of the head's loss, if it is fixed.
+        mask_share: Share of the patches that come from cases with a mask, where there are others; it is held to what
+            draws no case more than ten times as often as another.
     """
 
     level: HeadLevel
     classes: tuple[str, ...] = ()
     weighting: WeightingKind = "fixed"
     weight: float = Field(0.2, gt=0, allow_inf_nan=False)
+    mask_share: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="after")
     def _classes_have_a_meaning(self) -> Self:

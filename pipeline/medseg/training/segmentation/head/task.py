@@ -20,11 +20,12 @@ from medseg.records import Array, CaseMetrics, SliceScores
 from medseg.training.batches import Phased
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.head.config import HeadConfig
-from medseg.training.segmentation.head.patches import HeadPatches
+from medseg.training.segmentation.head.patches import HeadPatches, has_mask
 from medseg.training.segmentation.head.step import multitask_step
 from medseg.training.segmentation.kept_scans import KeptScans
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.patches import PatchDataset
+from medseg.training.segmentation.replay import Replay
 from medseg.training.segmentation.task import SegmentationInputs, SegmentationTask
 from medseg.training.segmentation.validate import validate_volume
 from medseg.training.task import CaseStep, Step, Validation
@@ -89,14 +90,19 @@ class MultitaskTask(SegmentationTask):
 
     def samples(self, config: TrainingConfig, factor: Sequence[int], kept: KeptScans | None) -> PatchDataset:
         """Patches with what is known of their slices."""
+        cases, target = self.inputs.training, self.inputs.target
+        masked = [case.case_id for case in cases if has_mask(case, target)]
+        others = len(cases) - len(masked)
+        share = self.head.config.mask_share
         return HeadPatches(
-            self.inputs.training,
+            cases,
             config,
-            target=self.inputs.target,
+            target=target,
             head=self.head.config.target,
             listed=self.head.listed,
             factor=factor,
             kept=kept,
+            replay=Replay.of(masked, old=others, wanted=share) if others else None,
         )
 
     def evaluation_step(self, network: nn.Module) -> CaseStep:
