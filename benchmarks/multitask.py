@@ -17,6 +17,7 @@ from typing import Any
 
 import medseg
 import numpy as np
+from medseg.evaluation.segmentation.stored import read_metrics
 from medseg.manifest import load_manifest, read_case_label, save_manifest, split_fold
 from medseg.planning import load_plan
 from medseg.records import Case, CaseMetrics, Manifest
@@ -67,8 +68,6 @@ def train(name: str, manifest: Manifest, root: Path, plan: Path | None, given: a
 
 def dice_of(run: Path) -> dict[str, float]:
     """Mean Dice of each validation case over its labels."""
-    from medseg.evaluation.segmentation.tables import read_metrics
-
     rows: list[CaseMetrics] = list(read_metrics(run / "validation.csv"))
     values: dict[str, list[float]] = {}
     for row in rows:
