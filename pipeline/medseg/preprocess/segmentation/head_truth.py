@@ -64,11 +64,11 @@ def listed_truth(case: Case, manifest: Manifest, head: HeadClasses, *, slices: i
         ScanError: If `slice_labels` do not fit the scan, or name what neither manifest nor head knows.
     """
     truth = head.unknown(slices)
-    if case.slice_labels is not None:
+    is_of_study = [name in (manifest.study_classes or ()) for name in head.classes]
+    if case.slice_labels is not None and not all(is_of_study):
         _check_slice_labels(case, manifest, head, slices=slices)
         of_slices = np.array([_shown(names, manifest, head.classes) for names in case.slice_labels], np.int8)
         whole = of_slices if head.level == "slice" else of_slices.max(axis=0, keepdims=True)
-        is_of_study = [name in (manifest.study_classes or ()) for name in head.classes]
         truth[:, :] = np.where(is_of_study, UNKNOWN, whole)
     if case.study_labels is not None and head.level == "study":
         for index, name in enumerate(head.classes):

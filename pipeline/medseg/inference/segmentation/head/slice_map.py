@@ -55,5 +55,5 @@ def slice_positions_mm(native: Geometry) -> Array:
     """Centre of each slice along the patient axis that slices follow most, `(slices,)`."""
     first, second, count = native.shape
     centres = np.array([((first - 1) / 2, (second - 1) / 2, k) for k in range(count)])
-    world_axis = int(np.argmax(np.abs(native.affine[:3, 2])))
+    world_axis = max(range(3), key=lambda axis: abs(native.affine[axis, 2]))
     return np.asarray(native.world_mm(centres)[:, world_axis])
