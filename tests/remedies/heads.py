@@ -19,10 +19,12 @@ from medseg.inference.segmentation.head.refuse import refuse_head
 from medseg.planning import CaseFingerprint, Fingerprint, Plan, make_plan
 from medseg.preprocess.segmentation.head_truth import listed_truth
 from medseg.records import Case
+from medseg.runs.segmentation.head.inputs import with_mask
 from medseg.runs.segmentation.head.plan import check_head, complete_head, with_level
 from medseg.runs.segmentation.head.tables import head_of
 from medseg.runs.segmentation.job import SegmentationJob
 from medseg.runs.settings import TrainingSettings
+from medseg.runs.training_cases import TrainingCases
 from medseg.targets import HeadClasses
 from medseg.training.segmentation import SegmentationParts
 
@@ -199,6 +201,22 @@ def _no_mask(place: Path) -> Again:
     yield lambda: train(dataset, place / "none")
     masked = write_listed(place / "masked", cases=3, masked=1, validation=1)
     yield lambda: train(masked, place / "some")
+
+
+@tries(
+    "runs/segmentation/head/inputs.py",
+    "choose another fold, or train on all of it with the fold all, which validates nothing",
+)
+def _no_validated_mask(place: Path) -> Again:
+    def checked(*folds: int) -> None:
+        labelled, bare = (
+            tuple(Case(case_id=f"{n}", patient_id=f"{n}", images=("i",), label=name) for n in folds)
+            for name in ("l", None)
+        )
+        with_mask(TrainingCases(manifest_of([]), place, labelled, bare if len(folds) > 1 else labelled[:0]))
+
+    yield lambda: checked(0, 1)
+    yield lambda: checked(0)
 
 
 @tries("runs/segmentation/head/inputs.py", "leave the class out of head.classes")

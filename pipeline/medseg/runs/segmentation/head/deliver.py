@@ -53,6 +53,6 @@ def deliver_trained_head(
         notes={"calibrated_on": "these validation cases, which flatters the calibration"},
     )
     if done.run is not None:
-        log_head(done.run, delivered, step=done.outcome.steps)
+        log_head(done.run, delivered, step=done.outcome.steps + 1)  # behind those of the validations on the way
     temperature = f"temperature {card.temperature:.2f}, fitted on the {len(card.calibrated_on)} validation cases"
     return (f"{delivered}; {temperature}",)

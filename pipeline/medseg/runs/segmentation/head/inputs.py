@@ -29,9 +29,14 @@ def with_mask(cases: TrainingCases) -> TrainingCases:
     """The cases that have a mask, by which a training is planned.
 
     Raises:
-        TrainingError: If there is none to learn from.
+        TrainingError: If there is none to learn from, or to validate on.
     """
     training = tuple(case for case in cases.training if case.label is not None)
+    if cases.validation and all(case.label is None for case in cases.validation):
+        raise TrainingError(
+            f"manifest {cases.manifest.name}: a validation case must have a label, got none in {len(cases.validation)}",
+            remedy="choose another fold, or train on all of it with the fold all, which validates nothing",
+        )
     if not training:
         raise TrainingError(
             f"manifest {cases.manifest.name}: a training case must have a label, got none in {len(cases.training)}",

@@ -46,9 +46,10 @@ def multitask_step(
     of_classes = ClassLoss("multilabel", torch.ones(len(head.classes)).numpy()).to(device)
 
     def loss_of(batch: Batch, seed: int) -> Tensor:
-        both = torch.cat([batch["label"], batch["number"].to(batch["label"].dtype)], dim=1)
+        kind = batch["label"].dtype
+        both = torch.cat([batch["label"].to(torch.int16), batch["number"]], dim=1)
         image, both = augment_batch(batch["image"], both, config.augment, seed=seed)
-        label, number = both[:, :-1], both[:, -1:]
+        label, number = both[:, :-1].to(kind), both[:, -1:]
         has_mask = batch["has_mask"].view(-1, 1, 1, 1, 1)
         label = torch.where(has_mask, label, IGNORED)  # augmentation fills corners with background
         flat = (image, label) if spatial_dims == 3 else (image[..., 0], label[..., 0])

@@ -61,6 +61,8 @@ class MultitaskTask(SegmentationTask):
 
     def __init__(self, inputs: SegmentationInputs, head: HeadInputs) -> None:
         super().__init__(inputs)
+        # Those with a mask first, so that a validation of few cases has one.
+        self.validation_cases = sorted(inputs.validation, key=lambda case: not has_mask(case, inputs.target))
         self.head = head
         self.logits: dict[str, Array] = {}
 
