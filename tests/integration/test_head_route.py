@@ -84,7 +84,7 @@ def test_predict_and_evaluate_give_the_numbers_of_the_training(
         assert (one["case_id"], one["slice"], one["position_mm"]) == tuple(
             other[name] for name in ("case_id", "slice", "position_mm")
         )
-        assert float(one["probability_lesion"]) == pytest.approx(float(other["probability_lesion"]), rel=1e-3)
+        assert float(one["probability_lesion"]) == pytest.approx(float(other["probability_lesion"]), abs=0.01)
         assert one["truth_lesion"] == ""
 
     done = medseg.evaluate(dataset, masks=tmp_path / "masks", out=tmp_path / "eval", fold=0, tracking=False)
@@ -141,7 +141,7 @@ def test_class_that_no_patch_can_show_whole_is_refused(tmp_path: Path) -> None:
 def test_audit_lets_cases_without_a_mask_pass_with_a_warning(dataset: Path) -> None:
     manifest, root = load_manifest(dataset)
     report = audit_manifest(manifest, root, executor=SERIAL)
-    found = {finding.case_id: finding.severity for finding in report.findings if finding.code == "missing_label"}
+    found = {finding.case_id: finding.severity for finding in report.findings if finding.check == "missing_label"}
     assert found == {f"l{n}": "warning" for n in (4, 5, 6)}
 
 
