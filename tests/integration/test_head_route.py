@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from medseg.cohort import SERIAL
 from medseg.errors import ConfigError, TrainingError
 from medseg.inference.segmentation import load_card
 from medseg.manifest import load_manifest, manifest_digest
+from medseg.networks.weights import read_weights, save_weights
 from medseg.planning import load_plan, plan_digest
 from medseg.runs.segmentation.package import PackageSettings, package_models
 from medseg.runs.train import TrainResult
@@ -125,8 +127,11 @@ def test_study_head_weighted_by_uncertainty_says_so_in_mlflow(dataset: Path, tmp
 def test_refused_where_the_classes_would_be_lost(trained: TrainResult, dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a package must be of models of masks alone, got one with a head of 1"):
         package_models(trained.folder, PackageSettings(out=tmp_path / "package", forms=("mlflow",)))
+    shutil.copytree(trained.folder, tmp_path / "other")
+    weights = tmp_path / "other" / "model" / "last.safetensors"
+    save_weights({name: 2 * tensor for name, tensor in read_weights(weights).items()}, weights)
     with pytest.raises(ConfigError, match="models with a head of classes must work alone, got 2 models"):
-        medseg.predict([trained.folder] * 2, dataset, out=tmp_path / "masks", device="cpu")
+        medseg.predict([trained.folder, tmp_path / "other"], dataset, out=tmp_path / "masks", device="cpu")
     with pytest.raises(ConfigError, match="gate: a model with a head must see the whole scan"):
         medseg.predict(trained.folder, dataset, out=tmp_path / "masks", gate=trained.folder, device="cpu")
 

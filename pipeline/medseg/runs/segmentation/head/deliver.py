@@ -55,4 +55,5 @@ def deliver_trained_head(
     if done.run is not None:
         log_head(done.run, delivered, step=done.outcome.steps + 1)  # behind those of the validations on the way
     temperature = f"temperature {card.temperature:.2f}, fitted on the {len(card.calibrated_on)} validation cases"
-    return (f"{delivered}; {temperature}",)
+    said = (f"{delivered}; {temperature}",)
+    return said if done.run is None else (*said, "the model in MLflow answers with masks alone; predict gives classes")
