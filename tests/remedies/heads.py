@@ -31,6 +31,7 @@ from medseg.training.segmentation import SegmentationParts
 from tests.integration.listed import write_listed
 from tests.manifest.datasets import manifest_of, own_content
 from tests.remedies.attempts import tried_elsewhere, tries
+from tests.remedies.audit import refuse
 from tests.remedies.inference import model_card, model_run
 from tests.remedies.manifest import entry, loading
 from tests.remedies.runs import SMALL
@@ -62,9 +63,9 @@ def _repeated(place: Path) -> Again:
 
 @tries("manifest/study_checks.py", "name the classes under study_classes too, or correct the case")
 def _unnamed(place: Path) -> Again:
-    yield loading(place, own_content(study_classes=["sick"], training=[entry(0, study_labels=["ill"])]))
-    yield loading(place, own_content(study_classes=["sick", "ill"], training=[entry(0, study_labels=["ill"])]))
-    yield loading(place, own_content(study_classes=["sick"], training=[entry(0, study_labels=["sick"])]))
+    yield loading(place, own_content(study_classes=["sick"], training=[entry(study_labels=["ill"])]))
+    yield loading(place, own_content(study_classes=["sick", "ill"], training=[entry(study_labels=["ill"])]))
+    yield loading(place, own_content(study_classes=["sick"], training=[entry(study_labels=["sick"])]))
 
 
 def _truth(*names: tuple[str, ...], classes: tuple[str, ...] = ("liver",)) -> Callable[[], object]:
@@ -90,9 +91,7 @@ def _without_label(place: Path) -> Again:
     case = Case(case_id="c", patient_id="p", images=("c.nii.gz",), study_labels=())
 
     def check(case: Case) -> None:
-        from tests.remedies.audit import refuse
-
-        refuse(check_label_given(case, manifest_of([])))
+        refuse(check_label_given(case, manifest_of([])), "missing_label", "train with a head")
 
     yield lambda: check(case)
     yield lambda: check(case.model_copy(update={"label": "l.nii.gz"}))
