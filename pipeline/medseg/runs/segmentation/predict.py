@@ -30,7 +30,6 @@ from medseg.records import Failure, Prediction, Split
 from medseg.runs.cluster import check_folders, network_executor
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
-from medseg.runs.segmentation.head.tables import write_predicted_head
 from medseg.runs.segmentation.model_paths import found_models
 
 if TYPE_CHECKING:
@@ -169,7 +168,7 @@ def predict_run(
             elsewhere=elsewhere,
         )
     cases = _records(settings.out, predictions)
-    write_predicted_head(cases, settings.out, patients=lambda: _patients(inputs, settings))
+    _write_head(cases, inputs, settings)
     return PredictResult(
         settings.out,
         tuple(predictions),
@@ -283,6 +282,14 @@ def _elsewhere(
 def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecord, ...]:
     record, asked = load_record(folder), {one.case_id for one in predictions}
     return tuple(case for case in record.cases if case.case_id in asked) if record else ()
+
+
+def _write_head(cases: Sequence[CaseRecord], inputs: Sequence[Path], settings: PredictSettings) -> None:
+    """Write the tables of a head; a prediction of masks alone does not import what writes them."""
+    if any(case.head is not None for case in cases):
+        from medseg.runs.segmentation.head.tables import write_predicted_head
+
+        write_predicted_head(cases, settings.out, patients=_patients(inputs, settings))
 
 
 def _patients(inputs: Sequence[Path], settings: PredictSettings) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medseg.errors import ConfigError
@@ -13,22 +13,19 @@ from medseg.records import SliceScores
 from medseg.targets import HeadClasses
 
 
-def write_predicted_head(
-    cases: Sequence[CaseRecord], folder: Path, *, patients: Callable[[], Mapping[str, str]]
-) -> None:
+def write_predicted_head(cases: Sequence[CaseRecord], folder: Path, *, patients: Mapping[str, str]) -> None:
     """Write `studies.csv`, and `slices.csv` of a head that classifies slices; nothing for masks alone.
 
     Args:
         cases: Records of the cases.
         folder: Folder of the masks.
-        patients: Function that gives the patient of each case; one that is not there counts as a patient.
+        patients: Patient of each case; one that is not there counts as a patient.
     """
     head = head_of(cases)
     if head is None:
         return
-    of = patients()
     scores = [
-        scores_of(case.head, case_id=case.case_id, patient_id=of.get(case.case_id, case.case_id))
+        scores_of(case.head, case_id=case.case_id, patient_id=patients.get(case.case_id, case.case_id))
         for case in cases
         if case.head is not None
     ]
