@@ -156,3 +156,13 @@ def test_plan_without_a_head_has_the_digest_of_before(trained: TrainResult) -> N
     alone = plan.model_copy(update={"head": None, "network": network})
     assert plan_digest(alone) != plan_digest(plan)
     assert "head" not in alone.model_dump_json(exclude={"reasons"})
+
+
+def test_head_begins_with_a_run_of_masks_alone_and_goes_on_where_it_was(dataset: Path, tmp_path: Path) -> None:
+    plain = train(dataset, tmp_path / "plain", head=None, epochs=1)
+    train(dataset, tmp_path / "run", epochs=1, init=plain.folder)
+    longer = train(dataset, tmp_path / "run", epochs=2, resume=True)
+    assert longer.steps == 8
+    card = load_card(longer.folder)
+    assert card.head is not None
+    assert sorted(failure.case_id for failure in plain.failures) == ["l4", "l5", "l6"]  # none has a label
