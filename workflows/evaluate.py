@@ -56,7 +56,7 @@ def command(dataset: Path, folder: Path, **arguments: Any) -> None:
     click.echo(shortened(str(result.summary), most=console.MOST_TABLE_LINES))
     failures = list(result.failures)
     if isinstance(result, EvaluateResult):
-        for found in (result.power, result.inter_rater, result.raters):
+        for found in (result.power, result.inter_rater, result.raters, result.head):
             if found is not None:
                 click.echo(found)
         agreements = [one for one in (result.inter_rater, result.raters) if one is not None]

@@ -145,6 +145,16 @@ def preset(function: Function) -> Function:
     )(function)
 
 
+def head(function: Function) -> Function:
+    """Add `--head`."""
+    return click.option(
+        "--head",
+        type=click.Choice(["slice", "study"]),
+        help="Classes to learn beside the masks, on the same encoder: of each slice along the scans' last axis, or of "
+        "the whole study. Cases that have classes and no label teach them alone.  [default: masks alone]",
+    )(function)
+
+
 def planning(function: Function) -> Function:
     """Add the options that decide a plan."""
     choices = (

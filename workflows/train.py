@@ -15,6 +15,7 @@ Examples:
   medseg train other/dataset.json --out tuned --init run --budget 5m
   medseg train data/dataset.json --out run_2 --update run --budget 5m
   medseg train data/dataset.json --out folds --fold all-folds --budget 50m --parallel 2
+  medseg train data/dataset.json --out both --head slice --budget 10m
   medseg train data/dataset.json --out curve --learning-curve --budget 30m
 """
 
@@ -47,6 +48,7 @@ Examples:
 @options.grid
 @options.network
 @options.preset
+@options.head
 def command(**arguments: Any) -> None:
     """Plan, prepare and train on DATASET, a dataset.json or its folder: masks, or the quantities that it names.
 
@@ -63,7 +65,7 @@ def command(**arguments: Any) -> None:
 
     dataset, has_curve = arguments.pop("dataset"), arguments.pop("has_curve")
     with processes.joined(arguments["device"]) as is_first:
-        planned = {name: arguments.pop(name) for name in ("grid", "network", "preset")}
+        planned = {name: arguments.pop(name) for name in ("grid", "network", "preset", "head")}
         settings = options.training_settings(TrainingSettings, arguments)
         if has_curve:
             result = train_learning_curve(SegmentationJob(**planned), dataset, settings, progress=bars.Bars())

@@ -112,6 +112,7 @@ class Case(BaseModel):
         raters: Path of each rater's label by the rater's name, where several have drawn the case. They are fused into
             the reference where the case has no `label`.
         quantities: Path of the values of each quantity by its name, relative to the data root; NaN is not known there.
+        study_labels: Those of the manifest's study classes that the case shows; None where that is not known.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -137,6 +138,7 @@ class Case(BaseModel):
     annotated_labels: tuple[Text, ...] | None = None
     raters: dict[Text, str] | None = None
     quantities: dict[Text, str] | None = None
+    study_labels: tuple[Text, ...] | None = None
 
     @property
     def is_fused(self) -> bool:
@@ -170,6 +172,7 @@ class Manifest(BaseModel):
         ignore: Value of voxels that nobody has annotated; None where every voxel is.
         fusion: Way in which the labels of several raters become the reference of a case; `majority` if not given.
         quantities: Unit and range of each quantity that a regression learns, by name; None for other tasks.
+        study_classes: Classes of whole cases, such as diagnoses, that `study_labels` of the cases name; None without.
         task: Task that the dataset is for.
         instances: Whether every positive label value is one object of the only foreground label.
         allow_empty_labels: Whether a training case may have no labelled voxel.
@@ -191,6 +194,7 @@ class Manifest(BaseModel):
     ignore: int | None = None
     fusion: Literal["majority", "staple"] | None = None
     quantities: dict[Text, Quantity] | None = None
+    study_classes: tuple[Text, ...] | None = None
     task: Literal["segmentation", "classification", "regression"] = "segmentation"
     instances: bool = False
     allow_empty_labels: bool = False

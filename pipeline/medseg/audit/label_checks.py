@@ -17,6 +17,9 @@ def check_label_given(case: Case, manifest: Manifest) -> list[Finding]:
     """A finding if a training case of a segmentation has no label."""
     if case.has_reference or case.split == "test" or manifest.task != "segmentation":
         return []
+    if case.slice_labels is not None or case.study_labels is not None:
+        fact = "label is not given, so that only a training with a head can use the case"
+        return [Finding("missing_label", "warning", case.case_id, fact, "train with a head, or add the label")]
     fact = "label must be given in the manifest, got none"
     return [Finding("missing_label", "error", case.case_id, fact, "add it or move the case to test")]
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from medseg.configuration import Config
 from medseg.inference.flag_record import FlagRecord
+from medseg.inference.head_record import HeadRecord
 from medseg.inference.postprocessed_record import PostprocessedRecord
 from medseg.inference.source_record import SourceRecord
 
@@ -71,6 +72,7 @@ class CaseRecord(Config):
             fields are of the mask as it was drawn.
         postprocessed: What was removed from the mask and filled in it after it was decided; None for a model without
             postprocessing.
+        head: What the model's head found beside the mask; None for a model without one.
         drawn_by: Places, among the models of the record, of those that drew the mask; None for all.
     """
 
@@ -89,6 +91,7 @@ class CaseRecord(Config):
     mask_sha256: str | None = None
     is_edited: bool = False
     postprocessed: tuple[PostprocessedRecord, ...] | None = Field(None, exclude_if=lambda value: value is None)
+    head: HeadRecord | None = Field(None, exclude_if=lambda value: value is None)
     drawn_by: tuple[int, ...] | None = Field(None, exclude_if=lambda value: value is None)
 
 

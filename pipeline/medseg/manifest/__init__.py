@@ -29,6 +29,7 @@ from medseg.manifest.target import (
     quantity_target,
     training_target,
     unannotated,
+    without_mask,
 )
 from medseg.manifest.task import is_of_quantities
 
@@ -65,4 +66,5 @@ __all__ = [
     "split_fold",
     "training_target",
     "unannotated",
+    "without_mask",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.errors import GeometryError, ScanError
 from medseg.geometry import Geometry
-from medseg.manifest.target import case_target, unannotated
+from medseg.manifest.target import case_target, is_without_mask, unannotated
 from medseg.raters import fuse
 from medseg.records import Case, Labelmap, Manifest, Scan
 from medseg.scans import pair_of, read_grid, read_label, read_scan, scaling_note
@@ -43,7 +43,7 @@ class CaseReadings(NamedTuple):
 
 
 def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
-    """Read image and label for training.
+    """Read image and label for training; the label of a case of `without_mask` says nothing.
 
     Raises:
         ScanError: If a file cannot be used, the label is missing, empty (unless the manifest allows it) or holds a
@@ -51,6 +51,8 @@ def read_case(case: Case, manifest: Manifest, root: Path) -> CaseScans:
         GeometryError: If image and label lie on different grids.
     """
     image = read_case_image(case, manifest, root)
+    if is_without_mask(case):
+        return CaseScans(image, _unannotated_label(case, manifest, image.geometry.shape))
     label, geometry = read_case_label(case, manifest, root)
     _check_label(label, geometry, image, case, manifest)
     return CaseScans(image, label)
@@ -64,6 +66,8 @@ def read_case_readings(case: Case, manifest: Manifest, root: Path) -> CaseReadin
         GeometryError: If the image and any of the labels lie on different grids.
     """
     image = read_case_image(case, manifest, root)
+    if is_without_mask(case):
+        return CaseReadings(image, _unannotated_label(case, manifest, image.geometry.shape), {})
     drawn = read_raters(case, manifest, root) if case.raters else None
     if drawn is None or not case.is_fused:
         label, geometry = read_case_label(case, manifest, root)
@@ -84,6 +88,12 @@ def _check_label(label: Labelmap, geometry: Geometry, image: Scan, case: Case, m
             "label",
             case_id=case.case_id,
         )
+
+
+def _unannotated_label(case: Case, manifest: Manifest, shape: tuple[int, int, int]) -> Labelmap:
+    """A label in which no voxel counts; without a value for that, every structure is left out by name."""
+    value = case_target(case, manifest).ignore or 0
+    return np.full(shape, value, np.min_scalar_type(value))
 
 
 def read_case_image(case: Case, manifest: Manifest, root: Path) -> Scan:

@@ -15,8 +15,16 @@ _LATER = (
     "annotated_labels",
     "raters",
     "quantities",
+    "study_labels",
 )  # fields of a case that the first digests did not know
-_LATER_OF_ALL = ("regions", "regions_order", "ignore", "fusion", "quantities")  # those of the manifest itself
+_LATER_OF_ALL = (
+    "regions",
+    "regions_order",
+    "ignore",
+    "fusion",
+    "quantities",
+    "study_classes",
+)  # those of the manifest itself
 
 
 def manifest_digest(manifest: Manifest) -> str:

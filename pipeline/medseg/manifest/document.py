@@ -46,6 +46,9 @@ class CaseEntry(BaseModel):
     quantities: dict[str, str] | None = Field(
         None, description="Path of the values of each quantity by its name, relative to the data root; NaN: not known."
     )
+    study_labels: list[str] | None = Field(
+        None, description="Study classes that the case shows; those that are not named are absent."
+    )
 
 
 class ManifestDocument(BaseModel):
@@ -75,6 +78,7 @@ class ManifestDocument(BaseModel):
     quantities: dict[str, Quantity] | None = Field(
         None, description="Quantities with a value in every voxel, which a regression learns, by name."
     )
+    study_classes: list[str] | None = Field(None, description="Classes of whole cases that study_labels name.")
     task: Literal["segmentation", "classification", "regression"] = Field(
         "segmentation", description="What is learned."
     )
@@ -111,6 +115,7 @@ def to_manifest(document: ManifestDocument) -> Manifest:
         ignore=document.ignore,
         fusion=document.fusion,
         quantities=document.quantities,
+        study_classes=document.study_classes,
         task=document.task,
         instances=document.instances,
         allow_empty_labels=document.allow_empty_labels,
@@ -158,4 +163,6 @@ def _to_entry(case: Case, *, has_patients: bool) -> CaseEntry:
         content["slice_labels"] = [list(names) for names in case.slice_labels]
     if case.annotated_labels is not None:
         content["annotated_labels"] = list(case.annotated_labels)
+    if case.study_labels is not None:
+        content["study_labels"] = list(case.study_labels)
     return CaseEntry(image=images[0] if len(images) == 1 else list(images), **content)

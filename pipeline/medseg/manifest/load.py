@@ -24,6 +24,7 @@ from medseg.manifest.quantity_checks import check_quantities
 from medseg.manifest.rater_checks import check_raters
 from medseg.manifest.recipe import DatasetRecipe, is_recipe, recipe_manifest_path
 from medseg.manifest.region_checks import check_regions
+from medseg.manifest.study_checks import check_study_classes
 from medseg.manifest.validation_cases import with_validation
 from medseg.manifest.windows_paths import with_slashes
 from medseg.records import Manifest
@@ -176,6 +177,7 @@ def check_names(manifest: Manifest) -> None:
     check_regions(manifest)
     check_raters(manifest)
     check_quantities(manifest)
+    check_study_classes(manifest)
     duplicates = [case_id for case_id, count in Counter(case.case_id for case in manifest.cases).items() if count > 1]
     if duplicates:
         raise ManifestError(

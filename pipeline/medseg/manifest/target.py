@@ -20,6 +20,16 @@ def training_target(manifest: Manifest) -> LabelMap:
     return _target(manifest, is_fused=any(case.is_fused for case in manifest.cases))
 
 
+def without_mask(case: Case) -> Case:
+    """A case without a label as one that annotates nothing, which a network with a head may learn from."""
+    return case if case.has_reference else case.model_copy(update={"annotated_labels": ()})
+
+
+def is_without_mask(case: Case) -> bool:
+    """Whether a case is one of `without_mask` that has no label."""
+    return not case.has_reference and case.annotated_labels == ()
+
+
 def case_target(case: Case, manifest: Manifest) -> LabelMap:
     """The meaning of one case's label as it is read; what `unannotated` names is not in it."""
     return _target(manifest, is_fused=case.is_fused)

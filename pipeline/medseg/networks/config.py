@@ -38,6 +38,7 @@ class NetworkConfig(Config):
             convolution.
         skips: How the decoder joins the encoder's features: `concatenated` to its own, or `added`, which costs less.
         deep_supervision: Whether coarser decoder stages are trained with the label too.
+        head_classes: Classes of a head on the encoder's coarsest features; 0 for masks alone.
     """
 
     kind: Literal["unet"] = "unet"
@@ -56,6 +57,7 @@ class NetworkConfig(Config):
     upsampling: Literal["transposed", "interpolated"] = "transposed"
     skips: SkipKind = "concatenated"
     deep_supervision: bool = False
+    head_classes: int = Field(0, ge=0, exclude_if=lambda count: count == 0)
 
     @model_validator(mode="after")
     def _stages_agree(self) -> Self:

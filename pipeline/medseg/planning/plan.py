@@ -21,6 +21,7 @@ from medseg.planning.expectation import Expectation
 from medseg.planning.profile import DatasetProfile
 from medseg.preprocess import PreprocessConfig
 from medseg.training.segmentation import TrainingConfig
+from medseg.training.segmentation.head.config import HeadConfig
 
 _LINE_BREAKS = "\x85\u2028\u2029"  # of YAML, which reads them as spaces where they are not escaped
 _LONGEST_KEY = 100
@@ -52,6 +53,7 @@ class Plan(PlanFile):
         network: Shape of the network.
         training: Optimisation.
         inference: Sliding window.
+        head: Classes that are trained beside the masks; None for masks alone.
         expected: What the plan is expected to need and to give; None where it was not made for a budget, or changed.
         fingerprint: Labels of the training cases, for the reader; None where they were not looked at.
     """
@@ -62,6 +64,7 @@ class Plan(PlanFile):
     network: AnyNetwork
     training: TrainingConfig
     inference: InferenceConfig
+    head: HeadConfig | None = Field(None, exclude_if=lambda head: head is None)
     expected: Expectation | None = Field(None, exclude_if=lambda expected: expected is None)
     fingerprint: DatasetProfile | None = Field(None, exclude_if=lambda profile: profile is None)
 

@@ -37,6 +37,7 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import Tracking
 from medseg.runs.train import TrainResult, train_job
 from medseg.runs.train_dataset import train_dataset
+from medseg.targets import HeadLevel
 from medseg.training.engine import Attach
 from medseg.training.segmentation import SegmentationParts
 
@@ -56,6 +57,7 @@ def train(
     grid: GridKind = "budget",
     network: NetworkName | None = None,
     preset: PresetName | None = None,
+    head: HeadLevel | None = None,
     progress: Progress | None = None,
     tracking: AnyPath | bool = True,
     **settings: Any,
@@ -78,6 +80,8 @@ def train(
             `dynunet`, `segresnet` or `swinunetr`; a network of your own goes into `parts`.
         preset: Sizes of network, patch and batch by name: `nano`, `S`, `M`, `L` or `XL`; the device decides if not
             given.
+        head: What a head on the same encoder classifies beside the masks, each `slice` or the whole `study`; masks
+            alone if not given.
         progress: Follows the work; nothing if not given.
         tracking: MLflow store; True for MLflow's own choice, False for none.
         settings: Further fields of `medseg.runs.settings.TrainingSettings`, such as `seed`, `device`, `resume`, or
@@ -100,7 +104,7 @@ def train(
         **_with_paths(settings),
     )
     return train_dataset(
-        Path(dataset), asked, parts=parts, grid=grid, network=network, preset=preset, progress=progress
+        Path(dataset), asked, parts=parts, grid=grid, network=network, preset=preset, head=head, progress=progress
     )
 
 

@@ -14,6 +14,7 @@ from medseg.runs.regression.job import RegressionJob
 from medseg.runs.segmentation.job import GridKind, SegmentationJob
 from medseg.runs.settings import ALL_FOLDS, TrainingSettings
 from medseg.runs.train import TrainResult, train_job
+from medseg.targets import HeadLevel
 from medseg.training.segmentation import SegmentationParts
 
 
@@ -25,6 +26,7 @@ def train_dataset(
     grid: GridKind = "budget",
     network: NetworkName | None = None,
     preset: PresetName | None = None,
+    head: HeadLevel | None = None,
     started: float | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
@@ -37,6 +39,7 @@ def train_dataset(
         grid: Grid of volumes of labels; of quantities it is that of the scans.
         network: Name of the network to plan.
         preset: Name of the sizes of network, patch and batch.
+        head: What a head beside the masks classifies, each `slice` or the whole `study`; of masks alone if not given.
         started: Reading of `time.monotonic()` at which a wall-clock budget begins; now if not given.
         progress: Follows the work; nothing if not given.
 
@@ -44,7 +47,7 @@ def train_dataset(
         PipelineError: If the dataset, a setting or the earlier run is wrong, no case is left, or training cannot go on.
     """
     if not is_of_quantities(dataset):
-        job = SegmentationJob(parts, grid=grid, network=network, preset=preset)
+        job = SegmentationJob(parts, grid=grid, network=network, preset=preset, head=head)
         if settings.fold == ALL_FOLDS:
             return train_folds(job, dataset, settings, progress=progress)
         return train_job(job, dataset, settings, started=started, progress=progress)
@@ -53,6 +56,10 @@ def train_dataset(
         raise ConfigError(
             f"parts: a training of quantities takes handlers of your own alone, got {', '.join(given)}",
             remedy="give them as attach, and nothing else",
+        )
+    if head is not None:
+        raise ConfigError(
+            f"head: a training of quantities has no classes, got {head}", remedy="leave the head out, or train masks"
         )
     of_values = RegressionJob(network=network, preset=preset, attach=parts.attach if parts else ())
     if settings.fold == ALL_FOLDS:

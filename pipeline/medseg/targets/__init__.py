@@ -15,6 +15,7 @@ from medseg.quantity import Quantity
 from medseg.targets.channel_meanings import channel_meanings
 from medseg.targets.class_kind import ClassKind, called_classes, class_index, class_probabilities
 from medseg.targets.exclusive_labels import IGNORED, ExclusiveLabels
+from medseg.targets.head_classes import HeadClasses, HeadLevel
 from medseg.targets.on_logits import LabelsOnHalfLogits, on_logits
 from medseg.targets.quantities import Quantities
 from medseg.targets.regions import Regions, regions_of
@@ -33,6 +34,8 @@ __all__ = [
     "ChannelTarget",
     "ClassKind",
     "ExclusiveLabels",
+    "HeadClasses",
+    "HeadLevel",
     "LabelMap",
     "LabelsOnHalfLogits",
     "Quantities",

@@ -17,7 +17,7 @@ CardBuilder = Callable[..., ModelCard]
 
 LEFT_OUT = {
     "own_network", "initialised_from", "mlflow_run_id", "cost", "training_statistics", "precision", "precision_check",
-    "postprocessing", "regions", "regions_order",
+    "postprocessing", "regions", "regions_order", "head",
 }  # fmt: skip
 """Fields that are written only where there is something to say."""
 

@@ -96,6 +96,11 @@ class AdoptedModel:
         return (None,)
 
     @property
+    def head(self) -> None:
+        """Nothing: it finds masks alone."""
+        return None
+
+    @property
     def postprocessing(self) -> None:
         """Nothing: the mask stays as it is decided."""
 

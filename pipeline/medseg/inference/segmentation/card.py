@@ -13,6 +13,7 @@ from medseg.inference.card import QUANTITY_CARD, model_folder, read_card, write_
 from medseg.inference.model_cost import ModelCost
 from medseg.inference.precision_record import PrecisionCheck
 from medseg.inference.segmentation.config import InferenceConfig
+from medseg.inference.segmentation.head.card import HeadCard
 from medseg.inference.segmentation.initialised_from import InitialisedFrom
 from medseg.inference.segmentation.postprocess.config import Postprocessing
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
@@ -50,6 +51,7 @@ class ModelCard(Config):
         precision_check: Comparison of bfloat16 and float32 when the model was packaged; None where it was not, or
             showed no label.
         postprocessing: Rules that change a mask after it is decided; None where it stays as it is.
+        head: Classes that the network finds beside the mask; None for masks alone.
     """
 
     medseg_version: str
@@ -72,6 +74,7 @@ class ModelCard(Config):
     precision: PrecisionKind = Field("auto", exclude_if=lambda kind: kind == "auto")
     precision_check: PrecisionCheck | None = Field(None, exclude_if=lambda check: check is None)
     postprocessing: Postprocessing | None = Field(None, exclude_if=lambda rules: rules is None)
+    head: HeadCard | None = Field(None, exclude_if=lambda head: head is None)
 
     @model_validator(mode="after")
     def _channels_have_a_meaning(self) -> Self:
@@ -93,6 +96,13 @@ class ModelCard(Config):
         unknown = [rule.structure for rule in rules if rule.structure not in self.target.structures]
         if unknown:
             raise ValueError(f"postprocessing must be of the labels {self.target.structures}, got {unknown[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _head_is_of_the_network(self) -> Self:
+        expected = getattr(self.network, "head_classes", 0)
+        if len(self.head.classes if self.head else ()) != expected:
+            raise ValueError(f"head must have the network's {expected} classes, got {self.head}")
         return self
 
     @property

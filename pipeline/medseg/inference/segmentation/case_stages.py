@@ -20,11 +20,13 @@ from medseg.atomic import atomic_path
 from medseg.cohort import CASE_ERRORS
 from medseg.errors import ScanError
 from medseg.inference.device_name import device_name
+from medseg.inference.head_record import HeadRecord
 from medseg.inference.inputs import CaseInput, check_channels, input_digest, read_input, warn_of_constant
 from medseg.inference.mask_folder import MAPS, MaskFolder, file_sha256
 from medseg.inference.mask_page import Preview, draw_preview, picture_path, take_preview
 from medseg.inference.record import RECORD_NAME, SOFTWARE
 from medseg.inference.reviewer import Review, Reviewer
+from medseg.inference.segmentation.head.scores import head_scores, record_of
 from medseg.inference.segmentation.mask_model import Drawing, MaskModel, PreparedMask
 from medseg.inference.segmentation.out_of_fold import OutOfFold
 from medseg.inference.segmentation.quality import CaseCheck, Quality, QualityChecker
@@ -220,8 +222,17 @@ class CaseStages:
             models=tuple(identity.origin for identity in model.identities),
             settings_digest=self.folder.settings.digest,
             postprocessed=drawn.drawing.changes if model.postprocessing is not None else None,
+            head=self._head_record(prediction.case_id, drawn),
             drawn_by=self.model.places_for(prediction.case_id) if isinstance(self.model, OutOfFold) else None,
         )
+
+    def _head_record(self, case_id: str, drawn: DrawnCase) -> HeadRecord | None:
+        """Probabilities of the classes that the model's head found."""
+        head = drawn.read.model.head
+        if head is None or drawn.drawing.head is None:
+            return None
+        native = drawn.read.grid.geometry
+        return record_of(head_scores(drawn.drawing.head, head, native, case_id=case_id, patient_id=case_id), head)
 
 
 def _warn_of_emptied(case_id: str, drawing: Drawing) -> None:

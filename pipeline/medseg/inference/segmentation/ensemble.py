@@ -29,6 +29,7 @@ from medseg.records import Labelmap, Scan
 from medseg.targets import VoxelTarget, channel_meanings, regions_of
 
 if TYPE_CHECKING:
+    from medseg.inference.segmentation.head.card import HeadCard
     from medseg.inference.segmentation.quality.calibration import ConfidenceCalibration
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
@@ -110,6 +111,11 @@ class Ensemble:
         return self.members[0].postprocessing
 
     @property
+    def head(self) -> HeadCard | None:
+        """Nothing: several models find no classes together."""
+        return None
+
+    @property
     def device(self) -> torch.device:
         """Device of the networks."""
         return self.members[0].device
@@ -139,6 +145,19 @@ def _outputs(target: VoxelTarget) -> str:
     """The outputs of a model in words."""
     regions = regions_of(target)
     return f"the regions {regions}" if regions else f"{target.channels} outputs"
+
+
+def check_heads(models: Sequence[MaskModel]) -> None:
+    """Refuse several models that find classes beside masks, which nobody averages yet.
+
+    Raises:
+        ConfigError: If there are several, and one has a head.
+    """
+    if len(models) > 1 and any(model.head is not None for model in models):
+        raise ConfigError(
+            f"models with a head of classes must work alone, got {len(models)} models",
+            remedy="predict with each model into a folder of its own, or out of fold",
+        )
 
 
 def _is_flat(member: MaskModel) -> bool:

@@ -69,13 +69,14 @@ def load_models(
 
     Raises:
         CheckpointError: If card or weights are missing or damaged, or do not fit each other.
-        ConfigError: If the models have different channels or labels.
+        ConfigError: If the models have different channels or labels, or one of several has a head.
     """
     models = load_each(runs, weights=weights, device=device, build=build, fast=fast)
     if len(models) == 1:
         return models[0]
-    from medseg.inference.segmentation.ensemble import Ensemble
+    from medseg.inference.segmentation.ensemble import Ensemble, check_heads
 
+    check_heads(models)
     return Ensemble(models)
 
 

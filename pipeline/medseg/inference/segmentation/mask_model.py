@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from medseg.inference.postprocessed_record import PostprocessedRecord
 from medseg.inference.record import ModelIdentity
 from medseg.inference.slab import Slab
-from medseg.records import Labelmap, Scan
+from medseg.records import Array, Labelmap, Scan
 from medseg.targets import VoxelTarget
 
 if TYPE_CHECKING:
     import torch
 
+    from medseg.inference.segmentation.head.card import HeadCard
     from medseg.inference.segmentation.postprocess.config import Postprocessing
     from medseg.inference.segmentation.quality.members_confidence import MemberConfidence
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
@@ -37,12 +38,15 @@ class Drawing:
         members: Confidence of each member of an ensemble in its own mask, of those whose confidence can be compared;
             empty for a single model.
         changes: What the model's postprocessing has changed in the mask, in order.
+        head: Logits of the classes that the network found beside the mask, as `HeadSums` gives them, on the scan's own
+            slices; None for a network without a head.
     """
 
     mask: Labelmap
     disagreement: dict[str, float] | None = None
     members: tuple[MemberConfidence, ...] = ()
     changes: tuple[PostprocessedRecord, ...] = ()
+    head: Array | None = None
 
 
 class PreparedMask(Protocol):
@@ -93,6 +97,10 @@ class MaskModel(Protocol):
     @property
     def postprocessing(self) -> Postprocessing | None:
         """Rules that change a mask after it is decided; None where it stays as it is."""
+
+    @property
+    def head(self) -> HeadCard | None:
+        """Classes that the network finds beside the mask; None for masks alone, and for several models."""
 
     @property
     def device(self) -> torch.device:

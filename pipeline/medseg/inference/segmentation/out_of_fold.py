@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from medseg.errors import ScanError
 from medseg.inference.model_identity import ModelIdentity
-from medseg.inference.segmentation.ensemble import Ensemble
+from medseg.inference.segmentation.ensemble import Ensemble, check_heads
 from medseg.inference.segmentation.mask_model import MaskModel, PreparedMask
 from medseg.inference.slab import Slab
 from medseg.records import Scan
@@ -16,6 +16,7 @@ from medseg.targets import VoxelTarget
 if TYPE_CHECKING:
     import torch
 
+    from medseg.inference.segmentation.head.card import HeadCard
     from medseg.inference.segmentation.postprocess import Postprocessing
     from medseg.inference.segmentation.quality.statistics import TrainingStatistics
 
@@ -49,6 +50,7 @@ class OutOfFold:
 
         Raises:
             ScanError: If every member was trained on its patient.
+            ConfigError: If several members draw it, and one has a head.
         """
         places = self.places_for(case_id)
         if not places:
@@ -58,6 +60,7 @@ class OutOfFold:
                 "predict does if nothing else is asked for",
                 case_id=case_id,
             )
+        check_heads([self.members[place] for place in places])
         if places not in self._parts:
             chosen = [self.members[place] for place in places]
             self._parts[places] = Ensemble(chosen) if len(chosen) > 1 else chosen[0]
@@ -102,6 +105,11 @@ class OutOfFold:
     def postprocessing(self) -> Postprocessing | None:
         """Rules that all members share."""
         return self._all.postprocessing
+
+    @property
+    def head(self) -> HeadCard | None:
+        """Classes that the first network finds beside the mask; None for masks alone."""
+        return self.members[0].head
 
     @property
     def device(self) -> torch.device:

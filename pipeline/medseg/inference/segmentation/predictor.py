@@ -11,6 +11,7 @@ from medseg.errors import CheckpointError
 from medseg.inference.loaded_model import LoadedModel
 from medseg.inference.record import ModelIdentity
 from medseg.inference.segmentation.card import ModelCard, load_card
+from medseg.inference.segmentation.head.card import HeadCard
 from medseg.inference.segmentation.postprocess import Postprocessing
 from medseg.inference.segmentation.prepared_scan import PreparedScan
 from medseg.inference.segmentation.quality.statistics import TrainingStatistics
@@ -89,6 +90,11 @@ class Predictor(LoadedModel[nn.Module, ModelCard]):
     def postprocessing(self) -> Postprocessing | None:
         """Rules of the card that change a mask after it is decided."""
         return self.card.postprocessing
+
+    @property
+    def head(self) -> HeadCard | None:
+        """Classes that the network finds beside the mask; None for masks alone."""
+        return self.card.head
 
     def faster(self) -> Predictor:
         """The same network with less work per scan; see `InferenceConfig.faster`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from medseg.geometry import Geometry
+from medseg.inference.segmentation.head.prepared import PreparedHead
 from medseg.inference.segmentation.mask_model import Drawing, Observer
 from medseg.inference.segmentation.memory import check_memory, drawing_bytes
 from medseg.inference.segmentation.postprocess import postprocessed
@@ -51,14 +53,19 @@ class PreparedScan:
         self._model = model
         self.shape = scan.geometry.shape
         self._voxel_ml = scan.geometry.voxel_ml
+        self._head: PreparedHead | None = None
         seen = crop_to_body(scan, model.card.preprocess)
         self.box = overlap(_wanted(slab, scan.geometry), seen.box)
         self.is_empty = not all(self.box)
         self.needed_bytes = 0
+        if model.card.head is not None:
+            self._head = PreparedHead(model.card.head, scan.geometry)
         if self.is_empty:
             return
         self.native = part_of(scan.geometry, self.box)
         grid = network_grid(seen.scan.geometry, model.card.preprocess)
+        if self._head is not None:
+            self._head.begin(grid)
         windows = model.card.inference.for_image(grid.shape, multiple=model.card.network.patch_multiple)
         axis_maps = self.native.axis_maps(grid)
         along = next((other.along for other in others if not other.is_empty), None)
@@ -67,8 +74,10 @@ class PreparedScan:
         self.along: int = [axis_map.source_axis for axis_map in axis_maps].index(self._layout.axis)
         self._grid, self._whole_grid = part_of(grid, self._layout.box), grid
         sizes: dict[str, Any] = {"channels": len(scan.array), "classes": model.target.channels, "device": model.device}
-        self._strips = lay_out_strips(
-            self._layout, self.native, grid, windows, classes=model.target.channels, device=model.device
+        self._strips = (
+            lay_out_strips(self._layout, self.native, grid, windows, classes=model.target.channels, device=model.device)
+            if self._head is None  # which sums over the whole scan
+            else []
         )
         for layout in [strip.layout for strip in self._strips] or [self._layout]:
             check_memory(layout, seen.scan.geometry, self.native, **sizes)
@@ -85,13 +94,17 @@ class PreparedScan:
         """Run the network and decide on the scan's own grid."""
         target = self._model.target
         if self.is_empty:
-            return Drawing(target.blank(self.shape))
+            return self._with_head(Drawing(target.blank(self.shape)))
         part = self._drawn_in_strips(observe) if self._strips else self._drawn_at_once(observe)
         if self.box == whole_box(self.shape):
-            return self.finished(Drawing(part))
+            return self._with_head(self.finished(Drawing(part)))
         mask = target.blank(self.shape)
         mask[(..., *slices_of(self.box))] = part
-        return self.finished(Drawing(mask))
+        return self._with_head(self.finished(Drawing(mask)))
+
+    def _with_head(self, drawing: Drawing) -> Drawing:
+        """A drawing with what the head found, if there is one."""
+        return drawing if self._head is None else replace(drawing, head=self._head.logits())
 
     def _drawn_at_once(self, observe: Observer | None) -> Array:
         planes = self.planes()
@@ -136,6 +149,7 @@ class PreparedScan:
             target=model.target,
             device=model.device,
             precision=model.precision,
+            head=self._head.sums if self._head is not None else None,
         )
         return ValuePlanes(chunks, self._grid, self._layout.axis, model.target)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
 from medseg.inference.segmentation.config import InferenceConfig
+from medseg.inference.segmentation.head.sums import HeadSums
 from medseg.inference.segmentation.importance import gaussian_importance
 from medseg.inference.segmentation.windows import Voxel, WindowLayout, lay_out_windows
 from medseg.networks.precision import PrecisionKind, autocast, memory_format
@@ -27,6 +28,7 @@ def probability_planes(
     importance: Tensor | None = None,
     sums: torch.dtype = torch.float32,
     chunk_bytes: int = CHUNK_BYTES,
+    head: HeadSums | None = None,
 ) -> Iterator[Tensor]:
     """Slide a network over a volume and yield finished planes, in order along the layout's streaming axis.
 
@@ -45,6 +47,7 @@ def probability_planes(
         importance: Weight of each voxel of a window, of shape `layout.patch_size`; MONAI's Gaussian if not given.
         sums: Number format of the sums of logits and weights.
         chunk_bytes: Memory that the planes of one chunk may take; a single plane may take more.
+        head: Sums of what the network's head finds, complete after the last chunk; it is not asked if not given.
 
     Yields:
         Chunks `(channels, I, J, K)` of the layout's box, float32, on `device`; whole along all axes but the streaming
@@ -59,7 +62,7 @@ def probability_planes(
     if importance is None:
         importance = gaussian_importance(layout.patch_size, device=device)
     rolling = _RollingSums(layout, target, importance.to(device), sums)
-    return _chunks(network, image, rolling, device=device, precision=precision, chunk_bytes=chunk_bytes)
+    return _chunks(network, image, rolling, device=device, precision=precision, chunk_bytes=chunk_bytes, head=head)
 
 
 def whole_volume_probabilities(
@@ -99,21 +102,27 @@ def _chunks(
     device: torch.device,
     precision: PrecisionKind,
     chunk_bytes: int,
+    head: HeadSums | None,
 ) -> Iterator[Tensor]:
     image, layout = image.float().to(device), sums.layout
+    forward = network if head is None else head.begun(network, layout)
     for visit in layout.visits:
         axes = [axis + 2 for axis in layout.copies[visit.copy]]
         windows = torch.stack([_window(image, start, layout) for start in visit.starts])  # (B, C, I, J, K)
-        logits = _logits(network, windows.flip(axes) if axes else windows, device, precision)
+        logits = _logits(forward, windows.flip(axes) if axes else windows, device, precision)
         logits = logits.flip(axes) if axes else logits
         del windows
+        if head is not None:
+            head.add(visit)
         for number, (start, finished) in enumerate(zip(visit.starts, visit.finished, strict=True)):
             sums.add(visit.copy, logits[number], start)
             yield from sums.take(finished, chunk_bytes)
         del logits  # or it would stay in memory beside the next windows' features
 
 
-def _logits(network: nn.Module, windows: Tensor, device: torch.device, precision: PrecisionKind) -> Tensor:
+def _logits(
+    network: Callable[[Tensor], Tensor], windows: Tensor, device: torch.device, precision: PrecisionKind
+) -> Tensor:
     """Logits of a batch of windows `(B, C, I, J, K)`; slice by slice for a 2D network."""
     is_2d = windows.shape[4] == 1
     windows = (windows[..., 0] if is_2d else windows).to(memory_format=memory_format(2 if is_2d else 3, device))

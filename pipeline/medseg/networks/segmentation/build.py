@@ -11,6 +11,7 @@ from torch import nn
 
 from medseg.networks.config import NetworkConfig
 from medseg.networks.segmentation.dynunet import DynUNet, DynUNetConfig
+from medseg.networks.segmentation.multitask import MultitaskUNet
 from medseg.networks.segmentation.nnunet import PlainConvUNetConfig, ResidualEncoderUNetConfig, build_nnunet
 from medseg.networks.segmentation.segresnet import SegResNetConfig, build_segresnet
 from medseg.networks.segmentation.swinunetr import SwinUNETRConfig, build_swinunetr
@@ -43,7 +44,7 @@ def build_network(config: AnyNetwork) -> nn.Module:
     """
     match config:
         case NetworkConfig():
-            return UNet(config)
+            return MultitaskUNet(config) if config.head_classes else UNet(config)
         case DynUNetConfig():
             return DynUNet(config)
         case SegResNetConfig():

@@ -41,6 +41,8 @@ from medseg.runs.evaluated_models import measured_model, model_notes, start_eval
 from medseg.runs.progress import Progress, Silence
 from medseg.runs.run_folder import check_empty, spool_of
 from medseg.runs.seen import flattered_cases
+from medseg.runs.segmentation.head.evaluate import evaluate_head, has_head, is_for_head_alone
+from medseg.runs.segmentation.head.measured import DeliveredHead, log_head
 from medseg.runs.segmentation.overlays import save_overlays
 from medseg.runs.segmentation.quality_power import QualityPower, quality_power
 from medseg.runs.segmentation.rater_agreement import (
@@ -115,6 +117,7 @@ class EvaluateResult:
         warnings: Sentences for the person who started the evaluation.
         inter_rater: Agreement of the readers beside that of the model; None without a second reader.
         raters: Agreement of the dataset's raters, and of the model with each; None where no case has several.
+        head: Classes that the model found beside the masks, measured; None for masks alone.
     """
 
     folder: Path
@@ -126,6 +129,7 @@ class EvaluateResult:
     warnings: tuple[str, ...]
     inter_rater: InterRater | None = None
     raters: RaterAgreement | None = None
+    head: DeliveredHead | None = None
 
 
 def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progress | None = None) -> EvaluateResult:
@@ -144,10 +148,11 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     progress = progress or Silence()
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
     contract = _contract_of(settings, manifest)
-    cases = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=True)
+    record = load_record(settings.masks)
+    every = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=not has_head(record))
+    cases = tuple(case for case in every if not (has_head(record) and is_for_head_alone(case)))
     check_own_metrics(cases, settings.metrics)
     reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
-    record = load_record(settings.masks)
     sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
     models = record.models if record else ()
     run = start_evaluation(
@@ -189,6 +194,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             if reader
             else None
         )
+        head = evaluate_head(record, every, manifest, root, folder=folder)
         files = (
             folder / "metrics.csv",
             folder / "summary.json",
@@ -231,6 +237,7 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
             warnings,
             inter_rater=agreement,
             raters=agreed,
+            head=head,
         )
         if run is not None:
             _log(run, settings, manifest, cases, result, files, pictures, record)
@@ -341,6 +348,8 @@ def _log(
     run.log_metrics({"quality_auroc": result.power.found.auroc} if result.power else {})
     if ignored_note(result.rows):
         run.log_metrics({"ignored_share": ignored_share(result.rows)})
+    if result.head is not None:
+        log_head(run, result.head, scope=scope)
     if result.inter_rater is not None:
         run.log_metrics(scoped_metrics(result.inter_rater.summary, f"{scope}_second_reader"))
     if result.raters is not None:

@@ -29,6 +29,7 @@ from medseg.evaluation.segmentation import (
 from medseg.inference import ModelCost
 from medseg.inference.device_name import device_name
 from medseg.inference.segmentation import ModelCard, save_card
+from medseg.inference.segmentation.head.card import HeadCard
 from medseg.manifest import manifest_digest, manifest_target, training_target
 from medseg.networks import count_parameters
 from medseg.planning import (
@@ -66,6 +67,9 @@ from medseg.runs.run_folder import RunFolder
 from medseg.runs.segmentation.cost import model_cost
 from medseg.runs.segmentation.filled_regions import check_regions_filled
 from medseg.runs.segmentation.gaps import warn_of_gaps
+from medseg.runs.segmentation.head.deliver import calibrated_card, deliver_trained_head
+from medseg.runs.segmentation.head.inputs import head_inputs, with_mask, with_unmasked
+from medseg.runs.segmentation.head.plan import asks_for_head, check_head, complete_head, with_level
 from medseg.runs.segmentation.initialise import (
     initialise_from,
     load_earlier_card,
@@ -80,10 +84,12 @@ from medseg.runs.segmentation.update.task import as_update, change_of, with_upda
 from medseg.runs.settings import TrainingSettings
 from medseg.runs.tracking import log_masks, log_trained_model
 from medseg.runs.training_cases import TrainingCases
+from medseg.targets import HeadLevel
 from medseg.training import parse_duration_s
 from medseg.training.engine import Outcome
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts, steps_per_epoch
 from medseg.training.segmentation.compiled import COMPILED_STEP, COMPILING_S, is_worth_compiling
+from medseg.training.segmentation.head.task import MultitaskTask
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
 
@@ -105,6 +111,7 @@ class SegmentationJob:
         network: Name of the network to plan; `unet`, or what a given plan holds, if not given.
         preset: Name of the sizes of network, patch and batch; the device decides if not given. With weights of an
             earlier run, whose network is kept, it decides patch and batch alone.
+        head: What a head on the same encoder classifies, each `slice` or the whole `study`; masks alone if not given.
 
     Raises:
         ConfigError: If there is no network or preset of that name, or a name and a network of the user's own are given.
@@ -120,19 +127,23 @@ class SegmentationJob:
         grid: GridKind = "budget",
         network: NetworkName | None = None,
         preset: PresetName | None = None,
+        head: HeadLevel | None = None,
     ) -> None:
+        self.head = head
         self.grid = grid
         self.network = network
         self.preset = preset
         self.parts = parts or SegmentationParts()
         _check_network(network, self.parts)
         _check_preset(preset)
+        _check_level(head)
         self.own_parts = self.parts.names()
         self.attach = self.parts.attach
         named: dict[str, str | None] = {
             "network": network,
             "preset": preset,
             "grid": grid if grid != "budget" else None,
+            "head": head,
         }
         named["own parts"] = " ".join(self.own_parts)
         self.named_choices: Mapping[str, str] = {key: value for key, value in named.items() if value}
@@ -184,8 +195,12 @@ class SegmentationJob:
                 plan = plan.model_copy(update={"expected": None, "fingerprint": None})
             self._check_plan_s_network(plan, settings)
         else:
-            plan, failures = self._new_plan(cases, settings, earlier, device=device, progress=progress, seconds=seconds)
-        plan = changed_plan(plan, settings)
+            looked_at = with_mask(cases) if asks_for_head(settings, self.head) else cases
+            plan, failures = self._new_plan(
+                looked_at, settings, earlier, device=device, progress=progress, seconds=seconds
+            )
+        plan = complete_head(changed_plan(with_level(plan, self.head), settings), manifest)
+        check_head(plan, settings, self.parts)
         if not settings.resume:
             check_edits(plan, source=f"plan {settings.plan}" if settings.plan else settings.changes_name)
         check_mirroring(plan, manifest)
@@ -324,6 +339,7 @@ class SegmentationJob:
             if settings.initial is not None
             else resumed_initialisation(RunFolder(settings.out))
         )
+        cases = cases if plan.head is None else with_unmasked(cases)
         with progress.over_cases(len(cases.training) + len(cases.validation), "prepare") as on_done:
             training, validation = (
                 prepare_cases(
@@ -345,12 +361,18 @@ class SegmentationJob:
             raise TrainingError(
                 f"manifest {cases.manifest.name}: no training case could be prepared; {failures[0].reason}"
             )
+        target = training_target(cases.manifest)
+        taught, learned = training.cases, None
+        if plan.head is not None:
+            learned, unknown = head_inputs(training.cases, validation.cases, cases, plan, target)
+            taught = tuple(case for case in training.cases if case.case_id in learned.listed)
+            failures = (*failures, *unknown)
         warn_of_gaps(training.cases, validation.cases, cases.manifest)
         check_regions_filled((*training.cases, *validation.cases), cases.manifest)
         inputs = SegmentationInputs(
-            training=training.cases,
+            training=taught,
             validation=validation.cases,
-            target=training_target(cases.manifest),
+            target=target,
             network=plan.network,
             config=plan.training,
             inference=plan.inference,
@@ -358,10 +380,12 @@ class SegmentationJob:
             folder=settings.out,
             parts=self.parts,
             initialisation=initialisation,
-            is_compiled=self.is_compiled(settings, plan, steps_per_epoch(len(training.cases), plan.training)),
+            is_compiled=plan.head is None
+            and self.is_compiled(settings, plan, steps_per_epoch(len(training.cases), plan.training)),
         )
         inputs = as_update(inputs, cases, plan, settings, progress=progress)
-        prepared = with_update(prepared_with(SegmentationTask(inputs), cases, failures), RunFolder(settings.out))
+        task = SegmentationTask(inputs) if learned is None else MultitaskTask(inputs, learned)
+        prepared = with_update(prepared_with(task, cases, failures), RunFolder(settings.out))
         warning = low_ceilings(plan)
         return replace(prepared, warnings=(*prepared.warnings, warning)) if warning else prepared
 
@@ -381,6 +405,7 @@ class SegmentationJob:
             "learning_rate": f"{training.learning_rate:g}",
             "optimiser": training.optimiser,
             "seed": training.seed,
+            **({"head": f"{plan.head.level}, {plan.head.rule}"} if plan.head else {}),
         }
 
     def save_card(
@@ -394,6 +419,7 @@ class SegmentationJob:
         run_id: str | None,
         cost: ModelCost | None = None,
         rows: Sequence[CaseMetrics] = (),
+        head: HeadCard | None = None,
     ) -> None:
         """Write `model/model.json`, `cases.json`, and `initialisation.json` after an earlier run."""
         statistics = training_statistics(cases, plan, task)
@@ -417,6 +443,7 @@ class SegmentationJob:
             mlflow_run_id=run_id,
             cost=cost,
             training_statistics=statistics,
+            head=head or (task.card() if isinstance(task, MultitaskTask) else None),
         )
         save_card(card, folder.model)
         if not folder.cases.is_file():
@@ -429,8 +456,17 @@ class SegmentationJob:
         cost = model_cost(self.parts.build(done.plan.network), done.plan, done.outcome, done.task.inputs.device)
         rows = list(done.outcome.last.rows) if done.outcome.last else []
         change = change_of(done)
+        head = calibrated_card(done.task) if isinstance(done.task, MultitaskTask) else None
         self.save_card(
-            done.folder, done.cases, done.plan, done.task, is_resumed=True, run_id=done.run_id, cost=cost, rows=rows
+            done.folder,
+            done.cases,
+            done.plan,
+            done.task,
+            is_resumed=True,
+            run_id=done.run_id,
+            cost=cost,
+            rows=rows,
+            head=head,
         )
         summary = summarise(rows, patients={case.case_id: case.patient_id for case in done.cases.validation})
         files = [done.folder.validation.with_suffix(".json")]
@@ -461,6 +497,7 @@ class SegmentationJob:
             folder=done.folder.overlays,
             mask_of=lambda case_id, scan: done.task.masks[case_id],
         )
+        of_head = deliver_trained_head(done, done.task, head) if isinstance(done.task, MultitaskTask) and head else ()
         if done.run is not None:
             log_masks(done.run, rows, files=files, pictures=pictures, table="validation_cases.json")
             done.run.log_metrics(change.values if change else {}, step=done.outcome.steps)
@@ -480,7 +517,7 @@ class SegmentationJob:
                 warnings = (*warnings, warning)
         unmeasured = _unmeasured(done.outcome, len(done.task.validation_cases))
         learned, lost = (change.notes, change.warnings) if change else ((), ())
-        return Delivered(summary, (*unmeasured, *lost, *warnings), (*_left_out(rows, done.cases), *learned))
+        return Delivered(summary, (*unmeasured, *lost, *warnings), (*_left_out(rows, done.cases), *of_head, *learned))
 
 
 def _left_out(rows: Sequence[CaseMetrics], cases: TrainingCases) -> tuple[str, ...]:
@@ -508,6 +545,13 @@ def _check_preset(name: PresetName | None) -> None:
     names = get_args(PresetName)
     if name is not None and name not in names:
         raise ConfigError(f"preset must be one of {', '.join(names)}, got {name!r}", remedy="choose one of them")
+
+
+def _check_level(level: HeadLevel | None) -> None:
+    """Hold the level of a head to the known ones."""
+    levels = get_args(HeadLevel)
+    if level is not None and level not in levels:
+        raise ConfigError(f"head must be one of {', '.join(levels)}, got {level!r}", remedy="choose slice or study")
 
 
 def _unmeasured(outcome: Outcome, cases: int) -> tuple[str, ...]:

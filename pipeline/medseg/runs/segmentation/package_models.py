@@ -16,6 +16,7 @@ from medseg.inference.record import SOFTWARE
 from medseg.inference.segmentation.card import ModelCard, save_card
 from medseg.inference.segmentation.case_stages import utc_now
 from medseg.inference.segmentation.ensemble import Ensemble
+from medseg.inference.segmentation.head.refuse import refuse_head
 from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.package_card import PackageCard, PackagedModel, save_package_card
 from medseg.inference.segmentation.predictor import Predictor
@@ -52,7 +53,7 @@ def read_members(folders: Sequence[Path], weights: str, device: DeviceName) -> l
 
     Raises:
         CheckpointError: If one cannot be used.
-        ConfigError: If they have different channels or labels.
+        ConfigError: If they have different channels or labels, or a head.
     """
     loaded = load_models(folders, weights=weights, device=torch_device(device))
     models = loaded.members if isinstance(loaded, Ensemble) else [loaded]
@@ -60,6 +61,7 @@ def read_members(folders: Sequence[Path], weights: str, device: DeviceName) -> l
     for number, (folder, model) in enumerate(zip(folders, models, strict=True), start=1):
         if not isinstance(model, Predictor | AdoptedModel):
             raise TypeError(f"a model must be trained or adopted, got {type(model).__name__}")
+        refuse_head(model.head, "a package")
         members.append(
             Member(
                 name=f"model_{number}",

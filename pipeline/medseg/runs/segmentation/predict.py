@@ -167,12 +167,14 @@ def predict_run(
             has_page=True,
             elsewhere=elsewhere,
         )
+    cases = _records(settings.out, predictions)
+    _write_head(cases, inputs, settings)
     return PredictResult(
         settings.out,
         tuple(predictions),
         tuple(failures),
         loaded.warnings,
-        cases=_records(settings.out, predictions),
+        cases=cases,
         passed_over=found.passed_over,
         seconds=time.monotonic() - start,
     )
@@ -222,6 +224,11 @@ def load_runs(
         device = settings.device if settings.cluster is None else "cpu"
         model = _load(found_runs.folders, inputs, settings, device=device)
         cards = card_digest(found_runs.folders, CARD_NAME)
+    if settings.gate and model.head is not None:
+        raise ConfigError(
+            "gate: a model with a head must see the whole scan, which a gate does not show it",
+            remedy="leave the gate out, or give the classifier as check",
+        )
     reviewer, warnings = _reviewer(settings, model)
     choices = {CARD_NAME: cards, **_choices(settings, reviewer)}
     check_mask_folder(settings.out, MaskSettings.of(model.identities, model.labels, choices))  # before a long search
@@ -275,6 +282,22 @@ def _elsewhere(
 def _records(folder: Path, predictions: Sequence[Prediction]) -> tuple[CaseRecord, ...]:
     record, asked = load_record(folder), {one.case_id for one in predictions}
     return tuple(case for case in record.cases if case.case_id in asked) if record else ()
+
+
+def _write_head(cases: Sequence[CaseRecord], inputs: Sequence[Path], settings: PredictSettings) -> None:
+    """Write the tables of a head; a prediction of masks alone does not import what writes them."""
+    if any(case.head is not None for case in cases):
+        from medseg.runs.segmentation.head.tables import write_predicted_head
+
+        write_predicted_head(cases, settings.out, patients=_patients(inputs, settings))
+
+
+def _patients(inputs: Sequence[Path], settings: PredictSettings) -> dict[str, str]:
+    """Patient of each case, where a manifest names them."""
+    if len(inputs) != 1 or not is_manifest(inputs[0]):
+        return {}
+    manifest, _ = load_manifest(inputs[0], data_root=settings.data_root)
+    return {case.case_id: case.patient_id for case in manifest.cases}
 
 
 def _choices(settings: PredictSettings, reviewer: SliceReviewer | None) -> dict[str, Choice]:

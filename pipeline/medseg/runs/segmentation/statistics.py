@@ -17,6 +17,7 @@ from medseg.planning import Plan
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics, Manifest
 from medseg.runs.training_cases import TrainingCases
+from medseg.training.segmentation.head.patches import has_mask
 from medseg.training.segmentation.task import SegmentationTask
 
 _CHECKING_S = 5.0
@@ -30,8 +31,9 @@ def training_statistics(cases: TrainingCases, plan: Plan, task: SegmentationTask
         plan: Plan of the training.
         task: Task with the prepared cases.
     """
-    prepared = {case.case_id: case.facts for case in task.inputs.training}
-    known = [case for case in task.inputs.training if case.facts is not None]
+    masked = [case for case in task.inputs.training if has_mask(case, task.inputs.target)]
+    prepared = {case.case_id: case.facts for case in masked}
+    known = [case for case in masked if case.facts is not None]
     return collect_statistics(
         [case.facts for case in known if case.facts is not None],
         task.inputs.target.structures,

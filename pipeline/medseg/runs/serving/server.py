@@ -16,6 +16,7 @@ import uvicorn
 
 from medseg.errors import ConfigError
 from medseg.inference.classification import SlicePredictor
+from medseg.inference.segmentation.head.refuse import refuse_head
 from medseg.inference.segmentation.load_model import load_models
 from medseg.inference.segmentation.quality import QualityChecker
 from medseg.runs.machine import torch_device
@@ -180,5 +181,6 @@ def _load(runs: Sequence[Path | str], settings: ServeSettings, turn: Lock, warni
         return ServedSlices(predictor, turn=turn, limits=settings.limits)
     with found_models(runs, tracking_uri=settings.tracking_uri) as found:
         model = load_models(found.folders, weights=settings.weights, device=device)
+        refuse_head(model.head, "a server")
         warnings += [*found.warnings, *QualityChecker.of(model).warnings]
     return ServedMasks(model, turn=turn, limits=settings.limits)

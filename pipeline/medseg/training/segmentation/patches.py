@@ -82,11 +82,21 @@ class PatchDataset:
             pixels, drawn = self._kept.arrays(case) if self._kept else (case.image(), case.label())
             image = torch.from_numpy(crop(pixels, start, self._extent).astype(np.float32))
             label = self._encoded(case, crop(drawn, start, self._extent))
+            beside = self.beside(number, start)
         except (OSError, RuntimeError, ValueError) as error:
             raise damaged_entry(case.folder, error, case_id=case.case_id) from error
         if max(self._factor) > 1:
             image, label = coarse_image(image, self._factor), coarse_label(label, self._factor)
-        return {"image": image, "label": label}
+        return {"image": image, "label": label, **beside}
+
+    def beside(self, number: int, start: Sequence[int]) -> dict[str, Tensor]:
+        """What else a patch of a case takes with it; nothing, unless a training adds to it.
+
+        Args:
+            number: Number of the case.
+            start: First voxel of the patch on the case's grid.
+        """
+        return {}
 
     def _encoded(self, case: StoredCase, part: Array) -> Tensor:
         """Reference of a patch; of what the case does not annotate it says nothing.

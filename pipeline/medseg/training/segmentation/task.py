@@ -132,7 +132,7 @@ class SegmentationTask:
                 transform=inputs.parts.transform,
                 compiled_channels=inputs.network.in_channels if inputs.is_compiled else None,
             )
-            for config in self._phases
+            for config in self.phases
         ]
 
         def step(engine: Engine, phased: Phased) -> Tensor:
@@ -142,21 +142,31 @@ class SegmentationTask:
 
     def batches(self, first_step: int, progress: Callable[[int], float]) -> Iterator[Phased]:
         """Patches from the store, coarse ones first where the settings say so."""
-        inputs, start = self.inputs, self.inputs.config.coarse_start
+        start = self.inputs.config.coarse_start
         factors = [start.factor, (1, 1, 1)] if start else [(1, 1, 1)]
         kept = KeptScans() if self.device.type == "cuda" else None
-        samples = [
-            PatchDataset(inputs.training, config, target=inputs.target, factor=factor, kept=kept, replay=inputs.replay)
-            for config, factor in zip(self._phases, factors, strict=True)
-        ]
+        samples = [self.samples(config, factor, kept) for config, factor in zip(self.phases, factors, strict=True)]
 
         def phase_at(step: int) -> int:
             return int(start is not None and of_first_rank(progress(step)) >= start.share)
 
         return phased_batches(samples, phase_at, first_step=first_step, device=self.device)
 
+    def samples(self, config: TrainingConfig, factor: Sequence[int], kept: KeptScans | None) -> PatchDataset:
+        """Patches of one phase.
+
+        Args:
+            config: Settings of the phase.
+            factor: Voxels of the grid that make one of a patch along each axis.
+            kept: Scans that are held in memory; None to read every patch from the store.
+        """
+        inputs = self.inputs
+        return PatchDataset(
+            inputs.training, config, target=inputs.target, factor=factor, kept=kept, replay=inputs.replay
+        )
+
     @property
-    def _phases(self) -> list[TrainingConfig]:
+    def phases(self) -> list[TrainingConfig]:
         """Settings of the coarse start, if there is one, and of the rest."""
         config = self.inputs.config
         return [config.coarse, config] if config.coarse_start else [config]

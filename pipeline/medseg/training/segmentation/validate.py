@@ -10,6 +10,7 @@ from torch import nn
 
 from medseg.evaluation.segmentation import Metric, measure_case
 from medseg.inference.segmentation import InferenceConfig
+from medseg.inference.segmentation.head.sums import HeadSums
 from medseg.inference.segmentation.mask_model import Observer
 from medseg.inference.segmentation.prepared_scan import observed
 from medseg.inference.segmentation.sliding import probability_planes
@@ -32,6 +33,7 @@ def validate_volume(
     precision: PrecisionKind,
     metrics: Mapping[str, Metric] | None = None,
     observe: Observer | None = None,
+    head: HeadSums | None = None,
 ) -> tuple[Labelmap, list[CaseMetrics]]:
     """Predict, restore to the native grid as `Predictor.mask` does, and measure a case.
 
@@ -44,6 +46,7 @@ def validate_volume(
         precision: Number format of the forward pass.
         metrics: Metrics of the user's own by name.
         observe: Function that sees the probabilities on the way.
+        head: Sums of what the network's head finds, which are complete on return.
 
     Returns:
         The mask on the native grid and its metrics.
@@ -52,13 +55,13 @@ def validate_volume(
     image = torch.from_numpy(np.asarray(case.image()[...]).astype(np.float32))
     plan = lay_out_windows(case.grid.shape, config)
     strips = lay_out_strips(plan, case.seen, case.grid, config, classes=target.channels, device=device)
-    if strips:
+    if strips and head is None:  # a head sums over the whole scan
         drawn = draw_strips(
             network, image, plan.seen, strips, grid=case.grid, native=case.seen, target=target, device=device,
             precision=precision, observe=observe,
         )  # fmt: skip
     else:
-        planes = probability_planes(network, image, plan, target=target, device=device, precision=precision)
+        planes = probability_planes(network, image, plan, target=target, device=device, precision=precision, head=head)
         seen = planes if observe is None else observed(planes, observe)
         drawn = restore_planes(seen, case.grid, case.seen, target=target, axis=plan.axis)
     mask = case.on_native(drawn, target.blank(case.native.shape))

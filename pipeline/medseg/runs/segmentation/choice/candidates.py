@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medseg.errors import CheckpointError, ConfigError
 from medseg.inference.segmentation import ModelCard, load_card
+from medseg.inference.segmentation.head.refuse import refuse_head
 from medseg.manifest import manifest_digest
 from medseg.records import Manifest
 from medseg.runs.run_folder import RunFolder
@@ -93,4 +94,6 @@ def _candidate(folder: Path, name: str, manifest: Manifest, validation: dict[int
                 f"folds {folder}: fold {number} must be of the dataset as it is now, with its split, got another",
                 remedy="give the dataset of the training, or train the folds again",
             )
-    return Candidate(name, folder, runs, load_card(runs[min(runs)]))
+    card = load_card(runs[min(runs)])
+    refuse_head(card.head, "choose")
+    return Candidate(name, folder, runs, card)
