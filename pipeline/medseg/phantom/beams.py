@@ -75,7 +75,7 @@ class BeamPatient:
         height = float(self.target_radii_mm[2]) + _MARGIN_MM
         offset = points - self.target_mm
         radius = np.hypot(offset[:, :2] @ across / width, offset[:, 2] / height)
-        fluence = 1 / (1 + np.exp(np.clip((radius - 1) * min(width, height) / _PENUMBRA_MM, -60, 60)))
+        fluence = (1 - np.tanh((radius - 1) * min(width, height) / (2 * _PENUMBRA_MM))) / 2
         depth = self._depth(points[:, :2], along)
         return np.asarray(fluence * np.exp(-_ATTENUATION_PER_MM * depth) * (1 - np.exp(-depth / _BUILD_UP_MM)))
 
