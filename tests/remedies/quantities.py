@@ -500,6 +500,13 @@ def _own_parts(place: Path) -> Again:
     yield training(place, path, "run", parts=medseg.SegmentationParts(attach=(lambda *engines: None,)))
 
 
+@tries("runs/train_dataset.py", "leave the head out, or train masks")
+def _head_of_quantities(place: Path) -> Again:
+    path = write_dose_dataset(place)
+    yield training(place, path, "run", head="slice")
+    yield training(place, path, "run")
+
+
 @tries("preprocess/regression/prepare.py", "train on a smaller preprocess.spacing_mm, or drop the case")
 def _too_coarse(place: Path) -> Again:
     path = write_dose_dataset(place, cases=2)

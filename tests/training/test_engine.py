@@ -440,6 +440,7 @@ def test_weights_checkpoint_and_nothing_else_are_written(tmp_path: Path) -> None
         "compared_cases",
         "reported",
         "curve",
+        "settled_step",
         "final_cases",
     }
     assert facts_of(tmp_path)["step"] == 4
