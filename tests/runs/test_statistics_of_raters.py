@@ -26,9 +26,7 @@ def unknown_where(dataset: Path, *, undecided: int | None = None) -> tuple[str, 
         write(boxes(4)[None], dataset / "labels_A/r0.nii.gz")
         write(second[None], dataset / "labels_B/r0.nii.gz")
     manifest, root = load_manifest(dataset)
-    done = prepare_cases(
-        manifest.cases, manifest, root, config=CONFIG, store=dataset.parent / "store", executor=SERIAL
-    )
+    done = prepare_cases(manifest.cases, manifest, root, config=CONFIG, store=dataset.parent / "store", executor=SERIAL)
     return unknown_structures(done.cases[0], manifest)
 
 
