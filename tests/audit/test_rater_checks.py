@@ -78,6 +78,15 @@ def test_raters_who_decide_little_are_a_warning_and_those_who_decide_nothing_an_
     )  # fmt: skip
 
 
+def test_raters_who_differ_in_every_voxel_are_an_error_of_their_case_alone(tmp_path: Path) -> None:
+    dataset = write_raters(tmp_path, cases=2)
+    for value, rater in enumerate("ABC"):
+        write(np.full_like(boxes(), value)[None], dataset / f"labels_{rater}/r0.nii.gz")
+    ((severity, case_id, fact),) = found(audited(dataset), "empty_label")
+    assert (severity, case_id) == ("error", "r0")
+    assert fact == "label must hold at least one annotated voxel, got none"
+
+
 @pytest.mark.parametrize("has_raters", [True, False])
 def test_page_and_files_show_the_agreement(tmp_path: Path, has_raters: bool) -> None:
     dataset = write_raters(tmp_path / "dataset", cases=2, entry={} if has_raters else {"raters": None})

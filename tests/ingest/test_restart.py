@@ -113,13 +113,14 @@ def test_raters_that_somebody_entered_stay_with_their_files(source: Path, tmp_pa
     for file in others.values():
         shutil.copyfile(tmp_path / "out" / label, tmp_path / "out" / file)
     one = next(case for case in first.cases if case.label == label)
-    entered = one.model_copy(update={"raters": others, "fold": 1})
+    entered = one.model_copy(update={"raters": others, "fold": 1, "annotated_labels": ("gtv",)})
     cases = tuple(entered if case is one else case for case in first.cases)
-    changed = first.model_copy(update={"cases": cases, "fusion": "staple"})
+    changed = first.model_copy(update={"cases": cases, "fusion": "staple", "ignore": 9})
     save_manifest(changed, tmp_path / "out" / "dataset.json")
     again = run_ingest(source, tmp_path / "out").manifest
     found = next(case for case in again.cases if case.case_id == one.case_id)
     assert (found.raters, again.fusion) == (others, "staple")
+    assert (found.annotated_labels, again.ignore) == (("gtv",), 9)
     assert all((tmp_path / "out" / file).is_file() for file in others.values())
 
 

@@ -292,6 +292,24 @@ def test_label_is_replaced_only_when_it_is_asked_for(place: Place) -> None:
     assert old.read_bytes() == content
 
 
+@pytest.mark.parametrize("is_partial", [True, False])
+def test_raters_stay_beside_a_reviewed_label_unless_they_annotated_less_than_it_holds(
+    place: Place, is_partial: bool
+) -> None:
+    chosen, first = place.unlabelled[0], next(iter(place.manifest.foreground))
+    raters = {name: f"{name}.nii.gz" for name in ("A", "B")}
+    entered = {"raters": raters, "annotated_labels": (first,) if is_partial else None}
+    cases = [one.model_copy(update=entered if one.case_id == chosen else {}) for one in place.manifest.cases]
+    save_manifest(place.manifest.model_copy(update={"cases": tuple(cases)}), place.data / "dataset.json")
+    done = place.apply(place.save("1.json", place.case(chosen, "accepted")), replace=True)
+    (case,) = (one for one in load_manifest(place.data)[0].cases if one.case_id == chosen)
+    assert case.annotated_labels is None
+    assert case.raters == (None if is_partial else raters)
+    assert any("no longer list their raters" in text and chosen in text for text in done.warnings) is is_partial
+    assert done.previous is not None
+    assert raters in [one.raters for one in load_manifest(done.previous, data_root=place.data)[0].cases]
+
+
 def without(place: Place, case_id: str) -> Manifest:
     """The data set without a case, whose scan and mask are there."""
     manifest = place.manifest.model_copy(

@@ -31,9 +31,9 @@ from medseg.audit.quantity_checks import (
     check_quantity_grid,
     measure_quantity,
 )
-from medseg.audit.rater_checks import check_fused, examine_raters
+from medseg.audit.rater_checks import ExaminedRaters, check_fused, examine_raters
 from medseg.audit.risks import check_disclosed
-from medseg.errors import GeometryError, PipelineError
+from medseg.errors import GeometryError, PipelineError, ScanError
 from medseg.geometry import Geometry
 from medseg.manifest import case_target, is_regression
 from medseg.manifest.case_scans import fused_label
@@ -68,7 +68,7 @@ def examine_case(case: Case, manifest: Manifest, root: Path, *, draw: DrawPlanes
     image = _read(lambda: read_scan(paths, case_id=case.case_id, channels=channels), case, found)
     label = _read(lambda: read_label(root / str(case.label), case_id=case.case_id), case, found) if case.label else None
     drawn = examine_raters(case, manifest, root, files, image=image, findings=found) if case.raters else None
-    fused = (fused_label(drawn.readings, case, manifest), drawn.grid) if drawn is not None and case.is_fused else None
+    fused = _fused(drawn, case, manifest, found) if drawn is not None and case.is_fused else None
     is_picture = is_picture_file(PurePath(case.images[0]))
     facts = CaseFacts(case, files, is_picture=is_picture, quantity_files=of_quantities)
     if image is not None:
@@ -126,6 +126,15 @@ def _read(read: Callable[[], Read], case: Case, findings: list[Finding]) -> Read
     except PipelineError as error:
         findings.append(Finding.of_error("unreadable", case.case_id, error))
     return None
+
+
+def _fused(drawn: ExaminedRaters, case: Case, manifest: Manifest, findings: list[Finding]) -> Label | None:
+    """The reference out of the raters' labels, and its grid; None where they decide on no voxel, which is a finding."""
+    try:
+        return fused_label(drawn.readings, case, manifest), drawn.grid
+    except ScanError as error:
+        findings.append(Finding.of_error("empty_label", case.case_id, error))
+        return None
 
 
 def _with_image(facts: CaseFacts, image: Scan) -> CaseFacts:

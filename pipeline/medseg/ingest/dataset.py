@@ -56,6 +56,7 @@ def make_manifest(outcome: Outcome, context: IngestContext) -> Manifest | None:
         description="Built by medseg ingest; see ingest.json",
         channels=_channels(outcome, context),
         **_scheme(mapping, outcome),
+        ignore=previous.ignore if previous else None,
         fusion=previous.fusion if previous else None,
         **_task(mapping),
         instances=mapping.instances,
@@ -172,12 +173,12 @@ def _is_pet(outcome: Outcome, number: int) -> bool:
 def _carried_over(cases: Sequence[Case], previous: Manifest | None) -> list[Case]:
     """The cases with what was decided or added since the ingest before.
 
-    That is the fold of their patient, or the test set if the patient's labelled cases were in it, and the sex, age and
-    raters that somebody has entered.
+    That is the fold of their patient, or the test set if the patient's labelled cases were in it, and the sex, age,
+    raters and annotated labels that somebody has entered.
     """
     if previous is None:
         return list(cases)
-    kept = ("sex", "age_years", "raters")
+    kept = ("sex", "age_years", "raters", "annotated_labels")
     entered = {case.case_id: {name: getattr(case, name) for name in kept} for case in previous.cases}
     fold_of = {case.patient_id: case.fold for case in previous.select("training") if case.fold is not None}
     held_out = {case.patient_id for case in previous.select("test") if has_reference(case, previous)}

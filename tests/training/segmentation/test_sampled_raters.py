@@ -14,14 +14,16 @@ from medseg.cohort import SERIAL
 from medseg.manifest import load_manifest, training_target
 from medseg.preprocess import ChannelNormalisation, PreprocessConfig
 from medseg.preprocess.segmentation import StoredCase, prepare_cases
+from medseg.runs.case_digests import CaseDigests, digests_of
 from medseg.training import StepBudget
 from medseg.training.engine import run_task
 from medseg.training.segmentation import SegmentationInputs, SegmentationTask, TrainingConfig
 from medseg.training.segmentation.kept_scans import KeptScans
+from medseg.training.segmentation.marginal_loss import open_index
 from medseg.training.segmentation.patches import PatchDataset
 
 from tests.labels import labels_of
-from tests.several_raters import SHAPE, SPACING_MM, readings, write_raters
+from tests.several_raters import SHAPE, SPACING_MM, boxes, readings, write, write_raters
 from tests.training.segmentation.test_task import PowerCutError, cut_at, weights
 
 CONFIG = PreprocessConfig(axcodes="RAS", spacing_mm=SPACING_MM, normalisation=(ChannelNormalisation(kind="zscore"),))
@@ -97,6 +99,49 @@ def test_patch_on_a_label_is_centred_on_what_its_own_rater_drew(read: tuple[Stor
     config = TrainingConfig(patch_size=(4, 4, 4), raters="sampled", foreground_share=1.0)
     dataset = PatchDataset(read, config, target=labels_of(0, 1, 2))
     assert all((dataset[index]["label"] > 0).any() for index in range(60))
+
+
+def test_rater_who_annotated_nothing_in_a_case_is_not_drawn(tmp_path: Path) -> None:
+    dataset = write_raters(tmp_path / "dataset", cases=1, ignore=3)
+    write(np.full_like(boxes(), 3)[None], dataset / "labels_B/r0.nii.gz")
+    manifest, root = load_manifest(dataset)
+    cases = prepare_cases(manifest.cases, manifest, root, config=CONFIG, store=tmp_path / "store", executor=SERIAL)
+    assert set(readers(patches(cases.cases), 0, count=40)) == {"A", "C"}
+
+
+@pytest.mark.parametrize("raters", ["sampled", "majority"])
+def test_background_of_raters_who_annotated_one_structure_may_be_the_other(tmp_path: Path, raters: str) -> None:
+    dataset = write_raters(tmp_path / "dataset", cases=1, entry={"annotated_labels": ["organ"]})
+    alone = {name: np.where(label == 1, label, 0) for name, label in readings(4).items()}
+    for name, label in alone.items():
+        write(label[None], dataset / f"labels_{name}/r0.nii.gz")
+    manifest, root = load_manifest(dataset)
+    cases = prepare_cases(manifest.cases, manifest, root, config=CONFIG, store=tmp_path / "store", executor=SERIAL)
+    expected = [boxes(4, node=False, more=2)] if raters == "majority" else list(alone.values())
+    counts = {(int((label == 1).sum()), int((label == 0).sum())) for label in expected}
+    dataset_of_patches = patches(cases.cases, raters=raters)
+    found = [dataset_of_patches[index]["label"] for index in range(40)]
+    assert {(int((one == 1).sum()), int((one == open_index(0)).sum())) for one in found} == counts
+    assert {int(value) for one in found for value in one.unique()} == {1, open_index(0)}
+
+
+def test_correction_of_one_rater_is_another_label_though_the_majority_stays(tmp_path: Path) -> None:
+    dataset = write_raters(tmp_path / "dataset", cases=1)
+    manifest, root = load_manifest(dataset)
+
+    def known() -> CaseDigests:
+        return digests_of(
+            prepare_cases(
+                manifest.cases, manifest, root, config=CONFIG, store=tmp_path / "store", executor=SERIAL
+            ).cases[0]
+        )
+
+    before = known()
+    assert known().is_same(before)
+    corrected = boxes(4, node=False)
+    corrected[0, 0, 0] = 2
+    write(corrected[None], dataset / "labels_C/r0.nii.gz")
+    assert not known().is_same(before)
 
 
 def test_sampled_training_that_is_cut_and_resumed_equals_an_unbroken_one(

@@ -16,7 +16,7 @@ class CaseFacts(Config):
         scan: Facts about the scan.
         structures: Facts about each structure that its label has a voxel of, by name.
         image_sha256: Digest of the scan's intensities; None in a store of an earlier version.
-        label_sha256: Digest of the label's values; None in a store of an earlier version.
+        label_sha256: Digest of the values of the label, and of those of raters; None in a store of an earlier version.
     """
 
     scan: ScanFacts

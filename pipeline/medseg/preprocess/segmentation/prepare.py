@@ -20,7 +20,7 @@ from medseg.preprocess.scan_facts import ScanFacts
 from medseg.preprocess.segmentation.case_facts import CaseFacts
 from medseg.preprocess.segmentation.stored_case import STORE_FORMAT, StoredCase, open_case, save_case
 from medseg.preprocess.segmentation.structure_facts import structure_facts
-from medseg.preprocess.segmentation.voxel_digest import image_digest, label_digest
+from medseg.preprocess.segmentation.voxel_digest import image_digest, labels_digest
 from medseg.preprocess.spread_voxels import spread_voxels
 from medseg.preprocess.transforms import transform_scan
 from medseg.records import Array, Case, Labelmap, Manifest
@@ -147,7 +147,7 @@ def _make_entry(folder: Path, case: Case, manifest: Manifest, root: Path, config
             scan=ScanFacts.of(scan),
             structures=structure_facts(target.annotated(label), by_value(target)),
             image_sha256=image_digest(scan.array),
-            label_sha256=label_digest(label),
+            label_sha256=labels_digest([label, *readings.values()]),
         ),
         readings=[on_grid(reading) for reading in readings.values()],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +20,12 @@ def image_digest(array: Array) -> str:
 def label_digest(array: Array) -> str:
     """SHA-256 of the shape and the values of a label, `(I, J, K)`."""
     return _digest(array, _LABEL)
+
+
+def labels_digest(arrays: Sequence[Array]) -> str:
+    """SHA-256 of a label, or of a label and those of several raters, `(I, J, K)` each."""
+    digests = [label_digest(array) for array in arrays]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _digest(array: Array, kind: str) -> str:

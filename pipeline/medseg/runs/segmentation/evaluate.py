@@ -160,11 +160,20 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     )
     with recorded(run):
         read = [root, settings.masks]
-        with (
-            case_executor(settings.cluster, here=SERIAL, out=folder, folders=read) as executor,
-            progress.over_cases(len(cases), "evaluate") as on_done,
-        ):
-            rows, failures = evaluate_cases(
+        with case_executor(settings.cluster, here=SERIAL, out=folder, folders=read) as executor:
+            with progress.over_cases(len(cases), "evaluate") as on_done:
+                rows, failures = evaluate_cases(
+                    cases,
+                    manifest,
+                    root,
+                    masks=settings.masks,
+                    contract=contract,
+                    metrics=settings.metrics,
+                    executor=executor,
+                    on_done=on_done,
+                )
+            agreed = measure_agreement(
+                rows,
                 cases,
                 manifest,
                 root,
@@ -172,18 +181,8 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
                 contract=contract,
                 metrics=settings.metrics,
                 executor=executor,
-                on_done=on_done,
+                progress=progress,
             )
-        agreed = measure_agreement(
-            rows,
-            cases,
-            manifest,
-            root,
-            masks=settings.masks,
-            contract=contract,
-            metrics=settings.metrics,
-            progress=progress,
-        )
         rows = with_raters_dice(rows, agreed.pairs) if agreed else rows
         seen = flattered_cases(record, manifest, {row.case_id for row in rows})
         patients = {case.case_id: case.patient_id for case in cases}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from medseg.cohort import SERIAL, Executor
 from medseg.evaluation.segmentation import (
     RATERS_DICE,
     EvaluationContract,
@@ -29,6 +30,7 @@ def measure_agreement(
     masks: Path,
     contract: EvaluationContract,
     metrics: Mapping[str, Metric],
+    executor: Executor = SERIAL,
     progress: Progress,
 ) -> RaterAgreement | None:
     """Compare the raters of the measured cases with each other and with the masks; None where no case has several.
@@ -41,6 +43,7 @@ def measure_agreement(
         masks: Folder of the masks.
         contract: Contract of the masks.
         metrics: Metrics of the user's own by name.
+        executor: Runner of the work on the cases.
         progress: Follows the work.
     """
     measured = {row.case_id for row in rows}
@@ -55,6 +58,7 @@ def measure_agreement(
             masks=masks,
             contract=contract,
             metrics=metrics,
+            executor=executor,
             on_done=on_done,
         )
     return rater_agreement(pairs, patients={case.case_id: case.patient_id for case in read}, failures=failures)

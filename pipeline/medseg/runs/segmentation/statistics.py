@@ -13,14 +13,17 @@ from medseg.inference.segmentation.quality import (
     TrainingStatistics,
     collect_statistics,
 )
+from medseg.manifest import training_target
 from medseg.planning import Plan
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics, Manifest
 from medseg.runs.training_cases import TrainingCases
+from medseg.targets.structure_values import structure_values
 from medseg.training.segmentation.head.patches import has_mask
 from medseg.training.segmentation.task import SegmentationTask
 
 _CHECKING_S = 5.0
+_MOST_UNDECIDED = 0.1  # of a structure's voxels
 
 
 def training_statistics(cases: TrainingCases, plan: Plan, task: SegmentationTask) -> TrainingStatistics | None:
@@ -39,15 +42,29 @@ def training_statistics(cases: TrainingCases, plan: Plan, task: SegmentationTask
         task.inputs.target.structures,
         normalisation=plan.preprocess.normalisation,
         modalities=[case.modality for case in cases.training if case.modality and prepared.get(case.case_id)],
-        unknown=[_unknown(case, cases.manifest) for case in known],
+        unknown=[unknown_structures(case, cases.manifest) for case in known],
     )
 
 
-def _unknown(case: StoredCase, manifest: Manifest) -> tuple[str, ...]:
-    """Structures whose extent the label does not give: where voxels are ignored, that of any may go on there."""
-    ignore = manifest.ignore
-    is_open = ignore is not None and bool(case.voxels.get(ignore) or case.outside.get(ignore))
-    return tuple(manifest.regions or manifest.foreground) if is_open else case.unannotated
+def unknown_structures(case: StoredCase, manifest: Manifest) -> tuple[str, ...]:
+    """Structures whose extent the label of a case does not give.
+
+    Where voxels are not annotated, any structure may go on there. Those that several raters do not decide are few where
+    three or more agree, and leave open only the structures that they could make larger by a tenth.
+
+    Args:
+        case: Prepared case.
+        manifest: Dataset of the case.
+    """
+    target = training_target(manifest)
+    values = [] if target.ignore is None else [target.ignore]
+    left = sum(case.voxels.get(value, 0) + case.outside.get(value, 0) for value in values)
+    if not left:
+        return case.unannotated
+    if manifest.ignore is not None:
+        return target.structures
+    drawn = {name: sum(case.voxels.get(value, 0) for value in of) for name, of in structure_values(target).items()}
+    return tuple(name for name in drawn if name in case.unannotated or left > _MOST_UNDECIDED * drawn[name])
 
 
 def with_validation(

@@ -58,7 +58,7 @@ class PatchDataset:
         self._extra = [name for name, count in config.extra_patches.items() for _ in range(count)]
         self._holders = {name: self._cases_with(name) for name in config.extra_patches}
         self._groups = open_groups(cases)
-        self._readings = [_readings_of(case, config) for case in cases]
+        self._readings = [self._readings_of(case) for case in cases]
         self._foreground: dict[tuple[int, int | None], dict[int, Array]] = {}
         self._last_order: tuple[int, Array] = (-1, np.empty(0))
 
@@ -156,6 +156,12 @@ class PatchDataset:
         chosen: Array = rng.choice(by_label[int(rng.integers(len(by_label)))])
         return chosen
 
+    def _readings_of(self, case: StoredCase) -> list[StoredCase]:
+        """The case as each rater who annotated a voxel has read it; none where the settings do not sample them."""
+        count = len(case.readings) if self.config.raters == "sampled" else 0
+        found = [case.as_read_by(number) for number in range(count)]
+        return [one for one in found if not all(self._is_ignored(value) for value in one.voxels)]
+
     def _is_partial(self, case: StoredCase) -> bool:
         """Whether the case has voxels that nobody has annotated."""
         return self.target.ignored(np.zeros(1)) is not None and any(
@@ -191,12 +197,6 @@ class PatchDataset:
             order = np.random.default_rng([self.config.seed, 1, epoch]).permutation(size)
             self._last_order = (epoch, order)
         return order
-
-
-def _readings_of(case: StoredCase, config: TrainingConfig) -> list[StoredCase]:
-    """The case as each of its raters has read it; none where the settings do not sample them."""
-    count = len(case.readings) if config.raters == "sampled" else 0
-    return [case.as_read_by(number) for number in range(count)]
 
 
 def crop(array: object, start: Sequence[int], size: Sequence[int], *, fill: float = 0) -> Array:

@@ -13,7 +13,7 @@ from medseg.delivery.review import load_review
 from medseg.errors import ConfigError, ManifestError
 from medseg.inference.inputs.find_source import SourcePlaces
 from medseg.inference.record import PredictionRecord
-from medseg.manifest import assign_folds, save_manifest
+from medseg.manifest import assign_folds, save_manifest, unannotated
 from medseg.manifest.case_scans import check_same_grid
 from medseg.manifest.load import ManifestFile, open_manifest
 from medseg.manifest.version import next_version
@@ -43,6 +43,7 @@ from medseg.split import check_target, keep_previous
 FOLDER = "reviewed"
 """Folder below the data root for labels that people decided on, and scans that joined with them."""
 _MEASURED = "test case(s) got a reviewed mask as their reference: the model that drew it cannot be measured by them"
+_PARTIAL = "case(s) no longer list their raters, who had annotated only some of the structures of the reviewed label"
 _DOUBTFUL = "rejected case(s) keep the label that an earlier review gave them, until they get another"
 
 
@@ -243,6 +244,8 @@ class _Work:
         )
         changes = {"label": label, "label_ml": label_ml, "slice_labels": None, "label_review": review}
         changes["annotated_labels"] = None  # a person has looked at every structure
+        if unannotated(case, self.source.manifest):
+            changes["raters"] = None  # who have not, so that their background says nothing of the others
         return case.model_copy(update=changes)
 
     def _has_other_label(self, case_id: str) -> bool:
@@ -268,7 +271,9 @@ class _Work:
         tests = sorted(case_id for case_id in labelled if self.cases[case_id].split == "test")
         cases = [self.cases[one] for one in self.by_outcome["queued"] if one in self.cases]
         doubtful = sorted(case.case_id for case in cases if case.has_reference)
-        found = ((tests, _MEASURED), (doubtful, _DOUBTFUL))
+        before = {case.case_id for case in self.source.manifest.cases if case.raters}
+        partial = sorted(case_id for case_id in labelled & before if not self.cases[case_id].raters)
+        found = ((tests, _MEASURED), (doubtful, _DOUBTFUL), (partial, _PARTIAL))
         return tuple(
             f"{len(ids)} {text}: {', '.join(ids[:5])}{' …' if len(ids) > 5 else ''}" for ids, text in found if ids
         )
