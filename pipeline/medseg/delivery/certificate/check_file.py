@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -70,11 +72,13 @@ class ReadMasks(NamedTuple):
 
     Attributes:
         checked: The comparison.
-        masks: Voxels of each structure as they were read, within the box of the structure; none where the grid differs.
+        masks: Gives the voxels of each structure as they are read, within the box of the structure; none where the
+            grid differs. They are read again one by one: a library makes each mask on the whole grid, and a hundred of
+            them, or views of them, would fill the memory.
     """
 
     checked: CheckedReader
-    masks: tuple[Mask, ...]
+    masks: Callable[[], Iterator[Mask]]
 
 
 def check_reader(expected: ExpectedMask, found: ReadBack, *, least_dice: float = 1.0) -> CheckedReader:
@@ -90,25 +94,24 @@ def check_reader(expected: ExpectedMask, found: ReadBack, *, least_dice: float =
 
 
 def compare_masks(expected: ExpectedMask, found: ReadBack, *, least_dice: float = 1.0) -> ReadMasks:
-    """The same, with the voxels that were read."""
+    """The same, with a way to the voxels that were read."""
     try:
         lattice = Lattice.of(expected.geometry, found.geometry)
     except GeometryError as error:
         refused = CheckedReader(library=found.library, least_dice=least_dice, is_passed=False, reason=error.fact)
-        return ReadMasks(refused, ())
+        return ReadMasks(refused, partial(iter, ()))
     tolerance = same_place_mm(expected.geometry) if least_dice >= 1 else 0.25 * min(expected.geometry.spacing_mm)
-    rows, masks, reasons = [], [], []
+    rows, reasons = [], []
     for structure in expected.structures:
-        row, mask = _compare(structure, expected.geometry, found, lattice)
+        row = _compare(structure, expected.geometry, found, lattice)
         rows.append(row)
-        masks.append(mask)
         reasons.append(_difference(row, structure, found, least_dice, tolerance))
     reasons.append(_surplus(expected, found))
     reason = next(filter(None, reasons), "")
     checked = CheckedReader(
         library=found.library, least_dice=least_dice, is_passed=not reason, reason=reason, structures=tuple(rows)
     )
-    return ReadMasks(checked, tuple(masks))
+    return ReadMasks(checked, partial(_masks, expected, found, lattice))
 
 
 def same_place_mm(scan: Geometry) -> float:
@@ -116,18 +119,22 @@ def same_place_mm(scan: Geometry) -> float:
     return min(1e-2, 0.1 * min(scan.spacing_mm))
 
 
-def _compare(
-    structure: ExpectedStructure, scan: Geometry, found: ReadBack, lattice: Lattice
-) -> tuple[CheckedStructure, Mask]:
+def _masks(expected: ExpectedMask, found: ReadBack, lattice: Lattice) -> Iterator[Mask]:
+    """Voxels of each structure in the file, within its box."""
+    for structure in expected.structures:
+        number = structure.segment.number
+        is_there = number in found.numbers
+        yield lattice.cut(found.mask(number), structure) if is_there else np.zeros(structure.shape, bool)
+
+
+def _compare(structure: ExpectedStructure, scan: Geometry, found: ReadBack, lattice: Lattice) -> CheckedStructure:
     number = structure.segment.number
     voxels_found, wrong = 0, structure.voxels
-    cut: Mask = np.zeros(structure.mask.shape, bool)
     centre: tuple[float, float, float] | None = None
     if number in found.numbers:
         mask = found.mask(number)
         voxels_found = int(np.count_nonzero(mask))
-        cut = lattice.cut(mask, structure)
-        shared = int(np.count_nonzero(cut & structure.mask))
+        shared = int(np.count_nonzero(lattice.cut(mask, structure) & structure.mask()))
         wrong = structure.voxels + voxels_found - 2 * shared
         if wrong == 0 and structure.centroid_voxel is not None:  # the same voxels, at the places that the file gives
             x, y, z = found.geometry.world_mm(np.array([lattice.file_voxel(structure.centroid_voxel)]))[0]
@@ -136,7 +143,7 @@ def _compare(
             centre = _centroid(mask, found.geometry)
     total = structure.voxels + voxels_found
     distance = math.dist(structure.centroid_mm, centre) if structure.centroid_mm and centre else None
-    row = CheckedStructure(
+    return CheckedStructure(
         name=structure.segment.name,
         voxels=structure.voxels,
         voxels_found=voxels_found,
@@ -148,7 +155,6 @@ def _compare(
         centroid_mm_found=centre,
         distance_mm=distance,
     )
-    return row, cut
 
 
 def _centroid(mask: Mask, geometry: Geometry) -> tuple[float, float, float]:

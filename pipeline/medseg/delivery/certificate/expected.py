@@ -23,7 +23,7 @@ class ExpectedStructure:
     Attributes:
         segment: Its name and number.
         box: Smallest box of the grid that holds it; None if it has no voxel.
-        mask: Its voxels within the box, bool; of shape `(0, 0, 0)` if it has none.
+        labels: Labels within the box, a view of the whole mask; of shape `(0, 0, 0)` if it has no voxel.
         voxels: Number of voxels.
         centroid_voxel: Mean of the voxels' indices; None if it has no voxel.
         centroid_mm: The same place in RAS+ millimetres; None if it has no voxel.
@@ -31,10 +31,19 @@ class ExpectedStructure:
 
     segment: Segment
     box: Box | None
-    mask: Mask
+    labels: Labelmap
     voxels: int
     centroid_voxel: tuple[float, float, float] | None
     centroid_mm: tuple[float, float, float] | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the box."""
+        return self.labels.shape
+
+    def mask(self) -> Mask:
+        """Its voxels within the box, bool; made on each call, since the boxes of a hundred structures would add up."""
+        return self.segment.mask(self.labels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,10 +95,11 @@ def mean_voxel(mask: Mask, start: Sequence[int]) -> tuple[float, float, float]:
 def _structure(labels: Labelmap, segment: Segment, boxes: Sequence[Any], geometry: Geometry) -> ExpectedStructure:
     found = [box for value in segment.values if (box := boxes[value - 1]) is not None]
     if not found:
-        return ExpectedStructure(segment, None, np.zeros((0, 0, 0), bool), 0, None, None)
+        return ExpectedStructure(segment, None, labels[:0, :0, :0], 0, None, None)
     i, j, k = (slice(min(box[axis].start for box in found), max(box[axis].stop for box in found)) for axis in range(3))
     box = (i, j, k)
-    mask = segment.mask(labels[box])
+    part = labels[box]
+    mask = segment.mask(part)
     middle = mean_voxel(mask, [extent.start for extent in box])
     x, y, z = geometry.world_mm(np.array([middle]))[0]
-    return ExpectedStructure(segment, box, mask, int(np.count_nonzero(mask)), middle, (float(x), float(y), float(z)))
+    return ExpectedStructure(segment, box, part, int(np.count_nonzero(mask)), middle, (float(x), float(y), float(z)))

@@ -54,7 +54,7 @@ class Lattice(NamedTuple):
     def cut(self, mask: Mask, structure: ExpectedStructure) -> Mask:
         """The box of a structure out of a file's mask; False where the file's grid does not reach."""
         if structure.box is None:
-            return structure.mask
+            return structure.mask()
         inside, target = [], []
         turned = mask.transpose(self.axes)
         for extent, flip, offset, size in zip(structure.box, self.flips, self.offsets, turned.shape, strict=True):
@@ -66,14 +66,14 @@ class Lattice(NamedTuple):
             )
             low, high = max(min(first, last), 0), min(max(first, last), size - 1)
             if low > high:
-                return np.zeros(structure.mask.shape, bool)
+                return np.zeros(structure.shape, bool)
             start = first - high if flip else low - first
             inside.append(slice(high, low - 1 if low else None, -1) if flip else slice(low, high + 1))
             target.append(slice(start, start + high - low + 1))
         part = turned[tuple(inside)]
-        if part.shape == structure.mask.shape:
+        if part.shape == structure.shape:
             return part
-        cut = np.zeros(structure.mask.shape, bool)
+        cut = np.zeros(structure.shape, bool)
         cut[tuple(target)] = part
         return cut
 

@@ -51,7 +51,7 @@ def measure_again(found: ReadMasks, expected: ExpectedMask, scan: Scan) -> Measu
         expected: The mask.
         scan: Scan that the mask was drawn on.
     """
-    rows = zip(expected.structures, found.checked.structures, found.masks, strict=True)
+    rows = zip(expected.structures, found.checked.structures, found.masks(), strict=True)
     return MeasuredAgain(structures=tuple(_measured(*row, scan) for row in rows), place_mm=same_place_mm(scan.geometry))
 
 

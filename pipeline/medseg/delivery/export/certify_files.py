@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,13 +88,20 @@ class _Reading:
         checked: list[CheckedReader] = []
         measured = None
         for read in file.readers:
-            found = _compared(part, read, file.least_dice)
-            checked.append(found.checked)
-            if is_wanted and measured is None and found.checked.is_passed:
-                measured = measure_again(found, part, self._case.scan)
+            one, again = self._read_by(read, part, file.least_dice, is_measured=is_wanted and measured is None)
+            checked.append(one)
+            measured = measured or again
         if measured is not None and all(one.is_passed for one in checked):
             self._measured = measured
         return tuple(checked)
+
+    def _read_by(
+        self, read: Callable[[], ReadBack], part: ExpectedMask, least_dice: float, *, is_measured: bool
+    ) -> tuple[CheckedReader, MeasuredAgain | None]:
+        """What one library reads, and its measurements; its voxels are let go before the next one reads."""
+        found = _compared(part, read, least_dice)
+        is_measured = is_measured and found.checked.is_passed
+        return found.checked, measure_again(found, part, self._case.scan) if is_measured else None
 
     def measured(self) -> MeasuredAgain | None:
         """Measurements of the mask that was read back, by a copy on the disk if no delivered file could be measured."""
@@ -115,7 +123,8 @@ def _compared(part: ExpectedMask, read: Callable[[], ReadBack], least_dice: floa
         fact = error.fact if isinstance(error, PipelineError) else f"an error of the kind {type(error).__name__}"
         words = getattr(read, "func", read).__name__.removeprefix("read_").replace("_", " ")
         reason = f"it cannot be read, {fact}"
-        return ReadMasks(CheckedReader(library=words, least_dice=least_dice, is_passed=False, reason=reason), ())
+        checked = CheckedReader(library=words, least_dice=least_dice, is_passed=False, reason=reason)
+        return ReadMasks(checked, partial(iter, ()))
 
 
 def _certified(
