@@ -30,9 +30,9 @@ Formats:
   csv           volumes, diameters, intensities
   sr            the same as DICOM SR, with seg or seg-binary
   pdf           a page with pictures, volumes and doubts
-  rtdose        DICOM RT Dose, of predicted doses alone (beside nifti)
 
 Without --formats: nifti, seg-nrrd, csv, pdf, and seg of DICOM series. The same command again continues.
+Of predicted quantities: nifti and, for doses of DICOM series, rtdose, which is DICOM RT Dose.
 """
 
 
