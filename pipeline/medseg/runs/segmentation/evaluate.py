@@ -146,101 +146,162 @@ def evaluate_masks(dataset: Path, settings: EvaluateSettings, *, progress: Progr
     """
     folder = check_empty(settings.out)
     progress = progress or Silence()
-    manifest, root = load_manifest(dataset, data_root=settings.data_root)
-    contract = _contract_of(settings, manifest)
-    record = load_record(settings.masks)
-    every = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=not has_head(record))
-    cases = tuple(case for case in every if not (has_head(record) and is_for_head_alone(case)))
-    check_own_metrics(cases, settings.metrics)
+    asked = _Asked.of(dataset, settings)
+    manifest, root, cases = asked.manifest, asked.root, asked.cases
     reader = SecondReader.of(settings.rater, cases, masks=settings.masks) if settings.rater else None
-    sent = send_earlier(settings.out, settings.tracking)  # the training of these masks may be among it
-    models = record.models if record else ()
+    sent = send_earlier(folder, settings.tracking)  # the training of these masks may be among it
     run = start_evaluation(
-        settings.tracking, manifest, out=settings.out, fold=settings.fold, split=settings.split, models=models
+        settings.tracking, manifest, out=folder, fold=settings.fold, split=settings.split, models=asked.models
     )
     with recorded(run):
-        read = [root, settings.masks]
-        with case_executor(settings.cluster, here=SERIAL, out=folder, folders=read) as executor:
-            with progress.over_cases(len(cases), "evaluate") as on_done:
+        rows, failures, raters = asked.measure(progress)
+        inter_rater = (
+            reader.measure(rows, manifest, root, contract=asked.contract, metrics=settings.metrics, progress=progress)
+            if reader
+            else None
+        )
+        head = evaluate_head(asked.record, asked.every, manifest, root, folder=folder)
+        result = asked.result(rows, failures, inter_rater=inter_rater, raters=raters, head=head)
+        files = asked.write_tables(result, run)
+        pictures, undrawn = _draw(rows, cases, manifest, root, settings)
+        result = replace(result, warnings=(*result.warnings, *undrawn))
+        if run is not None:
+            _log(run, settings, manifest, cases, result, files, pictures, asked.record)
+    return replace(result, warnings=(*result.warnings, *sent, *unsent(run, folder)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is evaluated.
+
+    Attributes:
+        settings: Choices.
+        manifest: Dataset.
+        root: Data root.
+        contract: Rules of the metrics, with the manifest's labels.
+        record: Record of the prediction; None of masks from elsewhere.
+        every: Cases that are asked for, those without a label among them where a head found classes.
+        cases: Cases whose masks are measured.
+    """
+
+    settings: EvaluateSettings
+    manifest: Manifest
+    root: Path
+    contract: EvaluationContract
+    record: PredictionRecord | None
+    every: tuple[Case, ...]
+    cases: tuple[Case, ...]
+
+    @classmethod
+    def of(cls, dataset: Path, settings: EvaluateSettings) -> _Asked:
+        """Read dataset, contract and record."""
+        manifest, root = load_manifest(dataset, data_root=settings.data_root)
+        contract = _contract_of(settings, manifest)
+        record = load_record(settings.masks)
+        every = select_cases(manifest, fold=settings.fold, split=settings.split, is_labelled=not has_head(record))
+        cases = tuple(case for case in every if not (has_head(record) and is_for_head_alone(case)))
+        check_own_metrics(cases, settings.metrics)
+        return cls(settings, manifest, root, contract, record, every, cases)
+
+    @property
+    def models(self) -> tuple[Any, ...]:
+        """Models that drew the masks, as the prediction recorded them."""
+        return tuple(self.record.models) if self.record else ()
+
+    @property
+    def patients(self) -> dict[str, str]:
+        """Patient of each case."""
+        return {case.case_id: case.patient_id for case in self.cases}
+
+    def measure(self, progress: Progress) -> tuple[list[CaseMetrics], list[Failure], RaterAgreement | None]:
+        """Metrics of every case, cases that failed, and how several raters of the dataset agree."""
+        settings = self.settings
+        read = [self.root, settings.masks]
+        with case_executor(settings.cluster, here=SERIAL, out=settings.out, folders=read) as executor:
+            with progress.over_cases(len(self.cases), "evaluate") as on_done:
                 rows, failures = evaluate_cases(
-                    cases,
-                    manifest,
-                    root,
+                    self.cases,
+                    self.manifest,
+                    self.root,
                     masks=settings.masks,
-                    contract=contract,
+                    contract=self.contract,
                     metrics=settings.metrics,
                     executor=executor,
                     on_done=on_done,
                 )
             agreed = measure_agreement(
                 rows,
-                cases,
-                manifest,
-                root,
+                self.cases,
+                self.manifest,
+                self.root,
                 masks=settings.masks,
-                contract=contract,
+                contract=self.contract,
                 metrics=settings.metrics,
                 executor=executor,
                 progress=progress,
             )
-        rows = with_raters_dice(rows, agreed.pairs) if agreed else rows
-        seen = flattered_cases(record, manifest, {row.case_id for row in rows})
-        patients = {case.case_id: case.patient_id for case in cases}
-        summary = summarise(rows, patients=patients)
-        power = quality_power(rows, record, bound=settings.dice_bound, patients=patients)
-        agreement = (
-            reader.measure(rows, manifest, root, contract=contract, metrics=settings.metrics, progress=progress)
-            if reader
-            else None
-        )
-        head = evaluate_head(record, every, manifest, root, folder=folder)
-        files = (
-            folder / "metrics.csv",
-            folder / "summary.json",
-            *([folder / "rater.csv"] if agreement else []),
-            *([folder / "raters.csv"] if agreed else []),
-        )
-        write_metrics(rows, files[0])
-        if agreement:
-            write_metrics(agreement.rows, folder / "rater.csv")
-        if agreed:
-            write_rater_pairs(agreed.pairs, folder / "raters.csv")
-        notes: dict[str, Any] = {
-            "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
-            **model_notes(models),
-            "cost": _cost(record, rows),
-            "patients": {row.case_id: patients[row.case_id] for row in rows},
-            "subgroups": [asdict(entry) for entry in subgroups(rows, cases)],
-            "trained_on": seen,
-            "quality": power.content() if power else None,
-            **ignored_note(rows),
-            "inter_rater": agreement.content() if agreement else None,
-            **({"raters": agreed.content()} if agreed else {}),
-            "mlflow_run_id": run.run_id if run else None,
-        }
-        write_summary(summary, files[1], contract=contract, failures=failures, notes=notes)
-        pictures, undrawn = _draw(rows, cases, manifest, root, settings)
+        return (with_raters_dice(rows, agreed.pairs) if agreed else rows), failures, agreed
+
+    def result(
+        self,
+        rows: list[CaseMetrics],
+        failures: list[Failure],
+        *,
+        inter_rater: InterRater | None,
+        raters: RaterAgreement | None,
+        head: DeliveredHead | None,
+    ) -> EvaluateResult:
+        """The numbers over all cases, and what their reader must know."""
+        summary = summarise(rows, patients=self.patients)
+        power = quality_power(rows, self.record, bound=self.settings.dice_bound, patients=self.patients)
         warnings = (
-            *_said(seen, agreement),
-            *undecided_text(cases, rows),
-            *ignored_text(rows, is_fused=any(case.is_fused for case in cases)),
-            *undrawn,
+            *_said(self.trained_on(rows), inter_rater),
+            *undecided_text(self.cases, rows),
+            *ignored_text(rows, is_fused=any(case.is_fused for case in self.cases)),
         )
-        result = EvaluateResult(
-            folder,
-            contract,
+        return EvaluateResult(
+            self.settings.out,
+            self.contract,
             tuple(rows),
             summary,
             power,
             tuple(failures),
             warnings,
-            inter_rater=agreement,
-            raters=agreed,
+            inter_rater=inter_rater,
+            raters=raters,
             head=head,
         )
-        if run is not None:
-            _log(run, settings, manifest, cases, result, files, pictures, record)
-    return replace(result, warnings=(*result.warnings, *sent, *unsent(run, settings.out)))
+
+    def trained_on(self, rows: Sequence[CaseMetrics]) -> Sequence[str]:
+        """Measured cases whose patients a model was trained on."""
+        return flattered_cases(self.record, self.manifest, {row.case_id for row in rows})
+
+    def write_tables(self, result: EvaluateResult, run: TrackedRun | None) -> tuple[Path, ...]:
+        """Write the tables and `summary.json`, and return them."""
+        folder, rows, patients, manifest = result.folder, list(result.rows), self.patients, self.manifest
+        files = [folder / "metrics.csv", folder / "summary.json"]
+        write_metrics(rows, files[0])
+        if result.inter_rater:
+            files.append(folder / "rater.csv")
+            write_metrics(result.inter_rater.rows, files[-1])
+        if result.raters:
+            files.append(folder / "raters.csv")
+            write_rater_pairs(result.raters.pairs, files[-1])
+        notes: dict[str, Any] = {
+            "dataset": {"name": manifest.name, "version": manifest.version, "digest": manifest_digest(manifest)},
+            **model_notes(self.models),
+            "cost": _cost(self.record, rows),
+            "patients": {row.case_id: patients[row.case_id] for row in rows},
+            "subgroups": [asdict(entry) for entry in subgroups(rows, self.cases)],
+            "trained_on": self.trained_on(rows),
+            "quality": result.power.content() if result.power else None,
+            **ignored_note(rows),
+            "inter_rater": result.inter_rater.content() if result.inter_rater else None,
+            **({"raters": result.raters.content()} if result.raters else {}),
+            "mlflow_run_id": run.run_id if run else None,
+        }
+        write_summary(result.summary, files[1], contract=self.contract, failures=list(result.failures), notes=notes)
+        return tuple(files)
 
 
 def _draw(
