@@ -201,6 +201,8 @@ class SegmentationJob:
             )
         plan = complete_head(changed_plan(with_level(plan, self.head), settings), manifest)
         check_head(plan, settings, self.parts)
+        if plan.head is not None:
+            with_mask(cases)
         if not settings.resume:
             check_edits(plan, source=f"plan {settings.plan}" if settings.plan else settings.changes_name)
         check_mirroring(plan, manifest)

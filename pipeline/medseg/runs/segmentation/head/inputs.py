@@ -19,8 +19,8 @@ from medseg.records import Array, Case, Failure, Manifest
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import HeadClasses, LabelMap
 from medseg.training.segmentation.head.config import HeadConfig
-from medseg.training.segmentation.head.patches import has_mask
 from medseg.training.segmentation.head.task import HeadInputs
+from medseg.training.segmentation.masked import has_mask
 
 _log = logging.getLogger(__name__)
 
