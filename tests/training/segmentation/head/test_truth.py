@@ -109,7 +109,7 @@ def test_background_of_a_partly_annotated_case_lacks_what_the_case_annotates() -
     """Two hospitals that annotate one label each would otherwise never say where a label is not."""
     label = torch.full((1, 1, 4, 4, SLICES), open_index(1), dtype=torch.int16)  # `b` was not annotated
     label[0, 0, 1, 1, 2] = 1
-    rows = truth(label, [[-1, 1, -1]] + NOTHING[1:], groups=(("a",), ("b",))).of_planes(0, 2)
+    rows = truth(label, [[-1, 1, -1], *NOTHING[1:]], groups=(("a",), ("b",))).of_planes(0, 2)
     assert rows.tolist() == [[0, 1, -1], [0, -1, -1], [1, -1, -1], *[[0, -1, -1]] * 3]
     label[0, 0, 0, 0, 0] = -1  # nobody has looked at this voxel
     assert truth(label, NOTHING, groups=(("a",), ("b",))).of_planes(0, 2)[0].tolist() == [-1, -1, -1]
