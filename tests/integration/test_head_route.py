@@ -220,3 +220,24 @@ def test_cases_that_say_nothing_are_named_and_left_out(dataset: Path, tmp_path: 
     assert failure.case_id == "l5"
     assert "must list what it shows of the head's classes ['lesion'], got nothing" in failure.reason
     assert "l5" not in load_card(result.folder).trained_on
+
+
+def test_head_of_other_classes_begins_with_fresh_weights(dataset: Path, trained: TrainResult, tmp_path: Path) -> None:
+    """One of as many classes has the same shape, and none of its meaning."""
+    for level, taken in (("slice", True), ("study", False)):
+        result = train(dataset, tmp_path / level, head=level, epochs=1, init=trained.folder)
+        record = json.loads((result.folder / "initialisation.json").read_text())
+        assert ("head.weight" in record["whole"]) == taken
+        assert ("head.weight" in record["fresh"]) != taken
+        assert "encoder" in str(record["whole"])
+
+
+def test_validation_case_without_a_mask_counts_for_the_head_alone(dataset: Path, tmp_path: Path) -> None:
+    content = json.loads((dataset / "dataset.json").read_text())
+    del content["training"][8]["label"]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    result = train(tmp_path / "dataset.json", tmp_path / "run", data_root=dataset, epochs=1)
+    assert {row["case_id"] for row in rows_of(result.folder / "validation.csv")} == {"l7", "l9"}
+    assert len(rows_of(result.folder / "validation" / "studies.csv")) == 3
+    summary = json.loads((result.folder / "validation.json").read_text())
+    assert (summary["best_mean_dice_is_over_cases"], summary["not_measured"]) == (2, ["l8"])
