@@ -2,10 +2,10 @@
 
     python benchmarks/multitask.py --data "$MEDSEG_DATA/msd_hippocampus" --masked 16 --steps 300 --out OUT
 
-Three trainings with the same plan, seed and steps, validated on the same cases: masks alone from the few cases with a
-label; the same with a head of slices; and with the other training cases too, of which only the labels on each slice
-are known. Prints the mean Dice of each, the difference to the first with its 95 % interval over cases, and how well
-the head finds slices.
+Three trainings with the same plan, seed and steps (but for the rest of an epoch), validated on the same cases: masks
+alone from the few cases with a label; the same with a head of slices; and with the other training cases too, of which
+only the labels on each slice are known. Prints the mean Dice of each, the difference to the first with its 95 %
+interval over cases, and how well the head finds slices.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def arms(manifest: Manifest, root: Path, *, masked: int, seed: int) -> dict[str,
     return {name: manifest.model_copy(update={"cases": tuple(some)}) for name, some in of.items()}
 
 
-def train(name: str, manifest: Manifest, root: Path, plan: Path | None, given: argparse.Namespace) -> Any:
-    """Train for about so many steps."""
+def train(name: str, manifest: Manifest, root: Path, plan: Path | None, given: argparse.Namespace, steps: int) -> Any:
+    """Train for about so many steps, in whole epochs."""
     out = given.out / name
     out.mkdir(parents=True)
     save_manifest(manifest, out / "dataset.json")
@@ -57,7 +57,7 @@ def train(name: str, manifest: Manifest, root: Path, plan: Path | None, given: a
     each = steps_per_epoch(cases, load_plan(plan).training) if plan else max(1, cases // 3)  # as CPUs are planned
     own = {"head": {"weighting": given.weighting, "weight": given.weight}} if name != "masks" else {}
     result = medseg.train(
-        out / "dataset.json", out=out / "run", data_root=root, fold=0, epochs=max(1, round(given.steps / each)),
+        out / "dataset.json", out=out / "run", data_root=root, fold=0, epochs=max(1, round(steps / each)),
         seed=given.seed, preset=None if plan else given.preset, store=given.out / "store", plan=plan, tracking=False,
         head="slice" if name != "masks" else None, changes=own,
     )  # fmt: skip
@@ -90,10 +90,10 @@ def main() -> None:
     given = parser.parse_args()
     manifest, root = load_manifest(given.data)
     datasets = arms(manifest, root, masked=given.masked, seed=given.seed)
-    train("masks", datasets["masks"], root, None, given)
+    steps = train("masks", datasets["masks"], root, None, given, given.steps).steps
     alone = dice_of(given.out / "masks" / "run")
     for name in given.only:
-        train(name, datasets[name], root, given.out / "masks" / "run" / "plan.yaml", given)
+        train(name, datasets[name], root, given.out / "masks" / "run" / "plan.yaml", given, steps)
         both = dice_of(given.out / name / "run")
         difference = np.array([both[case_id] - alone[case_id] for case_id in alone])
         draws = np.random.default_rng(0).choice(difference, (DRAWS, len(difference))).mean(axis=1)

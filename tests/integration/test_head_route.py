@@ -14,14 +14,16 @@ import pytest
 from medseg.audit import audit_manifest
 from medseg.cohort import SERIAL
 from medseg.errors import ConfigError, TrainingError
+from medseg.geometry import Geometry
 from medseg.inference.segmentation import load_card
 from medseg.manifest import load_manifest, manifest_digest
 from medseg.networks.weights import read_weights, save_weights
 from medseg.planning import load_plan, plan_digest
 from medseg.runs.segmentation.package import PackageSettings, package_models
 from medseg.runs.train import TrainResult
+from medseg.scans import read_scan, write_scan
 
-from tests.integration.listed import lesion, write_listed
+from tests.integration.listed import SHAPE, lesion, write_listed
 
 TINY: dict[str, Any] = {
     "network": {"channels": (4, 8), "strides": ((1, 1, 1), (2, 2, 2)), "kernels": ((3, 3, 3),) * 2, "blocks": (1, 1),
@@ -166,3 +168,76 @@ def test_head_begins_with_a_run_of_masks_alone_and_goes_on_where_it_was(dataset:
     card = load_card(longer.folder)
     assert card.head is not None
     assert sorted(failure.case_id for failure in plain.failures) == ["l4", "l5", "l6"]  # none has a label
+
+
+def test_probabilities_stay_with_their_slices_in_a_flipped_and_a_tilted_scan(
+    dataset: Path, trained: TrainResult, tmp_path: Path
+) -> None:
+    scan = read_scan([dataset / "images" / "l7.nii.gz"], case_id="l7")
+    affine = scan.geometry.affine
+    flipped, tilt = affine.copy(), np.eye(4)
+    flipped[:3, 3] += affine[:3, 2] * (scan.array.shape[3] - 1)
+    flipped[:3, 2] *= -1
+    tilt[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    scans = {"as_it_is": (scan.array, affine), "flipped": (scan.array[..., ::-1].copy(), flipped),
+             "tilted": (scan.array, tilt @ affine)}  # fmt: skip
+    (tmp_path / "scans").mkdir()
+    for name, (array, own) in scans.items():
+        write_scan(array, Geometry(SHAPE, own), tmp_path / "scans" / f"{name}.nii.gz")
+    medseg.predict(trained.folder, tmp_path / "scans", out=tmp_path / "masks", device="cpu")
+    rows = rows_of(tmp_path / "masks" / "slices.csv")
+    found = {name: [float(row["probability_lesion"]) for row in rows if row["case_id"] == name] for name in scans}
+    assert np.ptp(found["as_it_is"]) > 0.3
+    assert found["as_it_is"] != pytest.approx(found["as_it_is"][::-1], abs=0.01)  # so that a wrong order is seen
+    assert found["flipped"] == pytest.approx(found["as_it_is"][::-1], abs=0.01)
+    assert found["tilted"] == pytest.approx(found["as_it_is"], abs=0.01)
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_plan_with_a_head_learns_and_validates_on_masks_alone_that_exist(
+    dataset: Path, trained: TrainResult, fold: int, tmp_path: Path
+) -> None:
+    """A head in a given plan asks for what `--head` asks for: a decoder without a mask would draw noise."""
+    content = json.loads((dataset / "dataset.json").read_text())
+    for entry in content["training"]:
+        if entry["fold"] == fold:
+            entry.pop("label", None)
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    what = "a validation case" if fold == 0 else "a training case"
+    with pytest.raises(TrainingError, match=f"{what} must have a label, got none"):
+        medseg.train(
+            tmp_path / "dataset.json", out=tmp_path / "run", data_root=dataset, plan=trained.folder / "plan.yaml",
+            fold=0, store=tmp_path / "store", device="cpu", epochs=1, tracking=False,
+        )  # fmt: skip
+
+
+def test_cases_that_say_nothing_are_named_and_left_out(dataset: Path, tmp_path: Path) -> None:
+    content = json.loads((dataset / "dataset.json").read_text())
+    del content["training"][5]["slice_labels"]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    result = train(tmp_path / "dataset.json", tmp_path / "run", data_root=dataset, epochs=1)
+    (failure,) = result.failures
+    assert failure.case_id == "l5"
+    assert "must list what it shows of the head's classes ['lesion'], got nothing" in failure.reason
+    assert "l5" not in load_card(result.folder).trained_on
+
+
+def test_head_of_other_classes_begins_with_fresh_weights(dataset: Path, trained: TrainResult, tmp_path: Path) -> None:
+    """One of as many classes has the same shape, and none of its meaning."""
+    for level, taken in (("slice", True), ("study", False)):
+        result = train(dataset, tmp_path / level, head=level, epochs=1, init=trained.folder)
+        record = json.loads((result.folder / "initialisation.json").read_text())
+        assert ("head.weight" in record["whole"]) == taken
+        assert ("head.weight" in record["fresh"]) != taken
+        assert "encoder" in str(record["whole"])
+
+
+def test_validation_case_without_a_mask_counts_for_the_head_alone(dataset: Path, tmp_path: Path) -> None:
+    content = json.loads((dataset / "dataset.json").read_text())
+    del content["training"][8]["label"]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    result = train(tmp_path / "dataset.json", tmp_path / "run", data_root=dataset, epochs=1)
+    assert {row["case_id"] for row in rows_of(result.folder / "validation.csv")} == {"l7", "l9"}
+    assert len(rows_of(result.folder / "validation" / "studies.csv")) == 3
+    summary = json.loads((result.folder / "validation.json").read_text())
+    assert (summary["best_mean_dice_is_over_cases"], summary["not_measured"]) == (2, ["l8"])

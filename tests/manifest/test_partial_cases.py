@@ -70,7 +70,7 @@ def test_background_of_a_partly_annotated_case_may_be_what_it_does_not_annotate(
     whole = case.model_copy(update={"case_id": "d", "annotated_labels": None})
     prepared = [*_prepared(whole, manifest, tmp_path), *_prepared(case, manifest, tmp_path)]
     patches = PatchDataset(prepared, config, target=manifest_target(manifest))
-    assert open_groups(prepared) == (("tumour",),)
+    assert open_groups(prepared, manifest_target(manifest)) == (("tumour",),)
     found = {patches._case_at(0, place): set() for place in range(8)}  # type: ignore[var-annotated]
     for position in range(8):
         place = int(patches._order(0, 8)[position])

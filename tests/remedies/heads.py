@@ -19,7 +19,7 @@ from medseg.inference.segmentation.head.refuse import refuse_head
 from medseg.planning import CaseFingerprint, Fingerprint, Plan, make_plan
 from medseg.preprocess.segmentation.head_truth import listed_truth
 from medseg.records import Case
-from medseg.runs.segmentation.head.inputs import with_mask
+from medseg.runs.segmentation.head.inputs import check_teaches, with_mask
 from medseg.runs.segmentation.head.plan import check_head, complete_head, with_level
 from medseg.runs.segmentation.head.tables import head_of
 from medseg.runs.segmentation.job import SegmentationJob
@@ -27,6 +27,7 @@ from medseg.runs.settings import TrainingSettings
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets import HeadClasses
 from medseg.training.segmentation import SegmentationParts
+from medseg.training.segmentation.head.config import HeadConfig
 
 from tests.integration.listed import write_listed
 from tests.manifest.datasets import manifest_of, own_content
@@ -77,6 +78,23 @@ def _truth(*names: tuple[str, ...], classes: tuple[str, ...] = ("liver",)) -> Ca
 def _short_list(place: Path) -> Again:
     yield _truth(("liver",))
     yield _truth(("liver",), ())
+
+
+@tries(
+    "runs/segmentation/head/inputs.py",
+    "give it a label, slice_labels or, for study classes, study_labels; or drop the case",
+)
+def _says_nothing(place: Path) -> Again:
+    head = HeadConfig(level="study", classes=("liver", "sick"))
+
+    def check(**facts: object) -> None:
+        case = Case.model_validate({"case_id": "c", "patient_id": "p", "images": ("c.nii.gz",), **facts})
+        manifest = manifest_of([], study_classes=("sick",))
+        check_teaches(listed_truth(case, manifest, head.target, slices=2), head, case_id="c")
+
+    yield lambda: check()
+    yield lambda: check(slice_labels=(("liver",), ()))
+    yield lambda: check(study_labels=())
 
 
 @tries("preprocess/segmentation/head_truth.py", "name them under head.classes, or correct them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,16 @@ def test_background_that_no_training_case_annotates_is_said(
     caplog.clear()
     warn_of_gaps([case], [], manifest_of([], labels=labels))  # which ignores nothing
     assert "background" not in caplog.text
+
+
+def test_zeros_that_stand_for_a_missing_mask_are_no_annotated_background(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = manifest_of([], ignore=9)
+    scribbled = StoredCase("s", tmp_path, GRID.shape, GRID, GRID, {1: 5, 2: 5, 9: 90})
+    unmasked = StoredCase("u", tmp_path, GRID.shape, GRID, GRID, {0: 100}, unannotated=tuple(manifest.foreground))
+    for cases, times in (([scribbled, unmasked], 1), ([scribbled, replace(unmasked, unannotated=())], 0)):
+        caplog.clear()
+        warn_of_gaps(cases, [], manifest)
+        said = [record.getMessage() for record in caplog.records]
+        assert sum(one.startswith("no training case has annotated background") for one in said) == times

@@ -37,7 +37,7 @@ def affordable_cases(cases: int, case_s: float, *, seconds: float | None) -> int
     return min(cases, max(1, int(seconds / case_s)))
 
 
-def _spread(cases: Sequence[Any], count: int) -> list[Any]:
+def spread_over(cases: Sequence[Any], count: int) -> list[Any]:
     """So many cases, evenly spaced, in their order."""
     return [cases[index * len(cases) // count] for index in range(count)]
 
@@ -120,7 +120,7 @@ class _Validator:
             first = self._compared()
             others = [case for case in self._task.validation_cases if not any(case is other for other in first)]
             more = max(0, self._final_count() - len(first))
-            self._run([*first, *_spread(others, more)], is_final=True)
+            self._run([*first, *spread_over(others, more)], is_final=True)
 
     def stop_in_time(self, evaluator: Engine) -> None:
         """End the last validation before the budget is overrun, however slow the machine has become."""
@@ -156,7 +156,7 @@ class _Validator:
         return finished is not None and finished[0] == self._state.step
 
     def _compared(self) -> list[Any]:
-        return _spread(self._task.validation_cases, self._state.compared_cases or 0)
+        return spread_over(self._task.validation_cases, self._state.compared_cases or 0)
 
     def _affordable(self, share: float) -> int:
         total_s = self._budget.total_s()

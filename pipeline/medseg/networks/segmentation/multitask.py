@@ -12,6 +12,9 @@ from medseg.networks.config import NetworkConfig
 from medseg.networks.layers import CONV
 from medseg.networks.segmentation.unet import UNet
 
+HEAD_TENSORS = ("head.", "log_variances")
+"""How the names of the tensors begin that a network without a head does not have."""
+
 _SHARPNESS = 4.0
 
 

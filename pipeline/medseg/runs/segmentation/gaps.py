@@ -22,7 +22,8 @@ def warn_of_gaps(training: Sequence[StoredCase], validation: Sequence[StoredCase
         there = sum(any(case.voxels.get(value) for value in values) for case in validation)
         elsewhere = f", although {there} validation case(s) show it: another fold may suit better" if there else ""
         _log.warning("label %s has no voxel in any training case, so that it cannot be learned%s", name, elsewhere)
-    if manifest_target(manifest).ignore is not None and not any(case.voxels.get(0) for case in training):
+    drawn = [case for case in training if not set(structures) <= set(case.unannotated)]
+    if manifest_target(manifest).ignore is not None and not any(case.voxels.get(0) for case in drawn):
         _log.warning(
             "no training case has annotated background, so that nothing says where a structure is not: annotate some "
             "background too, such as a scribble beside each structure"

@@ -17,6 +17,7 @@ from medseg.manifest import manifest_target
 from medseg.networks.name_match import match_names
 from medseg.networks.named_axes import named_axes
 from medseg.networks.segmentation import build_network
+from medseg.networks.segmentation.multitask import HEAD_TENSORS
 from medseg.networks.transfer import Transfer, take_weights
 from medseg.networks.weights import read_weights, weights_digest
 from medseg.planning import Plan
@@ -145,9 +146,14 @@ def prepared_with(
 def _filling(
     card: ModelCard, manifest: Manifest, plan: Plan, parts: SegmentationParts, weights: Mapping[str, Tensor]
 ) -> partial[Transfer]:
-    """The function that puts the weights of an earlier run into a network of the plan."""
+    """The function that puts the weights of an earlier run into a network of the plan.
+
+    A head is taken if it has the same classes in the same order; another one says nothing of them.
+    """
     channels = match_names(manifest.channels, card.channels, faces_alone=True)
     labels = match_names(_label_names(manifest_target(manifest)), _label_names(card.target))
+    if card.head is not None and plan.head is not None and plan.head.target != card.head.target:
+        weights = {name: tensor for name, tensor in weights.items() if not name.startswith(HEAD_TENSORS)}
     is_same = channels.is_same and labels.is_same
     axes = {} if is_same or parts.network is not None else named_axes(build_network, plan.network)
     return partial(take_weights, weights=weights, channels=channels, labels=labels, axes=axes)

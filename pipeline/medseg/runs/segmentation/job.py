@@ -90,8 +90,10 @@ from medseg.training.engine import Outcome
 from medseg.training.segmentation import SegmentationInputs, SegmentationParts, steps_per_epoch
 from medseg.training.segmentation.compiled import COMPILED_STEP, COMPILING_S, is_worth_compiling
 from medseg.training.segmentation.head.task import MultitaskTask
+from medseg.training.segmentation.masked import has_mask
 from medseg.training.segmentation.parts import name_of
 from medseg.training.segmentation.task import SegmentationTask
+from medseg.training.validation import spread_over
 
 GridKind = Literal["scans", "budget"]
 _CEILING_CASES = 3
@@ -201,6 +203,8 @@ class SegmentationJob:
             )
         plan = complete_head(changed_plan(with_level(plan, self.head), settings), manifest)
         check_head(plan, settings, self.parts)
+        if plan.head is not None:
+            with_mask(cases)
         if not settings.resume:
             check_edits(plan, source=f"plan {settings.plan}" if settings.plan else settings.changes_name)
         check_mirroring(plan, manifest)
@@ -477,7 +481,7 @@ class SegmentationJob:
             failures=done.failures,
             notes={
                 "best_mean_dice_of_any_validation": done.outcome.best_score,
-                "best_mean_dice_is_over_cases": done.outcome.compared_cases,
+                "best_mean_dice_is_over_cases": _compared(done),
                 "validation_cases": len(done.task.validation_cases),
                 "not_measured": sorted(
                     {case.case_id for case in done.task.validation_cases} - {row.case_id for row in rows}
@@ -518,6 +522,12 @@ class SegmentationJob:
         unmeasured = _unmeasured(done.outcome, len(done.task.validation_cases))
         learned, lost = (change.notes, change.warnings) if change else ((), ())
         return Delivered(summary, (*unmeasured, *lost, *warnings), (*_left_out(rows, done.cases), *of_head, *learned))
+
+
+def _compared(done: Finished[Plan, SegmentationTask]) -> int:
+    """Number of cases with a mask that every validation measured."""
+    compared = spread_over(done.task.validation_cases, done.outcome.compared_cases)
+    return sum(has_mask(case, done.task.inputs.target) for case in compared)
 
 
 def _left_out(rows: Sequence[CaseMetrics], cases: TrainingCases) -> tuple[str, ...]:

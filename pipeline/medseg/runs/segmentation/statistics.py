@@ -19,7 +19,7 @@ from medseg.preprocess.segmentation import StoredCase
 from medseg.records import CaseMetrics, Manifest
 from medseg.runs.training_cases import TrainingCases
 from medseg.targets.structure_values import structure_values
-from medseg.training.segmentation.head.patches import has_mask
+from medseg.training.segmentation.masked import has_mask
 from medseg.training.segmentation.task import SegmentationTask
 
 _CHECKING_S = 5.0

@@ -15,13 +15,17 @@ from medseg.training.segmentation.region_loss import region_loss
 from medseg.training.share import gathered, own_share
 
 
-def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0, groups: Sequence[Group] = ()) -> nn.Module:
+def loss_for(
+    target: VoxelTarget, *, dice_weight: float = 1.0, groups: Sequence[Group] = (), is_partial: bool = False
+) -> nn.Module:
     """Loss that trains a target, called with logits per scale and the encoded label.
 
     Args:
         target: Meaning of the channels.
         dice_weight: Weight of the Dice part beside the cross-entropy, where the loss has one.
         groups: Labels that some cases do not annotate, as `open_groups` lists them.
+        is_partial: Whether there are voxels that do not count, such as those of cases without a mask, though the
+            target has no value for them.
 
     Raises:
         ConfigError: If there is no loss for the target.
@@ -29,7 +33,7 @@ def loss_for(target: VoxelTarget, *, dice_weight: float = 1.0, groups: Sequence[
     if isinstance(target, ExclusiveLabels) and not isinstance(target, WrittenRegions):
         if groups:
             return MarginalLoss(target, groups, dice_weight)
-        return SegmentationLoss(dice_weight, is_partial=target.ignore is not None)
+        return SegmentationLoss(dice_weight, is_partial=is_partial or target.ignore is not None)
     if isinstance(target, Regions):
         return RegionLoss(dice_weight)
     raise ConfigError(

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from medseg.networks.precision import widened
 from medseg.preprocess.segmentation import StoredCase
-from medseg.targets import IGNORED, ExclusiveLabels
+from medseg.targets import IGNORED, ExclusiveLabels, VoxelTarget
+from medseg.training.segmentation.masked import has_mask
 from medseg.training.segmentation.over_scales import over_scales
 
 _SMOOTH = 1e-5
@@ -17,9 +18,12 @@ _FIRST = IGNORED - 1  # index of a voxel that may be any of the first group's la
 Group = tuple[str, ...]
 
 
-def open_groups(cases: Sequence[StoredCase]) -> tuple[Group, ...]:
-    """The different lists of labels that cases do not annotate, sorted; none where all cases annotate everything."""
-    return tuple(sorted({case.unannotated for case in cases if case.unannotated}))
+def open_groups(cases: Sequence[StoredCase], target: VoxelTarget) -> tuple[Group, ...]:
+    """The different lists of labels that cases with a mask do not annotate, sorted; none where they annotate all.
+
+    A case without a mask says nothing of any voxel, so that there is nothing that its voxels may be.
+    """
+    return tuple(sorted({case.unannotated for case in cases if case.unannotated and has_mask(case, target)}))
 
 
 def open_index(group: int) -> int:

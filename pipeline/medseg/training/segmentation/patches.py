@@ -16,6 +16,7 @@ from medseg.training.segmentation.coarse import coarse_image, coarse_label
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.kept_scans import KeptScans
 from medseg.training.segmentation.marginal_loss import open_groups, open_index
+from medseg.training.segmentation.masked import has_mask
 from medseg.training.segmentation.replay import Replay, Turns
 
 
@@ -57,7 +58,7 @@ class PatchDataset:
         self._turns = Turns([case.case_id for case in cases], replay, places=self._own) if replay else None
         self._extra = [name for name, count in config.extra_patches.items() for _ in range(count)]
         self._holders = {name: self._cases_with(name) for name in config.extra_patches}
-        self._groups = open_groups(cases)
+        self._groups = open_groups(cases, target)
         self._readings = [self._readings_of(case) for case in cases]
         self._foreground: dict[tuple[int, int | None], dict[int, Array]] = {}
         self._last_order: tuple[int, Array] = (-1, np.empty(0))
@@ -101,10 +102,13 @@ class PatchDataset:
     def _encoded(self, case: StoredCase, part: Array) -> Tensor:
         """Reference of a patch; of what the case does not annotate it says nothing.
 
-        Regions that it does not annotate do not count, and its background may be one of the other labels.
+        Regions that it does not annotate do not count, and its background may be one of the other labels. Of a case
+        without a mask no voxel counts.
         """
         label = self.target.encode(part)
-        if case.unannotated and isinstance(self.target, ExclusiveLabels):
+        if case.unannotated and not has_mask(case, self.target):
+            label[:] = IGNORED
+        elif case.unannotated and isinstance(self.target, ExclusiveLabels):
             label[label == 0] = open_index(self._groups.index(case.unannotated))
         elif case.unannotated:
             label[[self.target.structures.index(name) for name in case.unannotated]] = IGNORED

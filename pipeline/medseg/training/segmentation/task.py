@@ -114,7 +114,7 @@ class SegmentationTask:
         """Steps on augmented patches of either phase, with the loss of the target or the user's own."""
         inputs = self.inputs
         build_loss = inputs.parts.loss
-        groups = open_groups(inputs.training)
+        groups = open_groups(inputs.training, inputs.target)
         loss = (
             build_loss(inputs.config)
             if build_loss

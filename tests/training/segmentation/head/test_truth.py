@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from medseg.targets import ExclusiveLabels, HeadClasses, Regions, VoxelTarget
 from medseg.training.segmentation.head.truth import BatchTruth
+from medseg.training.segmentation.marginal_loss import open_index
 from torch import Tensor
 
 LABELS = ExclusiveLabels(labels={"background": 0, "a": 1, "b": 2}, ignore=3)
@@ -23,10 +24,11 @@ def truth(
     has_mask: bool = True,
     target: VoxelTarget = LABELS,
     head: HeadClasses = HEAD,
+    groups: tuple[tuple[str, ...], ...] = (),
 ) -> BatchTruth:
     numbers = torch.arange(1, SLICES + 1).expand(1, 1, 4, 4, SLICES) if number is None else number
     flags: dict[str, Any] = {"is_whole": torch.tensor([is_whole]), "has_mask": torch.tensor([has_mask])}
-    return BatchTruth(label, numbers, torch.tensor([listed]), target=target, head=head, **flags)
+    return BatchTruth(label, numbers, torch.tensor([listed]), target=target, head=head, groups=groups, **flags)
 
 
 def empty() -> Tensor:
@@ -101,3 +103,13 @@ def test_regions_are_read_from_their_own_channels() -> None:
     label[0, 1, 1, 1, 3], label[0, 1, 1, 1, 5] = 1, -1
     rows = truth(label, [[-1, -1]] * SLICES, target=regions, head=head).of_planes(0, 2)
     assert rows.tolist() == [[0, 0], [0, 0], [0, 1], [1, 1], [0, 0], [-1, 0]]
+
+
+def test_background_of_a_partly_annotated_case_lacks_what_the_case_annotates() -> None:
+    """Two hospitals that annotate one label each would otherwise never say where a label is not."""
+    label = torch.full((1, 1, 4, 4, SLICES), open_index(1), dtype=torch.int16)  # `b` was not annotated
+    label[0, 0, 1, 1, 2] = 1
+    rows = truth(label, [[-1, 1, -1], *NOTHING[1:]], groups=(("a",), ("b",))).of_planes(0, 2)
+    assert rows.tolist() == [[0, 1, -1], [0, -1, -1], [1, -1, -1], *[[0, -1, -1]] * 3]
+    label[0, 0, 0, 0, 0] = -1  # nobody has looked at this voxel
+    assert truth(label, NOTHING, groups=(("a",), ("b",))).of_planes(0, 2)[0].tolist() == [-1, -1, -1]

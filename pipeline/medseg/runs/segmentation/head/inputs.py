@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from medseg.cohort import run_cases
-from medseg.errors import TrainingError
+from medseg.errors import ScanError, TrainingError
 from medseg.inference.segmentation.head.slice_map import SliceMap
 from medseg.manifest import unannotated, without_mask
 from medseg.planning import Plan
@@ -17,10 +17,10 @@ from medseg.preprocess.segmentation import StoredCase
 from medseg.preprocess.segmentation.head_truth import drawn_truth, head_truth, listed_truth
 from medseg.records import Array, Case, Failure, Manifest
 from medseg.runs.training_cases import TrainingCases
-from medseg.targets import HeadClasses, LabelMap
+from medseg.targets import UNKNOWN, HeadClasses, LabelMap
 from medseg.training.segmentation.head.config import HeadConfig
-from medseg.training.segmentation.head.patches import has_mask
 from medseg.training.segmentation.head.task import HeadInputs
+from medseg.training.segmentation.masked import has_mask
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +76,10 @@ def head_inputs(
     )
 
     def listed(stored: StoredCase) -> Array:
-        return listed_truth(by_id[stored.case_id], manifest, head, slices=stored.native.shape[2])
+        truth = listed_truth(by_id[stored.case_id], manifest, head, slices=stored.native.shape[2])
+        if not has_mask(stored, target):
+            check_teaches(truth, config, case_id=stored.case_id)
+        return truth
 
     learned = run_cases(training, listed, stage="head")
     measured = run_cases(
@@ -95,6 +98,25 @@ def _drawn(stored: StoredCase, case: Case, manifest: Manifest, head: HeadClasses
     if not has_mask(stored, target):
         return head.unknown(slices)
     return drawn_truth(stored.native_label(), target, head, slices=slices, unannotated=unannotated(case, manifest))
+
+
+def check_teaches(truth: Array, config: HeadConfig, *, case_id: str) -> None:
+    """Refuse a case without a label that says nothing of any class, whose patches would teach nothing.
+
+    Args:
+        truth: What the manifest lists of the case.
+        config: Head.
+        case_id: Id of the case, for the message.
+
+    Raises:
+        ScanError: If nothing is known.
+    """
+    if (truth == UNKNOWN).all():
+        raise ScanError(
+            f"a case without a label must list what it shows of the head's classes {list(config.classes)}, got nothing",
+            remedy="give it a label, slice_labels or, for study classes, study_labels; or drop the case",
+            case_id=case_id,
+        )
 
 
 def check_learnable(

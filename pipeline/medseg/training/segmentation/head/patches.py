@@ -13,6 +13,7 @@ from medseg.inference.segmentation.head.slice_map import SliceMap
 from medseg.preprocess.segmentation import StoredCase
 from medseg.records import Array
 from medseg.targets import UNKNOWN, HeadClasses, VoxelTarget
+from medseg.training.segmentation.masked import has_mask
 from medseg.training.segmentation.patches import PatchDataset
 
 
@@ -72,8 +73,3 @@ class HeadPatches(PatchDataset):
         numbers = torch.from_numpy(along.slice_at(places) + 1).to(torch.int16)
         shape = [-1 if axis == along.axis else 1 for axis in range(3)]
         return numbers.view(shape).expand(size)[None].contiguous()
-
-
-def has_mask(case: StoredCase, target: VoxelTarget) -> bool:
-    """Whether somebody has annotated a structure of a case."""
-    return not set(target.structures) <= set(case.unannotated)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -16,6 +18,7 @@ from medseg.training.classification.loss import ClassLoss
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.head.config import HeadConfig
 from medseg.training.segmentation.head.truth import BatchTruth
+from medseg.training.segmentation.marginal_loss import Group
 from medseg.training.step import make_step
 from medseg.training.task import Step
 
@@ -29,6 +32,7 @@ def multitask_step(
     *,
     head: HeadConfig,
     target: VoxelTarget,
+    groups: Sequence[Group] = (),
 ) -> Step:
     """Build the step on augmented patches: the loss of masks where there are masks, and that of the head's classes.
 
@@ -40,6 +44,7 @@ def multitask_step(
         device: Device of the network.
         head: Classes of the head, and the rule by which losses are added.
         target: Meaning of the label.
+        groups: Labels that some cases do not annotate, as `open_groups` lists them.
     """
     spatial_dims = network.config.spatial_dims
     layout = memory_format(spatial_dims, device)
@@ -63,6 +68,7 @@ def multitask_step(
             has_mask=batch["has_mask"],
             target=target,
             head=head.target,
+            groups=groups,
         )
         evidence = evidence if spatial_dims == 3 else evidence[..., None]
         logits, wanted = head_rows(evidence, truth, batch["axis"].tolist(), image.shape[2:], head.target)

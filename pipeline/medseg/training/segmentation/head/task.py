@@ -20,11 +20,12 @@ from medseg.records import Array, CaseMetrics, SliceScores
 from medseg.training.batches import Phased
 from medseg.training.segmentation.config import TrainingConfig
 from medseg.training.segmentation.head.config import HeadConfig
-from medseg.training.segmentation.head.patches import HeadPatches, has_mask
+from medseg.training.segmentation.head.patches import HeadPatches
 from medseg.training.segmentation.head.step import multitask_step
 from medseg.training.segmentation.kept_scans import KeptScans
 from medseg.training.segmentation.loss import loss_for
 from medseg.training.segmentation.marginal_loss import open_groups
+from medseg.training.segmentation.masked import has_mask
 from medseg.training.segmentation.patches import PatchDataset
 from medseg.training.segmentation.replay import Replay
 from medseg.training.segmentation.task import SegmentationInputs, SegmentationTask
@@ -72,9 +73,13 @@ class MultitaskTask(SegmentationTask):
         if not isinstance(network, MultitaskUNet):
             raise TypeError("a multitask training needs a network with a head")
         inputs, own = self.inputs, self.inputs.parts.loss
-        groups = open_groups(inputs.training)
+        groups = open_groups(inputs.training, inputs.target)
+        is_partial = any(not has_mask(case, inputs.target) for case in inputs.training)
+        weight = inputs.config.dice_weight
         loss = (
-            own(inputs.config) if own else loss_for(inputs.target, dice_weight=inputs.config.dice_weight, groups=groups)
+            own(inputs.config)
+            if own
+            else loss_for(inputs.target, dice_weight=weight, groups=groups, is_partial=is_partial)
         )
         steps = [
             multitask_step(
@@ -85,6 +90,7 @@ class MultitaskTask(SegmentationTask):
                 self.device,
                 head=self.head.config,
                 target=inputs.target,
+                groups=groups,
             )
             for config in self.phases
         ]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medseg.targets import IGNORED, UNKNOWN, HeadClasses, Regions, VoxelTarget
+from medseg.training.segmentation.marginal_loss import Group, open_index
 
 _FAR = 2**15
 
@@ -18,7 +19,8 @@ class BatchTruth:
 
     A structure that a mask was drawn of is where the patch's own label has it. Of what the manifest lists alone,
     patches that hold a part of a slice or scan know what is absent, but not what is there, since it may lie in another
-    part. A plane that augmentation has tilted counts where all slices that it crosses agree.
+    part. The background of a case that annotates some labels alone is none of those, and may be one of the others. A
+    plane that augmentation has tilted counts where all slices that it crosses agree.
 
     Args:
         label: Encoded labels `(B, C, I, J, K)`.
@@ -28,6 +30,7 @@ class BatchTruth:
         has_mask: Whether a patch has a mask, `(B,)`.
         target: Meaning of the label.
         head: Classes.
+        groups: Labels that some cases do not annotate, as `open_groups` lists them.
     """
 
     def __init__(
@@ -40,11 +43,12 @@ class BatchTruth:
         has_mask: Tensor,
         target: VoxelTarget,
         head: HeadClasses,
+        groups: Sequence[Group] = (),
     ) -> None:
         self._number, self._has_mask = number[:, 0].long(), has_mask
         self._listed = torch.where((listed == 1) & ~is_whole[:, None, None], UNKNOWN, listed.long())
         self._head = head
-        self._maps = _structure_maps(label, target, head.classes)
+        self._maps = _structure_maps(label, target, head.classes, groups)
 
     def of_study(self, sample: int) -> Tensor:
         """Truth of a patch as a whole, `(1, classes)`."""
@@ -85,9 +89,9 @@ class BatchTruth:
 
 
 def _structure_maps(
-    label: Tensor, target: VoxelTarget, classes: Sequence[str]
+    label: Tensor, target: VoxelTarget, classes: Sequence[str], groups: Sequence[Group]
 ) -> list[tuple[Tensor | None, Tensor | None]]:
-    """Voxels `(B, I, J, K)` that show each class, and those that are ignored; None of a class that no mask draws."""
+    """Voxels `(B, I, J, K)` that show each class, and those that may or may not; None of a class that no mask draws."""
     maps: list[tuple[Tensor | None, Tensor | None]] = []
     for name in classes:
         if name not in target.structures:
@@ -96,7 +100,10 @@ def _structure_maps(
             channel = label[:, target.structures.index(name)]
             maps.append((channel == 1, channel == IGNORED))
         else:
-            maps.append((label[:, 0] == _index_of(target, name), label[:, 0] <= IGNORED))
+            index, is_open = label[:, 0], label[:, 0] == IGNORED
+            for number in (number for number, group in enumerate(groups) if name in group):
+                is_open = is_open | (index == open_index(number))
+            maps.append((index == _index_of(target, name), is_open))
     return maps
 
 
