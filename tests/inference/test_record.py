@@ -13,6 +13,7 @@ from medseg.inference.case_record import CaseRecord
 from medseg.inference.flag_record import FlagRecord
 from medseg.inference.mask_settings import MaskSettings
 from medseg.inference.record import RECORD_NAME, ModelIdentity, PredictionRecord, load_record, save_record
+from medseg.inference.regression import load_value_record
 from medseg.inference.sidecar import Sidecar, load_sidecar, save_sidecar
 
 # What version 0.1.0 wrote.
@@ -99,6 +100,18 @@ def test_damaged_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / RECORD_NAME).write_text("[]", encoding="utf-8")
     with pytest.raises(DeliveryError, match="must be as predict wrote it"):
         load_record(tmp_path)
+
+
+def test_record_of_quantities_is_not_taken_for_a_damaged_one(tmp_path: Path) -> None:
+    (tmp_path / RECORD_NAME).write_text('{"kind": "quantities", "cases": []}', encoding="utf-8")
+    with pytest.raises(DeliveryError, match="must be of predicted masks, got one of quantities"):
+        load_record(tmp_path)
+
+
+def test_record_of_masks_is_not_taken_for_a_damaged_one_of_quantities(tmp_path: Path) -> None:
+    save_record(PredictionRecord(models=(), labels={"liver": 1}, cases=(), failures=()), tmp_path)
+    with pytest.raises(DeliveryError, match="must be of predicted quantities, got one of masks"):
+        load_value_record(tmp_path)
 
 
 def sidecar(case_id: str) -> Sidecar:

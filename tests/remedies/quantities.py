@@ -17,6 +17,7 @@ from medseg.cohort import SERIAL
 from medseg.errors import PipelineError
 from medseg.geometry import Geometry
 from medseg.inference.inputs import find_inputs
+from medseg.inference.record import PredictionRecord, load_record, save_record
 from medseg.inference.regression import ValueModel, load_quantity_card, load_value_record, predict_values
 from medseg.inference.regression.predict_cases import check_value_folder
 from medseg.inference.segmentation import load_card
@@ -443,6 +444,27 @@ def _damaged_record(place: Path) -> Again:
     yield lambda: load_value_record(place / "out")
     predicting(place, "other")()
     yield lambda: load_value_record(place / "other")
+
+
+@tries("inference/record.py", "give a folder that a model of masks was predicted into")
+def _quantities_for_masks(place: Path) -> Again:
+    predicting(place, "out")()
+    write_masks_record(place / "masks")
+    yield lambda: load_record(place / "out")
+    yield lambda: load_record(place / "masks")
+
+
+@tries("inference/regression/record.py", "give a folder of quantities, or predict into another folder")
+def _masks_for_quantities(place: Path) -> Again:
+    write_masks_record(place / "masks")
+    predicting(place, "out")()
+    yield lambda: load_value_record(place / "masks")
+    yield lambda: load_value_record(place / "out")
+
+
+def write_masks_record(folder: Path) -> None:
+    folder.mkdir()
+    save_record(PredictionRecord(models=(), labels={"liver": 1}, cases=(), failures=()), folder)
 
 
 @tries("runs/regression/predict.py", "leave the choice out")

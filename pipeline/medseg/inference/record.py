@@ -105,18 +105,31 @@ def load_record(folder: Path) -> PredictionRecord | None:
     """Read `predictions.json`; None if there is none, as in a folder of masks from elsewhere.
 
     Raises:
-        DeliveryError: If the file is damaged, or an id or a mask in it is no name of a file of the folder.
+        DeliveryError: If the file is damaged or not of masks, or an id or a mask in it is no name of a file of the
+            folder.
     """
     path = folder / RECORD_NAME
     if not path.is_file():
         return None
     try:
-        record = parse_config(PredictionRecord, json.loads(path.read_text(encoding="utf-8")), source=path.name)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _check_masks(content)
+        record = parse_config(PredictionRecord, content, source=path.name)
         _check_names(record)
     except (OSError, ValueError, RecursionError, ConfigError) as error:
         fact = f"masks: {RECORD_NAME} must be as predict wrote it, got: {error}"
         raise DeliveryError(fact, remedy="predict again, into another folder") from error
     return record
+
+
+def _check_masks(content: object) -> None:
+    """Refuse a record of another kind, such as one of quantities."""
+    kind = content.get("kind") if isinstance(content, dict) else None
+    if kind is not None:
+        raise DeliveryError(
+            f"{RECORD_NAME} must be of predicted masks, got one of {kind}",
+            remedy="give a folder that a model of masks was predicted into",
+        )
 
 
 def _check_names(record: PredictionRecord) -> None:

@@ -143,27 +143,37 @@ def write_nifti_shares(shares: Labelmap, scan: Scan, path: Path, *, levels: int)
     _write(kind(voxels, header.get_best_affine(), header), path, slope=1 / levels)
 
 
-def write_nifti_quantity(values: Array, scan: Scan, path: Path, *, words: str) -> None:
+def write_nifti_quantity(values: Array, scan: Scan, path: Path, *, name: str, unit: str) -> None:
     """Write values in their unit, in single precision and without a slope, on the grid of a scan.
 
-    The header has the form of `write_nifti_mask`, and a description of what the values are.
+    The header has the form of `write_nifti_mask`, and a description `medseg NAME [UNIT]`.
 
     Args:
         values: Values of shape `(I, J, K)`.
         scan: The source scan.
         path: Target, ending in `.nii.gz`.
-        words: Description for the header, which holds 79 ASCII characters of it.
+        name: Name of the quantity, of which the description holds what fits beside the unit.
+        unit: Unit of the values.
     """
     import nibabel
 
     header = _mask_header(scan)
     header.set_data_dtype(np.float32)
-    header["descrip"] = words.encode("ascii", "replace")[:_LONGEST_WORDS]
+    header["descrip"] = _description(name, unit)
     header.set_intent("estimate")
     stored = np.ascontiguousarray(values, dtype=np.float32)
     voxels = stored[:, :, 0] if _is_flat(scan) else stored
     kind: Any = nibabel.Nifti2Image if isinstance(header, nibabel.Nifti2Header) else nibabel.Nifti1Image
     _write(kind(voxels, header.get_best_affine(), header), path)
+
+
+def _description(name: str, unit: str) -> bytes:
+    """Name and unit in UTF-8, cut between characters; never a part of a unit, which would be another unit."""
+    after = f" [{unit}]".encode()
+    left = _LONGEST_WORDS - len("medseg ") - len(after)
+    if left < 1:
+        after, left = b"", _LONGEST_WORDS - len("medseg ")
+    return b"medseg " + name.encode()[:left].decode(errors="ignore").encode() + after
 
 
 def write_nifti_scan(array: Array, geometry: Geometry, path: Path) -> None:

@@ -105,7 +105,7 @@ def write_quantity(values: Array, scan: Scan, folder: Path, *, case_id: str, qua
             case_id=case_id,
         )
     path = folder / f"{case_id}{QUANTITY_SUFFIX}"
-    write_nifti_quantity(values, scan, path, words=f"medseg {quantity} [{unit}]")
+    write_nifti_quantity(values, scan, path, name=quantity, unit=unit)
     return path
 
 

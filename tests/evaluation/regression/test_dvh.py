@@ -72,7 +72,7 @@ def test_errors_of_points_have_no_sign() -> None:
 @pytest.mark.parametrize(
     ("unit", "prescription", "expected"),
     [("Gy", None, True), ("cGy", None, True), ("Gy (RBE)", None, True), ("Gy(RBE)", None, True), ("1", 60.0, True),
-     ("HU", None, False), ("g/ml", None, False), ("1", None, False)],
+     ("(", None, False), ("HU", None, False), ("g/ml", None, False), ("1", None, False)],
 )  # fmt: skip
 def test_doses_are_known_by_unit_or_prescription(unit: str, prescription: float | None, expected: bool) -> None:
     assert is_dose(Quantity(unit=unit, prescription=prescription)) == expected

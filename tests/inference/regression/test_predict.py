@@ -111,6 +111,24 @@ def test_the_file_is_that_of_its_scan_for_nibabel_and_simpleitk_alike(tmp_path: 
     np.testing.assert_allclose(by_itk.GetSpacing(), OBLIQUE.spacing_mm, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "unit", "described"),
+    [
+        ("dose", "µGy", "medseg dose [µGy]"),
+        ("d" * 90, "Gy", f"medseg {'d' * 67} [Gy]"),
+        ("é" * 40, "Gy", f"medseg {'é' * 33} [Gy]"),
+        ("dose", "·" * 32, f"medseg dose [{'·' * 32}]"),
+        ("dose", "日" * 32, "medseg dose"),
+    ],
+)
+def test_the_unit_stands_whole_in_the_header_or_not_at_all(
+    name: str, unit: str, described: str, tmp_path: Path
+) -> None:
+    scan = Scan(np.zeros((1, *OBLIQUE.shape), np.float32), OBLIQUE)
+    path = write_quantity(drawn_values(), scan, tmp_path, case_id="a", quantity=name, unit=unit)
+    assert bytes(nibabel.load(path).header["descrip"]).rstrip(b"\0").decode() == described
+
+
 def test_values_outside_of_the_network_s_grid_are_those_of_its_edge() -> None:
     native = Geometry((9, 9, 9), np.eye(4))
     grid = native.resampled((2.0, 2.0, 2.0))

@@ -62,6 +62,11 @@ REFUSALS: dict[str, tuple[Callable[[Path, Path, Path], Any], type[Exception], st
         ManifestError,
         "a repaired version must be of task segmentation or classification, got regression",
     ),
+    "classes": (
+        lambda data, run, out: medseg.train_classifier(data, out=out, tracking=False),
+        ManifestError,
+        "a training of classes must be of task segmentation or classification, got regression",
+    ),
     "lens": (lambda data, run, out: lens_of(run), ConfigError, "must be of masks, got one of quantities"),
     "watch": (
         lambda data, run, out: medseg.watch(run, data.parent, out=out),

@@ -146,6 +146,10 @@ def _negative(dataset: Dataset) -> None:
             {"GridFrameOffsetVector": [7, 11, 15]},
             "must begin with 0 or with the position of axial planes, -30 mm, got 7",
         ),
+        (
+            {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1], "GridFrameOffsetVector": [-30, -26, -22]},
+            "planes that are not axial must begin with 0, got -30",
+        ),
         ({"ImageOrientationPatient": None}, "must give its position, orientation and pixel spacing"),
         ({"ImageOrientationPatient": [2, 0, 0, 0, 1, 0]}, "directions of a dose must have length 1"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2"}, "must be an RT Dose, got another object"),

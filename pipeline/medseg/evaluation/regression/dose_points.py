@@ -39,8 +39,8 @@ class ComparedDose:
 
 def is_dose(quantity: Quantity) -> bool:
     """Whether a quantity is a dose: prescribed, or in gray, as `Gy`, `cGy` or `Gy (RBE)`."""
-    word = quantity.unit.replace("(", " ").replace("_", " ").split()[0]
-    return quantity.prescription is not None or word.casefold() in _DOSE_UNITS
+    words = quantity.unit.replace("(", " ").replace("_", " ").casefold().split()
+    return quantity.prescription is not None or words[:1] in [[unit] for unit in _DOSE_UNITS]
 
 
 def compared_dose(

@@ -146,7 +146,9 @@ def load_value_record(folder: Path) -> ValueRecord | None:
     if not path.is_file():
         return None
     try:
-        record = parse_config(ValueRecord, json.loads(path.read_text(encoding="utf-8")), source=path.name)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _check_quantities(content)
+        record = parse_config(ValueRecord, content, source=path.name)
         for case in record.cases:
             for one in case.quantities.values():
                 if Path(one.file).is_absolute() or ".." in Path(one.file).parts:
@@ -155,3 +157,12 @@ def load_value_record(folder: Path) -> ValueRecord | None:
         fact = f"predictions: {RECORD_NAME} must be as predict wrote it for quantities, got: {error}"
         raise DeliveryError(fact, remedy="predict again, into another folder") from error
     return record
+
+
+def _check_quantities(content: object) -> None:
+    """Refuse a record of masks, which names no kind."""
+    if isinstance(content, dict) and "kind" not in content and "cases" in content:
+        raise DeliveryError(
+            f"{RECORD_NAME} must be of predicted quantities, got one of masks",
+            remedy="give a folder of quantities, or predict into another folder",
+        )

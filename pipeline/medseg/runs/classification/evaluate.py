@@ -9,7 +9,7 @@ from medseg.atomic import check_writable
 from medseg.errors import ConfigError, ManifestError
 from medseg.evaluation.classification import ClassificationSummary, scoped_scores
 from medseg.inference.classification import SlicePredictor
-from medseg.manifest import load_manifest, manifest_digest, select_cases
+from medseg.manifest import load_manifest, manifest_digest, require_no_quantities, select_cases
 from medseg.preprocess.classification import prepare_slices
 from medseg.preprocess.classification.table import TargetTable, read_target_table
 from medseg.records import Failure, Manifest, Split
@@ -99,6 +99,7 @@ def evaluate_classifier(
     folder = check_empty(settings.out)
     predictor = SlicePredictor.load(run, device=torch_device(settings.device))
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
+    require_no_quantities(manifest, "an evaluation of classes")
     cases = select_cases(manifest, fold=settings.fold, split=settings.split)
     table = read_target_table(settings.table) if settings.table else None
     targets = predictor.card.targets

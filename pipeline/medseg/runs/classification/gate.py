@@ -19,7 +19,14 @@ from medseg.errors import ManifestError
 from medseg.evaluation.segmentation import measure_case
 from medseg.inference.classification import Gate, SlicePredictor, SliceReviewer
 from medseg.inference.segmentation import Predictor
-from medseg.manifest import load_manifest, manifest_target, read_case, select_cases, unannotated
+from medseg.manifest import (
+    load_manifest,
+    manifest_target,
+    read_case,
+    require_no_quantities,
+    select_cases,
+    unannotated,
+)
 from medseg.records import Case, Failure, Labelmap, Manifest, Split
 from medseg.runs.machine import DeviceName, torch_device
 from medseg.runs.progress import Progress, Silence
@@ -123,6 +130,7 @@ def try_gate(
     gates = list({gate.sensitivity: gate for gate in chosen}.values())
     reviewers = [None, *(SliceReviewer(classifier, target=predictor.target, gate=gate) for gate in gates)]
     manifest, root = load_manifest(dataset, data_root=settings.data_root)
+    require_no_quantities(manifest, "a trial of a gate")
     if manifest.labels != labels:
         raise ManifestError(f"manifest {manifest.name}: labels must be the model's {labels}, got {manifest.labels}")
     if (manifest.regions or None) != (regions := regions_of(predictor.target)):

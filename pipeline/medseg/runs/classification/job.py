@@ -14,7 +14,7 @@ from medseg.evaluation.classification.calibration import HOTTEST
 from medseg.inference import model_folder
 from medseg.inference.classification import ClassifierCard, SlicePredictor, save_classifier_card
 from medseg.inference.classification.card import CLASSIFIER_NAME
-from medseg.manifest import manifest_digest
+from medseg.manifest import manifest_digest, require_no_quantities
 from medseg.networks import count_parameters
 from medseg.networks.classification import SliceClassifier, load_imagenet, load_unet_encoder
 from medseg.networks.weights import read_weights
@@ -60,7 +60,8 @@ class ClassificationJob:
         self.named_choices: Mapping[str, str] = _named_choices(settings)
 
     def check(self, manifest: Manifest) -> None:
-        """Nothing to refuse: what a slice may show where nobody has annotated is unknown."""
+        """Refuse quantities; what a slice may show where nobody has annotated is unknown, and no reason to refuse."""
+        require_no_quantities(manifest, "a training of classes")
 
     def plan(
         self,

@@ -94,7 +94,10 @@ def _offsets(
         return np.array(given)
     flat = np.abs(np.array(orientation))
     is_axial = bool(np.abs(flat - [1, 0, 0, 0, 1, 0]).max() < _AXIAL)
-    if is_axial and abs(given[0] - position[2]) <= _SAME_MM:
+    if not is_axial:
+        fact = f"offsets of a dose's planes that are not axial must begin with 0, got {given[0]:g}"
+        raise ScanError(fact, remedy=_EXPORT_AGAIN)
+    if abs(given[0] - position[2]) <= _SAME_MM:
         return np.asarray((np.array(given) - given[0]) * np.sign(normal[2]))
     raise ScanError(
         f"offsets of a dose's planes must begin with 0 or with the position of axial planes, {position[2]:g} mm, got "
